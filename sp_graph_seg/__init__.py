@@ -1,0 +1,71 @@
+r"""Unsupervised few-shot image segmentation on superpixel graphs, for PyTorch Geometric.
+
+After Leng et al., "Unsupervised Few-Shot Image Segmentation with Dense Feature Learning and Sparse
+Clustering", VISAPP 2024, doi 10.5220/0012380700003660.
+
+The public names, each loaded when it is first used, because torch takes seconds to import:
+
+* :class:`Segmenter`: train on a few images without labels, then label any image like them.
+* :class:`Config`: every hyperparameter once.
+* :class:`ToRAG`: image -> region adjacency graph, a PyG transform.
+* :func:`scatter_mean`: features of pixels -> features of nodes.
+* :class:`WNet`: the network.
+* :func:`ncut_loss`, :func:`similarity_loss`, :func:`continuity_loss`: the losses on graphs.
+
+Notation, the same in code and documentation:
+
+=================  ==================================================================
+C, H, W (D)        channels, height, width (depth) of an image
+F                  number of features, the most labels there can be
+N, E               nodes (superpixels); directed edges, both directions stored
+x ``(N, C)``       mean colour of a node
+pos ``(N, 2)``     centroid of a node: row, column (``(N, 3)`` in a volume)
+z ``(F, H, W)``    output of the encoder; f is its softmax
+``edge_index``     ``(2, E)``: ``[0]`` is the source J, ``[1]`` the target I of an edge
+``pixel_index``    ``(P,)``: node of each pixel
+=================  ==================================================================
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sp_graph_seg._version import __version__
+
+if TYPE_CHECKING:
+    from sp_graph_seg.config import Config
+    from sp_graph_seg.inference import Segmenter
+    from sp_graph_seg.nn import WNet, continuity_loss, ncut_loss, similarity_loss
+    from sp_graph_seg.transforms import ToRAG, scatter_mean
+
+_HOME = {
+    "Config": "config",
+    "Segmenter": "inference",
+    "ToRAG": "transforms",
+    "WNet": "nn",
+    "continuity_loss": "nn",
+    "ncut_loss": "nn",
+    "scatter_mean": "transforms",
+    "similarity_loss": "nn",
+}
+
+__all__ = [
+    "Config",
+    "Segmenter",
+    "ToRAG",
+    "WNet",
+    "__version__",
+    "continuity_loss",
+    "ncut_loss",
+    "scatter_mean",
+    "similarity_loss",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

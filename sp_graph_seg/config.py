@@ -1,0 +1,226 @@
+"""Every hyperparameter once: names, defaults, presets, validation, YAML.
+
+Nothing here imports torch, so that the command line can print its help at once.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from sp_graph_seg.errors import InputError
+
+Patches = tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The hyperparameters of a segmentation; the defaults are the preset ``fast``.
+
+    The letters are those of Leng et al., VISAPP 2024 (doi 10.5220/0012380700003660). A value out of
+    its range raises :class:`~sp_graph_seg.errors.InputError` with the name of its field.
+
+    Attributes:
+        num_features: F, the channels of the encoder's output and the most labels there can be.
+        width: Channels of the first module of each U-Net; each level below has twice as many.
+        depth: Poolings in each U-Net; the image is halved so many times.
+        max_size: Longest side in pixels at which the network sees an image; a larger one is scaled
+            down for it, while its labels keep the full resolution. 0: never scaled.
+        superpixels: Algorithm that makes the superpixels.
+        n_segments: Superpixels wanted in an image.
+        compactness: Weight of space against colour in the superpixels: higher makes them squarer.
+        tau_con: tau of Eq. 8, the temperature of the weights in the continuity loss: below 0 the
+            most similar neighbours weigh most, at 0 all alike, above 0 the most different.
+        tau_cut: Exponent that makes affinities exp(tau_cut * w) of colour distances w for the N-Cut
+            loss; must be negative.
+        beta_rec: Weight of the reconstruction loss in Eq. 9.
+        beta_cut: Weight of the soft N-Cut loss (Eq. 5) in Eq. 9.
+        beta_sim: Weight of the similarity loss (Eq. 6) in Eq. 9.
+        beta_con: Weight of the continuity loss (Eq. 7) in Eq. 9.
+        loss_input: What the similarity and continuity losses see at a node: the mean of the logits
+            z, as in the authors' code, or its softmax, as the paper writes them.
+        similarity_labels: The label y of a node in Eq. 6: the largest feature of its mean, the most
+            frequent label of its pixels, or the largest feature of its K-means centroid.
+        reconstruction: What the decoder reconstructs: patches, the whole image, or nothing.
+        patches: Patches of each image in an epoch: (count, height, width) for every shape.
+        redraw_patches: Draw new patches in every epoch instead of keeping the first ones.
+        foreground: Share of the patches that are centred inside the mask, where one is given.
+        epochs: Passes over the patches.
+        minibatches: Optimisation steps in an epoch; the patches are dealt out over them.
+        learning_rate: Step size of Adam.
+        seed: Seed of the weights and of the patches.
+        accelerator: Where to compute: auto takes a GPU when there is one.
+        precision: Arithmetic of the network; the graph losses never go below 32 bits.
+    """
+
+    num_features: int = 32
+    width: int = 16
+    depth: int = 4
+    max_size: int = 320
+    superpixels: Literal["slic", "watershed"] = "slic"
+    n_segments: int = 2000
+    compactness: float = 10.0
+    tau_con: float = 1.0
+    tau_cut: float = -10.0
+    beta_rec: float = 1.0
+    beta_cut: float = 0.0
+    beta_sim: float = 1.0
+    beta_con: float = 1.0
+    loss_input: Literal["logits", "softmax"] = "logits"
+    similarity_labels: Literal["argmax", "pixels", "kmeans"] = "argmax"
+    reconstruction: Literal["patch", "image", "none"] = "patch"
+    patches: Patches = ((24, 64, 64), (40, 48, 48), (96, 32, 32))
+    redraw_patches: bool = True
+    foreground: float = 0.8
+    epochs: int = 4
+    minibatches: int = 8
+    learning_rate: float = 1e-3
+    seed: int = 0
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            object.__setattr__(self, name, _cast(name, getattr(self, name), hint))
+        for name, minimum in _AT_LEAST.items():
+            if getattr(self, name) < minimum:
+                raise InputError(
+                    f"{name}={getattr(self, name)} is too small: use {minimum} or more."
+                )
+        if self.tau_cut >= 0:
+            raise InputError(f"tau_cut={self.tau_cut} is no affinity: use a negative number.")
+        if self.learning_rate <= 0:
+            raise InputError(f"learning_rate={self.learning_rate} must be positive.")
+        if self.foreground > 1:
+            raise InputError(f"foreground={self.foreground} is a share: use 0 to 1.")
+        if not self.patches or min(min(patch) for patch in self.patches) < 1:
+            raise InputError(
+                f"patches={self.patches} must name a positive count, height and width each, "
+                "such as (24, 64, 64); to do without use reconstruction='none'."
+            )
+
+    @classmethod
+    def preset(cls, name: str) -> "Config":
+        """The configuration called ``"fast"`` (the defaults) or ``"paper"`` (its section 3.1)."""
+        if name not in PRESETS:
+            raise InputError(f"preset={name!r} is unknown: use {' or '.join(PRESETS)}.")
+        return cls(**PRESETS[name])
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Config":
+        """A configuration from plain values, as JSON and YAML know them; unknown keys are refused."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        for key in values:
+            if key not in names:
+                close = difflib.get_close_matches(str(key), names, n=1)
+                hint = (
+                    f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(names)}."
+                )
+                raise InputError(f"{key!r} is no configuration key: {hint}")
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON and YAML know them."""
+        values = dataclasses.asdict(self)
+        values["patches"] = [list(patch) for patch in self.patches]
+        return values
+
+    def replace(self, **changes: Any) -> "Config":
+        """A copy with the fields named in ``changes`` set anew."""
+        return self.from_dict({**dataclasses.asdict(self), **changes})
+
+
+_AT_LEAST: dict[str, float] = {
+    "num_features": 1,
+    "width": 1,
+    "depth": 1,
+    "max_size": 0,
+    "n_segments": 1,
+    "compactness": 0,
+    "beta_rec": 0,
+    "beta_cut": 0,
+    "beta_sim": 0,
+    "beta_con": 0,
+    "foreground": 0,
+    "epochs": 1,
+    "minibatches": 1,
+    "seed": 0,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {},
+    # Section 3.1 of the paper; it leaves the width open, and 64 is that of Xia & Kulis 2017.
+    "paper": {
+        "width": 64,
+        "max_size": 0,
+        "n_segments": 4000,
+        "patches": ((32, 96, 96), (72, 64, 64), (128, 48, 48)),
+        "epochs": 50,
+        "minibatches": 8,
+        "learning_rate": 1e-3,
+    },
+}
+
+
+def read_config(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, with neither defaults nor validation applied.
+
+    Raises:
+        InputError: If the file cannot be read or is no mapping of names to values.
+    """
+    import yaml
+
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give a readable YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: not YAML ({reason}); write lines such as 'epochs: 4'."
+        ) from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: no configuration; write lines such as 'epochs: 4'.")
+    return values
+
+
+def config_to_yaml(config: Config) -> str:
+    """The configuration as YAML text that :func:`read_config` reads back."""
+    import yaml
+
+    return yaml.safe_dump(config.to_dict(), sort_keys=False, default_flow_style=None)
+
+
+def _cast(name: str, value: Any, hint: Any) -> Any:
+    """``value`` as the plain Python type that ``hint`` asks for, or an error with its name."""
+    if get_origin(hint) is Literal:
+        if value not in get_args(hint):
+            choices = ", ".join(map(repr, get_args(hint)))
+            raise InputError(f"{name}={value!r} is unknown: use one of {choices}.")
+        return value
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise InputError(f"{name}={value!r} must be a list.")
+        items = list(value)
+        kinds = [inner[0]] * len(items) if inner[-1] is Ellipsis else list(inner)
+        if len(items) != len(kinds):
+            raise InputError(f"{name}={value!r} must have {len(kinds)} numbers in each entry.")
+        return tuple(_cast(name, item, kind) for item, kind in zip(items, kinds, strict=True))
+    try:
+        if isinstance(value, str) and hint is float:
+            value = float(value)  # YAML 1.1 reads 1e-3 as text
+        if (isinstance(value, str | bool) or hint is bool) and type(value) is not hint:
+            raise TypeError
+        cast = hint(value)
+        if cast != value or (hint is float and not math.isfinite(cast)):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        kind = {int: "a whole number", float: "a finite number", bool: "true or false"}
+        raise InputError(f"{name}={value!r} must be {kind.get(hint, hint.__name__)}.") from None
+    return cast

@@ -1,0 +1,54 @@
+"""One safe file for a trained model: weights in safetensors, the rest as JSON in its header."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from sp_graph_seg._version import __version__
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import atomic_write
+
+FORMAT = "sp_graph_seg"
+
+
+class ModelFile(NamedTuple):
+    """What a model file holds."""
+
+    weights: dict[str, Tensor]
+    metadata: dict[str, Any]
+
+
+def write_model(path: str | Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Writes a model file; an existing one is replaced only when the new one is complete."""
+    from safetensors.torch import save_file
+
+    header = {"format": FORMAT, "version": __version__, "model": json.dumps(metadata)}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    with atomic_write(path) as temporary:
+        save_file(contiguous, temporary, metadata=header)
+
+
+def read_model(path: str | Path) -> ModelFile:
+    """Reads a model file.
+
+    Raises:
+        InputError: If it is missing, truncated or no model of this package.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = (
+            "there is no such file" if not Path(path).exists() else " ".join(str(error).split())
+        )
+        raise InputError(
+            f"{path}: cannot be read as a model ({reason}); make one with sp-graph-seg train."
+        ) from error
+    if header.get("format") != FORMAT:
+        raise InputError(f"{path}: is no model of sp_graph_seg; make one with sp-graph-seg train.")
+    return ModelFile(weights, json.loads(header["model"]))

@@ -1,0 +1,109 @@
+"""From the user's images to what the network sees: checks, intensity range, scale."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.transforms import as_array, as_image
+
+Image = ArrayLike | Tensor
+Array = NDArray[np.float32]
+
+#: Shares of the pixels that may lie below and above the range: dead pixels and hot ones.
+_OUTLIERS = (0.001, 0.999)
+
+#: Largest sample that the range is measured on; sorting more would tell nothing new.
+_SAMPLE = 1 << 22
+
+
+def as_image_list(images: Image | Sequence[Image]) -> list[Array]:
+    """One image ``(C, H, W)`` or several of any sizes, as checked arrays."""
+    if isinstance(images, Tensor | np.ndarray) and images.ndim == 3:
+        images = [images]
+    if len(images) == 0:  # type: ignore[arg-type]
+        raise InputError("images: there is none; give one or more.")
+    return [as_image(image, f"images[{n}]") for n, image in enumerate(images)]  # type: ignore[arg-type]
+
+
+def match_images(
+    values: Sequence[Image | None] | None, images: Sequence[Array], name: str
+) -> list[Image | None]:
+    """One label map or mask for each image, checked to have its size; ``None`` where there is none."""
+    if values is None:
+        return [None] * len(images)
+    if len(values) != len(images):
+        raise InputError(
+            f"{name}: {len(values)} are given for {len(images)} images; give one each."
+        )
+    for number, (value, image) in enumerate(zip(values, images, strict=True)):
+        size = None if value is None else as_array(value).shape
+        if size not in (None, image.shape[1:]):
+            raise InputError(
+                f"{name}[{number}]: size {size} is not that of the image, {image.shape[1:]}; "
+                "resize it with nearest-neighbour interpolation."
+            )
+    return list(values)
+
+
+def check_image(image: Array, name: str, channels: int, depth: int) -> None:
+    """Refuses what the network cannot take, before anything slow begins."""
+    shape = image.shape
+    if image.ndim != 3:
+        raise InputError(
+            f"{name}: shape {shape} is a volume; give its slices one by one, (C, H, W)."
+        )
+    if shape[0] > shape[2] and shape[2] <= 4:
+        raise InputError(
+            f"{name}: shape {shape} looks like (H, W, C) but must be (C, H, W); "
+            "move the axis with numpy.moveaxis(image, -1, 0)."
+        )
+    if shape[0] != channels:
+        raise InputError(
+            f"{name}: {shape[0]} channels, where {channels} are expected; convert the image."
+        )
+    if min(shape[1:]) < 2**depth:
+        raise InputError(
+            f"{name}: {shape[1]}x{shape[2]} pixels are too few for depth={depth}, which needs "
+            f"{2**depth}x{2**depth}; enlarge the image or lower depth."
+        )
+
+
+def measure_intensity_range(images: Sequence[Array]) -> tuple[float, float]:
+    """The 0.1 and 99.9 percentiles over all channels of all images; ``(v, v + 1)`` if all are v."""
+    pixels = [image.ravel() for image in images]
+    step = -(-sum(part.size for part in pixels) // _SAMPLE)
+    sample = np.concatenate([part[::step] for part in pixels])
+    low, high = np.quantile(sample, _OUTLIERS)
+    if high <= low:
+        low, high = sample.min(), sample.max()
+    return float(low), float(high) if high > low else float(low) + 1.0
+
+
+def normalize(image: Array, low: float, high: float) -> Array:
+    """Maps ``low`` to 0 and ``high`` to 1, and clips what lies beyond."""
+    return np.clip((image - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+
+
+def scale_down(image: Array, max_size: int) -> Tensor:
+    """The image as a tensor, its longest side no longer than ``max_size`` (0: as it is)."""
+    tensor = torch.from_numpy(image)
+    longest = max(image.shape[1:])
+    if not 0 < max_size < longest:
+        return tensor
+    size = [max(1, round(n * max_size / longest)) for n in image.shape[1:]]
+    return scale_to(tensor, size)
+
+
+def scale_to(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear interpolation of ``(C, H, W)`` to another size, without aliasing."""
+    if tuple(image.shape[1:]) == tuple(size):
+        return image
+    scaled = F.interpolate(
+        image.unsqueeze(0), list(size), mode="bilinear", align_corners=False, antialias=True
+    )
+    return scaled[0]

@@ -1,0 +1,256 @@
+"""The Segmenter: train on a few images without labels, then label any image like them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from torch import Tensor
+from torch_geometric.data import Data
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.inference.model_file import read_model, write_model
+from sp_graph_seg.inference.prepare import (
+    Image,
+    as_image_list,
+    check_image,
+    match_images,
+    measure_intensity_range,
+    normalize,
+    scale_down,
+    scale_to,
+)
+from sp_graph_seg.nn import SuperpixelNet, WNet
+from sp_graph_seg.training import History, TrainingImage, fit
+from sp_graph_seg.training.progress import TrainingProgress
+from sp_graph_seg.transforms import ToRAG, as_array, as_image, scatter_mean
+
+#: Channels of z that are scaled up to the full resolution at once, to bound the memory.
+_CHANNELS_AT_ONCE = 4
+
+
+class Segmenter(BaseEstimator):
+    """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
+
+    Args:
+        config: The hyperparameters; the preset ``fast`` by default.
+
+    Attributes:
+        net_: The trained network.
+        in_channels_: Channels of the training images.
+        intensity_range_: The lowest and highest intensity, taken from the training images and
+            mapped to 0 and 1 in every image: the 0.1 and 99.9 percentiles over all channels.
+        history_: The losses of every step; ``None`` in a model that was loaded.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.zeros((3, 48, 64), dtype=np.float32)
+        >>> image[0, 12:36, 16:48] = 1.0
+        >>> config = Config(width=4, depth=2, num_features=4, n_segments=50, epochs=1)
+        >>> labels = Segmenter(config).fit(image).predict(image)
+        >>> labels.shape
+        (48, 64)
+    """
+
+    net_: SuperpixelNet
+    in_channels_: int
+    intensity_range_: tuple[float, float]
+    history_: History | None
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config = config
+
+    def fit(
+        self,
+        images: Image | Sequence[Image],
+        masks: Sequence[ArrayLike | Tensor | None] | None = None,
+        superpixels: Sequence[ArrayLike | Tensor | None] | None = None,
+        progress: bool = False,
+    ) -> "Segmenter":
+        """Trains on images; nothing of an earlier training is kept.
+
+        Args:
+            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ. Any
+                range of values, see ``intensity_range_``.
+            masks: For each image ``None`` or the pixels that its patches should show, ``(H, W)``.
+            superpixels: For each image ``None`` or a label map to use instead of making
+                superpixels, ``(H, W)``.
+            progress: Show a progress bar on standard error.
+
+        Raises:
+            InputError: If an image is not ``(C, H, W)``, is smaller than the network needs, holds
+                NaN or Inf, or differs from the others in its channels; if a mask or a label map
+                has another size than its image; or as :func:`sp_graph_seg.training.fit` does.
+        """
+        config = self._config
+        arrays = as_image_list(images)
+        channels = arrays[0].shape[0]
+        for number, array in enumerate(arrays):
+            check_image(array, f"images[{number}]", channels, config.depth)
+        low, high = measure_intensity_range(arrays)
+        subjects = [
+            _training_image(normalize(array, low, high), mask, labels, config)
+            for array, mask, labels in zip(
+                arrays,
+                match_images(masks, arrays, "masks"),
+                match_images(superpixels, arrays, "superpixels"),
+                strict=True,
+            )
+        ]
+        net = _make_net(channels, config)
+        steps = config.epochs * config.minibatches
+        if progress:
+            with TrainingProgress(steps) as on_step:
+                history = fit(net, subjects, config, on_step)
+        else:
+            history = fit(net, subjects, config)
+        self.net_, self.history_ = net, history
+        self.in_channels_, self.intensity_range_ = channels, (low, high)
+        return self
+
+    def predict(
+        self, image: Image, superpixels: ArrayLike | Tensor | None = None
+    ) -> NDArray[np.int64]:
+        """Labels an image, whether it was trained on or not.
+
+        Args:
+            image: ``(C, H, W)``, any size from the network's minimum on.
+            superpixels: A label map ``(H, W)`` to use instead of making superpixels.
+
+        Returns:
+            Labels ``(H, W)`` from 0 to ``num_features - 1``: the largest feature of each
+            superpixel. A label means the same in every image.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
+            InputError: If the image cannot be used, or has other channels than the model.
+        """
+        graph = self.transform(image, superpixels)
+        labels = graph.z.argmax(dim=-1)[graph.pixel_index]
+        return labels.view(*graph.image_size[0].tolist()).numpy()
+
+    def transform(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> Data:
+        """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
+
+        Takes and raises what :meth:`predict` does.
+
+        Returns:
+            A graph with ``z (N, F)``, the features whose largest is the label; the other fields
+            are of the image with its intensity range mapped to [0, 1].
+        """
+        if not hasattr(self, "net_"):
+            raise NotFittedError(
+                "This Segmenter has not been trained: call fit, or Segmenter.load."
+            )
+        array = as_image(image)
+        check_image(array, "image", self.in_channels_, self._config.depth)
+        array = normalize(array, *self.intensity_range_)
+        graph = _to_rag(self._config, superpixels)(array)
+        with _evaluating(self.net_), torch.no_grad():
+            graph.z = self._node_features(array, graph)
+        return graph
+
+    def _node_features(self, array: NDArray[np.float32], graph: Data) -> Tensor:
+        """z of the nodes, ``(N, F)``: z of the pixels is scaled up to the graph's resolution."""
+        device = next(self.net_.parameters()).device
+        z = self.net_.encode(scale_down(array, self._config.max_size).to(device))  # (F, h, w)
+        pixel_index = graph.pixel_index.to(device)
+        means = [
+            scatter_mean(scale_to(part, array.shape[1:]).flatten(1), pixel_index, graph.num_nodes)
+            for part in z.split(_CHANNELS_AT_ONCE)
+        ]
+        x = torch.cat(means, dim=1)  # (N, F)
+        edges, weight = graph.edge_index.to(device), graph.edge_weight.to(device)
+        return self.net_.cluster(x, edges, weight).cpu()
+
+    def save(self, path: str | Path) -> None:
+        """Writes weights, configuration, intensity range and version to one safetensors file."""
+        if not hasattr(self, "net_"):
+            raise NotFittedError("This Segmenter has not been trained: call fit before save.")
+        metadata = {
+            "config": self._config.to_dict(),
+            "in_channels": self.in_channels_,
+            "intensity_range": self.intensity_range_,
+        }
+        write_model(path, self.net_.state_dict(), metadata)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Segmenter":
+        """Reads a model that :meth:`save` wrote; it predicts the same labels.
+
+        Raises:
+            InputError: If the file is missing, truncated or no such model.
+        """
+        weights, metadata = read_model(path)
+        try:
+            segmenter = cls(Config.from_dict(metadata["config"]))
+            segmenter.in_channels_ = int(metadata["in_channels"])
+            low, high = metadata["intensity_range"]
+            segmenter.intensity_range_ = float(low), float(high)
+            net = _make_net(segmenter.in_channels_, segmenter._config)
+            net.load_state_dict(weights)
+        except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{path}: not a model that this version can read ({reason}); train it anew."
+            ) from error
+        segmenter.net_, segmenter.history_ = net, None
+        return segmenter
+
+    @property
+    def _config(self) -> Config:
+        return self.config if self.config is not None else Config()
+
+
+def _make_net(in_channels: int, config: Config) -> SuperpixelNet:
+    """A network whose weights depend on the seed alone; the global random state stays."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return SuperpixelNet(WNet(in_channels, config.num_features, config.width, config.depth))
+
+
+def _to_rag(config: Config, superpixels: Image | None) -> ToRAG:
+    return ToRAG(
+        config.n_segments,
+        config.compactness,
+        config.tau_con,
+        superpixels,
+        method=config.superpixels,
+    )
+
+
+def _training_image(
+    image: NDArray[np.float32], mask: Image | None, superpixels: Image | None, config: Config
+) -> TrainingImage:
+    """Image, label map and mask at the resolution of the network, and the graph there."""
+    small = scale_down(image, config.max_size)
+    size = small.shape[1:]
+    labels = None if superpixels is None else _scale_map(superpixels, size)
+    inside = None if mask is None else torch.from_numpy(_scale_map(mask, size).astype(bool))
+    return TrainingImage(small, _to_rag(config, labels)(small), inside)
+
+
+def _scale_map(values: Image, size: Sequence[int]) -> NDArray:
+    """A label map or a mask at another size, by the nearest pixel."""
+    array = as_array(values)
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(size, array.shape, strict=True)
+    )
+    return array[np.ix_(rows, columns)]
+
+
+@contextmanager
+def _evaluating(net: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode, and afterwards the mode of before."""
+    was_training = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(was_training)

@@ -1,0 +1,78 @@
+"""Safe writes: nothing half-written, nothing replaced unasked, no work lost at the end."""
+
+import os
+import secrets
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sp_graph_seg.errors import InputError
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    The block writes to a temporary file beside ``path``. It replaces ``path`` when the block ends
+    well and is removed when it does not, so that an old file at ``path`` is never damaged.
+
+    Args:
+        path: The file to write; its folder must exist.
+
+    Yields:
+        The temporary path: empty, in the same folder, with the same suffix and the permissions
+        that the umask gives.
+
+    Raises:
+        InputError: The file system refuses the file, here or in the block (no such folder, no
+            permission, disk full). Other exceptions of the block pass through unchanged.
+    """
+    path = Path(path)
+    temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
+    try:
+        temporary.touch(exist_ok=False)
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror or error}); "
+            "choose a folder that exists, can be written to and has room"
+        ) from error
+
+
+def check_writable(folder: str | os.PathLike[str]) -> None:
+    """Make sure, before long work starts, that its results can be written to a folder.
+
+    Args:
+        folder: The folder; it is created, with its parents, if it is missing.
+
+    Raises:
+        InputError: The folder cannot be created or written to.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be written to ({error.strerror or error}); choose another folder"
+        ) from error
+
+
+def refuse_existing(paths: Iterable[str | os.PathLike[str]], overwrite: bool = False) -> None:
+    """Refuse to replace files unasked.
+
+    Args:
+        paths: The files about to be written.
+        overwrite: Whether existing files may be replaced. Default: False.
+
+    Raises:
+        InputError: One of the paths exists and ``overwrite`` is False; it names the first one.
+    """
+    existing = None if overwrite else next((path for path in paths if Path(path).exists()), None)
+    if existing is not None:
+        raise InputError(f"{existing}: already exists; add --overwrite to replace it")

@@ -1,0 +1,29 @@
+"""The W-Net, message passing, and the losses on graphs."""
+
+from sp_graph_seg.nn.labels import argmax_labels, kmeans_labels, pixel_labels
+from sp_graph_seg.nn.losses import (
+    continuity_loss,
+    ncut_loss,
+    reconstruction_loss,
+    similarity_loss,
+    total_loss,
+)
+from sp_graph_seg.nn.propagate import propagate, sort_edges
+from sp_graph_seg.nn.superpixel_net import SuperpixelNet
+from sp_graph_seg.nn.wnet import UNet, WNet
+
+__all__ = [
+    "SuperpixelNet",
+    "UNet",
+    "WNet",
+    "argmax_labels",
+    "continuity_loss",
+    "kmeans_labels",
+    "ncut_loss",
+    "pixel_labels",
+    "propagate",
+    "reconstruction_loss",
+    "similarity_loss",
+    "sort_edges",
+    "total_loss",
+]

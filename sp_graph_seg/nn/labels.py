@@ -1,0 +1,56 @@
+"""The label y of a node in the similarity loss (Eq. 6): three rules of the paper."""
+
+import warnings
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: K-means starts from here, so that the same features give the same labels.
+_SEED = 0
+
+
+def argmax_labels(x: Tensor) -> Tensor:
+    """The largest feature of each node: ``(N, F)`` -> ``(N,)``."""
+    return x.detach().argmax(dim=-1)
+
+
+def pixel_labels(z: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
+    """The most frequent label among the pixels of each node; the smaller one in a tie.
+
+    Args:
+        z: Features of the pixels, ``(F, P)``.
+        pixel_index: Node of each pixel, ``(P,)``.
+        num_nodes: Number of nodes N.
+
+    Returns:
+        ``(N,)``
+    """
+    num_features = z.size(0)
+    votes = pixel_index * num_features + z.detach().argmax(dim=0)
+    counts = torch.bincount(votes, minlength=num_nodes * num_features)
+    return counts.view(num_nodes, num_features).argmax(dim=-1)
+
+
+def kmeans_labels(x: Tensor) -> Tensor:
+    """The largest feature of the K-means centroid of each node, with as many clusters as features.
+
+    The paper says only that the feature of the label becomes the centroid. So all nodes of a
+    cluster take the label that is ahead at its centre, which pulls them together.
+
+    Args:
+        x: Node features, ``(N, F)``.
+
+    Returns:
+        ``(N,)``
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    features = x.detach().float().cpu().numpy()
+    kmeans = KMeans(min(features.shape), n_init=1, random_state=_SEED)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct nodes than clusters
+        clusters = kmeans.fit_predict(features)
+    labels = np.argmax(kmeans.cluster_centers_, axis=1)[clusters]
+    return torch.from_numpy(labels).to(x.device)

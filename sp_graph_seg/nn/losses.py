@@ -1,0 +1,197 @@
+r"""The losses of Leng et al. (VISAPP 2024, doi 10.5220/0012380700003660) on any weighted graph.
+
+Each is a pure function of node features ``x (N, F)`` and a graph. A pixel grid is a graph too, so
+Eqs. 1 and 5 are one function, and Eqs. 3 and 6. With ``batch (N,)``, PyG's node-to-graph vector,
+each loss is the mean of the losses graph by graph. Half precision is computed in 32 bits.
+
+Memory is O(N F + E); a loss is finite, and so is its gradient, for graphs without edges, isolated
+nodes, labels nobody has and constant features.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.utils import scatter
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.nn.propagate import has_neighbors, in_degree, propagate, sort_edges
+
+
+def ncut_loss(
+    x: Tensor, edge_index: Tensor, edge_weight: Tensor, batch: Tensor | None = None
+) -> Tensor:
+    r"""The soft normalised cut (Eqs. 1 and 5).
+
+    .. math::
+        L_{cut} = 1 - \frac{1}{F} \sum_p
+        \frac{\sum_{IJ} w_{IJ} f_{pI} f_{pJ}}{\sum_{IJ} w_{IJ} f_{pI}}
+
+    The weights are affinities: large where two nodes belong together. Make them from colour
+    distances with :func:`~sp_graph_seg.transforms.affinity`. The paper inserts the distances
+    themselves, which would reward cutting between equal colours; its authors' code takes the
+    exponential, as we do.
+
+    Args:
+        x: Memberships f, ``(N, F)``, not negative, such as a softmax over the last axis.
+        edge_index: Edges, ``(2, E)``, both directions, or the result of
+            :func:`~sp_graph_seg.nn.sort_edges`, which saves the checks and the sorting.
+        edge_weight: Affinities, ``(E,)``, not negative.
+        batch: Graph of each node, ``(N,)``; ``None`` for one graph.
+
+    Returns:
+        A scalar in [0, 1] for memberships that are 1 or less. A label without members adds
+        nothing to the sum, and a graph without edges has a loss of 0: nothing is cut.
+
+    Raises:
+        InputError: If shapes do not fit, an edge lacks its reverse, a weight is negative, NaN or
+            Inf, or a membership is negative.
+
+    Example:
+        >>> edge_index = torch.tensor([[1, 0, 3, 2], [0, 1, 2, 3]])  # two separate pairs
+        >>> ncut_loss(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]]), edge_index, torch.ones(4))
+        tensor(0.)
+    """
+    if x.numel() and x.detach().min() < 0:
+        raise InputError("x: memberships must not be negative; apply softmax(dim=-1) first.")
+    with _full_precision(x):
+        x, edges, weight = _prepare(x, edge_index, edge_weight)
+        if weight.numel() and weight.detach().min() < 0:
+            raise InputError("edge_weight: affinities must not be negative; see affinity().")
+        within = _sum_graphs(x * propagate(x, edges, weight), batch)  # (B, F)
+        total = _sum_graphs(x * in_degree(edges, weight).unsqueeze(-1), batch)  # (B, F)
+        has_members = total > 0
+        ratio = torch.where(has_members, within / torch.where(has_members, total, 1), 0)
+        loss = 1 - ratio.mean(dim=-1)  # Eq. 5, (B,)
+        return torch.where(has_members.any(dim=-1), loss, 0).mean()
+
+
+def similarity_loss(x: Tensor, labels: Tensor | None = None, batch: Tensor | None = None) -> Tensor:
+    r"""The similarity loss (Eqs. 3 and 6): cross-entropy with the labels that are ahead now.
+
+    .. math::
+        L_{sim} = -\frac{1}{N} \sum_I \log \frac{\exp f_{y_I I}}{\sum_p \exp f_{pI}},
+        \qquad y_I = \arg\max_p f_{pI}
+
+    The paper writes f, a softmax; its authors' code takes the logits z, and so does the default
+    of :class:`~sp_graph_seg.Config`, because it measured better.
+
+    Args:
+        x: Node features, ``(N, F)``.
+        labels: Label y of each node, ``(N,)``, from 0 to F - 1; by default the largest feature.
+            :mod:`sp_graph_seg.nn.labels` has the paper's alternatives.
+        batch: Graph of each node, ``(N,)``; ``None`` for one graph.
+
+    Returns:
+        A scalar, not negative; at most log F with the default labels.
+
+    Raises:
+        InputError: If there are no nodes, or a label is missing or out of range.
+
+    Example:
+        >>> similarity_loss(torch.zeros(5, 2))
+        tensor(0.6931)
+    """
+    with _full_precision(x):
+        x = _as_features(x)
+        y = x.detach().argmax(dim=-1) if labels is None else labels
+        if y.shape != x.shape[:1] or not 0 <= y.min() <= y.max() < x.size(1):
+            raise InputError(
+                f"labels: shape {tuple(y.shape)} must be ({x.size(0)},), one number from 0 to "
+                f"{x.size(1) - 1} a node."
+            )
+        return _mean_graphs(F.cross_entropy(x, y, reduction="none"), batch)  # Eq. 6
+
+
+def continuity_loss(
+    x: Tensor, edge_index: Tensor, edge_weight: Tensor, batch: Tensor | None = None
+) -> Tensor:
+    r"""The sparse continuity loss (Eq. 7): a node should look like the mean of its neighbours.
+
+    .. math::
+        L_{con} = \frac{1}{F N} \sum_p \sum_I \left| \sum_J A_{IJ} f_{pJ} - f_{pI} \right|
+
+    Args:
+        x: Node features, ``(N, F)``.
+        edge_index: Edges, ``(2, E)``, both directions, or the result of
+            :func:`~sp_graph_seg.nn.sort_edges`; the second row holds the nodes I.
+        edge_weight: Weights A, ``(E,)``, used as given; the paper's are those of
+            :func:`~sp_graph_seg.transforms.softmax_adjacency`, which add up to 1 at each node.
+        batch: Graph of each node, ``(N,)``; ``None`` for one graph.
+
+    Returns:
+        A scalar, not negative. A node without neighbours adds nothing.
+
+    Raises:
+        InputError: If shapes do not fit, an edge lacks its reverse, or a weight is NaN or Inf.
+
+    Example:
+        >>> edge_index = torch.tensor([[1, 0], [0, 1]])
+        >>> continuity_loss(torch.tensor([[0.0], [3.0]]), edge_index, torch.ones(2))
+        tensor(3.)
+    """
+    with _full_precision(x):
+        x, edges, weight = _prepare(x, edge_index, edge_weight)
+        deviation = (propagate(x, edges, weight) - x).abs()  # (N, F)
+        deviation = deviation.mean(dim=-1) * has_neighbors(edges)
+        return _mean_graphs(deviation, batch)  # Eq. 7
+
+
+def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
+    r"""The mean squared difference of a reconstruction and its image, :math:`L_{rec}` of Eq. 9.
+
+    Args:
+        reconstruction: ``(B, C, H, W)``.
+        image: ``(B, C, H, W)``.
+    """
+    return F.mse_loss(reconstruction.float(), image.float())
+
+
+def total_loss(losses: Mapping[str, Tensor], betas: Mapping[str, float]) -> Tensor:
+    r"""The weighted sum of the losses (Eq. 9).
+
+    .. math::
+        L = \beta_{rec} L_{rec} + \beta_{cut} L_{cut} + \beta_{sim} L_{sim} + \beta_{con} L_{con}
+
+    Args:
+        losses: Losses by name, scalars; at least one.
+        betas: The weight of each of them, by the same name.
+    """
+    return torch.stack([betas[name] * loss for name, loss in losses.items()]).sum()  # Eq. 9
+
+
+def _as_features(x: Tensor) -> Tensor:
+    if x.dim() != 2 or not x.is_floating_point():
+        raise InputError(f"x: {tuple(x.shape)} of {x.dtype} must be (N, F), floating point.")
+    if x.numel() == 0:
+        raise InputError(f"x: shape {tuple(x.shape)} holds no nodes or no features.")
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def _prepare(x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    x = _as_features(x)
+    edges, weight = sort_edges(edge_index, x.size(0), edge_weight.to(x.dtype))
+    assert weight is not None
+    if not weight.detach().isfinite().all():
+        raise InputError("edge_weight: some weights are NaN or Inf; look at the node features.")
+    return x, edges, weight
+
+
+def _full_precision(x: Tensor) -> torch.autocast:
+    """Keeps autocast out: sums over millions of nodes need 32 bits."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def _sum_graphs(values: Tensor, batch: Tensor | None) -> Tensor:
+    """Sums ``(N, F)`` over the nodes of each graph: ``(B, F)``."""
+    if batch is None:
+        return values.sum(dim=0, keepdim=True)
+    return scatter(values, batch, dim=0, reduce="sum")
+
+
+def _mean_graphs(values: Tensor, batch: Tensor | None) -> Tensor:
+    """Averages ``(N,)`` over the nodes of each graph, then over the graphs."""
+    if batch is None:
+        return values.mean()
+    return scatter(values, batch, dim=0, reduce="mean").mean()

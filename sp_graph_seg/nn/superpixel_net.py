@@ -1,0 +1,55 @@
+"""The whole model: W-Net, average over superpixels, clustering head."""
+
+from torch import Tensor, nn
+
+from sp_graph_seg.nn.wnet import WNet
+from sp_graph_seg.transforms import scatter_mean
+
+
+class SuperpixelNet(nn.Module):
+    r"""Dense features by a W-Net, averaged over superpixels, then an optional graph network.
+
+    Args:
+        wnet: Encoder and decoder.
+        head: Called as ``head(x, edge_index, edge_weight)`` with the node means of z, ``(N, F)``,
+            it returns the node features that the losses see, ``(N, F')``. By default they are the
+            means themselves, as in the paper.
+    """
+
+    def __init__(self, wnet: WNet, head: nn.Module | None = None) -> None:
+        super().__init__()
+        self.wnet = wnet
+        self.head = head
+
+    def forward(
+        self,
+        image: Tensor,
+        pixel_index: Tensor,
+        num_nodes: int,
+        edge_index: Tensor,
+        edge_weight: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Features z of the pixels, ``(F, P)``, and features of the nodes, ``(N, F')``.
+
+        Args:
+            image: ``(C, H, W)``.
+            pixel_index: Node of each pixel, ``(P,)``.
+            num_nodes: Number of nodes N.
+            edge_index: Edges, ``(2, E)``.
+            edge_weight: Softmax-tau weights (Eq. 8), ``(E,)``.
+        """
+        z = self.encode(image)  # (F, H, W)
+        z = z.flatten(1)  # (F, P)
+        return z, self.cluster(scatter_mean(z, pixel_index, num_nodes), edge_index, edge_weight)
+
+    def encode(self, image: Tensor) -> Tensor:
+        """Features z of an image: ``(C, H, W)`` -> ``(F, H, W)``, at least 32 bits."""
+        return self.wnet.encode(image.unsqueeze(0))[0].float()
+
+    def cluster(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        """Features of the nodes from the means of z: ``(N, F)`` -> ``(N, F')``."""
+        return x if self.head is None else self.head(x, edge_index, edge_weight)
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """The W-Net's reconstruction of a batch, ``(B, C, H, W)``."""
+        return self.wnet(images)[1]

@@ -1,0 +1,15 @@
+"""Training: patches, the loop, its history and its progress."""
+
+from sp_graph_seg.training.fit import TrainingImage, fit
+from sp_graph_seg.training.history import History
+from sp_graph_seg.training.patches import PatchSampler, PatchWindows, cut_patches, draw_windows
+
+__all__ = [
+    "History",
+    "PatchSampler",
+    "PatchWindows",
+    "TrainingImage",
+    "cut_patches",
+    "draw_windows",
+    "fit",
+]

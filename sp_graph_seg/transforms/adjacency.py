@@ -1,0 +1,86 @@
+"""Which regions touch: the edges of a region adjacency graph, without a loop over pixels."""
+
+import itertools
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
+from torch import Tensor
+
+from sp_graph_seg.transforms.superpixels import Labels
+
+Offset = tuple[int, ...]
+
+
+class Boundary(NamedTuple):
+    """The pairs of neighbouring pixels that lie in two regions, as flat pixel indices ``(B,)``."""
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    """Index of the pair's offset in :func:`half_neighborhood`, ``(B,)``."""
+
+
+def half_neighborhood(ndim: int, connectivity: int = 1) -> list[Offset]:
+    """One of each two opposite offsets to the neighbours of a pixel.
+
+    Args:
+        ndim: Number of axes.
+        connectivity: How many axes an offset may move along: 1 for faces, ``ndim`` for corners.
+    """
+    offsets = itertools.product((-1, 0, 1), repeat=ndim)
+    return [o for o in offsets if o > (0,) * ndim and np.abs(o).sum() <= connectivity]
+
+
+def shifted_views(array: NDArray, offset: Offset) -> tuple[NDArray, NDArray]:
+    """Two views of an array such that each element of the first has its neighbour in the second."""
+    here = tuple(slice(max(0, -o), n - max(0, o)) for o, n in zip(offset, array.shape, strict=True))
+    there = tuple(
+        slice(max(0, o), n - max(0, -o)) for o, n in zip(offset, array.shape, strict=True)
+    )
+    return array[here], array[there]
+
+
+def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
+    """Finds all pairs of neighbouring pixels in different regions; negative labels are no region."""
+
+    def pairs() -> Iterator[tuple[NDArray, NDArray, NDArray]]:
+        pixels = np.arange(labels.size).reshape(labels.shape)
+        for number, offset in enumerate(half_neighborhood(labels.ndim, connectivity)):
+            here, there = shifted_views(labels, offset)
+            differs = (here != there) & (here >= 0) & (there >= 0)
+            first, second = shifted_views(pixels, offset)
+            first, second = first[differs], second[differs]
+            yield first, second, np.full(first.size, number)
+
+    first, second, offset = zip(*pairs(), strict=True)
+    return Boundary(np.concatenate(first), np.concatenate(second), np.concatenate(offset))
+
+
+def sum_over_edges(
+    labels: Labels, boundary: Boundary, values: NDArray[np.float64], num_nodes: int
+) -> csr_array:
+    """Adds up one value for every boundary pair over the two regions that the pair separates.
+
+    Compressed rows do all at once: they coalesce, hold both directions and are sorted by target and
+    then by source, in time linear in the number of pairs.
+
+    Returns:
+        A symmetric ``(N, N)`` matrix; row I holds the edges that arrive at node I.
+    """
+    flat = labels.ravel()
+    one, other = flat[boundary.first], flat[boundary.second]
+    ends = np.concatenate([one, other]), np.concatenate([other, one])
+    matrix = coo_array((np.tile(values, 2), ends), shape=(num_nodes, num_nodes)).tocsr()
+    matrix.sort_indices()
+    return matrix
+
+
+def to_edge_index(adjacency: csr_array) -> Tensor:
+    """The edges of a matrix as ``edge_index (2, E)``, sorted by target (row), then source (column)."""
+    counts = np.diff(adjacency.indptr)
+    target = np.repeat(np.arange(adjacency.shape[0]), counts)
+    return torch.from_numpy(np.stack([adjacency.indices.astype(np.int64), target]))

@@ -1,0 +1,53 @@
+"""What counts as an image: the one check that every entry to the library shares."""
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sp_graph_seg.errors import InputError
+
+
+def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float32]:
+    """An image or a volume as a float32 array, channels first.
+
+    Args:
+        image: ``(C, H, W)`` or ``(C, D, H, W)``. Integers and booleans are divided by the largest
+            value of their type; floating-point values are kept.
+        name: What an error calls the image.
+
+    Raises:
+        InputError: If it has another number of axes, no pixel, no real numbers, or NaN or Inf.
+    """
+    array = as_array(image)
+    if array.ndim not in (3, 4):
+        raise InputError(
+            f"{name}: shape {array.shape} must be (C, H, W), or (C, D, H, W) for a volume; "
+            "add the channel axis of a grey image with image[None]."
+        )
+    if array.size == 0:
+        raise InputError(f"{name}: shape {array.shape} holds no pixel; give a larger one.")
+    if array.dtype.kind in "iu":
+        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    if array.dtype.kind not in "bf":
+        raise InputError(f"{name}: values of type {array.dtype} are no real numbers; convert them.")
+    bad = array.size - np.count_nonzero(np.isfinite(array))
+    if bad:
+        raise InputError(f"{name}: {bad} values are NaN or Inf; replace them, by 0 for instance.")
+    return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def as_array(values: Tensor | ArrayLike) -> NDArray:
+    """A tensor or an array as an array, wherever it lies."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def mean_over_nodes(values: NDArray, nodes: NDArray[np.int64], num_nodes: int) -> Tensor:
+    """Averages ``values (K, P)`` over ``nodes (P,)`` to ``(N, K)`` float32, added up in 64 bits.
+
+    For gradients use :func:`~sp_graph_seg.transforms.reduce.scatter_mean`; in 32 bits the sum over
+    a node of millions of voxels would be wrong in its third digit.
+    """
+    count = np.maximum(np.bincount(nodes, minlength=num_nodes), 1)
+    means = [np.bincount(nodes, row, minlength=num_nodes) / count for row in values]
+    return torch.from_numpy(np.stack(means, axis=1).astype(np.float32))

@@ -1,0 +1,53 @@
+"""From pixels to nodes: averages over superpixels."""
+
+import torch
+import torch_geometric.typing
+from torch import Tensor
+from torch_geometric.utils import scatter
+
+from sp_graph_seg.errors import InputError
+
+
+def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
+    r"""Averages the values of the pixels of each node, :math:`\bar z_I` in Leng et al. 2024.
+
+    .. math::
+        \bar z_I = \frac{1}{|I|} \sum_{i \in I} z_i
+
+    Differentiable in ``values``. It uses torch-scatter where that is installed and
+    :func:`torch_geometric.utils.scatter` otherwise. Both reduce along the last axis: transposing
+    to pixels-first costs nearly twice as much on a CPU (32 x 153600 values, 8 against 14 ms).
+
+    Args:
+        values: Features of the pixels, ``(F, P)``, floating point.
+        pixel_index: Node of each pixel, ``(P,)``, from 0 to ``num_nodes - 1``.
+        num_nodes: Number of nodes N.
+
+    Returns:
+        Features of the nodes, ``(N, F)``; zero for a node without pixels.
+
+    Raises:
+        InputError: If the shapes do not belong together or an id is out of range.
+
+    Example:
+        >>> values = torch.tensor([[1.0, 3.0, 5.0]])
+        >>> scatter_mean(values, torch.tensor([0, 0, 1]), num_nodes=2)
+        tensor([[2.],
+                [5.]])
+    """
+    if values.dim() != 2 or pixel_index.shape != values.shape[1:]:
+        raise InputError(
+            f"scatter_mean: values {tuple(values.shape)} and pixel_index "
+            f"{tuple(pixel_index.shape)} must be (F, P) and (P,); flatten the image's axes."
+        )
+    if pixel_index.numel() and not 0 <= pixel_index.min() <= pixel_index.max() < num_nodes:
+        raise InputError(
+            f"pixel_index runs from {int(pixel_index.min())} to {int(pixel_index.max())} but must "
+            f"lie within 0 and num_nodes - 1 = {num_nodes - 1}; leave masked pixels out."
+        )
+    if torch_geometric.typing.WITH_TORCH_SCATTER:
+        reduce = torch_geometric.typing.torch_scatter.scatter_mean
+        means = reduce(values, pixel_index, dim=-1, dim_size=num_nodes)
+    else:
+        means = scatter(values, pixel_index, dim=-1, dim_size=num_nodes, reduce="mean")
+    return means.t()  # (F, N) -> (N, F)
