@@ -27,6 +27,8 @@ class Config:
         num_features: F, the channels of the encoder's output and the most labels there can be.
         width: Channels of the first module of each U-Net; each level below has twice as many.
         depth: Poolings in each U-Net; the image is halved so many times.
+        head: Graph network between the node means and the losses; identity is the paper's model.
+        head_layers: Graph convolutions in the head.
         max_size: Longest side in pixels at which the network sees an image; a larger one is scaled
             down for it, while its labels keep the full resolution. 0: never scaled.
         superpixels: Algorithm that makes the superpixels.
@@ -59,6 +61,8 @@ class Config:
     num_features: int = 32
     width: int = 16
     depth: int = 4
+    head: Literal["identity", "gcn", "gat", "graph", "transformer"] = "identity"
+    head_layers: int = 2
     max_size: int = 320
     superpixels: Literal["slic", "watershed"] = "slic"
     n_segments: int = 2000
@@ -111,7 +115,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """A configuration from plain values, as JSON and YAML know them; unknown keys are refused."""
+        """A configuration from plain values, as in JSON and YAML; unknown keys are refused."""
         names = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in names:
@@ -123,7 +127,7 @@ class Config:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as JSON and YAML know them."""
+        """Plain values, as in JSON and YAML."""
         values = dataclasses.asdict(self)
         values["patches"] = [list(patch) for patch in self.patches]
         return values
@@ -137,6 +141,7 @@ _AT_LEAST: dict[str, float] = {
     "num_features": 1,
     "width": 1,
     "depth": 1,
+    "head_layers": 1,
     "max_size": 0,
     "n_segments": 1,
     "compactness": 0,

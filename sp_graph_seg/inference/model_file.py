@@ -34,7 +34,7 @@ def read_model(path: str | Path) -> ModelFile:
     """Reads a model file.
 
     Raises:
-        InputError: If it is missing, truncated or no model of this package.
+        InputError: If it is missing, truncated, damaged or no model of this package.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -51,4 +51,7 @@ def read_model(path: str | Path) -> ModelFile:
         ) from error
     if header.get("format") != FORMAT:
         raise InputError(f"{path}: is no model of sp_graph_seg; make one with sp-graph-seg train.")
-    return ModelFile(weights, json.loads(header["model"]))
+    try:
+        return ModelFile(weights, json.loads(header["model"]))
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{path}: its header is damaged ({error}); train the model anew.") from error

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import as_array, as_image
 
@@ -23,7 +24,7 @@ _SAMPLE = 1 << 22
 
 def as_image_list(images: Image | Sequence[Image]) -> list[Array]:
     """One image ``(C, H, W)`` or several of any sizes, as checked arrays."""
-    if isinstance(images, Tensor | np.ndarray) and images.ndim == 3:
+    if isinstance(images, Tensor | np.ndarray) and images.ndim in (0, 2, 3):
         images = [images]
     if len(images) == 0:  # type: ignore[arg-type]
         raise InputError("images: there is none; give one or more.")
@@ -33,7 +34,7 @@ def as_image_list(images: Image | Sequence[Image]) -> list[Array]:
 def match_images(
     values: Sequence[Image | None] | None, images: Sequence[Array], name: str
 ) -> list[Image | None]:
-    """One label map or mask for each image, checked to have its size; ``None`` where there is none."""
+    """One label map or mask (or ``None``) for each image, checked to have its size."""
     if values is None:
         return [None] * len(images)
     if len(values) != len(images):
@@ -50,7 +51,7 @@ def match_images(
     return list(values)
 
 
-def check_image(image: Array, name: str, channels: int, depth: int) -> None:
+def check_image(image: Array, name: str, channels: int, config: Config) -> None:
     """Refuses what the network cannot take, before anything slow begins."""
     shape = image.shape
     if image.ndim != 3:
@@ -66,10 +67,18 @@ def check_image(image: Array, name: str, channels: int, depth: int) -> None:
         raise InputError(
             f"{name}: {shape[0]} channels, where {channels} are expected; convert the image."
         )
-    if min(shape[1:]) < 2**depth:
+    least = 2**config.depth
+    if min(shape[1:]) < least:
         raise InputError(
-            f"{name}: {shape[1]}x{shape[2]} pixels are too few for depth={depth}, which needs "
-            f"{2**depth}x{2**depth}; enlarge the image or lower depth."
+            f"{name}: {shape[1]}x{shape[2]} pixels are too few for depth={config.depth}, which "
+            f"needs {least}x{least}; enlarge the image or lower depth."
+        )
+    height, width = _seen_size(shape[1:], config.max_size)
+    if min(height, width) < least:
+        raise InputError(
+            f"{name}: {shape[1]}x{shape[2]} pixels become {height}x{width} with "
+            f"max_size={config.max_size}, too few for depth={config.depth}, which needs "
+            f"{least}x{least}; raise max_size or lower depth."
         )
 
 
@@ -91,12 +100,14 @@ def normalize(image: Array, low: float, high: float) -> Array:
 
 def scale_down(image: Array, max_size: int) -> Tensor:
     """The image as a tensor, its longest side no longer than ``max_size`` (0: as it is)."""
-    tensor = torch.from_numpy(image)
-    longest = max(image.shape[1:])
+    return scale_to(torch.from_numpy(image), _seen_size(image.shape[1:], max_size))
+
+
+def _seen_size(size: Sequence[int], max_size: int) -> list[int]:
+    longest = max(size)
     if not 0 < max_size < longest:
-        return tensor
-    size = [max(1, round(n * max_size / longest)) for n in image.shape[1:]]
-    return scale_to(tensor, size)
+        return list(size)
+    return [max(1, round(n * max_size / longest)) for n in size]
 
 
 def scale_to(image: Tensor, size: Sequence[int]) -> Tensor:

@@ -1,5 +1,6 @@
 """The Segmenter: train on a few images without labels, then label any image like them."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
@@ -25,10 +26,10 @@ from sp_graph_seg.inference.prepare import (
     scale_down,
     scale_to,
 )
-from sp_graph_seg.nn import SuperpixelNet, WNet
+from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
 from sp_graph_seg.training import History, TrainingImage, fit
 from sp_graph_seg.training.progress import TrainingProgress
-from sp_graph_seg.transforms import ToRAG, as_array, as_image, scatter_mean
+from sp_graph_seg.transforms import ToRAG, as_array, as_image, scatter_mean, to_label_image
 
 #: Channels of z that are scaled up to the full resolution at once, to bound the memory.
 _CHANNELS_AT_ONCE = 4
@@ -39,6 +40,10 @@ class Segmenter(BaseEstimator):
 
     Args:
         config: The hyperparameters; the preset ``fast`` by default.
+        head: A graph network to use instead of ``config.head``, any module called as
+            ``head(x, edge_index, edge_weight)`` with node features ``(N, num_features)``. Each
+            training starts from a copy of it. A file that :meth:`save` writes holds its weights,
+            but not its code: give an equal module to :meth:`load`.
 
     Attributes:
         net_: The trained network.
@@ -62,8 +67,9 @@ class Segmenter(BaseEstimator):
     intensity_range_: tuple[float, float]
     history_: History | None
 
-    def __init__(self, config: Config | None = None) -> None:
+    def __init__(self, config: Config | None = None, head: nn.Module | None = None) -> None:
         self.config = config
+        self.head = head
 
     def fit(
         self,
@@ -91,7 +97,7 @@ class Segmenter(BaseEstimator):
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
         for number, array in enumerate(arrays):
-            check_image(array, f"images[{number}]", channels, config.depth)
+            check_image(array, f"images[{number}]", channels, config)
         low, high = measure_intensity_range(arrays)
         subjects = [
             _training_image(normalize(array, low, high), mask, labels, config)
@@ -102,7 +108,7 @@ class Segmenter(BaseEstimator):
                 strict=True,
             )
         ]
-        net = _make_net(channels, config)
+        net = self._make_net(channels)
         steps = config.epochs * config.minibatches
         if progress:
             with TrainingProgress(steps) as on_step:
@@ -131,8 +137,7 @@ class Segmenter(BaseEstimator):
             InputError: If the image cannot be used, or has other channels than the model.
         """
         graph = self.transform(image, superpixels)
-        labels = graph.z.argmax(dim=-1)[graph.pixel_index]
-        return labels.view(*graph.image_size[0].tolist()).numpy()
+        return to_label_image(graph.z.argmax(dim=-1), graph).numpy()
 
     def transform(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> Data:
         """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
@@ -148,7 +153,7 @@ class Segmenter(BaseEstimator):
                 "This Segmenter has not been trained: call fit, or Segmenter.load."
             )
         array = as_image(image)
-        check_image(array, "image", self.in_channels_, self._config.depth)
+        check_image(array, "image", self.in_channels_, self._config)
         array = normalize(array, *self.intensity_range_)
         graph = _to_rag(self._config, superpixels)(array)
         with _evaluating(self.net_), torch.no_grad():
@@ -156,7 +161,7 @@ class Segmenter(BaseEstimator):
         return graph
 
     def _node_features(self, array: NDArray[np.float32], graph: Data) -> Tensor:
-        """z of the nodes, ``(N, F)``: z of the pixels is scaled up to the graph's resolution."""
+        """Z of the nodes, ``(N, F)``: z of the pixels is scaled up to the graph's resolution."""
         device = next(self.net_.parameters()).device
         z = self.net_.encode(scale_down(array, self._config.max_size).to(device))  # (F, h, w)
         pixel_index = graph.pixel_index.to(device)
@@ -176,23 +181,36 @@ class Segmenter(BaseEstimator):
             "config": self._config.to_dict(),
             "in_channels": self.in_channels_,
             "intensity_range": self.intensity_range_,
+            "head": None if self.head is None else type(self.head).__name__,
         }
         write_model(path, self.net_.state_dict(), metadata)
 
     @classmethod
-    def load(cls, path: str | Path) -> "Segmenter":
+    def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
         """Reads a model that :meth:`save` wrote; it predicts the same labels.
 
+        Args:
+            path: The file.
+            head: A module like the one that the model was trained with, where that was not named
+                by the configuration; its weights are read from the file.
+
         Raises:
-            InputError: If the file is missing, truncated or no such model.
+            InputError: If the file is missing, truncated or no such model, or the head is missing
+                or another one.
         """
         weights, metadata = read_model(path)
+        given = None if head is None else type(head).__name__
+        if metadata.get("head") != given:
+            raise InputError(
+                f"{path}: was trained with head={metadata.get('head')}, not {given}; "
+                "give that module to Segmenter.load(path, head=...)."
+            )
         try:
-            segmenter = cls(Config.from_dict(metadata["config"]))
+            segmenter = cls(Config.from_dict(metadata["config"]), head)
             segmenter.in_channels_ = int(metadata["in_channels"])
             low, high = metadata["intensity_range"]
             segmenter.intensity_range_ = float(low), float(high)
-            net = _make_net(segmenter.in_channels_, segmenter._config)
+            net = segmenter._make_net(segmenter.in_channels_)
             net.load_state_dict(weights)
         except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
@@ -202,16 +220,18 @@ class Segmenter(BaseEstimator):
         segmenter.net_, segmenter.history_ = net, None
         return segmenter
 
+    def _make_net(self, in_channels: int) -> SuperpixelNet:
+        """A network whose weights depend on the seed alone; the global random state stays."""
+        config = self._config
+        with torch.random.fork_rng():
+            torch.manual_seed(config.seed)
+            wnet = WNet(in_channels, config.num_features, config.width, config.depth)
+            head = make_head(config.head, config.num_features, config.head_layers)
+        return SuperpixelNet(wnet, head if self.head is None else copy.deepcopy(self.head))
+
     @property
     def _config(self) -> Config:
         return self.config if self.config is not None else Config()
-
-
-def _make_net(in_channels: int, config: Config) -> SuperpixelNet:
-    """A network whose weights depend on the seed alone; the global random state stays."""
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        return SuperpixelNet(WNet(in_channels, config.num_features, config.width, config.depth))
 
 
 def _to_rag(config: Config, superpixels: Image | None) -> ToRAG:
@@ -246,7 +266,7 @@ def _scale_map(values: Image, size: Sequence[int]) -> NDArray:
 
 
 @contextmanager
-def _evaluating(net: torch.nn.Module) -> Iterator[None]:
+def _evaluating(net: nn.Module) -> Iterator[None]:
     """Evaluation mode, and afterwards the mode of before."""
     was_training = net.training
     net.eval()

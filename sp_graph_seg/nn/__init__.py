@@ -1,8 +1,10 @@
 """The W-Net, message passing, and the losses on graphs."""
 
+from sp_graph_seg.nn.heads import make_head
 from sp_graph_seg.nn.labels import argmax_labels, kmeans_labels, pixel_labels
 from sp_graph_seg.nn.losses import (
     continuity_loss,
+    dense_continuity_loss,
     ncut_loss,
     reconstruction_loss,
     similarity_loss,
@@ -18,7 +20,9 @@ __all__ = [
     "WNet",
     "argmax_labels",
     "continuity_loss",
+    "dense_continuity_loss",
     "kmeans_labels",
+    "make_head",
     "ncut_loss",
     "pixel_labels",
     "propagate",

@@ -61,7 +61,8 @@ def ncut_loss(
             raise InputError("edge_weight: affinities must not be negative; see affinity().")
         within = _sum_graphs(x * propagate(x, edges, weight), batch)  # (B, F)
         total = _sum_graphs(x * in_degree(edges, weight).unsqueeze(-1), batch)  # (B, F)
-        has_members = total > 0
+        # The gradient divides by the total, and 1 / 1e-40 is Inf in 32 bits.
+        has_members = total > torch.finfo(x.dtype).tiny / torch.finfo(x.dtype).eps
         ratio = torch.where(has_members, within / torch.where(has_members, total, 1), 0)
         loss = 1 - ratio.mean(dim=-1)  # Eq. 5, (B,)
         return torch.where(has_members.any(dim=-1), loss, 0).mean()
@@ -96,12 +97,16 @@ def similarity_loss(x: Tensor, labels: Tensor | None = None, batch: Tensor | Non
     with _full_precision(x):
         x = _as_features(x)
         y = x.detach().argmax(dim=-1) if labels is None else labels
-        if y.shape != x.shape[:1] or not 0 <= y.min() <= y.max() < x.size(1):
+        if (
+            y.shape != x.shape[:1]
+            or y.is_floating_point()
+            or not 0 <= y.min() <= y.max() < x.size(1)
+        ):
             raise InputError(
-                f"labels: shape {tuple(y.shape)} must be ({x.size(0)},), one number from 0 to "
-                f"{x.size(1) - 1} a node."
+                f"labels: {tuple(y.shape)} of {y.dtype} must be ({x.size(0)},), one whole number "
+                f"from 0 to {x.size(1) - 1} a node."
             )
-        return _mean_graphs(F.cross_entropy(x, y, reduction="none"), batch)  # Eq. 6
+        return _mean_graphs(F.cross_entropy(x, y.long(), reduction="none"), batch)  # Eq. 6
 
 
 def continuity_loss(
@@ -138,6 +143,36 @@ def continuity_loss(
         return _mean_graphs(deviation, batch)  # Eq. 7
 
 
+def dense_continuity_loss(x: Tensor) -> Tensor:
+    r"""The continuity loss of a pixel grid (Eq. 4).
+
+    .. math::
+        L_{con} = \sum_p \frac{1}{2F} \left[
+        \frac{\sum |f_{p,i,j} - f_{p,i+1,j}|}{(H-1) W} +
+        \frac{\sum |f_{p,i,j} - f_{p,i,j+1}|}{H (W-1)} \right]
+
+    Args:
+        x: Features of the pixels, ``(F, H, W)``, or of the voxels, ``(F, D, H, W)``, where the mean
+            is over three axes instead of two.
+
+    Returns:
+        A scalar, not negative. An axis with a single pixel adds nothing.
+
+    Raises:
+        InputError: If the features have another number of axes, or there are none.
+
+    Example:
+        >>> dense_continuity_loss(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]))
+        tensor(0.5000)
+    """
+    if x.dim() not in (3, 4) or x.numel() == 0:
+        raise InputError(f"x: shape {tuple(x.shape)} must be (F, H, W) or (F, D, H, W), not empty.")
+    with _full_precision(x):
+        x = _at_least_32_bits(x)
+        steps = [x.diff(dim=axis).abs() for axis in range(1, x.dim())]
+        return torch.stack([s.mean() if s.numel() else s.sum() for s in steps]).mean()  # Eq. 4
+
+
 def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
     r"""The mean squared difference of a reconstruction and its image, :math:`L_{rec}` of Eq. 9.
 
@@ -166,7 +201,11 @@ def _as_features(x: Tensor) -> Tensor:
         raise InputError(f"x: {tuple(x.shape)} of {x.dtype} must be (N, F), floating point.")
     if x.numel() == 0:
         raise InputError(f"x: shape {tuple(x.shape)} holds no nodes or no features.")
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    return _at_least_32_bits(x)
+
+
+def _at_least_32_bits(x: Tensor) -> Tensor:
+    return x.float() if x.dtype.itemsize < 4 else x
 
 
 def _prepare(x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -187,6 +226,7 @@ def _sum_graphs(values: Tensor, batch: Tensor | None) -> Tensor:
     """Sums ``(N, F)`` over the nodes of each graph: ``(B, F)``."""
     if batch is None:
         return values.sum(dim=0, keepdim=True)
+    _check_batch(batch, values.size(0))
     return scatter(values, batch, dim=0, reduce="sum")
 
 
@@ -194,4 +234,13 @@ def _mean_graphs(values: Tensor, batch: Tensor | None) -> Tensor:
     """Averages ``(N,)`` over the nodes of each graph, then over the graphs."""
     if batch is None:
         return values.mean()
+    _check_batch(batch, values.size(0))
     return scatter(values, batch, dim=0, reduce="mean").mean()
+
+
+def _check_batch(batch: Tensor, num_nodes: int) -> None:
+    if batch.shape != (num_nodes,) or batch.dtype != torch.long or batch.min() < 0:
+        raise InputError(
+            f"batch: {tuple(batch.shape)} of {batch.dtype} must be ({num_nodes},) of int64, the "
+            "number of its graph for each node."
+        )

@@ -1,6 +1,7 @@
 """The whole model: W-Net, average over superpixels, clustering head."""
 
 from torch import Tensor, nn
+from torch_geometric import EdgeIndex
 
 from sp_graph_seg.nn.wnet import WNet
 from sp_graph_seg.transforms import scatter_mean
@@ -48,7 +49,11 @@ class SuperpixelNet(nn.Module):
 
     def cluster(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
         """Features of the nodes from the means of z: ``(N, F)`` -> ``(N, F')``."""
-        return x if self.head is None else self.head(x, edge_index, edge_weight)
+        if self.head is None:
+            return x
+        if isinstance(edge_index, EdgeIndex):
+            edge_index = edge_index.as_tensor()  # not every layer knows the subclass
+        return self.head(x, edge_index, edge_weight)
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """The W-Net's reconstruction of a batch, ``(B, C, H, W)``."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from lightning_fabric import Fabric
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 from torch.optim.swa_utils import update_bn
 from torch_geometric import EdgeIndex
 from torch_geometric.data import Data
@@ -68,12 +68,13 @@ def fit(
         The history of the losses.
 
     Raises:
-        InputError: If the device or precision cannot be had here, a patch is too small for the
-            network, or the losses are no longer finite.
+        InputError: If the device or precision cannot be had here, no loss has a weight, a patch is
+            too small for the network or there are fewer than mini-batches, or the losses or the
+            weights are no longer finite.
     """
     if not images:
         raise InputError("images: there is none; give one or more.")
-    _check_patches(net.wnet, config)
+    _check_config(net.wnet, config)
     home = next(net.parameters()).device
     fabric = _make_fabric(config)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
@@ -95,11 +96,10 @@ def fit(
             if on_step is not None:
                 on_step(step)
             if not math.isfinite(step["loss"]):
-                raise InputError(
-                    f"learning_rate={config.learning_rate}: the loss is {step['loss']} in step "
-                    f"{step['step']}; try a smaller learning rate or smaller betas."
-                )
+                raise _diverged(config, f"the loss is {step['loss']} in step {step['step']}")
     update_bn([subject.image.unsqueeze(0) for subject in subjects], net.wnet.encoder)
+    if not all(value.isfinite().all() for value in net.state_dict().values()):
+        raise _diverged(config, "the last step led to weights that are not finite")
     net.to(home)
     return history
 
@@ -133,7 +133,7 @@ class _Subject:
             affinity=fabric.to_device(affinity(distance, config.tau_cut)),
             sampler=PatchSampler(
                 (height, width),
-                config.patches,
+                config.patches if _uses_patches(config) else (),
                 config.minibatches,
                 generator,
                 config.redraw_patches,
@@ -154,7 +154,7 @@ class _Terms:
 
 def _backward_all(
     fabric: Fabric,
-    model: nn.Module,
+    model: SuperpixelNet,
     subjects: Sequence[_Subject],
     windows: Sequence[list[PatchWindows]],
     config: Config,
@@ -171,7 +171,7 @@ def _backward_all(
 
 
 def _losses(
-    model: nn.Module, subject: _Subject, windows: list[PatchWindows], config: Config
+    model: SuperpixelNet, subject: _Subject, windows: list[PatchWindows], config: Config
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The losses of one image whose weight in Eq. 9 is not 0, and its nodes' labels."""
     z, x = model(
@@ -180,7 +180,7 @@ def _losses(
     f = x.softmax(dim=-1)  # (N, F)
     features = x if config.loss_input == "logits" else f
     losses: dict[str, Tensor] = {}
-    if config.beta_rec and config.reconstruction != "none":
+    if _betas(config)["rec"]:
         losses["rec"] = _reconstruction(model, subject.image, windows, config)
     if config.beta_cut:
         losses["cut"] = ncut_loss(f, subject.edges, subject.affinity)
@@ -193,7 +193,7 @@ def _losses(
 
 
 def _reconstruction(
-    model: nn.Module, image: Tensor, windows: list[PatchWindows], config: Config
+    model: SuperpixelNet, image: Tensor, windows: list[PatchWindows], config: Config
 ) -> Tensor:
     """Mean squared error over all pixels of the patches, or of the whole image."""
     if config.reconstruction == "image":
@@ -211,12 +211,14 @@ def _reconstruction(
 def _similarity_labels(z: Tensor, x: Tensor, subject: _Subject, config: Config) -> Tensor | None:
     if config.similarity_labels == "pixels":
         return pixel_labels(z, subject.pixel_index, subject.num_nodes)
-    return kmeans_labels(x) if config.similarity_labels == "kmeans" else None
+    if config.similarity_labels == "kmeans" and x.isfinite().all():
+        return kmeans_labels(x)
+    return None  # the largest feature; where K-means has no answer the loss is NaN anyway
 
 
 def _betas(config: Config) -> dict[str, float]:
     return {
-        "rec": config.beta_rec,
+        "rec": 0.0 if config.reconstruction == "none" else config.beta_rec,
         "cut": config.beta_cut,
         "sim": config.beta_sim,
         "con": config.beta_con,
@@ -241,13 +243,37 @@ def _summarize(terms: Sequence[_Terms], step: int, epoch: int, seconds: float) -
     )
 
 
-def _check_patches(wnet: WNet, config: Config) -> None:
+def _uses_patches(config: Config) -> bool:
+    return config.beta_rec > 0 and config.reconstruction == "patch"
+
+
+def _check_config(wnet: WNet, config: Config) -> None:
+    if not any(_betas(config).values()):
+        raise InputError(
+            "beta_rec, beta_cut, beta_sim, beta_con: no loss has a weight; make one of them "
+            "positive (beta_rec does not count with reconstruction='none')."
+        )
+    if not _uses_patches(config):
+        return
+    most = max(count for count, _, _ in config.patches)
+    if most < config.minibatches:
+        raise InputError(
+            f"patches: {most} of a shape are too few for minibatches={config.minibatches}; give "
+            "more patches or fewer mini-batches."
+        )
     smallest = min(min(height, width) for _, height, width in config.patches)
-    if config.reconstruction == "patch" and smallest < wnet.min_size:
+    if smallest < wnet.min_size:
         raise InputError(
             f"patches: {smallest} pixels are too few for depth={config.depth}, which needs "
             f"{wnet.min_size}; give larger patches or a smaller depth."
         )
+
+
+def _diverged(config: Config, what: str) -> InputError:
+    return InputError(
+        f"learning_rate={config.learning_rate}: {what}; try a smaller learning rate or smaller "
+        "betas."
+    )
 
 
 def _make_fabric(config: Config) -> Fabric:

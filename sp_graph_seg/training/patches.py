@@ -133,7 +133,7 @@ class PatchSampler:
         self._drawn: list[PatchWindows] = []
 
     def epoch(self) -> Iterator[list[PatchWindows]]:
-        """For each mini-batch its windows, one entry a shape; shapes without a patch are left out."""
+        """For each mini-batch its windows: an entry for every shape that has some."""
         if self.redraw or not self._drawn:
             self._drawn = [
                 draw_windows(self.size, (h, w), count, self.generator, self.mask, self.foreground)

@@ -1,12 +1,21 @@
 """From images to graphs: superpixels, region adjacency graphs, edge weights, reductions."""
 
 from sp_graph_seg.transforms.arrays import as_array, as_image
+from sp_graph_seg.transforms.bridges import (
+    from_networkx,
+    from_scipy,
+    to_label_image,
+    to_networkx,
+    to_scipy,
+)
+from sp_graph_seg.transforms.pixel_graph import ToPixelGraph
 from sp_graph_seg.transforms.rag import ToRAG
 from sp_graph_seg.transforms.reduce import scatter_mean
 from sp_graph_seg.transforms.superpixels import compute_superpixels, connected_regions
 from sp_graph_seg.transforms.weights import affinity, color_distance, softmax_adjacency
 
 __all__ = [
+    "ToPixelGraph",
     "ToRAG",
     "affinity",
     "as_array",
@@ -14,6 +23,11 @@ __all__ = [
     "color_distance",
     "compute_superpixels",
     "connected_regions",
+    "from_networkx",
+    "from_scipy",
     "scatter_mean",
     "softmax_adjacency",
+    "to_label_image",
+    "to_networkx",
+    "to_scipy",
 ]

@@ -45,7 +45,7 @@ def shifted_views(array: NDArray, offset: Offset) -> tuple[NDArray, NDArray]:
 
 
 def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
-    """Finds all pairs of neighbouring pixels in different regions; negative labels are no region."""
+    """Finds all neighbouring pixels in different regions; negative labels are no region."""
 
     def pairs() -> Iterator[tuple[NDArray, NDArray, NDArray]]:
         pixels = np.arange(labels.size).reshape(labels.shape)
@@ -80,7 +80,7 @@ def sum_over_edges(
 
 
 def to_edge_index(adjacency: csr_array) -> Tensor:
-    """The edges of a matrix as ``edge_index (2, E)``, sorted by target (row), then source (column)."""
+    """The edges of a matrix, ``(2, E)``, sorted by target (row), then source (column)."""
     counts = np.diff(adjacency.indptr)
     target = np.repeat(np.arange(adjacency.shape[0]), counts)
     return torch.from_numpy(np.stack([adjacency.indices.astype(np.int64), target]))

@@ -31,15 +31,31 @@ def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float
         return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
     if array.dtype.kind not in "bf":
         raise InputError(f"{name}: values of type {array.dtype} are no real numbers; convert them.")
+    with np.errstate(over="ignore"):  # what does not fit is Inf and refused
+        array = np.ascontiguousarray(array, dtype=np.float32)
     bad = array.size - np.count_nonzero(np.isfinite(array))
     if bad:
         raise InputError(f"{name}: {bad} values are NaN or Inf; replace them, by 0 for instance.")
-    return np.ascontiguousarray(array, dtype=np.float32)
+    return array
 
 
 def as_array(values: Tensor | ArrayLike) -> NDArray:
     """A tensor or an array as an array, wherever it lies."""
-    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if not isinstance(values, Tensor):
+        return np.asarray(values)
+    if values.dtype == torch.bfloat16:  # NumPy has no such type
+        values = values.float()
+    return values.detach().cpu().numpy()
+
+
+def as_mask(mask: Tensor | ArrayLike, size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """A mask as booleans, checked to have the image's size and a pixel that is set."""
+    inside = as_array(mask).astype(bool)
+    if inside.shape != size:
+        raise InputError(f"mask: size {inside.shape} is not that of the image, {size}; resize it.")
+    if not inside.any():
+        raise InputError("mask: no pixel is set; give a mask that is true where to segment.")
+    return inside
 
 
 def mean_over_nodes(values: NDArray, nodes: NDArray[np.int64], num_nodes: int) -> Tensor:

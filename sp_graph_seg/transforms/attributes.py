@@ -75,7 +75,7 @@ def variance(regions: Regions) -> Tensor:
 
 
 def bbox(regions: Regions) -> Tensor:
-    """``(N, 2 * ndim)``: first pixel along each axis, then one past the last, as scikit-image has it."""
+    """``(N, 2 * ndim)``: first pixel along each axis, then one past the last."""
     positions, nodes = torch.from_numpy(regions.positions), torch.from_numpy(regions.nodes)
     first = scatter(positions, nodes, dim=1, dim_size=regions.num_nodes, reduce="min")
     last = scatter(positions, nodes, dim=1, dim_size=regions.num_nodes, reduce="max")

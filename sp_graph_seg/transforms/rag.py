@@ -18,7 +18,7 @@ from sp_graph_seg.transforms.adjacency import (
     sum_over_edges,
     to_edge_index,
 )
-from sp_graph_seg.transforms.arrays import as_array, as_image
+from sp_graph_seg.transforms.arrays import as_array, as_image, as_mask
 from sp_graph_seg.transforms.superpixels import (
     Labels,
     Method,
@@ -163,11 +163,7 @@ class ToRAG(BaseTransform):
 
     def _label(self, image: NDArray[np.float32]) -> Labels:
         size = image.shape[1:]
-        mask = None if self.mask is None else as_array(self.mask)
-        if mask is not None and mask.shape != size:
-            raise InputError(
-                f"mask: size {mask.shape} is not that of the image, {size}; resize it."
-            )
+        mask = None if self.mask is None else as_mask(self.mask, size)
         if self.superpixels is not None:
             labels = as_array(self.superpixels)
             if labels.shape != size:

@@ -1,6 +1,5 @@
 """From pixels to nodes: averages over superpixels."""
 
-import torch
 import torch_geometric.typing
 from torch import Tensor
 from torch_geometric.utils import scatter

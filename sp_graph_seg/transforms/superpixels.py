@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.transforms.arrays import as_mask
 
 Labels = NDArray[np.int64]
 Method = Literal["slic", "watershed"]
@@ -29,7 +30,7 @@ def compute_superpixels(
     """Makes superpixels of an image, or supervoxels of a volume, with scikit-image.
 
     Args:
-        image: Values in [0, 1], ``(C, H, W)`` or ``(C, D, H, W)``; three channels are taken for RGB.
+        image: Values in [0, 1], ``(C, H, W)`` or ``(C, D, H, W)``; three channels are RGB.
         n_segments: Number wanted; the number made may differ.
         compactness: Weight of space against colour.
         method: ``"slic"`` (Achanta et al. 2012) or ``"watershed"``, the compact watershed of the
@@ -43,7 +44,9 @@ def compute_superpixels(
     if method == "slic":
         labels = _slic(image, n_segments, compactness, spacing, mask)
     else:
-        labels = _watershed(image, n_segments, compactness, spacing)
+        # The seeds lie on a grid over the whole image; the mask keeps its share of them.
+        share = 1.0 if mask is None else max(np.count_nonzero(mask), 1) / mask.size
+        labels = _watershed(image, n_segments / share, compactness, spacing)
     return connected_regions(labels, mask)
 
 
@@ -69,25 +72,16 @@ def connected_regions(
             f"superpixels: a label map of {labels.dtype} with {labels.size} pixels cannot be used; "
             "give integers, one id a pixel."
         )
-    inside = _as_mask(mask, labels.shape)
+    inside = None if mask is None else as_mask(mask, labels.shape)
     if (labels.min() if inside is None else labels[inside].min()) < 0:
         raise InputError("superpixels: negative ids; mark pixels that have no label with mask=.")
     if labels.max() > np.iinfo(np.int64).max:  # scikit-image would wrap such ids
         labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
-    ids = labels.astype(np.int64) if inside is None else np.where(inside, labels, MASKED)
+    ids = labels.astype(np.int64)  # before MASKED goes in: -1 is 255 among 8-bit ids
+    if inside is not None:
+        ids[~inside] = MASKED
     regions = label(ids, background=MASKED, connectivity=connectivity)  # 0 is the background
     return regions.astype(np.int64) - 1
-
-
-def _as_mask(mask: ArrayLike | None, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
-    if mask is None:
-        return None
-    inside = np.asarray(mask).astype(bool)
-    if inside.shape != shape:
-        raise InputError(f"mask: size {inside.shape} is not that of the image, {shape}; resize it.")
-    if not inside.any():
-        raise InputError("mask: no pixel is set; give a mask that is true where to segment.")
-    return inside
 
 
 def _slic(
@@ -114,7 +108,7 @@ def _slic(
 
 def _watershed(
     image: NDArray[Any],
-    n_segments: int,
+    n_segments: float,
     compactness: float,
     spacing: tuple[float, ...] | None,
 ) -> Labels:
@@ -129,12 +123,16 @@ def _watershed(
 
 
 def _seed_grid(
-    shape: tuple[int, ...], n_segments: int, spacing: tuple[float, ...] | None
+    shape: tuple[int, ...], n_segments: float, spacing: tuple[float, ...] | None
 ) -> Labels:
     """One seed in the middle of each cell of a grid of about ``n_segments`` equal cells."""
     extent = np.asarray(shape) * np.asarray(spacing or (1.0,) * len(shape))  # physical
-    cell = (extent.prod() / n_segments) ** (1 / len(shape))
-    counts = np.clip(np.round(extent / cell).astype(int), 1, shape)
+    counts = np.ones(len(shape), dtype=int)
+    # From the thinnest axis on: where that has room for one cell only, the others have more.
+    axes = np.argsort(extent)
+    for done, axis in enumerate(axes):
+        cell = (extent[axes[done:]].prod() / n_segments * counts.prod()) ** (1 / (len(axes) - done))
+        counts[axis] = np.clip(np.round(extent[axis] / cell), 1, shape[axis])
     ticks = [
         ((np.arange(n) + 0.5) * size / n).astype(int) for n, size in zip(counts, shape, strict=True)
     ]
