@@ -96,8 +96,9 @@ class Config:
                 )
         if self.tau_cut >= 0:
             raise InputError(f"tau_cut={self.tau_cut} is no affinity: use a negative number.")
-        if self.learning_rate <= 0:
-            raise InputError(f"learning_rate={self.learning_rate} must be positive.")
+        for name in ("compactness", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name}={getattr(self, name)} must be positive.")
         if self.foreground > 1:
             raise InputError(f"foreground={self.foreground} is a share: use 0 to 1.")
         if not self.patches or min(min(patch) for patch in self.patches) < 1:
@@ -144,7 +145,6 @@ _AT_LEAST: dict[str, float] = {
     "head_layers": 1,
     "max_size": 0,
     "n_segments": 1,
-    "compactness": 0,
     "beta_rec": 0,
     "beta_cut": 0,
     "beta_sim": 0,

@@ -54,4 +54,6 @@ def read_model(path: str | Path) -> ModelFile:
     try:
         return ModelFile(weights, json.loads(header["model"]))
     except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: its header is damaged ({error}); train the model anew.") from error
+        raise InputError(
+            f"{path}: its header is damaged ({error}); train the model anew."
+        ) from error

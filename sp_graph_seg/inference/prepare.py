@@ -58,11 +58,6 @@ def check_image(image: Array, name: str, channels: int, config: Config) -> None:
         raise InputError(
             f"{name}: shape {shape} is a volume; give its slices one by one, (C, H, W)."
         )
-    if shape[0] > shape[2] and shape[2] <= 4:
-        raise InputError(
-            f"{name}: shape {shape} looks like (H, W, C) but must be (C, H, W); "
-            "move the axis with numpy.moveaxis(image, -1, 0)."
-        )
     if shape[0] != channels:
         raise InputError(
             f"{name}: {shape[0]} channels, where {channels} are expected; convert the image."

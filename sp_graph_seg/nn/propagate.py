@@ -64,7 +64,10 @@ def sort_edges(
             "torch_geometric.utils.to_undirected(edge_index, edge_weight)."
         )
     ready = EdgeIndex(
-        plain, sparse_size=(num_nodes, num_nodes), sort_order="col", is_undirected=True
+        plain.contiguous(),  # which the transpose of a list of pairs is not
+        sparse_size=(num_nodes, num_nodes),
+        sort_order="col",
+        is_undirected=True,
     )
     return ready.fill_cache_(), edge_weight
 

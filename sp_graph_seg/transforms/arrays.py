@@ -17,13 +17,19 @@ def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float
         name: What an error calls the image.
 
     Raises:
-        InputError: If it has another number of axes, no pixel, no real numbers, or NaN or Inf.
+        InputError: If it has another number of axes, no pixel, no real numbers, or NaN or Inf, or
+            if it looks channels-last: over 16 in the first axis and 4 or less in the last.
     """
     array = as_array(image)
     if array.ndim not in (3, 4):
         raise InputError(
             f"{name}: shape {array.shape} must be (C, H, W), or (C, D, H, W) for a volume; "
             "add the channel axis of a grey image with image[None]."
+        )
+    if array.shape[-1] <= 4 and array.shape[0] > 16:
+        raise InputError(
+            f"{name}: shape {array.shape} looks channels-last but must be (C, H, W) or "
+            "(C, D, H, W); move the axis with numpy.moveaxis(image, -1, 0)."
         )
     if array.size == 0:
         raise InputError(f"{name}: shape {array.shape} holds no pixel; give a larger one.")

@@ -14,8 +14,7 @@ Method = Literal["slic", "watershed"]
 #: Id of the pixels that a mask leaves out.
 MASKED = -1
 
-# SLIC weighs space against colour in CIELAB, whose lightness runs from 0 to 100. Other images are
-# brought to that range, so that a compactness means the same for grey, RGB and five channels.
+# SLIC weighs space against colour in CIELAB, whose lightness runs from 0 to 100.
 _LIGHTNESS_RANGE = 100.0
 
 
@@ -41,13 +40,14 @@ def compute_superpixels(
     Returns:
         One id a pixel, from 0 to N - 1, each id one connected region; -1 outside the mask.
     """
+    inside = None if mask is None else as_mask(mask, image.shape[1:])
     if method == "slic":
-        labels = _slic(image, n_segments, compactness, spacing, mask)
+        labels = _slic(image, n_segments, compactness, spacing, inside)
     else:
         # The seeds lie on a grid over the whole image; the mask keeps its share of them.
-        share = 1.0 if mask is None else max(np.count_nonzero(mask), 1) / mask.size
+        share = 1.0 if inside is None else float(inside.mean())
         labels = _watershed(image, n_segments / share, compactness, spacing)
-    return connected_regions(labels, mask)
+    return connected_regions(labels, inside)
 
 
 def connected_regions(
@@ -94,8 +94,12 @@ def _slic(
     from skimage.segmentation import slic
 
     is_rgb = image.shape[0] == 3
+    if not is_rgb:
+        # scikit-image stretches every image to [0, 1]. Undone here, and with 1 for a lightness of
+        # 100, a compactness means the same for grey, RGB and five channels, dark slice or bright.
+        compactness /= _LIGHTNESS_RANGE * max(float(np.ptp(image)), 1e-6)
     return slic(
-        image if is_rgb else image * _LIGHTNESS_RANGE,
+        image,
         n_segments=n_segments,
         compactness=compactness,
         spacing=spacing,

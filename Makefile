@@ -1,0 +1,35 @@
+# Two commands: `make demo` segments a photograph, `make test` runs the tests.
+# Both install what they need into .venv, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+DEMO := demo_output
+
+.PHONY: demo test check docs clean
+
+demo: $(INSTALLED)
+	@image=$$($(BIN)/python -c "from importlib.util import find_spec as f; \
+	print(f('sklearn').submodule_search_locations[0] + '/datasets/images/flower.jpg')") && \
+	$(BIN)/sp-graph-seg segment "$$image" --output $(DEMO) --overwrite
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest tests
+
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(INSTALLED)
+
+clean:
+	rm -rf $(VENV) .scatter $(DEMO) docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,17 @@
+"""Folders of images, BSDS300 and volumes as PyG datasets of region adjacency graphs."""
+
+from sp_graph_seg.datasets.base import GraphDataset, Source
+from sp_graph_seg.datasets.bsds300 import BSDS300, read_seg
+from sp_graph_seg.datasets.image_folder import ImageFolderRAG
+from sp_graph_seg.datasets.node_labels import majority_labels
+from sp_graph_seg.datasets.volume import VolumeRAG
+
+__all__ = [
+    "BSDS300",
+    "GraphDataset",
+    "ImageFolderRAG",
+    "Source",
+    "VolumeRAG",
+    "majority_labels",
+    "read_seg",
+]

@@ -1,0 +1,190 @@
+"""What the datasets share: graphs made in parallel, kept on disk, made anew when they must be."""
+
+import math
+import os
+import os.path as osp
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from joblib import Parallel, cpu_count, delayed, parallel_config
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch_geometric.data import Data, Dataset
+
+from sp_graph_seg._version import __version__
+from sp_graph_seg.datasets.fingerprint import fingerprint
+from sp_graph_seg.datasets.node_labels import majority_labels
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import atomic_write, check_writable
+from sp_graph_seg.transforms import ToRAG
+
+Transform = Callable[[Data], Data]
+ToGraph = Callable[[NDArray], Data]
+
+#: Changes whenever the files on disk do.
+_FORMAT = 1
+
+#: A process takes seconds to start, so each should have some images to work on.
+_IMAGES_A_WORKER = 32
+
+
+class Source(NamedTuple):
+    """Where one graph comes from."""
+
+    name: str
+    """Unique in its dataset; the graph's file is called so."""
+    read: Callable[[], tuple[NDArray, NDArray | None]]
+    """Gives the image, ``(C, H, W)`` or ``(C, D, H, W)``, and its labels or ``None``."""
+    files: tuple[Path, ...] = ()
+    """The files it reads, the image first; the graph is made anew when one of them is newer."""
+
+
+class GraphDataset(Dataset):
+    r"""Base class of the datasets: images become graphs once, which then lie on disk.
+
+    A graph is a file of its own in ``root/processed/<fingerprint>/``, where the fingerprint stands
+    for the parameters of the transforms and the version of this package, so that other parameters
+    never meet old graphs. What is missing, damaged, or older than its image is made when the
+    dataset is opened; what an interrupted run has finished is kept. Files are read without
+    unpickling code.
+
+    A graph has the fields that ``to_graph`` gives it, ``name``, and with ground truth ``y (N,)``,
+    see :func:`~sp_graph_seg.datasets.majority_labels`.
+
+    Args:
+        root: Folder for the graphs.
+        sources: Where the graphs come from.
+        to_graph: Called with an image, ``(C, H, W)`` or ``(C, D, H, W)``; returns its graph.
+            (default: :obj:`ToRAG()`)
+        transform: Called with a graph before every access. (default: :obj:`None`)
+        pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
+        force_reload: Make all graphs anew. (default: :obj:`False`)
+        num_workers: Processes that make graphs; 0 or 1 for this one alone. By default one for
+            every 32 images, but no more than there are cores.
+        parameters: More for the fingerprint: what tells these sources from others in ``root``.
+
+    Raises:
+        InputError: If an image cannot be used; the graphs already made are kept.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        sources: Sequence[Source],
+        to_graph: ToGraph | None = None,
+        transform: Transform | None = None,
+        pre_transform: Transform | None = None,
+        force_reload: bool = False,
+        num_workers: int | None = None,
+        parameters: dict[str, Any] | None = None,
+    ) -> None:
+        self.to_graph = ToRAG() if to_graph is None else to_graph
+        self.num_workers = num_workers
+        self.names = [source.name for source in sources]
+        self._sources: Sequence[Source] = sources
+        self._folder = fingerprint(
+            format=_FORMAT,
+            version=__version__,
+            dataset=type(self).__name__,
+            to_graph=self.to_graph,
+            pre_transform=pre_transform,
+            **(parameters or {}),
+        )
+        super().__init__(os.fspath(root), transform, pre_transform, force_reload=force_reload)
+        self._sources = ()  # may hold a volume, which no DataLoader's worker should be sent
+
+    @property
+    def processed_dir(self) -> str:
+        """The folder of the graphs made with these parameters."""
+        return osp.join(self.root, "processed", self._folder)
+
+    @property
+    def raw_file_names(self) -> list[str]:
+        """None: the images stay where they are."""
+        return []
+
+    @property
+    def processed_file_names(self) -> list[str]:
+        """A file for every graph."""
+        return [f"{name}.pt" for name in self.names]
+
+    def process(self) -> None:
+        """Makes the graphs that are missing."""
+        tasks = [
+            (source, path)
+            for source, path in zip(self._sources, map(Path, self.processed_paths), strict=True)
+            if self.force_reload or not _is_current(path, source.files)
+        ]
+        if not tasks:
+            return
+        check_writable(self.processed_dir)
+        console = Console(stderr=True)
+        with parallel_config("loky", inner_max_num_threads=1):
+            # loky needs no `if __name__ == "__main__"` in the user's script.
+            made = Parallel(self._count_workers(len(tasks)), return_as="generator_unordered")(
+                delayed(_make_graph)(source, path, self.to_graph, self.pre_transform)
+                for source, path in tasks
+            )
+            is_shown = console.is_terminal
+            for _ in track(made, "graphs", len(tasks), console=console, disable=not is_shown):
+                pass
+
+    def _process(self) -> None:
+        """PyG's own would unpickle whatever lies in the folder as ``pre_transform.pt``."""
+        self.process()
+
+    def _count_workers(self, tasks: int) -> int:
+        if self.num_workers is not None:
+            return max(self.num_workers, 1)
+        return min(cpu_count(), math.ceil(tasks / _IMAGES_A_WORKER))
+
+    def len(self) -> int:
+        """The number of graphs."""
+        return len(self.names)
+
+    def get(self, idx: int) -> Data:
+        """Reads a graph, without ``transform``."""
+        path = osp.join(self.processed_dir, f"{self.names[idx]}.pt")
+        try:
+            return Data.from_dict(torch.load(path, weights_only=True))
+        except Exception as error:  # torch.load raises many kinds
+            raise InputError(
+                f"{path}: cannot be read ({type(error).__name__}); open the dataset with "
+                "force_reload=True."
+            ) from error
+
+
+def _is_current(path: Path, files: Sequence[Path]) -> bool:
+    """Whether a graph is there, whole, and no older than what it was made from."""
+    try:
+        made = path.stat().st_mtime_ns
+        # torch.save writes a zip archive, whose directory comes last.
+        return zipfile.is_zipfile(path) and all(f.stat().st_mtime_ns <= made for f in files)
+    except OSError:
+        return False
+
+
+def _make_graph(
+    source: Source, path: Path, to_graph: ToGraph, pre_transform: Transform | None
+) -> None:
+    image, truth = source.read()
+    if truth is not None and truth.shape != image.shape[1:]:
+        raise InputError(
+            f"{source.files[-1]}: size {truth.shape} is not that of the image, {image.shape[1:]}; "
+            "give labels of the image's size."
+        )
+    try:
+        data = to_graph(image)
+    except InputError as error:
+        raise InputError(f"{source.files[0] if source.files else source.name}: {error}") from error
+    if truth is not None:
+        data.y = majority_labels(truth, data)
+    data.name = source.name
+    if pre_transform is not None:
+        data = pre_transform(data)
+    with atomic_write(path) as temporary:
+        torch.save(data.to_dict(), temporary)

@@ -1,0 +1,200 @@
+"""BSDS300: the Berkeley Segmentation Dataset, from the files of its distribution."""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
+from sp_graph_seg.datasets.image_folder import list_by_stem
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import read_image
+
+_HOW_TO_GET = (
+    "get BSDS300-images.tgz and BSDS300-human.tgz from "
+    "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/, unpack both and give the "
+    "folder BSDS300, which then has images/train, images/test and human/color."
+)
+
+
+class BSDS300(GraphDataset):
+    r"""The region adjacency graphs of the `Berkeley Segmentation Dataset
+    <https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/>`_: 200 photographs to train
+    on and 100 to test on, each segmented by several people.
+
+    The dataset is not downloaded: its authors ask for non-commercial use in research and education.
+    These layouts are read:
+
+    * BSDS300's own: ``images/{train,test}/<id>.jpg`` and ``human/color/<annotator>/<id>.seg``,
+      text files, see :func:`read_seg`;
+    * that of its successor BSDS500, where there is no ``human``: ``images/{train,test}/<id>.jpg``
+      and ``groundTruth/{train,test}/<id>.mat``. (BSDS300's test images are BSDS500's ``val``.)
+
+    People number segments as they like, and there are four to nine of them, so that ``y (N,)``
+    follows one annotator; :meth:`truth` gives the pixels of all of them, for evaluation.
+
+    Args:
+        root: Folder of the dataset; graphs lie in ``root/processed``. Where that cannot be written,
+            give a folder with links to the dataset's folders.
+        split: ``"train"`` or ``"test"``. (default: :obj:`"train"`)
+        to_graph: Makes a graph of an image ``(3, H, W)``. (default: :obj:`ToRAG()`)
+        annotator: Whose segments become ``y``: 0 is the first one of each image.
+            (default: :obj:`0`)
+        transform: Called with a graph before every access. (default: :obj:`None`)
+        pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
+        force_reload: Make all graphs anew. (default: :obj:`False`)
+        num_workers: Processes that make graphs; by default one for every 32 images, but no more
+            than there are cores.
+
+    Raises:
+        InputError: If the dataset is not there, an image has no such annotator, or a file cannot be
+            read; the graphs already made are kept.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        split: Literal["train", "test"] = "train",
+        to_graph: ToGraph | None = None,
+        annotator: int = 0,
+        transform: Transform | None = None,
+        pre_transform: Transform | None = None,
+        force_reload: bool = False,
+        num_workers: int | None = None,
+    ) -> None:
+        if split not in ("train", "test"):
+            raise InputError(f"split={split!r} is unknown: use 'train' or 'test'.")
+        if annotator < 0:
+            raise InputError(f"annotator={annotator} must be 0 or more.")
+        images = _find_images(Path(root).expanduser(), split)
+        truth = _find_truth(Path(root).expanduser(), split, images)
+        self._truth_files = list(truth.values())
+        sources = [
+            Source(name, partial(_read, file, truth[name], annotator), (file, *truth[name]))
+            for name, file in images.items()
+        ]
+        kind = self._truth_files[0][0].suffix
+        parameters = {"split": split, "annotator": annotator, "truth": kind}
+        super().__init__(
+            root, sources, to_graph, transform, pre_transform, force_reload, num_workers, parameters
+        )
+
+    def truth(self, idx: int) -> list[NDArray[np.int64]]:
+        """The segments that each annotator saw in an image, ``(H, W)``, numbered from 0.
+
+        Args:
+            idx: Position of the image's graph in this dataset.
+        """
+        return _read_truth(self._truth_files[self.indices()[idx]])
+
+
+def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
+    """Reads a segmentation from a ``.seg`` file of the Berkeley Segmentation Dataset.
+
+    The format is text, ``#`` starts a comment. Lines of a header, in any order, hold a key and a
+    value, among them ``width``, ``height`` and ``segments`` (a count), and perhaps ``format``,
+    which must be ``ascii cr``. After a line ``data`` come lines of four numbers: segment, row,
+    first and last column. All count from 0, and the last column is inclusive.
+
+    Args:
+        path: The file.
+
+    Returns:
+        ``(H, W)``, the segment of each pixel; -1 for pixels that no line speaks of.
+
+    Raises:
+        InputError: If the file cannot be read, or is no such text.
+
+    Example:
+        A file of the lines ``width 3``, ``height 1``, ``segments 2``, ``data``, ``0 0 0 1`` and
+        ``1 0 2 2`` is read as ``[[0, 0, 1]]``.
+    """
+    try:
+        text = Path(path).read_text(encoding="ascii")
+        lines = [line.split() for line in (row.partition("#")[0] for row in text.splitlines())]
+        lines = [line for line in lines if line]
+        start = lines.index(["data"])
+        header = {line[0]: line[1:] for line in lines[:start]}
+        height, width, segments = (int(header[k][0]) for k in ("height", "width", "segments"))
+        runs = np.array(lines[start + 1 :], dtype=np.int64).reshape(-1, 4)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror}); check the path.") from error
+    except (ValueError, KeyError, IndexError) as error:
+        raise _damaged(path, str(error)) from error
+    if header.get("format", ["ascii", "cr"]) != ["ascii", "cr"]:
+        raise _damaged(path, f"format {' '.join(header['format'])}, not ascii cr")
+    segment, row, first, last = runs.T
+    if runs.size and (
+        runs.min() < 0
+        or segment.max() >= segments
+        or row.max() >= height
+        or last.max() >= width
+        or (first > last).any()
+    ):
+        raise _damaged(path, "a line names a segment or pixels that there are not")
+    labels = np.full((height, width), -1, dtype=np.int64)
+    for s, r, begin, end in runs.tolist():
+        labels[r, begin : end + 1] = s
+    return labels
+
+
+def _find_images(root: Path, split: str) -> dict[str, Path]:
+    try:
+        return list_by_stem(root / "images" / split, frozenset([".jpg"]), "image")
+    except InputError as error:
+        raise InputError(f"{root}: holds no images/{split}/*.jpg; {_HOW_TO_GET}") from error
+
+
+def _find_truth(root: Path, split: str, images: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
+    """The ground truth of each image: a file for every annotator, or one for all of them."""
+    by_hand = root / "human" / "color"
+    if by_hand.is_dir():
+        people = sorted((p for p in by_hand.iterdir() if p.is_dir()), key=_numerically)
+        found = {name: [person / f"{name}.seg" for person in people] for name in images}
+    else:
+        found = {name: [root / "groundTruth" / split / f"{name}.mat"] for name in images}
+    truth = {name: tuple(file for file in files if file.is_file()) for name, files in found.items()}
+    for name, files in truth.items():
+        if not files:
+            raise InputError(
+                f"{root}: image {name} has neither human/color/*/{name}.seg nor "
+                f"groundTruth/{split}/{name}.mat; {_HOW_TO_GET}"
+            )
+    return truth
+
+
+def _numerically(path: Path) -> tuple[int, str]:
+    return (int(path.name) if path.name.isdecimal() else 0, path.name)
+
+
+def _read(image: Path, truth: Sequence[Path], annotator: int) -> tuple[NDArray, NDArray]:
+    people = _read_truth(truth)
+    if annotator >= len(people):
+        raise InputError(
+            f"annotator={annotator}: {image} has {len(people)} annotators; use 0 to "
+            f"{len(people) - 1}."
+        )
+    return read_image(image), people[annotator]
+
+
+def _read_truth(files: Sequence[Path]) -> list[NDArray[np.int64]]:
+    return _read_mat(files[0]) if files[0].suffix == ".mat" else [read_seg(file) for file in files]
+
+
+def _read_mat(path: Path) -> list[NDArray[np.int64]]:
+    """All annotators' segments from a ``.mat`` file of BSDS500, which counts from 1."""
+    from scipy.io import loadmat
+
+    try:
+        people = loadmat(path, variable_names=["groundTruth"])["groundTruth"][0]
+        return [person["Segmentation"][0, 0].astype(np.int64) - 1 for person in people]
+    except Exception as error:  # loadmat raises many kinds
+        raise _damaged(path, " ".join(str(error).split()) or type(error).__name__) from error
+
+
+def _damaged(path: str | os.PathLike[str], reason: str) -> InputError:
+    return InputError(f"{path}: is no ground truth of BSDS ({reason}); unpack it again.")

@@ -1,0 +1,35 @@
+"""Every Python block of the README and of the docs runs, in its order, in an empty folder."""
+
+import re
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: Path) -> list[str]:
+    return BLOCK.findall(page.read_text())
+
+
+def test_there_are_examples():
+    assert sum(len(blocks(page)) for page in PAGES) >= 5
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page)], ids=lambda page: page.name
+)
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    (sklearn,) = find_spec("sklearn").submodule_search_locations
+    photo = Path(sklearn) / "datasets/images/flower.jpg"
+    (tmp_path / "photos").mkdir()
+    for copy in ("photo.jpg", "photos/one.jpg", "photos/two.jpg"):
+        shutil.copy(photo, tmp_path / copy)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict = {"__name__": "__main__"}
+    for block in blocks(page):
+        exec(compile(block, page.name, "exec"), namespace)
