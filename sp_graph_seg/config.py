@@ -71,8 +71,8 @@ class Config:
     tau_cut: float = -10.0
     beta_rec: float = 1.0
     beta_cut: float = 0.0
-    beta_sim: float = 1.0
-    beta_con: float = 1.0
+    beta_sim: float = 3.0
+    beta_con: float = 3.0
     loss_input: Literal["logits", "softmax"] = "logits"
     similarity_labels: Literal["argmax", "pixels", "kmeans"] = "argmax"
     reconstruction: Literal["patch", "image", "none"] = "patch"

@@ -1,4 +1,4 @@
-"""Every picture: labels over an image, its graph, and the course of a training."""
+"""Every picture: labels over an image, the graph over an image, and the course of a training."""
 
 import math
 import os
@@ -15,67 +15,209 @@ from sp_graph_seg.io import atomic_write
 from sp_graph_seg.transforms import as_array, as_image
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from torch_geometric.data import Data
 
     from sp_graph_seg.training import History
 
-#: Number of colours; the labels beyond them start again with the first.
-_COLORS = 64
+#: Number of colours of labels; further labels start again with the first.
+_NUM_COLORS = 64
+
+#: Longer side of a drawn image, in inches and in points.
+_INCHES = 9.0
+_POINTS = 72 * _INCHES
+
+_TERMS = {
+    "loss": "loss (Eq. 9)",
+    "rec": "reconstruction",
+    "cut": "N-Cut",
+    "sim": "similarity",
+    "con": "continuity",
+}
 
 
 def overlay_labels(
-    image: ArrayLike | Tensor, labels: ArrayLike | Tensor, alpha: float = 0.5
+    image: ArrayLike | Tensor, labels: ArrayLike | Tensor, alpha: float = 0.45
 ) -> NDArray[np.uint8]:
-    """Tints an image with its labels; each region has an outline, one pixel wide, in full colour.
+    """Tints an image with its labels and outlines their regions.
 
-    The colour of a label depends on its number alone, so that it means the same in every picture.
+    The colour of a label depends on its number alone: it means the same in every picture.
 
     Args:
-        image: ``(C, H, W)``. Three channels are RGB; of any other number the mean is shown in grey.
-            The 0.1 and 99.9 percentiles of its values become black and white.
+        image: ``(C, H, W)``. Three channels are shown as RGB, any other number as grey, the mean of
+            the channels. The 0.1 and 99.9 percentiles of its values become black and white.
         labels: ``(H, W)``, integers from 0.
-        alpha: Weight of the tint, 0 (image alone) to 1 (labels alone).
+        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.45`)
 
     Returns:
         ``(H, W, 3)``.
 
     Raises:
-        InputError: If the image is not ``(C, H, W)``, the labels have another size or are no
-            integers from 0, or alpha is not in [0, 1].
+        InputError: If the image is not ``(C, H, W)``, the labels are not integers from 0 of its
+            size, or alpha is not a share.
     """
     from skimage.segmentation import find_boundaries
 
-    picture = _to_rgb(_flat_image(image))
-    labels = as_array(labels)
-    if labels.shape != picture.shape[:2] or labels.dtype.kind not in "bui" or labels.min() < 0:
+    image, labels = _as_flat_image(image), as_array(labels)
+    if labels.shape != image.shape[1:] or labels.dtype.kind not in "bui" or labels.min() < 0:
         raise InputError(
-            f"labels: {labels.dtype} of shape {labels.shape} do not fit the image; "
-            f"give integers from 0, of shape {picture.shape[:2]}."
+            f"labels: {labels.dtype} of shape {labels.shape} do not suit the image; "
+            f"give integers from 0 of shape {image.shape[1:]}."
         )
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha={alpha} is a share: use 0 to 1.")
-    tint = _label_colors()[labels.astype(np.int64) % _COLORS]
+    picture = _to_rgb(image, *measure_intensity_range([image]))
+    tint = _label_colors()[labels.astype(np.int64) % _NUM_COLORS]
+    tinted = (1 - alpha) * picture + alpha * tint
     outline = find_boundaries(labels, mode="inner", background=-1)
-    weight = np.where(outline, max(alpha, 0.9), alpha)[..., np.newaxis]
-    return np.rint(255 * (weight * tint + (1 - weight) * picture)).astype(np.uint8)
+    return _to_bytes(np.where(outline[..., np.newaxis], tint, tinted))
+
+
+def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
+    """Draws a region adjacency graph over its image.
+
+    Superpixels have faint outlines, nodes their mean colour, and edges the colour distance of their
+    ends (``edge_attr``) as colour. Lines and dots are as thick as the density of nodes lets them.
+
+    Args:
+        image: ``(C, H, W)``, shown as by :func:`overlay_labels`.
+        data: Its graph from :class:`~sp_graph_seg.transforms.ToRAG`.
+
+    Raises:
+        InputError: If the image is no ``(C, H, W)``, such as a volume, or not that of the graph.
+    """
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+
+    image = _as_flat_image(image)
+    size = tuple(data.image_size[0].tolist())
+    if size != image.shape[1:] or data.x.size(1) != image.shape[0]:
+        raise InputError(
+            f"data: is the graph of an image of size {size} with {data.x.size(1)} channels, not "
+            f"of this one, {image.shape}; give the image that it was made of."
+        )
+    intensity = measure_intensity_range([image])
+    height, width = size
+    scale = _INCHES / max(size)
+    figure = Figure(figsize=(width * scale + 1, height * scale), layout="constrained")
+    axes = figure.add_subplot(xticks=[], yticks=[], frame_on=False)
+    axes.imshow(0.6 * _to_rgb(image, *intensity))
+    _draw_outlines(axes, data)
+
+    position = data.pos.flip(1).numpy()  # x, y
+    once = data.edge_index[0] < data.edge_index[1]
+    spacing = _POINTS / max(size) * math.sqrt(height * width / data.num_nodes)  # of nodes, points
+    edges = LineCollection(
+        list(position[data.edge_index.T[once].numpy()]),
+        array=data.edge_attr[once, 0].numpy(),
+        cmap="plasma",
+        linewidths=np.clip(0.08 * spacing, 0.5, 2.5),
+    )
+    axes.add_collection(edges, autolim=False)
+    figure.colorbar(edges, ax=axes, label="colour distance (Eq. 2)", shrink=0.8, pad=0.02)
+    axes.scatter(
+        *position.T,
+        s=np.clip(0.3 * spacing, 1.5, 9) ** 2,
+        c=_to_rgb(data.x.T[..., None].numpy(), *intensity)[:, 0],
+        edgecolors="white",
+        linewidths=np.clip(0.04 * spacing, 0.2, 1),
+        zorder=3,
+    )
+    return figure
+
+
+def plot_history(history: "History") -> "Figure":
+    """Plots the loss and its terms over the steps, and below the number of labels.
+
+    Args:
+        history: From :func:`sp_graph_seg.training.fit`; a term without any finite value is left
+            out.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(7, 5), layout="constrained")
+    losses, labels = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    steps = history["step"]
+    for name, title in _TERMS.items():
+        if np.isfinite(history[name]).any():
+            style = {"color": "black", "linewidth": 2} if name == "loss" else {}
+            losses.plot(steps, history[name], label=title, marker=".", **style)
+    losses.set_ylabel("loss")
+    losses.legend()
+    labels.step(steps, history["num_labels"], where="mid", color="black")
+    labels.set(xlabel="step", ylabel="number of labels")
+    labels.set_ylim(bottom=0)
+    for axes in (losses, labels):
+        axes.grid(alpha=0.3)
+    labels.xaxis.set_major_locator(MaxNLocator(integer=True))
+    labels.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def save_figure(path: str | os.PathLike[str], figure: "Figure") -> None:
+    """Writes a figure, whole or not at all, in the format that the suffix of ``path`` names.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=200)
+
+
+def _as_flat_image(image: ArrayLike | Tensor) -> NDArray[np.float32]:
+    array = as_image(image)
+    if array.ndim != 3:
+        raise InputError(f"image: shape {array.shape} is a volume; give one slice, (C, H, W).")
+    return array
+
+
+def _to_rgb(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """``(C, H, W)`` as ``(H, W, 3)`` in [0, 1]; ``low`` becomes black and ``high`` white."""
+    channels = normalize(image, low, high)
+    if len(channels) != 3:
+        channels = np.broadcast_to(channels.mean(axis=0), (3, *channels.shape[1:]))
+    return channels.transpose(1, 2, 0)
+
+
+def _to_bytes(picture: NDArray) -> NDArray[np.uint8]:
+    return np.rint(picture * 255).astype(np.uint8)
+
+
 @cache
-def _label_colors():
+def _label_colors() -> NDArray[np.float64]:
+    """Colours ``(_NUM_COLORS, 3)``, each the farthest in CIELAB from all before it."""
     from skimage.color import rgb2lab
+
     steps = np.linspace(0, 1, 16)
-    rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    rgb = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     lab = rgb2lab(rgb)
-    rgb, lab = rgb[ok := (lab[:, 0] > 30) & (lab[:, 0] < 90) & (np.hypot(lab[:, 1], lab[:, 2]) > 30)], lab[ok]
-    lab = lab * [WL,1,1]
-    chosen = [int(np.argmin(np.linalg.norm(rgb - [0.0, 0.45, 0.9], axis=1)))]
-    distance = np.full(len(rgb), np.inf)
-    while len(chosen) < _COLORS:
+    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
+    # Neither near black, white or grey, which an image is full of, nor glaring.
+    usable = (lightness > 30) & (lightness < 90) & (chroma > 25) & (chroma < 80)
+    rgb, lab = rgb[usable], lab[usable]
+    lab[:, 0] *= 0.7  # the image shines through and blurs lightness more than hue
+
+    blue = (0.0, 0.47, 0.87)
+    chosen = [int(np.abs(rgb - blue).sum(axis=1).argmin())]
+    distance = np.full(len(lab), np.inf)
+    while len(chosen) < _NUM_COLORS:
         distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
         chosen.append(int(distance.argmax()))
     return rgb[chosen]
-WL=1.
-def _flat_image(image): return as_image(image)
-def _to_rgb(image, low=None, high=None):
-    image = normalize(image, *measure_intensity_range([image]))
-    channels = image if len(image) == 3 else image.mean(axis=0, keepdims=True)
-    return np.repeat(channels, 3 // len(channels), axis=0).transpose(1, 2, 0)
+
+
+def _draw_outlines(axes: "Axes", data: "Data") -> None:
+    """Draws the outlines of the superpixels between the pixels, half a pixel wide."""
+    from skimage.segmentation import find_boundaries
+
+    height, width = data.image_size[0].tolist()
+    nodes = np.full(height * width, -1)
+    inside = data.pixel_mask.numpy() if "pixel_mask" in data else slice(None)
+    nodes[inside] = data.pixel_index.numpy()
+    outline = find_boundaries(nodes.reshape(height, width), mode="subpixel", background=-2)
+    veil = np.ones((*outline.shape, 4))
+    veil[..., 3] = 0.35 * outline
+    axes.imshow(veil, extent=(-0.25, width - 0.75, height - 0.75, -0.25), interpolation="nearest")
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.images import decoding, read_header
+from sp_graph_seg.io.decoding import decoding, read_header
 from sp_graph_seg.io.labels import NPY_MAGIC
 from sp_graph_seg.transforms import as_array, as_image
 

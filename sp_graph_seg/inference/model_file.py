@@ -52,8 +52,8 @@ def read_model(path: str | Path) -> ModelFile:
     if header.get("format") != FORMAT:
         raise InputError(f"{path}: is no model of sp_graph_seg; make one with sp-graph-seg train.")
     try:
-        return ModelFile(weights, json.loads(header["model"]))
-    except (KeyError, ValueError) as error:
+        return ModelFile(weights, dict(json.loads(header["model"])))
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: its header is damaged ({error}); train the model anew."
         ) from error

@@ -1,5 +1,6 @@
 """From the user's images to what the network sees: checks, intensity range, scale."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -85,7 +86,8 @@ def measure_intensity_range(images: Sequence[Array]) -> tuple[float, float]:
     low, high = np.quantile(sample, _OUTLIERS)
     if high <= low:
         low, high = sample.min(), sample.max()
-    return float(low), float(high) if high > low else float(low) + 1.0
+    low, high = float(low), float(high)
+    return low, high if high > low else max(low + 1.0, math.nextafter(low, math.inf))
 
 
 def normalize(image: Array, low: float, high: float) -> Array:

@@ -208,8 +208,10 @@ class Segmenter(BaseEstimator):
         try:
             segmenter = cls(Config.from_dict(metadata["config"]), head)
             segmenter.in_channels_ = int(metadata["in_channels"])
-            low, high = metadata["intensity_range"]
-            segmenter.intensity_range_ = float(low), float(high)
+            low, high = map(float, metadata["intensity_range"])
+            if not low < high:
+                raise ValueError(f"intensity_range from {low} to {high}")
+            segmenter.intensity_range_ = low, high
             net = segmenter._make_net(segmenter.in_channels_)
             net.load_state_dict(weights)
         except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.decoding import PNG_MAGIC, TIFF_MAGICS, decoding, read_header
 from sp_graph_seg.io.files import atomic_write
-from sp_graph_seg.io.images import PNG_MAGIC, TIFF_MAGICS, decoding, read_header, tiff_samples
+from sp_graph_seg.io.tiff import tiff_samples
 
 NPY_MAGIC = b"\x93NUMPY"
 

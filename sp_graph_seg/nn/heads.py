@@ -1,20 +1,19 @@
 """Clustering heads: graph networks between the node means of z and the losses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from torch import nn
-from torch_geometric.nn import GATv2Conv, GCNConv, GraphConv, Sequential, TransformerConv
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn import GATv2Conv, GCNConv, GraphConv, TransformerConv
 
 from sp_graph_seg.errors import InputError
 
-_WEIGHTED = "x, edge_index, edge_weight -> x"
-_UNWEIGHTED = "x, edge_index -> x"
-
-_LAYERS: dict[str, tuple[Callable[[int], nn.Module], str]] = {
-    "gcn": (lambda size: GCNConv(size, size), _WEIGHTED),
-    "gat": (lambda size: GATv2Conv(size, size, edge_dim=1), _WEIGHTED),
-    "graph": (lambda size: GraphConv(size, size, aggr="mean"), _WEIGHTED),
-    "transformer": (lambda size: TransformerConv(size, size), _UNWEIGHTED),
+#: For each name how to make a layer, and whether it takes edge weights.
+_LAYERS: dict[str, tuple[Callable[[int], nn.Module], bool]] = {
+    "gcn": (lambda size: GCNConv(size, size), True),
+    "gat": (lambda size: GATv2Conv(size, size, edge_dim=1), True),
+    "graph": (lambda size: GraphConv(size, size, aggr="mean"), True),
+    "transformer": (lambda size: TransformerConv(size, size), False),
 }
 
 
@@ -44,8 +43,27 @@ def make_head(name: str, num_features: int, num_layers: int = 2) -> nn.Module | 
             f"head={name!r} with {num_layers} layers is unknown: use identity, "
             f"{', '.join(_LAYERS)} and 1 layer or more."
         )
-    make, signature = _LAYERS[name]
-    layers: list[nn.Module | tuple[nn.Module, str]] = [(make(num_features), signature)]
-    for _ in range(num_layers - 1):
-        layers += [nn.LayerNorm(num_features), nn.ELU(), (make(num_features), signature)]
-    return Sequential("x, edge_index, edge_weight", layers)
+    make, is_weighted = _LAYERS[name]
+    return _Stack([make(num_features) for _ in range(num_layers)], num_features, is_weighted)
+
+
+class _Stack(nn.Module):
+    """Graph convolutions one after the other.
+
+    Not PyG's ``Sequential``: that draws from Python's global random state, so that what comes after
+    it in the user's program would change, and leaves a file behind.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], num_features: int, is_weighted: bool) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.norms = nn.ModuleList(nn.LayerNorm(num_features) for _ in layers[1:])
+        self.is_weighted = is_weighted
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+        graph = (edge_index, edge_weight) if self.is_weighted else (edge_index,)
+        first, *others = self.layers
+        x = first(x, *graph)
+        for norm, layer in zip(self.norms, others, strict=True):
+            x = layer(F.elu(norm(x)), *graph)
+        return x

@@ -9,9 +9,9 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     TextColumn,
-    TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from sp_graph_seg.training.history import Step
 
@@ -19,7 +19,7 @@ _TERMS = ("loss", "rec", "cut", "sim", "con")
 
 
 class TrainingProgress:
-    """Shows each step with its loss terms, the number of labels in use and the time left.
+    """Shows each step with its loss terms, the labels in use and the time left, at last that taken.
 
     Args:
         total: Number of steps.
@@ -27,13 +27,11 @@ class TrainingProgress:
 
     def __init__(self, total: int) -> None:
         self._progress = Progress(
-            TextColumn("training"),
-            BarColumn(bar_width=16),
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[terms]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            # In a narrow terminal this one column wraps, and the others stay as they are.
+            TextColumn("{task.fields[terms]}", table_column=Column(no_wrap=False)),
             console=Console(stderr=True),
         )
         self._task = self._progress.add_task("training", total=total, terms="")
@@ -54,5 +52,5 @@ class TrainingProgress:
         """Shows one more step."""
         values = {name: step[name] for name in _TERMS}  # type: ignore[literal-required]
         terms = [f"{name} {value:.3f}" for name, value in values.items() if not math.isnan(value)]
-        text = "  ".join([*terms, f"{step['num_labels']} labels"])
+        text = " ".join([*terms, f"{step['num_labels']} labels"])
         self._progress.update(self._task, advance=1, terms=text)

@@ -138,7 +138,7 @@ def from_networkx(graph: nx.Graph) -> Data:
         )
     ids = sorted(graph)
     number = {node: k for k, node in enumerate(ids)}
-    ends = [(number[a], number[b]) for a, b in graph.edges]
+    ends = [(number[a], number[b]) for a, b in graph.edges()]
     values = [float(value) for _, _, value in graph.edges(data="weight", default=1.0)]
     edges = torch.tensor(ends, dtype=torch.long).view(-1, 2).t()
     weight = torch.tensor(values)

@@ -80,8 +80,10 @@ def connected_regions(
     ids = labels.astype(np.int64)  # before MASKED goes in: -1 is 255 among 8-bit ids
     if inside is not None:
         ids[~inside] = MASKED
-    regions = label(ids, background=MASKED, connectivity=connectivity)  # 0 is the background
-    return regions.astype(np.int64) - 1
+    # Without axes of length 1: where the last is one, scikit-image numbers in another order.
+    thick = np.atleast_1d(ids.squeeze())
+    regions = label(thick, background=MASKED, connectivity=min(connectivity, thick.ndim))
+    return regions.reshape(ids.shape).astype(np.int64) - 1  # 0 is the background
 
 
 def _slic(

@@ -1,0 +1,103 @@
+"""What every decoder needs: the first bytes, quiet failure, orientation, full scale."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # classic and BigTIFF
+ORIENTATION_TAG = 0x0112
+
+
+def read_header(path: str | os.PathLike[str]) -> bytes:
+    """Read the first 32 bytes of a file, which tell its format.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its first bytes, at least one.
+
+    Raises:
+        InputError: The file is missing, a folder, empty, or cannot be opened.
+    """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder; give a file in it")
+    try:
+        with open(path, "rb") as file:
+            header = file.read(32)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror}); check the path") from error
+    if not header:
+        raise InputError(f"{path}: is empty (0 bytes); copy or export it again")
+    return header
+
+
+@contextmanager
+def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Decode a file in the block: quietly, with every failure an `InputError`.
+
+    Decoders meet damaged files with exceptions of many kinds, with warnings and (tifffile) with
+    log records; the user needs one line.
+
+    Args:
+        path: The file that the block decodes, for the message.
+
+    Yields:
+        None.
+
+    Raises:
+        InputError: The block raised.
+    """
+
+    def mute(_: logging.LogRecord) -> bool:
+        return False
+
+    logger = logging.getLogger("tifffile")
+    logger.addFilter(mute)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except InputError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(
+            f"{path}: cannot be decoded ({reason}); export it again, best as TIFF"
+        ) from error
+    finally:
+        logger.removeFilter(mute)
+
+
+def orient(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn an image upright.
+
+    Args:
+        array: ``(C, H, W)`` image as stored.
+        orientation: Its EXIF or TIFF orientation, 1 (upright) to 8; other values count as 1.
+
+    Returns:
+        ``(C, H, W)`` or, for the orientations 5 to 8, ``(C, W, H)`` view of the array.
+    """
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(1, 2)
+    if orientation in (3, 4, 7, 8):
+        array = array[:, ::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, :, ::-1]
+    return array
+
+
+def full_scale(dtype: np.dtype) -> int | None:
+    """Give the value that becomes 1: the largest of an unsigned type, None for the others."""
+    if dtype.kind == "b":
+        return 1
+    return int(np.iinfo(dtype).max) if dtype.kind == "u" else None

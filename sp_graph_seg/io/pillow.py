@@ -1,0 +1,54 @@
+"""Every other format, by Pillow; PNG of 16 bits by imagecodecs."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.decoding import ORIENTATION_TAG, PNG_MAGIC, full_scale, orient
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+
+def decode_pillow(path: str | os.PathLike[str], header: bytes) -> tuple[np.ndarray, int | None]:
+    """Decode any other format to ``(C, H, W)`` and its full scale (None: a measurement)."""
+    from PIL import Image, UnidentifiedImageError
+
+    # Opened by its name, Pillow would map the file to memory and scramble a rotated CMYK TIFF.
+    with open(path, "rb") as file:
+        try:
+            image = Image.open(file)
+        except UnidentifiedImageError as error:
+            raise InputError(
+                f"{path}: is not an image of a known format; give a PNG, JPEG or TIFF file"
+            ) from error
+        # The further pictures of a phone's MPO and the layers of a PSD are no frames.
+        frames = 1 if image.format in ("MPO", "PSD") else getattr(image, "n_frames", 1)
+        if frames > 1:
+            raise InputError(f"{path}: is an animation of {frames} frames; save one frame as PNG")
+        image.load()
+        orientation = image.getexif().get(ORIENTATION_TAG, 1)
+        is_deep_png = header.startswith(PNG_MAGIC) and header[24] == 16  # bits a sample
+        array = _deep_png(path) if is_deep_png else np.asarray(_grey_or_rgb(image))
+        # The 16 bits of a PGM are the one unsigned kind that Pillow reads as int32.
+        full = 65535 if (image.format, image.mode) == ("PPM", "I") else full_scale(array.dtype)
+    return orient(np.atleast_3d(array).transpose(2, 0, 1), orientation), full
+
+
+def _grey_or_rgb(image: "Image.Image") -> "Image.Image":
+    """Drop the alpha and convert the colours that are not RGB."""
+    if image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16"):
+        return image
+    return image.convert("L" if image.mode in ("LA", "La") else "RGB")
+
+
+def _deep_png(path: str | os.PathLike[str]) -> np.ndarray:
+    """Decode a PNG of 16 bits a sample, which Pillow cuts to 8, to ``(H, W[, 3])`` uint16."""
+    import imagecodecs
+
+    array = imagecodecs.png_decode(Path(path).read_bytes())
+    has_alpha = array.ndim == 3 and array.shape[2] in (2, 4)
+    return array[:, :, :-1] if has_alpha else array

@@ -1,0 +1,96 @@
+"""TIFF files, by tifffile: their axes, colours and bits."""
+
+import math
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.decoding import ORIENTATION_TAG, full_scale, orient
+from sp_graph_seg.io.pillow import decode_pillow
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile
+
+MAX_PAGES_AS_CHANNELS = 16
+"""More pages than this are the slices of a volume, fewer the channels of an image."""
+
+
+def decode_tiff(path: str | os.PathLike[str], header: bytes) -> tuple[np.ndarray, int | None]:
+    """Decode a TIFF to ``(C, H, W)`` and its full scale (None: a measurement, without one)."""
+    from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile
+
+    with TiffFile(path) as tif:
+        array = tiff_samples(path, tif)
+        page = tif.series[0].keyframe
+    lab = (PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB, PHOTOMETRIC.ITULAB)
+    if page.photometric in (PHOTOMETRIC.SEPARATED, *lab) or (
+        page.photometric == PHOTOMETRIC.YCBCR
+        and page.compression not in (COMPRESSION.OJPEG, COMPRESSION.JPEG)  # decoded to RGB
+    ):
+        return decode_pillow(path, header)
+    if page.photometric == PHOTOMETRIC.PALETTE and len(array) == 1:
+        return page.colormap[:, array[0]], full_scale(page.colormap.dtype)
+    full = full_scale(array.dtype)
+    if full is not None:
+        full = 2 ** int(page.bitspersample) - 1  # a TIFF may have, say, 12 bits in its uint16
+        if page.photometric == PHOTOMETRIC.MINISWHITE:
+            array = full - array
+    alphas = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
+    if len(array) == page.samplesperpixel and set(alphas) & set(page.extrasamples):
+        colours = len(array) - len(page.extrasamples)
+        extras = enumerate(page.extrasamples, start=colours)
+        array = array[[*range(colours), *(i for i, extra in extras if extra not in alphas)]]
+    return array, full
+
+
+def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
+    """Read the samples of a TIFF's first series as they are stored, turned upright.
+
+    Args:
+        path: The file, for the messages.
+        tif: The open TIFF.
+
+    Returns:
+        ``(C, H, W)`` array of the file's own dtype.
+
+    Raises:
+        InputError: The TIFF holds no image, or a stack of them.
+    """
+    if not tif.series:
+        raise InputError(f"{path}: holds no readable image, it may be cut off; export it again")
+    series = tif.series[0]
+    # Axes of length 1 say nothing; Y and X are kept to have two in any case.
+    kept = [
+        (axis, n)
+        for axis, n in zip(series.axes, series.shape, strict=True)
+        if n != 1 or axis in "YX"
+    ]
+    axes = "".join(axis for axis, _ in kept)
+    shape = [n for _, n in kept]
+    if 0 in shape:
+        raise InputError(f"{path}: has no pixels (shape {series.shape}); export it again")
+    channel = _channel_axis(path, axes, shape)
+    array = series.asarray().reshape(shape)
+    array = array[np.newaxis] if channel is None else np.moveaxis(array, channel, 0)
+    return orient(array, series.keyframe.tags.valueof(ORIENTATION_TAG, default=1))
+
+
+def _channel_axis(path: str | os.PathLike[str], axes: str, shape: list[int]) -> int | None:
+    """Find the channels among a TIFF's axes (None: there is one channel), or refuse a stack."""
+    if [axis for axis in axes if axis in "YX"] != ["Y", "X"]:
+        raise InputError(f"{path}: has the axes {axes}, not an image's; save it as (C, H, W)")
+    others = [i for i, axis in enumerate(axes) if axis not in "YX"]
+    if not others:
+        return None
+    axis, length = axes[others[0]], shape[others[0]]
+    # Samples of a pixel are channels by declaration; pages are channels only when they are few.
+    if len(others) == 1 and (axis == "S" or (axis in "QIC" and length <= MAX_PAGES_AS_CHANNELS)):
+        return others[0]
+    slices = math.prod(n for axis, n in zip(axes, shape, strict=True) if axis not in "YXS")
+    height, width = shape[axes.index("Y")], shape[axes.index("X")]
+    raise InputError(
+        f"{path}: is a volume of {slices} slices of {height} x {width} pixels (axes {axes}), not "
+        "one image; split it into single slices and pass one slice as an image"
+    )
