@@ -30,7 +30,7 @@ class SuperpixelNet(nn.Module):
         edge_index: Tensor,
         edge_weight: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Features z of the pixels, ``(F, P)``, and features of the nodes, ``(N, F')``.
+        """Features z of the pixels, ``(F, H, W)``, and features of the nodes, ``(N, F')``.
 
         Args:
             image: ``(C, H, W)``.
@@ -40,8 +40,8 @@ class SuperpixelNet(nn.Module):
             edge_weight: Softmax-tau weights (Eq. 8), ``(E,)``.
         """
         z = self.encode(image)  # (F, H, W)
-        z = z.flatten(1)  # (F, P)
-        return z, self.cluster(scatter_mean(z, pixel_index, num_nodes), edge_index, edge_weight)
+        x = scatter_mean(z.flatten(1), pixel_index, num_nodes)  # (N, F)
+        return z, self.cluster(x, edge_index, edge_weight)
 
     def encode(self, image: Tensor) -> Tensor:
         """Features z of an image: ``(C, H, W)`` -> ``(F, H, W)``, at least 32 bits."""
@@ -54,6 +54,10 @@ class SuperpixelNet(nn.Module):
         if isinstance(edge_index, EdgeIndex):
             edge_index = edge_index.as_tensor()  # not every layer knows the subclass
         return self.head(x, edge_index, edge_weight)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The reconstruction of an image from its features: ``(F, H, W)`` -> ``(C, H, W)``."""
+        return self.wnet.decode(z.softmax(dim=0).unsqueeze(0))[0]
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """The W-Net's reconstruction of a batch, ``(B, C, H, W)``."""

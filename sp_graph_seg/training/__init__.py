@@ -1,8 +1,9 @@
 """Training: patches, the loop, its history and its progress."""
 
-from sp_graph_seg.training.fit import TrainingImage, fit
+from sp_graph_seg.training.fit import fit
 from sp_graph_seg.training.history import History
 from sp_graph_seg.training.patches import PatchSampler, PatchWindows, cut_patches, draw_windows
+from sp_graph_seg.training.step import TrainingImage
 
 __all__ = [
     "History",
