@@ -38,17 +38,17 @@ _TERMS = {
 
 
 def overlay_labels(
-    image: ArrayLike | Tensor, labels: ArrayLike | Tensor, alpha: float = 0.45
+    image: ArrayLike | Tensor, labels: ArrayLike | Tensor, alpha: float = 0.5
 ) -> NDArray[np.uint8]:
     """Tints an image with its labels and outlines their regions.
 
     The colour of a label depends on its number alone: it means the same in every picture.
 
     Args:
-        image: ``(C, H, W)``. Three channels are shown as RGB, any other number as grey, the mean of
-            the channels. The 0.1 and 99.9 percentiles of its values become black and white.
+        image: ``(C, H, W)``, shown in grey, so that colours tell labels alone: the mean of the
+            channels, from the 0.1 to the 99.9 percentile of the values.
         labels: ``(H, W)``, integers from 0.
-        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.45`)
+        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
 
     Returns:
         ``(H, W, 3)``.
@@ -67,18 +67,19 @@ def overlay_labels(
         )
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha={alpha} is a share: use 0 to 1.")
-    picture = _to_rgb(image, *measure_intensity_range([image]))
+    picture = normalize(image, *measure_intensity_range([image])).mean(axis=0)[..., np.newaxis]
+    picture = 0.25 + 0.75 * picture  # black would swallow the tint
     tint = _label_colors()[labels.astype(np.int64) % _NUM_COLORS]
     tinted = (1 - alpha) * picture + alpha * tint
     outline = find_boundaries(labels, mode="inner", background=-1)
-    return _to_bytes(np.where(outline[..., np.newaxis], tint, tinted))
+    return np.rint(255 * np.where(outline[..., np.newaxis], tint, tinted)).astype(np.uint8)
 
 
 def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     """Draws a region adjacency graph over its image.
 
-    Superpixels have faint outlines, nodes their mean colour, and edges the colour distance of their
-    ends (``edge_attr``) as colour. Lines and dots are as thick as the density of nodes lets them.
+    The image is dark grey, superpixels have faint outlines, nodes their mean colour, and edges the
+    colour distance of their ends (``edge_attr``). Lines and dots are as thick as the density of nodes lets them.
 
     Args:
         image: ``(C, H, W)``, shown as by :func:`overlay_labels`.
@@ -87,7 +88,9 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     Raises:
         InputError: If the image is no ``(C, H, W)``, such as a volume, or not that of the graph.
     """
+    from matplotlib import colormaps
     from matplotlib.collections import LineCollection
+    from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
 
     image = _as_flat_image(image)
@@ -102,7 +105,7 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     scale = _INCHES / max(size)
     figure = Figure(figsize=(width * scale + 1, height * scale), layout="constrained")
     axes = figure.add_subplot(xticks=[], yticks=[], frame_on=False)
-    axes.imshow(0.6 * _to_rgb(image, *intensity))
+    axes.imshow(normalize(image, *intensity).mean(axis=0), cmap="gray", vmin=-0.2, vmax=2.2)
     _draw_outlines(axes, data)
 
     position = data.pos.flip(1).numpy()  # x, y
@@ -111,8 +114,8 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     edges = LineCollection(
         list(position[data.edge_index.T[once].numpy()]),
         array=data.edge_attr[once, 0].numpy(),
-        cmap="plasma",
-        linewidths=np.clip(0.08 * spacing, 0.5, 2.5),
+        cmap=ListedColormap(colormaps["plasma"](np.linspace(0.4, 1, 256))),  # no dark end
+        linewidths=np.clip(0.1 * spacing, 0.6, 2.5),
     )
     axes.add_collection(edges, autolim=False)
     figure.colorbar(edges, ax=axes, label="colour distance (Eq. 2)", shrink=0.8, pad=0.02)
@@ -121,7 +124,7 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
         s=np.clip(0.3 * spacing, 1.5, 9) ** 2,
         c=_to_rgb(data.x.T[..., None].numpy(), *intensity)[:, 0],
         edgecolors="white",
-        linewidths=np.clip(0.04 * spacing, 0.2, 1),
+        linewidths=np.clip(0.03 * spacing, 0.2, 1),
         zorder=3,
     )
     return figure
@@ -181,10 +184,6 @@ def _to_rgb(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.f
     return channels.transpose(1, 2, 0)
 
 
-def _to_bytes(picture: NDArray) -> NDArray[np.uint8]:
-    return np.rint(picture * 255).astype(np.uint8)
-
-
 @cache
 def _label_colors() -> NDArray[np.float64]:
     """Colours ``(_NUM_COLORS, 3)``, each the farthest in CIELAB from all before it."""
@@ -194,8 +193,8 @@ def _label_colors() -> NDArray[np.float64]:
     rgb = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     lab = rgb2lab(rgb)
     lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
-    # Neither near black, white or grey, which an image is full of, nor glaring.
-    usable = (lightness > 30) & (lightness < 90) & (chroma > 25) & (chroma < 80)
+    # Neither dark, pale or grey, nor glaring.
+    usable = (lightness > 45) & (lightness < 92) & (chroma > 35) & (chroma < 95)
     rgb, lab = rgb[usable], lab[usable]
     lab[:, 0] *= 0.7  # the image shines through and blurs lightness more than hue
 
@@ -218,6 +217,6 @@ def _draw_outlines(axes: "Axes", data: "Data") -> None:
     nodes[inside] = data.pixel_index.numpy()
     outline = find_boundaries(nodes.reshape(height, width), mode="subpixel", background=-2)
     veil = np.ones((*outline.shape, 4))
-    veil[..., 3] = 0.35 * outline
+    veil[..., 3] = 0.2 * outline
     axes.imshow(veil, extent=(-0.25, width - 0.75, height - 0.75, -0.25), interpolation="nearest")
     axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))

@@ -225,8 +225,8 @@ class Segmenter(BaseEstimator):
     def _make_net(self, in_channels: int) -> SuperpixelNet:
         """A network whose weights depend on the seed alone; the global random state stays."""
         config = self._config
-        with torch.random.fork_rng():
-            torch.manual_seed(config.seed)
+        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
+            torch.default_generator.manual_seed(config.seed)
             wnet = WNet(in_channels, config.num_features, config.width, config.depth)
             head = make_head(config.head, config.num_features, config.head_layers)
         return SuperpixelNet(wnet, head if self.head is None else copy.deepcopy(self.head))

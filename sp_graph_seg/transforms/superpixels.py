@@ -97,9 +97,11 @@ def _slic(
 
     is_rgb = image.shape[0] == 3
     if not is_rgb:
-        # scikit-image stretches every image to [0, 1]. Undone here, and with 1 for a lightness of
-        # 100, a compactness means the same for grey, RGB and five channels, dark slice or bright.
-        compactness /= _LIGHTNESS_RANGE * max(float(np.ptp(image)), 1e-6)
+        # scikit-image stretches what is inside the mask to [0, 1]. Undone here, and with 1 for a
+        # lightness of 100, a compactness means the same for grey, RGB and five channels, dark slice
+        # or bright.
+        contrast = float(np.ptp(image if mask is None else image[:, mask]))
+        compactness /= _LIGHTNESS_RANGE * max(contrast, 1e-6)
     return slic(
         image,
         n_segments=n_segments,
