@@ -4,7 +4,7 @@ from sp_graph_seg import __version__
 
 project = "sp_graph_seg"
 author = "the sp_graph_seg developers"
-copyright = "2026, the sp_graph_seg developers"  # noqa: A001
+copyright = "2026, the sp_graph_seg developers"
 release = version = __version__
 
 extensions = [

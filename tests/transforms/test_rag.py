@@ -1,0 +1,381 @@
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import scipy.ndimage
+import torch
+import torch_geometric.transforms as T
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from skimage import data as images
+from skimage.graph import rag_mean_color
+from skimage.segmentation import slic
+from torch.utils.data.datapipes.iter import IterableWrapper
+from torch_geometric import EdgeIndex
+from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DataLoader
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.transforms import ToRAG, color_distance, connected_regions
+
+
+def random_image(*shape, seed=0):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def assert_valid(data, image, connectivity, tau, find_regions, inside=None):
+    """What holds for the graph of any image, against a loop over its pixels."""
+    size = image.shape[1:]
+    inside = np.ones(size, bool) if inside is None else inside
+    nodes = np.full(size, -1)
+    nodes[inside] = data.pixel_index.numpy()
+    regions = find_regions(nodes, connectivity)
+    n = data.num_nodes
+
+    assert data.validate(raise_on_error=True)
+    assert data.is_undirected()
+    assert not data.has_self_loops()
+    source, target = data.edge_index
+    assert (torch.diff(target * n + source) > 0).all()  # sorted, and each edge once
+    EdgeIndex(data.edge_index, sparse_size=(n, n), sort_order="col", is_undirected=True).validate()
+    assert set(zip(source.tolist(), target.tolist(), strict=True)) == set(regions.pairs)
+
+    assert sorted(regions.nodes) == list(range(n))
+    structure = scipy.ndimage.generate_binary_structure(len(size), connectivity)
+    for node, pixels in regions.nodes.items():
+        assert scipy.ndimage.label(nodes == node, structure)[1] == 1
+        color = np.mean([image[:, *pixel] for pixel in pixels], axis=0, dtype=np.float64)
+        np.testing.assert_allclose(data.x[node], color, rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(data.pos[node], np.mean(pixels, axis=0), rtol=1e-6)
+
+    assert data.edge_attr.shape == (data.num_edges, 1)
+    torch.testing.assert_close(data.edge_attr[:, 0], (data.x[source] - data.x[target]).norm(dim=1))
+    weights = (tau * data.edge_attr[:, 0].double()).exp()
+    total = torch.zeros(n).double().index_add(0, target, weights)
+    torch.testing.assert_close(
+        data.edge_weight.double(), weights / total[target], rtol=1e-4, atol=0
+    )
+    sums = torch.zeros(n).index_add(0, target, data.edge_weight)
+    has_neighbors = torch.bincount(target, minlength=n) > 0
+    torch.testing.assert_close(sums, has_neighbors.float())
+    assert data.image_size.tolist() == [list(size)]
+
+
+@given(
+    labels=arrays(
+        np.uint8, array_shapes(min_dims=2, max_dims=3, max_side=6), elements=st.integers(0, 3)
+    ),
+    channels=st.sampled_from([1, 3, 5]),
+    connectivity=st.integers(1, 3),
+    tau=st.sampled_from([-3.0, 0.0, 1.0]),
+    masked=st.booleans(),
+    draw=st.data(),
+)
+def test_any_label_map(labels, channels, connectivity, tau, masked, draw, find_regions):
+    connectivity = min(connectivity, labels.ndim)
+    image = random_image(channels, *labels.shape).numpy()
+    mask = None
+    if masked:
+        mask = draw.draw(arrays(bool, labels.shape))
+        mask.flat[-1] = True
+    data = ToRAG(superpixels=labels, connectivity=connectivity, tau=tau, mask=mask)(image)
+    assert_valid(data, image, connectivity, tau, find_regions, mask)
+    nodes = connected_regions(labels, mask, connectivity)
+    np.testing.assert_array_equal(data.pixel_index, nodes[nodes >= 0])
+    if masked:
+        np.testing.assert_array_equal(data.pixel_mask, mask.ravel())
+    else:
+        assert "pixel_mask" not in data
+
+
+@pytest.mark.parametrize("method", ["slic", "watershed"])
+@pytest.mark.parametrize(
+    ("shape", "connectivity"), [((3, 20, 30), 1), ((1, 20, 30), 2), ((2, 6, 9, 8), 3)]
+)
+def test_own_superpixels(method, shape, connectivity, find_regions):
+    image = scipy.ndimage.gaussian_filter(
+        random_image(*shape).numpy(), (0, *[1] * (len(shape) - 1))
+    )
+    data = ToRAG(20, 30.0, -1.0, method=method, connectivity=connectivity)(image)
+    assert data.num_nodes > 5
+    assert_valid(data, image, connectivity, -1.0, find_regions)
+
+
+@pytest.mark.parametrize("connectivity", [1, 2])
+@pytest.mark.parametrize("photo", ["astronaut", "coffee"])
+def test_rag_of_scikit_image_is_the_same(photo, connectivity, edge_set):
+    photo = getattr(images, photo)()[::5, ::5]
+    labels = connected_regions(slic(photo, 150, start_label=0), connectivity=connectivity)
+    theirs = rag_mean_color(photo, labels, connectivity=connectivity)
+    data = ToRAG(superpixels=labels, connectivity=connectivity)(photo.transpose(2, 0, 1))
+    np.testing.assert_array_equal(data.pixel_index, labels.ravel())
+    assert sorted(theirs.nodes) == list(range(data.num_nodes))
+    edges = {edge for a, b in theirs.edges for edge in ((a, b), (b, a)) if a != b}
+    assert edge_set(data.edge_index) == edges
+    colors = [theirs.nodes[node]["mean color"] / 255 for node in range(data.num_nodes)]
+    np.testing.assert_allclose(data.x, colors, rtol=1e-5)
+    distances = [theirs.edges[a, b]["weight"] / 255 for a, b in data.edge_index.t().tolist()]
+    np.testing.assert_allclose(data.edge_attr[:, 0], distances, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["slic", "watershed"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float64, np.float32])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_any_type_gives_the_same_graph(method, dtype, channels):
+    grey = np.random.default_rng(0).integers(0, 256, (channels, 16, 18))
+    scale = {np.uint8: 1, np.uint16: 257}.get(dtype, 1 / 255)
+    image = (grey * scale).astype(dtype)
+    before = image.copy()
+    rag = ToRAG(12, 1e3, method=method)
+    data = rag(image)
+    assert data.num_nodes > 6
+    np.testing.assert_array_equal(image, before)
+    expected = ToRAG(superpixels=data.pixel_index.reshape(16, 18))(grey / 255)
+    for key in ("x", "pos", "edge_index", "edge_attr", "edge_weight", "pixel_index"):
+        torch.testing.assert_close(data[key], expected[key])
+        assert data[key].dtype == (torch.int64 if "index" in key else torch.float32)
+    if dtype != np.uint16:
+        for same in (torch.from_numpy(image), image.tolist() if dtype == np.float64 else image):
+            assert torch.equal(rag(same).edge_index, data.edge_index)
+    assert torch.equal(rag(image).x, data.x)
+
+
+def test_input_is_not_changed():
+    image = random_image(3, 12, 12)
+    labels = torch.arange(144).reshape(12, 12) // 20
+    mask = image[0] > 0.3
+    before = image.clone(), labels.clone(), mask.clone()
+    data = ToRAG(superpixels=labels, mask=mask, attributes=["variance", "boundary_gradient"])(image)
+    ToRAG(9, mask=mask)(image)
+    for value in data.to_dict().values():
+        if isinstance(value, torch.Tensor):
+            value.zero_()  # nor is it shared
+    assert all(map(torch.equal, (image, labels, mask), before))
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy], ids=["array", "tensor"])
+def test_label_maps_and_masks_of_either_kind(convert):
+    image = random_image(2, 6, 7)
+    labels, mask = np.arange(42).reshape(6, 7) // 9, np.ones((6, 7), bool)
+    mask[:2, 2:5] = False
+    data = ToRAG(superpixels=convert(labels), mask=convert(mask))(image)
+    np.testing.assert_array_equal(data.pixel_mask, mask.ravel())
+    np.testing.assert_array_equal(data.pixel_index, connected_regions(labels, mask)[mask])
+
+
+def test_regions_that_share_an_id_are_different_nodes():
+    labels = np.array([[7, 7, 0, 7], [9, 9, 0, 7]])
+    data = ToRAG(superpixels=labels)(random_image(1, 2, 4))
+    assert data.num_nodes == 4
+    assert data.pixel_index.tolist() == [0, 0, 1, 2, 3, 3, 1, 2]
+
+
+def test_connectivity_joins_regions_at_corners():
+    labels = np.array([[1, 0], [0, 1]])
+    image = random_image(1, 2, 2)
+    assert ToRAG(superpixels=labels)(image).num_nodes == 4
+    assert ToRAG(superpixels=labels, connectivity=2)(image).num_nodes == 2
+
+
+def test_mask_splits_and_isolates():
+    """Two islands and a bridge that the mask takes away: no edge across what is masked."""
+    labels = np.array([[0, 1, 2, 2, 3]])
+    mask = np.array([[True, True, False, True, True]])
+    data = ToRAG(superpixels=labels, mask=mask)(random_image(1, 1, 5))
+    assert data.edge_index.tolist() == [[1, 0, 3, 2], [0, 1, 2, 3]]
+    assert data.edge_weight.tolist() == [1.0] * 4
+    mask[0, 1] = False
+    data = ToRAG(superpixels=labels, mask=mask)(random_image(1, 1, 5))
+    assert data.edge_index.tolist() == [[2, 1], [1, 2]]
+    assert data.pixel_index.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("spacing", [(2.0, 0.5), (1, 3), np.array([0.1, 7.0])])
+def test_spacing_scales_positions_and_area(spacing):
+    image, labels = random_image(1, 8, 9), np.arange(72).reshape(8, 9) // 10
+    kwargs = {"superpixels": labels, "attributes": ["area"]}
+    plain, scaled = ToRAG(**kwargs)(image), ToRAG(**kwargs, spacing=spacing)(image)
+    torch.testing.assert_close(scaled.pos, plain.pos * torch.tensor(spacing).float())
+    torch.testing.assert_close(scaled.area, plain.area * float(np.prod(spacing)))
+    assert torch.equal(scaled.edge_weight, plain.edge_weight)
+
+
+@pytest.mark.parametrize("tau", [-4.0, 0.0, 2.0])
+def test_tau_changes_the_weights_only(tau):
+    image = random_image(3, 10, 12)
+    plain, data = (ToRAG(8, 1e3, t)(image) for t in (1.0, tau))
+    assert plain.num_nodes > 4
+    assert torch.equal(plain.edge_attr, data.edge_attr)
+    assert not torch.equal(plain.edge_weight, data.edge_weight)
+    if tau == 0:
+        degree = torch.bincount(data.edge_index[1])
+        torch.testing.assert_close(data.edge_weight, 1 / degree[data.edge_index[1]])
+
+
+@pytest.mark.parametrize("method", ["slic", "watershed"])
+@pytest.mark.parametrize(
+    ("image", "num_nodes"),
+    [(torch.rand(3, 1, 1), 1), (torch.zeros(1, 1, 1, 1), 1), (torch.zeros(3, 8, 8), 4)],
+)
+def test_least_images(method, image, num_nodes, find_regions):
+    data = ToRAG(4, method=method)(image)
+    assert data.num_nodes == num_nodes
+    assert_valid(data, image.numpy(), 1, 1.0, find_regions)
+
+
+def test_one_superpixel_has_no_edges():
+    data = ToRAG(superpixels=np.full((5, 6), 3))(random_image(2, 5, 6))
+    assert data.edge_index.shape == (2, 0)
+    assert data.edge_attr.shape == (0, 1)
+    assert data.edge_weight.shape == (0,)
+    assert data.edge_index.dtype == torch.long
+    assert data.has_isolated_nodes()
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "name"),
+    [
+        ({"n_segments": 0}, "n_segments"),
+        ({"compactness": 0}, "compactness"),
+        ({"compactness": np.nan}, "compactness"),
+        ({"compactness": np.inf}, "compactness"),
+        ({"tau": np.inf}, "tau"),
+        ({"tau": np.nan}, "tau"),
+        ({"method": "felzenszwalb"}, "method"),
+        ({"spacing": (1, 0)}, "spacing"),
+        ({"spacing": (1, -2)}, "spacing"),
+        ({"spacing": (np.nan, 1)}, "spacing"),
+        ({"attributes": ["size"]}, "attributes"),
+        ({"attributes": "area"}, "attributes"),
+    ],
+)
+def test_bad_parameters(kwargs, name):
+    with pytest.raises(InputError, match=f"^{name}"):
+        ToRAG(**kwargs)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "name"),
+    [
+        ({"connectivity": 0}, "connectivity"),
+        ({"connectivity": 3}, "connectivity"),
+        ({"spacing": (1.0, 1.0, 1.0)}, "spacing"),
+        ({"spacing": ()}, "spacing"),
+        ({"superpixels": np.zeros((4, 5), int)}, "superpixels: size"),
+        ({"superpixels": np.zeros((1, 4, 4), int)}, "superpixels: size"),
+        ({"superpixels": np.zeros((4, 4))}, "superpixels: .*float64"),
+        ({"superpixels": torch.zeros(4, 4)}, "superpixels: .*float32"),
+        ({"superpixels": np.full((4, 4), -1)}, "superpixels: negative"),
+        ({"mask": np.ones((5, 4))}, "mask: size"),
+        ({"mask": np.zeros((4, 4), bool)}, "mask: no pixel"),
+        ({"mask": np.zeros((4, 4), bool), "method": "watershed"}, "mask: no pixel"),
+        ({"mask": np.zeros((4, 4)), "superpixels": np.zeros((4, 4), int)}, "mask: no pixel"),
+    ],
+)
+def test_what_does_not_fit_the_image(kwargs, name):
+    with pytest.raises(InputError, match=f"^{name}"):
+        ToRAG(**kwargs)(torch.zeros(1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    "image", [torch.zeros(4, 4), torch.zeros(1, 0, 4), torch.full((1, 4, 4), torch.nan)]
+)
+def test_bad_images(image):
+    with pytest.raises(InputError, match=r"^image: "):
+        ToRAG()(image)
+
+
+def test_repr():
+    assert repr(ToRAG(9)) == "ToRAG(n_segments=9, compactness=10.0, tau=1.0, method='slic')"
+    assert repr(ToRAG(superpixels=np.zeros((2, 2)), tau=3.0)) == "ToRAG(superpixels=..., tau=3.0)"
+
+
+@pytest.mark.parametrize(
+    "clone", [copy.deepcopy, copy.copy, lambda t: pickle.loads(pickle.dumps(t))]
+)
+def test_copies_do_the_same(clone):
+    image = random_image(3, 10, 9)
+    rag = ToRAG(
+        6, 20.0, -1.0, method="watershed", mask=image[0] > 0.1, spacing=(1, 2), attributes=["area"]
+    )
+    first, second = rag(image), clone(rag)(image)
+    assert first.to_dict().keys() == second.to_dict().keys()
+    for key, value in first.to_dict().items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(second[key]))
+    assert repr(clone(rag)) == repr(rag)
+
+
+def test_functional_name():
+    image = random_image(3, 8, 8)
+    (data,) = IterableWrapper([image]).to_rag(n_segments=4)
+    assert torch.equal(data.edge_index, ToRAG(4)(image).edge_index)
+
+
+def test_compose_with_transforms_of_pyg(edge_set):
+    image = random_image(3, 16, 16)
+    plain = ToRAG(12, 1e3)(image)
+    assert plain.num_nodes > 6
+    chain = T.Compose(
+        [
+            ToRAG(12, 1e3),
+            T.ToUndirected(reduce="mean"),
+            T.Cartesian(),
+            T.AddSelfLoops("edge_weight"),
+        ]
+    )
+    data = chain(image)
+    loops = {(node, node) for node in range(plain.num_nodes)}
+    assert edge_set(data.edge_index) == edge_set(plain.edge_index) | loops
+    undirected = T.ToUndirected(reduce="mean")(plain.clone())
+    torch.testing.assert_close(
+        undirected.edge_attr[:, 0], color_distance(plain.x, undirected.edge_index)
+    )
+    assert torch.equal(undirected.pixel_index, plain.pixel_index)
+    assert T.LargestConnectedComponents()(plain.clone()).num_nodes == plain.num_nodes
+    assert T.Distance()(plain.clone()).edge_attr.shape == (plain.num_edges, 2)
+
+
+@pytest.fixture
+def three_graphs():
+    sizes = [(8, 9), (1, 1), (12, 5)]
+    pixels = [random_image(2, *size, seed=n) for n, size in enumerate(sizes)]
+    graphs = [
+        ToRAG(6, 1e3, mask=image[0] > 0.01, attributes=["area", "bbox", "boundary_length"])(image)
+        for image in pixels
+    ]
+    return pixels, graphs
+
+
+def test_batch_moves_pixel_index(three_graphs):
+    pixels, graphs = three_graphs
+    batch = Batch.from_data_list(graphs)
+    assert batch.validate(raise_on_error=True)
+    offsets = np.cumsum([0] + [graph.num_nodes for graph in graphs])
+    moved = [g.pixel_index + int(o) for g, o in zip(graphs, offsets[:-1], strict=True)]
+    assert torch.equal(batch.pixel_index, torch.cat(moved))
+    assert batch.image_size.tolist() == [[8, 9], [1, 1], [12, 5]]
+    assert batch.pixel_mask.sum() == batch.pixel_index.numel()
+    assert batch.num_nodes == offsets[-1]
+
+    # Pixels, in the order of the batch, find their own node in it.
+    colors = torch.cat([image.flatten(1) for image in pixels], dim=1)[:, batch.pixel_mask]
+    count = torch.bincount(batch.pixel_index, minlength=batch.num_nodes)
+    sums = torch.zeros(batch.num_nodes, 2).index_add(0, batch.pixel_index, colors.t())
+    torch.testing.assert_close(batch.x, sums / count[:, None])
+    torch.testing.assert_close(batch.area, count.float())
+
+    for graph, again in zip(graphs, batch.to_data_list(), strict=True):
+        for key, value in graph.to_dict().items():
+            assert torch.equal(torch.as_tensor(again[key]), torch.as_tensor(value))
+
+
+def test_loader(three_graphs):
+    _, graphs = three_graphs
+    batches = list(DataLoader(graphs, batch_size=2))
+    assert [batch.num_graphs for batch in batches] == [2, 1]
+    expected = Batch.from_data_list(graphs[:2])
+    for key in ("x", "edge_index", "edge_weight", "pixel_index", "pixel_mask", "batch"):
+        assert torch.equal(batches[0][key], expected[key])
+    assert isinstance(batches[0][0], Data)

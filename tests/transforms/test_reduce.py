@@ -1,0 +1,104 @@
+import types
+
+import pytest
+import torch
+import torch_geometric.typing
+from torch_geometric.utils import scatter
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.transforms import scatter_mean
+
+
+def loop_mean(values, pixel_index, num_nodes):
+    means = values.new_zeros(num_nodes, values.size(0))
+    for node in range(num_nodes):
+        if (pixel_index == node).any():
+            means[node] = values[:, pixel_index == node].sum(dim=1) / (pixel_index == node).sum()
+    return means
+
+
+def pixels(num_features=3, num_pixels=40, num_nodes=7, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(num_features, num_pixels, generator=generator, dtype=dtype)
+    index = torch.randint(0, num_nodes, (num_pixels,), generator=generator)
+    index[index == 2] = 0  # node 2 is empty
+    return values, index, num_nodes
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(3, 40, 7), (1, 1, 1), (5, 4, 30), (2, 0, 3)])
+def test_equals_a_loop(dtype, shape):
+    values, index, num_nodes = pixels(*shape, dtype=dtype)
+    result = scatter_mean(values, index, num_nodes)
+    assert result.dtype == dtype
+    torch.testing.assert_close(result, loop_mean(values, index, num_nodes))
+
+
+def test_empty_node_is_zero():
+    values, index, num_nodes = pixels()
+    assert (index == 2).sum() == 0
+    assert not scatter_mean(values, index, num_nodes)[2].any()
+
+
+def test_gradient():
+    values, index, num_nodes = pixels(num_pixels=12)
+    values.requires_grad_()
+    assert torch.autograd.gradcheck(lambda v: scatter_mean(v, index, num_nodes), values)
+
+
+def test_mean_over_pixels_is_kept():
+    values, index, num_nodes = pixels()
+    means = scatter_mean(values, index, num_nodes)
+    count = torch.bincount(index, minlength=num_nodes).double()
+    torch.testing.assert_close((count[:, None] * means).sum(dim=0), values.sum(dim=1))
+    torch.testing.assert_close(scatter_mean(means.t()[:, index], index, num_nodes), means)
+
+
+def test_torch_scatter_gives_the_same(monkeypatch):
+    """Both code paths, where torch-scatter is installed."""
+    module = pytest.importorskip("torch_scatter")
+    monkeypatch.setattr(torch_geometric.typing, "torch_scatter", module, raising=False)
+    values, index, num_nodes = pixels()
+    results = []
+    for installed in (False, True):
+        monkeypatch.setattr(torch_geometric.typing, "WITH_TORCH_SCATTER", installed)
+        leaf = values.clone().requires_grad_()
+        means = scatter_mean(leaf, index, num_nodes)
+        (means**2).sum().backward()
+        results.append((means.detach(), leaf.grad))
+    torch.testing.assert_close(*results)
+
+
+def test_takes_torch_scatter_where_pyg_found_it(monkeypatch):
+    """The choice itself, with a stand-in that works in the same way and tells that it was used."""
+    calls = []
+
+    def stand_in(src, index, dim, dim_size):
+        calls.append((dim, dim_size))
+        monkeypatch.setattr(torch_geometric.typing, "WITH_TORCH_SCATTER", False)
+        return scatter(src, index, dim, dim_size, "mean")
+
+    fake = types.SimpleNamespace(scatter_mean=stand_in)
+    monkeypatch.setattr(torch_geometric.typing, "torch_scatter", fake, raising=False)
+    monkeypatch.setattr(torch_geometric.typing, "WITH_TORCH_SCATTER", True)
+    values, index, num_nodes = pixels()
+    result = scatter_mean(values, index, num_nodes)
+    assert calls == [(-1, num_nodes)]
+    torch.testing.assert_close(result, loop_mean(values, index, num_nodes))
+
+
+@pytest.mark.parametrize(
+    ("values", "index", "name"),
+    [
+        (torch.zeros(4), torch.zeros(4, dtype=torch.long), "values"),
+        (torch.zeros(2, 2, 2), torch.zeros(4, dtype=torch.long), "values"),
+        (torch.zeros(2, 4), torch.zeros(3, dtype=torch.long), "pixel_index"),
+        (torch.zeros(4, 2), torch.zeros(4, dtype=torch.long), "pixel_index"),
+        (torch.zeros(2, 4), torch.zeros(2, 2, dtype=torch.long), "pixel_index"),
+        (torch.zeros(2, 2), torch.tensor([0, 3]), "pixel_index"),
+        (torch.zeros(2, 2), torch.tensor([-1, 0]), "pixel_index"),
+    ],
+)
+def test_refuses(values, index, name):
+    with pytest.raises(InputError, match=name):
+        scatter_mean(values, index, 3)
