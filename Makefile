@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 	$(BIN)/sp-graph-seg segment "$$image" --output $(DEMO) --overwrite
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

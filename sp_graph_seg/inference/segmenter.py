@@ -53,13 +53,13 @@ class Segmenter(BaseEstimator):
         history_: The losses of every step; ``None`` in a model that was loaded.
 
     Example:
-        >>> import numpy as np
-        >>> image = np.zeros((3, 48, 64), dtype=np.float32)
-        >>> image[0, 12:36, 16:48] = 1.0
+        >>> import torch
+        >>> image = torch.zeros(3, 64, 64)
+        >>> image[0, 16:48, 16:48] = 1.0
         >>> config = Config(width=4, depth=2, num_features=4, n_segments=50, epochs=1)
         >>> labels = Segmenter(config).fit(image).predict(image)
         >>> labels.shape
-        (48, 64)
+        (64, 64)
     """
 
     net_: SuperpixelNet

@@ -29,6 +29,7 @@ def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
         InputError: If the shapes do not belong together or an id is out of range.
 
     Example:
+        >>> import torch
         >>> values = torch.tensor([[1.0, 3.0, 5.0]])
         >>> scatter_mean(values, torch.tensor([0, 0, 1]), num_nodes=2)
         tensor([[2.],
