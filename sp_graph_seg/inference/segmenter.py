@@ -47,6 +47,7 @@ class Segmenter(BaseEstimator):
 
     Attributes:
         net_: The trained network.
+        config_: The hyperparameters that it was trained with.
         in_channels_: Channels of the training images.
         intensity_range_: The lowest and highest intensity, taken from the training images and
             mapped to 0 and 1 in every image: the 0.1 and 99.9 percentiles over all channels.
@@ -63,6 +64,7 @@ class Segmenter(BaseEstimator):
     """
 
     net_: SuperpixelNet
+    config_: Config
     in_channels_: int
     intensity_range_: tuple[float, float]
     history_: History | None
@@ -93,7 +95,7 @@ class Segmenter(BaseEstimator):
                 NaN or Inf, or differs from the others in its channels; if a mask or a label map
                 has another size than its image; or as :func:`sp_graph_seg.training.fit` does.
         """
-        config = self._config
+        config = self._resolve_config()
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
         for number, array in enumerate(arrays):
@@ -108,14 +110,14 @@ class Segmenter(BaseEstimator):
                 strict=True,
             )
         ]
-        net = self._make_net(channels)
+        net = _make_net(channels, config, self.head)
         steps = config.epochs * config.minibatches
         if progress:
             with TrainingProgress(steps) as on_step:
                 history = fit(net, subjects, config, on_step)
         else:
             history = fit(net, subjects, config)
-        self.net_, self.history_ = net, history
+        self.net_, self.config_, self.history_ = net, config, history
         self.in_channels_, self.intensity_range_ = channels, (low, high)
         return self
 
@@ -153,9 +155,9 @@ class Segmenter(BaseEstimator):
                 "This Segmenter has not been trained: call fit, or Segmenter.load."
             )
         array = as_image(image)
-        check_image(array, "image", self.in_channels_, self._config)
+        check_image(array, "image", self.in_channels_, self.config_)
         array = normalize(array, *self.intensity_range_)
-        graph = _to_rag(self._config, superpixels)(array)
+        graph = _to_rag(self.config_, superpixels)(array)
         with _evaluating(self.net_), torch.no_grad():
             graph.z = self._node_features(array, graph)
         return graph
@@ -163,7 +165,7 @@ class Segmenter(BaseEstimator):
     def _node_features(self, array: NDArray[np.float32], graph: Data) -> Tensor:
         """Z of the nodes, ``(N, F)``: z of the pixels is scaled up to the graph's resolution."""
         device = next(self.net_.parameters()).device
-        z = self.net_.encode(scale_down(array, self._config.max_size).to(device))  # (F, h, w)
+        z = self.net_.encode(scale_down(array, self.config_.max_size).to(device))  # (F, h, w)
         pixel_index = graph.pixel_index.to(device)
         means = [
             scatter_mean(scale_to(part, array.shape[1:]).flatten(1), pixel_index, graph.num_nodes)
@@ -177,11 +179,12 @@ class Segmenter(BaseEstimator):
         """Writes weights, configuration, intensity range and version to one safetensors file."""
         if not hasattr(self, "net_"):
             raise NotFittedError("This Segmenter has not been trained: call fit before save.")
+        head = self.net_.head if self.config_.head == "identity" else None
         metadata = {
-            "config": self._config.to_dict(),
+            "config": self.config_.to_dict(),
             "in_channels": self.in_channels_,
             "intensity_range": self.intensity_range_,
-            "head": None if self.head is None else type(self.head).__name__,
+            "head": None if head is None else type(head).__name__,
         }
         write_model(path, self.net_.state_dict(), metadata)
 
@@ -212,7 +215,8 @@ class Segmenter(BaseEstimator):
             if not low < high:
                 raise ValueError(f"intensity_range from {low} to {high}")
             segmenter.intensity_range_ = low, high
-            net = segmenter._make_net(segmenter.in_channels_)
+            segmenter.config_ = segmenter._resolve_config()
+            net = _make_net(segmenter.in_channels_, segmenter.config_, head)
             net.load_state_dict(weights)
         except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
@@ -222,18 +226,19 @@ class Segmenter(BaseEstimator):
         segmenter.net_, segmenter.history_ = net, None
         return segmenter
 
-    def _make_net(self, in_channels: int) -> SuperpixelNet:
-        """A network whose weights depend on the seed alone; the global random state stays."""
-        config = self._config
-        with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
-            torch.default_generator.manual_seed(config.seed)
-            wnet = WNet(in_channels, config.num_features, config.width, config.depth)
-            head = make_head(config.head, config.num_features, config.head_layers)
-        return SuperpixelNet(wnet, head if self.head is None else copy.deepcopy(self.head))
+    def _resolve_config(self) -> Config:
+        """The hyperparameters; a head that is given takes the place of a named one."""
+        config = Config() if self.config is None else self.config
+        return config if self.head is None else config.replace(head="identity")
 
-    @property
-    def _config(self) -> Config:
-        return self.config if self.config is not None else Config()
+
+def _make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
+    """A network whose weights depend on the seed alone; the global random state stays."""
+    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
+        torch.default_generator.manual_seed(config.seed)
+        wnet = WNet(in_channels, config.num_features, config.width, config.depth)
+        named = make_head(config.head, config.num_features, config.head_layers)
+    return SuperpixelNet(wnet, named if head is None else copy.deepcopy(head))
 
 
 def _to_rag(config: Config, superpixels: Image | None) -> ToRAG:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from lightning_fabric import Fabric
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from sp_graph_seg.config import Config
@@ -35,8 +35,8 @@ def fit(
 
     Every step sees all images: the loss is the mean of Eq. 9 over them, each with its own graph and
     its own patches. Gradients are added up image by image, so that memory does not grow with their
-    number. After the last step the encoder's batch normalisation is set to the statistics of the
-    whole images, which the running averages over images and patches had only trailed.
+    number. After the last step all batch normalisation in the encoder and the head is set to the
+    statistics of the whole images, which the running averages had only trailed.
 
     Args:
         net: The network; it ends on the device that it came from, in training mode.
@@ -78,11 +78,29 @@ def fit(
                 on_step(step)
             if not math.isfinite(step["loss"]):
                 raise _diverged(config, f"the loss is {step['loss']} in step {step['step']}")
-    update_bn([subject.image.unsqueeze(0) for subject in subjects], net.wnet.encoder)
+    update_bn(subjects, _EncoderAndHead(net))
     if not all(value.isfinite().all() for value in net.state_dict().values()):
         raise _diverged(config, "the last step led to weights that are not finite")
     net.to(home)
     return history
+
+
+class _EncoderAndHead(nn.Module):
+    """The part of the network that predicts, as ``update_bn`` calls it."""
+
+    def __init__(self, net: SuperpixelNet) -> None:
+        super().__init__()
+        self.encoder, self.head = net.wnet.encoder, net.head  # whose statistics are set
+        self._forward = net.forward
+
+    def forward(self, subject: Subject) -> None:
+        self._forward(
+            subject.image,
+            subject.pixel_index,
+            subject.num_nodes,
+            subject.edges,
+            subject.adjacency,
+        )
 
 
 def _summarize(terms: Sequence[Terms], step: int, epoch: int, seconds: float) -> Step:

@@ -8,10 +8,12 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.table import Column
+from rich.text import Text
 
 from sp_graph_seg.training.history import Step
 
@@ -27,12 +29,13 @@ class TrainingProgress:
 
     def __init__(self, total: int) -> None:
         self._progress = Progress(
-            BarColumn(bar_width=8),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),  # the width that is left
             MofNCompleteColumn(),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            _TimeLeftColumn(compact=True, elapsed_when_finished=True),
             # In a narrow terminal this one column wraps, and the others stay as they are.
             TextColumn("{task.fields[terms]}", table_column=Column(no_wrap=False)),
             console=Console(stderr=True),
+            expand=True,
         )
         self._task = self._progress.add_task("training", total=total, terms="")
 
@@ -46,11 +49,23 @@ class TrainingProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._progress.live.transient = not self._progress.tasks[0].completed  # nothing to tell
         self._progress.stop()
 
     def __call__(self, step: Step) -> None:
         """Shows one more step."""
         values = {name: step[name] for name in _TERMS}  # type: ignore[literal-required]
-        terms = [f"{name} {value:.3f}" for name, value in values.items() if not math.isnan(value)]
+        terms = [
+            f"{name} {value:.{2 if value >= 1 else 3}f}"
+            for name, value in values.items()
+            if not math.isnan(value)
+        ]
         text = " ".join([*terms, f"{step['num_labels']} labels"])
         self._progress.update(self._task, advance=1, terms=text)
+
+
+class _TimeLeftColumn(TimeRemainingColumn):
+    """The time left, or at the end the time taken."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task).append("" if task.finished else " left")
