@@ -8,6 +8,7 @@ message passing. A reference that would need over ``--limit`` GiB, or a minute, 
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from report import peak_memory, print_table, write_json
+from report import peak_memory, print_table, time_together, write_json
 from scipy.ndimage import zoom
 from skimage.graph import rag_mean_color
 from torch_geometric.nn import SimpleConv, dense_mincut_pool
@@ -30,6 +31,7 @@ SIZES = (10**2, 10**3, 10**4, 10**5, 10**6)
 FEATURES = 32
 PIXELS_PER_NODE = 16
 SECONDS_PER_CASE = 2.0
+EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # glibc gives every larger block back at once
 LARGEST_SCIKIT_IMAGE = 10**5  # it takes about a minute there
 
 
@@ -39,9 +41,10 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=8, help="GiB a reference may take")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of nodes")
     parser.add_argument("--only", type=int, help="measure this size in this process (internal)")
+    parser.add_argument("--memory", action="store_true", help="with --only: bytes, not seconds")
     arguments = parser.parse_args()
     if arguments.only:
-        print(json.dumps(measure(arguments.only, arguments.limit)))
+        print(json.dumps(measure(arguments.only, arguments.limit, arguments.memory)))
         return
     rows = [in_own_process(size, arguments.limit) for size in arguments.sizes]
     show(rows)
@@ -51,14 +54,22 @@ def main() -> None:
 
 
 def in_own_process(size: int, limit: float) -> dict:
+    """Seconds and bytes of every operation, measured in two processes."""
     command = [sys.executable, __file__, "--only", str(size), "--limit", str(limit)]
-    out = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    seconds, memory = (
+        json.loads(
+            subprocess.run(
+                [*command, *flags], check=True, stdout=subprocess.PIPE, text=True, env=environment
+            ).stdout
+        )
+        for flags, environment in (([], None), (["--memory"], {**os.environ, **EXACT_MEMORY}))
+    )
     print(f"{size} nodes measured", file=sys.stderr)
-    return json.loads(out)
+    return {"sizes": seconds["sizes"], "seconds": seconds["cases"], "bytes": memory["cases"]}
 
 
-def measure(size: int, limit: float) -> dict:
-    """Seconds and bytes of every operation at one size; ``None`` for what was left out."""
+def measure(size: int, limit: float, memory: bool) -> dict:
+    """Seconds or bytes of every operation at one size; ``None`` for what was left out."""
     torch.manual_seed(0)
     image, labels = make_regions(size)
     transform = ToRAG(superpixels=labels)
@@ -96,29 +107,31 @@ def measure(size: int, limit: float) -> dict:
             else None
         ),
     }
-    result: dict = {"nodes": n, "edges": graph.num_edges, "pixels": int(labels.size)}
-    for name, call in cases.items():
-        result[name] = None if call is None else time_and_memory(call)
-    return result
+    take = bytes_of if memory else seconds_of
+    return {
+        "sizes": {"nodes": n, "edges": graph.num_edges, "pixels": int(labels.size)},
+        "cases": {name: None if call is None else take(call) for name, call in cases.items()},
+    }
 
 
-def time_and_memory(call: Callable) -> dict:
-    """The least of the seconds that fit into a short while, and the peak of one call."""
-    start = time.perf_counter()
-    call()  # first, so that nothing that is loaded or cached once counts as its memory
-    seconds = [time.perf_counter() - start]
-    memory = peak_memory(call)
-    while sum(seconds) < SECONDS_PER_CASE and len(seconds) < 20:
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return {"seconds": min(seconds), "worst": max(seconds), "bytes": memory}
+def seconds_of(call: Callable) -> float:
+    """The least of the times that fit into a short while, after a first call."""
+    call()
+    (seconds,) = time_together(call, repeats=1, warmup=0)
+    repeats = max(2, min(20, int(SECONDS_PER_CASE / seconds[0])))
+    return min(time_together(call, repeats=repeats, warmup=0)[0])
+
+
+def bytes_of(call: Callable) -> int:
+    """The growth of the process in a second call; what is cached once is no memory of the call."""
+    call()
+    return peak_memory(call)
 
 
 def make_regions(size: int) -> tuple[np.ndarray, np.ndarray]:
     """A smooth random RGB image and about ``size`` blocks, whose borders are jittered."""
     random = np.random.default_rng(0)
-    side = math.isqrt(size)
+    side = math.isqrt(int(0.8 * size))  # the jitter cuts some blocks in two
     block = math.isqrt(PIXELS_PER_NODE)
     length = side * block
     ticks = np.arange(length)
@@ -164,34 +177,39 @@ def supervoxels() -> dict:
 
 
 def show(rows: list[dict]) -> None:
-    names = [name for name in rows[0] if name not in ("nodes", "edges", "pixels")]
-    head = ["operation", *(f"N = {row['nodes']}" for row in rows), "exponent from 10^4"]
+    head = ["operation", *(f"N = {row['sizes']['nodes']}" for row in rows), "exponent from 10^4"]
     for title, key, unit in (
         ("Time (least, s)", "seconds", 1.0),
         ("Peak memory (MiB)", "bytes", 2.0**20),
     ):
         table = [
-            [name, *(cell(row[name], key, unit) for row in rows), exponent(rows, name, key)]
-            for name in names
+            [name, *(cell(row[key][name], unit) for row in rows), exponent(rows, key, name)]
+            for name in rows[0][key]
         ]
         print_table(title, head, table)
-    at = {row["nodes"]: row for row in rows}.get(10**4)
-    if at:
-        build = at["scikit-image RAG"]["seconds"] / at["build"]["seconds"]
-        memory = at["dense_mincut_pool"]["bytes"] / max(at["three losses"]["bytes"], 1)
-        print(f"\n10^4 nodes: graph building {build:.0f}x faster than scikit-image's RAG,")
-        print(f"three losses in 1/{memory:.0f} of the memory of dense_mincut_pool")
+    for row in rows:
+        if row["sizes"]["nodes"] // 10**4 == 1:
+            compare(row["seconds"], row["bytes"])
 
 
-def cell(value: dict | None, key: str, unit: float) -> str:
-    return "-" if value is None else f"{value[key] / unit:.3g}"
+def compare(seconds: dict, memory: dict) -> None:
+    dense = memory["dense_mincut_pool"]
+    build = seconds["scikit-image RAG"] / seconds["build"]
+    print(f"\nAbout 10^4 nodes: the graph is built {build:.0f}x faster than by scikit-image;")
+    print(f"dense_mincut_pool takes {dense / memory['ncut']:.0f}x the memory of ncut_loss")
+    print(f"and {dense / memory['three losses']:.0f}x that of all three losses.")
 
 
-def exponent(rows: list[dict], name: str, key: str) -> str:
+def cell(value: float | None, unit: float) -> str:
+    return "-" if value is None else f"{value / unit:.3g}"
+
+
+def exponent(rows: list[dict], key: str, name: str) -> str:
+    """The slope of log cost over log nodes, from about 10^4 nodes on."""
     points = [
-        (math.log(row["nodes"]), math.log(row[name][key]))
+        (math.log(row["sizes"]["nodes"]), math.log(row[key][name]))
         for row in rows
-        if row["nodes"] >= 10**4 and row[name] is not None and row[name][key] > 0
+        if row["sizes"]["nodes"] > 5000 and row[key][name]
     ]
     if len(points) < 2:
         return "-"

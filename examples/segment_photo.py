@@ -14,7 +14,8 @@ from sp_graph_seg.transforms import to_label_image
 
 
 def main() -> None:
-    shipped = Path(find_spec("sklearn").submodule_search_locations[0]) / "datasets/images/flower.jpg"
+    (sklearn,) = find_spec("sklearn").submodule_search_locations
+    shipped = Path(sklearn) / "datasets/images/flower.jpg"
     photo = Path(sys.argv[1]) if len(sys.argv) > 1 else shipped
     image = read_image(photo)  # (C, H, W) in [0, 1]
 

@@ -6,13 +6,14 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
 from sp_graph_seg.io import atomic_write
-from sp_graph_seg.transforms import as_array, as_image
+from sp_graph_seg.transforms import as_array, as_image, to_label_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +29,13 @@ _NUM_COLORS = 64
 _INCHES = 9.0
 _POINTS = 72 * _INCHES
 
+#: Columns of a history, their names and colours.
 _TERMS = {
-    "loss": "loss (Eq. 9)",
-    "rec": "reconstruction",
-    "cut": "N-Cut",
-    "sim": "similarity",
-    "con": "continuity",
+    "loss": ("loss (Eq. 9)", "black"),
+    "rec": ("reconstruction", "tab:blue"),
+    "cut": ("N-Cut", "tab:red"),
+    "sim": ("similarity", "tab:orange"),
+    "con": ("continuity", "tab:green"),
 }
 
 
@@ -69,7 +71,8 @@ def overlay_labels(
         raise InputError(f"alpha={alpha} is a share: use 0 to 1.")
     picture = normalize(image, *measure_intensity_range([image])).mean(axis=0)[..., np.newaxis]
     picture = 0.25 + 0.75 * picture  # black would swallow the tint
-    tint = _label_colors()[labels.astype(np.int64) % _NUM_COLORS]
+    labels = labels.astype(np.int64)
+    tint = _label_colors()[labels % _NUM_COLORS]
     tinted = (1 - alpha) * picture + alpha * tint
     outline = find_boundaries(labels, mode="inner", background=-1)
     return np.rint(255 * np.where(outline[..., np.newaxis], tint, tinted)).astype(np.uint8)
@@ -79,10 +82,10 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     """Draws a region adjacency graph over its image.
 
     The image is dark grey, superpixels have faint outlines, nodes their mean colour, and edges the
-    colour distance of their ends (``edge_attr``). Lines and dots are as thick as the density of nodes lets them.
+    colour distance of their ends (``edge_attr``). The more nodes, the thinner the lines and dots.
 
     Args:
-        image: ``(C, H, W)``, shown as by :func:`overlay_labels`.
+        image: ``(C, H, W)``, whose mean over the channels is shown.
         data: Its graph from :class:`~sp_graph_seg.transforms.ToRAG`.
 
     Raises:
@@ -108,7 +111,8 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     axes.imshow(normalize(image, *intensity).mean(axis=0), cmap="gray", vmin=-0.2, vmax=2.2)
     _draw_outlines(axes, data)
 
-    position = data.pos.flip(1).numpy()  # x, y
+    row, column = data.pos.T.numpy()
+    position = np.stack([column, row], axis=1)  # (N, 2): x, y
     once = data.edge_index[0] < data.edge_index[1]
     spacing = _POINTS / max(size) * math.sqrt(height * width / data.num_nodes)  # of nodes, points
     edges = LineCollection(
@@ -120,7 +124,8 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     axes.add_collection(edges, autolim=False)
     figure.colorbar(edges, ax=axes, label="colour distance (Eq. 2)", shrink=0.8, pad=0.02)
     axes.scatter(
-        *position.T,
+        column,
+        row,
         s=np.clip(0.3 * spacing, 1.5, 9) ** 2,
         c=_to_rgb(data.x.T[..., None].numpy(), *intensity)[:, 0],
         edgecolors="white",
@@ -140,16 +145,15 @@ def plot_history(history: "History") -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    figure = Figure(figsize=(7, 5), layout="constrained")
+    figure = Figure(figsize=(8.5, 5), layout="constrained")
     losses, labels = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     steps = history["step"]
-    for name, title in _TERMS.items():
+    for name, (title, color) in _TERMS.items():
         if np.isfinite(history[name]).any():
-            style = {"color": "black", "linewidth": 2} if name == "loss" else {}
-            losses.plot(steps, history[name], label=title, marker=".", **style)
+            losses.plot(steps, history[name], label=title, color=color, marker=".")
     losses.set_ylabel("loss")
-    losses.legend()
-    labels.step(steps, history["num_labels"], where="mid", color="black")
+    figure.legend(loc="outside right upper")
+    labels.step(steps, history["num_labels"], where="mid", marker=".", color="black")
     labels.set(xlabel="step", ylabel="number of labels")
     labels.set_ylim(bottom=0)
     for axes in (losses, labels):
@@ -211,11 +215,9 @@ def _draw_outlines(axes: "Axes", data: "Data") -> None:
     """Draws the outlines of the superpixels between the pixels, half a pixel wide."""
     from skimage.segmentation import find_boundaries
 
-    height, width = data.image_size[0].tolist()
-    nodes = np.full(height * width, -1)
-    inside = data.pixel_mask.numpy() if "pixel_mask" in data else slice(None)
-    nodes[inside] = data.pixel_index.numpy()
-    outline = find_boundaries(nodes.reshape(height, width), mode="subpixel", background=-2)
+    nodes = to_label_image(torch.arange(data.num_nodes), data).numpy()
+    height, width = nodes.shape
+    outline = find_boundaries(nodes, mode="subpixel", background=-2)
     veil = np.ones((*outline.shape, 4))
     veil[..., 3] = 0.2 * outline
     axes.imshow(veil, extent=(-0.25, width - 0.75, height - 0.75, -0.25), interpolation="nearest")

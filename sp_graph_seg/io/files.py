@@ -32,8 +32,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
     try:
         temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
         try:
             yield temporary
+            temporary.chmod(mode)  # a writer may have put a private file in its place
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)

@@ -156,5 +156,6 @@ def _make_fabric(config: Config) -> Fabric:
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"accelerator={config.accelerator!r}, precision={config.precision!r}: {reason}"
+            f"accelerator={config.accelerator!r}, precision={config.precision!r}: {reason} "
+            "Use accelerator='auto', precision='32-true'."
         ) from error

@@ -49,8 +49,11 @@ class TrainingProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._progress.live.transient = not self._progress.tasks[0].completed  # nothing to tell
-        self._progress.stop()
+        if self._progress.tasks[0].completed:
+            self._progress.stop()
+        else:  # nothing to tell: no line is left
+            self._progress.live.transient = True
+            self._progress.live.stop()
 
     def __call__(self, step: Step) -> None:
         """Shows one more step."""

@@ -1,0 +1,197 @@
+"""The four commands; each checks all its inputs and outputs before the work begins."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from sp_graph_seg._version import __version__
+from sp_graph_seg.cli.flags import GraphFlags, TrainingFlags
+from sp_graph_seg.cli.inputs import read_images, read_map, read_masks, read_unscaled
+from sp_graph_seg.cli.outputs import (
+    MODEL_AND_RECORDS,
+    check_outputs,
+    check_suffix,
+    join_names,
+    prediction_files,
+    report,
+    report_predictions,
+    write_model,
+    write_predictions,
+)
+from sp_graph_seg.io import atomic_write, check_writable, read_image
+
+PROGRAM = "sp-graph-seg"
+
+app = App(
+    name=PROGRAM,
+    version=__version__,
+    help="Unsupervised few-shot image segmentation on superpixel graphs.",
+    help_format="markdown",
+    print_error=False,
+    exit_on_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+
+Images = Annotated[list[Path], Parameter(name="IMAGE")]
+Masks = Annotated[
+    list[Path] | None, Parameter(metavar="FILE...", consume_multiple=True, negative=())
+]
+Folder = Annotated[Path, Parameter(alias="-o", metavar="FOLDER")]
+File = Annotated[Path, Parameter(alias="-o", metavar="FILE")]
+Switch = Annotated[bool, Parameter(negative=())]
+
+
+@app.command(sort_key=0, usage=f"Usage: {PROGRAM} segment IMAGE... --output FOLDER [OPTIONS]")
+def segment(
+    images: Images,
+    /,
+    *,
+    output: Folder,
+    mask: Masks = None,
+    overwrite: Switch = False,
+    flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
+) -> None:
+    """Train on images without labels and label them.
+
+    For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
+    NAME_overlay.png to look at; and once model.safetensors, config.yaml, history.csv and
+    history.png.
+
+    Args:
+        images: Images to train on and to label; any sizes, the same channels.
+        output: Folder for the results; made if it is missing.
+        mask: For each image one of its size; training looks mostly where it is not 0.
+        overwrite: Replace files that exist.
+        flags: The configuration.
+    """
+    config = flags.resolve()
+    model, *records = (output / name for name in MODEL_AND_RECORDS)
+    inputs = [*images, *(mask or [])]
+    check_outputs([*prediction_files(images, output), model, *records], inputs, overwrite)
+    arrays = read_images(images, config)
+    masks = read_masks(mask, images, arrays)
+    check_writable(output)
+    from sp_graph_seg import Segmenter
+
+    segmenter = Segmenter(config).fit(arrays, masks, progress=True)
+    write_model(segmenter, model, records)
+    num_labels = write_predictions(segmenter, images, arrays, output)
+    report_predictions(num_labels, images, output)
+    report("model", f"{model}, with {join_names(file.name for file in records)}")
+
+
+@app.command(sort_key=1, usage=f"Usage: {PROGRAM} train IMAGE... --output MODEL [OPTIONS]")
+def train(
+    images: Images,
+    /,
+    *,
+    output: File,
+    mask: Masks = None,
+    overwrite: Switch = False,
+    flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
+) -> None:
+    """Train a model on images without labels.
+
+    Beside the model NAME.safetensors this writes the configuration NAME.yaml and the losses of
+    every step, NAME.csv and NAME.png.
+
+    Args:
+        images: Images to train on; any sizes, the same channels.
+        output: File for the model, ending in .safetensors.
+        mask: For each image one of its size; training looks mostly where it is not 0.
+        overwrite: Replace files that exist.
+        flags: The configuration.
+    """
+    config = flags.resolve()
+    check_suffix(output, ".safetensors")
+    records = [output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png")]
+    check_outputs([output, *records], [*images, *(mask or [])], overwrite)
+    arrays = read_images(images, config)
+    masks = read_masks(mask, images, arrays)
+    check_writable(output.parent)
+    from sp_graph_seg import Segmenter
+
+    segmenter = Segmenter(config).fit(arrays, masks, progress=True)
+    write_model(segmenter, output, records)
+    report("model", f"{output}, with {join_names(file.name for file in records)}")
+
+
+@app.command(sort_key=2, usage=f"Usage: {PROGRAM} predict MODEL IMAGE... --output FOLDER [OPTIONS]")
+def predict(
+    model: Annotated[Path, Parameter(name="MODEL")],
+    images: Images,
+    /,
+    *,
+    output: Folder,
+    overwrite: Switch = False,
+) -> None:
+    """Label images with a model of train or segment.
+
+    For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
+    NAME_overlay.png to look at.
+
+    Args:
+        model: Model file, ending in .safetensors.
+        images: Images to label, with the channels of those that the model was trained on.
+        output: Folder for the results; made if it is missing.
+        overwrite: Replace files that exist.
+    """
+    check_outputs(prediction_files(images, output), [model, *images], overwrite)
+    from sp_graph_seg import Segmenter
+    from sp_graph_seg.inference.prepare import check_image
+
+    segmenter = Segmenter.load(model)
+    for path in images:  # all of them before the first is labelled, and none of them kept
+        check_image(read_unscaled(path), str(path), segmenter.in_channels_, segmenter.config_)
+    check_writable(output)
+
+    num_labels = write_predictions(segmenter, images, map(read_unscaled, images), output)
+    report_predictions(num_labels, images, output)
+
+
+@app.command(sort_key=3, usage=f"Usage: {PROGRAM} graph IMAGE --output GRAPH.pt [OPTIONS]")
+def graph(
+    image: Annotated[Path, Parameter(name="IMAGE")],
+    /,
+    *,
+    output: File,
+    labels: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    overwrite: Switch = False,
+    flags: GraphFlags = GraphFlags(),  # noqa: B008, it is frozen
+) -> None:
+    """Make the region adjacency graph of an image.
+
+    This writes a dictionary of tensors, which Data.from_dict(torch.load("GRAPH.pt")) makes a graph
+    of PyTorch Geometric, and a picture of it, GRAPH.png.
+
+    Args:
+        image: Image to make the graph of.
+        output: File for the graph, ending in .pt.
+        labels: Label map of the size of the image to use instead of superpixels: PNG, TIFF or
+            .npy. Every connected region becomes a node.
+        overwrite: Replace files that exist.
+        flags: The configuration.
+    """
+    config = flags.resolve()
+    check_suffix(output, ".pt")
+    picture = output.with_suffix(".png")
+    check_outputs([output, picture], [image, *([labels] if labels else [])], overwrite)
+    array = read_image(image)
+    regions = None if labels is None else read_map(labels, image, array)
+    check_writable(output.parent)
+    import torch
+
+    from sp_graph_seg import ToRAG
+    from sp_graph_seg.plot import draw_graph, save_figure
+
+    to_rag = ToRAG(
+        config.n_segments, config.compactness, config.tau_con, regions, method=config.superpixels
+    )
+    data = to_rag(array)
+    with atomic_write(output) as temporary:
+        torch.save(data.to_dict(), temporary)
+    save_figure(picture, draw_graph(array, data))
+    report("graph", f"{data.num_nodes} nodes and {data.num_edges} directed edges in {output}")
+    report("picture", str(picture))

@@ -1,0 +1,91 @@
+"""Flags for the fields of the configuration, made from it: names, help, types and defaults."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+
+from cyclopts import Group, Parameter
+
+from sp_graph_seg.config import PRESETS, Config, read_config
+from sp_graph_seg.errors import InputError
+
+T = TypeVar("T")
+
+CONFIGURATION = Group(
+    "Configuration",
+    help="A preset, the keys of a file over it, and flags over both. The defaults shown are those "
+    "of the preset fast.",
+    sort_key=1,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConfigSource:
+    """Where the configuration comes from.
+
+    Attributes:
+        preset: Values to start from: fast, or those of section 3.1 of the paper, which take far
+            longer.
+        config: YAML file with any of the keys below, such as the config.yaml of an earlier run:
+            "n_segments: 1000".
+    """
+
+    preset: Literal["fast", "paper"] = "fast"
+    config: Annotated[Path | None, Parameter(metavar="FILE")] = None
+
+    def resolve(self) -> Config:
+        """Preset < file < flags; raises InputError for what is no configuration."""
+        values = PRESETS[self.preset]
+        if self.config is not None:
+            values = {**values, **read_config(self.config)}
+            try:
+                Config.from_dict(values)
+            except InputError as error:
+                raise InputError(f"{self.config}: {error}") from error
+        flags = {name: getattr(self, name, None) for name in _CONFIG_FIELDS}
+        given = {name: value for name, value in flags.items() if value is not None}
+        return Config.from_dict({**values, **given})
+
+
+_CONFIG_FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+
+
+def _with_flags_for(*names: str) -> Callable[[type[T]], type[T]]:
+    """Adds to a dataclass an optional field for each of these fields of the configuration."""
+    hints = get_type_hints(Config)
+
+    def flag(name: str) -> Any:
+        shown = _show_default(_CONFIG_FIELDS[name].default)
+        return Annotated[hints[name] | None, Parameter(show_default=shown, negative_iterable=())]
+
+    def add(cls: type[T]) -> type[T]:
+        return dataclasses.make_dataclass(
+            cls.__name__,
+            [(name, flag(name), None) for name in names],
+            bases=(cls,),
+            namespace={"__doc__": Config.__doc__, "__module__": __name__},
+            frozen=True,
+            kw_only=True,
+        )
+
+    return add
+
+
+def _show_default(value: Any) -> str:
+    """A default as it would be typed: patches as ``24 64 64, 40 48 48``."""
+    if not isinstance(value, tuple):
+        return str(value)
+    return ", ".join(" ".join(map(str, entry)) for entry in value)
+
+
+@Parameter(name="*", group=CONFIGURATION)
+@_with_flags_for(*_CONFIG_FIELDS)
+class TrainingFlags(ConfigSource):
+    """Every field of the configuration is a flag."""
+
+
+@Parameter(name="*", group=CONFIGURATION)
+@_with_flags_for("superpixels", "n_segments", "compactness", "tau_con")
+class GraphFlags(ConfigSource):
+    """What a graph depends on is a flag."""

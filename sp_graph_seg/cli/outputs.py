@@ -1,0 +1,97 @@
+"""What the user gets: names of files, checks before the work, writing, and what was written."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sp_graph_seg.config import config_to_yaml
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import atomic_write, refuse_existing, write_image, write_labels
+
+if TYPE_CHECKING:
+    from sp_graph_seg import Segmenter
+
+#: What a folder of ``segment`` holds once, and for each image.
+MODEL_AND_RECORDS = ("model.safetensors", "config.yaml", "history.csv", "history.png")
+ENDINGS = ("_labels.png", "_overlay.png")
+
+
+def prediction_files(images: Iterable[Path], output: Path) -> list[Path]:
+    """The label files of all images, then their overlays."""
+    return [output / f"{image.stem}{end}" for end in ENDINGS for image in images]
+
+
+def check_suffix(output: Path, suffix: str) -> None:
+    """Refuses a name with another ending than that of its format."""
+    if output.suffix != suffix:
+        raise InputError(f"--output {output}: must end in {suffix}; rename it.")
+
+
+def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], overwrite: bool) -> None:
+    """Refuses to write a file twice, over an input, or, without leave, over any other file."""
+    twice = [path for path, count in Counter(outputs).items() if count > 1]
+    if twice:
+        raise InputError(f"{twice[0]}: would be written for two images; rename one of them.")
+    read = {path.resolve() for path in inputs}
+    for path in outputs:
+        if path.resolve() in read:
+            raise InputError(f"{path}: is an input and would be replaced; choose another --output.")
+    refuse_existing(outputs, overwrite)
+
+
+def write_model(segmenter: "Segmenter", model: Path, records: Sequence[Path]) -> None:
+    """Writes a trained model, and its configuration, history and picture of the history."""
+    from sp_graph_seg.plot import plot_history, save_figure
+
+    config_file, history_file, picture = records
+    history = segmenter.history_
+    assert history is not None, "a model that was just trained has a history"
+    segmenter.save(model)
+    _write_text(config_file, config_to_yaml(segmenter.config_))
+    _write_text(history_file, history.to_csv())
+    save_figure(picture, plot_history(history))
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_predictions(
+    segmenter: "Segmenter", images: Sequence[Path], arrays: Iterable[np.ndarray], output: Path
+) -> int:
+    """Writes the labels and overlay of each image; returns how many labels there are in all."""
+    from sp_graph_seg.plot import overlay_labels
+
+    found: set[int] = set()
+    for path, array in zip(images, arrays, strict=True):
+        labels = segmenter.predict(array)
+        labels_file, overlay_file = prediction_files([path], output)
+        write_labels(labels_file, labels)
+        write_image(overlay_file, overlay_labels(array, labels))
+        found.update(np.unique(labels).tolist())
+    return len(found)
+
+
+def report_predictions(num_labels: int, images: Sequence[Path], output: Path) -> None:
+    """Tells how many labels were found and where they and their overlays are."""
+    files = prediction_files(images, output)
+    noun = "label" if num_labels == 1 else "labels"
+    report("labels", f"{num_labels} {noun} in {join_names(map(str, files[: len(images)]))}")
+    report("overlay", join_names(map(str, files[len(images) :])))
+
+
+def report(what: str, where: str) -> None:
+    """Tells what was made and where, in one line."""
+    print(f"{what + ':':9}{where}")
+
+
+def join_names(names: Iterable[str]) -> str:
+    """``a, b and c``, or, of more than three, ``a to z (26 files)``."""
+    *first, last = names
+    if len(first) > 2:
+        return f"{first[0]} to {last} ({len(first) + 1} files)"
+    return f"{', '.join(first)} and {last}" if first else last

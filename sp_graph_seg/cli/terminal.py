@@ -1,0 +1,59 @@
+"""The program in a terminal: exit codes, and errors and warnings of one line each."""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from cyclopts import CycloptsError
+
+from sp_graph_seg.cli.commands import PROGRAM, app
+from sp_graph_seg.errors import InputError, SmallImageWarning
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; what a user can mend is one line on standard error, no traceback.
+
+    Args:
+        arguments: By default those that the program was started with.
+
+    Returns:
+        The exit code: 0, 2 for what a user can mend, 130 when interrupted.
+    """
+    try:
+        with _own_warnings_only():
+            app(sys.argv[1:] if arguments is None else arguments)
+    except CycloptsError as error:
+        command = " ".join([PROGRAM, *(error.command_chain or ())])
+        return _fail(f"{error} See {command} --help.")
+    except (InputError, OSError) as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _fail(reason: object) -> int:
+    print(f"{PROGRAM}: error: {' '.join(str(reason).split())}", file=sys.stderr)
+    return 2
+
+
+@contextmanager
+def _own_warnings_only() -> Iterator[None]:
+    """Shows our warnings as one line each, and no warning or log record of other libraries."""
+
+    def show(message: Warning | str, *_: Any) -> None:
+        print(f"{PROGRAM}: warning: {message}", file=sys.stderr)
+
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("default", SmallImageWarning)
+            warnings.showwarning = show  # type: ignore[assignment]
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
