@@ -48,6 +48,11 @@ _HOME = {
     "similarity_loss": "nn",
 }
 
+_MODULES = (
+    *("config", "io", "transforms", "datasets", "nn", "training", "inference", "plot", "cli"),
+    "errors",
+)
+
 __all__ = [
     "Config",
     "Segmenter",
@@ -62,6 +67,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -54,7 +54,8 @@ class Config:
         minibatches: Optimisation steps in an epoch; the patches are dealt out over them.
         learning_rate: Step size of Adam.
         seed: Seed of the weights and of the patches.
-        accelerator: Where to compute: auto takes a GPU when there is one.
+        accelerator: Where to train: auto takes a GPU when there is one. Prediction runs where the
+            network lies, on the CPU unless it was moved.
         precision: Arithmetic of the network; the graph losses never go below 32 bits.
     """
 

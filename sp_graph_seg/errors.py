@@ -8,5 +8,9 @@ class InputError(ValueError):
     """
 
 
+class FewSuperpixelsWarning(UserWarning):
+    """Far fewer superpixels came out than were asked for."""
+
+
 class SmallImageWarning(UserWarning):
     """An image is smaller than asked for, so something was shrunk to fit it."""

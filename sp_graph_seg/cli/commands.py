@@ -19,7 +19,7 @@ from sp_graph_seg.cli.outputs import (
     write_model,
     write_predictions,
 )
-from sp_graph_seg.io import atomic_write, check_writable, read_image
+from sp_graph_seg.io import atomic_write, check_writable
 
 PROGRAM = "sp-graph-seg"
 
@@ -75,7 +75,7 @@ def segment(
     check_writable(output)
     from sp_graph_seg import Segmenter
 
-    segmenter = Segmenter(config).fit(arrays, masks, progress=True)
+    segmenter = Segmenter(config).fit(arrays, masks=masks, progress=True)
     write_model(segmenter, model, records)
     num_labels = write_predictions(segmenter, images, arrays, output)
     report_predictions(num_labels, images, output)
@@ -113,7 +113,7 @@ def train(
     check_writable(output.parent)
     from sp_graph_seg import Segmenter
 
-    segmenter = Segmenter(config).fit(arrays, masks, progress=True)
+    segmenter = Segmenter(config).fit(arrays, masks=masks, progress=True)
     write_model(segmenter, output, records)
     report("model", f"{output}, with {join_names(file.name for file in records)}")
 
@@ -164,7 +164,8 @@ def graph(
     """Make the region adjacency graph of an image.
 
     This writes a dictionary of tensors, which Data.from_dict(torch.load("GRAPH.pt")) makes a graph
-    of PyTorch Geometric, and a picture of it, GRAPH.png.
+    of PyTorch Geometric, and a picture of it, GRAPH.png. Colours are between 0 and 1, the 0.1 and
+    99.9 percentiles of the image, as in training.
 
     Args:
         image: Image to make the graph of.
@@ -178,18 +179,20 @@ def graph(
     check_suffix(output, ".pt")
     picture = output.with_suffix(".png")
     check_outputs([output, picture], [image, *([labels] if labels else [])], overwrite)
-    array = read_image(image)
+    array = read_unscaled(image)
     regions = None if labels is None else read_map(labels, image, array)
     check_writable(output.parent)
     import torch
 
     from sp_graph_seg import ToRAG
+    from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
     from sp_graph_seg.plot import draw_graph, save_figure
 
     to_rag = ToRAG(
         config.n_segments, config.compactness, config.tau_con, regions, method=config.superpixels
     )
-    data = to_rag(array)
+    low, high = measure_intensity_range([array])
+    data = to_rag(normalize(array, low, high))
     with atomic_write(output) as temporary:
         torch.save(data.to_dict(), temporary)
     save_figure(picture, draw_graph(array, data))

@@ -10,7 +10,7 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.commands import PROGRAM, app
-from sp_graph_seg.errors import InputError, SmallImageWarning
+from sp_graph_seg.errors import FewSuperpixelsWarning, InputError, SmallImageWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +53,7 @@ def _own_warnings_only() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             warnings.simplefilter("default", SmallImageWarning)
+            warnings.simplefilter("default", FewSuperpixelsWarning)
             warnings.showwarning = show  # type: ignore[assignment]
             yield
     finally:

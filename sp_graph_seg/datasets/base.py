@@ -3,7 +3,6 @@
 import math
 import os
 import os.path as osp
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +25,10 @@ Transform = Callable[[Data], Data]
 ToGraph = Callable[[NDArray], Data]
 
 #: Changes whenever the files on disk do.
-_FORMAT = 1
+_FORMAT = 2
+
+#: Key of what a graph was made from, in its file.
+_STAMP = "source_files"
 
 #: A process takes seconds to start, so each should have some images to work on.
 _IMAGES_A_WORKER = 32
@@ -40,7 +42,7 @@ class Source(NamedTuple):
     read: Callable[[], tuple[NDArray, NDArray | None]]
     """Gives the image, ``(C, H, W)`` or ``(C, D, H, W)``, and its labels or ``None``."""
     files: tuple[Path, ...] = ()
-    """The files it reads, the image first; the graph is made anew when one of them is newer."""
+    """The files it reads, the image first; the graph is made anew when one of them changes."""
 
 
 class GraphDataset(Dataset):
@@ -48,7 +50,7 @@ class GraphDataset(Dataset):
 
     A graph is a file of its own in ``root/processed/<fingerprint>/``, where the fingerprint stands
     for the parameters of the transforms and the version of this package, so that other parameters
-    never meet old graphs. What is missing, damaged, or older than its image is made when the
+    never meet old graphs. What is missing, damaged, or made from other files is made when the
     dataset is opened; what an interrupted run has finished is kept. Files are read without
     unpickling code.
 
@@ -129,8 +131,8 @@ class GraphDataset(Dataset):
                 delayed(_make_graph)(source, path, self.to_graph, self.pre_transform)
                 for source, path in tasks
             )
-            is_shown = console.is_terminal
-            for _ in track(made, "graphs", len(tasks), console=console, disable=not is_shown):
+            is_hidden = not console.is_terminal
+            for _ in track(made, "graphs", len(tasks), console=console, disable=is_hidden):
                 pass
 
     def _process(self) -> None:
@@ -150,7 +152,9 @@ class GraphDataset(Dataset):
         """Reads a graph, without ``transform``."""
         path = osp.join(self.processed_dir, f"{self.names[idx]}.pt")
         try:
-            return Data.from_dict(torch.load(path, weights_only=True))
+            values = torch.load(path, weights_only=True)
+            del values[_STAMP]
+            return Data.from_dict(values)
         except Exception as error:  # torch.load raises many kinds
             raise InputError(
                 f"{path}: cannot be read ({type(error).__name__}); open the dataset with "
@@ -159,18 +163,24 @@ class GraphDataset(Dataset):
 
 
 def _is_current(path: Path, files: Sequence[Path]) -> bool:
-    """Whether a graph is there, whole, and no older than what it was made from."""
+    """Whether a graph is there, whole, and made from these files as they are now."""
     try:
-        made = path.stat().st_mtime_ns
-        # torch.save writes a zip archive, whose directory comes last.
-        return zipfile.is_zipfile(path) and all(f.stat().st_mtime_ns <= made for f in files)
-    except OSError:
+        # Mapped to memory, only the index of the archive is read, which comes last.
+        values = torch.load(path, weights_only=True, mmap=True)
+        return values[_STAMP] == _stamp(files)
+    except Exception:  # whatever torch.load raises, the graph is made anew
         return False
+
+
+def _stamp(files: Sequence[Path]) -> list[list[int]]:
+    """Time and size of each file: a file that is replaced by an older one has changed, too."""
+    return [[file.stat().st_mtime_ns, file.stat().st_size] for file in files]
 
 
 def _make_graph(
     source: Source, path: Path, to_graph: ToGraph, pre_transform: Transform | None
 ) -> None:
+    stamp = _stamp(source.files)
     image, truth = source.read()
     if truth is not None and truth.shape != image.shape[1:]:
         raise InputError(
@@ -187,4 +197,4 @@ def _make_graph(
     if pre_transform is not None:
         data = pre_transform(data)
     with atomic_write(path) as temporary:
-        torch.save(data.to_dict(), temporary)
+        torch.save({**data.to_dict(), _STAMP: stamp}, temporary)

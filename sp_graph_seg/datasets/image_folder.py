@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import read_image, read_labels
+from sp_graph_seg.io import FloatRange, read_image, read_labels
 
 IMAGE_SUFFIXES = frozenset(
     (".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -27,6 +28,9 @@ class ImageFolderRAG(GraphDataset):
         labels: Folder with a label file for each image, whose name differs in its suffix only, as
             :func:`~sp_graph_seg.io.read_labels` takes them. (default: :obj:`None`)
         to_graph: Makes a graph of an image ``(C, H, W)``. (default: :obj:`ToRAG()`)
+        float_range: The values of floating-point and signed images that become 0 and 1, see
+            :func:`~sp_graph_seg.io.read_image`. By default values are kept as they are, for one
+            scale over all images. (default: :obj:`None`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
         force_reload: Make all graphs anew. (default: :obj:`False`)
@@ -54,19 +58,24 @@ class ImageFolderRAG(GraphDataset):
         pre_transform: Transform | None = None,
         force_reload: bool = False,
         num_workers: int | None = None,
+        float_range: FloatRange = None,
     ) -> None:
         files: dict[str, tuple[Path, ...]] = {
             stem: (file,) for stem, file in list_by_stem(images, IMAGE_SUFFIXES, "image").items()
         }
         if labels is not None:
             files = _add_labels(files, labels)
-        sources = [Source(stem, partial(read_pair, *pair), pair) for stem, pair in files.items()]
-        folders = {
+        sources = [
+            Source(stem, partial(read_pair, pair, float_range), pair)
+            for stem, pair in files.items()
+        ]
+        parameters = {
+            "float_range": float_range,
             "images": _resolve(images),
             "labels": None if labels is None else _resolve(labels),
         }
         super().__init__(
-            root, sources, to_graph, transform, pre_transform, force_reload, num_workers, folders
+            root, sources, to_graph, transform, pre_transform, force_reload, num_workers, parameters
         )
 
 
@@ -94,9 +103,12 @@ def list_by_stem(
     return {file.stem: file for file in files}
 
 
-def read_pair(image: Path, labels: Path | None = None) -> tuple[NDArray, NDArray | None]:
-    """Reads an image and its labels, if it has any."""
-    return read_image(image), None if labels is None else read_labels(labels)
+def read_pair(
+    files: Sequence[Path], float_range: FloatRange = None
+) -> tuple[NDArray, NDArray | None]:
+    """Reads an image and its labels, if there is a second file."""
+    image, *labels = files
+    return read_image(image, float_range), read_labels(labels[0]) if labels else None
 
 
 def _add_labels(

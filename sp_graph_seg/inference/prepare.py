@@ -33,23 +33,24 @@ def as_image_list(images: Image | Sequence[Image]) -> list[Array]:
 
 
 def match_images(
-    values: Sequence[Image | None] | None, images: Sequence[Array], name: str
+    values: Image | Sequence[Image | None] | None, images: Sequence[Array], name: str
 ) -> list[Image | None]:
     """One label map or mask (or ``None``) for each image, checked to have its size."""
     if values is None:
         return [None] * len(images)
-    if len(values) != len(images):
-        raise InputError(
-            f"{name}: {len(values)} are given for {len(images)} images; give one each."
-        )
-    for number, (value, image) in enumerate(zip(values, images, strict=True)):
+    given: list[Image | None] = (
+        [values] if isinstance(values, Tensor | np.ndarray) and values.ndim == 2 else list(values)  # type: ignore[arg-type]
+    )
+    if len(given) != len(images):
+        raise InputError(f"{name}: {len(given)} are given for {len(images)} images; give one each.")
+    for number, (value, image) in enumerate(zip(given, images, strict=True)):
         size = None if value is None else as_array(value).shape
         if size not in (None, image.shape[1:]):
             raise InputError(
                 f"{name}[{number}]: size {size} is not that of the image, {image.shape[1:]}; "
                 "resize it with nearest-neighbour interpolation."
             )
-    return list(values)
+    return given
 
 
 def check_image(image: Array, name: str, channels: int, config: Config) -> None:
@@ -115,3 +116,9 @@ def scale_to(image: Tensor, size: Sequence[int]) -> Tensor:
         image.unsqueeze(0), list(size), mode="bilinear", align_corners=False, antialias=True
     )
     return scaled[0]
+
+
+def scale_mask(mask: Image, size: Sequence[int]) -> Tensor:
+    """A mask ``(H, W)`` at another size: a pixel is set where any of those that it covers is."""
+    pixels = torch.from_numpy(as_array(mask).astype(bool)).float()
+    return F.adaptive_max_pool2d(pixels[None], list(size))[0] > 0

@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.inference.head_file import describe_head, find_difference
 from sp_graph_seg.inference.model_file import read_model, write_model
 from sp_graph_seg.inference.prepare import (
     Image,
@@ -24,10 +25,11 @@ from sp_graph_seg.inference.prepare import (
     measure_intensity_range,
     normalize,
     scale_down,
+    scale_mask,
     scale_to,
 )
 from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
-from sp_graph_seg.training import History, TrainingImage, fit
+from sp_graph_seg.training import History, TrainingImage, fit, seeded
 from sp_graph_seg.training.progress import TrainingProgress
 from sp_graph_seg.transforms import ToRAG, as_array, as_image, scatter_mean, to_label_image
 
@@ -76,8 +78,10 @@ class Segmenter(BaseEstimator):
     def fit(
         self,
         images: Image | Sequence[Image],
-        masks: Sequence[ArrayLike | Tensor | None] | None = None,
-        superpixels: Sequence[ArrayLike | Tensor | None] | None = None,
+        y: None = None,
+        *,
+        masks: Image | Sequence[Image | None] | None = None,
+        superpixels: Image | Sequence[Image | None] | None = None,
         progress: bool = False,
     ) -> "Segmenter":
         """Trains on images; nothing of an earlier training is kept.
@@ -85,9 +89,10 @@ class Segmenter(BaseEstimator):
         Args:
             images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ. Any
                 range of values, see ``intensity_range_``.
-            masks: For each image ``None`` or the pixels that its patches should show, ``(H, W)``.
-            superpixels: For each image ``None`` or a label map to use instead of making
-                superpixels, ``(H, W)``.
+            y: Ignored; scikit-learn's pipelines pass it.
+            masks: The pixels that the patches should show, ``(H, W)``; for a sequence of images a
+                sequence, with ``None`` for those without a mask.
+            superpixels: Likewise, a label map to use instead of making superpixels, ``(H, W)``.
             progress: Show a progress bar on standard error.
 
         Raises:
@@ -184,7 +189,7 @@ class Segmenter(BaseEstimator):
             "config": self.config_.to_dict(),
             "in_channels": self.in_channels_,
             "intensity_range": self.intensity_range_,
-            "head": None if head is None else type(head).__name__,
+            "head": describe_head(head),
         }
         write_model(path, self.net_.state_dict(), metadata)
 
@@ -202,13 +207,8 @@ class Segmenter(BaseEstimator):
                 or another one.
         """
         weights, metadata = read_model(path)
-        given = None if head is None else type(head).__name__
-        if metadata.get("head") != given:
-            raise InputError(
-                f"{path}: was trained with head={metadata.get('head')}, not {given}; "
-                "give that module to Segmenter.load(path, head=...)."
-            )
         try:
+            difference = find_difference(metadata["head"], describe_head(head))
             segmenter = cls(Config.from_dict(metadata["config"]), head)
             segmenter.in_channels_ = int(metadata["in_channels"])
             low, high = map(float, metadata["intensity_range"])
@@ -217,13 +217,19 @@ class Segmenter(BaseEstimator):
             segmenter.intensity_range_ = low, high
             segmenter.config_ = segmenter._resolve_config()
             net = _make_net(segmenter.in_channels_, segmenter.config_, head)
-            net.load_state_dict(weights)
+            if not difference:
+                net.load_state_dict(weights)
         except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(
                 f"{path}: not a model that this version can read ({reason}); train it anew."
             ) from error
-        segmenter.net_, segmenter.history_ = net, None
+        if difference:
+            raise InputError(
+                f"{path}: was trained with another head ({difference}); give a module like that "
+                "to Segmenter.load(path, head=...)."
+            )
+        segmenter.net_, segmenter.history_ = net.eval(), None
         return segmenter
 
     def _resolve_config(self) -> Config:
@@ -234,8 +240,7 @@ class Segmenter(BaseEstimator):
 
 def _make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
     """A network whose weights depend on the seed alone; the global random state stays."""
-    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
-        torch.default_generator.manual_seed(config.seed)
+    with seeded(config.seed):
         wnet = WNet(in_channels, config.num_features, config.width, config.depth)
         named = make_head(config.head, config.num_features, config.head_layers)
     return SuperpixelNet(wnet, named if head is None else copy.deepcopy(head))
@@ -258,7 +263,7 @@ def _training_image(
     small = scale_down(image, config.max_size)
     size = small.shape[1:]
     labels = None if superpixels is None else _scale_map(superpixels, size)
-    inside = None if mask is None else torch.from_numpy(_scale_map(mask, size).astype(bool))
+    inside = None if mask is None else scale_mask(mask, size)
     return TrainingImage(small, _to_rag(config, labels)(small), inside)
 
 
@@ -274,10 +279,12 @@ def _scale_map(values: Image, size: Sequence[int]) -> NDArray:
 
 @contextmanager
 def _evaluating(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards the mode of before."""
-    was_training = net.training
-    net.eval()
+    """Evaluation mode, and afterwards the mode that every module had before."""
+    training = [module for module in net.modules() if module.training]
+    for module in training:
+        module.training = False
     try:
         yield
     finally:
-        net.train(was_training)
+        for module in training:
+            module.training = True

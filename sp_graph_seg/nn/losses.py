@@ -62,10 +62,10 @@ def ncut_loss(
         within = _sum_graphs(x * propagate(x, edges, weight), batch)  # (B, F)
         total = _sum_graphs(x * in_degree(edges, weight).unsqueeze(-1), batch)  # (B, F)
         # The gradient divides by the total, and 1 / 1e-40 is Inf in 32 bits.
-        has_members = total > torch.finfo(x.dtype).tiny / torch.finfo(x.dtype).eps
+        has_members = ~(total <= torch.finfo(x.dtype).tiny / torch.finfo(x.dtype).eps)  # or NaN
         ratio = torch.where(has_members, within / torch.where(has_members, total, 1), 0)
         loss = 1 - ratio.mean(dim=-1)  # Eq. 5, (B,)
-        return torch.where(has_members.any(dim=-1), loss, 0).mean()
+        return _mean_of_present(torch.where(has_members.any(dim=-1), loss, 0), batch)
 
 
 def similarity_loss(x: Tensor, labels: Tensor | None = None, batch: Tensor | None = None) -> Tensor:
@@ -235,7 +235,12 @@ def _mean_graphs(values: Tensor, batch: Tensor | None) -> Tensor:
     if batch is None:
         return values.mean()
     _check_batch(batch, values.size(0))
-    return scatter(values, batch, dim=0, reduce="mean").mean()
+    return _mean_of_present(scatter(values, batch, dim=0, reduce="mean"), batch)
+
+
+def _mean_of_present(losses: Tensor, batch: Tensor | None) -> Tensor:
+    """Averages ``(B,)`` over the graphs that have nodes: a subset of a batch leaves gaps."""
+    return losses.mean() if batch is None else losses[batch.bincount() > 0].mean()
 
 
 def _check_batch(batch: Tensor, num_nodes: int) -> None:

@@ -13,6 +13,7 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn import SuperpixelNet, WNet
 from sp_graph_seg.training.history import History, Step
+from sp_graph_seg.training.seeding import seeded
 from sp_graph_seg.training.step import (
     Subject,
     Terms,
@@ -36,10 +37,10 @@ def fit(
     Every step sees all images: the loss is the mean of Eq. 9 over them, each with its own graph and
     its own patches. Gradients are added up image by image, so that memory does not grow with their
     number. After the last step all batch normalisation in the encoder and the head is set to the
-    statistics of the whole images, which the running averages had only trailed.
+    mean of the statistics of the whole images, which the running averages had only trailed.
 
     Args:
-        net: The network; it ends on the device that it came from, in training mode.
+        net: The network; it ends on the device that it came from, in evaluation mode.
         images: The images.
         config: Betas, patches, epochs, learning rate, seed, device and precision.
         on_step: Called after every step.
@@ -58,7 +59,6 @@ def fit(
     home = next(net.parameters()).device
     fabric = _make_fabric(config)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
-    net.train()
     model, optimizer = fabric.setup(net, optimizer)
     model.mark_forward_method("decode")
     model.mark_forward_method("reconstruct")
@@ -67,18 +67,21 @@ def fit(
 
     history = History()
     start = time.perf_counter()
-    for epoch in range(1, config.epochs + 1):
-        for windows in zip(*(subject.sampler.epoch() for subject in subjects), strict=True):
-            optimizer.zero_grad()
-            terms = backward_all(fabric, model, subjects, windows, config)
-            optimizer.step()
-            step = _summarize(terms, len(history) + 1, epoch, time.perf_counter() - start)
-            history.append(step)
-            if on_step is not None:
-                on_step(step)
-            if not math.isfinite(step["loss"]):
-                raise _diverged(config, f"the loss is {step['loss']} in step {step['step']}")
-    update_bn(subjects, _EncoderAndHead(net))
+    net.train()
+    with seeded(config.seed):  # for layers that draw, such as dropout
+        for epoch in range(1, config.epochs + 1):
+            for windows in zip(*(subject.sampler.epoch() for subject in subjects), strict=True):
+                optimizer.zero_grad()
+                terms = backward_all(fabric, model, subjects, windows, config)
+                optimizer.step()
+                step = _summarize(terms, len(history) + 1, epoch, time.perf_counter() - start)
+                history.append(step)
+                if on_step is not None:
+                    on_step(step)
+                if not math.isfinite(step["loss"]):
+                    raise _diverged(config, f"the loss is {step['loss']} in step {step['step']}")
+        update_bn(subjects, _EncoderAndHead(net))
+    net.eval()
     if not all(value.isfinite().all() for value in net.state_dict().values()):
         raise _diverged(config, "the last step led to weights that are not finite")
     net.to(home)

@@ -12,13 +12,13 @@ def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float
     """An image or a volume as a float32 array, channels first.
 
     Args:
-        image: ``(C, H, W)`` or ``(C, D, H, W)``. Integers and booleans are divided by the largest
-            value of their type; floating-point values are kept.
+        image: ``(C, H, W)`` or ``(C, D, H, W)``. Unsigned integers are divided by the largest
+            value of their type; signed ones and floating-point values are kept.
         name: What an error calls the image.
 
     Raises:
         InputError: If it has another number of axes, no pixel, no real numbers, or NaN or Inf, or
-            if it looks channels-last: over 16 in the first axis and 4 or less in the last.
+            if it looks channels-last: over 16 in the first axis and up to 16 in the last.
     """
     array = as_array(image)
     if array.ndim not in (3, 4):
@@ -26,16 +26,16 @@ def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float
             f"{name}: shape {array.shape} must be (C, H, W), or (C, D, H, W) for a volume; "
             "add the channel axis of a grey image with image[None]."
         )
-    if array.shape[-1] <= 4 and array.shape[0] > 16:
+    if array.shape[-1] <= 16 < array.shape[0]:
         raise InputError(
             f"{name}: shape {array.shape} looks channels-last but must be (C, H, W) or "
             "(C, D, H, W); move the axis with numpy.moveaxis(image, -1, 0)."
         )
     if array.size == 0:
         raise InputError(f"{name}: shape {array.shape} holds no pixel; give a larger one.")
-    if array.dtype.kind in "iu":
+    if array.dtype.kind == "u":
         return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-    if array.dtype.kind not in "bf":
+    if array.dtype.kind not in "bif":
         raise InputError(f"{name}: values of type {array.dtype} are no real numbers; convert them.")
     with np.errstate(over="ignore"):  # what does not fit is Inf and refused
         array = np.ascontiguousarray(array, dtype=np.float32)

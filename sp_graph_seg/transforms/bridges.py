@@ -1,11 +1,11 @@
 """Between our graphs and others: label images, scipy matrices, networkx and scikit-image."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from torch import Tensor
 from torch_geometric.data import Data
@@ -36,6 +36,11 @@ def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
         raise InputError(f"labels: shape {tuple(labels.shape)} must be ({data.num_nodes},).")
     if data.image_size.size(0) != 1:
         raise InputError("data: is a batch of images; take one with batch.get_example(i).")
+    if data.pixel_index.numel() and data.pixel_index.max() >= data.num_nodes:
+        raise InputError(
+            "data: pixel_index names nodes that are gone, as after subgraph(); paint the labels "
+            "of the whole graph."
+        )
     painted = labels[data.pixel_index]
     if "pixel_mask" in data:
         image = labels.new_full(data.pixel_mask.shape, fill)
@@ -74,42 +79,34 @@ def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
 
     So ``skimage.graph.merge_hierarchical``, ``cut_threshold`` and ``cut_normalized`` run on it,
     with :func:`to_label_image` of ``torch.arange(N)`` for their label image. A node carries
-    ``labels``, ``"mean color"``, ``"total color"`` and ``"pixel count"``, as theirs do, and
-    ``pos``; an edge carries ``weight``.
+    ``labels`` and, as far as the graph has them, ``"mean color"``, ``"total color"`` and
+    ``"pixel count"``, as theirs do, and every other node attribute under its own name; an edge
+    carries ``weight``.
 
     Args:
-        data: From :class:`~sp_graph_seg.transforms.ToRAG` or ``ToPixelGraph``.
-        weight: Weights ``(E,)``, equal in both directions; by default the colour distance. For
-            ``cut_normalized`` give affinities.
+        data: Any graph; both directions of every edge.
+        weight: Weights ``(E,)``, equal in both directions; by default the colour distance
+            ``edge_attr``, or ``edge_weight`` where there is none. For ``cut_normalized`` give
+            affinities.
 
     Raises:
         InputError: If the weights differ between the two directions.
     """
     from skimage.graph import RAG
 
-    weight = data.edge_attr[:, 0] if weight is None else weight
+    if weight is None:
+        weight = data.edge_weight if data.edge_attr is None else data.edge_attr[:, 0]
     matrix = to_scipy(data, weight)
     if abs(matrix - matrix.T).max() > 1e-6 * max(abs(matrix).max(), 1):
         raise InputError(
             "weight: differs between the directions of an edge, as softmax-tau weights do; "
             "give colour distances or affinities."
         )
-    count = torch.bincount(data.pixel_index, minlength=data.num_nodes).numpy()
-    colors = data.x.double().numpy()
     graph = RAG()
-    for node, (color, size, position) in enumerate(
-        zip(colors, count, data.pos.tolist(), strict=True)
-    ):
-        graph.add_node(
-            node,
-            **{
-                "labels": [node],
-                "mean color": color,
-                "total color": color * size,
-                "pixel count": int(size),
-                "pos": tuple(position),
-            },
-        )
+    for node in range(data.num_nodes):  # one by one, for scikit-image keeps count of the ids
+        graph.add_node(node, labels=[node])
+    for name, values in _node_columns(data).items():
+        nx.set_node_attributes(graph, dict(enumerate(values)), name)
     source, target = data.edge_index.tolist()
     graph.add_weighted_edges_from(zip(source, target, weight.tolist(), strict=True))
     return graph
@@ -121,8 +118,9 @@ def from_networkx(graph: nx.Graph) -> Data:
     Nodes are numbered in the order of their ids, whatever order networkx holds them in.
 
     Args:
-        graph: Undirected; ``"mean color"`` and ``pos`` of its nodes become ``x`` and ``pos`` where
-            all have them, ``weight`` of its edges becomes ``edge_weight`` (1 where it is missing).
+        graph: Undirected; the numbers that all its nodes have become node attributes,
+            ``"mean color"`` becoming ``x``; ``weight`` of its edges becomes ``edge_weight`` (1
+            where it is missing).
 
     Returns:
         A graph with both directions of every edge, sorted by target, and ``node_id (N,)``, the ids.
@@ -155,8 +153,25 @@ def from_networkx(graph: nx.Graph) -> Data:
         num_nodes=len(ids),
         node_id=torch.tensor(ids, dtype=torch.long),
     )
-    for key, name in (("mean color", "x"), ("pos", "pos")):
-        column: list[NDArray | None] = [graph.nodes[node].get(key) for node in ids]
-        if ids and all(value is not None for value in column):
-            data[name] = torch.from_numpy(np.stack([np.asarray(v) for v in column])).float()
+    shared = set.intersection(*(set(graph.nodes[node]) for node in ids)) if ids else set()
+    for name in sorted(shared - {"labels", "total color", "pixel count"}):
+        column = np.asarray([graph.nodes[node][name] for node in ids])
+        if column.dtype.kind in "biuf":  # text is no tensor
+            tensor = torch.from_numpy(column)
+            is_real = tensor.is_floating_point()
+            data["x" if name == "mean color" else name] = tensor.float() if is_real else tensor
     return data
+
+
+def _node_columns(data: Data) -> dict[str, Sequence]:
+    """The attributes of the nodes by the names that scikit-image has for them."""
+    names = set(data.node_attrs()) - {"pixel_index", "pixel_mask"}
+    columns: dict[str, Sequence] = {name: data[name].tolist() for name in names - {"x"}}
+    if data.x is not None:
+        colors = data.x.double().numpy()
+        columns["mean color"] = list(colors)
+        if "pixel_index" in data:
+            count = torch.bincount(data.pixel_index, minlength=data.num_nodes).numpy()
+            columns["total color"] = list(colors * count[:, None])
+            columns["pixel count"] = count.tolist()
+    return columns

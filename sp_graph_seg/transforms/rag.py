@@ -35,7 +35,7 @@ class ToRAG(BaseTransform):
     Sparse Clustering" <https://doi.org/10.5220/0012380700003660>`_ (Leng et al., VISAPP 2024).
 
     Called on an image ``(C, H, W)`` or a volume ``(C, D, H, W)``, a tensor or an array with values
-    in [0, 1] (integers are divided by the largest value of their type), it returns a
+    in [0, 1] (unsigned integers are divided by the largest of their type), it returns a
     :class:`~torch_geometric.data.Data` on the CPU with
 
     * ``x (N, C)``: mean colour of each superpixel;

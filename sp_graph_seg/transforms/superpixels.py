@@ -1,11 +1,12 @@
 """Superpixels and supervoxels: connected regions with ids 0..N-1, from any source."""
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import FewSuperpixelsWarning, InputError
 from sp_graph_seg.transforms.arrays import as_mask
 
 Labels = NDArray[np.int64]
@@ -13,6 +14,9 @@ Method = Literal["slic", "watershed"]
 
 #: Id of the pixels that a mask leaves out.
 MASKED = -1
+
+#: Below so many superpixels wanted, that few are made may well be right.
+_WORTH_A_WARNING = 100
 
 # SLIC weighs space against colour in CIELAB, whose lightness runs from 0 to 100.
 _LIGHTNESS_RANGE = 100.0
@@ -47,7 +51,16 @@ def compute_superpixels(
         # The seeds lie on a grid over the whole image; the mask keeps its share of them.
         share = 1.0 if inside is None else float(inside.mean())
         labels = _watershed(image, n_segments / share, compactness, spacing)
-    return connected_regions(labels, inside)
+    regions = connected_regions(labels, inside)
+    made, wanted = int(regions.max()) + 1, min(n_segments, int((regions != MASKED).sum()))
+    if made * 10 < wanted and wanted >= _WORTH_A_WARNING:
+        warnings.warn(
+            f"n_segments={n_segments} superpixels were wanted but {made} made, which happens in "
+            f"noise; raise compactness={compactness:g} or smooth the image.",
+            FewSuperpixelsWarning,
+            stacklevel=2,
+        )
+    return regions
 
 
 def connected_regions(

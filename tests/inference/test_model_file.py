@@ -261,7 +261,8 @@ def test_a_head_of_the_user_is_given_again(tmp_path, image):
     assert loaded.transform(image).z.size(1) == 6
     assert "GraphConv" in load_error(path)
     assert "GraphConv, not Linear" in load_error(path, head=nn.Linear(4, 6))
-    assert "size mismatch" in load_error(path, head=GraphConv(4, 5))
+    assert "out_channels=6 in GraphConv, not 5" in load_error(path, head=GraphConv(4, 5))
+    assert "aggr=add in GraphConv, not mean" in load_error(path, head=GraphConv(4, 6, aggr="mean"))
 
 
 def test_a_head_of_the_configuration_needs_nothing(path, tmp_path, image):
@@ -270,4 +271,4 @@ def test_a_head_of_the_configuration_needs_nothing(path, tmp_path, image):
     segmenter.save(tmp_path / "gcn.safetensors")
     loaded = Segmenter.load(tmp_path / "gcn.safetensors")
     assert torch.equal(loaded.transform(image).z, segmenter.transform(image).z)
-    assert "head=None, not GraphConv" in load_error(path, head=GraphConv(4, 6))
+    assert "no head, not GraphConv" in load_error(path, head=GraphConv(4, 6))

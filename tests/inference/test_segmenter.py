@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from torch_geometric.nn import GCNConv, GraphConv
+from torch_geometric.nn import GATv2Conv, GCNConv, GraphConv
 
 from sp_graph_seg import Config, Segmenter, ToRAG
 from sp_graph_seg.errors import InputError
@@ -237,7 +237,7 @@ def test_the_network_sees_large_images_scaled_down(seen):
     first, second = seen
     assert first.image.shape == (3, 32, 24)
     assert second.image.shape == (3, 24, 32)
-    assert first.mask.tolist() == mask[1::2, 1::2].tolist()  # the nearest of 2 x 2 pixels
+    assert first.mask.tolist() == mask.reshape(32, 2, 24, 2).any(axis=(1, 3)).tolist()
     assert second.mask is None
     assert first.graph.num_nodes == 12
     assert first.graph.image_size.tolist() == [[32, 24]]
@@ -625,3 +625,27 @@ def test_batch_norm_of_a_head_gets_the_statistics_of_the_image():
     segmenter = Segmenter(CONFIG, head=Head()).fit(image)
     z = segmenter.transform(image).z
     assert torch.allclose(z.mean(dim=0), segmenter.net_.head.norm.bias, atol=0.05)
+
+
+def test_modes_of_single_modules_stay(fitted):
+    net = fitted.net_
+    net.wnet.decoder.train()
+    modes = [module.training for module in net.modules()]
+    fitted.predict(IMAGE)
+    assert [module.training for module in net.modules()] == modes
+    net.eval()
+
+
+def test_a_head_with_dropout_draws_from_the_seed():
+    head = GATv2Conv(CONFIG.num_features, CONFIG.num_features, edge_dim=1, dropout=0.5)
+    state = torch.get_rng_state()
+    first, second = (Segmenter(CONFIG, head=head).fit(IMAGE).transform(IMAGE).z for _ in range(2))
+    assert torch.equal(first, second)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_one_image_takes_one_mask_and_one_label_map():
+    mask = np.zeros(IMAGE.shape[1:], dtype=bool)
+    mask[3, 4] = True
+    segmenter = Segmenter(CONFIG).fit(IMAGE, masks=mask, superpixels=TILES)
+    assert segmenter.predict(IMAGE).shape == mask.shape

@@ -163,12 +163,12 @@ def test_segmenter_saves_and_loads_a_head_of_the_user(tmp_path, image, name):
 
 def test_segmenter_refuses_a_missing_or_another_head(tmp_path, image):
     Segmenter(TINY, GCNConv(F, F)).fit(image).save(tmp_path / "model")
-    with pytest.raises(InputError, match=r"model: was trained with head=GCNConv, not None"):
+    with pytest.raises(InputError, match=r"model: .* another head \(GCNConv, not no head\)"):
         Segmenter.load(tmp_path / "model")
-    with pytest.raises(InputError, match="head=GCNConv, not GraphConv; give that module"):
+    with pytest.raises(InputError, match="GCNConv, not GraphConv"):
         Segmenter.load(tmp_path / "model", GraphConv(F, F))
-    with pytest.raises(InputError, match=r"model: not a model that this version can read"):
+    with pytest.raises(InputError, match="not a model that this version can read"):
         Segmenter.load(tmp_path / "model", GCNConv(F, F, bias=False))
     Segmenter(TINY).fit(image).save(tmp_path / "plain")
-    with pytest.raises(InputError, match="head=None, not GCNConv"):
+    with pytest.raises(InputError, match="no head, not GCNConv"):
         Segmenter.load(tmp_path / "plain", GCNConv(F, F))

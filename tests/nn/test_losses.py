@@ -491,3 +491,30 @@ BAD_NODES = {
 def test_similarity_refuses(message, bad):
     with pytest.raises(InputError, match=f"^{message}"):
         similarity_loss(**{"x": X, **bad})
+
+
+@pytest.mark.parametrize("loss", ["ncut", "similarity", "continuity"])
+def test_graphs_without_nodes_in_a_batch_do_not_count(random_graph, loss):
+    graphs = [random_graph(n, density=0.7, dtype=torch.float64) for n in (4, 7)]
+    batch = Batch.from_data_list(
+        [
+            Data(edge_index=graph.edge_index, edge_weight=graph.edge_weight, num_nodes=n)
+            for graph, n in zip(graphs, (4, 7), strict=True)
+        ]
+    )
+    x = torch.rand(11, 3, dtype=torch.float64)
+    gaps = torch.where(batch.batch == 1, 4, 1)  # no graph 0, 2 or 3
+
+    def value(batch_vector):
+        if loss == "similarity":
+            return similarity_loss(x, batch=batch_vector)
+        function = ncut_loss if loss == "ncut" else continuity_loss
+        return function(x, batch.edge_index, batch.edge_weight, batch_vector)
+
+    torch.testing.assert_close(value(gaps), value(batch.batch))
+
+
+def test_ncut_of_nan_is_nan():
+    edge_index = torch.tensor([[0, 1], [1, 0]])
+    x = torch.full((2, 2), float("nan"))
+    assert ncut_loss(x, edge_index, torch.ones(2)).isnan()

@@ -463,8 +463,8 @@ def test_batch_norm_knows_the_whole_images(one, another, number):
 def test_evaluation_of_the_training_image_equals_training(one):
     net = make_net()
     fit(net, [one], CONFIG)
-    assert net.training
-    trained = batch_statistics(net, one.image)[1]
+    assert not any(module.training for module in net.modules())
+    trained = batch_statistics(net.train(), one.image)[1]
     with torch.no_grad():
         evaluated = net.eval().wnet.encode(one.image[None])
     # Batch normalisation divides by n in training and by n - 1 in evaluation; n is 96 at least.

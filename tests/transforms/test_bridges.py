@@ -253,3 +253,27 @@ def test_networkx_of_a_graph_without_edges():
     graph = to_networkx(data)
     assert (len(graph), graph.number_of_edges()) == (1, 0)
     assert isinstance(from_networkx(graph), Data)
+
+
+def test_node_attributes_survive_networkx(data):
+    data = data.clone()
+    data.y = torch.arange(data.num_nodes)
+    data.area = torch.rand(data.num_nodes)
+    back = from_networkx(to_networkx(data))
+    for name in ("x", "pos", "y", "area"):
+        torch.testing.assert_close(back[name], data[name])
+    assert torch.equal(back.edge_index, data.edge_index)
+
+
+def test_a_graph_without_colours_goes_to_networkx_and_back():
+    club = nx.karate_club_graph()
+    data = from_networkx(club)
+    again = from_networkx(to_networkx(data))
+    assert torch.equal(again.edge_index, data.edge_index)
+    assert torch.equal(again.edge_weight, data.edge_weight)
+
+
+def test_labels_of_a_part_of_a_graph_are_refused(data):
+    part = data.subgraph(torch.arange(2))
+    with pytest.raises(InputError, match="subgraph"):
+        to_label_image(torch.zeros(2), part)

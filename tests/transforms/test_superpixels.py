@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from skimage import data
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import FewSuperpixelsWarning, InputError
 from sp_graph_seg.transforms import compute_superpixels, connected_regions
 
 METHODS = ["slic", "watershed"]
@@ -246,3 +246,9 @@ def test_a_mask_of_any_kind():
         np.testing.assert_array_equal(
             connected_regions(np.arange(36).reshape(6, 6), same), expected
         )
+
+
+def test_a_collapse_of_slic_is_told():
+    noise = np.random.default_rng(0).random((3, 128, 128), dtype=np.float32)
+    with pytest.warns(FewSuperpixelsWarning, match="n_segments=500 .* compactness"):
+        compute_superpixels(noise, 500)

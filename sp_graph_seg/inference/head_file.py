@@ -1,0 +1,38 @@
+"""What a model file says of a head whose code it does not hold: its modules and their settings."""
+
+from typing import Any
+
+from torch import nn
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def describe_head(head: nn.Module | None) -> list[list[Any]]:
+    """Name, class and plain settings of every module, as JSON knows them; empty without a head."""
+    if head is None:
+        return []
+    return [
+        [name, type(module).__name__, _settings(module)] for name, module in head.named_modules()
+    ]
+
+
+def find_difference(saved: list[list[Any]], given: list[list[Any]]) -> str:
+    """The first difference between two descriptions in words, or an empty text."""
+    if not saved or not given:
+        told = [description[0][1] if description else "no head" for description in (saved, given)]
+        return "" if saved == given else f"{told[0]}, not {told[1]}"
+    for one, other in zip(saved, given, strict=False):
+        if one[:2] != other[:2]:
+            return f"{one[1]}, not {other[1]}"
+        for key in one[2].keys() | other[2].keys():
+            if one[2].get(key) != other[2].get(key):
+                return f"{key}={one[2].get(key)} in {one[1]}, not {other[2].get(key)}"
+    return "" if len(saved) == len(given) else f"{len(saved)} modules, not {len(given)}"
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in sorted(vars(module).items())
+        if not key.startswith("_") and key != "training" and isinstance(value, _PLAIN)
+    }
