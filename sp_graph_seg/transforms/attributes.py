@@ -42,7 +42,8 @@ class Regions:
     @property
     def colors(self) -> NDArray[np.float32]:
         """Colours of the same pixels, ``(C, P)``."""
-        return self.image.reshape(self.image.shape[0], -1)[:, self.inside]
+        every = self.image.reshape(self.image.shape[0], -1)
+        return every if self.inside.all() else every[:, self.inside]  # no copy without a mask
 
     @property
     def positions(self) -> NDArray[np.float64]:
