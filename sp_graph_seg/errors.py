@@ -12,5 +12,9 @@ class FewSuperpixelsWarning(UserWarning):
     """Far fewer superpixels came out than were asked for."""
 
 
+class ManyChannelsWarning(UserWarning):
+    """A file has so many channels that it may be a volume in truth."""
+
+
 class SmallImageWarning(UserWarning):
     """An image is smaller than asked for, so something was shrunk to fit it."""

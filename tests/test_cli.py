@@ -365,7 +365,9 @@ def test_an_output_that_exists_is_kept_unless_told(photo, tmp_path, capsys):
     model = tmp_path / "m.safetensors"
     (tmp_path / "m.csv").write_text("mine")
     line = refusal(capsys, "train", photo, "-o", model, *QUICK)
-    assert line == f"{tmp_path / 'm.csv'}: already exists; add --overwrite to replace it"
+    assert (
+        line == f"{tmp_path / 'm.csv'}: already exists; add --overwrite or choose another --output"
+    )
     assert files_in(tmp_path) == {"photo.png", "m.csv"}
     assert main(["train", str(photo), "-o", str(model), "--overwrite", *QUICK]) == 0
     assert (tmp_path / "m.csv").read_text() != "mine"
@@ -453,3 +455,10 @@ def test_a_bug_keeps_its_traceback(photo, tmp_path, monkeypatch):
     monkeypatch.setattr(Segmenter, "fit", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["segment", str(photo), "-o", str(tmp_path / "out")])
+
+
+def test_many_channels_are_mentioned(tmp_path, capsys):
+    path = save_tiff(tmp_path / "stack.tif", 6, np.uint8, 255)
+    assert main(["train", str(path), "-o", str(tmp_path / "m.safetensors"), *QUICK]) == 0
+    warning, _ = capsys.readouterr().err.splitlines()
+    assert warning.startswith(f"sp-graph-seg: warning: {path}: read as one image of 6 channels")

@@ -1,13 +1,16 @@
 """What the user gives: images, masks and label maps, each error with the name of its file."""
 
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, ManyChannelsWarning
 from sp_graph_seg.io import read_image, read_labels
+
+_USUAL_CHANNELS = 4
 
 
 def read_unscaled(path: Path) -> np.ndarray:
@@ -15,7 +18,7 @@ def read_unscaled(path: Path) -> np.ndarray:
     return read_image(path, float_range=None)
 
 
-def read_images(paths: Iterable[Path], config: Config) -> list[np.ndarray]:
+def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
     """Images to train on, checked against one another and the configuration."""
     from sp_graph_seg.inference.prepare import check_image
 
@@ -24,6 +27,13 @@ def read_images(paths: Iterable[Path], config: Config) -> list[np.ndarray]:
         image = read_unscaled(path)
         check_image(image, str(path), len(images[0] if images else image), config)
         images.append(image)
+    if len(images[0]) > _USUAL_CHANNELS:
+        warnings.warn(
+            f"{paths[0]}: read as one image of {len(images[0])} channels; if these are slices of a "
+            "volume, split it and give them one by one.",
+            ManyChannelsWarning,
+            stacklevel=2,
+        )
     return images
 
 

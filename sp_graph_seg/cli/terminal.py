@@ -10,7 +10,12 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.commands import PROGRAM, app
-from sp_graph_seg.errors import FewSuperpixelsWarning, InputError, SmallImageWarning
+from sp_graph_seg.errors import (
+    FewSuperpixelsWarning,
+    InputError,
+    ManyChannelsWarning,
+    SmallImageWarning,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +57,8 @@ def _own_warnings_only() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            warnings.simplefilter("default", SmallImageWarning)
-            warnings.simplefilter("default", FewSuperpixelsWarning)
+            for own in (SmallImageWarning, FewSuperpixelsWarning, ManyChannelsWarning):
+                warnings.simplefilter("default", own)
             warnings.showwarning = show  # type: ignore[assignment]
             yield
     finally:

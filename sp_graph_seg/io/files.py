@@ -77,4 +77,4 @@ def refuse_existing(paths: Iterable[str | os.PathLike[str]], overwrite: bool = F
     """
     existing = None if overwrite else next((path for path in paths if Path(path).exists()), None)
     if existing is not None:
-        raise InputError(f"{existing}: already exists; add --overwrite to replace it")
+        raise InputError(f"{existing}: already exists; add --overwrite or choose another --output")
