@@ -4,10 +4,9 @@
     python examples/superpixel_classification.py BSDS300  # the folder of that dataset
 
 The photographs have no ground truth, so theirs is made by a rule: a pixel's class is the nearest of
-five colours, found by k-means, in the *blurred* photograph. A network can learn that from colours
-and neighbours; its score says nothing about real segmentation. BSDS300 numbers the segments of each
-image anew, so that there the classes are two, the largest segment and the others, which colours
-hardly tell apart.
+five colours, found by k-means, in the *blurred* photograph; the score says nothing about real
+segmentation. BSDS300 numbers the segments of each image anew, so there the classes are two, the
+largest segment and the others, which colours hardly tell apart.
 """
 
 import sys
