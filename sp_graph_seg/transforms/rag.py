@@ -187,9 +187,13 @@ class ToRAG(BaseTransform):
         )
 
     def __repr__(self) -> str:
+        names = ["n_segments", "compactness", "tau", "method"]
         if self.superpixels is not None:
-            return f"{type(self).__name__}(superpixels=..., tau={self.tau})"
-        return (
-            f"{type(self).__name__}(n_segments={self.n_segments}, "
-            f"compactness={self.compactness}, tau={self.tau}, method={self.method!r})"
+            names = ["superpixels", "tau"]
+        defaults = {"connectivity": 1, "mask": None, "spacing": None, "attributes": ()}
+        names += [name for name, value in defaults.items() if getattr(self, name) is not value]
+        shown = ", ".join(
+            f"{name}=..." if name in ("superpixels", "mask") else f"{name}={getattr(self, name)!r}"
+            for name in names
         )
+        return f"{type(self).__name__}({shown})"

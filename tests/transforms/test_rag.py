@@ -290,6 +290,10 @@ def test_bad_images(image):
 def test_repr():
     assert repr(ToRAG(9)) == "ToRAG(n_segments=9, compactness=10.0, tau=1.0, method='slic')"
     assert repr(ToRAG(superpixels=np.zeros((2, 2)), tau=3.0)) == "ToRAG(superpixels=..., tau=3.0)"
+    more = ToRAG(superpixels=np.zeros((2, 2)), mask=np.ones((2, 2)), spacing=(1, 2), connectivity=2)
+    assert repr(more) == (
+        "ToRAG(superpixels=..., tau=1.0, connectivity=2, mask=..., spacing=(1.0, 2.0))"
+    )
 
 
 @pytest.mark.parametrize(
