@@ -71,10 +71,13 @@ def sum_over_edges(
     Returns:
         A symmetric ``(N, N)`` matrix; row I holds the edges that arrive at node I.
     """
+    shape = (num_nodes, num_nodes)
     flat = labels.ravel()
     one, other = flat[boundary.first], flat[boundary.second]
-    ends = np.concatenate([one, other]), np.concatenate([other, one])
-    matrix = coo_array((np.tile(values, 2), ends), shape=(num_nodes, num_nodes)).tocsr()
+    ends = np.minimum(one, other), np.maximum(one, other)
+    half = coo_array((values, ends), shape=shape).tocsr().tocoo()  # few are left to be mirrored
+    ends = np.concatenate([half.row, half.col]), np.concatenate([half.col, half.row])
+    matrix = coo_array((np.tile(half.data, 2), ends), shape=shape).tocsr()
     matrix.sort_indices()
     return matrix
 

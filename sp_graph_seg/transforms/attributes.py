@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -29,26 +30,33 @@ class Regions:
     spacing: NDArray[np.float64]
     """Size of a pixel along each axis, ``(ndim,)``."""
 
-    @property
+    @cached_property
     def inside(self) -> NDArray[np.bool_]:
         """True for the pixels that belong to a node, ``(size,)`` flattened."""
         return self.labels.ravel() >= 0
 
-    @property
+    @cached_property
     def nodes(self) -> NDArray[np.int64]:
         """Node of each pixel that belongs to one."""
-        return self.labels.ravel()[self.inside]
+        return self._select(self.labels.reshape(1, -1))[0]
 
-    @property
+    @cached_property
     def colors(self) -> NDArray[np.float32]:
         """Colours of the same pixels, ``(C, P)``."""
-        every = self.image.reshape(self.image.shape[0], -1)
-        return every if self.inside.all() else every[:, self.inside]  # no copy without a mask
+        return self._select(self.image.reshape(self.image.shape[0], -1))
 
     @property
-    def positions(self) -> NDArray[np.float64]:
-        """Coordinates of the same pixels along each axis, ``(ndim, P)``, in units of spacing."""
-        return np.stack(np.unravel_index(np.flatnonzero(self.inside), self.labels.shape))
+    def positions(self) -> NDArray[np.int64]:
+        """Indices of the same pixels along each axis, ``(ndim, P)``."""
+        return self._select(np.indices(self.labels.shape).reshape(self.labels.ndim, -1))
+
+    def _select(self, values: NDArray) -> NDArray:
+        """Leaves out the pixels outside; without a mask nothing is copied."""
+        return values if self._is_whole else values[:, self.inside]
+
+    @cached_property
+    def _is_whole(self) -> bool:
+        return bool(self.inside.all())
 
 
 def mean_color(regions: Regions) -> Tensor:
