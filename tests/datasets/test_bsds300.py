@@ -10,7 +10,7 @@ from sp_graph_seg import ToRAG
 from sp_graph_seg.datasets import BSDS300, majority_labels, read_seg
 from sp_graph_seg.errors import InputError
 
-REAL = Path("/work/shared/data/bsds300")
+REAL = Path(__file__).parents[2].parent / "shared/data/bsds300"
 SIZE = (9, 12)
 
 
