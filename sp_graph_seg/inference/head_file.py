@@ -24,7 +24,7 @@ def find_difference(saved: list[list[Any]], given: list[list[Any]]) -> str:
     for one, other in zip(saved, given, strict=False):
         if one[:2] != other[:2]:
             return f"{one[1]}, not {other[1]}"
-        for key in one[2].keys() | other[2].keys():
+        for key in sorted(one[2].keys() | other[2].keys()):
             if one[2].get(key) != other[2].get(key):
                 return f"{key}={one[2].get(key)} in {one[1]}, not {other[2].get(key)}"
     return "" if len(saved) == len(given) else f"{len(saved)} modules, not {len(given)}"

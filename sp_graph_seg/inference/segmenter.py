@@ -262,13 +262,13 @@ def _training_image(
     """Image, label map and mask at the resolution of the network, and the graph there."""
     small = scale_down(image, config.max_size)
     size = small.shape[1:]
-    labels = None if superpixels is None else _scale_map(superpixels, size)
+    labels = None if superpixels is None else _scale_labels(superpixels, size)
     inside = None if mask is None else scale_mask(mask, size)
     return TrainingImage(small, _to_rag(config, labels)(small), inside)
 
 
-def _scale_map(values: Image, size: Sequence[int]) -> NDArray:
-    """A label map or a mask at another size, by the nearest pixel."""
+def _scale_labels(values: Image, size: Sequence[int]) -> NDArray:
+    """A label map at another size, by the nearest pixel."""
     array = as_array(values)
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch_geometric.utils import scatter
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.nn.labels import argmax_labels
 from sp_graph_seg.nn.propagate import has_neighbors, in_degree, propagate, sort_edges
 
 
@@ -96,7 +97,7 @@ def similarity_loss(x: Tensor, labels: Tensor | None = None, batch: Tensor | Non
     """
     with _full_precision(x):
         x = _as_features(x)
-        y = x.detach().argmax(dim=-1) if labels is None else labels
+        y = argmax_labels(x) if labels is None else labels
         if (
             y.shape != x.shape[:1]
             or y.is_floating_point()
