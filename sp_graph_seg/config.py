@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from sp_graph_seg.errors import InputError
 
@@ -31,6 +31,10 @@ class Config:
         head_layers: Graph convolutions in the head.
         max_size: Longest side in pixels at which the network sees an image; a larger one is scaled
             down for it, while its labels keep the full resolution. 0: never scaled.
+        nodes: What the losses see as the nodes of a graph: superpixels, as in the paper's sparse
+            models, or single pixels, as in its dense ones.
+        radius: Pixels that lie so close together, in pixels, are neighbours in the N-Cut loss where
+            nodes are pixels; 5 is that of Xia & Kulis 2017.
         superpixels: Algorithm that makes the superpixels.
         n_segments: Superpixels wanted in an image.
         compactness: Weight of space against colour in the superpixels: higher makes them squarer.
@@ -46,6 +50,8 @@ class Config:
             z, as in the authors' code, or its softmax, as the paper writes them.
         similarity_labels: The label y of a node in Eq. 6: the largest feature of its mean, the most
             frequent label of its pixels, or the largest feature of its K-means centroid.
+        similarity_on: What is compared with the label y in Eq. 6: the node, or each of its pixels,
+            as an option of the authors' code does.
         reconstruction: What the decoder reconstructs: patches, the whole image, or nothing.
         patches: Patches of each image in an epoch: (count, height, width) for every shape.
         redraw_patches: Draw new patches in every epoch instead of keeping the first ones.
@@ -53,6 +59,8 @@ class Config:
         epochs: Passes over the patches.
         minibatches: Optimisation steps in an epoch; the patches are dealt out over them.
         learning_rate: Step size of Adam.
+        min_labels: Training stops when the images have no more labels than this, as in Kim et al.
+            2020; 0: it never does.
         seed: Seed of the weights and of the patches.
         accelerator: Where to train: auto takes a GPU when there is one. Prediction runs where the
             network lies, on the CPU unless it was moved.
@@ -65,6 +73,8 @@ class Config:
     head: Literal["identity", "gcn", "gat", "graph", "transformer"] = "identity"
     head_layers: int = 2
     max_size: int = 320
+    nodes: Literal["superpixels", "pixels"] = "superpixels"
+    radius: float = 5.0
     superpixels: Literal["slic", "watershed"] = "slic"
     n_segments: int = 2000
     compactness: float = 10.0
@@ -76,6 +86,7 @@ class Config:
     beta_con: float = 3.0
     loss_input: Literal["logits", "softmax"] = "logits"
     similarity_labels: Literal["argmax", "pixels", "kmeans"] = "argmax"
+    similarity_on: Literal["nodes", "pixels"] = "nodes"
     reconstruction: Literal["patch", "image", "none"] = "patch"
     patches: Patches = ((24, 64, 64), (40, 48, 48), (96, 32, 32))
     redraw_patches: bool = True
@@ -83,6 +94,7 @@ class Config:
     epochs: int = 4
     minibatches: int = 8
     learning_rate: float = 1e-3
+    min_labels: int = 0
     seed: int = 0
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
@@ -115,6 +127,22 @@ class Config:
             raise InputError(f"preset={name!r} is unknown: use {' or '.join(PRESETS)}.")
         return cls(**PRESETS[name])
 
+    def as_type(self, name: str, beta: float) -> "Config":
+        """A copy that is one of the nine model types of the paper's Table 1.
+
+        Args:
+            name: One of :data:`MODEL_TYPES`, such as ``"Sparse-SimCon-Patch"``: the nodes of the
+                loss graph, the losses on it, and what is reconstructed.
+            beta: Weight of those losses: ``beta_cut`` of NCut, ``beta_sim = beta_con`` of SimCon.
+        """
+        if name not in MODEL_TYPES:
+            raise InputError(f"type={name!r} is unknown: use one of {', '.join(MODEL_TYPES)}.")
+        if not beta > 0:
+            raise InputError(f"beta={beta} must be positive.")
+        betas = dict.fromkeys(MODEL_TYPES[name].betas, beta)
+        none = dict.fromkeys(("beta_cut", "beta_sim", "beta_con"), 0.0)
+        return self.replace(**MODEL_TYPES[name].settings, **(none | betas))
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
         """A configuration from plain values, as in JSON and YAML; unknown keys are refused."""
@@ -146,6 +174,7 @@ _AT_LEAST: dict[str, float] = {
     "head_layers": 1,
     "max_size": 0,
     "n_segments": 1,
+    "radius": 1,
     "beta_rec": 0,
     "beta_cut": 0,
     "beta_sim": 0,
@@ -153,6 +182,7 @@ _AT_LEAST: dict[str, float] = {
     "foreground": 0,
     "epochs": 1,
     "minibatches": 1,
+    "min_labels": 0,
     "seed": 0,
 }
 
@@ -169,6 +199,36 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-3,
     },
 }
+
+
+class ModelType(NamedTuple):
+    """A model type of the paper's Table 1, as settings of :class:`Config`."""
+
+    settings: dict[str, str]
+    """What its nodes are and what it reconstructs."""
+    betas: tuple[str, ...]
+    """The weights in Eq. 9 that are its beta; the others of the three are 0."""
+
+
+def _model_types() -> dict[str, ModelType]:
+    nodes = {"Dense": "pixels", "Sparse": "superpixels"}
+    losses = {"NCut": ("beta_cut",), "SimCon": ("beta_sim", "beta_con")}
+    types = {
+        f"{graph}-{loss}-{rec.title()}": ModelType(
+            {"nodes": nodes[graph], "reconstruction": rec}, losses[loss]
+        )
+        for loss in losses
+        for graph in nodes
+        for rec in ("image", "patch")
+    }
+    without = ModelType({"nodes": "pixels", "reconstruction": "none"}, losses["SimCon"])
+    return {"Dense-SimCon-NoRec": without, **types}
+
+
+#: The nine model types of the paper by its names. Dense-NCut-Image is that of Xia & Kulis 2017,
+#: whose two losses are added here as in Eq. 9 instead of minimised in turn, Dense-SimCon-NoRec that
+#: of Kim et al. 2020, who stop at a minimum number of labels (``min_labels``).
+MODEL_TYPES: dict[str, ModelType] = _model_types()
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

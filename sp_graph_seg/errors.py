@@ -8,12 +8,20 @@ class InputError(ValueError):
     """
 
 
+class OutputError(InputError):
+    """A result that cannot be written: the folder is gone or read-only, or the disk is full."""
+
+
 class FewSuperpixelsWarning(UserWarning):
     """Far fewer superpixels came out than were asked for."""
 
 
 class ManyChannelsWarning(UserWarning):
     """A file has so many channels that it may be a volume in truth."""
+
+
+class MissingSlicesWarning(UserWarning):
+    """The numbers in the names of slices or frames have gaps."""
 
 
 class SmallImageWarning(UserWarning):

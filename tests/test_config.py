@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from sp_graph_seg.config import PRESETS, Config, config_to_yaml, read_config
+from sp_graph_seg.config import MODEL_TYPES, PRESETS, Config, config_to_yaml, read_config
 from sp_graph_seg.errors import InputError
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
@@ -23,6 +23,8 @@ OTHER = {
     "head": "gcn",
     "head_layers": 1,
     "max_size": 0,
+    "nodes": "pixels",
+    "radius": 1.5,
     "superpixels": "watershed",
     "n_segments": 1,
     "compactness": 0.5,
@@ -34,6 +36,7 @@ OTHER = {
     "beta_con": 0.0,
     "loss_input": "softmax",
     "similarity_labels": "kmeans",
+    "similarity_on": "pixels",
     "reconstruction": "none",
     "patches": ((1, 2, 3),),
     "redraw_patches": False,
@@ -41,6 +44,7 @@ OTHER = {
     "epochs": 1,
     "minibatches": 1,
     "learning_rate": 1e-5,
+    "min_labels": 3,
     "seed": 123,
     "accelerator": "cpu",
     "precision": "bf16-mixed",
@@ -51,7 +55,7 @@ BAD = [
     *((name, value) for name in COUNTS for value in (0, -1, 1.5, "3", True, None, math.nan, [1])),
     *(
         (name, value)
-        for name in ("max_size", "seed", "head_layers")
+        for name in ("max_size", "seed", "head_layers", "min_labels")
         for value in (-1, 0.5, False, "0")
     ),
     *(("beta_" + name, value) for name in ("rec", "cut", "sim", "con") for value in (-0.1, "x")),
@@ -59,11 +63,20 @@ BAD = [
     *(("tau_cut", value) for value in (0, 1.0, math.nan, -math.inf, "-")),
     *(("learning_rate", value) for value in (0, -1e-3, math.inf, "fast")),
     *(("compactness", value) for value in (0, -1, math.nan, "square")),
+    *(("radius", value) for value in (0, 0.9, -5, math.nan, "far")),
     *(("foreground", value) for value in (-0.1, 1.1, math.nan)),
     *(("redraw_patches", value) for value in (0, 1, "yes", "true", None)),
     *(
         (name, value)
-        for name in ("superpixels", "loss_input", "similarity_labels", "reconstruction", "head")
+        for name in (
+            "nodes",
+            "superpixels",
+            "loss_input",
+            "similarity_labels",
+            "similarity_on",
+            "reconstruction",
+            "head",
+        )
         for value in ("other", "", None, 3, ["slic"])
     ),
     *(("accelerator", value) for value in ("cuda", "tpu", 0)),
@@ -223,3 +236,39 @@ def test_presets():
 def test_configuration_does_not_wait_for_torch():
     code = "import sys, sp_graph_seg.config; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_nine_model_types_of_the_paper():
+    assert set(MODEL_TYPES) == {
+        "Dense-SimCon-NoRec",
+        *(
+            f"{graph}-{loss}-{rec}"
+            for graph in ("Dense", "Sparse")
+            for loss in ("NCut", "SimCon")
+            for rec in ("Image", "Patch")
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", MODEL_TYPES)
+def test_a_model_type_has_its_nodes_its_losses_and_its_reconstruction(name):
+    graph, loss, reconstruction = name.split("-")
+    config = Config(beta_cut=5, beta_con=7).as_type(name, beta=0.5)
+    assert config.nodes == {"Dense": "pixels", "Sparse": "superpixels"}[graph]
+    assert config.reconstruction == {"NoRec": "none"}.get(reconstruction, reconstruction.lower())
+    betas = (config.beta_cut, config.beta_sim, config.beta_con)
+    assert betas == {"NCut": (0.5, 0, 0), "SimCon": (0, 0.5, 0.5)}[loss]
+
+
+def test_a_model_type_keeps_the_other_settings():
+    config = Config(epochs=9, seed=4)
+    assert config.as_type("Sparse-SimCon-Patch", 3) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "beta", "named"),
+    [("Sparse", 1, "type='Sparse'"), ("Sparse-NCut-Patch", 0, "beta=0"), ("", -1, "type=''")],
+)
+def test_no_model_type(name, beta, named):
+    with pytest.raises(InputError, match=re.escape(named)):
+        Config().as_type(name, beta)

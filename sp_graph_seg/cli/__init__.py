@@ -1,8 +1,11 @@
-"""The command line: ``sp-graph-seg`` with the commands segment, train, predict and graph.
+"""The command line: ``sp-graph-seg`` with the commands segment, train, predict, graph and
+evaluate.
 
 Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
 
+import sp_graph_seg.cli.benchmark
+import sp_graph_seg.cli.evaluate  # noqa: F401, both register their commands
 from sp_graph_seg.cli.commands import app
 from sp_graph_seg.cli.terminal import main
 

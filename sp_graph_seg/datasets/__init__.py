@@ -1,7 +1,7 @@
 """Folders of images, BSDS300 and volumes as PyG datasets of region adjacency graphs."""
 
 from sp_graph_seg.datasets.base import GraphDataset, Source
-from sp_graph_seg.datasets.bsds300 import BSDS300, read_seg
+from sp_graph_seg.datasets.bsds300 import BSDS300, find_bsds300, read_seg, read_truth
 from sp_graph_seg.datasets.image_folder import ImageFolderRAG
 from sp_graph_seg.datasets.node_labels import majority_labels
 from sp_graph_seg.datasets.volume import VolumeRAG
@@ -12,6 +12,8 @@ __all__ = [
     "ImageFolderRAG",
     "Source",
     "VolumeRAG",
+    "find_bsds300",
     "majority_labels",
     "read_seg",
+    "read_truth",
 ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
 from sp_graph_seg.datasets.image_folder import list_by_stem
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import read_image
+from sp_graph_seg.io import read_image, read_labels
 
 _HOW_TO_GET = (
     "get BSDS300-images.tgz and BSDS300-human.tgz from "
@@ -70,12 +70,11 @@ class BSDS300(GraphDataset):
             raise InputError(f"split={split!r} is unknown: use 'train' or 'test'.")
         if annotator < 0:
             raise InputError(f"annotator={annotator} must be 0 or more.")
-        images = _find_images(Path(root).expanduser(), split)
-        truth = _find_truth(Path(root).expanduser(), split, images)
-        self._truth_files = list(truth.values())
+        found = find_bsds300(root, split)
+        self._truth_files = [truth for _, truth in found.values()]
         sources = [
-            Source(name, partial(_read, file, truth[name], annotator), (file, *truth[name]))
-            for name, file in images.items()
+            Source(name, partial(_read, image, truth, annotator), (image, *truth))
+            for name, (image, truth) in found.items()
         ]
         kind = self._truth_files[0][0].suffix
         parameters = {"split": split, "annotator": annotator, "truth": kind}
@@ -90,6 +89,27 @@ class BSDS300(GraphDataset):
             idx: Position of the image's graph in this dataset.
         """
         return _read_truth(self._truth_files[self.indices()[idx]])
+
+
+def find_bsds300(
+    root: str | os.PathLike[str], split: Literal["train", "test"]
+) -> dict[str, tuple[Path, tuple[Path, ...]]]:
+    """The files of each image by its name: the photograph and its ground truth.
+
+    Args:
+        root: Folder of the dataset, in one of the layouts that :class:`BSDS300` reads.
+        split: ``"train"`` or ``"test"``.
+
+    Returns:
+        In the order of their names. There is one file of ground truth for all annotators
+        (``.mat``), or one for each of them (``.seg``).
+
+    Raises:
+        InputError: If the dataset is not there, or an image has no ground truth.
+    """
+    images = _find_images(Path(root).expanduser(), split)
+    truth = _find_truth(Path(root).expanduser(), split, images)
+    return {name: (file, truth[name]) for name, file in images.items()}
 
 
 def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
@@ -140,6 +160,29 @@ def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
     for s, r, begin, end in runs.tolist():
         labels[r, begin : end + 1] = s
     return labels
+
+
+def read_truth(path: str | os.PathLike[str]) -> list[NDArray[np.int64]]:
+    """Reads what one or several annotators saw in an image, from any kind of file.
+
+    Args:
+        path: A ``.mat`` file of BSDS500 (all annotators), a ``.seg`` file of BSDS300 (one of them,
+            see :func:`read_seg`), or a label image, see :func:`~sp_graph_seg.io.read_labels`.
+
+    Returns:
+        ``(H, W)`` for each annotator, at least one; negative where a pixel has no segment.
+
+    Raises:
+        InputError: If the file cannot be read, or its annotators saw images of different sizes.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".mat":
+        return [read_seg(path) if path.suffix.lower() == ".seg" else read_labels(path)]
+    people = _read_mat(path)
+    shapes = {labels.shape for labels in people}
+    if len(shapes) != 1 or len(shapes.pop()) != 2 or people[0].size == 0:
+        raise _damaged(path, "no annotators, or not of one size")
+    return people
 
 
 def _find_images(root: Path, split: str) -> dict[str, Path]:

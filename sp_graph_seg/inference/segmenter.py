@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.inference.graphs import find_regions, to_graph, training_image
 from sp_graph_seg.inference.head_file import describe_head, find_difference
 from sp_graph_seg.inference.model_file import read_model, write_model
 from sp_graph_seg.inference.prepare import (
@@ -25,13 +26,12 @@ from sp_graph_seg.inference.prepare import (
     measure_intensity_range,
     normalize,
     scale_down,
-    scale_mask,
     scale_to,
 )
 from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
-from sp_graph_seg.training import History, TrainingImage, fit, seeded
+from sp_graph_seg.training import History, fit, seeded
 from sp_graph_seg.training.progress import TrainingProgress
-from sp_graph_seg.transforms import ToRAG, as_array, as_image, scatter_mean, to_label_image
+from sp_graph_seg.transforms import as_image, scatter_mean, to_label_image
 
 #: Channels of z that are scaled up to the full resolution at once, to bound the memory.
 _CHANNELS_AT_ONCE = 4
@@ -107,7 +107,7 @@ class Segmenter(BaseEstimator):
             check_image(array, f"images[{number}]", channels, config)
         low, high = measure_intensity_range(arrays)
         subjects = [
-            _training_image(normalize(array, low, high), mask, labels, config)
+            training_image(normalize(array, low, high), mask, labels, config)
             for array, mask, labels in zip(
                 arrays,
                 match_images(masks, arrays, "masks"),
@@ -137,17 +137,28 @@ class Segmenter(BaseEstimator):
 
         Returns:
             Labels ``(H, W)`` from 0 to ``num_features - 1``: the largest feature of each
-            superpixel. A label means the same in every image.
+            superpixel, or of each pixel where the nodes are pixels. A label means the same in every
+            image.
 
         Raises:
             sklearn.exceptions.NotFittedError: Before :meth:`fit`.
             InputError: If the image cannot be used, or has other channels than the model.
         """
-        graph = self.transform(image, superpixels)
-        return to_label_image(graph.z.argmax(dim=-1), graph).numpy()
+        array = self._prepare(image)
+        if self.net_.head is not None:
+            graph = self.transform(image, superpixels)
+            return to_label_image(graph.z.argmax(dim=-1), graph).numpy()
+        # Without a head the edges change nothing: they are not made.
+        regions = find_regions(array, superpixels, self.config_)
+        pixel_index = None if regions is None else torch.from_numpy(regions).flatten()
+        labels = self._node_means(array, pixel_index).argmax(dim=-1).cpu()
+        labels = labels if pixel_index is None else labels[pixel_index]
+        return labels.reshape(array.shape[1:]).numpy()
 
     def transform(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> Data:
         """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
+
+        Where the nodes are pixels it is made by :class:`~sp_graph_seg.transforms.ToPixelGraph`.
 
         Takes and raises what :meth:`predict` does.
 
@@ -155,30 +166,38 @@ class Segmenter(BaseEstimator):
             A graph with ``z (N, F)``, the features whose largest is the label; the other fields
             are of the image with its intensity range mapped to [0, 1].
         """
+        array = self._prepare(image)
+        graph = to_graph(superpixels, self.config_)(array)
+        pixel_index = None if self.config_.nodes == "pixels" else graph.pixel_index
+        x = self._node_means(array, pixel_index)  # (N, F)
+        edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
+        with _evaluating(self.net_), torch.no_grad():
+            graph.z = self.net_.cluster(x, edges, weight).cpu()
+        return graph
+
+    def _prepare(self, image: Image) -> NDArray[np.float32]:
+        """The image checked, its intensity range mapped to [0, 1]."""
         if not hasattr(self, "net_"):
             raise NotFittedError(
                 "This Segmenter has not been trained: call fit, or Segmenter.load."
             )
         array = as_image(image)
         check_image(array, "image", self.in_channels_, self.config_)
-        array = normalize(array, *self.intensity_range_)
-        graph = _to_rag(self.config_, superpixels)(array)
-        with _evaluating(self.net_), torch.no_grad():
-            graph.z = self._node_features(array, graph)
-        return graph
+        return normalize(array, *self.intensity_range_)
 
-    def _node_features(self, array: NDArray[np.float32], graph: Data) -> Tensor:
-        """Z of the nodes, ``(N, F)``: z of the pixels is scaled up to the graph's resolution."""
+    def _node_means(self, array: NDArray[np.float32], pixel_index: Tensor | None) -> Tensor:
+        """The means of z in each node ``(N, F)``, or z of each pixel ``(H * W, F)``.
+
+        z is scaled up to the resolution of the image.
+        """
         device = next(self.net_.parameters()).device
-        z = self.net_.encode(scale_down(array, self.config_.max_size).to(device))  # (F, h, w)
-        pixel_index = graph.pixel_index.to(device)
-        means = [
-            scatter_mean(scale_to(part, array.shape[1:]).flatten(1), pixel_index, graph.num_nodes)
-            for part in z.split(_CHANNELS_AT_ONCE)
-        ]
-        x = torch.cat(means, dim=1)  # (N, F)
-        edges, weight = graph.edge_index.to(device), graph.edge_weight.to(device)
-        return self.net_.cluster(x, edges, weight).cpu()
+        with _evaluating(self.net_), torch.no_grad():
+            z = self.net_.encode(scale_down(array, self.config_.max_size).to(device))  # (F, h, w)
+        parts = (scale_to(part, array.shape[1:]).flatten(1) for part in z.split(_CHANNELS_AT_ONCE))
+        if pixel_index is None:
+            return torch.cat(list(parts)).T
+        index, num_nodes = pixel_index.to(device), int(pixel_index.max()) + 1
+        return torch.cat([scatter_mean(part, index, num_nodes) for part in parts], dim=1)
 
     def save(self, path: str | Path) -> None:
         """Writes weights, configuration, intensity range and version to one safetensors file."""
@@ -244,37 +263,6 @@ def _make_net(in_channels: int, config: Config, head: nn.Module | None) -> Super
         wnet = WNet(in_channels, config.num_features, config.width, config.depth)
         named = make_head(config.head, config.num_features, config.head_layers)
     return SuperpixelNet(wnet, named if head is None else copy.deepcopy(head))
-
-
-def _to_rag(config: Config, superpixels: Image | None) -> ToRAG:
-    return ToRAG(
-        config.n_segments,
-        config.compactness,
-        config.tau_con,
-        superpixels,
-        method=config.superpixels,
-    )
-
-
-def _training_image(
-    image: NDArray[np.float32], mask: Image | None, superpixels: Image | None, config: Config
-) -> TrainingImage:
-    """Image, label map and mask at the resolution of the network, and the graph there."""
-    small = scale_down(image, config.max_size)
-    size = small.shape[1:]
-    labels = None if superpixels is None else _scale_labels(superpixels, size)
-    inside = None if mask is None else scale_mask(mask, size)
-    return TrainingImage(small, _to_rag(config, labels)(small), inside)
-
-
-def _scale_labels(values: Image, size: Sequence[int]) -> NDArray:
-    """A label map at another size, by the nearest pixel."""
-    array = as_array(values)
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int)
-        for new, old in zip(size, array.shape, strict=True)
-    )
-    return array[np.ix_(rows, columns)]
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, OutputError
 
 
 @contextmanager
@@ -25,7 +25,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         that the umask gives.
 
     Raises:
-        InputError: The file system refuses the file, here or in the block (no such folder, no
+        OutputError: The file system refuses the file, here or in the block (no such folder, no
             permission, disk full). Other exceptions of the block pass through unchanged.
     """
     path = Path(path)
@@ -40,7 +40,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise InputError(
+        raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); "
             "choose a folder that exists, can be written to and has room"
         ) from error
@@ -53,14 +53,14 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         folder: The folder; it is created, with its parents, if it is missing.
 
     Raises:
-        InputError: The folder cannot be created or written to.
+        OutputError: The folder cannot be created or written to.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise InputError(
+        raise OutputError(
             f"{folder}: cannot be written to ({error.strerror or error}); choose another folder"
         ) from error
 

@@ -13,6 +13,7 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn import SuperpixelNet, WNet
 from sp_graph_seg.training.history import History, Step
+from sp_graph_seg.training.patches import PatchWindows
 from sp_graph_seg.training.seeding import seeded
 from sp_graph_seg.training.step import (
     Subject,
@@ -38,6 +39,7 @@ def fit(
     its own patches. Gradients are added up image by image, so that memory does not grow with their
     number. After the last step all batch normalisation in the encoder and the head is set to the
     mean of the statistics of the whole images, which the running averages had only trailed.
+    Training ends early when no more than ``config.min_labels`` labels are left.
 
     Args:
         net: The network; it ends on the device that it came from, in evaluation mode.
@@ -55,7 +57,7 @@ def fit(
     """
     if not images:
         raise InputError("images: there is none; give one or more.")
-    _check_config(net.wnet, config)
+    _check_config(net.wnet, net.head is not None, config)
     home = next(net.parameters()).device
     fabric = _make_fabric(config)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
@@ -69,23 +71,33 @@ def fit(
     start = time.perf_counter()
     net.train()
     with seeded(config.seed):  # for layers that draw, such as dropout
-        for epoch in range(1, config.epochs + 1):
-            for windows in zip(*(subject.sampler.epoch() for subject in subjects), strict=True):
-                optimizer.zero_grad()
-                terms = backward_all(fabric, model, subjects, windows, config)
-                optimizer.step()
-                step = _summarize(terms, len(history) + 1, epoch, time.perf_counter() - start)
-                history.append(step)
-                if on_step is not None:
-                    on_step(step)
-                if not math.isfinite(step["loss"]):
-                    raise _diverged(config, f"the loss is {step['loss']} in step {step['step']}")
+        for epoch, windows in _batches(subjects, config.epochs):
+            optimizer.zero_grad()
+            terms = backward_all(fabric, model, subjects, windows, config)
+            optimizer.step()
+            step = _summarize(terms, len(history) + 1, epoch, time.perf_counter() - start)
+            history.append(step)
+            if on_step is not None:
+                on_step(step)
+            if not math.isfinite(step["loss"]):
+                raise _diverged(config, f"the loss is {step['loss']} in step {step['step']}")
+            if step["num_labels"] <= config.min_labels:
+                break
         update_bn(subjects, _EncoderAndHead(net))
     net.eval()
     if not all(value.isfinite().all() for value in net.state_dict().values()):
         raise _diverged(config, "the last step led to weights that are not finite")
     net.to(home)
     return history
+
+
+def _batches(
+    subjects: Sequence[Subject], epochs: int
+) -> Iterator[tuple[int, tuple[list[PatchWindows], ...]]]:
+    """For every step its epoch, from 1, and the windows of each image."""
+    for epoch in range(1, epochs + 1):
+        for windows in zip(*(subject.sampler.epoch() for subject in subjects), strict=True):
+            yield epoch, windows
 
 
 class _EncoderAndHead(nn.Module):
@@ -124,11 +136,15 @@ def _summarize(terms: Sequence[Terms], step: int, epoch: int, seconds: float) ->
     )
 
 
-def _check_config(wnet: WNet, config: Config) -> None:
+def _check_config(wnet: WNet, has_head: bool, config: Config) -> None:
     if not any(betas(config).values()):
         raise InputError(
             "beta_rec, beta_cut, beta_sim, beta_con: no loss has a weight; make one of them "
             "positive (beta_rec does not count with reconstruction='none')."
+        )
+    if config.similarity_on == "pixels" and config.beta_sim and has_head:
+        raise InputError(
+            "similarity_on='pixels' compares pixels that no head has seen; use 'nodes' with a head."
         )
     if not uses_patches(config):
         return

@@ -12,7 +12,9 @@ from torch_geometric.data import Data
 from sp_graph_seg.config import Config
 from sp_graph_seg.nn import (
     SuperpixelNet,
+    argmax_labels,
     continuity_loss,
+    dense_continuity_loss,
     kmeans_labels,
     ncut_loss,
     pixel_labels,
@@ -32,7 +34,8 @@ class TrainingImage:
     image: Tensor
     """``(C, H, W)``, values in [0, 1]."""
     graph: Data
-    """Of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`."""
+    """Of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`, or, where the nodes are
+    pixels, from :class:`~sp_graph_seg.transforms.ToPixelGraph`."""
     mask: Tensor | None = None
     """``(H, W)`` bool; ``None`` for the whole image."""
 
@@ -122,9 +125,10 @@ def _losses(
     if config.beta_cut:
         losses["cut"] = ncut_loss(f, subject.edges, subject.affinity)
     if config.beta_sim:
-        y = _similarity_labels(z, x, subject, config)
-        losses["sim"] = similarity_loss(features, y)
-    if config.beta_con:
+        losses["sim"] = _similarity(z, x, features, subject, config)
+    if config.beta_con and config.nodes == "pixels":
+        losses["con"] = dense_continuity_loss(features.T.reshape(-1, *z.shape[1:]))
+    elif config.beta_con:
         losses["con"] = continuity_loss(features, subject.edges, subject.adjacency)
     return losses, x.detach().argmax(dim=-1).unique()
 
@@ -142,12 +146,22 @@ def _reconstruct_patches(
     return torch.stack(parts).sum()
 
 
-def _similarity_labels(z: Tensor, x: Tensor, subject: Subject, config: Config) -> Tensor | None:
+def _similarity(z: Tensor, x: Tensor, features: Tensor, subject: Subject, config: Config) -> Tensor:
+    """The similarity loss of the nodes, or of their pixels."""
+    y = _similarity_labels(z, x, subject, config)
+    if config.similarity_on == "nodes":
+        return similarity_loss(features, y)
+    pixels = z.flatten(1).T  # (P, F)
+    pixels = pixels if config.loss_input == "logits" else pixels.softmax(dim=-1)
+    return similarity_loss(pixels, y[subject.pixel_index])
+
+
+def _similarity_labels(z: Tensor, x: Tensor, subject: Subject, config: Config) -> Tensor:
     if config.similarity_labels == "pixels":
         return pixel_labels(z.flatten(1), subject.pixel_index, subject.num_nodes)
     if config.similarity_labels == "kmeans" and x.isfinite().all():
         return kmeans_labels(x)
-    return None  # the largest feature; where K-means has no answer the loss is NaN anyway
+    return argmax_labels(x)  # also where K-means has no answer: the loss is NaN anyway
 
 
 def betas(config: Config) -> dict[str, float]:

@@ -1,0 +1,198 @@
+"""``sp-graph-seg benchmark``: the paper's experiment on BSDS300."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+from sp_graph_seg.cli.commands import PROGRAM, Switch, app
+from sp_graph_seg.cli.flags import TrainingFlags
+from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.config import Config, read_config
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import check_writable
+
+if TYPE_CHECKING:
+    from sp_graph_seg.evaluation.benchmark import Experiment, Method, Photo
+
+benchmark = App(
+    name="benchmark",
+    help="Measure the paper's models and baselines against human annotators.",
+    sort_key=5,
+)
+app.command(benchmark)
+
+Numbers = Annotated[
+    list[float] | None, Parameter(metavar="NUMBER...", consume_multiple=True, negative=())
+]
+Names = Annotated[
+    list[str] | None, Parameter(metavar="NAME...", consume_multiple=True, negative=())
+]
+
+#: Images whose segmentations are shown if none are asked for.
+_SHOWN = 4
+
+
+@benchmark.command(
+    name="bsds300",
+    usage=f"Usage: {PROGRAM} benchmark bsds300 --data FOLDER --output FOLDER [OPTIONS]",
+)
+def bsds300(
+    *,
+    data: Annotated[Path, Parameter(metavar="FOLDER")],
+    output: Annotated[Path, Parameter(alias="-o", metavar="FOLDER")],
+    types: Names = None,
+    variants: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    seeds: int = 10,
+    betas: Numbers = None,
+    clusters: Numbers = None,
+    images: Names = None,
+    split: Literal["train", "test"] = "test",
+    truth: Literal["mean", "first", "best"] = "mean",
+    show: Names = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    list_only: Switch = False,
+    flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
+) -> None:
+    """Recompute Table 1 of the paper: twelve methods, several seeds and settings of each.
+
+    Every job (an image, a method, a setting, a seed) writes its labels and scores when it is done.
+    The same command does what is missing, after an interruption or with more seeds. It writes
+    table.csv and table.json (the oracle's selection as in the paper, and one setting for all
+    images), settings.csv, per_image.csv, segmentations.png (the paper's Fig. 6), beta.png and, if
+    jobs failed, failures.csv.
+
+    Args:
+        data: Folder of BSDS300, with images/test and human/color, or of BSDS500's layout.
+        output: Folder for the results; made if it is missing.
+        types: Rows of the table, all twelve by default: KMeans-Pixels, KMeans-Superpixels,
+            Spectral-Superpixels, Dense-SimCon-NoRec, and Dense- or Sparse-, NCut- or SimCon-, Image
+            or Patch.
+        variants: YAML file with rows of your own instead: a name, and below it type, settings and
+            any keys of the configuration.
+        seeds: Seeds of each method, from 0 on.
+        betas: Weights of the losses to try: beta_cut of NCut, beta_sim = beta_con of SimCon.
+        clusters: Numbers of clusters to try in the baselines.
+        images: Names, or positions in the sorted list such as 0:100:8; all by default.
+        split: Which photographs: tune on train, report test.
+        truth: How annotators combine: their mean, the first, or the one with the best V-measure.
+        show: Images to show in segmentations.png, the first four by default.
+        workers: Processes; by default one for each GPU, or for each core. 0: none besides this.
+        scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
+        list_only: Tell how many jobs there are and how many are done, and stop.
+        flags: The configuration of all methods.
+    """
+    from sp_graph_seg.evaluation import benchmark as b
+
+    methods = _make_methods(types, variants, betas, clusters, flags.resolve())
+    if seeds < 1:
+        raise InputError(f"seeds={seeds} must be 1 or more.")
+    photos = b.find_photos(data, split, images or [])
+    shown = b.find_photos(data, split, show) if show else photos[:_SHOWN]
+    if not set(shown) <= set(photos):
+        raise InputError("--show: names an image that --images leaves out; add it there.")
+    jobs = list(b.make_jobs(photos, methods, range(seeds), output))
+    done = sum(job.result() is not None for job in jobs)
+    report(
+        "jobs",
+        f"{len(jobs)}: {len(photos)} images, {len(methods)} methods, {seeds} seeds; {done} done",
+    )
+    if list_only:
+        return
+    b.check_photos(photos)
+    check_writable(output)
+    experiment = b.run_experiment(photos, methods, range(seeds), output, truth, workers, scheduler)
+    rows = {
+        "oracle": experiment.oracle,
+        "fixed": experiment.fixed,
+        "settings": experiment.settings,
+    }
+    command = shlex.join([PROGRAM, *sys.argv[1:]])
+    files = b.write_tables(output, rows, experiment.records, truth, command)
+    files += _draw(experiment, shown, output)
+    b.write_failures(output / "failures.csv", experiment.failures)
+    _print_table(experiment)
+    report("tables", ", ".join(str(file) for file in files))
+    if experiment.failures:
+        raise InputError(
+            f"{output / 'failures.csv'}: {len(experiment.failures)} of {len(jobs)} jobs failed, "
+            "the tables are of the others; the same command tries them again."
+        )
+
+
+def _make_methods(
+    types: list[str] | None,
+    variants: Path | None,
+    betas: list[float] | None,
+    clusters: list[float] | None,
+    config: Config,
+) -> "list[Method]":
+    from sp_graph_seg.evaluation.benchmark import BETAS, METHODS, NUM_CLUSTERS, method_from_dict
+
+    rows: dict[str, Any] = {name: {"type": name} for name in types or METHODS}
+    if variants is not None:
+        if types:
+            raise InputError("--types: cannot be used with --variants, which names its own types.")
+        rows = read_config(variants)
+    for name, values in rows.items():
+        if not isinstance(values, dict | None):
+            raise InputError(f"{variants}: {name}: write keys below it, such as 'epochs: 8'.")
+    settings = tuple(betas or BETAS), tuple(clusters or NUM_CLUSTERS)
+    return [
+        method_from_dict(str(name), values or {}, config, *settings)
+        for name, values in rows.items()
+    ]
+
+
+def _draw(experiment: "Experiment", photos: "list[Photo]", output: Path) -> list[Path]:
+    from sp_graph_seg.evaluation.benchmark import best_labels, score_curves, typical_annotator
+    from sp_graph_seg.plot import comparison_grid, plot_scores_against_beta, save_figure
+
+    labels = [{"human": typical_annotator(p), **best_labels(experiment, p)} for p in photos]
+    columns = [name for name in labels[0] if all(name in own for own in labels)]
+    grid = comparison_grid(
+        [photo.read() for photo in photos],
+        {name: [own[name] for own in labels] for name in columns},
+    )
+    files = [output / "segmentations.png"]
+    save_figure(files[0], grid)
+    curves = score_curves(experiment)
+    if curves:
+        files.append(output / "beta.png")
+        save_figure(files[1], plot_scores_against_beta(curves))
+    return files
+
+
+def _print_table(experiment: "Experiment") -> None:
+    """Shows the oracle's scores, as in the paper, and beside them A-MI without oracle."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from sp_graph_seg.evaluation.benchmark import PAPER
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("")
+    names = {"rand": "Rand", "ami": "A-MI", "fm": "F-M", "h": "H", "c": "C", "v": "V"}
+    for title in (*names.values(), "paper", "fixed"):
+        table.add_column(title, justify="right")
+    fixed = {row.method: row for row in experiment.fixed}
+    for row in experiment.oracle:
+        own = fixed[row.method]
+        paper = PAPER.get(row.method, {}).get("ami")
+        table.add_row(
+            row.method,
+            *(f"{row.scores[name]:.2f}" for name in names),
+            "" if paper is None else f"{paper:.2f}",
+            f"{own.scores['ami']:.2f}±{own.spread['ami']:.2f}",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    candidates = max(row.num_candidates for row in experiment.oracle)
+    console.print(
+        f"Mean over {max(row.num_images for row in experiment.oracle)} images of the best V of up "
+        f"to {candidates} candidates (oracle); paper: its A-MI; fixed: A-MI without oracle, one "
+        "setting for all images, mean ± deviation over seeds."
+    )

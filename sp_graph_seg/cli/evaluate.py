@@ -1,0 +1,251 @@
+"""The command evaluate: the scores of label images against what people marked."""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from sp_graph_seg._version import __version__
+from sp_graph_seg.cli.commands import PROGRAM, Switch, app
+from sp_graph_seg.cli.outputs import check_outputs, join_names, report
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import atomic_write, check_writable, read_labels
+
+_LABEL_SUFFIXES = frozenset((".npy", ".png", ".tif", ".tiff"))
+_BSDS_SUFFIXES = frozenset((".mat", ".seg"))
+_TRUTH_SUFFIXES = _LABEL_SUFFIXES | _BSDS_SUFFIXES
+_MARK = "_labels"
+"""What segment and predict append to the name of an image."""
+
+#: Columns of the table: heading and score. The other scores are in the file only.
+_COLUMNS = {
+    "Rand": "rand",
+    "A-MI": "ami",
+    "FM": "fm",
+    "Hom": "h",
+    "Com": "c",
+    "V": "v",
+    "PRI": "pri",
+    "VI": "vi",
+    "Cov": "covering",
+    "mIoU": "miou_all",
+}
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One image: its name, its labels and the files of its annotators."""
+
+    name: str
+    labels: Path
+    truth: tuple[Path, ...]
+
+
+@app.command(sort_key=4, usage=f"Usage: {PROGRAM} evaluate LABELS TRUTH [OPTIONS]")
+def evaluate(
+    labels: Annotated[Path, Parameter(name="LABELS")],
+    truth_files: Annotated[Path, Parameter(name="TRUTH")],
+    /,
+    *,
+    truth: Literal["mean", "first", "best"] = "mean",
+    output: Annotated[Path | None, Parameter(alias="-o", metavar="FILE")] = None,
+    overwrite: Switch = False,
+) -> None:
+    """Score label images against ground truth.
+
+    LABELS and TRUTH are two files, or two folders whose files are matched by their names without
+    suffix; NAME_labels.png, as segment and predict write it, is the label image of NAME, and where
+    a folder holds such files its others are ignored. Negative labels count as unlabelled.
+
+    The table shows the Rand index, A-MI, Fowlkes-Mallows index, homogeneity, completeness,
+    V-measure, PRI, VI (bits; lower is better), Covering, mIoU over all annotators, and the number
+    of labels. Its last row is the mean over images; Covering pools their pixels and mIoU their
+    regions.
+
+    Args:
+        labels: Label image (PNG, TIFF or .npy) or a folder of them.
+        truth_files: Ground truth of the same size, or a folder: label images, .mat files of BSDS500
+            (all annotators) or .seg files of BSDS300. In a folder of folders, such as BSDS300's
+            human/color, each folder is an annotator.
+        truth: How the first six scores combine several annotators: their mean, the first one, or
+            the one with the best V-measure. The other scores always take all of them.
+        output: File for all scores of every image, ending in .json (with those of each annotator)
+            or .csv.
+        overwrite: Replace the output if it exists.
+    """
+    if output is not None and output.suffix not in (".json", ".csv"):
+        raise InputError(f"--output {output}: must end in .json or .csv; rename it.")
+    pairs = _match(labels, truth_files)
+    if output is not None:
+        check_outputs(
+            [output], [f for pair in pairs for f in (pair.labels, *pair.truth)], overwrite
+        )
+    for pair in pairs:  # all of them before the first is scored, and none of them kept
+        _read(pair)
+    if output is not None:
+        check_writable(output.parent)
+    from sp_graph_seg.evaluation import mean_scores, score_in_detail
+
+    scored = [score_in_detail(*_read(pair), truth) for pair in pairs]
+    scores = {pair.name: total for pair, (total, _) in zip(pairs, scored, strict=True)}
+    mean = mean_scores(list(scores.values()))
+    _print_table(scores, mean)
+    if output is None:
+        return
+    if output.suffix == ".csv":
+        _write_csv(output, scores, mean)
+    else:
+        annotators = {pair.name: each for pair, (_, each) in zip(pairs, scored, strict=True)}
+        _write_json(output, truth, scores, annotators, mean)
+    report("scores", str(output))
+
+
+def _match(labels: Path, truth: Path) -> list[Pair]:
+    """Pairs two files, or the files of two folders by their names."""
+    for path in (labels, truth):
+        if not path.exists():
+            raise InputError(f"{path}: does not exist; give a file or a folder.")
+    if labels.is_dir() != truth.is_dir():
+        folder, file = (labels, truth) if labels.is_dir() else (truth, labels)
+        raise InputError(f"{folder}: is a folder, but {file} is a file; give two of a kind.")
+    if not labels.is_dir():
+        return [Pair(_name(labels), labels, (truth,))]
+    ours, theirs = _files_by_name(labels, _LABEL_SUFFIXES), _truth_by_name(truth)
+    lost = [name for name in ours if name not in theirs]
+    if lost:
+        raise InputError(
+            f"{truth}: holds no ground truth for {join_names(lost)} of {labels}; add it, or "
+            "take these labels out."
+        )
+    unused = [name for name in theirs if name not in ours]
+    if unused:
+        print(
+            f"{PROGRAM}: note: {labels} holds no labels for {join_names(unused)} of {truth}; "
+            f"{len(ours)} of {len(theirs)} images are scored",
+            file=sys.stderr,
+        )
+    return [Pair(name, file, theirs[name]) for name, file in ours.items()]
+
+
+def _truth_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
+    """The truth files of each image: one in the folder, or one in each annotator's folder."""
+    people = sorted(
+        person
+        for person in folder.iterdir()
+        if person.is_dir()
+        and any(file.suffix.lower() in _TRUTH_SUFFIXES for file in person.iterdir())
+    )
+    if any(file.suffix.lower() in _TRUTH_SUFFIXES for file in folder.iterdir()) or not people:
+        return {name: (file,) for name, file in _files_by_name(folder, _TRUTH_SUFFIXES).items()}
+    found: dict[str, tuple[Path, ...]] = {}
+    for person in people:
+        for name, file in _files_by_name(person, _TRUTH_SUFFIXES).items():
+            found[name] = (*found.get(name, ()), file)
+    return found
+
+
+def _files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
+    """The files of these kinds by the names of their images; NAME_labels goes before all others."""
+    files = sorted(
+        file
+        for file in folder.iterdir()
+        if file.suffix.lower() in suffixes and not file.name.startswith(".")
+    )
+    if not files:
+        raise InputError(f"{folder}: holds no {', '.join(sorted(suffixes))}; give another folder.")
+    marked = [file for file in files if file.stem.endswith(_MARK)]
+    found: dict[str, Path] = {}
+    for file in marked or files:
+        other = found.setdefault(_name(file), file)
+        if other is not file:
+            raise InputError(f"{file}: is for the same image as {other}; remove one.")
+    return found
+
+
+def _name(labels: Path) -> str:
+    """The name of the image that a label file is of."""
+    return labels.stem.removesuffix(_MARK)
+
+
+def _read(pair: Pair) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The labels of an image and each annotator's, checked to be of one size."""
+    labels = read_labels(pair.labels)
+    if labels.max() < 0:
+        raise InputError(f"{pair.labels}: every pixel is unlabelled; label some pixels.")
+    truths = []
+    for file in pair.truth:
+        for truth in _read_truth(file):
+            if truth.shape != labels.shape:
+                own, wanted = ("x".join(map(str, array.shape)) for array in (labels, truth))
+                raise InputError(
+                    f"{pair.labels}: {own} pixels are not the {wanted} of {file}; "
+                    "resize the labels with nearest-neighbour interpolation."
+                )
+            if not ((truth >= 0) & (labels >= 0)).any():
+                raise InputError(f"{file}: labels no pixel that {pair.labels} has; leave it out.")
+            truths.append(truth)
+    return labels, truths
+
+
+def _read_truth(file: Path) -> list[np.ndarray]:
+    """Each annotator's labels from a file; torch is loaded for the formats of BSDS only."""
+    if file.suffix.lower() not in _BSDS_SUFFIXES:
+        return [read_labels(file)]
+    from sp_graph_seg.datasets import read_truth
+
+    return read_truth(file)
+
+
+def _print_table(scores: Mapping[str, Scores], mean: Scores) -> None:
+    """Prints a row for each image and, of several, one for them all."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("image", overflow="fold", min_width=5)
+    for heading in (*_COLUMNS, "labels"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, row in scores.items():
+        table.add_row(name, *_cells(row), str(int(row["num_labels"])))
+    if len(scores) > 1:
+        table.add_section()
+        table.add_row("mean", *_cells(mean), f"{mean['num_labels']:.1f}")
+    Console(highlight=False, markup=False).print(table)
+
+
+def _cells(row: Scores) -> list[str]:
+    return [f"{row[score]:.3f}" for score in _COLUMNS.values()]
+
+
+def _write_csv(path: Path, scores: Mapping[str, Scores], mean: Scores) -> None:
+    """Writes a row for each image and a last one, ``mean``, for all of them."""
+    columns = ["image", *next(iter(scores.values()))]
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        for name, row in (*scores.items(), ("mean", mean)):
+            writer.writerow({"image": name, **row})
+
+
+def _write_json(
+    path: Path,
+    truth: str,
+    scores: Mapping[str, Scores],
+    annotators: Mapping[str, Sequence[Scores]],
+    mean: Scores,
+) -> None:
+    """Writes the scores of each image, of each of its annotators, and the mean."""
+    images: list[dict[str, Any]] = [
+        {"image": name, **row, "annotators": annotators[name]} for name, row in scores.items()
+    ]
+    content = {"version": __version__, "truth": truth, "images": images, "mean": mean}
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

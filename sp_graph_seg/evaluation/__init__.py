@@ -1,0 +1,45 @@
+"""Scores of segmentations, and the baselines to compare with."""
+
+from sp_graph_seg.evaluation.clustering_scores import CLUSTERING_SCORES, score_clustering
+from sp_graph_seg.evaluation.contingency import Contingency, contingency_table, contingency_tables
+from sp_graph_seg.evaluation.evaluate import (
+    SCORE_NAMES,
+    Truth,
+    combine,
+    mean_scores,
+    score_annotators,
+    score_in_detail,
+    score_segmentation,
+)
+from sp_graph_seg.evaluation.kim_miou import kim_ious
+from sp_graph_seg.evaluation.region_benchmark import (
+    RegionBenchmark,
+    SettingScores,
+    benchmark_regions,
+    score_settings,
+    ucm2_labels,
+)
+from sp_graph_seg.evaluation.region_scores import REGION_SCORES, score_regions
+
+__all__ = [
+    "CLUSTERING_SCORES",
+    "REGION_SCORES",
+    "SCORE_NAMES",
+    "Contingency",
+    "RegionBenchmark",
+    "SettingScores",
+    "Truth",
+    "benchmark_regions",
+    "combine",
+    "contingency_table",
+    "contingency_tables",
+    "kim_ious",
+    "mean_scores",
+    "score_annotators",
+    "score_clustering",
+    "score_in_detail",
+    "score_regions",
+    "score_segmentation",
+    "score_settings",
+    "ucm2_labels",
+]

@@ -1,0 +1,91 @@
+"""The six scores that compare two partitions of the pixels whatever their labels are called."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.evaluation.contingency import Contingency
+
+CLUSTERING_SCORES = ("rand", "ami", "fm", "h", "c", "v")
+"""Rand index, A-MI, Fowlkes-Mallows index, homogeneity, completeness, V-measure."""
+
+
+def score_clustering(table: Contingency) -> dict[str, float]:
+    r"""The six clustering scores of Leng et al., Table 1, from one contingency table.
+
+    They equal scikit-learn's ``rand_score``, ``adjusted_mutual_info_score`` (arithmetic mean),
+    ``fowlkes_mallows_score`` and ``homogeneity_completeness_v_measure``, in the limits too (such as
+    a constant segmentation), but count the pixels once.
+
+    Args:
+        table: Table of a segmentation and an annotator's.
+
+    Returns:
+        ``rand``, ``ami``, ``fm``, ``h``, ``c`` and ``v``, see :data:`CLUSTERING_SCORES`. 1 is best.
+
+    Example:
+        >>> from sp_graph_seg.evaluation import contingency_table
+        >>> scores = score_clustering(contingency_table([0, 0, 1, 1], [0, 0, 1, 2]))
+        >>> {name: round(score, 3) for name, score in scores.items()}
+        {'rand': 0.833, 'ami': 0.571, 'fm': 0.707, 'h': 0.667, 'c': 1.0, 'v': 0.8}
+    """
+    from sklearn.metrics.cluster import mutual_info_score
+
+    mutual_information = mutual_info_score(None, None, contingency=table.table)
+    h_truth, h_labels = entropy(table.region_sizes), entropy(table.label_sizes)
+    homogeneity = mutual_information / h_truth if h_truth else 1.0
+    completeness = mutual_information / h_labels if h_labels else 1.0
+    total = homogeneity + completeness
+    return {
+        "rand": rand_index(table),
+        "ami": _adjusted(mutual_information, (h_truth + h_labels) / 2, table),
+        "fm": fowlkes_mallows(table),
+        "h": homogeneity,
+        "c": completeness,
+        "v": 2 * homogeneity * completeness / total if total else 0.0,
+    }
+
+
+def rand_index(table: Contingency) -> float:
+    """Share of the pairs of pixels that both partitions join or both part; 1 for a single pixel."""
+    together, in_truth, in_labels = _ordered_pairs(table)
+    pairs = table.num_pixels * (table.num_pixels - 1)
+    return (pairs + 2 * together - in_truth - in_labels) / pairs if pairs else 1.0
+
+
+def fowlkes_mallows(table: Contingency) -> float:
+    """Geometric mean of the precision and recall of joined pairs; 0 if no pair is joined."""
+    together, in_truth, in_labels = _ordered_pairs(table)
+    return math.sqrt(together / in_truth) * math.sqrt(together / in_labels) if together else 0.0
+
+
+def entropy(sizes: NDArray[np.int64]) -> float:
+    """Entropy, in nats, of a partition into parts of these many pixels."""
+    if sizes.size == 1:
+        return 0.0
+    total = sizes.sum()
+    return float(-np.sum(sizes / total * (np.log(sizes) - math.log(total))))
+
+
+def _ordered_pairs(table: Contingency) -> tuple[int, int, int]:
+    """Pairs of different pixels, each counted both ways, joined by both, by truth, by labels."""
+    counts = (table.table.data, table.region_sizes, table.label_sizes)
+    both, truth, labels = (int(np.dot(sizes, sizes)) - table.num_pixels for sizes in counts)
+    return both, truth, labels
+
+
+def _adjusted(mutual_information: float, mean_entropy: float, table: Contingency) -> float:
+    """Mutual information adjusted for chance (Vinh et al. 2010), with scikit-learn's limits."""
+    from sklearn.metrics.cluster import expected_mutual_information
+
+    if 1 in table.table.shape:
+        return float(table.table.shape == (1, 1))
+    expected = expected_mutual_information(table.table, table.num_pixels)
+    return _away_from_0(mutual_information - expected) / _away_from_0(mean_entropy - expected)
+
+
+def _away_from_0(value: float) -> float:
+    """Keeps 0 / 0, as of partitions into single pixels, at scikit-learn's limit."""
+    tiny = float(np.finfo(np.float64).eps)
+    return min(value, -tiny) if value < 0 else max(value, tiny)

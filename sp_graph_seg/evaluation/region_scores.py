@@ -1,0 +1,76 @@
+"""The region scores of the Berkeley benchmark (Arbelaez et al., TPAMI 2011, section 2.3)."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.evaluation.clustering_scores import entropy, rand_index
+from sp_graph_seg.evaluation.contingency import Contingency
+
+REGION_SCORES = ("pri", "vi", "covering")
+"""Probabilistic Rand index, variation of information, segmentation covering."""
+
+
+def score_regions(tables: Sequence[Contingency]) -> dict[str, float]:
+    """PRI, VI and Covering of a segmentation against all its annotators.
+
+    Args:
+        tables: Table of the segmentation and each annotator's, at least one.
+
+    Returns:
+        ``pri``, ``vi`` and ``covering``, see :func:`probabilistic_rand_index`,
+        :func:`variation_of_information` and :func:`covering`.
+    """
+    return {
+        "pri": probabilistic_rand_index(tables),
+        "vi": float(np.mean([variation_of_information(table) for table in tables])),
+        "covering": covering(tables),
+    }
+
+
+def probabilistic_rand_index(tables: Sequence[Contingency]) -> float:
+    """Mean Rand index over the annotators: 0 to 1, 1 is best (Unnikrishnan et al., TPAMI 2007)."""
+    return float(np.mean([rand_index(table) for table in tables]))
+
+
+def variation_of_information(table: Contingency) -> float:
+    """Bits that each partition leaves open of the other: 0 is best (Meila, JMVA 2007).
+
+    VI(S, T) = H(S | T) + H(T | S) = 2 H(S, T) - H(S) - H(T), with logarithms to base 2 as in the
+    benchmark's code, and not to base e.
+    """
+    nats = 2 * entropy(table.table.data) - entropy(table.region_sizes) - entropy(table.label_sizes)
+    return max(nats, 0.0) / math.log(2)
+
+
+def best_overlaps(table: Contingency) -> NDArray[np.float64]:
+    """The largest intersection over union that each truth region has with a label.
+
+    Args:
+        table: Table of a segmentation and an annotator's.
+
+    Returns:
+        ``(regions,)``, above 0 and up to 1.
+    """
+    cells = table.table.tocoo()
+    union = table.region_sizes[cells.row] + table.label_sizes[cells.col] - cells.data
+    best = np.zeros(table.region_sizes.size)
+    np.maximum.at(best, cells.row, cells.data / union)
+    return best
+
+
+def covering(tables: Sequence[Contingency]) -> float:
+    """How well labels cover the annotators' regions: 0 to 1, 1 is best (Arbelaez et al., Eq. 8).
+
+    Every region R of every annotator counts its largest overlap |R n L| / |R u L| with a label L,
+    weighted by its pixels |R|. A label is one region even where it lies in several pieces.
+    """
+    covered = sum(covered_pixels(table) for table in tables)
+    return covered / sum(table.num_pixels for table in tables)
+
+
+def covered_pixels(table: Contingency) -> float:
+    """Sum of |R| times the best overlap of R, over the regions R of one annotator."""
+    return float(np.dot(table.region_sizes, best_overlaps(table)))

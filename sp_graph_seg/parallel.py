@@ -1,0 +1,168 @@
+"""Work spread over processes and machines with Dask, safe against workers that die."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sp_graph_seg.errors import InputError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+#: Tasks handed out for each worker, so that none waits for the next one.
+_AHEAD = 3
+
+_SECONDS_TO_CONNECT = 15
+
+
+def map_unordered(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    workers: int | None = None,
+    scheduler: str | None = None,
+) -> Iterator[tuple[Task, Result | BaseException]]:
+    """Calls a function for every task, in any order and on any worker.
+
+    A task whose worker dies is done again by another, up to three times. A task that fails does not
+    stop the others: its exception comes in place of its result.
+
+    Args:
+        function: Called with one task; it, the tasks and the results must be picklable. To be safe
+            against a worker that dies it should do no harm when called again.
+        tasks: The tasks; only a few for each worker are held at a time.
+        workers: Processes on this machine; 0 to work in this process. By default one for each GPU,
+            or for each core where there is no GPU.
+        scheduler: Address of a Dask scheduler that the user runs, such as ``"tcp://host:8786"``,
+            instead of processes on this machine.
+
+    Yields:
+        Each task with its result, or with the exception that it raised.
+
+    Raises:
+        InputError: If the scheduler cannot be reached or its workers have more than one thread:
+            networks are seeded by process.
+    """
+    if workers is not None and workers < 0:
+        raise InputError(f"workers={workers} must be 0 or more.")
+    if workers == 0 and scheduler is None:
+        yield from ((task, _call(function, task)) for task in tasks)
+        return
+    with _connect(workers, scheduler) as client:
+        from distributed import as_completed
+
+        waiting = iter(tasks)
+        ahead = _AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        running = {_submit(client, function, task): task for task in islice(waiting, ahead)}
+        completed = as_completed(list(running))
+        for future in completed:
+            task = running.pop(future)
+            for following in islice(waiting, 1):
+                next_future = _submit(client, function, following)
+                running[next_future] = following
+                completed.add(next_future)
+            error = future.exception()
+            yield task, future.result() if error is None else error
+
+
+def count_workers(workers: int | None, scheduler: str | None) -> int:
+    """How many tasks run at once, for an estimate of the time left."""
+    if scheduler is not None:
+        with _connect(workers, scheduler) as client:
+            return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+    return max(1, _default_workers() if workers is None else workers)
+
+
+def _call(function: Callable[[Task], Result], task: Task) -> Result | BaseException:
+    try:
+        return function(task)
+    except Exception as error:
+        return error
+
+
+def _submit(client: "Client", function: Callable[[Task], Any], task: Task) -> Any:
+    return client.submit(function, task, pure=False)
+
+
+@contextmanager
+def _connect(workers: int | None, scheduler: str | None) -> Iterator["Client"]:
+    import dask
+    from distributed import Client
+
+    quiet = {"logging": {"distributed": "critical"}, "distributed.comm.timeouts.connect": "60s"}
+    with dask.config.set(quiet):
+        if scheduler is not None:
+            with _reach(scheduler) as client:
+                yield client
+            return
+        count = _default_workers() if workers is None else workers
+        with _local_cluster(count) as cluster, Client(cluster) as client:
+            client.register_plugin(_make_pin(_count_gpus()))
+            yield client
+
+
+@contextmanager
+def _reach(scheduler: str) -> Iterator["Client"]:
+    from distributed import Client
+
+    try:
+        client = Client(scheduler, timeout=_SECONDS_TO_CONNECT)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"scheduler={scheduler}: cannot be reached; start one with 'dask scheduler', its "
+            "workers with 'dask worker ADDRESS --nthreads 1', and give its address."
+        ) from error
+    with client:
+        threads = [w["nthreads"] for w in client.scheduler_info(n_workers=-1)["workers"].values()]
+        if any(number != 1 for number in threads):
+            raise InputError(
+                f"scheduler={scheduler}: a worker has {max(threads)} threads, which would share "
+                "one random state; start workers with --nthreads 1."
+            )
+        yield client
+
+
+def _local_cluster(workers: int) -> Any:
+    from distributed import LocalCluster
+
+    threads = str(max(1, _count_cores() // workers))  # or the workers' threads fight for cores
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        memory_limit=0,
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+        env=dict.fromkeys(names, os.environ.get("OMP_NUM_THREADS", threads)),
+    )
+
+
+def _make_pin(gpus: int) -> Any:
+    """A plugin that gives each worker a GPU of its own, before torch looks for one."""
+    from distributed import WorkerPlugin
+
+    class PinGPU(WorkerPlugin):
+        def setup(self, worker: Any) -> None:
+            if gpus:
+                os.environ["CUDA_VISIBLE_DEVICES"] = str(int(worker.name) % gpus)
+
+    return PinGPU()
+
+
+def _default_workers() -> int:
+    return _count_gpus() or _count_cores()
+
+
+def _count_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _count_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,23 @@
+"""Every picture: labels over images, alone and side by side, graphs, and curves of numbers.
+
+Figures are made without ``matplotlib.pyplot``: nothing is shown or kept open. Write them with
+:func:`save_figure`; a notebook shows them by itself.
+"""
+
+from sp_graph_seg.plot.comparison import comparison_grid
+from sp_graph_seg.plot.curves import plot_history, plot_scores_against_beta
+from sp_graph_seg.plot.files import save_figure
+from sp_graph_seg.plot.graph import draw_graph
+from sp_graph_seg.plot.overlay import overlay_labels
+from sp_graph_seg.plot.sheets import contact_sheet, contact_sheet_of_frames
+
+__all__ = [
+    "comparison_grid",
+    "contact_sheet",
+    "contact_sheet_of_frames",
+    "draw_graph",
+    "overlay_labels",
+    "plot_history",
+    "plot_scores_against_beta",
+    "save_figure",
+]

@@ -1,0 +1,70 @@
+"""Methods side by side: images, human truth and models, as in Fig. 6 of the paper."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.inference.prepare import Image, as_image_list
+from sp_graph_seg.plot.layout import (
+    GAP,
+    LINE,
+    Box,
+    add_picture,
+    add_text,
+    aspect,
+    new_sheet,
+    show_image,
+    show_labels,
+    wrap,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Width of a sheet, and of a column at most, in inches.
+_WIDTH = 10.0
+_MAX_COLUMN = 2.5
+
+
+def comparison_grid(
+    images: Image | Sequence[Image],
+    segmentations: Mapping[str, Image | Sequence[Image]],
+    alpha: float = 0.5,
+) -> "Figure":
+    """Shows the segmentations of several images by several methods: Fig. 6 of the paper.
+
+    Rows are images. The first column shows the images themselves, each further one the labels of a
+    method over them, under its name. A label has the same colour everywhere, but numbers of labels
+    differ between methods: compare the regions.
+
+    Args:
+        images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
+        segmentations: For each column by its title, in order, the labels of the images, ``(H, W)``
+            each: ``{"human": [...], "K-means": [...]}``.
+        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+
+    Raises:
+        InputError: If there is no column, or labels do not suit their image.
+    """
+    arrays = as_image_list(images)
+    if not segmentations:
+        raise InputError("segmentations: there is none; give one or more.")
+    columns = {"input": [show_image(array) for array in arrays]}
+    for title, labels in segmentations.items():
+        columns[title] = show_labels(arrays, labels, alpha, f"segmentations[{title!r}]")
+
+    width = min(_MAX_COLUMN, _WIDTH / len(columns) - GAP)
+    titles = [wrap(title, width) for title in columns]
+    # An upright image gets no more height than width, so that it does not tower over the others.
+    heights = [width / max(1.0, aspect(picture)) for picture in columns["input"]]
+    top = GAP + max(map(len, titles)) * LINE + GAP / 2
+    figure = new_sheet(len(columns) * (width + GAP) + GAP, top + sum(heights) + GAP * len(heights))
+    for number, (lines, pictures) in enumerate(zip(titles, columns.values(), strict=True)):
+        left = GAP + number * (width + GAP)
+        for line, text in enumerate(reversed(lines), start=1):
+            add_text(figure, text, left + width / 2, top - GAP / 2 - line * LINE, ha="center")
+        below = top
+        for picture, height in zip(pictures, heights, strict=True):
+            add_picture(figure, picture, Box(left, below, width, height))
+            below += height + GAP
+    return figure

@@ -1,0 +1,101 @@
+"""Curves: the course of a training, and scores against the weight of a loss."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from sp_graph_seg.training import History
+
+#: Columns of a history, their names and colours.
+_TERMS = {
+    "loss": ("loss (Eq. 9)", "black"),
+    "rec": ("reconstruction", "tab:blue"),
+    "cut": ("N-Cut", "tab:red"),
+    "sim": ("similarity", "tab:orange"),
+    "con": ("continuity", "tab:green"),
+}
+
+
+def plot_history(history: "History") -> "Figure":
+    """Plots the loss and its terms over the steps, and below the number of labels.
+
+    Args:
+        history: From :func:`sp_graph_seg.training.fit`; a term without any finite value is left
+            out.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(8.5, 5), layout="constrained")
+    losses, labels = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    steps = history["step"]
+    for name, (title, color) in _TERMS.items():
+        if np.isfinite(history[name]).any():
+            losses.plot(steps, history[name], label=title, color=color, marker=".")
+    losses.set_ylabel("loss")
+    figure.legend(loc="outside right upper")
+    labels.step(steps, history["num_labels"], where="mid", marker=".", color="black")
+    labels.set(xlabel="step", ylabel="number of labels")
+    labels.set_ylim(bottom=0)
+    for axes in (losses, labels):
+        axes.grid(alpha=0.3)
+    labels.xaxis.set_major_locator(MaxNLocator(integer=True))
+    labels.yaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def plot_scores_against_beta(
+    curves: Mapping[str, Mapping[float, Sequence[float]]],
+    score: str = "A-MI",
+    beta: str = "beta",
+) -> "Figure":
+    """Plots a score against the weight of a loss: a line for each model, a band for the seeds.
+
+    The line is the mean over the seeds, the band one sample standard deviation (of N - 1) to both
+    sides, where there are two seeds or more.
+
+    Args:
+        curves: For each model, by name, the scores of all seeds at each beta: ``{"Sparse":
+            {0.1: [0.52, 0.55], 1.0: [0.61, 0.6]}}``. Betas and numbers of seeds may differ.
+        score: What the scores are, for the axis. (default: :obj:`"A-MI"`)
+        beta: What the weight is, for the axis. (default: :obj:`"beta"`)
+
+    Raises:
+        InputError: If there is no curve, a curve has no scores, or a beta is not positive, for
+            which the logarithmic axis has no place.
+    """
+    from matplotlib.figure import Figure
+
+    _check_curves(curves)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot(xscale="log", xlabel=beta, ylabel=score)
+    for number, (name, scores) in enumerate(curves.items()):
+        betas = sorted(scores)
+        mean = np.array([np.mean(scores[b]) for b in betas])
+        spread = np.array([np.std(s, ddof=1) if len(s := scores[b]) > 1 else 0.0 for b in betas])
+        color, marker = f"C{number % 10}", "osD^v"[number // 10 % 5]  # ten colours, then markers
+        axes.plot(betas, mean, label=name, color=color, marker=marker, markersize=5)
+        axes.fill_between(betas, mean - spread, mean + spread, color=color, alpha=0.18, lw=0)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper")
+    return figure
+
+
+def _check_curves(curves: Mapping[str, Mapping[float, Sequence[float]]]) -> None:
+    if not curves:
+        raise InputError("curves: there is none; give one or more.")
+    for name, scores in curves.items():
+        if not scores or not all(len(values) for values in scores.values()):
+            raise InputError(f"curves: {name!r} lacks scores; give one or more for every beta.")
+        if not min(scores) > 0:
+            raise InputError(
+                f"curves: {name!r} has beta={min(scores)}, which a logarithmic axis cannot show; "
+                "leave it out."
+            )

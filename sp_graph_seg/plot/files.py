@@ -1,0 +1,19 @@
+"""Figures into files."""
+
+import os
+from typing import TYPE_CHECKING
+
+from sp_graph_seg.io import atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def save_figure(path: str | os.PathLike[str], figure: "Figure") -> None:
+    """Writes a figure, whole or not at all, in the format that the suffix of ``path`` names.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=200)

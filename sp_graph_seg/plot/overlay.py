@@ -1,0 +1,49 @@
+"""Labels over an image."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
+from sp_graph_seg.plot.pictures import NUM_COLORS, as_flat_image, label_colors
+from sp_graph_seg.transforms import as_array
+
+
+def overlay_labels(
+    image: ArrayLike | Tensor, labels: ArrayLike | Tensor, alpha: float = 0.5
+) -> NDArray[np.uint8]:
+    """Tints an image with its labels and outlines their regions.
+
+    The colour of a label depends on its number alone: it means the same in every picture.
+
+    Args:
+        image: ``(C, H, W)``, shown in grey, so that colours tell labels alone: the mean of the
+            channels, from the 0.1 to the 99.9 percentile of the values.
+        labels: ``(H, W)``, integers from 0.
+        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+
+    Returns:
+        ``(H, W, 3)``.
+
+    Raises:
+        InputError: If the image is not ``(C, H, W)``, the labels are not integers from 0 of its
+            size, or alpha is not a share.
+    """
+    from skimage.segmentation import find_boundaries
+
+    image, labels = as_flat_image(image), as_array(labels)
+    if labels.shape != image.shape[1:] or labels.dtype.kind not in "bui" or labels.min() < 0:
+        raise InputError(
+            f"labels: {labels.dtype} of shape {labels.shape} do not suit the image; "
+            f"give integers from 0 of shape {image.shape[1:]}."
+        )
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha={alpha} is a share: use 0 to 1.")
+    picture = normalize(image, *measure_intensity_range([image])).mean(axis=0)[..., np.newaxis]
+    picture = 0.25 + 0.75 * picture  # black would swallow the tint
+    labels = labels.astype(np.int64)
+    tint = label_colors()[labels % NUM_COLORS]
+    tinted = (1 - alpha) * picture + alpha * tint
+    outline = find_boundaries(labels, mode="inner", background=-1)
+    return np.rint(255 * np.where(outline[..., np.newaxis], tint, tinted)).astype(np.uint8)

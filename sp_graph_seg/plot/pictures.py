@@ -1,0 +1,53 @@
+"""Images and overlays as pictures of a size fit to be shown, and the colours of labels."""
+
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.inference.prepare import normalize
+from sp_graph_seg.transforms import as_image
+
+#: Number of colours of labels; further labels start again with the first.
+NUM_COLORS = 64
+
+
+def as_flat_image(image: ArrayLike | Tensor) -> NDArray[np.float32]:
+    """An image ``(C, H, W)`` as a checked array; volumes are refused."""
+    array = as_image(image)
+    if array.ndim != 3:
+        raise InputError(f"image: shape {array.shape} is a volume; give one slice, (C, H, W).")
+    return array
+
+
+def to_rgb(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+    """``(C, H, W)`` as ``(H, W, 3)`` in [0, 1]; ``low`` becomes black and ``high`` white."""
+    channels = normalize(image, low, high)
+    if len(channels) != 3:
+        channels = np.broadcast_to(channels.mean(axis=0), (3, *channels.shape[1:]))
+    return channels.transpose(1, 2, 0)
+
+
+@cache
+def label_colors() -> NDArray[np.float64]:
+    """Colours ``(NUM_COLORS, 3)``, each the farthest in CIELAB from all before it."""
+    from skimage.color import rgb2lab
+
+    steps = np.linspace(0, 1, 16)
+    rgb = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
+    lab = rgb2lab(rgb)
+    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
+    # Neither dark, pale or grey, nor glaring.
+    usable = (lightness > 45) & (lightness < 92) & (chroma > 35) & (chroma < 95)
+    rgb, lab = rgb[usable], lab[usable]
+    lab[:, 0] *= 0.7  # the image shines through and blurs lightness more than hue
+
+    blue = (0.0, 0.47, 0.87)
+    chosen = [int(np.abs(rgb - blue).sum(axis=1).argmin())]
+    distance = np.full(len(lab), np.inf)
+    while len(chosen) < NUM_COLORS:
+        distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
+        chosen.append(int(distance.argmax()))
+    return rgb[chosen]

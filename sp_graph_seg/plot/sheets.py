@@ -1,0 +1,171 @@
+"""Contact sheets: many segmentations at a glance, to choose one or to check all."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.inference.prepare import Image, as_image_list
+from sp_graph_seg.plot.layout import (
+    GAP,
+    LINE,
+    Box,
+    Picture,
+    add_frame,
+    add_picture,
+    add_text,
+    aspect,
+    new_sheet,
+    show_image,
+    show_labels,
+    wrap,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Width of a sheet in inches, and the height that a screen shows with it.
+_WIDTH = 10.0
+_SCREEN_HEIGHT = 6.5
+
+_MARK_COLOR = "#0a7d28"
+_MARK = "recommended"
+
+
+class _Cell(NamedTuple):
+    """Pictures beside one another, under a caption."""
+
+    pictures: list[Picture]
+    caption: str
+    is_marked: bool = False
+
+
+def contact_sheet(
+    images: Image | Sequence[Image],
+    candidates: Sequence[Image | Sequence[Image]],
+    captions: Sequence[str],
+    recommended: int | None = None,
+    alpha: float = 0.5,
+) -> "Figure":
+    """Shows the segmentations of several candidates, such as settings of hyperparameters.
+
+    The first cell shows the images, each further one a candidate: its labels over all images side
+    by side, under its caption. Seven to fifteen candidates and one to three images suit best.
+
+    Args:
+        images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
+        candidates: For each candidate its labels of the image, ``(H, W)``, or a sequence of them.
+        captions: For each candidate up to three short lines, such as its settings, the number of
+            labels and a score; the first is bold. Longer lines are broken.
+        recommended: Index of the candidate to mark with a frame. (default: :obj:`None`)
+        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+
+    Raises:
+        InputError: If there is no candidate, not one caption for each, ``recommended`` is no index
+            of one, or labels do not suit their image.
+    """
+    arrays = as_image_list(images)
+    if not candidates or len(candidates) != len(captions):
+        raise InputError(
+            f"captions: {len(captions)} are given for {len(candidates)} candidates; give one or "
+            "more candidates with one caption each."
+        )
+    if recommended is not None and not 0 <= recommended < len(candidates):
+        raise InputError(
+            f"recommended={recommended} is no candidate: use 0 to {len(candidates) - 1}."
+        )
+    cells = [
+        _Cell([show_image(array) for array in arrays], "image" if len(arrays) == 1 else "images")
+    ]
+    for number, (labels, caption) in enumerate(zip(candidates, captions, strict=True)):
+        pictures = show_labels(arrays, labels, alpha, f"candidates[{number}]")
+        cells.append(_Cell(pictures, caption, number == recommended))
+    return _draw_cells(cells)
+
+
+def contact_sheet_of_frames(
+    frames: Sequence[Image],
+    labels: Sequence[Image],
+    numbers: Sequence[int] | None = None,
+    alpha: float = 0.5,
+) -> "Figure":
+    """Shows the labels of selected frames of a video, or slices of a volume, with their numbers.
+
+    Args:
+        frames: Images ``(C, H, W)``.
+        labels: The labels of each, ``(H, W)``.
+        numbers: The number of each frame, to be written above it. (default: 0, 1, 2, ...)
+        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+
+    Raises:
+        InputError: If there is no frame, or labels or numbers do not suit the frames.
+    """
+    arrays = as_image_list(frames)
+    numbers = range(len(arrays)) if numbers is None else numbers
+    if len(numbers) != len(arrays):
+        raise InputError(
+            f"numbers: {len(numbers)} are given for {len(arrays)} frames; give one each."
+        )
+    pictures = show_labels(arrays, labels, alpha, "labels")
+    cells = [_Cell([p], str(number)) for p, number in zip(pictures, numbers, strict=True)]
+    return _draw_cells(cells)
+
+
+def _draw_cells(cells: Sequence[_Cell]) -> "Figure":
+    """Lays cells out in rows, so that the pictures are the largest on a screen."""
+    plan = max((_Plan(cells, columns) for columns in range(1, len(cells) + 1)), key=_size_on_screen)
+    figure = new_sheet(_WIDTH, plan.height)
+    for number, cell in enumerate(cells):
+        row, column = divmod(number, plan.columns)
+        box = Box(
+            GAP + column * (plan.cell_width + 2 * GAP),
+            GAP + row * (plan.cell_height + 2 * GAP),
+            plan.cell_width,
+            plan.cell_height,
+        )
+        _draw_cell(figure, cell, box, plan)
+    return figure
+
+
+class _Plan:
+    """The sizes on a sheet with so many columns, in inches."""
+
+    def __init__(self, cells: Sequence[_Cell], columns: int) -> None:
+        self.columns = columns
+        self.cell_width = _WIDTH / columns - 2 * GAP
+        lines = max(len(_wrap_caption(cell.caption, self.cell_width)) for cell in cells)
+        self.caption_height = lines * LINE + GAP / 2
+        # All cells hold as many pictures; those of frames of several sizes fit into the largest.
+        widths = [sum(aspect(picture) for picture in cell.pictures) for cell in cells]
+        free = self.cell_width - GAP * (len(cells[0].pictures) - 1)
+        self.picture_height = min(free / max(widths), _SCREEN_HEIGHT)
+        self.cell_height = self.caption_height + self.picture_height
+        self.height = math.ceil(len(cells) / columns) * (self.cell_height + 2 * GAP)
+
+
+def _size_on_screen(plan: _Plan) -> float:
+    return plan.picture_height * min(1.0, _SCREEN_HEIGHT / plan.height)
+
+
+def _wrap_caption(caption: str, width: float) -> list[tuple[str, str]]:
+    """Lines and their weights; what was the first line is bold."""
+    first, _, others = caption.partition("\n")
+    bold = [(line, "bold") for line in wrap(first, width, "bold")]
+    return bold + [(line, "normal") for line in wrap(others, width)]
+
+
+def _draw_cell(figure: "Figure", cell: _Cell, box: Box, plan: _Plan) -> None:
+    left, top = box.left, box.top + plan.caption_height
+    caption = _wrap_caption(cell.caption, box.width)
+    for number, (line, weight) in enumerate(caption):
+        color = _MARK_COLOR if cell.is_marked and weight == "bold" else "black"
+        above = (len(caption) - number) * LINE + GAP / 2
+        add_text(figure, line, left, top - above, weight=weight, color=color)
+    for picture in cell.pictures:
+        width = plan.picture_height * aspect(picture)
+        add_picture(figure, picture, Box(left, top, width, plan.picture_height))
+        left += width + GAP
+    if cell.is_marked:
+        add_frame(figure, box, _MARK_COLOR)
+        badge = {"facecolor": _MARK_COLOR, "edgecolor": "none", "pad": 2.0}
+        add_text(figure, _MARK, box.left + 0.04, top + 0.04, color="white", bbox=badge)

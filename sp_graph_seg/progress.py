@@ -1,0 +1,89 @@
+"""How far long work is: a live bar in a terminal, now and then a line in a log."""
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
+
+#: Seconds between two lines where there is no terminal, as in the log of a cluster's job.
+_BETWEEN_LINES = 30.0
+
+
+class WorkProgress:
+    """Shows how many of some things are done, and an estimate of the time left.
+
+    Args:
+        total: How many there are.
+        unit: What they are called, such as ``"slices"``.
+        done: How many were done before; they do not count in the speed.
+        console: Where to show it; by default standard error.
+    """
+
+    def __init__(
+        self, total: int, unit: str, done: int = 0, console: Console | None = None
+    ) -> None:
+        self.total, self.unit, self.done = total, unit, done
+        self._before = done
+        self._start = self._last_line = time.monotonic()
+        self._console = console or Console(stderr=True)
+        self._progress = Progress(
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}", table_column=Column(no_wrap=False)),
+            console=self._console,
+            expand=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task(unit, total=total, completed=done, text=unit)
+
+    def __enter__(self) -> "WorkProgress":
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+        if not self._console.is_terminal and self.done > self._before:
+            self._print_line(self._describe(None))
+
+    def advance(self, count: int = 1, seconds_left: float | None = None, note: str = "") -> None:
+        """Some more are done.
+
+        Args:
+            count: How many.
+            seconds_left: The time left; by default from the mean speed so far.
+            note: Something to add, such as how many failed.
+        """
+        self.done += count
+        text = " ".join(part for part in (self._describe(seconds_left), note) if part)
+        self._progress.update(self._task, completed=self.done, text=text)
+        if not self._console.is_terminal and time.monotonic() - self._last_line >= _BETWEEN_LINES:
+            self._print_line(text)
+
+    def _describe(self, seconds_left: float | None) -> str:
+        took = max(time.monotonic() - self._start, 1e-9)
+        speed = (self.done - self._before) / took
+        if self.done >= self.total:
+            return f"{self.unit} in {format_seconds(took)}, {speed:.3g}/s"
+        if seconds_left is None:
+            seconds_left = (self.total - self.done) / speed if speed else float("inf")
+        return f"{self.unit}, {speed:.3g}/s, {format_seconds(seconds_left)} left"
+
+    def _print_line(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        self._console.print(f"{self.done} of {self.total} {text}", highlight=False, soft_wrap=True)
+
+
+def format_seconds(seconds: float) -> str:
+    """``0:07``, ``12:34`` or ``1:02:03``; ``?`` where it is not known."""
+    if not seconds < float("inf"):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+import torch
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.plot import overlay_labels
+
+HEIGHT, WIDTH = 30, 40
+
+
+def test_an_overlay_has_the_size_of_the_image(image, halves):
+    overlay = overlay_labels(image, halves)
+    assert overlay.shape == (HEIGHT, WIDTH, 3)
+    assert overlay.dtype == np.uint8
+
+
+def test_alpha_mixes_image_and_labels(image, halves):
+    grey = overlay_labels(image, np.zeros_like(halves), alpha=0.0)
+    assert (grey == grey[..., :1]).all()
+    assert len(np.unique(grey)) > 10
+    flat = overlay_labels(image, halves, alpha=1.0)
+    assert len(np.unique(flat.reshape(-1, 3), axis=0)) == 2
+
+
+def test_regions_have_an_outline_in_their_full_colour(halves):
+    image = np.zeros((3, HEIGHT, WIDTH))
+    overlay, flat = overlay_labels(image, halves), overlay_labels(image, halves, alpha=1.0)
+    same = (overlay == flat).all(axis=-1)
+    middle = WIDTH // 2
+    assert same[:, middle - 1 : middle + 1].all()
+    assert not same[:, : middle - 1].any()
+    assert not same[:, middle + 1 :].any()
+
+
+def colors(numbers):
+    image = np.zeros((1, 1, len(numbers)))
+    return overlay_labels(image, np.array([numbers]), alpha=1.0)[0].astype(int)
+
+
+def test_the_colour_of_a_label_depends_on_its_number_alone():
+    table = colors(range(40))
+    np.testing.assert_array_equal(colors([30, 3, 17]), table[[30, 3, 17]])
+
+
+def test_colours_are_distinct():
+    table = colors(range(32))
+    distance = np.linalg.norm(table[:, None] - table, axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    assert distance[:20, :20].min() > 40
+    assert distance.min() > 25
+
+
+def test_many_labels_and_small_types(halves):
+    image = np.zeros((1, HEIGHT, WIDTH))
+    overlay_labels(image, halves + 65535)
+    np.testing.assert_array_equal(
+        overlay_labels(image, halves.astype(np.uint8)),
+        overlay_labels(torch.from_numpy(image), torch.from_numpy(halves)),
+    )
+
+
+def test_intensities_are_scaled(halves):
+    image = np.random.default_rng(0).random((3, HEIGHT, WIDTH))
+    first, second = overlay_labels(image, halves), overlay_labels(3000 * image - 50, halves)
+    assert np.abs(first.astype(int) - second).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"labels": np.zeros((3, 3), dtype=int)}, r"labels: int64 of shape \(3, 3\)"),
+        ({"labels": np.zeros((HEIGHT, WIDTH))}, "labels: float64"),
+        ({"labels": np.full((HEIGHT, WIDTH), -1)}, "give integers from 0"),
+        ({"alpha": 1.5}, "alpha=1.5"),
+        ({"image": np.zeros((1, 2, HEIGHT, WIDTH))}, "is a volume"),
+    ],
+)
+def test_what_no_overlay_can_be_made_of(halves, changes, reason):
+    arguments = {"image": np.zeros((3, HEIGHT, WIDTH)), "labels": halves, **changes}
+    with pytest.raises(InputError, match=reason):
+        overlay_labels(**arguments)
