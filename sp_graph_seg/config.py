@@ -31,6 +31,9 @@ class Config:
         head_layers: Graph convolutions in the head.
         max_size: Longest side in pixels at which the network sees an image; a larger one is scaled
             down for it, while its labels keep the full resolution. 0: never scaled.
+        hessian_scales: Scales in pixels, as the network sees the image, at which smoothed values
+            and eigenvalues of the Hessian become further channels, as in the paper's Fig. 5a for
+            tomograms; none by default.
         nodes: What the losses see as the nodes of a graph: superpixels, as in the paper's sparse
             models, or single pixels, as in its dense ones.
         radius: Pixels that lie so close together, in pixels, are neighbours in the N-Cut loss where
@@ -38,6 +41,9 @@ class Config:
         superpixels: Algorithm that makes the superpixels.
         n_segments: Superpixels wanted in an image.
         compactness: Weight of space against colour in the superpixels: higher makes them squarer.
+        superpixel_size: Longest side in pixels at which an image's superpixels are made when it is
+            labelled; a larger one is scaled down for it, which is faster and coarser. 0: never
+            scaled.
         tau_con: tau of Eq. 8, the temperature of the weights in the continuity loss: below 0 the
             most similar neighbours weigh most, at 0 all alike, above 0 the most different.
         tau_cut: Exponent that makes affinities exp(tau_cut * w) of colour distances w for the N-Cut
@@ -73,11 +79,13 @@ class Config:
     head: Literal["identity", "gcn", "gat", "graph", "transformer"] = "identity"
     head_layers: int = 2
     max_size: int = 320
+    hessian_scales: tuple[float, ...] = ()
     nodes: Literal["superpixels", "pixels"] = "superpixels"
     radius: float = 5.0
     superpixels: Literal["slic", "watershed"] = "slic"
     n_segments: int = 2000
     compactness: float = 10.0
+    superpixel_size: int = 0
     tau_con: float = 1.0
     tau_cut: float = -10.0
     beta_rec: float = 1.0
@@ -112,6 +120,8 @@ class Config:
         for name in ("compactness", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name}={getattr(self, name)} must be positive.")
+        if any(scale <= 0 for scale in self.hessian_scales):
+            raise InputError(f"hessian_scales={self.hessian_scales} must be positive.")
         if self.foreground > 1:
             raise InputError(f"foreground={self.foreground} is a share: use 0 to 1.")
         if not self.patches or min(min(patch) for patch in self.patches) < 1:
@@ -160,6 +170,7 @@ class Config:
         """Plain values, as in JSON and YAML."""
         values = dataclasses.asdict(self)
         values["patches"] = [list(patch) for patch in self.patches]
+        values["hessian_scales"] = list(self.hessian_scales)
         return values
 
     def replace(self, **changes: Any) -> "Config":
@@ -175,6 +186,7 @@ _AT_LEAST: dict[str, float] = {
     "max_size": 0,
     "n_segments": 1,
     "radius": 1,
+    "superpixel_size": 0,
     "beta_rec": 0,
     "beta_cut": 0,
     "beta_sim": 0,

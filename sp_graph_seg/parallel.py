@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,7 +30,11 @@ def map_unordered(
     """Calls a function for every task, in any order and on any worker.
 
     A task whose worker dies is done again by another, up to three times. A task that fails does not
-    stop the others: its exception comes in place of its result.
+    stop the others: its exception comes in place of its result. Workers that join a scheduler later
+    get tasks too.
+
+    A script that starts processes this way must do so below ``if __name__ == "__main__":``, for
+    they import it.
 
     Args:
         function: Called with one task; it, the tasks and the results must be picklable. To be safe
@@ -45,36 +49,40 @@ def map_unordered(
         Each task with its result, or with the exception that it raised.
 
     Raises:
-        InputError: If the scheduler cannot be reached or its workers have more than one thread:
-            networks are seeded by process.
+        InputError: If ``workers`` is negative, the scheduler cannot be reached, or one of its
+            workers has more than one thread: networks are seeded by process.
     """
     if workers is not None and workers < 0:
         raise InputError(f"workers={workers} must be 0 or more.")
     if workers == 0 and scheduler is None:
         yield from ((task, _call(function, task)) for task in tasks)
         return
-    with _connect(workers, scheduler) as client:
+    with _open_client(workers, scheduler) as client:
         from distributed import as_completed
 
         waiting = iter(tasks)
-        ahead = _AHEAD * max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
-        running = {_submit(client, function, task): task for task in islice(waiting, ahead)}
-        completed = as_completed(list(running))
+        running: dict[Any, Task] = {}
+        completed = as_completed()
+
+        def hand_out() -> None:
+            free = _AHEAD * _count_ready(client, scheduler) - len(running)
+            for task in islice(waiting, max(0, free)):
+                future = client.submit(function, task, pure=False)
+                running[future] = task
+                completed.add(future)
+
+        hand_out()
         for future in completed:
             task = running.pop(future)
-            for following in islice(waiting, 1):
-                next_future = _submit(client, function, following)
-                running[next_future] = following
-                completed.add(next_future)
-            error = future.exception()
-            yield task, future.result() if error is None else error
+            hand_out()
+            yield task, _call(lambda future: future.result(), future)
 
 
 def count_workers(workers: int | None, scheduler: str | None) -> int:
     """How many tasks run at once, for an estimate of the time left."""
     if scheduler is not None:
-        with _connect(workers, scheduler) as client:
-            return max(1, len(client.scheduler_info(n_workers=-1)["workers"]))
+        with _open_client(workers, scheduler) as client:
+            return _count_ready(client, scheduler)
     return max(1, _default_workers() if workers is None else workers)
 
 
@@ -85,12 +93,19 @@ def _call(function: Callable[[Task], Result], task: Task) -> Result | BaseExcept
         return error
 
 
-def _submit(client: "Client", function: Callable[[Task], Any], task: Task) -> Any:
-    return client.submit(function, task, pure=False)
+def _count_ready(client: "Client", scheduler: str | None) -> int:
+    """How many workers there are, 1 while the first is still to come."""
+    threads = client.nthreads().values()
+    if any(number != 1 for number in threads):
+        raise InputError(
+            f"scheduler={scheduler}: a worker has {max(threads)} threads, which would share "
+            "one random state; start workers with --nthreads 1."
+        )
+    return max(1, len(threads))
 
 
 @contextmanager
-def _connect(workers: int | None, scheduler: str | None) -> Iterator["Client"]:
+def _open_client(workers: int | None, scheduler: str | None) -> Iterator["Client"]:
     import dask
     from distributed import Client
 
@@ -102,29 +117,20 @@ def _connect(workers: int | None, scheduler: str | None) -> Iterator["Client"]:
             return
         count = _default_workers() if workers is None else workers
         with _local_cluster(count) as cluster, Client(cluster) as client:
-            client.register_plugin(_make_pin(_count_gpus()))
+            client.register_plugin(_make_pin(_list_gpus()))
             yield client
 
 
-@contextmanager
-def _reach(scheduler: str) -> Iterator["Client"]:
+def _reach(scheduler: str) -> "Client":
     from distributed import Client
 
     try:
-        client = Client(scheduler, timeout=_SECONDS_TO_CONNECT)
+        return Client(scheduler, timeout=_SECONDS_TO_CONNECT)
     except (OSError, ValueError) as error:
         raise InputError(
             f"scheduler={scheduler}: cannot be reached; start one with 'dask scheduler', its "
             "workers with 'dask worker ADDRESS --nthreads 1', and give its address."
         ) from error
-    with client:
-        threads = [w["nthreads"] for w in client.scheduler_info(n_workers=-1)["workers"].values()]
-        if any(number != 1 for number in threads):
-            raise InputError(
-                f"scheduler={scheduler}: a worker has {max(threads)} threads, which would share "
-                "one random state; start workers with --nthreads 1."
-            )
-        yield client
 
 
 def _local_cluster(workers: int) -> Any:
@@ -136,32 +142,36 @@ def _local_cluster(workers: int) -> Any:
         n_workers=workers,
         threads_per_worker=1,
         memory_limit=0,
-        dashboard_address=None,
+        dashboard_address=":0",
         silence_logs=logging.CRITICAL,
         env=dict.fromkeys(names, os.environ.get("OMP_NUM_THREADS", threads)),
     )
 
 
-def _make_pin(gpus: int) -> Any:
+def _make_pin(gpus: Sequence[str]) -> Any:
     """A plugin that gives each worker a GPU of its own, before torch looks for one."""
     from distributed import WorkerPlugin
 
     class PinGPU(WorkerPlugin):
         def setup(self, worker: Any) -> None:
             if gpus:
-                os.environ["CUDA_VISIBLE_DEVICES"] = str(int(worker.name) % gpus)
+                os.environ["CUDA_VISIBLE_DEVICES"] = gpus[int(worker.name) % len(gpus)]
 
     return PinGPU()
 
 
 def _default_workers() -> int:
-    return _count_gpus() or _count_cores()
+    return len(_list_gpus()) or _count_cores()
 
 
-def _count_gpus() -> int:
+def _list_gpus() -> list[str]:
+    """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
     import torch
 
-    return torch.cuda.device_count()
+    count = torch.cuda.device_count()
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = named.split(",") if named else map(str, range(count))
+    return [name.strip() for name in names][:count]
 
 
 def _count_cores() -> int:

@@ -23,11 +23,13 @@ OTHER = {
     "head": "gcn",
     "head_layers": 1,
     "max_size": 0,
+    "hessian_scales": (1.0, 2.5),
     "nodes": "pixels",
     "radius": 1.5,
     "superpixels": "watershed",
     "n_segments": 1,
     "compactness": 0.5,
+    "superpixel_size": 100,
     "tau_con": -2.0,
     "tau_cut": -0.5,
     "beta_rec": 0.0,
@@ -55,7 +57,7 @@ BAD = [
     *((name, value) for name in COUNTS for value in (0, -1, 1.5, "3", True, None, math.nan, [1])),
     *(
         (name, value)
-        for name in ("max_size", "seed", "head_layers", "min_labels")
+        for name in ("max_size", "superpixel_size", "seed", "head_layers", "min_labels")
         for value in (-1, 0.5, False, "0")
     ),
     *(("beta_" + name, value) for name in ("rec", "cut", "sim", "con") for value in (-0.1, "x")),
@@ -63,6 +65,7 @@ BAD = [
     *(("tau_cut", value) for value in (0, 1.0, math.nan, -math.inf, "-")),
     *(("learning_rate", value) for value in (0, -1e-3, math.inf, "fast")),
     *(("compactness", value) for value in (0, -1, math.nan, "square")),
+    *(("hessian_scales", value) for value in (1.0, "1", (0.0,), (-1.0, 2.0), (math.nan,), None)),
     *(("radius", value) for value in (0, 0.9, -5, math.nan, "far")),
     *(("foreground", value) for value in (-0.1, 1.1, math.nan)),
     *(("redraw_patches", value) for value in (0, 1, "yes", "true", None)),

@@ -18,12 +18,15 @@ NAME = "sp_graph_seg"
 ORDER = (
     ("errors", "_version"),
     ("config",),
+    ("parallel",),
+    ("progress",),
     ("io",),
     ("transforms",),
     ("datasets",),
     ("nn",),
     ("training",),
     ("inference",),
+    ("streaming",),
     ("evaluation",),
     ("plot",),
     ("cli",),
@@ -73,7 +76,7 @@ def forbidden_imports(source, module, path):
 
 def test_every_part_has_its_place():
     assert {part_of(module) for module in INNER} <= set(RANK)
-    assert len(RANK) == 12
+    assert len(RANK) == 14
 
 
 @pytest.mark.parametrize("module", INNER)

@@ -5,7 +5,8 @@ Nothing heavy is imported before a command runs, so that ``--help`` answers at o
 """
 
 import sp_graph_seg.cli.benchmark
-import sp_graph_seg.cli.evaluate  # noqa: F401, both register their commands
+import sp_graph_seg.cli.evaluate
+import sp_graph_seg.cli.relabel  # noqa: F401, each registers its command
 from sp_graph_seg.cli.commands import app
 from sp_graph_seg.cli.terminal import main
 

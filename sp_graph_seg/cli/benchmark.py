@@ -83,7 +83,7 @@ def bsds300(
         workers: Processes; by default one for each GPU, or for each core. 0: none besides this.
         scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
         list_only: Tell how many jobs there are and how many are done, and stop.
-        flags: The configuration of all methods.
+        flags: The configuration of all methods; what type, beta and seed say replaces its values.
     """
     from sp_graph_seg.evaluation import benchmark as b
 
@@ -137,6 +137,8 @@ def _make_methods(
         if types:
             raise InputError("--types: cannot be used with --variants, which names its own types.")
         rows = read_config(variants)
+        if not rows:
+            raise InputError(f"{variants}: names no row; write 'NAME:' and keys below it.")
     for name, values in rows.items():
         if not isinstance(values, dict | None):
             raise InputError(f"{variants}: {name}: write keys below it, such as 'epochs: 8'.")
@@ -186,7 +188,7 @@ def _print_table(experiment: "Experiment") -> None:
             row.method,
             *(f"{row.scores[name]:.2f}" for name in names),
             "" if paper is None else f"{paper:.2f}",
-            f"{own.scores['ami']:.2f}±{own.spread['ami']:.2f}",
+            f"{own.scores['ami']:.2f}" + (f"±{own.spread['ami']:.2f}" if own.spread else ""),
         )
     console = Console(highlight=False)
     console.print(table)

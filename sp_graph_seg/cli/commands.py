@@ -19,6 +19,8 @@ from sp_graph_seg.cli.outputs import (
     write_model,
     write_predictions,
 )
+from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
+from sp_graph_seg.cli.volumes import predict_volume, segment_volume
 from sp_graph_seg.io import atomic_write, check_writable
 
 PROGRAM = "sp-graph-seg"
@@ -49,23 +51,36 @@ def segment(
     /,
     *,
     output: Folder,
+    train_on: str | None = None,
     mask: Masks = None,
     overwrite: Switch = False,
+    volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Train on images without labels and label them.
+    """Train on images without labels and label them, or on a few slices and label a volume.
 
     For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
     NAME_overlay.png to look at; and once model.safetensors, config.yaml, history.csv and
     history.png.
 
+    A volume or video goes to one output: .zarr, .tif, .h5, .npy or a folder of PNGs, with the model
+    beside it. Interrupted, the same command does the rest.
+
     Args:
-        images: Images to train on and to label; any sizes, the same channels.
-        output: Folder for the results; made if it is missing.
+        images: Images to train on and to label; any sizes, the same channels. Or one volume or
+            video.
+        output: Folder for the results, made if it is missing; the labels of a volume.
+        train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for those
+            that represent the rest best.
         mask: For each image one of its size; training looks mostly where it is not 0.
         overwrite: Replace files that exist.
+        volume: What is read of a volume, and how it is labelled.
         flags: The configuration.
     """
+    if is_volume(images, output, volume, train_on):
+        config = flags.resolve(for_volume=True)
+        segment_volume(images[0], output, train_on, mask, overwrite, config, volume)
+        return
     config = flags.resolve()
     model, *records = (output / name for name in MODEL_AND_RECORDS)
     inputs = [*images, *(mask or [])]
@@ -126,18 +141,25 @@ def predict(
     *,
     output: Folder,
     overwrite: Switch = False,
+    volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Label images with a model of train or segment.
+    """Label images, or a volume or video, with a model of train or segment.
 
     For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
-    NAME_overlay.png to look at.
+    NAME_overlay.png to look at. A volume or video goes to one output: .zarr, .tif, .h5, .npy or a
+    folder of PNGs. Interrupted, the same command does the rest.
 
     Args:
         model: Model file, ending in .safetensors.
-        images: Images to label, with the channels of those that the model was trained on.
-        output: Folder for the results; made if it is missing.
+        images: Images to label, with the channels of those that the model was trained on. Or one
+            volume or video.
+        output: Folder for the results, made if it is missing; the labels of a volume.
         overwrite: Replace files that exist.
+        volume: What is read of a volume, and how it is labelled.
     """
+    if is_volume(images, output, volume):
+        predict_volume(model, images[0], output, overwrite, volume)
+        return
     check_outputs(prediction_files(images, output), [model, *images], overwrite)
     from sp_graph_seg import Segmenter
     from sp_graph_seg.inference.prepare import check_image

@@ -34,8 +34,12 @@ class ConfigSource:
     preset: Literal["fast", "paper"] = "fast"
     config: Annotated[Path | None, Parameter(metavar="FILE")] = None
 
-    def resolve(self) -> Config:
-        """Preset < file < flags; raises InputError for what is no configuration."""
+    def resolve(self, for_volume: bool = False) -> Config:
+        """Preset < file < flags; raises InputError for what is no configuration.
+
+        The superpixels of a volume are made as the network sees it unless something else is said:
+        at full resolution they would take most of the time.
+        """
         values = PRESETS[self.preset]
         if self.config is not None:
             values = {**values, **read_config(self.config)}
@@ -45,7 +49,11 @@ class ConfigSource:
                 raise InputError(f"{self.config}: {error}") from error
         flags = {name: getattr(self, name, None) for name in _CONFIG_FIELDS}
         given = {name: value for name, value in flags.items() if value is not None}
-        return Config.from_dict({**values, **given})
+        merged = {**values, **given}
+        config = Config.from_dict(merged)
+        if for_volume and "superpixel_size" not in merged:
+            config = config.replace(superpixel_size=config.max_size)
+        return config
 
 
 _CONFIG_FIELDS = {field.name: field for field in dataclasses.fields(Config)}

@@ -1,9 +1,9 @@
 """What the user gets: names of files, checks before the work, writing, and what was written."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,17 +42,22 @@ def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], overwrite: bo
     refuse_existing(outputs, overwrite)
 
 
-def write_model(segmenter: "Segmenter", model: Path, records: Sequence[Path]) -> None:
+def write_model(
+    segmenter: "Segmenter",
+    model: Path,
+    records: Sequence[Path],
+    notes: Mapping[str, Any] | None = None,
+) -> None:
     """Writes a trained model, and its configuration, history and picture of the history."""
     from sp_graph_seg.plot import plot_history, save_figure
 
     config_file, history_file, picture = records
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
-    segmenter.save(model)
     _write_text(config_file, config_to_yaml(segmenter.config_))
     _write_text(history_file, history.to_csv())
     save_figure(picture, plot_history(history))
+    segmenter.save(model, notes)  # last: where it lies, all of them do
 
 
 def _write_text(path: Path, text: str) -> None:

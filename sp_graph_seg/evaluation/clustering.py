@@ -81,10 +81,9 @@ def affinity_matrix(graphs: Sequence[Data]) -> csr_array:
 
 def spectral_labels(matrix: csr_array, num_labels: int, seed: int) -> Numbers:
     """Clusters ``(N,)`` of the nodes of a connected graph, numbered from 0 without a gap."""
-    matrix.indices = matrix.indices.astype(np.int32)  # scikit-learn takes no others
-    matrix.indptr = matrix.indptr.astype(np.int32)
+    indices, indptr = (index.astype(np.int32) for index in (matrix.indices, matrix.indptr))
     clusters = spectral_clustering(
-        matrix,
+        csr_array((matrix.data, indices, indptr), shape=matrix.shape),  # takes no 64-bit indices
         n_clusters=num_labels,
         eigen_solver="arpack",
         n_init=_STARTS,

@@ -57,3 +57,8 @@ def read_model(path: str | Path) -> ModelFile:
         raise InputError(
             f"{path}: its header is damaged ({error}); train the model anew."
         ) from error
+
+
+def read_notes(path: str | Path) -> dict[str, Any]:
+    """What :meth:`~sp_graph_seg.Segmenter.save` was given to keep with the model."""
+    return dict(read_model(path).metadata.get("notes", {}))

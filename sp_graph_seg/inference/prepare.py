@@ -122,3 +122,15 @@ def scale_mask(mask: Image, size: Sequence[int]) -> Tensor:
     """A mask ``(H, W)`` at another size: a pixel is set where any of those that it covers is."""
     pixels = torch.from_numpy(as_array(mask).astype(bool)).float()
     return F.adaptive_max_pool2d(pixels[None], list(size))[0] > 0
+
+
+def scale_labels(values: Image, size: Sequence[int]) -> NDArray:
+    """A label map ``(H, W)`` at another size, by the nearest pixel."""
+    array = as_array(values)
+    if array.shape == tuple(size):
+        return array
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(size, array.shape, strict=True)
+    )
+    return array[rows][:, columns]

@@ -1,9 +1,10 @@
 """The Segmenter: train on a few images without labels, then label any image like them."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,12 @@ from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference.graphs import find_regions, to_graph, training_image
+from sp_graph_seg.inference.graphs import (
+    PreparedImage,
+    node_means,
+    prepare_image,
+    training_image,
+)
 from sp_graph_seg.inference.head_file import describe_head, find_difference
 from sp_graph_seg.inference.model_file import read_model, write_model
 from sp_graph_seg.inference.prepare import (
@@ -25,16 +31,14 @@ from sp_graph_seg.inference.prepare import (
     match_images,
     measure_intensity_range,
     normalize,
-    scale_down,
-    scale_to,
+    scale_labels,
 )
 from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
 from sp_graph_seg.training import History, fit, seeded
 from sp_graph_seg.training.progress import TrainingProgress
-from sp_graph_seg.transforms import as_image, scatter_mean, to_label_image
-
-#: Channels of z that are scaled up to the full resolution at once, to bound the memory.
-_CHANNELS_AT_ONCE = 4
+from sp_graph_seg.transforms import as_image
+from sp_graph_seg.transforms.features import PER_SCALE
+from sp_graph_seg.transforms.relabel import Relabel
 
 
 class Segmenter(BaseEstimator):
@@ -52,8 +56,11 @@ class Segmenter(BaseEstimator):
         config_: The hyperparameters that it was trained with.
         in_channels_: Channels of the training images.
         intensity_range_: The lowest and highest intensity, taken from the training images and
-            mapped to 0 and 1 in every image: the 0.1 and 99.9 percentiles over all channels.
+            mapped to 0 and 1 in every image: the 0.1 and 99.9 percentiles over all channels, or
+            what was given to :meth:`fit`.
         history_: The losses of every step; ``None`` in a model that was loaded.
+        relabel_: Post-processing of all labels, saved with the model; ``None`` after training. Set
+            it to a :class:`~sp_graph_seg.transforms.relabel.Relabel`.
 
     Example:
         >>> import torch
@@ -70,6 +77,7 @@ class Segmenter(BaseEstimator):
     in_channels_: int
     intensity_range_: tuple[float, float]
     history_: History | None
+    relabel_: Relabel | None
 
     def __init__(self, config: Config | None = None, head: nn.Module | None = None) -> None:
         self.config = config
@@ -82,6 +90,7 @@ class Segmenter(BaseEstimator):
         *,
         masks: Image | Sequence[Image | None] | None = None,
         superpixels: Image | Sequence[Image | None] | None = None,
+        intensity_range: tuple[float, float] | None = None,
         progress: bool = False,
     ) -> "Segmenter":
         """Trains on images; nothing of an earlier training is kept.
@@ -93,6 +102,8 @@ class Segmenter(BaseEstimator):
             masks: The pixels that the patches should show, ``(H, W)``; for a sequence of images a
                 sequence, with ``None`` for those without a mask.
             superpixels: Likewise, a label map to use instead of making superpixels, ``(H, W)``.
+            intensity_range: What becomes ``intensity_range_``, such as the range of the volume that
+                the images are slices of; measured on the images by default.
             progress: Show a progress bar on standard error.
 
         Raises:
@@ -105,7 +116,12 @@ class Segmenter(BaseEstimator):
         channels = arrays[0].shape[0]
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)
-        low, high = measure_intensity_range(arrays)
+        low, high = intensity_range or measure_intensity_range(arrays)
+        if not low < high or all(a.max() <= low or a.min() >= high for a in arrays):
+            raise InputError(
+                f"intensity_range={(low, high)} must ascend and overlap the values of the images; "
+                "give both in the same units, integers as floats."
+            )
         subjects = [
             training_image(normalize(array, low, high), mask, labels, config)
             for array, mask, labels in zip(
@@ -124,6 +140,7 @@ class Segmenter(BaseEstimator):
             history = fit(net, subjects, config)
         self.net_, self.config_, self.history_ = net, config, history
         self.in_channels_, self.intensity_range_ = channels, (low, high)
+        self.relabel_ = None
         return self
 
     def predict(
@@ -144,16 +161,28 @@ class Segmenter(BaseEstimator):
             sklearn.exceptions.NotFittedError: Before :meth:`fit`.
             InputError: If the image cannot be used, or has other channels than the model.
         """
-        array = self._prepare(image)
-        if self.net_.head is not None:
-            graph = self.transform(image, superpixels)
-            return to_label_image(graph.z.argmax(dim=-1), graph).numpy()
-        # Without a head the edges change nothing: they are not made.
-        regions = find_regions(array, superpixels, self.config_)
-        pixel_index = None if regions is None else torch.from_numpy(regions).flatten()
-        labels = self._node_means(array, pixel_index).argmax(dim=-1).cpu()
-        labels = labels if pixel_index is None else labels[pixel_index]
-        return labels.reshape(array.shape[1:]).numpy()
+        return self.label(self.prepare(image, superpixels))
+
+    def prepare(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> PreparedImage:
+        """What :meth:`predict` does before it asks the network: checks, intensities, superpixels.
+
+        It takes and raises what :meth:`predict` does. In another thread than :meth:`label` it keeps
+        a second core busy, or the first one while a GPU works.
+        """
+        array = self.normalize(image)
+        has_head = self.net_.head is not None
+        return prepare_image(array, superpixels, self.config_, with_graph=has_head)
+
+    def label(self, prepared: PreparedImage) -> NDArray[np.int64]:
+        """The labels ``(H, W)`` of an image that :meth:`prepare` prepared."""
+        labels = self.paint(self._node_features(prepared), prepared.nodes)
+        return self.finish(labels.reshape(prepared.node_size), prepared.size)
+
+    @property
+    def num_labels_(self) -> int:
+        """Labels run from 0 to this number less one; not all of them need to occur."""
+        merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
+        return max(self.config_.num_features, *(target + 1 for target in merged), 0)
 
     def transform(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> Data:
         """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
@@ -166,16 +195,12 @@ class Segmenter(BaseEstimator):
             A graph with ``z (N, F)``, the features whose largest is the label; the other fields
             are of the image with its intensity range mapped to [0, 1].
         """
-        array = self._prepare(image)
-        graph = to_graph(superpixels, self.config_)(array)
-        pixel_index = None if self.config_.nodes == "pixels" else graph.pixel_index
-        x = self._node_means(array, pixel_index)  # (N, F)
-        edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
-        with _evaluating(self.net_), torch.no_grad():
-            graph.z = self.net_.cluster(x, edges, weight).cpu()
-        return graph
+        prepared = prepare_image(self.normalize(image), superpixels, self.config_, with_graph=True)
+        assert prepared.graph is not None, "a graph was asked for"
+        prepared.graph.z = self._node_features(prepared).cpu()
+        return prepared.graph
 
-    def _prepare(self, image: Image) -> NDArray[np.float32]:
+    def normalize(self, image: Image) -> NDArray[np.float32]:
         """The image checked, its intensity range mapped to [0, 1]."""
         if not hasattr(self, "net_"):
             raise NotFittedError(
@@ -185,22 +210,41 @@ class Segmenter(BaseEstimator):
         check_image(array, "image", self.in_channels_, self.config_)
         return normalize(array, *self.intensity_range_)
 
-    def _node_means(self, array: NDArray[np.float32], pixel_index: Tensor | None) -> Tensor:
-        """The means of z in each node ``(N, F)``, or z of each pixel ``(H * W, F)``.
-
-        z is scaled up to the resolution of the image.
-        """
-        device = next(self.net_.parameters()).device
+    def encode(self, seen: Tensor) -> Tensor:
+        """Features z of what the network sees: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
         with _evaluating(self.net_), torch.no_grad():
-            z = self.net_.encode(scale_down(array, self.config_.max_size).to(device))  # (F, h, w)
-        parts = (scale_to(part, array.shape[1:]).flatten(1) for part in z.split(_CHANNELS_AT_ONCE))
-        if pixel_index is None:
-            return torch.cat(list(parts)).T
-        index, num_nodes = pixel_index.to(device), int(pixel_index.max()) + 1
-        return torch.cat([scatter_mean(part, index, num_nodes) for part in parts], dim=1)
+            return self.net_.encode(seen.to(next(self.net_.parameters()).device))
 
-    def save(self, path: str | Path) -> None:
-        """Writes weights, configuration, intensity range and version to one safetensors file."""
+    def cluster(self, x: Tensor, graph: Data | None) -> Tensor:
+        """The features of nodes whose largest is the label, from their means of z, ``(N, F)``."""
+        if graph is None or self.net_.head is None:
+            return x
+        edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
+        with _evaluating(self.net_), torch.no_grad():
+            return self.net_.cluster(x, edges, weight)
+
+    def paint(self, x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """The labels of pixels, from the features of their nodes ``(N, F)``."""
+        labels = x.argmax(dim=-1).cpu().numpy()
+        return labels if nodes is None else labels[nodes]
+
+    def finish(self, labels: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.int64]:
+        """Labels ``(h, w)`` at the size of the image, post-processed."""
+        labels = scale_labels(labels, size)
+        return labels if self.relabel_ is None else self.relabel_.apply(labels)
+
+    def _node_features(self, prepared: PreparedImage) -> Tensor:
+        x = node_means(self.encode(prepared.seen), prepared.nodes, prepared.node_size)
+        return self.cluster(x, prepared.graph)
+
+    def save(self, path: str | Path, notes: Mapping[str, Any] | None = None) -> None:
+        """Writes weights, configuration, intensity range, post-processing and version to a file.
+
+        Args:
+            path: The safetensors file, replaced whole if it exists.
+            notes: JSON values to keep with the model, such as what it was trained on;
+                :func:`~sp_graph_seg.inference.model_file.read_notes` gives them back.
+        """
         if not hasattr(self, "net_"):
             raise NotFittedError("This Segmenter has not been trained: call fit before save.")
         head = self.net_.head if self.config_.head == "identity" else None
@@ -209,6 +253,8 @@ class Segmenter(BaseEstimator):
             "in_channels": self.in_channels_,
             "intensity_range": self.intensity_range_,
             "head": describe_head(head),
+            "relabel": None if self.relabel_ is None else self.relabel_.to_dict(),
+            "notes": dict(notes or {}),
         }
         write_model(path, self.net_.state_dict(), metadata)
 
@@ -235,6 +281,8 @@ class Segmenter(BaseEstimator):
                 raise ValueError(f"intensity_range from {low} to {high}")
             segmenter.intensity_range_ = low, high
             segmenter.config_ = segmenter._resolve_config()
+            relabel = metadata.get("relabel")
+            segmenter.relabel_ = None if relabel is None else Relabel.from_dict(relabel)
             net = _make_net(segmenter.in_channels_, segmenter.config_, head)
             if not difference:
                 net.load_state_dict(weights)
@@ -259,8 +307,9 @@ class Segmenter(BaseEstimator):
 
 def _make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
     """A network whose weights depend on the seed alone; the global random state stays."""
+    seen_channels = in_channels * (1 + PER_SCALE * len(config.hessian_scales))
     with seeded(config.seed):
-        wnet = WNet(in_channels, config.num_features, config.width, config.depth)
+        wnet = WNet(seen_channels, config.num_features, config.width, config.depth)
         named = make_head(config.head, config.num_features, config.head_layers)
     return SuperpixelNet(wnet, named if head is None else copy.deepcopy(head))
 

@@ -8,6 +8,7 @@ from sp_graph_seg.transforms.bridges import (
     to_networkx,
     to_scipy,
 )
+from sp_graph_seg.transforms.features import add_hessian_features
 from sp_graph_seg.transforms.pixel_graph import ToPixelGraph
 from sp_graph_seg.transforms.rag import ToRAG
 from sp_graph_seg.transforms.reduce import scatter_mean
@@ -17,6 +18,7 @@ from sp_graph_seg.transforms.weights import affinity, color_distance, softmax_ad
 __all__ = [
     "ToPixelGraph",
     "ToRAG",
+    "add_hessian_features",
     "affinity",
     "as_array",
     "as_image",

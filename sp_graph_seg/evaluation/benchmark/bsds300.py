@@ -19,7 +19,7 @@ from sp_graph_seg.evaluation.benchmark.protocol import (
     select_oracle,
 )
 from sp_graph_seg.evaluation.benchmark.runner import run_missing
-from sp_graph_seg.evaluation.evaluate import Truth, combine
+from sp_graph_seg.evaluation.evaluate import Truth, combine, score_annotators
 from sp_graph_seg.io import read_labels
 
 
@@ -63,7 +63,7 @@ def run_experiment(
     names = [method.name for method in methods]
     if len(set(names)) < len(names):
         raise InputError(f"types: {', '.join(names)} has a name twice; rename one of them.")
-    jobs = list(make_jobs(photos, methods, seeds, folder))
+    jobs = list(make_jobs(photos, methods, seeds, folder.absolute()))  # workers may be elsewhere
     failures = run_missing(jobs, workers, scheduler)
     results = ((job, job.result()) for job in jobs)
     records = [make_record(job, result, truth) for job, result in results if result]
@@ -86,8 +86,6 @@ def best_labels(experiment: Experiment, photo: Photo) -> dict[str, np.ndarray]:
 
 def typical_annotator(photo: Photo) -> np.ndarray:
     """The annotator who agrees best with the others, ``(H, W)``."""
-    from sp_graph_seg.evaluation.evaluate import score_annotators
-
     truths = photo.read_truth()
     agreement = [combine(score_annotators(truth, truths))["v"] for truth in truths]
     return truths[int(np.argmax(agreement))]

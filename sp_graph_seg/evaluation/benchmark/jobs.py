@@ -17,11 +17,13 @@ from sp_graph_seg.datasets import read_truth
 from sp_graph_seg.evaluation.benchmark.methods import Method, superpixel_settings
 from sp_graph_seg.evaluation.evaluate import score_in_detail
 from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
-from sp_graph_seg.io import atomic_write, read_image, read_labels, write_labels
+from sp_graph_seg.io import atomic_write, check_writable, read_image, read_labels, write_labels
 from sp_graph_seg.transforms import compute_superpixels
 
 #: Changes when results of before cannot be compared with those of now.
 FORMAT = 1
+
+_KEYS = {"job", "annotators", "scores", "losses", "seconds"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Job:
         try:
             values = json.loads(self.stem.with_name(self.stem.name + ".json").read_text("utf-8"))
             is_own = values["job"] == json.loads(json.dumps(self.description))
-            is_whole = bool(values["annotators"]) and self.labels_file.is_file()
+            is_whole = values.keys() == _KEYS and self.labels_file.is_file()
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return values if is_own and is_whole else None
@@ -86,6 +88,7 @@ class Job:
         done = self.result()
         if done is not None:
             return done
+        check_writable(self.stem.parent)
         image, truths = _read(self.photo)
         regions = None
         if self.method.uses_superpixels():
@@ -101,7 +104,6 @@ class Job:
             "losses": losses,
             "seconds": seconds,
         }
-        self.stem.parent.mkdir(parents=True, exist_ok=True)
         write_labels(self.labels_file, labels)
         with atomic_write(self.stem.with_name(self.stem.name + ".json")) as temporary:
             temporary.write_text(json.dumps(result), encoding="utf-8")
@@ -138,7 +140,7 @@ def _find_superpixels(photo: Photo, path: Path, config: Config) -> NDArray[np.in
     image, _ = _read(photo)
     image = normalize(image, *measure_intensity_range([image]))
     regions = compute_superpixels(image, config.n_segments, config.compactness, config.superpixels)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path.parent)
     write_labels(path, regions)
     return regions
 

@@ -28,6 +28,10 @@ NUM_CLUSTERS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 #: Nine betas, for the paper tells their number only.
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
+#: Fields that the configuration did not have at first. Where they have their default they are left
+#: out of descriptions, so that results of before keep their names.
+_NEW_FIELDS = ("hessian_scales", "superpixel_size")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -37,7 +41,7 @@ class Method:
         name: What the row is called.
         kind: One of :data:`METHODS`.
         settings: Values of its one free parameter: beta of a model, clusters of a baseline.
-        config: All else.
+        config: All else; what a model's type, setting and seed say replaces its values.
     """
 
     name: str
@@ -48,9 +52,13 @@ class Method:
     def __post_init__(self) -> None:
         if self.kind not in METHODS:
             raise InputError(f"type={self.kind!r} is unknown: use one of {', '.join(METHODS)}.")
-        if not self.settings or min(self.settings) <= 0:
-            raise InputError(f"{self.name}: {self.settings} must be one or more positive numbers.")
-        if "/" in self.name or self.name.startswith("."):
+        if not self.settings or not all(0 < value < np.inf for value in self.settings):
+            raise InputError(f"settings={self.settings} must be one or more positive numbers.")
+        if len(set(self.settings)) < len(self.settings):
+            raise InputError(f"settings={self.settings} has a number twice; remove one of them.")
+        if self.is_baseline and any(value != int(value) for value in self.settings):
+            raise InputError(f"settings={self.settings} are numbers of clusters; use whole ones.")
+        if not self.name or "/" in self.name or self.name.startswith("."):
             raise InputError(f"{self.name!r} names a row and a folder; use letters and digits.")
 
     @property
@@ -62,7 +70,13 @@ class Method:
         """All that the labels depend on besides the image."""
         if not self.is_baseline:
             config = self.config.replace(seed=seed).as_type(self.kind, setting)
-            return {"kind": self.kind, "config": config.to_dict()}
+            usual = Config().to_dict()
+            values = {
+                name: value
+                for name, value in config.to_dict().items()
+                if name not in _NEW_FIELDS or value != usual[name]
+            }
+            return {"kind": self.kind, "config": values}
         superpixels = {} if self.kind == "KMeans-Pixels" else superpixel_settings(self.config)
         return {"kind": self.kind, "num_labels": int(setting), "seed": seed, **superpixels}
 

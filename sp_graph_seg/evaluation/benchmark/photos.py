@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from sp_graph_seg.datasets import find_bsds300
@@ -23,9 +24,10 @@ def find_photos(
     Raises:
         InputError: If the dataset is not there, or there is no such image.
     """
-    found = find_bsds300(root, split)
+    # A worker on another machine may have another working directory.
+    found = find_bsds300(Path(root).expanduser().absolute(), split)
     names = sorted(found)
-    chosen = [name for entry in images for name in _choose(entry, names)] if images else names
+    chosen = [n for entry in images for n in _choose(entry, names, root)] if images else names
     return [Photo(name, *found[name]) for name in dict.fromkeys(chosen)]
 
 
@@ -46,7 +48,7 @@ def check_photos(photos: Sequence[Photo]) -> None:
                 )
 
 
-def _choose(entry: str, names: list[str]) -> list[str]:
+def _choose(entry: str, names: list[str], root: str | os.PathLike[str]) -> list[str]:
     if entry in names:
         return [entry]
     parts = entry.split(":")
@@ -56,7 +58,7 @@ def _choose(entry: str, names: list[str]) -> list[str]:
         chosen = []
     if len(parts) < 2 or not chosen:
         raise InputError(
-            f"images: {entry!r} is none of the {len(names)} images; give names such as "
+            f"{root}: {entry!r} is none of its {len(names)} images; give names such as "
             f"{names[0]}, or positions as a slice such as 0:{len(names)}:8."
         )
     return chosen

@@ -35,7 +35,8 @@ class Row:
     """``oracle`` or ``fixed``."""
     scores: Scores
     spread: Scores
-    """Standard deviation over seeds of each mean over the images; empty under the oracle."""
+    """Standard deviation over seeds (of N - 1) of each mean over the images; empty under the oracle
+    and of one seed."""
     setting: float | None
     """The one setting used for all images; ``None`` under the oracle."""
     num_images: int
@@ -76,7 +77,11 @@ def average_setting(records: Sequence[Record]) -> list[Row]:
         seeds = _group(own, lambda record: record.job.seed).values()
         means = [mean_scores([record.scores for record in records_]) for records_ in seeds]
         scores = {name: float(np.mean([mean[name] for mean in means])) for name in means[0]}
-        spread = {name: float(np.std([mean[name] for mean in means])) for name in means[0]}
+        spread = {
+            name: float(np.std([mean[name] for mean in means], ddof=1))
+            for name in means[0]
+            if len(means) > 1
+        }
         images = len({record.job.photo.name for record in own})
         rows.append(Row(method, "fixed", scores, spread, setting, images, 1))
     return rows

@@ -25,7 +25,7 @@ AVERAGES = {
     "oracle": "for each image the seed and setting with the best V-measure, then the mean over "
     "images: it looks at the ground truth, and grows with the number of candidates",
     "fixed": "one setting for all images, the one with the best mean V-measure: the mean over "
-    "images, then mean and standard deviation over seeds",
+    "images, then mean and standard deviation (of N - 1) over seeds",
     "covering": "pools the annotated pixels of all images, as the Berkeley benchmark does",
     "miou": "pools the regions of all images, as Kim et al. 2020 do",
 }

@@ -35,20 +35,25 @@ def run_missing(
     at_once = count_workers(workers, scheduler)
     with WorkProgress(len(jobs), "jobs", done=len(jobs) - len(missing)) as progress:
         estimate = _Estimate(missing, at_once)
-        for trial in range(_TRIES):
+        for _ in range(_TRIES):
             for job, outcome in map_unordered(run_job, missing, workers, scheduler):
                 if isinstance(outcome, OutputError):
                     raise outcome
                 failed.pop(job, None)
                 if isinstance(outcome, BaseException):
                     failed[job] = " ".join(str(outcome).split()) or type(outcome).__name__
+                elif job.result() is None:
+                    failed[job] = (
+                        f"{job.labels_file}: a worker wrote it where this machine cannot see it; "
+                        "use a folder that all machines share."
+                    )
                 else:
                     estimate.add(job, outcome["seconds"])
                 is_done = job not in failed
                 note = f"{len(failed)} failed" if failed else ""
                 progress.advance(int(is_done), estimate.seconds_left(), note)
             missing = list(failed)
-            if not missing or trial == _TRIES - 1:
+            if not missing:
                 break
     return failed
 

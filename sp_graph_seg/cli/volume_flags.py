@@ -1,0 +1,118 @@
+"""Flags for volumes and videos: what is read, and how it is labelled."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from sp_graph_seg.errors import InputError
+
+if TYPE_CHECKING:
+    from sp_graph_seg.io import Volume
+
+VOLUMES = Group(
+    "Volumes and videos",
+    help="For TIFF stacks, HDF5 and NeXus (scan.nxs:/entry/data), Zarr, .npy, videos and folders "
+    "of slices or frames.",
+    sort_key=2,
+)
+
+#: Names that can only be those of volumes and videos, and of labels of volumes.
+_OUTPUT_SUFFIXES = (".zarr", ".tif", ".tiff", ".h5", ".hdf5", ".nxs", ".npy")
+_VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".gif")
+_VOLUME_SUFFIXES = (*_VIDEO_SUFFIXES, ".zarr", ".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".npy")
+
+
+@Parameter(name="*", group=VOLUMES)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VolumeFlags:
+    """What is read of a volume or video, and how it is labelled.
+
+    Attributes:
+        axes: What the stored axes mean, such as zyx, zcyx or tyxc; needed where a file does not
+            tell.
+        axis: The slices are perpendicular to it.
+        slices: Slices or frames to read, such as 100:400 or 0:1000:10; all by default.
+        crop: Rows and columns to read, such as 10:200,30:400; all by default.
+        binning: Rows and columns averaged into one, or three numbers for slices, rows and columns.
+        mode: Label slices one by one, or average features over supervoxels of a block of slices.
+        relabel: YAML file with the post-processing of the labels, see the command relabel.
+        overlay: Video of the labels over the frames, ending in .mp4; for videos one is always
+            written, beside the output.
+        block: Slices labelled and stored together.
+        workers: Processes; by default one for each GPU or core where there is work for several.
+        scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
+        resume: Accept an output of the same command that is complete.
+        skip_bad: Leave slices that cannot be read unlabelled instead of refusing the volume.
+    """
+
+    axes: str | None = None
+    axis: Literal["z", "y", "x"] = "z"
+    slices: str | None = None
+    crop: str | None = None
+    binning: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None
+    mode: Literal["slices", "supervoxels"] = "slices"
+    relabel: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    overlay: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    block: int | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    resume: Annotated[bool, Parameter(negative=())] = False
+    skip_bad: Annotated[bool, Parameter(negative=())] = False
+
+    def is_used(self) -> bool:
+        """Whether a flag was given."""
+        return self != VolumeFlags()
+
+    def open(self, path: Path) -> "Volume":
+        """The volume, with its options checked."""
+        from sp_graph_seg.io import open_volume
+
+        start, stop, step = _parse_slices(self.slices)
+        binning = tuple(self.binning or [1])
+        if len(binning) not in (1, 3):
+            raise InputError(f"--binning: {len(binning)} numbers; give one or three.")
+        return open_volume(
+            path,
+            axes=self.axes,
+            axis=self.axis,
+            crop=self.crop,
+            start=start,
+            stop=stop,
+            step=step,
+            binning=binning[0] if len(binning) == 1 else binning,  # type: ignore[arg-type]
+        )
+
+
+def is_volume(
+    images: Sequence[Path], output: Path, flags: VolumeFlags, train_on: str | None = None
+) -> bool:
+    """Whether the user speaks of one volume or video, and not of single images."""
+    first = images[0]
+    named = ":" in first.name or first.suffix.lower() in _VOLUME_SUFFIXES
+    told = flags.is_used() or train_on is not None or output.suffix in _OUTPUT_SUFFIXES
+    meant = named or told or first.is_dir()
+    if meant and len(images) > 1:
+        raise InputError(
+            f"{images[1]}: only one volume or video can be labelled at a time; put slices into one "
+            "folder and give that."
+        )
+    return meant
+
+
+def _parse_slices(text: str | None) -> tuple[int | None, int | None, int]:
+    if text is None:
+        return None, None, 1
+    parts = text.split(":")
+    try:
+        numbers = [int(part) if part else None for part in parts]
+        if not 2 <= len(parts) <= 3:
+            raise ValueError
+    except ValueError as error:
+        raise InputError(
+            f"--slices {text}: is no range; write first:end, such as 100:400, or 0:1000:10."
+        ) from error
+    start, stop, *step = numbers
+    return start, stop, (step[0] if step and step[0] is not None else 1)

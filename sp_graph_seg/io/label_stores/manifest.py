@@ -1,0 +1,135 @@
+"""The manifest of a label job: what is labelled, with which settings, in which blocks."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+
+VERSION = 1
+MAX_LABELS = 65535
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """All that must stay the same from the first block to the finished output.
+
+    Attributes:
+        shape: ``(S, H, W)``, the slices or frames and their height and width in pixels.
+        num_labels: The labels are 0 to num_labels - 1.
+        block: Slices in a block; the last block may have fewer.
+        axis: What the slices follow: ``"z"`` in a volume, ``"t"`` in a video.
+        settings: What made the labels, as JSON values.
+        dataset: The dataset in an HDF5 file, None for other formats.
+        names: The stems of the PNGs in a folder, None: the slice numbers.
+    """
+
+    shape: tuple[int, int, int]
+    num_labels: int
+    block: int
+    axis: Literal["z", "t"]
+    settings: dict[str, Any]
+    dataset: str | None = None
+    names: tuple[str, ...] | None = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """uint8 if the labels and the value for "unlabelled" fit, else uint16."""
+        return label_dtype(self.num_labels)
+
+    @property
+    def unlabelled(self) -> int:
+        """The value of pixels without a label: 255 or 65535."""
+        return int(np.iinfo(self.dtype).max)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all labels, uncompressed."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that stand for the whole manifest."""
+        text = json.dumps(self.to_json(), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """The manifest as JSON values, with the derived dtype for people who look inside."""
+        derived = {"version": VERSION, "dtype": str(self.dtype), "unlabelled": self.unlabelled}
+        return json.loads(json.dumps(derived | asdict(self)))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
+        """Rebuild a manifest from `to_json`."""
+        known = {field.name: values[field.name] for field in fields(cls)}
+        names = known["names"]
+        return cls(
+            **known
+            | {"shape": tuple(known["shape"]), "names": None if names is None else tuple(names)}
+        )
+
+    def record(self, skipped: Mapping[int, str]) -> dict[str, Any]:
+        """What the finished output says about itself, where its format has room for that."""
+        return {
+            "version": VERSION,
+            "num_labels": self.num_labels,
+            "unlabelled": self.unlabelled,
+            "settings": self.settings,
+            "skipped": {str(number): reason for number, reason in sorted(skipped.items())},
+        }
+
+
+def label_dtype(num_labels: int) -> np.dtype:
+    """The smallest type for labels 0 to num_labels - 1 and one value more for "unlabelled".
+
+    Raises:
+        InputError: There are no labels, or more than 65535.
+    """
+    if not 1 <= num_labels <= MAX_LABELS:
+        raise InputError(f"num_labels: {num_labels} cannot be stored; give 1 to {MAX_LABELS}")
+    return np.dtype(np.uint8 if num_labels <= 255 else np.uint16)
+
+
+def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Give settings as they come back from a file: tuples become lists, keys text.
+
+    Raises:
+        InputError: A value has no form in JSON.
+    """
+    try:
+        return json.loads(json.dumps(dict(settings), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"settings: cannot be kept as JSON ({error}); give numbers, texts, lists and mappings"
+        ) from error
+
+
+def describe_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
+    """Name up to three values that differ between two mappings of JSON values.
+
+    Returns:
+        As ``settings.model was 'a' and is 'b'``, or None if nothing differs.
+    """
+    found = _differences(old, new, "")
+    more = f" ({len(found) - 3} more)" if len(found) > 3 else ""
+    return "; ".join(found[:3]) + more if found else None
+
+
+def _differences(old: Any, new: Any, name: str) -> list[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = list(dict.fromkeys([*new, *old]))
+        inner = ((key, f"{name}.{key}" if name else str(key)) for key in keys)
+        return [d for k, n in inner for d in _differences(old.get(k), new.get(k), n)]
+    if old == new:
+        return []
+    return [f"{name} was {_shorten(old)} and is {_shorten(new)}"]
+
+
+def _shorten(value: Any) -> str:
+    text = "absent" if value is None else repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,139 @@
+"""Videos for people to look at: coloured frames in, an .mp4 out."""
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.files import atomic_write
+
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
+# Divides into whole ticks the usual rates (24, 25, 30, 50, 60, and those over 1.001), and is below
+# 65536, the most that MPEG-4 Part 2 knows.
+TICKS = 60000
+BT709, LIMITED_RANGE = 1, 1  # numbers of ITU-T H.273
+
+
+def write_overlay_video(
+    path: str | os.PathLike[str],
+    frames: Iterable[np.ndarray],
+    fps: float,
+    times: Iterable[float] | None = None,
+) -> None:
+    """Write frames as an .mp4 video: H.264, or MPEG-4 where FFmpeg has no libx264.
+
+    The frames are taken one by one, so the memory does not grow with their number. The video has
+    one colour for four pixels (yuv420p), as most players want; so an odd height or width is
+    padded by one pixel that repeats the last row or column.
+
+    Args:
+        path: The .mp4 file, replaced whole if it exists.
+        frames: ``(H, W, 3)`` uint8 arrays, all of one shape.
+        fps: Frames a second.
+        times: When each frame is shown, in seconds, increasing, for a variable frame rate; the
+            first one is shown at once. Default: ``fps`` frames a second.
+
+    Raises:
+        InputError: There are no frames, they or their times are of another kind, or the file
+            cannot be written.
+    """
+    if Path(path).suffix.lower() != ".mp4":
+        raise InputError(f"{path}: would hold an MP4 video; end its name in .mp4")
+    if not 0.001 <= fps <= TICKS:
+        raise InputError(f"fps: {fps} is no frame rate; give 0.001 to {TICKS} frames a second")
+    checked = _checked(frames)
+    first = next(checked, None)
+    if first is None:
+        raise InputError(f"{path}: there are no frames to write; give at least one")
+    import av
+
+    try:
+        with atomic_write(path) as temporary, av.open(temporary, "w", format="mp4") as container:
+            stream = _add_stream(container, first, fps)
+            _encode(container, stream, chain([first], checked), _ticks(fps, times))
+    except av.FFmpegError as error:
+        raise InputError(f"{path}: cannot be encoded ({error}); check the frames") from error
+
+
+def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pass on frames that are all like the first one, padded to even sides."""
+    shape = None
+    for number, frame in enumerate(frames):
+        frame = np.asarray(frame)
+        shape = frame.shape if shape is None else shape
+        good = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3 and frame.size
+        if not good or frame.shape != shape:
+            raise InputError(
+                f"frames: frame {number} is {frame.dtype} of shape {frame.shape}; give uint8 "
+                "arrays (H, W, 3), all of one shape"
+            )
+        height, width, _ = shape
+        yield np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _ticks(fps: float, times: Iterable[float] | None) -> Iterator[int]:
+    """When each frame is shown, in ticks after the first one."""
+    if times is None:
+        number = 0
+        while True:
+            yield round(number * TICKS / fps)
+            number += 1
+    first, last = None, -1
+    for number, time in enumerate(times):
+        first = time if first is None else first
+        elapsed = (time - first) * TICKS
+        tick = round(elapsed) if math.isfinite(elapsed) else last
+        if tick <= last:
+            raise InputError(
+                f"times: frame {number} at {time} s is not after the one before; sort the frames"
+            )
+        yield tick
+        last = tick
+
+
+def _add_stream(container: "OutputContainer", frame: np.ndarray, fps: float) -> "VideoStream":
+    """Add a video stream for frames like this one."""
+    import av
+
+    rate = Fraction(fps).limit_denominator(1001)
+    if "libx264" in av.codecs_available:
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "18"})
+    else:
+        stream = container.add_stream("mpeg4", rate=rate, options={"qscale": "3"})
+    stream.height, stream.width = frame.shape[:2]
+    stream.pix_fmt = "yuv420p"
+    context = stream.codec_context
+    context.time_base = Fraction(1, TICKS)
+    # Without these, players guess the colours by the size of the frames.
+    context.colorspace = context.color_primaries = context.color_trc = BT709
+    context.color_range = LIMITED_RANGE
+    return stream
+
+
+def _encode(
+    container: "OutputContainer",
+    stream: "VideoStream",
+    frames: Iterable[np.ndarray],
+    ticks: Iterator[int],
+) -> None:
+    """Encode all frames, each at its time."""
+    import av
+
+    for number, array in enumerate(frames):
+        tick = next(ticks, None)
+        if tick is None:
+            raise InputError(f"times: there are {number} for more frames; give one a frame")
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="itu709")
+        frame.pts, frame.time_base = tick, Fraction(1, TICKS)
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode())

@@ -1,0 +1,126 @@
+"""One block of slices: read, labelled and written by one worker."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.inference import Segmenter
+from sp_graph_seg.inference.graphs import PreparedImage
+from sp_graph_seg.io import Volume
+from sp_graph_seg.io.label_stores import LabelJob
+from sp_graph_seg.streaming.slices import read_slice, read_slices
+from sp_graph_seg.streaming.supervoxels import label_supervoxels
+from sp_graph_seg.transforms.relabel import Relabel
+
+Mode = Literal["slices", "supervoxels"]
+
+#: Slices whose superpixels are made while the network labels another.
+_AHEAD = 2
+
+#: Slices are read from the file in pieces of about so many bytes.
+_PIECE_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class BlockLabeler:
+    """Labels blocks; small enough to be sent to any worker."""
+
+    model: Path
+    volume: Volume
+    job: LabelJob
+    mode: Mode
+    relabel: Relabel | None
+    skip_bad: bool
+
+    def __call__(self, block: tuple[int, int]) -> int:
+        """Labels the slices from ``block[0]`` to before ``block[1]``; returns how many."""
+        start, stop = block
+        segmenter = load_model(self.model, self.model.stat().st_mtime_ns)
+        segmenter.relabel_ = self.relabel
+        skipped: dict[int, str] = {}
+        slices = self._read(start, stop, skipped)
+        with _one_thread():
+            if self.mode == "slices":
+                numbered = _label_slices(segmenter, slices)
+            else:
+                numbered = label_supervoxels(segmenter, slices)
+            labels = np.full((stop - start, *self.job.shape[1:]), self.job.unlabelled, np.uint16)
+            for number, plane in numbered:
+                labels[number - start] = plane
+        self.job.write_block(start, labels, skipped)
+        return stop - start
+
+    def _read(
+        self, start: int, stop: int, skipped: dict[int, str]
+    ) -> Iterator[tuple[int, NDArray]]:
+        """The slices with their numbers; those that cannot be read are noted, if they may be."""
+        for first, last in self._pieces(start, stop):
+            try:
+                yield from enumerate(read_slices(self.volume, first, last), start=first)
+                continue
+            except InputError:
+                if not self.skip_bad:
+                    raise
+            for number in range(first, last):
+                try:
+                    plane = read_slice(self.volume, number)
+                except InputError as error:
+                    skipped[number] = str(error)
+                    continue
+                yield number, plane
+
+    def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """As many slices as may be held at once."""
+        volume = self.volume
+        size = volume.channels * volume.height * volume.width * volume.dtype.itemsize
+        count = max(1, _PIECE_BYTES // max(1, size))
+        return ((n, min(n + count, stop)) for n in range(start, stop, count))
+
+
+@lru_cache(maxsize=1)
+def load_model(path: Path, modified: int) -> Segmenter:
+    """The model, once in each process; on a GPU where there is one."""
+    segmenter = Segmenter.load(path)
+    if torch.cuda.is_available():
+        segmenter.net_.cuda()
+    return segmenter
+
+
+def _label_slices(
+    segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]]
+) -> Iterator[tuple[int, NDArray]]:
+    """Labels slices one by one; the next ones are read and prepared meanwhile."""
+    waiting: deque[tuple[int, Future[PreparedImage]]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for number, plane in slices:
+            waiting.append((number, pool.submit(segmenter.prepare, plane)))
+            if len(waiting) > _AHEAD:
+                ready, prepared = waiting.popleft()
+                yield ready, segmenter.label(prepared.result())
+        for ready, prepared in waiting:
+            yield ready, segmenter.label(prepared.result())
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The same sums in the same order on every machine, and no fight for the cores.
+
+    The threads of one process would not help: superpixels are made by one core, and other blocks
+    are labelled by other processes.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -1,0 +1,177 @@
+"""Labels a volume or video block by block: bounded memory, restart, many workers."""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sp_graph_seg._version import __version__
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.inference import Segmenter
+from sp_graph_seg.inference.prepare import check_image
+from sp_graph_seg.io import Volume
+from sp_graph_seg.io.label_stores import LabelJob, open_label_job
+from sp_graph_seg.parallel import count_workers, map_unordered
+from sp_graph_seg.progress import WorkProgress
+from sp_graph_seg.streaming.block import BlockLabeler, Mode
+from sp_graph_seg.streaming.slices import read_slice
+from sp_graph_seg.transforms.relabel import Relabel
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What came out."""
+
+    path: Path
+    """The output."""
+    skipped: Mapping[int, str]
+    """Slices that could not be read, and why."""
+    unlabelled: int
+    """The value of pixels without a label."""
+
+
+def label_volume(
+    model: str | os.PathLike[str],
+    volume: Volume,
+    output: str | os.PathLike[str],
+    *,
+    mode: Mode = "slices",
+    relabel: Relabel | None = None,
+    block: int | None = None,
+    skip_bad: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    names: Sequence[str] | None = None,
+    preflight: bool = True,
+    before_finish: Callable[[LabelJob], None] | None = None,
+) -> Labelled:
+    """Labels every slice of a volume, or frame of a video, with a trained model.
+
+    Slices are read, labelled and written in blocks, so that memory does not grow with their number.
+    The blocks that are done lie in ``<output>.partial``; after an interruption, ``kill -9``
+    included, the same call does the others. Labels do not depend on the number of workers.
+
+    Args:
+        model: Model file.
+        volume: From :func:`~sp_graph_seg.io.open_volume`.
+        output: ``.zarr``, ``.tif``, ``.h5``, ``.npy`` or a folder of PNGs, see
+            :func:`~sp_graph_seg.io.open_label_job`.
+        mode: ``"slices"`` labels each slice by itself, ``"supervoxels"`` averages the features of
+            the slices of a block over 3D superpixels. (default: ``"slices"``)
+        relabel: Post-processing of the labels of each slice; that of the model by default.
+        block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
+        skip_bad: Leave slices that cannot be read unlabelled, and list them, instead of refusing.
+        resume: Accept an output of the same model and settings that is complete.
+        overwrite: Replace an output.
+        workers: Processes on this machine; 0: this one. (default: as many as there are GPUs, or
+            cores, but no more than blocks)
+        scheduler: Address of a Dask scheduler to use instead; its workers see the same files.
+        names: Stems of the PNGs in a folder.
+        preflight: Read all slices once before the work; without it a bad slice is found late.
+        before_finish: Called when all blocks are labelled, before the output gets its name.
+
+    Returns:
+        Where the labels are, and what was skipped.
+
+    Raises:
+        InputError: The model or volume cannot be used, a slice cannot be read, the output exists or
+            was begun with another model, volume or settings, or a worker failed.
+    """
+    segmenter = Segmenter.load(Path(model))
+    if preflight:
+        check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
+    segmenter.relabel_ = relabel = segmenter.relabel_ if relabel is None else relabel
+    job = open_label_job(
+        output,
+        (len(volume), volume.height, volume.width),
+        num_labels=segmenter.num_labels_,
+        settings=_describe(model, volume, mode, relabel),
+        block=block,
+        axis="t" if volume.frame_rate else "z",
+        names=names,
+        inputs=[model, volume.path],
+        overwrite=overwrite,
+        resume=resume,
+    )
+    missing = job.missing_blocks()
+    if missing:
+        labeler = BlockLabeler(Path(model), volume, job, mode, relabel, skip_bad)
+        _label_blocks(labeler, missing, workers, scheduler)
+    if before_finish is not None and not job.complete:
+        before_finish(job)
+    return Labelled(job.output.path, job.finish(), job.unlabelled)
+
+
+def check_slices(
+    volume: Volume, config: Config, channels: int | None = None, skip_bad: bool = False
+) -> None:
+    """All that can be known before long work: every slice can be read, and the network takes them.
+
+    Args:
+        volume: The volume or video; each of its slices is read once.
+        config: That of the network.
+        channels: Channels that the network takes; by default those of the volume.
+        skip_bad: Allow slices that cannot be read, but not all of them.
+
+    Raises:
+        InputError: Naming the first slice that cannot be used, its file and page.
+    """
+    problems = volume.check()
+    if problems and not skip_bad:
+        number, reason = problems[0]
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        raise InputError(
+            f"{volume.path}: slice {number}{more} cannot be used ({reason}); mend it, or leave it "
+            "unlabelled with --skip-bad."
+        )
+    bad = {number for number, _ in problems}
+    good = next((n for n in range(len(volume)) if n not in bad), None)
+    if good is None:
+        raise InputError(f"{volume.path}: no slice can be read; check the file.")
+    check_image(read_slice(volume, good), volume.path, channels or volume.channels, config)
+
+
+def _describe(
+    model: str | os.PathLike[str], volume: Volume, mode: Mode, relabel: Relabel | None
+) -> dict[str, Any]:
+    """What the labels depend on: work begun with anything else is not continued."""
+    return {
+        "version": __version__,
+        "model": hashlib.sha256(Path(model).read_bytes()).hexdigest(),
+        "input": volume.fingerprint(),
+        "mode": mode,
+        "relabel": None if relabel is None else relabel.to_dict(),
+    }
+
+
+def _label_blocks(
+    labeler: BlockLabeler,
+    missing: list[tuple[int, int]],
+    workers: int | None,
+    scheduler: str | None,
+) -> None:
+    total = len(labeler.volume)
+    done = total - sum(stop - start for start, stop in missing)
+    if workers is None and scheduler is None:
+        workers = min(count_workers(None, None), len(missing))
+        workers = 0 if workers == 1 else workers
+    with WorkProgress(total, "slices", done=done) as progress:
+        for (start, stop), outcome in map_unordered(labeler, missing, workers, scheduler):
+            if isinstance(outcome, BaseException):
+                raise _failure(labeler.job, start, stop, outcome)
+            progress.advance(stop - start)
+
+
+def _failure(job: LabelJob, start: int, stop: int, error: BaseException) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return InputError(
+        f"{job.output}: labelling slices {start} to {stop - 1} failed ({reason}); the same command "
+        "goes on with what is done."
+    )

@@ -1,0 +1,73 @@
+"""Labels a block of slices by its supervoxels: consistent from slice to slice, beyond the paper."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.inference import Segmenter
+from sp_graph_seg.inference.graphs import node_means
+from sp_graph_seg.inference.prepare import scale_down
+from sp_graph_seg.transforms import ToRAG, add_hessian_features, compute_superpixels
+
+
+def label_supervoxels(
+    segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]]
+) -> Iterator[tuple[int, NDArray]]:
+    """Labels a block of slices: features of the 2D encoder, averaged over 3D superpixels.
+
+    Supervoxels are about as deep as they are wide. With a head, the means go through it on the 3D
+    region adjacency graph. Blocks are labelled one by one: a supervoxel ends with its block.
+
+    Args:
+        segmenter: A trained model.
+        slices: Numbers and slices ``(C, H, W)``.
+
+    Yields:
+        Each number with the labels ``(H, W)``.
+    """
+    config = segmenter.config_
+    numbers: list[int] = []
+    planes: list[NDArray] = []
+    features: list[Tensor] = []
+    for number, plane in slices:
+        array = segmenter.normalize(plane)
+        numbers.append(number)
+        planes.append(scale_down(array, config.superpixel_size).numpy())
+        seen = scale_down(array, config.max_size)
+        features.append(segmenter.encode(add_hessian_features(seen, config.hessian_scales)))
+        size = array.shape[1], array.shape[2]
+    if not numbers:
+        return
+    block = np.stack(planes, axis=1)  # (C, D, h, w)
+    nodes = compute_superpixels(
+        block, _count(block.shape[1:], config), config.compactness, config.superpixels
+    )
+    has_head = segmenter.net_.head is not None
+    graph = ToRAG(tau=config.tau_con, superpixels=nodes)(block) if has_head else None
+    labels = segmenter.paint(segmenter.cluster(_means(features, nodes), graph), nodes)
+    for number, plane in zip(numbers, labels, strict=True):
+        yield number, segmenter.finish(plane, size)
+
+
+def _count(shape: tuple[int, ...], config: Config) -> int:
+    """Supervoxels as wide as the superpixels of one slice, and as deep as wide."""
+    depth, height, width = shape
+    side = (height * width / config.n_segments) ** 0.5
+    return max(1, round(config.n_segments * max(1.0, depth / side)))
+
+
+def _means(features: list[Tensor], nodes: NDArray[np.int64]) -> Tensor:
+    """The mean of z over each supervoxel ``(N, F)``, slice by slice to bound the memory."""
+    num_nodes = int(nodes.max()) + 1
+    total = torch.zeros(num_nodes, features[0].size(0), device=features[0].device)
+    for z, plane in zip(features, nodes, strict=True):
+        ids, local = np.unique(plane, return_inverse=True)
+        counts = np.bincount(local.ravel())
+        sums = node_means(z, local.ravel(), plane.shape) * torch.from_numpy(counts)[:, None].to(z)
+        total.index_add_(0, torch.from_numpy(ids).to(z.device), sums)
+    sizes = np.bincount(nodes.ravel(), minlength=num_nodes)
+    return total / torch.from_numpy(sizes)[:, None].to(total)
