@@ -49,8 +49,8 @@ _HOME = {
 }
 
 _MODULES = (
-    *("config", "io", "transforms", "datasets", "nn", "training", "inference", "plot", "cli"),
-    "errors",
+    *("errors", "config", "parallel", "progress", "io", "transforms", "datasets", "nn", "training"),
+    *("inference", "streaming", "evaluation", "plot", "cli"),
 )
 
 __all__ = [

@@ -142,7 +142,8 @@ def _local_cluster(workers: int) -> Any:
         n_workers=workers,
         threads_per_worker=1,
         memory_limit=0,
-        dashboard_address=":0",
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else port 8787, perhaps in use
         silence_logs=logging.CRITICAL,
         env=dict.fromkeys(names, os.environ.get("OMP_NUM_THREADS", threads)),
     )

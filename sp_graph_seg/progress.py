@@ -26,6 +26,7 @@ class WorkProgress:
     ) -> None:
         self.total, self.unit, self.done = total, unit, done
         self._before = done
+        self._note = ""
         self._start = self._last_line = time.monotonic()
         self._console = console or Console(stderr=True)
         self._progress = Progress(
@@ -49,7 +50,7 @@ class WorkProgress:
         trace: TracebackType | None,
     ) -> None:
         self._progress.stop()
-        if not self._console.is_terminal and self.done > self._before:
+        if not self._console.is_terminal and (self.done > self._before or self._note):
             self._print_line(self._describe(None))
 
     def advance(self, count: int = 1, seconds_left: float | None = None, note: str = "") -> None:
@@ -61,7 +62,8 @@ class WorkProgress:
             note: Something to add, such as how many failed.
         """
         self.done += count
-        text = " ".join(part for part in (self._describe(seconds_left), note) if part)
+        self._note = note
+        text = self._describe(seconds_left)
         self._progress.update(self._task, completed=self.done, text=text)
         if not self._console.is_terminal and time.monotonic() - self._last_line >= _BETWEEN_LINES:
             self._print_line(text)
@@ -69,11 +71,12 @@ class WorkProgress:
     def _describe(self, seconds_left: float | None) -> str:
         took = max(time.monotonic() - self._start, 1e-9)
         speed = (self.done - self._before) / took
+        note = f", {self._note}" if self._note else ""
         if self.done >= self.total:
-            return f"{self.unit} in {format_seconds(took)}, {speed:.3g}/s"
+            return f"{self.unit} in {format_seconds(took)}, {speed:.3g}/s{note}"
         if seconds_left is None:
             seconds_left = (self.total - self.done) / speed if speed else float("inf")
-        return f"{self.unit}, {speed:.3g}/s, {format_seconds(seconds_left)} left"
+        return f"{self.unit}, {speed:.3g}/s, {format_seconds(seconds_left)} left{note}"
 
     def _print_line(self, text: str) -> None:
         self._last_line = time.monotonic()

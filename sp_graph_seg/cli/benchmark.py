@@ -107,6 +107,7 @@ def bsds300(
     experiment = b.run_experiment(photos, methods, range(seeds), output, truth, workers, scheduler)
     rows = {
         "oracle": experiment.oracle,
+        "unsupervised": experiment.unsupervised,
         "fixed": experiment.fixed,
         "settings": experiment.settings,
     }
@@ -178,9 +179,10 @@ def _print_table(experiment: "Experiment") -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")
     names = {"rand": "Rand", "ami": "A-MI", "fm": "F-M", "h": "H", "c": "C", "v": "V"}
-    for title in (*names.values(), "paper", "fixed"):
+    for title in (*names.values(), "paper", "free", "fixed"):
         table.add_column(title, justify="right")
     fixed = {row.method: row for row in experiment.fixed}
+    free = {row.method: row for row in experiment.unsupervised}
     for row in experiment.oracle:
         own = fixed[row.method]
         paper = PAPER.get(row.method, {}).get("ami")
@@ -188,13 +190,15 @@ def _print_table(experiment: "Experiment") -> None:
             row.method,
             *(f"{row.scores[name]:.2f}" for name in names),
             "" if paper is None else f"{paper:.2f}",
-            f"{own.scores['ami']:.2f}" + (f"±{own.spread['ami']:.2f}" if own.spread else ""),
+            f"{free[row.method].scores['ami']:.2f}",
+            f"{own.scores['ami']:.2f}±{own.spread['ami']:.2f}",
         )
     console = Console(highlight=False)
     console.print(table)
     candidates = max(row.num_candidates for row in experiment.oracle)
+    images = max(row.num_images for row in experiment.oracle)
     console.print(
-        f"Mean over {max(row.num_images for row in experiment.oracle)} images of the best V of up "
-        f"to {candidates} candidates (oracle); paper: its A-MI; fixed: A-MI without oracle, one "
+        f"Mean over {images} images of the best V of up to {candidates} candidates (oracle). "
+        "A-MI beside it: paper, the paper's; free, selected without ground truth; fixed, one "
         "setting for all images, mean ± deviation over seeds."
     )

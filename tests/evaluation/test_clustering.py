@@ -78,8 +78,8 @@ def test_a_histogram_has_the_values_themselves_or_256_bins():
     levels, counts = gray_histogram(np.array([0.5, 0.1, 0.5], np.float32))
     np.testing.assert_allclose(levels, [0.1, 0.5])
     assert counts.tolist() == [1, 2]
-    levels, counts = gray_histogram(np.append(np.linspace(0, 1, 1000), 2.0))
-    assert len(levels) == 129  # the half between 1 and 2 is empty
+    levels, counts = gray_histogram(np.append(np.linspace(0, 0.999, 1000), 2.0))
+    assert len(levels) == 129  # there is nothing between 1 and the last bin
     assert counts.sum() == 1001
 
 

@@ -107,6 +107,14 @@ def test_a_counter_may_be_asked_at_any_time():
             assert list(counter.component_table()) == list(component_table(volume[:depth]))
 
 
+def test_what_has_ended_takes_no_part_in_later_slices():
+    counter = RegionCounter()
+    for value in range(50):
+        counter.add(np.full((3, 4), value))
+    assert len(counter._joiner._active) == 1
+    assert len(counter.component_table()) == 50
+
+
 def test_a_volume_is_read_slice_by_slice():
     class Lazy:
         shape = (4, 5, 6)

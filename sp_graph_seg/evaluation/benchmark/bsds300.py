@@ -17,6 +17,7 @@ from sp_graph_seg.evaluation.benchmark.protocol import (
     make_record,
     select_fixed,
     select_oracle,
+    select_unsupervised,
 )
 from sp_graph_seg.evaluation.benchmark.runner import run_missing
 from sp_graph_seg.evaluation.evaluate import Truth, combine, score_annotators
@@ -29,6 +30,7 @@ class Experiment:
 
     records: list[Record]
     oracle: list[Row]
+    unsupervised: list[Row]
     fixed: list[Row]
     settings: list[Row]
     failures: dict[Job, str]
@@ -71,7 +73,14 @@ def run_experiment(
         reason = next(iter(failures.values()), "there are no jobs")
         raise InputError(f"{folder}: no job succeeded; the first failed with: {reason}")
     settings = average_setting(records)
-    return Experiment(records, select_oracle(records), select_fixed(settings), settings, failures)
+    return Experiment(
+        records,
+        select_oracle(records),
+        select_unsupervised(records),
+        select_fixed(settings),
+        settings,
+        failures,
+    )
 
 
 def best_labels(experiment: Experiment, photo: Photo) -> dict[str, np.ndarray]:

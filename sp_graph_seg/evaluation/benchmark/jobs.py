@@ -11,17 +11,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.datasets import read_truth
 from sp_graph_seg.evaluation.benchmark.methods import Method, superpixel_settings
 from sp_graph_seg.evaluation.evaluate import score_in_detail
+from sp_graph_seg.evaluation.unsupervised import unsupervised_score
 from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
 from sp_graph_seg.io import atomic_write, check_writable, read_image, read_labels, write_labels
-from sp_graph_seg.transforms import compute_superpixels
+from sp_graph_seg.transforms import ToRAG, compute_superpixels
 
 #: Changes when results of before cannot be compared with those of now.
-FORMAT = 1
+FORMAT = 2
 
 _KEYS = {"job", "annotators", "scores", "losses", "seconds"}
 
@@ -101,6 +103,7 @@ class Job:
             "job": self.description,
             "annotators": annotators,
             "scores": {name: scores[name] for name in scores if name not in annotators[0]},
+            "unsupervised": unsupervised_score(labels, self._graph(image)),
             "losses": losses,
             "seconds": seconds,
         }
@@ -108,6 +111,10 @@ class Job:
         with atomic_write(self.stem.with_name(self.stem.name + ".json")) as temporary:
             temporary.write_text(json.dumps(result), encoding="utf-8")
         return result
+
+    def _graph(self, image: NDArray[np.float32]) -> Data:
+        regions = find_superpixels(self.photo, self.method.config, self.folder)
+        return ToRAG(superpixels=regions)(image)
 
 
 def run_job(job: Job) -> dict[str, Any]:

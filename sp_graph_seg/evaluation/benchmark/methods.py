@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -69,13 +70,7 @@ class Method:
     def describe(self, setting: float, seed: int) -> dict[str, Any]:
         """All that the labels depend on besides the image."""
         if not self.is_baseline:
-            config = self.config.replace(seed=seed).as_type(self.kind, setting)
-            usual = Config().to_dict()
-            values = {
-                name: value
-                for name, value in config.to_dict().items()
-                if name not in _NEW_FIELDS or value != usual[name]
-            }
+            values = _describe_model(self.config, self.kind, setting, seed)
             return {"kind": self.kind, "config": values}
         superpixels = {} if self.kind == "KMeans-Pixels" else superpixel_settings(self.config)
         return {"kind": self.kind, "num_labels": int(setting), "seed": seed, **superpixels}
@@ -109,6 +104,17 @@ class Method:
             "Spectral-Superpixels": spectral_superpixels,
         }[self.kind]
         return cluster(image, num_labels, superpixels, seed)
+
+
+@cache
+def _describe_model(config: Config, kind: str, setting: float, seed: int) -> dict[str, Any]:
+    """The values of its configuration; kept, for those of all images are the same."""
+    values, usual = config.replace(seed=seed).as_type(kind, setting).to_dict(), Config().to_dict()
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in _NEW_FIELDS or value != usual[name]
+    }
 
 
 def superpixel_settings(config: Config) -> dict[str, Any]:

@@ -22,6 +22,8 @@ class Record:
     job: Job
     scores: Scores
     """The annotators combined, see :func:`~sp_graph_seg.evaluation.combine`."""
+    unsupervised: float
+    """See :func:`~sp_graph_seg.evaluation.unsupervised_score`."""
     losses: Scores
     seconds: float
 
@@ -32,13 +34,13 @@ class Row:
 
     method: str
     selection: str
-    """``oracle`` or ``fixed``."""
+    """``oracle``, ``unsupervised`` or ``fixed``."""
     scores: Scores
     spread: Scores
     """Standard deviation over seeds (of N - 1) of each mean over the images; empty under the oracle
     and of one seed."""
     setting: float | None
-    """The one setting used for all images; ``None`` under the oracle."""
+    """The one setting used for all images; ``None`` where each image has its own."""
     num_images: int
     num_candidates: int
     """Results that each image's was selected from."""
@@ -47,7 +49,7 @@ class Row:
 def make_record(job: Job, result: dict[str, Any], truth: Truth) -> Record:
     """The scores in a result on disk."""
     scores = {**combine(result["annotators"], truth), **result["scores"]}
-    return Record(job, scores, result["losses"], result["seconds"])
+    return Record(job, scores, result["unsupervised"], result["losses"], result["seconds"])
 
 
 def select_oracle(records: Sequence[Record]) -> list[Row]:
@@ -56,13 +58,24 @@ def select_oracle(records: Sequence[Record]) -> list[Row]:
     It looks at the ground truth, which nobody has who needs a segmentation, and grows with the
     number of candidates.
     """
+    return _select(records, "oracle", lambda record: record.scores["v"])
+
+
+def select_unsupervised(records: Sequence[Record]) -> list[Row]:
+    """For each image the seed and setting with the best score that needs no ground truth."""
+    return _select(records, "unsupervised", lambda record: record.unsupervised)
+
+
+def _select(
+    records: Sequence[Record], selection: str, quality: Callable[[Record], float]
+) -> list[Row]:
     rows = []
     for method, own in _group(records, lambda record: record.job.method.name).items():
         images = _group(own, lambda record: record.job.photo.name)
-        best = [max(candidates, key=lambda r: r.scores["v"]) for candidates in images.values()]
+        best = [max(candidates, key=quality) for candidates in images.values()]
         scores = mean_scores([record.scores for record in best])
         most = max(map(len, images.values()))
-        rows.append(Row(method, "oracle", scores, {}, None, len(images), most))
+        rows.append(Row(method, selection, scores, {}, None, len(images), most))
     return rows
 
 

@@ -24,6 +24,8 @@ _PACKAGES = ("torch", "torch-geometric", "scikit-image", "scikit-learn", "numpy"
 AVERAGES = {
     "oracle": "for each image the seed and setting with the best V-measure, then the mean over "
     "images: it looks at the ground truth, and grows with the number of candidates",
+    "unsupervised": "for each image the seed and setting with the best score that needs no ground "
+    "truth, then the mean over images",
     "fixed": "one setting for all images, the one with the best mean V-measure: the mean over "
     "images, then mean and standard deviation (of N - 1) over seeds",
     "covering": "pools the annotated pixels of all images, as the Berkeley benchmark does",
@@ -42,12 +44,13 @@ def write_tables(
 
     Args:
         folder: Where to.
-        rows: Those under ``"oracle"``, ``"fixed"`` and, for all settings, ``"settings"``.
+        rows: Those under ``"oracle"``, ``"unsupervised"``, ``"fixed"`` and, for all settings,
+            ``"settings"``.
         records: All results.
         truth: How the annotators were combined.
         command: What was called.
     """
-    table = [*rows["oracle"], *rows["fixed"]]
+    table = [*rows["oracle"], *rows["unsupervised"], *rows["fixed"]]
     files = {
         "table.csv": _to_csv([_flatten(row) for row in table]),
         "settings.csv": _to_csv([_flatten(row) for row in rows["settings"]]),
@@ -114,6 +117,7 @@ def _flatten_record(record: Record) -> dict[str, Any]:
         "setting": job.setting,
         "seed": job.seed,
         **{name: record.scores[name] for name in SCORE_NAMES},
+        "unsupervised": record.unsupervised,
         **{f"loss_{name}": record.losses.get(name, "") for name in ("rec", "cut", "sim", "con")},
         "seconds": record.seconds,
     }

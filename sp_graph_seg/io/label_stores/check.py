@@ -3,8 +3,10 @@
 import os
 from collections.abc import Iterable
 
+from sp_graph_seg.io.files import check_writable
 from sp_graph_seg.io.label_stores.finished import exists, refuse_replacing
 from sp_graph_seg.io.label_stores.outputs import parse_output, refuse_inputs
+from sp_graph_seg.io.label_stores.partial import assembled_path, read_state
 
 
 def check_label_output(
@@ -17,9 +19,14 @@ def check_label_output(
     """Refuses an output that :func:`open_label_job` would refuse for its name alone.
 
     Raises:
-        InputError: The format is unknown, it touches an input, or it is there already.
+        InputError: The format is unknown, it touches an input, it is there already, or its folder
+            cannot be written to.
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
-    if exists(target) and not resume:
+    state = read_state(target.partial)
+    is_moved = state is not None and state.skipped is not None
+    is_moved = is_moved and not assembled_path(target).exists()  # only its blocks are still there
+    if exists(target) and not (resume or is_moved):
         refuse_replacing(target, overwrite)
+    check_writable(target.path.parent)

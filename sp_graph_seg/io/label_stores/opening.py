@@ -10,7 +10,6 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.files import check_writable
 from sp_graph_seg.io.label_stores.finished import (
     exists,
-    read_finished,
     refuse_replacing,
     verify_finished,
 )
@@ -112,37 +111,6 @@ def open_label_job(
     check_writable(target.path.parent)
     _begin(target, manifest, discard=bool(difference) or is_moved)
     return _job(target, manifest, overwrite)
-
-
-def check_label_output(
-    output: str | os.PathLike[str],
-    inputs: Iterable[str | os.PathLike[str]] = (),
-    *,
-    overwrite: bool = False,
-    resume: bool = False,
-) -> None:
-    """Refuse what `open_label_job` would refuse whatever the settings are.
-
-    For callers who must do long work, such as training, before they know the settings.
-
-    Args:
-        output: As in `open_label_job`.
-        inputs: As in `open_label_job`.
-        overwrite: As in `open_label_job`.
-        resume: As in `open_label_job`.
-
-    Raises:
-        InputError: The name is wrong, the output touches an input, or exists and may be neither
-            resumed nor replaced, or its folder cannot be written to.
-    """
-    target = parse_output(output)
-    refuse_inputs(target, inputs)
-    state = read_state(target.partial)
-    is_moved = state is not None and state.skipped is not None
-    is_moved = is_moved and not assembled_path(target).exists()
-    if not is_moved and not (resume and read_finished(target) is not None):
-        refuse_replacing(target, overwrite)
-    check_writable(target.path.parent)
 
 
 def _finished_before(
