@@ -1,12 +1,13 @@
-"""The command line: ``sp-graph-seg`` with the commands segment, train, predict, graph and
-evaluate.
+"""The command line: ``sp-graph-seg`` and its commands.
 
 Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
 
 import sp_graph_seg.cli.benchmark
 import sp_graph_seg.cli.evaluate
-import sp_graph_seg.cli.relabel  # noqa: F401, each registers its command
+import sp_graph_seg.cli.inspect
+import sp_graph_seg.cli.relabel
+import sp_graph_seg.cli.tune  # noqa: F401, each registers its command
 from sp_graph_seg.cli.commands import app
 from sp_graph_seg.cli.terminal import main
 

@@ -191,7 +191,7 @@ def _print_table(experiment: "Experiment") -> None:
             *(f"{row.scores[name]:.2f}" for name in names),
             "" if paper is None else f"{paper:.2f}",
             f"{free[row.method].scores['ami']:.2f}",
-            f"{own.scores['ami']:.2f}±{own.spread['ami']:.2f}",
+            f"{own.scores['ami']:.2f}" + (f"±{own.spread['ami']:.2f}" if own.spread else ""),
         )
     console = Console(highlight=False)
     console.print(table)

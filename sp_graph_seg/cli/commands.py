@@ -1,4 +1,4 @@
-"""The four commands; each checks all its inputs and outputs before the work begins."""
+"""Segment, train, predict and graph; each checks all inputs and outputs before the work begins."""
 
 from pathlib import Path
 from typing import Annotated

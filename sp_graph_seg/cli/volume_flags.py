@@ -1,6 +1,7 @@
 """Flags for volumes and videos: what is read, and how it is labelled."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,8 +20,7 @@ VOLUMES = Group(
     sort_key=2,
 )
 
-#: Names that can only be those of volumes and videos, and of labels of volumes.
-_OUTPUT_SUFFIXES = (".zarr", ".tif", ".tiff", ".h5", ".hdf5", ".nxs", ".npy")
+#: Names that can only be those of volumes and videos.
 _VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".gif")
 _VOLUME_SUFFIXES = (*_VIDEO_SUFFIXES, ".zarr", ".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".npy")
 
@@ -66,6 +66,17 @@ class VolumeFlags:
         """Whether a flag was given."""
         return self != VolumeFlags()
 
+    def check_workers(self) -> None:
+        """Refuses, before long work, blocks that are none and workers that cannot be had."""
+        from sp_graph_seg.parallel import count_workers
+
+        if self.block is not None and self.block < 1:
+            raise InputError(f"--block {self.block}: is no number of slices; give 1 or more.")
+        if self.workers is not None and self.workers < 0:
+            raise InputError(f"--workers {self.workers}: cannot be; give 0 or more.")
+        if self.scheduler is not None:
+            count_workers(None, self.scheduler)
+
     def open(self, path: Path) -> "Volume":
         """The volume, with its options checked."""
         from sp_graph_seg.io import open_volume
@@ -91,8 +102,9 @@ def is_volume(
 ) -> bool:
     """Whether the user speaks of one volume or video, and not of single images."""
     first = images[0]
-    named = ":" in first.name or first.suffix.lower() in _VOLUME_SUFFIXES
-    told = flags.is_used() or train_on is not None or output.suffix in _OUTPUT_SUFFIXES
+    has_inner = re.search(r"\.\w+:", str(first)) is not None and not first.exists()
+    named = has_inner or first.suffix.lower() in _VOLUME_SUFFIXES
+    told = flags.is_used() or train_on is not None or _is_label_file(output)
     meant = named or told or first.is_dir()
     if meant and len(images) > 1:
         raise InputError(
@@ -100,6 +112,16 @@ def is_volume(
             "folder and give that."
         )
     return meant
+
+
+def _is_label_file(output: Path) -> bool:
+    """Whether labels of a volume are written to such a name; folders may be of single images."""
+    from sp_graph_seg.io import parse_output
+
+    try:
+        return parse_output(output).kind != "folder"
+    except InputError:
+        return False
 
 
 def _parse_slices(text: str | None) -> tuple[int | None, int | None, int]:

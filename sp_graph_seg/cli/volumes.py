@@ -1,22 +1,24 @@
 """Volumes and videos on the command line: train on a few slices, label all of them."""
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sp_graph_seg.cli.inputs import read_map
-from sp_graph_seg.cli.outputs import report, write_model
+from sp_graph_seg.cli.inputs import read_masks
+from sp_graph_seg.cli.outputs import check_outputs, join_names, report, write_model
 from sp_graph_seg.cli.volume_flags import VolumeFlags
-from sp_graph_seg.config import Config
+from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import check_writable
+from sp_graph_seg.io import check_writable, parse_output, refuse_existing
 
 if TYPE_CHECKING:
     from sp_graph_seg.io import Volume
     from sp_graph_seg.io.label_stores import LabelJob
     from sp_graph_seg.streaming import Labelled
+    from sp_graph_seg.transforms.relabel import Relabel
 
 #: What ``segment`` leaves in the folder of its output.
 RECORDS = ("config.yaml", "history.csv", "history.png")
@@ -38,24 +40,31 @@ def segment_volume(
     """Trains on a few slices and labels all of them."""
     volume = flags.open(path)
     numbers, count = _parse_train_on(train_on, volume)
-    _check_output(output, path, overwrite, flags)
-    model, *records = (output.parent / name for name in (MODEL, *RECORDS))
+    folder = _file_of(output).parent
+    model, *records = (folder / name for name in (MODEL, *RECORDS))
+    inputs = [volume.source.file, *(masks or [])]
+    relabel, overlay = _check(output, volume, inputs, overwrite, flags)
+    check_outputs([model, *records], inputs, overwrite=True)
+    read = _read_masks(masks, volume, count or len(numbers))
     training = {
         "input": volume.fingerprint(),
         "train_on": train_on,
-        "masks": [str(mask) for mask in masks or []],
+        "masks": [hashlib.sha256(mask.read_bytes()).hexdigest() for mask in masks or []],
         "config": config.to_dict(),
     }
     is_trained = _is_trained(model, training, overwrite)
+    if not is_trained:
+        _refuse_records(records, config, overwrite)
     from sp_graph_seg.streaming import check_slices
 
-    check_slices(volume, config, skip_bad=flags.skip_bad)
-    check_writable(output.parent)
+    unusable = check_slices(volume, config, skip_bad=flags.skip_bad)
+    check_writable(folder)
     if is_trained:
         report("model", f"{model} is there, trained as asked")
     else:
-        _train(volume, numbers, count, masks, config, training, model, records)
-    _label(model, volume, output, overwrite, flags, preflight=False)
+        _train(volume, numbers, count, read, config, training, model, records, unusable)
+        report("model", f"{model}, with {join_names(file.name for file in records)}")
+    _label(model, volume, output, overwrite, flags, relabel, overlay, preflight=False)
 
 
 def predict_volume(
@@ -63,36 +72,38 @@ def predict_volume(
 ) -> None:
     """Labels a volume or video with a trained model."""
     volume = flags.open(path)
-    _check_output(output, path, overwrite, flags)
-    _label(model, volume, output, overwrite, flags, preflight=True)
+    inputs = [volume.source.file, model]
+    relabel, overlay = _check(output, volume, inputs, overwrite, flags)
+    _label(model, volume, output, overwrite, flags, relabel, overlay, preflight=True)
 
 
 def _train(
     volume: "Volume",
     numbers: Sequence[int],
     count: int,
-    masks: Sequence[Path] | None,
+    masks: Sequence[np.ndarray] | None,
     config: Config,
     training: dict[str, Any],
     model: Path,
     records: Sequence[Path],
+    unusable: Mapping[int, str],
 ) -> None:
     from sp_graph_seg import Segmenter
     from sp_graph_seg.io import measure_range
-    from sp_graph_seg.streaming import choose_slices, read_slice
+    from sp_graph_seg.streaming import choose_slices, leave_out, read_slice
 
-    intensity_range = measure_range(volume)
+    for number in numbers:
+        if number in unusable:
+            raise InputError(f"--train-on: slice {number} cannot be used ({unusable[number]}).")
+    low, high = measure_range(leave_out(volume, frozenset(unusable)))
+    if not low < high:
+        raise InputError(f"{volume.path}: is {low:g} everywhere; there is nothing to tell apart.")
     if count:
-        numbers = choose_slices(volume, count, intensity_range)
+        numbers = choose_slices(volume, count, (low, high), unusable)
     report("chosen", f"{_slices(volume)} {', '.join(map(str, numbers))} of {len(volume)}")
     images = [read_slice(volume, number) for number in numbers]
-    read = [read_map(mask, Path(volume.path), images[0]) != 0 for mask in masks or []]
-    if read and len(read) != len(images):
-        raise InputError(
-            f"--mask: {len(read)} for {len(images)} slices to train on; give one for each."
-        )
     segmenter = Segmenter(config).fit(
-        images, masks=read or None, intensity_range=intensity_range, progress=True
+        images, masks=masks, intensity_range=(low, high), progress=True
     )
     write_model(segmenter, model, records, notes=training)
 
@@ -103,19 +114,18 @@ def _label(
     output: Path,
     overwrite: bool,
     flags: VolumeFlags,
+    relabel: "Relabel | None",
+    overlay: Path | None,
     preflight: bool,
 ) -> None:
     from sp_graph_seg.streaming import label_volume
-    from sp_graph_seg.transforms.relabel import read_relabel
 
-    relabel = None if flags.relabel is None else read_relabel(flags.relabel)
-    overlay = flags.overlay
-    if overlay is None and volume.frame_rate is not None:
-        overlay = output.with_name(f"{output.stem}_overlay.mp4")
+    written: list[Path] = []
 
     def before_finish(job: "LabelJob") -> None:
         if overlay is not None:
             _write_overlay(overlay, volume, job)
+            written.append(overlay)
 
     labelled = label_volume(
         model,
@@ -132,13 +142,14 @@ def _label(
         preflight=preflight,
         before_finish=before_finish,
     )
-    _report(labelled, volume, overlay)
-
-
-def _report(labelled: "Labelled", volume: "Volume", overlay: Path | None) -> None:
-    report("labels", f"{len(volume)} {_slices(volume)} in {labelled.path}")
+    _report(labelled, volume)
     if overlay is not None:
-        report("overlay", str(overlay))
+        kept = "" if written else ": not written anew, the labels were complete"
+        report("overlay", f"{overlay}{kept}")
+
+
+def _report(labelled: "Labelled", volume: "Volume") -> None:
+    report("labels", f"{len(volume)} {_slices(volume)} in {labelled.path}")
     for number, reason in sorted(labelled.skipped.items()):
         report("skipped", f"slice {number} has the value {labelled.unlabelled}: {reason}")
 
@@ -166,13 +177,58 @@ def _write_overlay(path: Path, volume: "Volume", job: "LabelJob") -> None:
     write_overlay_video(path, frames(), volume.frame_rate or _FRAME_RATE, volume.frame_times)
 
 
-def _check_output(output: Path, path: Path, overwrite: bool, flags: VolumeFlags) -> None:
-    """Refuses, before anything is read, what would be refused after training."""
-    from sp_graph_seg.io.label_stores import check_label_output
+def _check(
+    output: Path, volume: "Volume", inputs: Sequence[Path], overwrite: bool, flags: VolumeFlags
+) -> tuple["Relabel | None", Path | None]:
+    """Refuses, before anything is read, what would be refused after training.
 
-    check_label_output(output, [path], overwrite=overwrite, resume=flags.resume)
-    if flags.overlay is not None and flags.overlay.suffix.lower() != ".mp4":
-        raise InputError(f"--overlay {flags.overlay}: must end in .mp4; rename it.")
+    Returns:
+        The post-processing, and where the overlay goes.
+    """
+    from sp_graph_seg.io.label_stores import check_label_output
+    from sp_graph_seg.transforms.relabel import read_relabel
+
+    # What work in progress may replace was checked when it began.
+    goes_on = flags.resume or parse_output(output).partial.exists()
+    check_label_output(output, inputs, overwrite=overwrite, resume=goes_on)
+    relabel = None if flags.relabel is None else read_relabel(flags.relabel)
+    overlay = flags.overlay
+    if overlay is None and volume.frame_rate is not None:
+        file = _file_of(output)
+        overlay = file.with_name(f"{file.stem}_overlay.mp4")
+    if overlay is not None:
+        if overlay.suffix.lower() != ".mp4":
+            raise InputError(f"--overlay {overlay}: must end in .mp4; rename it.")
+        check_outputs([overlay], inputs, overwrite or goes_on)
+        check_writable(overlay.parent)
+    flags.check_workers()
+    return relabel, overlay
+
+
+def _file_of(output: Path) -> Path:
+    """The file of labels, without the name of the dataset in it."""
+    file = parse_output(output).path
+    return output if output.name == file.name else file
+
+
+def _read_masks(
+    masks: Sequence[Path] | None, volume: "Volume", count: int
+) -> list[np.ndarray] | None:
+    """A mask for each slice to train on."""
+    if masks and len(masks) != count:
+        raise InputError(
+            f"--mask: {len(masks)} for {count} {_slices(volume)} to train on; give one for each."
+        )
+    like = np.broadcast_to(np.uint8(0), (volume.channels, volume.height, volume.width))
+    return read_masks(masks, [Path(volume.path)] * count, [like] * count)
+
+
+def _refuse_records(records: Sequence[Path], config: Config, overwrite: bool) -> None:
+    """Refuses to replace files, unless this very command wrote them and was interrupted."""
+    config_file = records[0]
+    if config_file.is_file() and config_file.read_bytes() == config_to_yaml(config).encode():
+        return
+    refuse_existing(records, overwrite)
 
 
 def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:

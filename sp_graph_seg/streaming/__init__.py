@@ -2,6 +2,14 @@
 
 from sp_graph_seg.streaming.choose import choose_slices
 from sp_graph_seg.streaming.label import Labelled, check_slices, label_volume
-from sp_graph_seg.streaming.slices import read_slice, read_slices
+from sp_graph_seg.streaming.slices import leave_out, read_slice, read_slices
 
-__all__ = ["Labelled", "check_slices", "choose_slices", "label_volume", "read_slice", "read_slices"]
+__all__ = [
+    "Labelled",
+    "check_slices",
+    "choose_slices",
+    "label_volume",
+    "leave_out",
+    "read_slice",
+    "read_slices",
+]

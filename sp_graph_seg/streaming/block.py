@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sp_graph_seg.errors import InputError
 from sp_graph_seg.inference import Segmenter
 from sp_graph_seg.inference.graphs import PreparedImage
 from sp_graph_seg.io import Volume
 from sp_graph_seg.io.label_stores import LabelJob
-from sp_graph_seg.streaming.slices import read_slice, read_slices
+from sp_graph_seg.streaming.slices import read_slices, read_usable
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
 from sp_graph_seg.transforms.relabel import Relabel
 
@@ -63,21 +62,12 @@ class BlockLabeler:
     def _read(
         self, start: int, stop: int, skipped: dict[int, str]
     ) -> Iterator[tuple[int, NDArray]]:
-        """The slices with their numbers; those that cannot be read are noted, if they may be."""
+        """The slices with their numbers; those that cannot be used are noted, if they may be."""
         for first, last in self._pieces(start, stop):
-            try:
+            if self.skip_bad:
+                yield from read_usable(self.volume, first, last, skipped)
+            else:
                 yield from enumerate(read_slices(self.volume, first, last), start=first)
-                continue
-            except InputError:
-                if not self.skip_bad:
-                    raise
-            for number in range(first, last):
-                try:
-                    plane = read_slice(self.volume, number)
-                except InputError as error:
-                    skipped[number] = str(error)
-                    continue
-                yield number, plane
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """As many slices as may be held at once."""

@@ -1,5 +1,7 @@
 """Which slices to train on: those that represent the rest best."""
 
+from collections.abc import Container
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,12 @@ _BINS = 32
 _MOST = 200
 
 
-def choose_slices(volume: Volume, count: int, intensity_range: tuple[float, float]) -> list[int]:
+def choose_slices(
+    volume: Volume,
+    count: int,
+    intensity_range: tuple[float, float],
+    unusable: Container[int] = (),
+) -> list[int]:
     """Chooses the slices or frames that represent the rest best: the medoids of all.
 
     Each slice is described by the histogram of the mean colours of its superpixels, each weighted
@@ -31,21 +38,25 @@ def choose_slices(volume: Volume, count: int, intensity_range: tuple[float, floa
         volume: The volume or video.
         count: Number of slices to choose.
         intensity_range: What is mapped to 0 and 1.
+        unusable: Slices that are neither looked at nor chosen.
 
     Returns:
         Their numbers, the most representative one first.
 
     Raises:
-        InputError: If there are fewer slices than wanted.
+        InputError: If there are fewer slices than wanted, or one cannot be read.
     """
-    total = len(volume)
+    usable = [number for number in range(len(volume)) if number not in unusable]
+    total = len(usable)
     if not 1 <= count <= total:
-        raise InputError(f"{volume.path}: has {total} slices, of which {count} cannot be chosen.")
-    looked_at = np.unique(np.linspace(0, total - 1, min(total, max(_MOST, count))).astype(int))
-    described = np.stack(
-        [_describe(read_slice(volume, int(n)), intensity_range) for n in looked_at]
-    )
-    return [int(looked_at[m]) for m in _find_medoids(described, count)]
+        raise InputError(
+            f"{volume.path}: has {total} usable slices, of which {count} cannot be chosen; "
+            f"give 1 to {total}."
+        )
+    places = np.linspace(0, total - 1, min(total, max(_MOST, count))).astype(int)
+    looked_at = [usable[place] for place in places]
+    described = np.stack([_describe(read_slice(volume, n), intensity_range) for n in looked_at])
+    return [looked_at[medoid] for medoid in _find_medoids(described, count)]
 
 
 def _describe(image: NDArray, intensity_range: tuple[float, float]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.inference import Segmenter
 from sp_graph_seg.inference.prepare import check_image
-from sp_graph_seg.io import Volume
+from sp_graph_seg.io import Volume, parse_output
 from sp_graph_seg.io.label_stores import LabelJob, open_label_job
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.streaming.block import BlockLabeler, Mode
-from sp_graph_seg.streaming.slices import read_slice
+from sp_graph_seg.streaming.slices import find_unusable, read_slice
 from sp_graph_seg.transforms.relabel import Relabel
 
 
@@ -82,6 +83,7 @@ def label_volume(
         InputError: The model or volume cannot be used, a slice cannot be read, the output exists or
             was begun with another model, volume or settings, or a worker failed.
     """
+    parse_output(output)  # a name that cannot be used is refused at once
     segmenter = Segmenter.load(Path(model))
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
@@ -100,7 +102,8 @@ def label_volume(
     )
     missing = job.missing_blocks()
     if missing:
-        labeler = BlockLabeler(Path(model), volume, job, mode, relabel, skip_bad)
+        # Workers elsewhere know no relative path.
+        labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad)
         _label_blocks(labeler, missing, workers, scheduler)
     if before_finish is not None and not job.complete:
         before_finish(job)
@@ -109,31 +112,35 @@ def label_volume(
 
 def check_slices(
     volume: Volume, config: Config, channels: int | None = None, skip_bad: bool = False
-) -> None:
+) -> dict[int, str]:
     """All that can be known before long work: every slice can be read, and the network takes them.
 
     Args:
         volume: The volume or video; each of its slices is read once.
         config: That of the network.
         channels: Channels that the network takes; by default those of the volume.
-        skip_bad: Allow slices that cannot be read, but not all of them.
+        skip_bad: Allow slices that cannot be used, but not all of them.
+
+    Returns:
+        The slices that cannot be used, and why: unreadable ones, and those with NaN or Inf.
 
     Raises:
         InputError: Naming the first slice that cannot be used, its file and page.
     """
-    problems = volume.check()
-    if problems and not skip_bad:
-        number, reason = problems[0]
-        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+    unusable = find_unusable(volume)
+    if unusable and not skip_bad:
+        number, reason = min(unusable.items())
+        more = f" and {len(unusable) - 1} more" if len(unusable) > 1 else ""
         raise InputError(
             f"{volume.path}: slice {number}{more} cannot be used ({reason}); mend it, or leave it "
             "unlabelled with --skip-bad."
         )
-    bad = {number for number, _ in problems}
-    good = next((n for n in range(len(volume)) if n not in bad), None)
+    good = next((n for n in range(len(volume)) if n not in unusable), None)
     if good is None:
-        raise InputError(f"{volume.path}: no slice can be read; check the file.")
+        reason = min(unusable.items())[1]
+        raise InputError(f"{volume.path}: no slice can be used ({reason}); check the file.")
     check_image(read_slice(volume, good), volume.path, channels or volume.channels, config)
+    return unusable
 
 
 def _describe(
@@ -160,8 +167,10 @@ def _label_blocks(
     if workers is None and scheduler is None:
         workers = min(count_workers(None, None), len(missing))
         workers = 0 if workers == 1 else workers
-    with WorkProgress(total, "slices", done=done) as progress:
-        for (start, stop), outcome in map_unordered(labeler, missing, workers, scheduler):
+    # Closed at once when a block fails: its workers would go on with the others.
+    outcomes = closing(map_unordered(labeler, missing, workers, scheduler))  # type: ignore[type-var]
+    with WorkProgress(total, "slices", done=done) as progress, outcomes as results:
+        for (start, stop), outcome in results:
             if isinstance(outcome, BaseException):
                 raise _failure(labeler.job, start, stop, outcome)
             progress.advance(stop - start)

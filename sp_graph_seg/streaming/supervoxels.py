@@ -32,13 +32,12 @@ def label_supervoxels(
     config = segmenter.config_
     numbers: list[int] = []
     planes: list[NDArray] = []
-    features: list[Tensor] = []
+    seen: list[Tensor] = []
     for number, plane in slices:
         array = segmenter.normalize(plane)
         numbers.append(number)
         planes.append(scale_down(array, config.superpixel_size).numpy())
-        seen = scale_down(array, config.max_size)
-        features.append(segmenter.encode(add_hessian_features(seen, config.hessian_scales)))
+        seen.append(scale_down(array, config.max_size))
         size = array.shape[1], array.shape[2]
     if not numbers:
         return
@@ -48,6 +47,8 @@ def label_supervoxels(
     )
     has_head = segmenter.net_.head is not None
     graph = ToRAG(tau=config.tau_con, superpixels=nodes)(block) if has_head else None
+    # One slice after the other: z has far more channels than what the network sees.
+    features = (segmenter.encode(add_hessian_features(s, config.hessian_scales)) for s in seen)
     labels = segmenter.paint(segmenter.cluster(_means(features, nodes), graph), nodes)
     for number, plane in zip(numbers, labels, strict=True):
         yield number, segmenter.finish(plane, size)
@@ -60,14 +61,16 @@ def _count(shape: tuple[int, ...], config: Config) -> int:
     return max(1, round(config.n_segments * max(1.0, depth / side)))
 
 
-def _means(features: list[Tensor], nodes: NDArray[np.int64]) -> Tensor:
+def _means(features: Iterable[Tensor], nodes: NDArray[np.int64]) -> Tensor:
     """The mean of z over each supervoxel ``(N, F)``, slice by slice to bound the memory."""
-    num_nodes = int(nodes.max()) + 1
-    total = torch.zeros(num_nodes, features[0].size(0), device=features[0].device)
+    sizes = np.bincount(nodes.ravel())
+    total: Tensor | None = None
     for z, plane in zip(features, nodes, strict=True):
         ids, local = np.unique(plane, return_inverse=True)
         counts = np.bincount(local.ravel())
         sums = node_means(z, local.ravel(), plane.shape) * torch.from_numpy(counts)[:, None].to(z)
+        if total is None:
+            total = z.new_zeros(len(sizes), z.size(0))
         total.index_add_(0, torch.from_numpy(ids).to(z.device), sums)
-    sizes = np.bincount(nodes.ravel(), minlength=num_nodes)
+    assert total is not None, "a block has a slice"
     return total / torch.from_numpy(sizes)[:, None].to(total)

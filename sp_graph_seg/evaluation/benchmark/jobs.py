@@ -25,7 +25,7 @@ from sp_graph_seg.transforms import ToRAG, compute_superpixels
 #: Changes when results of before cannot be compared with those of now.
 FORMAT = 2
 
-_KEYS = {"job", "annotators", "scores", "losses", "seconds"}
+_KEYS = {"job", "annotators", "scores", "unsupervised", "losses", "seconds"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Job:
 
     def _graph(self, image: NDArray[np.float32]) -> Data:
         regions = find_superpixels(self.photo, self.method.config, self.folder)
-        return ToRAG(superpixels=regions)(image)
+        return ToRAG(superpixels=regions)(_scale(image))
 
 
 def run_job(job: Job) -> dict[str, Any]:
@@ -145,8 +145,9 @@ def _find_superpixels(photo: Photo, path: Path, config: Config) -> NDArray[np.in
     if path.is_file():
         return read_labels(path)
     image, _ = _read(photo)
-    image = normalize(image, *measure_intensity_range([image]))
-    regions = compute_superpixels(image, config.n_segments, config.compactness, config.superpixels)
+    regions = compute_superpixels(
+        _scale(image), config.n_segments, config.compactness, config.superpixels
+    )
     check_writable(path.parent)
     write_labels(path, regions)
     return regions
@@ -155,3 +156,8 @@ def _find_superpixels(photo: Photo, path: Path, config: Config) -> NDArray[np.in
 @lru_cache(maxsize=8)
 def _read(photo: Photo) -> tuple[NDArray[np.float32], list[NDArray[np.int64]]]:
     return photo.read(), photo.read_truth()
+
+
+def _scale(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The image with values in [0, 1], as the network sees it."""
+    return normalize(image, *measure_intensity_range([image]))

@@ -20,8 +20,8 @@ def methods(quick, monkeypatch):
     """A baseline and a model; both label by a threshold on red and leave a loss."""
 
     def label(self, image, superpixels, setting, seed):
-        labels = np.int64(image[0] > 30 * setting + seed)
-        return labels + (image[2] > 75) * (self.name == "model"), {"rec": setting}
+        labels = np.int64(image[0] > setting / 6 + seed / 100)
+        return labels + (image[2] > 0.3) * (self.name == "model"), {"rec": setting}
 
     monkeypatch.setattr(Method, "label", label)
     return [

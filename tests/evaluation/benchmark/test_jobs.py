@@ -3,11 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from sp_graph_seg import Config
+from sp_graph_seg import Config, ToRAG
 from sp_graph_seg.errors import InputError, OutputError
 from sp_graph_seg.evaluation import combine, score_annotators, score_segmentation
 from sp_graph_seg.evaluation.baselines import kmeans_pixels
 from sp_graph_seg.evaluation.benchmark import Method, jobs, make_jobs
+from sp_graph_seg.evaluation.unsupervised import unsupervised_score
 from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
 from sp_graph_seg.io import read_labels
 from sp_graph_seg.transforms import compute_superpixels
@@ -97,6 +98,7 @@ def edit(change):
         lambda job: job.labels_file.unlink(),
         edit(lambda values: values.pop("job")),
         edit(lambda values: values.pop("scores")),
+        edit(lambda values: values.pop("unsupervised")),
         edit(lambda values: values["job"].update(image="other")),
         edit(lambda values: values["job"]["method"].update(num_labels=9)),
         edit(lambda values: values["job"].update(format=0)),
@@ -130,14 +132,14 @@ def test_whatever_labels_depend_on_changes_the_names_of_files(make_job, photos):
 
 
 def test_what_they_do_not_depend_on_does_not(make_job):
-    assert make_job("KMeans-Pixels", n_segments=50).stem == make_job("KMeans-Pixels").stem
     assert make_job("KMeans-Superpixels", epochs=9).stem == make_job("KMeans-Superpixels").stem
     kind = "Sparse-SimCon-Patch"  # its beta, and the job's seed, replace these
     assert make_job(kind, beta_sim=9.0, seed=2).stem == make_job(kind, seed=2).stem
 
 
-def test_results_of_before_are_still_found(make_job, photos):
+def test_results_of_before_are_still_found(make_job, photos, monkeypatch):
     """New fields of the configuration must not rename results: see ``methods._NEW_FIELDS``."""
+    monkeypatch.setattr(jobs, "FORMAT", 1)
     photo = jobs.Photo("232038", photos[0].path, photos[0].truth)
     job = make_job("Sparse-SimCon-Patch", photo=photo, **AT_FIRST)
     assert job.description["method"]["config"] == AT_FIRST
@@ -171,11 +173,28 @@ def test_superpixels_are_made_once_and_shared_on_disk(make_job, monkeypatch, tmp
     assert len(list((tmp_path / "out/superpixels").iterdir())) == 2
 
 
-def test_methods_on_pixels_make_no_superpixels(make_job, monkeypatch):
-    monkeypatch.setattr(jobs, "compute_superpixels", refuse)
-    monkeypatch.setattr(Method, "label", lambda self, image, s, *_: (np.int64(image[0] > 99), {}))
+def test_methods_on_pixels_are_given_no_superpixels(make_job, monkeypatch):
+    given = []
+
+    def label(self, image, superpixels, setting, seed):
+        given.append(superpixels)
+        return np.int64(image[0] > 0.4), {}
+
+    monkeypatch.setattr(Method, "label", label)
     for kind in ("KMeans-Pixels", "Dense-NCut-Patch"):
         make_job(kind).run()
+    assert given == [None, None]
+
+
+def test_the_score_without_truth_sees_the_image_as_the_network_does(make_job):
+    job = make_job("KMeans-Superpixels", setting=2.0)
+    image = job.photo.read()
+    scaled = normalize(image, *measure_intensity_range([image]))
+    graph = ToRAG(superpixels=compute_superpixels(scaled, 40))(scaled)
+    result = job.run()
+    labels = read_labels(job.labels_file)
+    assert result["unsupervised"] == pytest.approx(unsupervised_score(labels, graph))
+    assert 0 < result["unsupervised"] < 1
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_work(make_job, monkeypatch, tmp_path):

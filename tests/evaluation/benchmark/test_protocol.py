@@ -12,16 +12,17 @@ from sp_graph_seg.evaluation.benchmark.protocol import (
     make_record,
     select_fixed,
     select_oracle,
+    select_unsupervised,
 )
 
 WEIGHTS = ("annotated_pixels", "regions_all", "regions_fine", "regions_coarse")
 
 
-def make(image, setting, seed, v, method="m", **scores):
+def make(image, setting, seed, v, method="m", free=0.0, **scores):
     row = Method(name=method, kind="KMeans-Pixels", settings=(setting,), config=Config())
     job = Job(Photo(image, Path(image), ()), row, setting, seed, Path("out"))
     values = dict.fromkeys(SCORE_NAMES, 0.0) | dict.fromkeys(WEIGHTS, 1) | {"v": v} | scores
-    return Record(job, values, {}, 1.0)
+    return Record(job, values, free, {}, 1.0)
 
 
 #: image, setting, seed, V-measure. Setting 2 has the best results of single images, a at seed 0 and
@@ -45,6 +46,19 @@ def test_the_oracle_takes_the_best_v_of_each_image():
     assert (row.method, row.selection, row.setting, row.spread) == ("m", "oracle", None, {})
     assert (row.num_images, row.num_candidates) == (2, 4)
     assert select_oracle(RECORDS[::-1]) == [row]
+
+
+def test_without_truth_the_best_score_that_needs_none_decides():
+    records = [
+        make("a", 2.0, 0, 0.9, free=0.1),
+        make("a", 3.0, 1, 0.2, free=0.6),
+        make("b", 2.0, 0, 0.4, free=0.3),
+        make("b", 3.0, 1, 0.5, free=0.2),
+    ]
+    (row,) = select_unsupervised(records)
+    assert row.scores["v"] == pytest.approx((0.2 + 0.4) / 2)
+    assert (row.selection, row.setting, row.spread) == ("unsupervised", None, {})
+    assert (row.num_images, row.num_candidates) == (2, 2)
 
 
 def test_every_setting_is_averaged_over_images_and_then_over_seeds():
@@ -92,9 +106,11 @@ def test_pooled_scores_weigh_images_by_their_size():
 @pytest.mark.parametrize(("truth", "ami"), [("mean", 0.4), ("first", 0.6), ("best", 0.2)])
 def test_a_record_combines_the_annotators(truth, ami):
     annotators = [{"v": 0.1, "ami": 0.6}, {"v": 0.9, "ami": 0.2}]
-    result = {"annotators": annotators, "scores": {"pri": 0.7}, "losses": {"rec": 2}, "seconds": 3}
+    result = {"annotators": annotators, "scores": {"pri": 0.7}, "unsupervised": 0.5}
+    result |= {"losses": {"rec": 2}, "seconds": 3}
     job = RECORDS[0].job
     record = make_record(job, result, truth)
     assert record.scores["ami"] == pytest.approx(ami)
     assert record.scores["pri"] == 0.7
+    assert record.unsupervised == 0.5
     assert (record.job, record.losses, record.seconds) == (job, {"rec": 2}, 3)

@@ -18,17 +18,18 @@ from sp_graph_seg.evaluation.benchmark import (
 SCORES = {name: (k + 1) / 30 for k, name in enumerate(SCORE_NAMES)}
 SPREAD = {name: value / 10 for name, value in SCORES.items()}
 ORACLE = Row("m", "oracle", SCORES, {}, None, num_images=2, num_candidates=6)
+FREE = Row("m", "unsupervised", SCORES, {}, None, num_images=2, num_candidates=6)
 FIXED = Row("m", "fixed", SCORES, SPREAD, 3.0, num_images=2, num_candidates=1)
 OTHER = Row("m", "fixed", SCORES, {}, 0.5, num_images=2, num_candidates=1)
-ROWS = {"oracle": [ORACLE], "fixed": [FIXED], "settings": [FIXED, OTHER]}
+ROWS = {"oracle": [ORACLE], "unsupervised": [FREE], "fixed": [FIXED], "settings": [FIXED, OTHER]}
 
 
 @pytest.fixture
 def records(make_job, photos):
     weights = {"annotated_pixels": 5}
     return [
-        Record(make_job("Sparse-SimCon-Patch", seed=4), SCORES | weights, {"sim": 0.25}, 1.5),
-        Record(make_job(photo=photos[1]), SCORES | weights, {}, 0.5),
+        Record(make_job("Sparse-SimCon-Patch", seed=4), SCORES | weights, 0.75, {"sim": 0.25}, 1.5),
+        Record(make_job(photo=photos[1]), SCORES | weights, 0.5, {}, 0.5),
     ]
 
 
@@ -47,8 +48,8 @@ def test_tables_hold_every_row_and_score(records, tmp_path):
     assert [file.name for file in files] == [
         *("table.csv", "settings.csv", "per_image.csv", "table.json")
     ]
-    oracle, fixed = read(tmp_path / "table.csv")
-    for line, row in ((oracle, ORACLE), (fixed, FIXED)):
+    oracle, free, fixed = read(tmp_path / "table.csv")
+    for line, row in ((oracle, ORACLE), (free, FREE), (fixed, FIXED)):
         check_scores(line)
         assert (line["method"], line["selection"]) == (row.method, row.selection)
         assert (int(line["images"]), int(line["candidates"])) == (2, row.num_candidates)
@@ -74,7 +75,7 @@ def test_every_result_has_a_line(records, tmp_path):
         "Sparse-SimCon-Patch",
         "3.0",
     )
-    assert (model["seed"], model["seconds"]) == ("4", "1.5")
+    assert (model["seed"], model["unsupervised"], model["seconds"]) == ("4", "0.75", "1.5")
     assert [model[f"loss_{name}"] for name in ("rec", "cut", "sim", "con")] == ["", "", "0.25", ""]
     assert (baseline["image"], baseline["loss_sim"]) == ("7", "")
 
@@ -85,8 +86,8 @@ def test_the_json_file_says_how_it_was_made(records, tmp_path):
     assert (content["command"], content["truth"]) == ("sp-graph-seg benchmark", "best")
     assert content["machine"] == describe_machine()
     assert content["paper"] == PAPER
-    assert {"oracle", "fixed", "covering", "miou"} == set(content["averages"])
-    assert [row["selection"] for row in content["rows"]] == ["oracle", "fixed"]
+    assert {"oracle", "unsupervised", "fixed", "covering", "miou"} == set(content["averages"])
+    assert [row["selection"] for row in content["rows"]] == ["oracle", "unsupervised", "fixed"]
     for line, row in zip(read(tmp_path / "table.csv"), content["rows"], strict=True):
         assert line == {name: str(value) for name, value in row.items()}
 

@@ -1,0 +1,118 @@
+"""``sp-graph-seg inspect``: tables, slices and surfaces of the labels of a volume."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from sp_graph_seg.cli.commands import PROGRAM, Folder, Switch, app
+from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import atomic_write, check_writable, refuse_existing
+
+if TYPE_CHECKING:
+    from sp_graph_seg.io import Volume
+    from sp_graph_seg.transforms.relabel import Relabel
+
+#: Of larger volumes, surfaces are made of every second voxel, every third and so on.
+_SURFACE_VOXELS = 256**3
+
+
+@app.command(sort_key=7, usage=f"Usage: {PROGRAM} inspect LABELS --output FOLDER [OPTIONS]")
+def inspect(
+    labels: Annotated[Path, Parameter(name="LABELS")],
+    /,
+    *,
+    output: Folder,
+    spacing: Annotated[
+        tuple[float, float, float] | None, Parameter(metavar="Z Y X", negative=())
+    ] = None,
+    unit: str | None = None,
+    names: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    meshes: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None,
+    overwrite: Switch = False,
+) -> None:
+    """Measure and look at the labels of a volume.
+
+    This writes regions.csv (voxels, volume fraction, components and surface of each label) and
+    components.csv (a row for each component), counted slice by slice. For the labels of --meshes it
+    writes label_N.ply and surfaces.png.
+
+    Args:
+        labels: Labels of a volume, as segment and predict write them.
+        output: Folder for the results; made if it is missing.
+        spacing: Size of a voxel along slices, rows and columns; by default that in the file.
+        unit: What the spacing is in, such as um.
+        names: YAML file with names and colours of labels, see the command relabel.
+        meshes: Labels whose surface is extracted by marching cubes.
+        overwrite: Replace files that exist.
+    """
+    from sp_graph_seg.io import open_volume
+    from sp_graph_seg.transforms.relabel import Relabel, read_relabel
+
+    volume = open_volume(labels)
+    if volume.channels != 1 or volume.dtype.kind not in "bui":
+        raise InputError(
+            f"{labels}: {volume.channels} channels of {volume.dtype} are no labels; give the "
+            "output of segment or predict."
+        )
+    if (spacing is None) != (unit is None):
+        raise InputError("--spacing, --unit: give both, such as --spacing 2 1 1 --unit um.")
+    if spacing is None and volume.spacing is not None:
+        spacing, unit = volume.spacing, volume.spacing_unit
+        unit = unit or "unit"
+    tables = [output / "regions.csv", output / "components.csv"]
+    surfaces = [output / f"label_{label}.ply" for label in meshes or []]
+    picture = [output / "surfaces.png"] if meshes else []
+    refuse_existing([*tables, *surfaces, *picture], overwrite)
+    about = Relabel() if names is None else read_relabel(names)
+    check_writable(output)
+    _count(volume, tables, spacing, unit, about.names)
+    report("tables", f"{tables[0]} and {tables[1].name}")
+    if meshes:
+        _extract(volume, dict(zip(meshes, surfaces, strict=True)), picture[0], spacing, unit, about)
+        report("meshes", f"{', '.join(file.name for file in surfaces)} and {picture[0]}")
+
+
+def _count(
+    volume: "Volume",
+    files: list[Path],
+    spacing: tuple[float, float, float] | None,
+    unit: str | None,
+    names: dict[int, str],
+) -> None:
+    from sp_graph_seg.evaluation.regions_table import RegionCounter
+    from sp_graph_seg.progress import WorkProgress
+
+    counter = RegionCounter(spacing, unit, names, int(np.iinfo(volume.dtype).max))
+    with WorkProgress(len(volume), "slices") as progress:
+        for plane in volume:
+            counter.add(plane[0])
+            progress.advance()
+    for file, table in zip(files, (counter.region_table(), counter.component_table()), strict=True):
+        with atomic_write(file) as temporary:
+            temporary.write_text(table.to_csv(), encoding="utf-8")
+
+
+def _extract(
+    volume: "Volume",
+    files: dict[int, Path],
+    picture: Path,
+    spacing: tuple[float, float, float] | None,
+    unit: str | None,
+    about: "Relabel",
+) -> None:
+    from sp_graph_seg.io.mesh import extract_surface, write_mesh
+    from sp_graph_seg.plot import save_figure
+    from sp_graph_seg.plot.surfaces import render_surfaces
+
+    voxels = len(volume) * volume.height * volume.width
+    step = max(1, int(np.ceil((voxels / _SURFACE_VOXELS) ** (1 / 3))))
+    thin = [volume[n][0, ::step, ::step] for n in range(0, len(volume), step)]
+    size = tuple(step * length for length in spacing or (1.0, 1.0, 1.0))
+    surfaces = {label: extract_surface(np.stack(thin), label, size) for label in files}
+    for label, file in files.items():
+        write_mesh(file, *surfaces[label], color=about.colors.get(label))
+    figure = render_surfaces(surfaces, about.names, about.colors, unit or "voxels")
+    save_figure(picture, figure)

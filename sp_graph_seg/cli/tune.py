@@ -1,0 +1,88 @@
+"""``sp-graph-seg tune``: candidates on one sheet, and the choice as a configuration."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sp_graph_seg.cli.commands import PROGRAM, Folder, Images, Switch, app
+from sp_graph_seg.cli.flags import TrainingFlags
+from sp_graph_seg.cli.inputs import read_images
+from sp_graph_seg.cli.outputs import check_outputs, report
+from sp_graph_seg.config import config_to_yaml
+from sp_graph_seg.io import atomic_write, check_writable
+
+if TYPE_CHECKING:
+    from sp_graph_seg.evaluation.tuning import Candidate
+
+#: What is written: the sheet to look at, the choice, and all candidates.
+SHEET, CHOICE, TABLE = "candidates.png", "config.yaml", "candidates.json"
+
+
+@app.command(sort_key=4, usage=f"Usage: {PROGRAM} tune IMAGE... --output FOLDER [OPTIONS]")
+def tune(
+    images: Images,
+    /,
+    *,
+    output: Folder,
+    overwrite: Switch = False,
+    flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
+) -> None:
+    """Try the weights of the losses on images without labels, and show what comes out.
+
+    As in the paper's section 2.4 beta_cut is tried first, then beta_sim = beta_con, then finer
+    steps. Look at candidates.png: each candidate with its labels, its losses and a score that needs
+    no ground truth; the one with the best score is marked, and its configuration written to
+    config.yaml for train --config. If you like another one better, use candidate_N.yaml.
+
+    Args:
+        images: Images to train on, all at once; one to three show best.
+        output: Folder for the results; made if it is missing.
+        overwrite: Replace files that exist.
+        flags: The configuration; its betas for cut, sim and con are what is tuned.
+    """
+    config = flags.resolve()
+    from sp_graph_seg.evaluation.tuning import NUM_CANDIDATES
+
+    names = [f"candidate_{number}.yaml" for number in range(1, NUM_CANDIDATES + 1)]
+    check_outputs([output / name for name in (SHEET, CHOICE, TABLE, *names)], images, overwrite)
+    arrays = read_images(images, config)
+    check_writable(output)
+    from sp_graph_seg.evaluation.tuning import recommend
+    from sp_graph_seg.evaluation.tuning import tune as try_settings
+    from sp_graph_seg.plot import contact_sheet, save_figure
+    from sp_graph_seg.progress import WorkProgress
+
+    with WorkProgress(NUM_CANDIDATES, "candidates") as progress:
+        candidates = try_settings(arrays, config, lambda _: progress.advance())
+    best = recommend(candidates)
+    captions = [f"{n}: {candidate.describe()}" for n, candidate in enumerate(candidates, start=1)]
+    sheet = contact_sheet(arrays, [candidate.labels for candidate in candidates], captions, best)
+    save_figure(output / SHEET, sheet)
+    for name, candidate in zip(names, candidates, strict=True):
+        _write(output / name, config_to_yaml(candidate.config))
+    _write(output / CHOICE, config_to_yaml(candidates[best].config))
+    _write(output / TABLE, _to_json(candidates))
+    report("sheet", f"{output / SHEET}, {len(candidates)} candidates to look at")
+    report("choice", f"candidate {best + 1} in {output / CHOICE}; the others in {names[0]} and on")
+
+
+def _to_json(candidates: "list[Candidate]") -> str:
+    rows = [
+        {
+            "candidate": number,
+            "stage": candidate.stage,
+            "beta_cut": candidate.betas[0],
+            "beta_sim": candidate.betas[1],
+            "beta_con": candidate.betas[1],
+            "num_labels": candidate.num_labels,
+            "score": candidate.score,
+            "losses": candidate.losses,
+        }
+        for number, candidate in enumerate(candidates, start=1)
+    ]
+    return json.dumps(rows, indent=1) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
