@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.streaming import choose, choose_slices
+
+KINDS = [0, 0, 1, 0, 2, 1, 0, 0, 1]  # the first is the most common, the last comes once
+
+
+@pytest.fixture
+def kinds(tmp_path, save_volume):
+    """Three kinds of slices: dark, bright, and half dark and half bright, each with its noise."""
+    rng = np.random.default_rng(0)
+    slices = rng.integers(0, 20, (len(KINDS), 1, 24, 32))
+    for image, kind in zip(slices, KINDS, strict=True):
+        image[0, :, 32 - 16 * kind :] += 200
+    return save_volume(tmp_path / "kinds.npy", slices.astype(np.uint8))
+
+
+def test_one_of_each_kind_and_the_most_common_first(kinds):
+    chosen = choose_slices(kinds, 3, (0, 220))
+    assert KINDS[chosen[0]] == 0
+    assert sorted(KINDS[number] for number in chosen) == [0, 1, 2]
+    assert [KINDS[number] for number in choose_slices(kinds, 1, (0, 220))] == [0]
+    assert choose_slices(kinds, 2, (0, 220)) == chosen[:2]
+
+
+def test_all_of_them(kinds):
+    assert sorted(choose_slices(kinds, len(KINDS), (0, 220))) == list(range(len(KINDS)))
+
+
+def test_medoids_minimise_the_distance_to_the_nearest(kinds):
+    """One by one, each the best of all that could come next."""
+    points = np.random.default_rng(0).random((12, 3))
+    distance = np.array([[np.abs(a - b).sum() for b in points] for a in points])
+    found = choose._find_medoids(points, 4)
+    for count in range(4):
+        before = found[:count]
+        costs = [distance[[*before, n]].min(axis=0).sum() for n in range(12)]
+        assert found[count] == np.argmin(costs)
+
+
+def test_unusable_slices_are_neither_read_nor_chosen(kinds, monkeypatch):
+    read = []
+    original = choose.read_slice
+    monkeypatch.setattr(
+        choose, "read_slice", lambda volume, n: read.append(n) or original(volume, n)
+    )
+    chosen = choose_slices(kinds, 2, (0, 220), unusable={0, 1, 3, 6, 7})
+    assert read == [2, 4, 5, 8]
+    assert [KINDS[number] for number in chosen] == [1, 2]
+
+
+def test_of_many_slices_some_at_equal_distances_are_looked_at(kinds, monkeypatch):
+    monkeypatch.setattr(choose, "_MOST", 3)
+    read = []
+    original = choose.read_slice
+    monkeypatch.setattr(
+        choose, "read_slice", lambda volume, n: read.append(n) or original(volume, n)
+    )
+    choose_slices(kinds, 2, (0, 220))
+    assert read == [0, 4, 8]
+
+
+@pytest.mark.parametrize(("count", "unusable"), [(0, ()), (10, ()), (9, (4,))])
+def test_more_than_there_are(kinds, count, unusable):
+    usable = len(KINDS) - len(unusable)
+    with pytest.raises(InputError, match=f"^{kinds.path}: has {usable} usable slices, of which"):
+        choose_slices(kinds, count, (0, 220), unusable)
