@@ -11,7 +11,7 @@ from torch_geometric.nn import GraphConv
 import sp_graph_seg
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference.model_file import read_model, write_model
+from sp_graph_seg.inference.model_file import read_model, read_notes, write_model
 
 CONFIG = Config(
     num_features=4,
@@ -272,3 +272,18 @@ def test_a_head_of_the_configuration_needs_nothing(path, tmp_path, image):
     loaded = Segmenter.load(tmp_path / "gcn.safetensors")
     assert torch.equal(loaded.transform(image).z, segmenter.transform(image).z)
     assert "no head, not GraphConv" in load_error(path, head=GraphConv(4, 6))
+
+
+def test_a_model_without_notes_and_post_processing(path, image, fitted):
+    """As files of the first version are."""
+    assert read_notes(path) == {}
+    rewrite_model(path, notes=..., relabel=...)
+    assert read_notes(path) == {}
+    loaded = Segmenter.load(path)
+    assert loaded.relabel_ is None
+    np.testing.assert_array_equal(loaded.predict(image), fitted.predict(image))
+
+
+def test_a_post_processing_that_is_none(path):
+    rewrite_model(path, relabel={"smoth": 1})
+    assert "did you mean 'smooth'" in load_error(path)

@@ -13,6 +13,8 @@ from torch_geometric.nn import GATv2Conv, GCNConv, GraphConv
 from sp_graph_seg import Config, Segmenter, ToRAG
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.inference import segmenter as module
+from sp_graph_seg.inference.model_file import read_notes
+from sp_graph_seg.transforms.relabel import Relabel
 
 CONFIG = Config(
     num_features=6,
@@ -649,3 +651,76 @@ def test_one_image_takes_one_mask_and_one_label_map():
     mask[3, 4] = True
     segmenter = Segmenter(CONFIG).fit(IMAGE, masks=mask, superpixels=TILES)
     assert segmenter.predict(IMAGE).shape == mask.shape
+
+
+# The range of a volume
+
+
+def test_a_given_range_is_used_and_saved(tmp_path, seen):
+    image = IMAGE * 1000
+    segmenter = Segmenter(CONFIG).fit(image, intensity_range=(-500, 1500.0))
+    assert segmenter.intensity_range_ == (-500, 1500.0)
+    torch.testing.assert_close(
+        seen[0].image, torch.from_numpy((image + 500) / 2000), rtol=1e-5, atol=1e-6
+    )
+    segmenter.save(tmp_path / "m.safetensors")
+    loaded = Segmenter.load(tmp_path / "m.safetensors")
+    assert loaded.intensity_range_ == (-500.0, 1500.0)
+    np.testing.assert_array_equal(loaded.predict(image), segmenter.predict(image))
+    assert not np.array_equal(
+        segmenter.net_.encode(torch.from_numpy(segmenter.normalize(image))).detach(),
+        segmenter.net_.encode(torch.from_numpy(IMAGE)).detach(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "given"),
+    [
+        (BYTES, (20.0, 200.0)),  # integers become 0 to 1
+        (IMAGE, (2.0, 3.0)),
+        (IMAGE, (-3.0, -2.0)),
+        (IMAGE, (0.5, 0.5)),
+        (IMAGE, (0.9, 0.1)),
+        (IMAGE, (float("nan"), 1.0)),
+    ],
+)
+def test_a_range_that_does_not_suit_the_image_is_refused(image, given):
+    with pytest.raises(InputError, match=r"^intensity_range=\(.*same units, integers as floats"):
+        Segmenter(CONFIG).fit(image, intensity_range=given)
+
+
+def test_a_range_suits_where_it_overlaps_one_of_the_images(seen):
+    Segmenter(CONFIG).fit([IMAGE, np.zeros_like(IMAGE)], intensity_range=(0.0, 2.0))
+    assert seen[1].image.max() == 0
+
+
+# Prediction in steps, and post-processing
+
+
+def test_prediction_in_steps(fitted):
+    prepared = fitted.prepare(IMAGE)
+    assert prepared.size == prepared.node_size == (32, 48)
+    assert prepared.graph is None
+    np.testing.assert_array_equal(fitted.label(prepared), fitted.predict(IMAGE))
+    labels = np.arange(6).reshape(2, 3)
+    expected = labels.repeat(2, axis=0).repeat(2, axis=1)
+    np.testing.assert_array_equal(fitted.finish(labels, (4, 6)), expected)
+
+
+def test_labels_are_post_processed_and_the_model_keeps_it(fitted, tmp_path):
+    plain = fitted.predict(IMAGE)
+    most = int(np.bincount(plain.ravel()).argmax())
+    segmenter = copy.deepcopy(fitted)
+    assert segmenter.relabel_ is None
+    assert segmenter.num_labels_ == CONFIG.num_features
+    segmenter.relabel_ = relabel = Relabel(merge={9: [most]}, smooth=1)
+    assert segmenter.num_labels_ == 10
+    labels = segmenter.predict(IMAGE)
+    np.testing.assert_array_equal(labels, relabel.apply(plain))
+    assert 9 in labels
+    segmenter.save(tmp_path / "m.safetensors", notes={"by": ["me", 1]})
+    loaded = Segmenter.load(tmp_path / "m.safetensors")
+    assert loaded.relabel_ == relabel
+    assert read_notes(tmp_path / "m.safetensors") == {"by": ["me", 1]}
+    np.testing.assert_array_equal(loaded.predict(IMAGE), labels)
+    assert loaded.fit(IMAGE).relabel_ is None

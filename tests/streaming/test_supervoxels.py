@@ -71,7 +71,9 @@ def test_labels_are_the_largest_mean_feature_of_each_supervoxel(model, images):
 
 
 @pytest.mark.parametrize("size", [0, 16, 20])
-def test_supervoxels_may_be_coarser_than_the_slices(fit_model, config, tmp_path, images, given, size):
+def test_supervoxels_may_be_coarser_than_the_slices(
+    fit_model, config, tmp_path, images, given, size
+):
     path = fit_model(tmp_path / "m.safetensors", config.replace(superpixel_size=size))
     segmenter = Segmenter.load(path)
     height, width = (24, 32) if size == 0 else (round(24 * size / 32), size)

@@ -10,9 +10,11 @@ from torch import nn
 from torch_geometric.nn import GCNConv, GraphConv
 
 from sp_graph_seg import Config, ToRAG, WNet
+from sp_graph_seg.config import MODEL_TYPES
 from sp_graph_seg.errors import InputError, SmallImageWarning
 from sp_graph_seg.nn import SuperpixelNet, kmeans_labels
 from sp_graph_seg.training import PatchSampler, TrainingImage, cut_patches, fit
+from sp_graph_seg.transforms import ToPixelGraph
 
 TERMS = ("rec", "cut", "sim", "con")
 
@@ -591,3 +593,107 @@ def test_an_exploding_learning_rate_is_named(one, similarity_labels, steps):
     )
     with pytest.raises(InputError, match="learning_rate=1e\\+30"):
         fit(make_net(), [one], config)
+
+
+# Pixels as nodes, the paper's dense models
+
+
+def dense_subject(radius=1.0):
+    image = blocks(12, 14)
+    return TrainingImage(image, ToPixelGraph(radius, CONFIG.tau_con)(image))
+
+
+DENSE = ONE_STEP.replace(nodes="pixels", patches=((4, 8, 8),))
+
+
+def dense_terms(net, image, radius):
+    """The dense losses of the paper (Eqs. 1, 3 and 4) by loops over pixels."""
+    with torch.no_grad():
+        z = copy.deepcopy(net).train().wnet.encoder(image[None])[0].double()
+    f, colors = z.softmax(0).flatten(1), image.double().flatten(1)
+    pixels = list(itertools.product(range(image.size(1)), range(image.size(2))))
+    W = torch.zeros(len(pixels), len(pixels), dtype=torch.double)
+    for i, j in itertools.permutations(range(len(pixels)), 2):
+        if math.dist(pixels[i], pixels[j]) <= radius:
+            W[i, j] = math.exp(CONFIG.tau_cut * (colors[:, i] - colors[:, j]).norm())
+    ratios = [(p @ W @ p) / (W.sum(0) @ p) for p in f]
+    down, right = z.diff(dim=1).abs(), z.diff(dim=2).abs()
+    return {
+        "cut": 1 - sum(ratios) / len(ratios),
+        "sim": -z.log_softmax(0).max(dim=0).values.mean(),
+        "con": (down.mean() + right.mean()) / 2,
+    }
+
+
+@pytest.mark.parametrize("radius", [1.0, 2.5])
+def test_with_pixels_as_nodes_the_losses_are_the_dense_ones(radius):
+    training, net = dense_subject(radius), make_net()
+    expected = dense_terms(net, training.image, radius)
+    history = fit(net, [training], DENSE)
+    for name, value in expected.items():
+        assert history[name] == [pytest.approx(value.item(), rel=1e-4)], name
+    assert history["loss"] == [
+        pytest.approx(weighted({name: history[name][0] for name in TERMS}, DENSE), rel=1e-5)
+    ]
+
+
+@pytest.mark.parametrize("name", MODEL_TYPES)
+def test_each_model_type_has_its_terms(one, name):
+    config = ONE_STEP.as_type(name, 0.5).replace(patches=((4, 8, 8),))
+    history = fit(make_net(), [dense_subject() if "Dense" in name else one], config)
+    wanted = {"cut"} if "NCut" in name else {"sim", "con"}
+    wanted |= set() if "NoRec" in name else {"rec"}
+    assert {term for term in TERMS if not math.isnan(history[term][0])} == wanted
+
+
+@pytest.mark.parametrize("loss_input", ["logits", "softmax"])
+@pytest.mark.parametrize("similarity_labels", ["argmax", "pixels"])
+def test_pixels_are_compared_with_the_label_of_their_node(one, loss_input, similarity_labels):
+    config = ONE_STEP.replace(
+        similarity_on="pixels", loss_input=loss_input, similarity_labels=similarity_labels
+    )
+    net = make_net()
+    with torch.no_grad():
+        z = copy.deepcopy(net).train().wnet.encoder(one.image[None])[0]
+    y = similarity_targets(similarity_labels, z, node_means(z, one.graph), one.graph)
+    features = z.double() if loss_input == "logits" else z.double().softmax(0)
+    log_f = features.log_softmax(0).flatten(1)
+    losses = [-log_f[y[node], i] for i, node in enumerate(one.graph.pixel_index.tolist())]
+    history = fit(net, [one], config)
+    assert history["sim"] == [pytest.approx((sum(losses) / len(losses)).item(), rel=1e-4)]
+    on_nodes = fit(make_net(), [one], config.replace(similarity_on="nodes"))
+    assert on_nodes["sim"][0] != pytest.approx(history["sim"][0], rel=1e-3)
+
+
+def test_for_pixels_as_nodes_both_are_the_same():
+    training = dense_subject()
+    first, second = (
+        fit(make_net(), [training], DENSE.replace(similarity_on=on)) for on in ("nodes", "pixels")
+    )
+    assert first["sim"] == second["sim"]
+
+
+def test_a_head_and_the_similarity_of_pixels_are_refused(one):
+    net = make_net(head=GraphConv(5, 5))
+    config = CONFIG.replace(similarity_on="pixels")
+    with pytest.raises(InputError, match=r"similarity_on='pixels' compares .* no head"):
+        fit(net, [one], config)
+    assert len(fit(net, [one], config.replace(beta_sim=0.0))) == 4  # where it does not count
+
+
+# The least number of labels
+
+
+def test_training_ends_when_few_labels_are_left(one):
+    config = CONFIG.replace(num_features=12, epochs=4, learning_rate=0.02, tau_con=0.0, seed=1)
+    whole = fit(make_net(config), [one], config)
+    labels = whole["num_labels"]
+    least = min(labels)
+    first = labels.index(least) + 1
+    assert 1 < first < len(whole)
+    net, steps = make_net(config), []
+    history = fit(net, [one], config.replace(min_labels=least), steps.append)
+    assert len(history) == len(steps) == first
+    assert history["loss"] == whole["loss"][:first]
+    assert not net.training
+    assert len(fit(make_net(config), [one], config.replace(min_labels=12))) == 1

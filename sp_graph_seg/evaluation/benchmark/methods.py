@@ -29,10 +29,6 @@ NUM_CLUSTERS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 #: Nine betas, for the paper tells their number only.
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
-#: Fields that the configuration did not have at first. Where they have their default they are left
-#: out of descriptions, so that results of before keep their names.
-_NEW_FIELDS = ("hessian_scales", "superpixel_size")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -68,11 +64,11 @@ class Method:
         return self.kind in BASELINES
 
     def describe(self, setting: float, seed: int) -> dict[str, Any]:
-        """All that the labels depend on besides the image."""
+        """All that labels and scores depend on besides the image and its ground truth."""
         if not self.is_baseline:
             values = _describe_model(self.config, self.kind, setting, seed)
             return {"kind": self.kind, "config": values}
-        superpixels = {} if self.kind == "KMeans-Pixels" else superpixel_settings(self.config)
+        superpixels = superpixel_settings(self.config)  # also those of the unsupervised score
         return {"kind": self.kind, "num_labels": int(setting), "seed": seed, **superpixels}
 
     def uses_superpixels(self) -> bool:
@@ -109,12 +105,7 @@ class Method:
 @cache
 def _describe_model(config: Config, kind: str, setting: float, seed: int) -> dict[str, Any]:
     """The values of its configuration; kept, for those of all images are the same."""
-    values, usual = config.replace(seed=seed).as_type(kind, setting).to_dict(), Config().to_dict()
-    return {
-        name: value
-        for name, value in values.items()
-        if name not in _NEW_FIELDS or value != usual[name]
-    }
+    return config.replace(seed=seed).as_type(kind, setting).to_dict()
 
 
 def superpixel_settings(config: Config) -> dict[str, Any]:

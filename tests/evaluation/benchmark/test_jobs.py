@@ -14,17 +14,6 @@ from sp_graph_seg.io import read_labels
 from sp_graph_seg.transforms import compute_superpixels
 
 #: A configuration with all fields that there were at first.
-AT_FIRST = {
-    **{"num_features": 32, "width": 16, "depth": 4, "head": "identity", "head_layers": 2},
-    **{"max_size": 320, "nodes": "superpixels", "radius": 5.0, "superpixels": "slic"},
-    **{"n_segments": 1000, "compactness": 10.0, "tau_con": 1.0, "tau_cut": -10.0},
-    **{"beta_rec": 1.0, "beta_cut": 0.0, "beta_sim": 3.0, "beta_con": 3.0},
-    **{"loss_input": "logits", "similarity_labels": "argmax", "similarity_on": "nodes"},
-    **{"reconstruction": "patch", "patches": [[24, 64, 64], [40, 48, 48], [96, 32, 32]]},
-    **{"redraw_patches": True, "foreground": 0.8, "epochs": 4, "minibatches": 8},
-    **{"learning_rate": 0.001, "min_labels": 0, "seed": 0, "accelerator": "auto"},
-    "precision": "32-true",
-}
 
 
 @pytest.fixture(autouse=True)
@@ -135,15 +124,6 @@ def test_what_they_do_not_depend_on_does_not(make_job):
     assert make_job("KMeans-Superpixels", epochs=9).stem == make_job("KMeans-Superpixels").stem
     kind = "Sparse-SimCon-Patch"  # its beta, and the job's seed, replace these
     assert make_job(kind, beta_sim=9.0, seed=2).stem == make_job(kind, seed=2).stem
-
-
-def test_results_of_before_are_still_found(make_job, photos, monkeypatch):
-    """New fields of the configuration must not rename results: see ``methods._NEW_FIELDS``."""
-    monkeypatch.setattr(jobs, "FORMAT", 1)
-    photo = jobs.Photo("232038", photos[0].path, photos[0].truth)
-    job = make_job("Sparse-SimCon-Patch", photo=photo, **AT_FIRST)
-    assert job.description["method"]["config"] == AT_FIRST
-    assert job.stem.parts[-3:] == ("Sparse-SimCon-Patch", "232038", "3-seed0-13f7ff88")
 
 
 def test_superpixels_are_made_once_and_shared_on_disk(make_job, monkeypatch, tmp_path):
