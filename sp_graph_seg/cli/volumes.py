@@ -17,7 +17,6 @@ from sp_graph_seg.io import check_writable, parse_output, refuse_existing
 if TYPE_CHECKING:
     from sp_graph_seg.io import Volume
     from sp_graph_seg.io.label_stores import LabelJob
-    from sp_graph_seg.streaming import Labelled
     from sp_graph_seg.transforms.relabel import Relabel
 
 #: What ``segment`` leaves in the folder of its output.
@@ -142,14 +141,10 @@ def _label(
         preflight=preflight,
         before_finish=before_finish,
     )
-    _report(labelled, volume)
+    report("labels", f"{len(volume)} {_slices(volume)} in {labelled.path}")
     if overlay is not None:
         kept = "" if written else ": not written anew, the labels were complete"
         report("overlay", f"{overlay}{kept}")
-
-
-def _report(labelled: "Labelled", volume: "Volume") -> None:
-    report("labels", f"{len(volume)} {_slices(volume)} in {labelled.path}")
     for number, reason in sorted(labelled.skipped.items()):
         report("skipped", f"slice {number} has the value {labelled.unlabelled}: {reason}")
 

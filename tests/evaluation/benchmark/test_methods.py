@@ -78,6 +78,7 @@ def test_a_description_says_all_that_labels_depend_on():
         "n_segments": 77,
         "compactness": 10.0,
     }
+    expected = {"superpixels": "slic", "n_segments": 77, "compactness": 10.0}
     assert superpixel_settings(config) == expected
 
 
