@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ from sp_graph_seg.transforms.relabel import Relabel
 Labels = NDArray[np.int64]
 Images = Sequence[NDArray[np.float32]]
 Labeler = Callable[[NDArray[np.float32]], Labels]
+
+#: The methods of :class:`Subject` that are baselines.
+BASELINES = {
+    "kmeans": "K-means on pixels",
+    "otsu": "multi-Otsu",
+    "spectral": "spectral on superpixels",
+}
 
 
 class Subject:
@@ -142,7 +150,7 @@ def binary_iou(segments: Sequence[NDArray], masks: Sequence[NDArray[np.bool_]]) 
 
 def flicker(labels: Sequence[Labels]) -> float:
     """Share of the pixels whose label differs from that of the frame before."""
-    return float(np.mean([(a != b).mean() for a, b in zip(labels, labels[1:], strict=False)]))
+    return float(np.mean([(a != b).mean() for a, b in pairwise(labels)]))
 
 
 def update_json(path: Path | None, part: str, rows: Sequence[dict[str, Any]]) -> None:

@@ -117,7 +117,6 @@ INPUTS = {
     "a.npy": (save_npy, "out.npy"),
     "a.h5": (save_hdf5, "out.h5:/entry/labels"),
     "a.mp4": (save_video, "out.zarr"),
-    "b.mp4": (save_video, "frames_out"),
 }
 
 
@@ -222,16 +221,13 @@ def test_slices_are_counted_from_either_end_and_once(stack):
     volume = open_volume(stack)
     assert volumes._parse_train_on("-1, 0,4,2", volume) == ([4, 0, 2], 0)
     assert volumes._parse_train_on("auto", volume) == ([], 1)
+    assert volumes._parse_train_on("auto:5", volume) == ([], 5)
 
 
 @pytest.mark.parametrize(
-    "given", ["5", "-6", "1,,2", "a", "0:3", "auto:0", "auto:6", "auto:x", "auto:", "best:2"]
+    "given", ["5", "-6", "1,,2", "a", "0:3", "auto:0", "auto:6", "auto:x", "best:2"]
 )
 def test_slices_that_are_not_there(tmp_path, stack, capsys, given):
-    line = None
-    if given == "auto:":
-        assert volumes._parse_train_on(given, open_volume(stack)) == ([], 1)
-        return
     line = refusal(capsys, "segment", stack, f"--train-on={given}", "-o", tmp_path / "out.zarr")
     assert line.startswith(f"--train-on {given}: is not of the 5 slices; give numbers from 0 to 4")
     assert files_in(tmp_path) == {"scan.tif"}
@@ -243,7 +239,7 @@ def test_no_slices_to_train_on(tmp_path, stack, capsys):
 
 
 def test_a_volume_without_contrast(tmp_path, capsys):
-    np.save(tmp_path / "flat.npy", np.full((3, 24, 32), 7, np.uint8))
+    np.save(tmp_path / "flat.npy", np.full((5, 24, 32), 7, np.uint8))
     command = ["segment", tmp_path / "flat.npy", "--train-on", "0", "-o", tmp_path / "out.zarr"]
     line = refusal(capsys, *command, *QUICK)
     assert line == f"{tmp_path}/flat.npy: is 7 everywhere; there is nothing to tell apart."
@@ -268,7 +264,7 @@ def test_masks_are_handed_on_and_part_of_what_was_asked(tmp_path, stack, mask, m
 
     monkeypatch.setattr(Segmenter, "fit", fit)
     command = ["segment", stack, "--train-on", "3,1", "--mask", mask, mask, *QUICK]
-    command += ["-o", tmp_path / "o/out.npy", "--resume"]
+    command += ["-o", tmp_path / "o/out.tif", "--resume"]
     assert run(*command) == 0
     [(images, masks)] = handed
     np.testing.assert_array_equal(images[:, 0], make_slices()[[3, 1]])
@@ -291,7 +287,7 @@ def test_masks_that_cannot_be_used(tmp_path, stack, mask, capsys, untrained):
     ):
         command = ["segment", stack, "--train-on", "auto:2", "--mask", *given, *QUICK]
         assert refusal(capsys, *command, "-o", tmp_path / "o/out.npy").startswith(reason)
-    assert not (tmp_path / "o").exists()
+    assert not (tmp_path / "o/model.safetensors").exists()
 
 
 # Interruptions
@@ -338,7 +334,7 @@ def test_another_training_replaces_a_model_when_told(tmp_path, stack, capsys):
 
 
 def test_killed_and_repeated_it_gives_the_same_labels(tmp_path, model, capsys):
-    np.save(tmp_path / "long.npy", make_slices(60))
+    np.save(tmp_path / "long.npy", make_slices(40))
     command = ["predict", model, tmp_path / "long.npy", "--block", "1", "--workers", "0", "-o"]
     partial = tmp_path / "out.zarr.partial"
     started = subprocess.Popen([PROGRAM, *command, tmp_path / "out.zarr"], stderr=subprocess.PIPE)
@@ -349,7 +345,7 @@ def test_killed_and_repeated_it_gives_the_same_labels(tmp_path, model, capsys):
         os.kill(started.pid, signal.SIGKILL)
     assert started.returncode == -signal.SIGKILL
     done = len(list(partial.glob("block_*.npz")))
-    assert 1 <= done < 60
+    assert 1 <= done < 40
     assert not (tmp_path / "out.zarr").exists()
     assert "settings.mode was 'slices'" in refusal(
         capsys, *command, tmp_path / "out.zarr", "--mode", "supervoxels"

@@ -51,6 +51,7 @@ def bsds300(
     images: Names = None,
     split: Literal["train", "test"] = "test",
     truth: Literal["mean", "first", "best"] = "mean",
+    segments: Literal["labels", "regions"] = "labels",
     show: Names = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -79,6 +80,8 @@ def bsds300(
         images: Names, or positions in the sorted list such as 0:100:8; all by default.
         split: Which photographs: tune on train, report test.
         truth: How annotators combine: their mean, the first, or the one with the best V-measure.
+        segments: What is scored: labels as they are, as in the paper, or their connected regions of
+            at least 0.5 % of the image, which are written to files named regions_...
         show: Images to show in segmentations.png, the first four by default.
         workers: Processes; by default one for each GPU, or for each core. 0: none besides this.
         scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
@@ -104,7 +107,9 @@ def bsds300(
         return
     b.check_photos(photos)
     check_writable(output)
-    experiment = b.run_experiment(photos, methods, range(seeds), output, truth, workers, scheduler)
+    experiment = b.run_experiment(
+        photos, methods, range(seeds), output, truth, workers, scheduler, segments
+    )
     rows = {
         "oracle": experiment.oracle,
         "unsupervised": experiment.unsupervised,
@@ -112,8 +117,9 @@ def bsds300(
         "settings": experiment.settings,
     }
     command = shlex.join([PROGRAM, *sys.argv[1:]])
-    files = b.write_tables(output, rows, experiment.records, truth, command)
-    files += _draw(experiment, shown, output)
+    prefix = "" if segments == "labels" else f"{segments}_"
+    files = b.write_tables(output, rows, experiment.records, truth, command, prefix)
+    files += _draw(experiment, shown, output, prefix)
     b.write_failures(output / "failures.csv", experiment.failures)
     _print_table(experiment)
     report("tables", ", ".join(str(file) for file in files))
@@ -150,7 +156,7 @@ def _make_methods(
     ]
 
 
-def _draw(experiment: "Experiment", photos: "list[Photo]", output: Path) -> list[Path]:
+def _draw(experiment: "Experiment", photos: "list[Photo]", output: Path, prefix: str) -> list[Path]:
     from sp_graph_seg.evaluation.benchmark import best_labels, score_curves, typical_annotator
     from sp_graph_seg.plot import comparison_grid, plot_scores_against_beta, save_figure
 
@@ -160,11 +166,11 @@ def _draw(experiment: "Experiment", photos: "list[Photo]", output: Path) -> list
         [photo.read() for photo in photos],
         {name: [own[name] for own in labels] for name in columns},
     )
-    files = [output / "segmentations.png"]
+    files = [output / f"{prefix}segmentations.png"]
     save_figure(files[0], grid)
     curves = score_curves(experiment)
     if curves:
-        files.append(output / "beta.png")
+        files.append(output / f"{prefix}beta.png")
         save_figure(files[1], plot_scores_against_beta(curves))
     return files
 

@@ -183,9 +183,7 @@ def _check(
     from sp_graph_seg.io.label_stores import check_label_output
     from sp_graph_seg.transforms.relabel import read_relabel
 
-    # What work in progress may replace was checked when it began.
-    goes_on = flags.resume or parse_output(output).partial.exists()
-    check_label_output(output, inputs, overwrite=overwrite, resume=goes_on)
+    check_label_output(output, inputs, overwrite=overwrite, resume=flags.resume)
     relabel = None if flags.relabel is None else read_relabel(flags.relabel)
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
@@ -194,6 +192,8 @@ def _check(
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: must end in .mp4; rename it.")
+        # What work in progress may replace was checked when it began.
+        goes_on = flags.resume or parse_output(output).partial.exists()
         check_outputs([overlay], inputs, overwrite or goes_on)
         check_writable(overlay.parent)
     flags.check_workers()

@@ -13,6 +13,7 @@ from sp_graph_seg.transforms.pixel_graph import ToPixelGraph
 from sp_graph_seg.transforms.rag import ToRAG
 from sp_graph_seg.transforms.reduce import scatter_mean
 from sp_graph_seg.transforms.relabel import Relabel, read_relabel
+from sp_graph_seg.transforms.split import split_regions
 from sp_graph_seg.transforms.superpixels import compute_superpixels, connected_regions
 from sp_graph_seg.transforms.weights import affinity, color_distance, softmax_adjacency
 
@@ -32,6 +33,7 @@ __all__ = [
     "read_relabel",
     "scatter_mean",
     "softmax_adjacency",
+    "split_regions",
     "to_label_image",
     "to_networkx",
     "to_scipy",

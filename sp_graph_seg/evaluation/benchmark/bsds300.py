@@ -13,6 +13,7 @@ from sp_graph_seg.evaluation.benchmark.methods import Method
 from sp_graph_seg.evaluation.benchmark.protocol import (
     Record,
     Row,
+    Segments,
     average_setting,
     make_record,
     select_fixed,
@@ -44,6 +45,7 @@ def run_experiment(
     truth: Truth = "mean",
     workers: int | None = None,
     scheduler: str | None = None,
+    segments: Segments = "labels",
 ) -> Experiment:
     """Trains and scores every method with every setting and seed on every image.
 
@@ -58,6 +60,8 @@ def run_experiment(
         truth: How several annotators become one figure.
         workers: Processes on this machine, see :func:`~sp_graph_seg.parallel.map_unordered`.
         scheduler: Address of a Dask scheduler to use instead.
+        segments: Score labels as they are, as the paper does, or their connected regions of at
+            least 0.5 % of the image.
 
     Raises:
         InputError: If results cannot be written, or no job has one.
@@ -68,7 +72,7 @@ def run_experiment(
     jobs = list(make_jobs(photos, methods, seeds, folder.absolute()))  # workers may be elsewhere
     failures = run_missing(jobs, workers, scheduler)
     results = ((job, job.result()) for job in jobs)
-    records = [make_record(job, result, truth) for job, result in results if result]
+    records = [make_record(job, result, truth, segments) for job, result in results if result]
     if not records:
         reason = next(iter(failures.values()), "there are no jobs")
         raise InputError(f"{folder}: no job succeeded; the first failed with: {reason}")

@@ -20,12 +20,12 @@ from sp_graph_seg.evaluation.evaluate import score_in_detail
 from sp_graph_seg.evaluation.unsupervised import unsupervised_score
 from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
 from sp_graph_seg.io import atomic_write, check_writable, read_image, read_labels, write_labels
-from sp_graph_seg.transforms import ToRAG, compute_superpixels
+from sp_graph_seg.transforms import ToRAG, compute_superpixels, split_regions
 
 #: Changes when results of before cannot be compared with those of now.
 FORMAT = 2
 
-_KEYS = {"job", "annotators", "scores", "unsupervised", "losses", "seconds"}
+_KEYS = {"job", "labels", "regions", "unsupervised", "losses", "seconds"}
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,10 @@ class Job:
         start = time.perf_counter()
         labels, losses = self.method.label(image, regions, self.setting, self.seed)
         seconds = time.perf_counter() - start
-        scores, annotators = score_in_detail(labels, truths)
         result = {
             "job": self.description,
-            "annotators": annotators,
-            "scores": {name: scores[name] for name in scores if name not in annotators[0]},
+            "labels": _score(labels, truths),
+            "regions": _score(split_regions(labels), truths),
             "unsupervised": unsupervised_score(labels, self._graph(image)),
             "losses": losses,
             "seconds": seconds,
@@ -115,6 +114,13 @@ class Job:
     def _graph(self, image: NDArray[np.float32]) -> Data:
         regions = find_superpixels(self.photo, self.method.config, self.folder)
         return ToRAG(superpixels=regions)(_scale(image))
+
+
+def _score(labels: NDArray, truths: list[NDArray[np.int64]]) -> dict[str, Any]:
+    """The clustering scores for each annotator, and the scores over all of them."""
+    scores, annotators = score_in_detail(labels, truths)
+    others = {name: scores[name] for name in scores if name not in annotators[0]}
+    return {"annotators": annotators, "scores": others}
 
 
 def run_job(job: Job) -> dict[str, Any]:

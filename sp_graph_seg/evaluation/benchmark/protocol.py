@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from sp_graph_seg.evaluation.benchmark.jobs import Job
 from sp_graph_seg.evaluation.evaluate import Truth, combine, mean_scores
 
 Scores = dict[str, float]
+Segments = Literal["labels", "regions"]
+"""What is scored: labels as they are, or their connected regions, see
+:func:`~sp_graph_seg.transforms.split_regions`."""
+
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
@@ -46,9 +50,12 @@ class Row:
     """Results that each image's was selected from."""
 
 
-def make_record(job: Job, result: dict[str, Any], truth: Truth) -> Record:
+def make_record(
+    job: Job, result: dict[str, Any], truth: Truth, segments: Segments = "labels"
+) -> Record:
     """The scores in a result on disk."""
-    scores = {**combine(result["annotators"], truth), **result["scores"]}
+    own = result[segments]
+    scores = {**combine(own["annotators"], truth), **own["scores"]}
     return Record(job, scores, result["unsupervised"], result["losses"], result["seconds"])
 
 

@@ -39,6 +39,7 @@ def write_tables(
     records: Sequence[Record],
     truth: Truth,
     command: str,
+    prefix: str = "",
 ) -> list[Path]:
     """Writes ``table.csv``, ``settings.csv``, ``per_image.csv`` and ``table.json``.
 
@@ -49,6 +50,7 @@ def write_tables(
         records: All results.
         truth: How the annotators were combined.
         command: What was called.
+        prefix: What the names of the files begin with.
     """
     table = [*rows["oracle"], *rows["unsupervised"], *rows["fixed"]]
     files = {
@@ -58,8 +60,8 @@ def write_tables(
         "table.json": _to_json(table, truth, command),
     }
     for name, text in files.items():
-        _write(folder / name, text)
-    return [folder / name for name in files]
+        _write(folder / (prefix + name), text)
+    return [folder / (prefix + name) for name in files]
 
 
 def write_failures(path: Path, failures: Mapping[Job, str]) -> None:

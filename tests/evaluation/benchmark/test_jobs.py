@@ -11,7 +11,7 @@ from sp_graph_seg.evaluation.benchmark import Method, jobs, make_jobs
 from sp_graph_seg.evaluation.unsupervised import unsupervised_score
 from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
 from sp_graph_seg.io import read_labels
-from sp_graph_seg.transforms import compute_superpixels
+from sp_graph_seg.transforms import compute_superpixels, split_regions
 
 #: A configuration with all fields that there were at first.
 
@@ -46,9 +46,10 @@ def test_the_result_scores_the_labels_beside_it(make_job, kind, losses):
     result = job.run()
     assert job.result() == result == json.loads(json_file(job).read_text())
     labels, truths = read_labels(job.labels_file), job.photo.read_truth()
-    assert result["annotators"] == score_annotators(labels, truths)
-    scores = combine(result["annotators"]) | result["scores"]
-    assert scores == score_segmentation(labels, truths)
+    for name, segments in (("labels", labels), ("regions", split_regions(labels))):
+        own = result[name]
+        assert own["annotators"] == score_annotators(segments, truths)
+        assert combine(own["annotators"]) | own["scores"] == score_segmentation(segments, truths)
     assert set(result["losses"]) == losses
     assert result["seconds"] > 0
 
@@ -86,7 +87,7 @@ def edit(change):
         lambda job: json_file(job).write_bytes(b"\xff\xfe{}"),
         lambda job: job.labels_file.unlink(),
         edit(lambda values: values.pop("job")),
-        edit(lambda values: values.pop("scores")),
+        edit(lambda values: values.pop("regions")),
         edit(lambda values: values.pop("unsupervised")),
         edit(lambda values: values["job"].update(image="other")),
         edit(lambda values: values["job"]["method"].update(num_labels=9)),

@@ -1,0 +1,189 @@
+"""How well videos are labelled, and how calmly.
+
+    python benchmarks/videos.py --data FOLDER [--only VIDEO ...] [--json FILE] [--output FOLDER]
+
+FOLDER holds ``car-shadow/frames``, ``car-shadow/masks``, ``cheetah`` and ``skater``, folders of
+numbered images. Contact sheets are written to the folder after ``--output``.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from report import print_table
+from streams import (
+    BASELINES,
+    Labeler,
+    Labels,
+    Subject,
+    best_union,
+    binary_iou,
+    flicker,
+    update_json,
+)
+
+from sp_graph_seg import Config
+from sp_graph_seg.io import measure_range, open_volume
+from sp_graph_seg.plot import contact_sheet_of_frames
+from sp_graph_seg.streaming import read_slice
+
+Image = NDArray[np.float32]
+Masks = Mapping[int, NDArray[np.bool_]]
+
+#: Numbers of clusters of the baselines; the best on the training frames is kept.
+NUM_LABELS = (2, 4, 6, 8, 12, 16)
+
+
+class Video(NamedTuple):
+    """What is trained on, with what settings, and which frames are labelled."""
+
+    config: Config
+    train_on: tuple[int, ...]
+    """Positions in the folder."""
+    shown: tuple[int, ...]
+    step: int = 1
+    """Every so many-th frame is labelled."""
+    binning: int = 1
+
+
+VIDEOS = {
+    "car-shadow": Video(
+        Config(
+            max_size=480,
+            superpixel_size=480,
+            n_segments=4000,
+            width=8,
+            beta_sim=1.0,
+            beta_con=1.0,
+        ),
+        train_on=(0, 20),
+        shown=(0, 5, 12, 20, 28, 36),
+    ),
+    "cheetah": Video(
+        Config(max_size=480, superpixel_size=480, n_segments=4000, width=8),
+        train_on=(9, 122, 269, 369),
+        shown=(9, 69, 122, 269, 309, 369),
+        step=10,
+        binning=2,
+    ),
+    "skater": Video(
+        Config(max_size=480, superpixel_size=480, n_segments=4000, width=8),
+        train_on=(4, 40, 75),
+        shown=(4, 20, 40, 60, 75, 79),
+        binning=2,
+    ),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder with the videos")
+    parser.add_argument("--only", nargs="+", choices=VIDEOS, default=list(VIDEOS))
+    parser.add_argument("--json", type=Path, help="also write the measurements to this file")
+    parser.add_argument("--output", type=Path, help="also write contact sheets to this folder")
+    arguments = parser.parse_args()
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    for name in arguments.only:
+        title, rows = measure(name, VIDEOS[name], arguments)
+        print_table(title, list(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
+        update_json(arguments.json, name, rows)
+
+
+def measure(
+    name: str, video: Video, arguments: argparse.Namespace
+) -> tuple[str, list[dict[str, Any]]]:
+    folder = arguments.data / name
+    has_masks = (folder / "masks").is_dir()
+    frames = open_volume(folder / "frames" if has_masks else folder, binning=video.binning)
+    steady = list(range(0, len(frames), video.step))
+    numbers = sorted({*steady, *video.shown, *video.train_on})
+    images = {number: read_slice(frames, number) for number in numbers}
+    masks = read_masks(folder / "masks", numbers) if has_masks else None
+    subject = Subject([images[n] for n in video.train_on], measure_range(frames), video.config)
+
+    rows = []
+    for method, labeler in labelers(subject, video, images, masks):
+        labels = {n: labeler(image).astype(np.uint8) for n, image in images.items()}
+        row = {"method": method, "labels": len(np.unique(np.stack(list(labels.values()))))}
+        if masks:
+            row |= score_union(labels, masks, video.train_on)
+        rows.append({**row, "flicker": f"{flicker([labels[n] for n in steady]):.2%}"})
+        if arguments.output:
+            show(arguments.output / f"{name}_{method.split(',')[0]}.jpg", images, labels, video)
+    trained_on = ", ".join(map(str, video.train_on))
+    title = f"{name}: trained on frames {trained_on} of {len(frames)} (from 0)"
+    return title + (f", every {video.step}th labelled" if video.step > 1 else ""), rows
+
+
+def labelers(
+    subject: Subject, video: Video, images: Mapping[int, Image], masks: Masks | None
+) -> Iterator[tuple[str, Labeler]]:
+    """Ours, then each baseline.
+
+    Where there are masks, a baseline has the number of clusters that fits them best on the training
+    frames; else as many as we have labels there.
+    """
+    ours = subject.segmenter()
+    yield "ours", ours.predict
+    count = len(np.unique(np.stack([ours.predict(image) for image in subject.images])))
+    for method, title in BASELINES.items():
+        counts = NUM_LABELS if masks else (max(2, count),)
+        fits = {k: getattr(subject, method)(k) for k in counts}
+
+        def score(k: int, fits: dict[int, Labeler] = fits) -> float:
+            labels = {n: fits[k](images[n]) for n in video.train_on}
+            return union_ious(labels, masks, video.train_on)[0] if masks else 0.0
+
+        best = max(fits, key=score)
+        yield f"{title}, k = {best}", fits[best]
+
+
+def read_masks(folder: Path, numbers: Sequence[int]) -> Masks:
+    volume = open_volume(folder)
+    return {n: read_slice(volume, n).max(axis=0) > 0 for n in numbers}
+
+
+def score_union(
+    labels: Mapping[int, Labels], masks: Masks, train_on: Sequence[int]
+) -> dict[str, str]:
+    seen, other, all_frames = union_ious(labels, masks, train_on)
+    return {
+        "IoU on the training frames": f"{seen:.3f}",
+        "IoU on the others": f"{other:.3f}",
+        "IoU on all": f"{all_frames:.3f}",
+    }
+
+
+def union_ious(
+    labels: Mapping[int, Labels], masks: Masks, train_on: Sequence[int]
+) -> tuple[float, float, float]:
+    """IoU of the labels that together fit the masks of the training frames best.
+
+    On the training frames, on the others, and on all that are given.
+    """
+    union = best_union([labels[n] for n in train_on], [masks[n] for n in train_on])
+    members = np.flatnonzero(union)
+    others = [n for n in labels if n not in train_on] or list(train_on)
+
+    def iou(numbers: Sequence[int]) -> float:
+        segments = [np.isin(labels[n], members) for n in numbers]
+        return binary_iou(segments, [masks[n] for n in numbers])
+
+    return iou(train_on), iou(others), iou(list(labels))
+
+
+def show(
+    path: Path, images: Mapping[int, Image], labels: Mapping[int, Labels], video: Video
+) -> None:
+    sheet = contact_sheet_of_frames(
+        [images[n] for n in video.shown], [labels[n] for n in video.shown], video.shown
+    )
+    sheet.savefig(path, dpi=110)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,307 @@
+"""How well, how evenly and how fast volumes are labelled.
+
+    python benchmarks/volumes.py --data FOLDER [--only PART ...] [--json FILE] [--output FOLDER]
+
+FOLDER holds ``sandstone/images`` and ``sandstone/masks``, ``fibers.tif``, ``cement.tif`` and
+``concrete_neutron.tif``, ``concrete_xray.tif``; the parts ``speed`` and ``memory`` make their own
+slices and need none. Pictures are written to the folder after ``--output``.
+"""
+
+import argparse
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from report import Spread, print_table, ratios, time_together
+from streams import BASELINES, Labels, Subject, merge_by_intensity, one_to_one_ious, update_json
+
+from sp_graph_seg import Config, Segmenter
+from sp_graph_seg.evaluation import contingency_table, score_clustering
+from sp_graph_seg.inference.prepare import scale_down
+from sp_graph_seg.io import Volume, measure_range, open_volume
+from sp_graph_seg.plot import comparison_grid, save_figure
+from sp_graph_seg.plot.ortho import orthogonal_slices
+from sp_graph_seg.streaming import choose_slices, label_volume, read_slice, read_slices
+from sp_graph_seg.transforms import add_hessian_features
+
+#: Settings for the sandstone, chosen on its slice 0 alone.
+SANDSTONE = Config(
+    max_size=0,
+    width=8,
+    depth=2,
+    num_features=16,
+    n_segments=40000,
+)
+
+#: Settings for volumes of 100 to 150 voxels a side.
+SMALL = Config(width=8, num_features=16, n_segments=1500)
+
+#: Grey values that differ by less than this share of the range hardly change.
+STILL = 0.02
+
+TO_MERGE = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="folder with the volumes")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--slices", type=int, default=2000, help="slices for the peak memory")
+    parser.add_argument("--json", type=Path, help="also write the measurements to this file")
+    parser.add_argument("--output", type=Path, help="also write pictures to this folder")
+    arguments = parser.parse_args()
+    if arguments.data is None and {"quality", "consistency"} & set(arguments.only):
+        parser.error("--data is needed for the parts quality and consistency")
+    if arguments.output:
+        arguments.output.mkdir(parents=True, exist_ok=True)
+    for part in arguments.only:
+        title, rows = PARTS[part](arguments)
+        print_table(title, list(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
+        update_json(arguments.json, part, rows)
+
+
+# Quality: the sandstone, trained on slice 0 and scored on the others
+
+
+def quality(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
+    folder = arguments.data / "sandstone"
+    volume, truth = open_volume(folder / "images"), read_classes(open_volume(folder / "masks"))
+    slices = [read_slice(volume, n) for n in range(len(volume))]
+    subject = Subject(slices[:1], measure_range(volume), SANDSTONE)
+    segmenter = subject.segmenter()
+    labels = {"ours": [segmenter.predict(image) for image in slices]}
+    relabel = merge_by_intensity(labels["ours"][:1], slices[:1], TO_MERGE)
+    labels["ours, merged"] = [relabel.apply(plane) for plane in labels["ours"]]
+    for name, title in BASELINES.items():
+        fits = {k: getattr(subject, name)(k) for k in range(2, 7)}
+        best = max(fits, key=lambda k: compare([fits[k](slices[0])], truth[:1])["A-MI"])
+        for k, why in {TO_MERGE: "", best: ", best on slice 0"}.items():
+            labels[f"{title}, k = {k}{why if k == best else ''}"] = [
+                fits[k](image) for image in slices
+            ]
+    rows = [
+        {"method": name, **compare(planes[1:], truth[1:], shown=True)}
+        for name, planes in labels.items()
+    ]
+    if arguments.output:
+        show_sandstone(arguments.output, slices[2], truth[2], labels)
+    return "Sandstone: trained on slice 0, scored on slices 100 to 400", rows
+
+
+def read_classes(masks: Volume) -> list[Labels]:
+    """The colours of all masks as classes from 0, in the order of their codes."""
+    codes = [(image.astype(np.int64).T @ (1, 256, 65536)).T for image in masks]
+    colors = np.unique(np.concatenate([np.unique(code) for code in codes]))
+    return [np.searchsorted(colors, code) for code in codes]
+
+
+def compare(
+    labels: Sequence[Labels], truth: Sequence[Labels], shown: bool = False
+) -> dict[str, Any]:
+    """Scores over the pixels of all slices together."""
+    table = contingency_table(np.stack(labels), np.stack(truth))
+    scores = score_clustering(table)
+    ious = one_to_one_ious(table.table.toarray())
+    values = {"A-MI": scores["ami"], "V": scores["v"], "mean IoU": float(ious.mean())}
+    if not shown:
+        return values
+    return {
+        "labels": table.table.shape[1],
+        **{name: f"{value:.3f}" for name, value in values.items()},
+        "IoU of each class": " / ".join(f"{iou:.2f}" for iou in ious),
+    }
+
+
+def show_sandstone(
+    output: Path, image: NDArray, truth: Labels, labels: dict[str, list[Labels]]
+) -> None:
+    part = slice(200, 712)  # of 1024, so that single grains are seen
+    columns = {"truth": truth, **{name: planes[2] for name, planes in labels.items()}}
+    few = {name: plane[part, part] for name, plane in columns.items() if name != "ours"}
+    grid = comparison_grid(image[:, part, part], {name: [plane] for name, plane in few.items()})
+    save_figure(output / "sandstone.jpg", grid)
+
+
+# Consistency from slice to slice, on three volumes
+
+
+def consistency(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
+    rows = []
+    for name in ("fibers", "cement", "concrete_neutron", "concrete_xray"):
+        volume = open_volume(arguments.data / f"{name}.tif")
+        low, high = measure_range(volume)
+        with tempfile.TemporaryDirectory() as folder:
+            model = train(volume, SMALL, Path(folder))
+            labels = {}
+            for mode in ("slices", "supervoxels"):
+                done = label_volume(
+                    model, volume, Path(folder) / f"{mode}.npy", mode=mode, workers=0
+                )
+                labels[mode] = np.load(done.path)
+        values = np.stack([image[0] for image in volume]).astype(np.float32)
+        changes = {mode: changed(planes, values, high - low) for mode, planes in labels.items()}
+        agreement = score_clustering(contingency_table(labels["supervoxels"], labels["slices"]))
+        rows.append(
+            {
+                "volume": name,
+                "labels": len(np.unique(labels["slices"])),
+                **{mode: f"{share:.2%}" for mode, share in changes.items()},
+                "ratio": f"{changes['supervoxels'] / changes['slices']:.2f}",
+                "A-MI between the two": f"{agreement['ami']:.2f}",
+            }
+        )
+        if arguments.output:
+            show_volume(arguments.output / f"volume_{name}.jpg", values, labels["supervoxels"])
+    title = f"Labels that change from slice to slice where the grey value changes by < {STILL:.0%}"
+    return title, rows
+
+
+def train(volume: Volume, config: Config, folder: Path) -> Path:
+    """Trains on the two slices that represent the rest best; gives the file of the model."""
+    intensity_range = measure_range(volume)
+    numbers = choose_slices(volume, 2, intensity_range)
+    images = [read_slice(volume, number) for number in numbers]
+    path = folder / "model.safetensors"
+    Segmenter(config).fit(images, intensity_range=intensity_range).save(path)
+    return path
+
+
+def changed(labels: NDArray, values: NDArray[np.float32], width: float) -> float:
+    """Share of the voxels whose label changes, of those whose value hardly does."""
+    still = np.abs(np.diff(values, axis=0)) < STILL * width
+    return float((labels[1:] != labels[:-1])[still].mean())
+
+
+def show_volume(path: Path, values: NDArray, labels: NDArray) -> None:
+    orthogonal_slices(values, labels).savefig(path, dpi=100)
+
+
+# Speed against the encoder alone, and peak memory; on slices made here
+
+
+def speed(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
+    """One process on one core for both: what each of many workers does."""
+    settings = {
+        "the defaults": {},
+        "superpixel_size 320": {"superpixel_size": 320},
+        "watershed": {"superpixels": "watershed"},
+        "superpixel_size 320, watershed": {"superpixel_size": 320, "superpixels": "watershed"},
+    }
+    count = 8
+    rows = []
+    with tempfile.TemporaryDirectory() as name, on_one_core():
+        volume = make_volume(Path(name) / "slices.npy", count)
+        for title, changes in settings.items():
+            model = train_briefly(volume, Config(**changes), Path(name))
+
+            def encode_all(model: Path = model) -> None:
+                encode(model, volume)
+
+            def label_all(model: Path = model) -> None:
+                label_volume(model, volume, Path(name) / "labels.npy", workers=0, overwrite=True)
+
+            alone, whole = time_together(encode_all, label_all, repeats=7, warmup=1)
+            ratio = ratios(alone, whole)
+            rows.append(
+                {
+                    "settings": title,
+                    "encoder alone, slices/s": f"{Spread.of([count / t for t in alone]):.1f}",
+                    "label_volume, slices/s": f"{Spread.of([count / t for t in whole]):.1f}",
+                    "ratio": f"{ratio:.2f}",
+                    "at least 0.6": "yes" if ratio.median >= 0.6 else "no",
+                }
+            )
+    return "Speed on slices of 512x512, one process on one core", rows
+
+
+def encode(model: Path, volume: Volume) -> None:
+    """Reads every slice and gives it to the encoder, at the size at which it sees images."""
+    segmenter = Segmenter.load(model)
+    config = segmenter.config_
+    for plane in read_slices(volume, 0, len(volume)):
+        seen = scale_down(segmenter.normalize(plane), config.max_size)
+        segmenter.encode(add_hessian_features(seen, config.hessian_scales))
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    cores, threads = os.sched_getaffinity(0), torch.get_num_threads()
+    os.sched_setaffinity(0, {min(cores)})
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
+        torch.set_num_threads(threads)
+
+
+def memory(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
+    """Each volume in a process of its own; a small network, which changes nothing of the growth."""
+    config = Config(max_size=128, superpixel_size=128, n_segments=300, superpixels="watershed")
+    few = max(2, arguments.slices // 10)
+    peaks = {}
+    with tempfile.TemporaryDirectory() as name:
+        for count in (few, arguments.slices):
+            file = Path(name) / "slices.npy"
+            volume = make_volume(file, count)
+            model = train_briefly(volume, config, Path(name))
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                labels = Path(name) / f"{count}.zarr"
+                peaks[count] = pool.submit(label_and_measure, model, file, labels).result()
+    rows = [
+        {
+            "slices": str(count),
+            "peak memory": f"{peak / 2**20:.0f} MiB",
+            f"of that of {few}": f"{peak / peaks[few]:.3f}",
+        }
+        for count, peak in peaks.items()
+    ]
+    return "Peak memory of one process, slices of 512x512", rows
+
+
+def label_and_measure(model: Path, file: Path, labels: Path) -> int:
+    """Labels a volume; gives the most memory that the process held, in bytes."""
+    label_volume(model, open_volume(file), labels, workers=0)
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def make_volume(file: Path, count: int) -> Volume:
+    """Slices of moving blobs in noise, written one by one."""
+    array = np.lib.format.open_memmap(file, "w+", np.uint8, (count, 512, 512))
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:512, :512]
+    for number in range(count):
+        blobs = np.sin(x / 17 + number / 9) * np.sin(y / 23) > 0.2
+        array[number] = np.clip(90 + 80 * blobs + rng.normal(0, 15, blobs.shape), 0, 255)
+    array.flush()
+    return open_volume(file)
+
+
+def train_briefly(volume: Volume, config: Config, folder: Path) -> Path:
+    """A model trained for one step: neither time nor memory depends on what it learned."""
+    path = folder / "model.safetensors"
+    few = config.replace(epochs=1, minibatches=1, patches=((4, 32, 32),))
+    Segmenter(few).fit([read_slice(volume, 0)], intensity_range=(0.0, 255.0)).save(path)
+    return path
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], tuple[str, list[dict[str, Any]]]]] = {
+    "quality": quality,
+    "consistency": consistency,
+    "speed": speed,
+    "memory": memory,
+}
+
+
+if __name__ == "__main__":
+    main()
