@@ -16,6 +16,10 @@ class FewSuperpixelsWarning(UserWarning):
     """Far fewer superpixels came out than were asked for."""
 
 
+class LowDiskSpaceWarning(UserWarning):
+    """The disk may become full before the labels of a volume are complete."""
+
+
 class ManyChannelsWarning(UserWarning):
     """A file has so many channels that it may be a volume in truth."""
 

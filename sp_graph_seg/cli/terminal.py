@@ -13,7 +13,17 @@ from sp_graph_seg.cli.commands import PROGRAM, app
 from sp_graph_seg.errors import (
     FewSuperpixelsWarning,
     InputError,
+    LowDiskSpaceWarning,
     ManyChannelsWarning,
+    MissingSlicesWarning,
+    SmallImageWarning,
+)
+
+_OWN_WARNINGS = (
+    FewSuperpixelsWarning,
+    LowDiskSpaceWarning,
+    ManyChannelsWarning,
+    MissingSlicesWarning,
     SmallImageWarning,
 )
 
@@ -57,7 +67,7 @@ def _own_warnings_only() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for own in (SmallImageWarning, FewSuperpixelsWarning, ManyChannelsWarning):
+            for own in _OWN_WARNINGS:
                 warnings.simplefilter("default", own)
             warnings.showwarning = show  # type: ignore[assignment]
             yield

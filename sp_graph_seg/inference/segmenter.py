@@ -117,7 +117,8 @@ class Segmenter(BaseEstimator):
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)
         low, high = intensity_range or measure_intensity_range(arrays)
-        if not low < high or all(a.max() <= low or a.min() >= high for a in arrays):
+        outside = all(array.max() <= low or array.min() >= high for array in arrays)
+        if intensity_range is not None and (not low < high or outside):
             raise InputError(
                 f"intensity_range={(low, high)} must ascend and overlap the values of the images; "
                 "give both in the same units, integers as floats."

@@ -4,7 +4,6 @@ from sp_graph_seg.io.files import atomic_write, check_writable, refuse_existing
 from sp_graph_seg.io.images import FloatRange, read_image
 from sp_graph_seg.io.label_stores import (
     LabelJob,
-    LowDiskSpaceWarning,
     open_label_job,
     parse_output,
     write_overlay_video,
@@ -15,7 +14,6 @@ from sp_graph_seg.io.volumes import Volume, measure_range, open_volume, parse_cr
 __all__ = [
     "FloatRange",
     "LabelJob",
-    "LowDiskSpaceWarning",
     "Volume",
     "atomic_write",
     "check_writable",

@@ -5,14 +5,12 @@ from sp_graph_seg.io.label_stores.check import check_label_output
 from sp_graph_seg.io.label_stores.job import LabelJob
 from sp_graph_seg.io.label_stores.opening import open_label_job
 from sp_graph_seg.io.label_stores.outputs import LabelOutput, parse_output
-from sp_graph_seg.io.label_stores.space import LowDiskSpaceWarning
 from sp_graph_seg.io.label_stores.video import write_overlay_video
 
 __all__ = [
     "Block",
     "LabelJob",
     "LabelOutput",
-    "LowDiskSpaceWarning",
     "check_label_output",
     "open_label_job",
     "parse_output",

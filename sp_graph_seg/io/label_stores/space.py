@@ -3,17 +3,13 @@
 import shutil
 import warnings
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, LowDiskSpaceWarning
 from sp_graph_seg.io.label_stores.manifest import Manifest
 from sp_graph_seg.io.label_stores.outputs import LabelOutput
 
 # Labels of smooth and of noisy images, and of superpixels, packed 3 to 25 times.
 BEST_PACKING = 40
 USUAL_PACKING = 4
-
-
-class LowDiskSpaceWarning(UserWarning):
-    """The labels may not fit on the disk."""
 
 
 def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None:

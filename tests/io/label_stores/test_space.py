@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.label_stores import LowDiskSpaceWarning, parse_output
+from sp_graph_seg.errors import InputError, LowDiskSpaceWarning
+from sp_graph_seg.io.label_stores import parse_output
 from sp_graph_seg.io.label_stores.manifest import Manifest
 from sp_graph_seg.io.label_stores.space import check_space
 
