@@ -1,5 +1,6 @@
 """``sp-graph-seg inspect``: tables, slices and surfaces of the labels of a volume."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import atomic_write, check_writable, refuse_existing
 
 if TYPE_CHECKING:
+    from sp_graph_seg.evaluation.regions_table import RegionCounter
     from sp_graph_seg.io import Volume
     from sp_graph_seg.transforms.relabel import Relabel
 
@@ -36,8 +38,9 @@ def inspect(
     """Measure and look at the labels of a volume.
 
     This writes regions.csv (voxels, volume fraction, components and surface of each label) and
-    components.csv (a row for each component), counted slice by slice. For the labels of --meshes it
-    writes label_N.ply and surfaces.png.
+    components.csv (a row for each component), counted slice by slice. Voxels of the largest value
+    of their type, such as 255, have no label. For the labels of --meshes it writes label_N.ply and
+    surfaces.png.
 
     Args:
         labels: Labels of a volume, as segment and predict write them.
@@ -48,6 +51,7 @@ def inspect(
         meshes: Labels whose surface is extracted by marching cubes.
         overwrite: Replace files that exist.
     """
+    from sp_graph_seg.evaluation.regions_table import RegionCounter
     from sp_graph_seg.io import open_volume
     from sp_graph_seg.transforms.relabel import Relabel, read_relabel
 
@@ -63,33 +67,41 @@ def inspect(
         spacing, unit = volume.spacing, volume.spacing_unit
         unit = unit or "unit"
     tables = [output / "regions.csv", output / "components.csv"]
-    surfaces = [output / f"label_{label}.ply" for label in meshes or []]
-    picture = [output / "surfaces.png"] if meshes else []
-    refuse_existing([*tables, *surfaces, *picture], overwrite)
+    surfaces = {label: output / f"label_{label}.ply" for label in meshes or []}
+    picture = output / "surfaces.png"
+    refuse_existing([*tables, *surfaces.values(), *([picture] if meshes else [])], overwrite)
     about = Relabel() if names is None else read_relabel(names)
+    unlabeled = None if volume.dtype.kind == "b" else int(np.iinfo(volume.dtype).max)
+    counter = RegionCounter(spacing, unit, about.names, unlabeled)
     check_writable(output)
-    _count(volume, tables, spacing, unit, about.names)
+    _count(volume, counter)
+    _check_meshes(surfaces, counter, labels)
+    _write_tables(counter, tables)
     report("tables", f"{tables[0]} and {tables[1].name}")
     if meshes:
-        _extract(volume, dict(zip(meshes, surfaces, strict=True)), picture[0], spacing, unit, about)
-        report("meshes", f"{', '.join(file.name for file in surfaces)} and {picture[0]}")
+        _extract(volume, surfaces, picture, spacing, unit, about)
+        report("meshes", f"{', '.join(file.name for file in surfaces.values())} and {picture}")
 
 
-def _count(
-    volume: "Volume",
-    files: list[Path],
-    spacing: tuple[float, float, float] | None,
-    unit: str | None,
-    names: dict[int, str],
-) -> None:
-    from sp_graph_seg.evaluation.regions_table import RegionCounter
+def _count(volume: "Volume", counter: "RegionCounter") -> None:
     from sp_graph_seg.progress import WorkProgress
 
-    counter = RegionCounter(spacing, unit, names, int(np.iinfo(volume.dtype).max))
     with WorkProgress(len(volume), "slices") as progress:
         for plane in volume:
             counter.add(plane[0])
             progress.advance()
+
+
+def _check_meshes(meshes: Iterable[int], counter: "RegionCounter", labels: Path) -> None:
+    """Refuses labels that were not found, before anything is written."""
+    found = counter.region_table()["label"].tolist()
+    for label in meshes:
+        if label not in found:
+            there = f"those from {found[0]} to {found[-1]}" if found else "none"
+            raise InputError(f"--meshes {label}: {labels} has no such label; it has {there}.")
+
+
+def _write_tables(counter: "RegionCounter", files: list[Path]) -> None:
     for file, table in zip(files, (counter.region_table(), counter.component_table()), strict=True):
         with atomic_write(file) as temporary:
             temporary.write_text(table.to_csv(), encoding="utf-8")

@@ -41,14 +41,13 @@ def tune(
         flags: The configuration; its betas for cut, sim and con are what is tuned.
     """
     config = flags.resolve()
-    from sp_graph_seg.evaluation.tuning import NUM_CANDIDATES
+    from sp_graph_seg.evaluation.tuning import NUM_CANDIDATES, recommend
+    from sp_graph_seg.evaluation.tuning import tune as try_settings
 
     names = [f"candidate_{number}.yaml" for number in range(1, NUM_CANDIDATES + 1)]
     check_outputs([output / name for name in (SHEET, CHOICE, TABLE, *names)], images, overwrite)
     arrays = read_images(images, config)
     check_writable(output)
-    from sp_graph_seg.evaluation.tuning import recommend
-    from sp_graph_seg.evaluation.tuning import tune as try_settings
     from sp_graph_seg.plot import contact_sheet, save_figure
     from sp_graph_seg.progress import WorkProgress
 

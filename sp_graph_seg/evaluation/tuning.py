@@ -10,7 +10,13 @@ from torch_geometric.data import Data
 from sp_graph_seg.config import Config
 from sp_graph_seg.evaluation.unsupervised import unsupervised_score
 from sp_graph_seg.inference import Segmenter
-from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
+from sp_graph_seg.inference.prepare import (
+    Image,
+    as_image_list,
+    check_image,
+    measure_intensity_range,
+    normalize,
+)
 from sp_graph_seg.transforms import ToRAG
 
 #: The paper's steps: the powers of ten first.
@@ -51,7 +57,7 @@ class Candidate:
 
 
 def tune(
-    images: Sequence[NDArray[np.float32]],
+    images: Image | Sequence[Image],
     config: Config,
     on_candidate: Callable[[Candidate], None] | None = None,
 ) -> list[Candidate]:
@@ -63,19 +69,25 @@ def tune(
     otherwise.
 
     Args:
-        images: ``(C, H, W)``, all trained on at once.
+        images: One image ``(C, H, W)`` or a sequence of them, all trained on at once.
         config: All other settings.
         on_candidate: Called with each candidate when it is done.
 
     Returns:
         The candidates in the order in which they were tried, nine of them.
+
+    Raises:
+        InputError: If an image cannot be used, or differs from the others in its channels.
     """
-    graphs = _make_graphs(images, config)
+    arrays = as_image_list(images)
+    for number, array in enumerate(arrays):
+        check_image(array, f"images[{number}]", arrays[0].shape[0], config)
+    graphs = _make_graphs(arrays, config)
     candidates: list[Candidate] = []
 
     def attempt(stage: str, cut: float, sim: float) -> None:
         tried = config.replace(beta_cut=cut, beta_sim=sim, beta_con=sim)
-        candidates.append(_attempt(stage, images, graphs, tried))
+        candidates.append(_attempt(stage, arrays, graphs, tried))
         if on_candidate is not None:
             on_candidate(candidates[-1])
 

@@ -21,25 +21,34 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
         \frac{\sum_{I,J \in p} w_{IJ}}{\sum_{I \in p, J} w_{IJ}}}_{\text{mean association}}
 
     :math:`n_I` is the area of superpixel I, :math:`x_I` its mean colour, :math:`y_I` the most
-    frequent label of its pixels, :math:`w_{IJ} = \exp(-10 |x_I - x_J|)`. The first factor grows
-    with the number K of labels, the second (the association of Shi & Malik 2000) shrinks with it.
-    It compares segmentations of one image; from image to image its level differs.
+    frequent label of its pixels (of equally frequent ones the lowest),
+    :math:`w_{IJ} = \exp(-10 |x_I - x_J|)`. The first factor grows with the number K of labels, the
+    second (the association of Shi & Malik 2000) shrinks with it. Superpixels without a label count
+    in neither, nor labels without a neighbour in the second. It compares segmentations of one
+    image; from image to image its level differs.
 
     Args:
         labels: ``(H, W)``, from 0; negative where there is none.
         graph: The image's region adjacency graph, of :class:`~sp_graph_seg.ToRAG`.
 
     Returns:
-        Between 0, for one label, and 1.
+        Between 0, for one label or one colour, and 1.
 
     Raises:
-        InputError: If the labels have another size than the image of the graph.
+        InputError: If the labels have another size than the image of the graph, or there are none.
     """
-    array = np.asarray(labels).ravel()
+    array = np.asarray(labels)
+    size = tuple(graph.image_size[0].tolist())
+    if array.shape != size:
+        raise InputError(
+            f"labels: size {array.shape} is not that of the image of the graph, {size}; give the "
+            "labels of that image."
+        )
+    array = array[graph.pixel_mask.numpy().reshape(size)] if "pixel_mask" in graph else array
+    if not (array >= 0).any():
+        raise InputError("labels: no pixel has one; give labels from 0.")
     ids = graph.pixel_index.numpy()
-    if array.shape != ids.shape:
-        raise InputError(f"labels: {array.size} pixels are not the {ids.size} of the graph.")
-    y = _majority(array, ids, graph.num_nodes)
+    y = _majority(array.ravel(), ids, graph.num_nodes)
     has_label = y >= 0
     areas = np.bincount(ids, minlength=graph.num_nodes) * has_label
     colors = graph.x.numpy().astype(np.float64)
@@ -47,11 +56,12 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
 
 
 def _majority(labels: NDArray, ids: NDArray, num_nodes: int) -> NDArray[np.int64]:
+    """The label of each node ``(N,)``, counted from 0 without gaps; -1 where there is none."""
     inside = labels >= 0
-    count = int(labels.max(initial=0)) + 1
+    values, label = np.unique(labels[inside], return_inverse=True)
     votes = np.bincount(
-        ids[inside] * count + labels[inside].astype(np.int64), minlength=num_nodes * count
-    ).reshape(num_nodes, count)
+        ids[inside] * values.size + label, minlength=num_nodes * values.size
+    ).reshape(num_nodes, values.size)
     return np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
 
 
@@ -64,7 +74,7 @@ def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:
         own = (y == label) & (areas > 0)
         mean = np.average(x[own], axis=0, weights=areas[own])
         within += (areas[own, None] * (x[own] - mean) ** 2).sum()
-    return float(1 - within / total)
+    return max(0.0, float(1 - within / total))  # rounding may leave -1e-16
 
 
 def _association(graph: Data, y: NDArray, has_label: NDArray[np.bool_]) -> float:

@@ -1,9 +1,11 @@
 """One safe file for a trained model: weights in safetensors, the rest as JSON in its header."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from sp_graph_seg._version import __version__
@@ -57,6 +59,19 @@ def read_model(path: str | Path) -> ModelFile:
         raise InputError(
             f"{path}: its header is damaged ({error}); train the model anew."
         ) from error
+
+
+def digest_model(path: str | Path) -> str:
+    """64 hexadecimal digits of all that a model file holds.
+
+    Not those of the file: the order of the keys in the header of safetensors is random.
+    """
+    weights, metadata = read_model(path)
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def read_notes(path: str | Path) -> dict[str, Any]:

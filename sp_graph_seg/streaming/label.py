@@ -1,6 +1,5 @@
 """Labels a volume or video block by block: bounded memory, restart, many workers."""
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -12,6 +11,7 @@ from sp_graph_seg._version import __version__
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.inference import Segmenter
+from sp_graph_seg.inference.model_file import digest_model
 from sp_graph_seg.inference.prepare import check_image
 from sp_graph_seg.io import Volume, parse_output
 from sp_graph_seg.io.label_stores import LabelJob, open_label_job
@@ -149,7 +149,7 @@ def _describe(
     """What the labels depend on: work begun with anything else is not continued."""
     return {
         "version": __version__,
-        "model": hashlib.sha256(Path(model).read_bytes()).hexdigest(),
+        "model": digest_model(model),
         "input": volume.fingerprint(),
         "mode": mode,
         "relabel": None if relabel is None else relabel.to_dict(),

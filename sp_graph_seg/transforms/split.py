@@ -12,7 +12,8 @@ def split_regions(labels: ArrayLike, min_share: float = 0.005) -> NDArray[np.int
 
     Labels say what something is: two sheep have one label. Human segmentations, as those of the
     Berkeley dataset, say where one thing ends and the next begins. Regions smaller than the share
-    go to the nearest larger one; the largest is always kept.
+    go, pixel by pixel, to the larger one that is the fewest steps over faces away; the largest is
+    always kept. Every segment is connected over faces.
 
     Args:
         labels: ``(H, W)`` or ``(D, H, W)``, integers from 0.
@@ -23,9 +24,9 @@ def split_regions(labels: ArrayLike, min_share: float = 0.005) -> NDArray[np.int
         Segments of the same shape, from 0 without gaps.
 
     Raises:
-        InputError: If the labels cannot be used, or the share is out of its range.
+        InputError: If the labels are not such integers, or the share is out of its range.
     """
-    from scipy.ndimage import distance_transform_edt
+    from skimage.segmentation import watershed
 
     if not 0 <= min_share <= 1:
         raise InputError(f"min_share={min_share} is a share: use 0 to 1.")
@@ -33,8 +34,7 @@ def split_regions(labels: ArrayLike, min_share: float = 0.005) -> NDArray[np.int
     sizes = np.bincount(regions.ravel())
     is_small = sizes < min(min_share * regions.size, sizes.max())
     if is_small.any():
-        nearest = distance_transform_edt(
-            is_small[regions], return_distances=False, return_indices=True
-        )
-        regions = regions[tuple(nearest)]
+        # Flooding: what is nearest in a straight line may not be connected.
+        seeds = np.where(is_small[regions], 0, regions + 1)
+        regions = watershed(np.zeros(regions.shape), seeds)
     return np.unique(regions, return_inverse=True)[1].reshape(regions.shape)

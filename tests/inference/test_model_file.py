@@ -11,7 +11,7 @@ from torch_geometric.nn import GraphConv
 import sp_graph_seg
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference.model_file import read_model, read_notes, write_model
+from sp_graph_seg.inference.model_file import digest_model, read_model, read_notes, write_model
 
 CONFIG = Config(
     num_features=4,
@@ -287,3 +287,15 @@ def test_a_model_without_notes_and_post_processing(path, image, fitted):
 def test_a_post_processing_that_is_none(path):
     rewrite_model(path, relabel={"smoth": 1})
     assert "did you mean 'smooth'" in load_error(path)
+
+
+def test_the_digest_is_that_of_the_content(path, fitted, tmp_path):
+    fitted.save(tmp_path / "again.safetensors")
+    assert digest_model(tmp_path / "again.safetensors") == digest_model(path)
+    fitted.save(tmp_path / "noted.safetensors", notes={"train_on": "3"})
+    assert digest_model(tmp_path / "noted.safetensors") != digest_model(path)
+    weights, metadata = read_model(path)
+    name = sorted(weights)[0]
+    weights[name] = weights[name] + 1
+    write_model(tmp_path / "other.safetensors", weights, metadata)
+    assert digest_model(tmp_path / "other.safetensors") != digest_model(path)
