@@ -198,7 +198,7 @@ def test_files_are_replaced_when_told(tmp_path):
         (["none.png", "-o", "out"], "none.png: "),
         (["a.png", "grey.png", "-o", "out"], "grey.png: 1 channels, where 3"),
         (["a.png", "tiny.png", "-o", "out"], "tiny.png: 2x2 pixels are too few"),
-        (["a.png", "-o", "a.png"], "a.png"),
+        (["a.png", "-o", "a.png"], "a.png: cannot be written to"),
         (["a.png", "-o", "out", "--config", "bad.yaml"], "bad.yaml: 'beta' is no configuration"),
         (["a.png", "-o", "out", "--tau-cut", "1"], "tau_cut=1.0 is no affinity"),
         (["candidates.png", "-o", ".", "--overwrite"], "candidates.png: is an input"),

@@ -176,7 +176,7 @@ class Segmenter(BaseEstimator):
 
     def label(self, prepared: PreparedImage) -> NDArray[np.int64]:
         """The labels ``(H, W)`` of an image that :meth:`prepare` prepared."""
-        labels = self.paint(self._node_features(prepared), prepared.nodes)
+        labels = self.paint(self.node_features(prepared), prepared.nodes)
         return self.finish(labels.reshape(prepared.node_size), prepared.size)
 
     @property
@@ -198,7 +198,7 @@ class Segmenter(BaseEstimator):
         """
         prepared = prepare_image(self.normalize(image), superpixels, self.config_, with_graph=True)
         assert prepared.graph is not None, "a graph was asked for"
-        prepared.graph.z = self._node_features(prepared).cpu()
+        prepared.graph.z = self.node_features(prepared).cpu()
         return prepared.graph
 
     def normalize(self, image: Image) -> NDArray[np.float32]:
@@ -234,7 +234,8 @@ class Segmenter(BaseEstimator):
         labels = scale_labels(labels, size)
         return labels if self.relabel_ is None else self.relabel_.apply(labels)
 
-    def _node_features(self, prepared: PreparedImage) -> Tensor:
+    def node_features(self, prepared: PreparedImage) -> Tensor:
+        """The features ``(N, F)`` of the nodes of an image, whose largest is the label."""
         x = node_means(self.encode(prepared.seen), prepared.nodes, prepared.node_size)
         return self.cluster(x, prepared.graph)
 

@@ -3,6 +3,7 @@
 from sp_graph_seg.streaming.choose import choose_slices
 from sp_graph_seg.streaming.label import Labelled, check_slices, label_volume
 from sp_graph_seg.streaming.slices import leave_out, read_slice, read_slices
+from sp_graph_seg.streaming.votes import vote_axes
 
 __all__ = [
     "Labelled",
@@ -12,4 +13,5 @@ __all__ = [
     "leave_out",
     "read_slice",
     "read_slices",
+    "vote_axes",
 ]

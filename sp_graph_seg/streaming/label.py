@@ -149,7 +149,7 @@ def _describe(
     """What the labels depend on: work begun with anything else is not continued."""
     return {
         "version": __version__,
-        "model": digest_model(model),
+        "model": digest_model(Path(model)),
         "input": volume.fingerprint(),
         "mode": mode,
         "relabel": None if relabel is None else relabel.to_dict(),
