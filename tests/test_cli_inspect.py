@@ -12,7 +12,6 @@ import zarr
 from PIL import Image
 from scipy import ndimage
 
-from sp_graph_seg.cli import inspect as _  # noqa: F401, registers the command
 from sp_graph_seg.cli import main
 from sp_graph_seg.io import mesh
 from sp_graph_seg.io.mesh import extract_surface
@@ -146,6 +145,18 @@ def test_tables_of_any_format(tmp_path, name, capsys):
     assert captured.err.splitlines()[-1].startswith("5 of 5 slices in ")
 
 
+def test_axes_tell_slices_from_channels(tmp_path, capsys):
+    labels = make_labels()[:3]
+    given = save_npy(tmp_path / "a.npy", labels)
+    assert "give axes" in refusal(capsys, given, "-o", tmp_path)
+    assert run(given, "-o", tmp_path, "--axes", "zyx") == 0
+    check_regions(tmp_path / "regions.csv", labels)
+    check_components(tmp_path / "components.csv", labels)
+    swapped = save_npy(tmp_path / "b.npy", labels.transpose(1, 2, 0))
+    assert run(swapped, "-o", tmp_path, "--axes", "yxz", "--overwrite") == 0
+    check_components(tmp_path / "components.csv", labels)
+
+
 @pytest.mark.parametrize("dtype", [bool, np.uint16, np.int16, np.int64])
 def test_only_the_largest_value_of_the_type_is_no_label(tmp_path, dtype):
     labels = make_labels().astype(dtype)
@@ -191,7 +202,7 @@ def test_the_spacing_in_the_file_counts_unless_another_is_given(tmp_path):
 
 def test_names(tmp_path):
     given = save_npy(tmp_path / "a.npy", make_labels())
-    (tmp_path / "names.yaml").write_text("labels: {0: air, 4: {name: grain, color: red}}\n")
+    (tmp_path / "names.yaml").write_text("labels: {0: {name: air}, 4: {name: grain, color: red}}\n")
     assert run(given, "-o", tmp_path, "--names", tmp_path / "names.yaml") == 0
     for table in TABLES:
         names = {(row["label"], row["name"]) for row in read_table(tmp_path / table)}
@@ -247,23 +258,21 @@ def test_surfaces_of_a_large_volume_are_those_of_every_second_voxel(tmp_path, mo
     check_regions(tmp_path / "out/regions.csv", labels, 3.0, "volume_um3")
 
 
-@pytest.mark.parametrize(
-    ("label", "labels", "there"),
-    [
-        (9, make_labels(), "those from 0 to 4"),
-        (2, make_labels(), "those from 0 to 4"),
-        (255, make_labels(), "those from 0 to 4"),
-        (0, np.full(SHAPE, 255, dtype=np.uint8), "none"),
-    ],
-)
-def test_a_label_that_is_missing_is_refused_and_nothing_written(
-    tmp_path, capsys, label, labels, there
-):
-    given = save_npy(tmp_path / "a.npy", labels)
-    line = refusal(capsys, given, "-o", tmp_path / "out", "--meshes", "1", label)[-200:]
-    first = 1 if there == "none" else label
-    assert line == f"--meshes {first}: {given} has no such label; it has {there}."
-    assert files_in(tmp_path / "out") == set()
+@pytest.mark.parametrize("label", [2, 9, UNLABELED])
+def test_a_label_that_is_missing_is_refused_and_nothing_written(tmp_path, capsys, label):
+    given, out = save_npy(tmp_path / "a.npy", make_labels()), tmp_path / "out"
+    line = refusal(capsys, given, "-o", out, "--meshes", "1", label)
+    assert line == f"--meshes {label}: {given} has no such label; it has those from 0 to 4."
+    assert files_in(out) == set()
+
+
+def test_a_volume_without_any_label(tmp_path, capsys):
+    given = save_npy(tmp_path / "a.npy", np.full(SHAPE, UNLABELED, dtype=np.uint8))
+    line = refusal(capsys, given, "-o", tmp_path / "out", "--meshes", "0")
+    assert line == f"--meshes 0: {given} has no such label; it has none."
+    assert run(given, "-o", tmp_path / "out") == 0
+    for table in TABLES:
+        assert read_table(tmp_path / "out" / table) == []
 
 
 @pytest.mark.parametrize("name", ["regions.csv", "components.csv", "label_1.ply", "surfaces.png"])

@@ -27,6 +27,7 @@ def inspect(
     /,
     *,
     output: Folder,
+    axes: str | None = None,
     spacing: Annotated[
         tuple[float, float, float] | None, Parameter(metavar="Z Y X", negative=())
     ] = None,
@@ -45,6 +46,7 @@ def inspect(
     Args:
         labels: Labels of a volume, as segment and predict write them.
         output: Folder for the results; made if it is missing.
+        axes: Meaning of the stored axes where the file does not tell, such as zyx.
         spacing: Size of a voxel along slices, rows and columns; by default that in the file.
         unit: What the spacing is in, such as um.
         names: YAML file with names and colours of labels, see the command relabel.
@@ -55,7 +57,7 @@ def inspect(
     from sp_graph_seg.io import open_volume
     from sp_graph_seg.transforms.relabel import Relabel, read_relabel
 
-    volume = open_volume(labels)
+    volume = open_volume(labels, axes=axes)
     if volume.channels != 1 or volume.dtype.kind not in "bui":
         raise InputError(
             f"{labels}: {volume.channels} channels of {volume.dtype} are no labels; give the "
