@@ -53,7 +53,8 @@ class Video(NamedTuple):
 FRAMES = Config(max_size=480, superpixel_size=480, n_segments=4000, width=8)
 
 #: Shallower networks and lower weights keep the outlines of small moving things.
-SHALLOW = FRAMES.replace(depth=3, epochs=3, beta_sim=0.3, beta_con=0.3)
+CHEETAH = FRAMES.replace(depth=3, epochs=3, beta_sim=0.3, beta_con=0.3)
+SKATER = FRAMES.replace(depth=2, num_features=16, beta_sim=0.1, beta_con=0.1)
 
 VIDEOS = {
     "car-shadow": Video(
@@ -62,13 +63,13 @@ VIDEOS = {
         shown=(0, 5, 12, 20, 28, 36),
     ),
     "cheetah": Video(
-        SHALLOW,
+        CHEETAH,
         train_on=(9, 122, 269, 369),  # files 10, 123, 270 and 370
         shown=(9, 70, 122, 269, 310, 369),
         step=10,
         binning=2,
     ),
-    "skater": Video(SHALLOW, train_on=(4, 40, 75), shown=(4, 20, 40, 60, 75, 79), binning=2),
+    "skater": Video(SKATER, train_on=(4, 40, 75), shown=(4, 20, 40, 60, 75, 79), binning=2),
 }
 
 

@@ -20,7 +20,7 @@ class SettingScores:
     """The region scores of one image at S settings, such as thresholds of a hierarchy.
 
     Attributes:
-        covered: ``(S,)``, sum of |R| times the best overlap of R, over all annotators' regions R.
+        covered: ``(S,)``, sum of the sizes of all annotators' regions times their best overlap.
         covered_at_best: The same sum with the best overlap of each region at any setting.
         annotated: Pixels of all annotators together, the largest that ``covered`` can be.
         pri: ``(S,)``, probabilistic Rand index.

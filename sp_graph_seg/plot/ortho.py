@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Width of a figure in inches, and what a row needs besides its pictures.
+#: Width of a figure in inches, and what the numbers and names of the axes of one panel need.
 _WIDTH = 10.0
 _FREE = 0.7
 
@@ -80,7 +80,7 @@ def orthogonal_slices(
 
     extent = [n * s for n, s in zip(shape, spacing, strict=True)]
     widths = [extent[panel.columns] for panel in _PANELS]
-    scale = _WIDTH / sum(widths)
+    scale = (_WIDTH - 3 * _FREE) / sum(widths)
     height = len(rows) * (scale * max(extent[panel.rows] for panel in _PANELS) + _FREE)
     figure = Figure(figsize=(_WIDTH, height), layout="constrained")
     grid = figure.subplots(len(rows), 3, squeeze=False, width_ratios=widths)
@@ -104,7 +104,7 @@ def _draw_panel(
 
 
 def _draw_cuts(axes: "Axes", panel: _Panel, place: Sequence[float]) -> None:
-    style = {"color": "white", "linewidth": 0.6, "alpha": 0.7, "linestyle": (0, (6, 6))}
+    style: dict[str, Any] = {"color": "white", "linewidth": 0.6, "alpha": 0.7, "linestyle": (0, (6, 6))}
     axes.axhline(place[panel.rows], **style)
     axes.axvline(place[panel.columns], **style)
 
