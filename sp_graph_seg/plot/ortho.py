@@ -104,7 +104,12 @@ def _draw_panel(
 
 
 def _draw_cuts(axes: "Axes", panel: _Panel, place: Sequence[float]) -> None:
-    style: dict[str, Any] = {"color": "white", "linewidth": 0.6, "alpha": 0.7, "linestyle": (0, (6, 6))}
+    style: dict[str, Any] = {
+        "color": "white",
+        "linewidth": 0.6,
+        "alpha": 0.7,
+        "linestyle": (0, (6, 6)),
+    }
     axes.axhline(place[panel.rows], **style)
     axes.axvline(place[panel.columns], **style)
 
