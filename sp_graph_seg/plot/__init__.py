@@ -8,6 +8,7 @@ from sp_graph_seg.plot.comparison import comparison_grid
 from sp_graph_seg.plot.curves import plot_history, plot_scores_against_beta
 from sp_graph_seg.plot.files import save_figure
 from sp_graph_seg.plot.graph import draw_graph
+from sp_graph_seg.plot.ortho import orthogonal_slices
 from sp_graph_seg.plot.overlay import overlay_labels
 from sp_graph_seg.plot.sheets import contact_sheet, contact_sheet_of_frames
 
@@ -16,6 +17,7 @@ __all__ = [
     "contact_sheet",
     "contact_sheet_of_frames",
     "draw_graph",
+    "orthogonal_slices",
     "overlay_labels",
     "plot_history",
     "plot_scores_against_beta",
