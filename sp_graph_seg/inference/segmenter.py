@@ -183,7 +183,7 @@ class Segmenter(BaseEstimator):
     def num_labels_(self) -> int:
         """Labels run from 0 to this number less one; not all of them need to occur."""
         merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
-        return max(self.config_.num_features, *(target + 1 for target in merged), 0)
+        return max([self.config_.num_features, *(target + 1 for target in merged)])
 
     def transform(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> Data:
         """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
@@ -194,7 +194,8 @@ class Segmenter(BaseEstimator):
 
         Returns:
             A graph with ``z (N, F)``, the features whose largest is the label; the other fields
-            are of the image with its intensity range mapped to [0, 1].
+            are of the image with its intensity range mapped to [0, 1], scaled down to
+            ``superpixel_size`` where that is set.
         """
         prepared = prepare_image(self.normalize(image), superpixels, self.config_, with_graph=True)
         assert prepared.graph is not None, "a graph was asked for"

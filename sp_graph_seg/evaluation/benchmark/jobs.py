@@ -73,7 +73,7 @@ class Job:
     def result(self) -> dict[str, Any] | None:
         """The result on disk; ``None`` where there is none that is whole and of this job."""
         try:
-            values = json.loads(self.stem.with_name(self.stem.name + ".json").read_text("utf-8"))
+            values = json.loads(self.scores_file.read_text("utf-8"))
             is_own = values["job"] == json.loads(json.dumps(self.description))
             is_whole = values.keys() == _KEYS and self.labels_file.is_file()
         except (OSError, ValueError, KeyError, TypeError):
@@ -84,6 +84,11 @@ class Job:
     def labels_file(self) -> Path:
         """The labels, a PNG of one channel."""
         return self.stem.with_name(self.stem.name + ".png")
+
+    @property
+    def scores_file(self) -> Path:
+        """The scores, JSON; written last."""
+        return self.stem.with_name(self.stem.name + ".json")
 
     def run(self) -> dict[str, Any]:
         """The result, from disk or computed and written there, whole or not at all."""
@@ -107,7 +112,7 @@ class Job:
             "seconds": seconds,
         }
         write_labels(self.labels_file, labels)
-        with atomic_write(self.stem.with_name(self.stem.name + ".json")) as temporary:
+        with atomic_write(self.scores_file) as temporary:
             temporary.write_text(json.dumps(result), encoding="utf-8")
         return result
 
