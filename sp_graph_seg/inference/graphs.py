@@ -91,7 +91,8 @@ def node_means(z: Tensor, nodes: NDArray[np.int64] | None, size: tuple[int, int]
 
     z is scaled to the size at which the nodes are known, a few channels at a time.
     """
-    parts = (scale_to(part, size).flatten(1) for part in z.split(_CHANNELS_AT_ONCE))
+    at_once = len(z) if z.shape[1:] == size else _CHANNELS_AT_ONCE
+    parts = (scale_to(part, size).flatten(1) for part in z.split(at_once))
     if nodes is None:
         return torch.cat(list(parts)).T
     index, num_nodes = torch.from_numpy(nodes).to(z.device), int(nodes.max()) + 1

@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 
 from sp_graph_seg.inference import Segmenter
-from sp_graph_seg.inference.graphs import PreparedImage
 from sp_graph_seg.io import Volume
 from sp_graph_seg.io.label_stores import LabelJob
 from sp_graph_seg.streaming.slices import read_slices, read_usable
@@ -23,7 +22,7 @@ from sp_graph_seg.transforms.relabel import Relabel
 
 Mode = Literal["slices", "supervoxels"]
 
-#: Slices whose superpixels are made while the network labels another.
+#: Slices that are read ahead of the threads that label.
 _AHEAD = 2
 
 #: Slices are read from the file in pieces of about so many bytes.
@@ -48,9 +47,9 @@ class BlockLabeler:
         segmenter.relabel_ = self.relabel
         skipped: dict[int, str] = {}
         slices = self._read(start, stop, skipped)
-        with _one_thread():
+        with _one_thread() as threads:
             if self.mode == "slices":
-                numbered = _label_slices(segmenter, slices)
+                numbered = _label_slices(segmenter, slices, threads)
             else:
                 numbered = label_supervoxels(segmenter, slices)
             labels = np.full((stop - start, *self.job.shape[1:]), self.job.unlabelled, np.uint16)
@@ -87,30 +86,29 @@ def load_model(path: Path, modified: int) -> Segmenter:
 
 
 def _label_slices(
-    segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]]
+    segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]], threads: int
 ) -> Iterator[tuple[int, NDArray]]:
-    """Labels slices one by one; the next ones are read and prepared meanwhile."""
-    waiting: deque[tuple[int, Future[PreparedImage]]] = deque()
-    with ThreadPoolExecutor(1) as pool:
+    """Labels so many slices at once; the next ones are read meanwhile."""
+    waiting: deque[tuple[int, Future[NDArray]]] = deque()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for number, plane in slices:
-            waiting.append((number, pool.submit(segmenter.prepare, plane)))
-            if len(waiting) > _AHEAD:
-                ready, prepared = waiting.popleft()
-                yield ready, segmenter.label(prepared.result())
-        for ready, prepared in waiting:
-            yield ready, segmenter.label(prepared.result())
+            waiting.append((number, pool.submit(segmenter.predict, plane)))
+            if len(waiting) >= threads + _AHEAD:
+                done, labels = waiting.popleft()
+                yield done, labels.result()
+        for done, labels in waiting:
+            yield done, labels.result()
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """The same sums in the same order on every machine, and no fight for the cores.
+def _one_thread() -> Iterator[int]:
+    """The same sums in the same order on every machine; gives the threads that torch had.
 
-    The threads of one process would not help: superpixels are made by one core, and other blocks
-    are labelled by other processes.
+    They do more where each labels a slice of its own: superpixels are made by one core.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        yield threads
     finally:
         torch.set_num_threads(threads)

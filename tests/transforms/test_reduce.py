@@ -25,10 +25,20 @@ def pixels(num_features=3, num_pixels=40, num_nodes=7, dtype=torch.float64):
     return values, index, num_nodes
 
 
+#: A pixel's features far apart in memory, side by side as in channels_last, and neither.
+LAYOUTS = {
+    "features first": lambda values: values,
+    "pixels first": lambda values: values.t().contiguous().t(),
+    "strided": lambda values: values.repeat_interleave(2, dim=1)[:, ::2],
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(3, 40, 7), (1, 1, 1), (5, 4, 30), (2, 0, 3)])
-def test_equals_a_loop(dtype, shape):
+def test_equals_a_loop(dtype, shape, layout):
     values, index, num_nodes = pixels(*shape, dtype=dtype)
+    values = LAYOUTS[layout](values)
     result = scatter_mean(values, index, num_nodes)
     assert result.dtype == dtype
     torch.testing.assert_close(result, loop_mean(values, index, num_nodes))
@@ -40,9 +50,10 @@ def test_empty_node_is_zero():
     assert not scatter_mean(values, index, num_nodes)[2].any()
 
 
-def test_gradient():
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_gradient(layout):
     values, index, num_nodes = pixels(num_pixels=12)
-    values.requires_grad_()
+    values = LAYOUTS[layout](values).requires_grad_()
     assert torch.autograd.gradcheck(lambda v: scatter_mean(v, index, num_nodes), values)
 
 
@@ -54,7 +65,8 @@ def test_mean_over_pixels_is_kept():
     torch.testing.assert_close(scatter_mean(means.t()[:, index], index, num_nodes), means)
 
 
-def test_torch_scatter_gives_the_same(monkeypatch):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_torch_scatter_gives_the_same(monkeypatch, layout):
     """Both code paths, where torch-scatter is installed."""
     module = pytest.importorskip("torch_scatter")
     monkeypatch.setattr(torch_geometric.typing, "torch_scatter", module, raising=False)
@@ -62,7 +74,7 @@ def test_torch_scatter_gives_the_same(monkeypatch):
     results = []
     for installed in (False, True):
         monkeypatch.setattr(torch_geometric.typing, "WITH_TORCH_SCATTER", installed)
-        leaf = values.clone().requires_grad_()
+        leaf = LAYOUTS[layout](values.clone()).requires_grad_()
         means = scatter_mean(leaf, index, num_nodes)
         (means**2).sum().backward()
         results.append((means.detach(), leaf.grad))
@@ -83,7 +95,7 @@ def test_takes_torch_scatter_where_pyg_found_it(monkeypatch):
     monkeypatch.setattr(torch_geometric.typing, "WITH_TORCH_SCATTER", True)
     values, index, num_nodes = pixels()
     result = scatter_mean(values, index, num_nodes)
-    assert calls == [(-1, num_nodes)]
+    assert calls == [(1, num_nodes)]
     torch.testing.assert_close(result, loop_mean(values, index, num_nodes))
 
 
