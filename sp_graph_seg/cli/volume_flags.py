@@ -20,10 +20,6 @@ VOLUMES = Group(
     sort_key=2,
 )
 
-#: Names that can only be those of volumes and videos.
-_VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".gif")
-_VOLUME_SUFFIXES = (*_VIDEO_SUFFIXES, ".zarr", ".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".npy")
-
 
 @Parameter(name="*", group=VOLUMES)
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,9 +97,11 @@ def is_volume(
     images: Sequence[Path], output: Path, flags: VolumeFlags, train_on: str | None = None
 ) -> bool:
     """Whether the user speaks of one volume or video, and not of single images."""
+    from sp_graph_seg.io.volumes import VOLUME_SUFFIXES
+
     first = images[0]
     has_inner = re.search(r"\.\w+:", str(first)) is not None and not first.exists()
-    named = has_inner or first.suffix.lower() in _VOLUME_SUFFIXES
+    named = has_inner or first.suffix.lower() in VOLUME_SUFFIXES
     told = flags.is_used() or train_on is not None or _is_label_file(output)
     meant = named or told or first.is_dir()
     if meant and len(images) > 1:

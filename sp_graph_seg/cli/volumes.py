@@ -117,13 +117,14 @@ def _label(
     overlay: Path | None,
     preflight: bool,
 ) -> None:
+    from sp_graph_seg import Segmenter
     from sp_graph_seg.streaming import label_volume
 
     written: list[Path] = []
 
     def before_finish(job: "LabelJob") -> None:
         if overlay is not None:
-            _write_overlay(overlay, volume, job)
+            _write_overlay(overlay, volume, job, Segmenter.load(model).intensity_range_)
             written.append(overlay)
 
     labelled = label_volume(
@@ -153,7 +154,9 @@ def _slices(volume: "Volume") -> str:
     return "slices" if volume.frame_rate is None else "frames"
 
 
-def _write_overlay(path: Path, volume: "Volume", job: "LabelJob") -> None:
+def _write_overlay(
+    path: Path, volume: "Volume", job: "LabelJob", intensity_range: tuple[float, float]
+) -> None:
     """The labels over the frames, read from the blocks that are done."""
     from sp_graph_seg.io.label_stores import write_overlay_video
     from sp_graph_seg.plot import overlay_labels
@@ -167,7 +170,10 @@ def _write_overlay(path: Path, volume: "Volume", job: "LabelJob") -> None:
                 if number in block.skipped:
                     yield np.zeros((*job.shape[1:], 3), np.uint8)
                 else:
-                    yield overlay_labels(read_slice(volume, number), labels.astype(np.int64))
+                    frame = read_slice(volume, number)
+                    yield overlay_labels(
+                        frame, labels.astype(np.int64), intensity_range=intensity_range
+                    )
 
     write_overlay_video(path, frames(), volume.frame_rate or _FRAME_RATE, volume.frame_times)
 

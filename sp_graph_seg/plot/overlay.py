@@ -11,7 +11,10 @@ from sp_graph_seg.transforms import as_array
 
 
 def overlay_labels(
-    image: ArrayLike | Tensor, labels: ArrayLike | Tensor, alpha: float = 0.5
+    image: ArrayLike | Tensor,
+    labels: ArrayLike | Tensor,
+    alpha: float = 0.5,
+    intensity_range: tuple[float, float] | None = None,
 ) -> NDArray[np.uint8]:
     """Tints an image with its labels and outlines their regions.
 
@@ -19,16 +22,18 @@ def overlay_labels(
 
     Args:
         image: ``(C, H, W)``, shown in grey, so that colours tell labels alone: the mean of the
-            channels, from the 0.1 to the 99.9 percentile of the values.
+            channels.
         labels: ``(H, W)``, integers from 0.
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+        intensity_range: Values shown dark and bright; the same for all frames of a video, which
+            would flicker else. (default: the 0.1 and 99.9 percentiles of the image)
 
     Returns:
         ``(H, W, 3)``.
 
     Raises:
         InputError: If the image is not ``(C, H, W)``, the labels are not integers from 0 of its
-            size, or alpha is not a share.
+            size, alpha is not a share, or the range does not ascend.
     """
     from skimage.segmentation import find_boundaries
 
@@ -40,7 +45,10 @@ def overlay_labels(
         )
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha={alpha} is a share: use 0 to 1.")
-    picture = normalize(image, *measure_intensity_range([image])).mean(axis=0)[..., np.newaxis]
+    low, high = intensity_range or measure_intensity_range([image])
+    if not low < high:
+        raise InputError(f"intensity_range={intensity_range} must ascend: use (low, high).")
+    picture = normalize(image, low, high).mean(axis=0)[..., np.newaxis]
     picture = 0.25 + 0.75 * picture  # black would swallow the tint
     labels = labels.astype(np.int64)
     tint = label_colors()[labels % NUM_COLORS]

@@ -22,6 +22,19 @@ def test_alpha_mixes_image_and_labels(image, halves):
     assert len(np.unique(flat.reshape(-1, 3), axis=0)) == 2
 
 
+def test_frames_of_one_range_stay_as_bright_as_each_other(halves):
+    frames = [np.full((1, HEIGHT, WIDTH), value) for value in (2.0, 4.0)]
+    frames[1][:, 0, 0] = 40.0  # would darken the rest of its own frame
+    dark, bright = (
+        overlay_labels(frame, np.zeros_like(halves), alpha=0.0, intensity_range=(0.0, 8.0))
+        for frame in frames
+    )
+    assert (dark[1, 1], bright[1, 1]) == (
+        pytest.approx([255 * (0.25 + 0.75 / 4)] * 3, abs=1),
+        pytest.approx([255 * (0.25 + 0.75 / 2)] * 3, abs=1),
+    )
+
+
 def test_regions_have_an_outline_in_their_full_colour(halves):
     image = np.zeros((3, HEIGHT, WIDTH))
     overlay, flat = overlay_labels(image, halves), overlay_labels(image, halves, alpha=1.0)
@@ -72,6 +85,7 @@ def test_intensities_are_scaled(halves):
         ({"labels": np.zeros((HEIGHT, WIDTH))}, "labels: float64"),
         ({"labels": np.full((HEIGHT, WIDTH), -1)}, "give integers from 0"),
         ({"alpha": 1.5}, "alpha=1.5"),
+        ({"intensity_range": (1.0, 1.0)}, "must ascend"),
         ({"image": np.zeros((1, 2, HEIGHT, WIDTH))}, "is a volume"),
     ],
 )

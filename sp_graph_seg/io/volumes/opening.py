@@ -28,6 +28,8 @@ from sp_graph_seg.io.volumes.zarrs import MARKERS, open_zarr
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".mat", ".nc")
+#: Names that can only be those of volumes and videos.
+VOLUME_SUFFIXES = (*_HDF5_SUFFIXES, *VIDEO_SUFFIXES, ".zarr", ".npy")
 _VIDEO_MAGICS = ((4, b"ftyp"), (4, b"moov"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "), (0, b"GIF8"))
 _DOUBLE_ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr")
 
