@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from report import machine
 from scipy.optimize import linear_sum_assignment
 from sklearn.cluster import AgglomerativeClustering
+from torch_geometric.data import Data
 
-from sp_graph_seg import Config, Segmenter
+from sp_graph_seg import Config, Segmenter, ToRAG
 from sp_graph_seg.evaluation.baselines import MultiOtsu, PixelKMeans, SuperpixelSpectral
 from sp_graph_seg.inference.prepare import normalize, scale_down, scale_labels
 from sp_graph_seg.transforms import compute_superpixels
@@ -79,6 +80,10 @@ class Subject:
             self._superpixels[id(image)] = image, scale_labels(nodes, array.shape[1:])
         return self._superpixels[id(image)][1]
 
+    def graph(self, image: NDArray[np.float32]) -> Data:
+        """The region adjacency graph of these superpixels."""
+        return ToRAG(superpixels=self.superpixels(image))(self._normalize(image))
+
     def _seen(self) -> list[NDArray[np.float32]]:
         return [self._normalize(image) for image in self.images]
 
@@ -124,6 +129,21 @@ def one_to_one_ious(table: NDArray[np.int64]) -> NDArray[np.float64]:
     classes, labels = linear_sum_assignment(-iou)
     ious[classes] = iou[classes, labels]
     return ious
+
+
+def name_like(labels: Labels, truth: Labels) -> Labels:
+    """Labels with the numbers of the classes that they go to, so that pictures agree in colours.
+
+    What goes to no class gets numbers of its own, from the number of classes on.
+    """
+    ids, compact = np.unique(labels, return_inverse=True)
+    classes = int(truth.max()) + 1
+    table = np.zeros((classes, len(ids)), np.int64)
+    np.add.at(table, (truth.ravel(), compact.ravel()), 1)
+    names = classes + np.arange(len(ids))
+    rows, columns = linear_sum_assignment(-table)
+    names[columns] = rows
+    return names[compact].reshape(labels.shape)
 
 
 def best_union(labels: Sequence[Labels], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:

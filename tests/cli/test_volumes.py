@@ -1,0 +1,257 @@
+"""Volumes and videos on the command line: formats, parts, overlays, damaged slices."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+import zarr
+from PIL import Image
+
+from sp_graph_seg import Segmenter
+from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import open_volume, write_overlay_video
+from sp_graph_seg.transforms.relabel import Relabel
+
+RECORDS = {"model.safetensors", "config.yaml", "history.csv", "history.png"}
+
+
+# Formats
+
+
+def save_folder(path, slices):
+    path.mkdir()
+    for number, image in enumerate(slices):
+        Image.fromarray((image // 4).astype(np.uint8)).save(path / f"frame{number}.png")
+    return path
+
+
+def save_npy(path, slices):
+    np.save(path, slices)
+    return path
+
+
+def save_hdf5(path, slices):
+    with h5py.File(path, "w") as file:
+        file["entry/data"] = slices
+        file["entry/other"] = slices[:2]
+    return f"{path}:/entry/data"
+
+
+def save_video(path, slices):
+    frames = (np.repeat((image // 4).astype(np.uint8)[..., None], 3, axis=2) for image in slices)
+    write_overlay_video(path, frames, 10)
+    return path
+
+
+INPUTS = {
+    "frames": (save_folder, "out"),
+    "a.npy": (save_npy, "out.npy"),
+    "a.h5": (save_hdf5, "out.h5:/entry/labels"),
+    "a.mp4": (save_video, "out.zarr"),
+}
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_segment_and_predict_label_all_slices_of_any_format(
+    tmp_path, name, capsys, run, files_in, stack_flags, make_slices, predicted
+):
+    save, out = INPUTS[name]
+    given = save(tmp_path / name, make_slices())
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run("segment", given, "--train-on", "1", "-o", first / out, *stack_flags) == 0
+    said = capsys.readouterr()
+    is_video = name.endswith("mp4")
+    file = out.partition(":")[0]
+    overlay = f"{Path(file).stem}_overlay.mp4"
+    assert files_in(first) == RECORDS | {file} | ({overlay} if is_video else set())
+    lines = [line.partition(":") for line in said.out.splitlines()]
+    whats = ["chosen", "model", "labels"] + (["overlay"] if is_video else [])
+    assert [what for what, _, _ in lines] == whats
+    noun = "frames" if is_video else "slices"
+    assert lines[0][2].strip() == f"{noun} 1 of 5"
+    assert lines[2][2].strip() == f"5 {noun} in {first / file}"
+    assert all(line.isprintable() for line in said.err.splitlines())
+    assert said.err.splitlines()[-1].startswith("5 of 5 slices in ")
+
+    model = first / "model.safetensors"
+    assert run("predict", model, given, "-o", second / out) == 0
+    assert files_in(second) == {file} | ({overlay} if is_video else set())
+    volume = open_volume(given)
+    expected = predicted(model, volume)
+    for folder in (first, second):
+        found = folder / file
+        if file.endswith(".zarr"):
+            labels = np.asarray(zarr.open_array(found, mode="r"))
+        elif file.endswith(".h5"):
+            with h5py.File(found) as stored:
+                labels = stored["entry/labels"][:]
+        else:
+            labels = open_volume(found).read(0, 5)[:, 0]
+        np.testing.assert_array_equal(labels, expected)
+        if is_video:
+            shown = open_volume(folder / overlay)
+            assert (len(shown), shown.height, shown.width) == (5, 24, 32)
+            assert shown.frame_times == pytest.approx(volume.frame_times, abs=1e-3)
+            assert shown[0].std() > 5
+
+
+def test_parts_of_a_volume(tmp_path, stack, model, capsys, run, refusal, predicted):
+    out = tmp_path / "out.npy"
+    part = ["--slices", "1:5:2", "--crop", "2:22,4:32", "--binning", "2"]
+    assert run("predict", model, stack, *part, "-o", out) == 0
+    volume = open_volume(stack, start=1, stop=5, step=2, crop="2:22,4:32", binning=2)
+    assert np.load(out).shape == (2, 10, 14)
+    np.testing.assert_array_equal(np.load(out), predicted(model, volume))
+    assert run("predict", model, stack, "--axis", "y", "-o", tmp_path / "y.npy") == 0
+    assert np.load(tmp_path / "y.npy").shape == (24, 5, 32)
+    capsys.readouterr()
+    for flags, reason in (
+        (["--slices", "1-5"], "--slices 1-5: is no range"),
+        (["--slices", "1:2:3:4"], "--slices 1:2:3:4: is no range"),
+        (["--slices", "4:9"], "slices"),
+        (["--crop", "1:2"], "crop"),
+        (["--binning", "2", "2"], "--binning: 2 numbers; give one or three"),
+        (["--axes", "zz"], "axes"),
+    ):
+        line = refusal("predict", model, stack, *flags, "-o", tmp_path / "no.npy")
+        assert reason in line
+    assert not (tmp_path / "no.npy").exists()
+
+
+def test_supervoxels_and_relabelling(tmp_path, stack, model, run):
+    (tmp_path / "map.yaml").write_text("merge: {0: [1, 2]}\nsmooth: 1\n")
+    flags = ["--mode", "supervoxels", "--block", "3", "--workers", "0"]
+    assert run("predict", model, stack, *flags, "-o", tmp_path / "plain.npy") == 0
+    flags += ["--relabel", tmp_path / "map.yaml"]
+    assert run("predict", model, stack, *flags, "-o", tmp_path / "out.npy") == 0
+    plain, labels = np.load(tmp_path / "plain.npy"), np.load(tmp_path / "out.npy")
+    relabel = Relabel(merge={0: [1, 2]}, smooth=1)
+    np.testing.assert_array_equal(labels, np.stack([relabel.apply(p) for p in plain]))
+
+
+def test_the_superpixels_of_a_volume_are_made_as_the_network_sees_it(tmp_path, model):
+    assert Segmenter.load(model).config_.superpixel_size == 320
+    assert yaml.safe_load((model.parent / "config.yaml").read_text())["superpixel_size"] == 320
+
+
+# Overlays
+
+
+def test_an_overlay_never_replaces_the_video(tmp_path, model, refusal, make_slices):
+    video = save_video(tmp_path / "a_overlay.mp4", make_slices())
+    before = video.read_bytes()
+    command = ["predict", model, video, "--overwrite", "-o", tmp_path / "a.zarr"]
+    assert refusal(*command).startswith(f"{video}: is an input and would be replaced")
+    line = refusal(*command[:-1], tmp_path / "b.zarr", "--overlay", video)
+    assert line.startswith(f"{video}: is an input and would be replaced")
+    assert video.read_bytes() == before
+
+
+def test_overlays_that_cannot_be(tmp_path, stack, model, run, refusal):
+    command = ["predict", model, stack, "-o", tmp_path / "a.zarr", "--overlay"]
+    (tmp_path / "there.mp4").write_text("mine")
+    assert "there.mp4: already exists" in refusal(*command, tmp_path / "there.mp4")
+    assert "must end in .mp4" in refusal(*command, tmp_path / "look.avi")
+    assert run(*command, tmp_path / "new/look.mp4") == 0
+    assert len(open_volume(tmp_path / "new/look.mp4")) == 5
+
+
+# Slices that cannot be used
+
+
+@pytest.fixture
+def damaged(tmp_path, make_slices):
+    folder = save_folder(tmp_path / "damaged", make_slices())
+    file = folder / "frame2.png"
+    file.write_bytes(file.read_bytes()[:200])
+    return folder
+
+
+def test_a_damaged_slice_is_named_before_training(
+    tmp_path, damaged, untrained, refusal, stack_flags
+):
+    command = ["segment", damaged, "--train-on", "0", "-o", tmp_path / "out.zarr", *stack_flags]
+    line = refusal(*command)
+    assert line.startswith(f"{damaged}: slice 2 cannot be used ({damaged}/frame2.png: ")
+    assert line.endswith("--skip-bad.")
+    command[3] = "2"
+    line = refusal(*command, "--skip-bad")
+    assert line.startswith(f"--train-on: slice 2 cannot be used ({damaged}/frame2.png: ")
+
+
+@pytest.mark.parametrize("train_on", ["0,3", "auto:4"])
+def test_damaged_slices_are_left_out_when_told(
+    tmp_path, damaged, capsys, train_on, run, stack_flags
+):
+    out = tmp_path / "o/out.npy"
+    command = ["segment", damaged, "--train-on", train_on, "-o", out, "--skip-bad", *stack_flags]
+    assert run(*command, "--overlay", tmp_path / "look.mp4") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-1].startswith(
+        f"skipped: slice 2 has the value 255: {damaged}/frame2.png: cannot be read"
+    )
+    labels = np.load(out)
+    assert (labels[2] == 255).all()
+    assert labels[[0, 1, 3, 4]].max() < 4
+    assert len(open_volume(tmp_path / "look.mp4")) == 5
+
+
+# What is and is not a volume
+
+
+@pytest.mark.parametrize(
+    "name", ["none.tif", "text.txt", "image.png", "empty", "a.h5:/entry/none", "a.h5"]
+)
+def test_what_is_no_volume(tmp_path, model, name, refusal, make_slices):
+    (tmp_path / "text.txt").write_text("text")
+    Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "image.png")
+    (tmp_path / "empty").mkdir()
+    save_hdf5(tmp_path / "a.h5", make_slices())
+    line = refusal("predict", model, tmp_path / name, "-o", tmp_path / "out.zarr")
+    assert line.startswith(f"{tmp_path}/{name.partition(':')[0]}")
+    assert not (tmp_path / "out.zarr").exists()
+
+
+def test_a_model_of_other_channels(tmp_path, model, refusal, make_slices):
+    video = save_video(tmp_path / "a.mp4", make_slices())
+    line = refusal("predict", model, video, "-o", tmp_path / "out.zarr")
+    assert line.startswith(f"{video}: 3 channels, where 1 are expected")
+
+
+def test_one_volume_at_a_time(tmp_path, stack, model, refusal):
+    for command in (["segment"], ["predict", model]):
+        line = refusal(*command, stack, tmp_path / "b.tif", "-o", tmp_path / "out.zarr")
+        assert line.startswith(f"{tmp_path}/b.tif: only one volume or video can be labelled")
+
+
+@pytest.mark.parametrize(
+    ("image", "output", "expected"),
+    [
+        ("a.png", "out", False),
+        ("a.tif", "out", False),
+        ("a.tif", "out.TIF", True),
+        ("a.tif", "out.h5:/entry/labels", True),
+        ("a.tif", "out.xyz", False),
+        ("a.MP4", "out", True),
+        ("a.npy", "out", True),
+        ("a.nxs:/entry/data/data", "out", True),
+        ("a.dat:/entry/data", "out", True),
+        ("a.tif:1", "out", True),
+        (".", "out", True),
+        ("C:/images/a.png", "out", False),
+    ],
+)
+def test_volumes_are_told_by_their_names(tmp_path, monkeypatch, image, output, expected):
+    monkeypatch.chdir(tmp_path)
+    flags = VolumeFlags()
+    assert is_volume([Path(image)], Path(output), flags) is expected
+    assert is_volume([Path(image)], Path(output), flags, train_on="0")
+    assert is_volume([Path(image)], Path(output), VolumeFlags(block=3))
+    if not expected:
+        assert not is_volume([Path(image), Path(image)], Path(output), flags)
+    else:
+        with pytest.raises(InputError, match="only one volume"):
+            is_volume([Path(image), Path("b")], Path(output), flags)
