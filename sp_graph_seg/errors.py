@@ -16,6 +16,10 @@ class FewSuperpixelsWarning(UserWarning):
     """Far fewer superpixels came out than were asked for."""
 
 
+class IntensityRangeWarning(UserWarning):
+    """An image has other intensities than those that a model was trained on."""
+
+
 class LowDiskSpaceWarning(UserWarning):
     """The disk may become full before the labels of a volume are complete."""
 

@@ -78,12 +78,12 @@ def map_unordered(
             yield task, _call(lambda future: future.result(), future)
 
 
-def count_workers(workers: int | None, scheduler: str | None) -> int:
-    """How many tasks run at once, for an estimate of the time left."""
+def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: int = 1) -> int:
+    """How many tasks run at once: as many as asked for, or one for each GPU or so many cores."""
     if scheduler is not None:
         with _open_client(workers, scheduler) as client:
             return _count_ready(client, scheduler)
-    return max(1, _default_workers() if workers is None else workers)
+    return max(1, _default_workers(cores_per_worker) if workers is None else workers)
 
 
 def _call(function: Callable[[Task], Result], task: Task) -> Result | BaseException:
@@ -161,8 +161,8 @@ def _make_pin(gpus: Sequence[str]) -> Any:
     return PinGPU()
 
 
-def _default_workers() -> int:
-    return len(_list_gpus()) or _count_cores()
+def _default_workers(cores_per_worker: int = 1) -> int:
+    return len(_list_gpus()) or _count_cores() // cores_per_worker
 
 
 def _list_gpus() -> list[str]:

@@ -140,6 +140,7 @@ def test_there_is_a_worker_for_each_gpu_or_else_for_each_core(monkeypatch):
     assert count_workers(None, None) == 3
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert count_workers(None, None) == parallel._count_cores() >= 1
+    assert count_workers(None, None, cores_per_worker=10_000) == 1
     assert count_workers(5, None) == 5
     assert count_workers(0, None) == 1
 

@@ -99,7 +99,7 @@ def _check_meshes(meshes: Iterable[int], counter: "RegionCounter", labels: Path)
     found = counter.region_table()["label"].tolist()
     for label in meshes:
         if label not in found:
-            there = f"those from {found[0]} to {found[-1]}" if found else "none"
+            there = ", ".join(map(str, found)) or "none"
             raise InputError(f"--meshes {label}: {labels} has no such label; it has {there}.")
 
 

@@ -13,6 +13,7 @@ from sp_graph_seg.cli.commands import PROGRAM, app
 from sp_graph_seg.errors import (
     FewSuperpixelsWarning,
     InputError,
+    IntensityRangeWarning,
     LowDiskSpaceWarning,
     ManyChannelsWarning,
     MissingSlicesWarning,
@@ -21,6 +22,7 @@ from sp_graph_seg.errors import (
 
 _OWN_WARNINGS = (
     FewSuperpixelsWarning,
+    IntensityRangeWarning,
     LowDiskSpaceWarning,
     ManyChannelsWarning,
     MissingSlicesWarning,

@@ -38,7 +38,8 @@ class VolumeFlags:
         overlay: Video of the labels over the frames, ending in .mp4; for videos one is always
             written, beside the output.
         block: Slices labelled and stored together.
-        workers: Processes; by default one for each GPU or core where there is work for several.
+        workers: Processes; 0 for none besides this one, with all its threads. By default one for
+            each GPU, or for eight cores, where there is work for several.
         scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
         resume: Accept an output of the same command that is complete.
         skip_bad: Leave slices that cannot be read unlabelled instead of refusing the volume.
@@ -97,13 +98,15 @@ def is_volume(
     images: Sequence[Path], output: Path, flags: VolumeFlags, train_on: str | None = None
 ) -> bool:
     """Whether the user speaks of one volume or video, and not of single images."""
+    from sp_graph_seg.io.tiff import is_tiff_stack
     from sp_graph_seg.io.volumes import VOLUME_SUFFIXES
 
     first = images[0]
     has_inner = re.search(r"\.\w+:", str(first)) is not None and not first.exists()
     named = has_inner or first.suffix.lower() in VOLUME_SUFFIXES
     told = flags.is_used() or train_on is not None or _is_label_file(output)
-    meant = named or told or first.is_dir()
+    is_stack = len(images) == 1 and first.is_file() and is_tiff_stack(first)
+    meant = named or told or is_stack or first.is_dir()
     if meant and len(images) > 1:
         raise InputError(
             f"{images[1]}: only one volume or video can be labelled at a time; put slices into one "

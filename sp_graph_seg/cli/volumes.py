@@ -124,7 +124,10 @@ def _label(
 
     def before_finish(job: "LabelJob") -> None:
         if overlay is not None:
-            _write_overlay(overlay, volume, job, Segmenter.load(model).intensity_range_)
+            segmenter = Segmenter.load(model)
+            look = relabel or segmenter.relabel_
+            colors = look.colors if look else {}
+            _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
             written.append(overlay)
 
     labelled = label_volume(
@@ -155,7 +158,11 @@ def _slices(volume: "Volume") -> str:
 
 
 def _write_overlay(
-    path: Path, volume: "Volume", job: "LabelJob", intensity_range: tuple[float, float]
+    path: Path,
+    volume: "Volume",
+    job: "LabelJob",
+    intensity_range: tuple[float, float],
+    colors: Mapping[int, str],
 ) -> None:
     """The labels over the frames, read from the blocks that are done."""
     from sp_graph_seg.io.label_stores import write_overlay_video
@@ -172,7 +179,10 @@ def _write_overlay(
                 else:
                     frame = read_slice(volume, number)
                     yield overlay_labels(
-                        frame, labels.astype(np.int64), intensity_range=intensity_range
+                        frame,
+                        labels.astype(np.int64),
+                        intensity_range=intensity_range,
+                        colors=colors,
                     )
 
     write_overlay_video(path, frames(), volume.frame_rate or _FRAME_RATE, volume.frame_times)

@@ -1,6 +1,7 @@
 """The Segmenter: train on a few images without labels, then label any image like them."""
 
 import copy
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, IntensityRangeWarning
 from sp_graph_seg.inference.graphs import (
     PreparedImage,
     node_means,
@@ -39,6 +40,9 @@ from sp_graph_seg.training.progress import TrainingProgress
 from sp_graph_seg.transforms import as_image
 from sp_graph_seg.transforms.features import PER_SCALE
 from sp_graph_seg.transforms.relabel import Relabel
+
+#: Share of the values that may lie outside of the model's range; dead pixels and highlights do.
+_OUTSIDE = 0.5
 
 
 class Segmenter(BaseEstimator):
@@ -203,13 +207,24 @@ class Segmenter(BaseEstimator):
         return prepared.graph
 
     def normalize(self, image: Image) -> NDArray[np.float32]:
-        """The image checked, its intensity range mapped to [0, 1]."""
+        """The image checked, its intensity range mapped to [0, 1].
+
+        Warns if most values lie outside of it: those images are in other units.
+        """
         if not hasattr(self, "net_"):
             raise NotFittedError(
                 "This Segmenter has not been trained: call fit, or Segmenter.load."
             )
         array = as_image(image)
         check_image(array, "image", self.in_channels_, self.config_)
+        low, high = np.float32(self.intensity_range_)
+        if ((array < low) | (array > high)).mean() > _OUTSIDE:
+            warnings.warn(
+                f"most values of an image lie outside of {low:g} to {high:g}, the range of the "
+                "images that the model was trained on; give images in the same units.",
+                IntensityRangeWarning,
+                stacklevel=3,
+            )
         return normalize(array, *self.intensity_range_)
 
     def encode(self, seen: Tensor) -> Tensor:

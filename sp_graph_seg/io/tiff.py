@@ -2,16 +2,23 @@
 
 import math
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.decoding import ORIENTATION_TAG, full_scale, orient
+from sp_graph_seg.io.decoding import (
+    ORIENTATION_TAG,
+    TIFF_MAGICS,
+    full_scale,
+    orient,
+    read_header,
+)
 from sp_graph_seg.io.pillow import decode_pillow
 
 if TYPE_CHECKING:
-    from tifffile import TiffFile
+    from tifffile import TiffFile, TiffPageSeries
 
 MAX_PAGES_AS_CHANNELS = 16
 """More pages than this are the slices of a volume, fewer the channels of an image."""
@@ -61,20 +68,44 @@ def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
     if not tif.series:
         raise InputError(f"{path}: holds no readable image, it may be cut off; export it again")
     series = tif.series[0]
-    # Axes of length 1 say nothing; Y and X are kept to have two in any case.
-    kept = [
-        (axis, n)
-        for axis, n in zip(series.axes, series.shape, strict=True)
-        if n != 1 or axis in "YX"
-    ]
-    axes = "".join(axis for axis, _ in kept)
-    shape = [n for _, n in kept]
+    axes, shape = _true_axes(series)
     if 0 in shape:
         raise InputError(f"{path}: has no pixels (shape {series.shape}); export it again")
     channel = _channel_axis(path, axes, shape)
     array = series.asarray().reshape(shape)
     array = array[np.newaxis] if channel is None else np.moveaxis(array, channel, 0)
     return orient(array, series.keyframe.tags.valueof(ORIENTATION_TAG, default=1))
+
+
+def is_tiff_stack(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a TIFF of slices, which is a volume and not one image."""
+    if not read_header(path).startswith(TIFF_MAGICS):
+        return False
+    from tifffile import TiffFile, TiffFileError
+
+    try:
+        with TiffFile(path) as tif:
+            axes, shape = _true_axes(tif.series[0])
+    except (TiffFileError, IndexError, ValueError, OSError):
+        return False  # what it is becomes clear when it is read
+    others = [(axis, n) for axis, n in zip(axes, shape, strict=True) if axis not in "YX"]
+    return len(axes) - len(others) == 2 and bool(others) and not _are_channels(others)
+
+
+def _true_axes(series: "TiffPageSeries") -> tuple[str, list[int]]:
+    """The axes and their lengths, without those of length 1, which say nothing; Y and X stay."""
+    kept = [
+        (axis, n)
+        for axis, n in zip(series.axes, series.shape, strict=True)
+        if n != 1 or axis in "YX"
+    ]
+    return "".join(axis for axis, _ in kept), [n for _, n in kept]
+
+
+def _are_channels(others: Sequence[tuple[str, int]]) -> bool:
+    """Samples of a pixel are channels by declaration; pages only when they are few."""
+    (axis, length), *more = others
+    return not more and (axis == "S" or (axis in "QIC" and length <= MAX_PAGES_AS_CHANNELS))
 
 
 def _channel_axis(path: str | os.PathLike[str], axes: str, shape: list[int]) -> int | None:
@@ -84,13 +115,11 @@ def _channel_axis(path: str | os.PathLike[str], axes: str, shape: list[int]) -> 
     others = [i for i, axis in enumerate(axes) if axis not in "YX"]
     if not others:
         return None
-    axis, length = axes[others[0]], shape[others[0]]
-    # Samples of a pixel are channels by declaration; pages are channels only when they are few.
-    if len(others) == 1 and (axis == "S" or (axis in "QIC" and length <= MAX_PAGES_AS_CHANNELS)):
+    if _are_channels([(axes[i], shape[i]) for i in others]):
         return others[0]
     slices = math.prod(n for axis, n in zip(axes, shape, strict=True) if axis not in "YXS")
     height, width = shape[axes.index("Y")], shape[axes.index("X")]
     raise InputError(
         f"{path}: is a volume of {slices} slices of {height} x {width} pixels (axes {axes}), not "
-        "one image; split it into single slices and pass one slice as an image"
+        "one image; use it as a volume (open_volume, or segment --train-on), or pass one slice"
     )

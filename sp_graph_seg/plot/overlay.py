@@ -1,5 +1,8 @@
 """Labels over an image."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
@@ -9,12 +12,16 @@ from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
 from sp_graph_seg.plot.pictures import NUM_COLORS, as_flat_image, label_colors
 from sp_graph_seg.transforms import as_array
 
+if TYPE_CHECKING:
+    from matplotlib.typing import ColorType
+
 
 def overlay_labels(
     image: ArrayLike | Tensor,
     labels: ArrayLike | Tensor,
     alpha: float = 0.5,
     intensity_range: tuple[float, float] | None = None,
+    colors: "Mapping[int, ColorType] | None" = None,
 ) -> NDArray[np.uint8]:
     """Tints an image with its labels and outlines their regions.
 
@@ -27,6 +34,8 @@ def overlay_labels(
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
         intensity_range: Values shown dark and bright; the same for all frames of a video, which
             would flicker else. (default: the 0.1 and 99.9 percentiles of the image)
+        colors: Colours of labels that do not have their own, any that Matplotlib knows, such as
+            :attr:`Relabel.colors <sp_graph_seg.transforms.relabel.Relabel>`.
 
     Returns:
         ``(H, W, 3)``.
@@ -35,6 +44,7 @@ def overlay_labels(
         InputError: If the image is not ``(C, H, W)``, the labels are not integers from 0 of its
             size, alpha is not a share, or the range does not ascend.
     """
+    from matplotlib.colors import to_rgb
     from skimage.segmentation import find_boundaries
 
     image, labels = as_flat_image(image), as_array(labels)
@@ -51,7 +61,11 @@ def overlay_labels(
     picture = normalize(image, low, high).mean(axis=0)[..., np.newaxis]
     picture = 0.25 + 0.75 * picture  # black would swallow the tint
     labels = labels.astype(np.int64)
-    tint = label_colors()[labels % NUM_COLORS]
+    table = label_colors()[np.arange(labels.max() + 1) % NUM_COLORS]
+    for label, color in (colors or {}).items():
+        if label < len(table):
+            table[label] = to_rgb(color)
+    tint = table[labels]
     tinted = (1 - alpha) * picture + alpha * tint
     outline = find_boundaries(labels, mode="inner", background=-1)
     return np.rint(255 * np.where(outline[..., np.newaxis], tint, tinted)).astype(np.uint8)

@@ -78,7 +78,7 @@ def render_surfaces(
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     for i, axis in enumerate("xyz"):
         axes.set(**{f"{axis}lim": (low[i], high[i]), f"{axis}label": f"{axis} ({unit})"})
-    axes.set_box_aspect(high - low)
+    axes.set_box_aspect(high - low, zoom=0.85)  # else the label of z is cut off
     legend = [
         Patch(color=color, label=(names or {}).get(label, f"label {label}"))
         for label, color in rgb.items()

@@ -21,6 +21,9 @@ from sp_graph_seg.streaming.block import BlockLabeler, Mode
 from sp_graph_seg.streaming.slices import find_unusable, read_slice
 from sp_graph_seg.transforms.relabel import Relabel
 
+#: Cores that the threads of one process keep busy; more processes take long to start.
+_THREADS = 8
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -69,8 +72,9 @@ def label_volume(
         skip_bad: Leave slices that cannot be read unlabelled, and list them, instead of refusing.
         resume: Accept an output of the same model and settings that is complete.
         overwrite: Replace an output.
-        workers: Processes on this machine; 0: this one. (default: as many as there are GPUs, or
-            cores, but no more than blocks)
+        workers: Processes on this machine; 0: this one, with all its threads. (default: as many as
+            there are GPUs, else one for eight cores, or for each core in the mode
+            ``"supervoxels"``, but no more than blocks)
         scheduler: Address of a Dask scheduler to use instead; its workers see the same files.
         names: Stems of the PNGs in a folder.
         preflight: Read all slices once before the work; without it a bad slice is found late.
@@ -165,7 +169,8 @@ def _label_blocks(
     total = len(labeler.volume)
     done = total - sum(stop - start for start, stop in missing)
     if workers is None and scheduler is None:
-        workers = min(count_workers(None, None), len(missing))
+        cores = _THREADS if labeler.mode == "slices" else 1
+        workers = min(count_workers(None, None, cores), len(missing))
         workers = 0 if workers == 1 else workers
     # Closed at once when a block fails: its workers would go on with the others.
     outcomes = closing(map_unordered(labeler, missing, workers, scheduler))  # type: ignore[type-var]

@@ -59,8 +59,8 @@ def compute_superpixels(
     made, wanted = int(regions.max()) + 1, min(n_segments, int((regions != MASKED).sum()))
     if made * 10 < wanted and wanted >= _WORTH_A_WARNING:
         warnings.warn(
-            f"n_segments={n_segments} superpixels were wanted but {made} made, which happens in "
-            f"noise; raise compactness={compactness:g} or smooth the image.",
+            f"fewer than a tenth of n_segments={n_segments} superpixels were made, which happens "
+            f"in noise; raise compactness={compactness:g} or smooth the image.",
             FewSuperpixelsWarning,
             stacklevel=2,
         )

@@ -262,7 +262,7 @@ def test_surfaces_of_a_large_volume_are_those_of_every_second_voxel(tmp_path, mo
 def test_a_label_that_is_missing_is_refused_and_nothing_written(tmp_path, capsys, label):
     given, out = save_npy(tmp_path / "a.npy", make_labels()), tmp_path / "out"
     line = refusal(capsys, given, "-o", out, "--meshes", "1", label)
-    assert line == f"--meshes {label}: {given} has no such label; it has those from 0 to 4."
+    assert line == f"--meshes {label}: {given} has no such label; it has 0, 1, 4."
     assert files_in(out) == set()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from sp_graph_seg import Segmenter
@@ -108,6 +109,15 @@ def test_interrupted_at_the_very_end_it_only_tidies_up(
     assert (tmp_path / "out.zarr.partial").exists()
     assert run(*command) == 0
     assert not (tmp_path / "out.zarr.partial").exists()
+
+
+def test_a_tiff_of_slices_is_a_volume_without_any_flag(tmp_path, stack, model, run, files_in):
+    told = tmp_path / "told.tif"  # few pages may be channels, where the file does not say
+    tifffile.imwrite(told, tifffile.imread(stack), metadata={"axes": "ZYX"})
+    assert run("predict", model, told, "-o", tmp_path / "out") == 0
+    names = files_in(tmp_path / "out")
+    assert len(names) == len(open_volume(stack))
+    assert all(name.endswith(".png") for name in names)
 
 
 def test_a_complete_output_is_accepted_when_told(tmp_path, stack, model, capsys, run):

@@ -55,6 +55,16 @@ def test_the_colour_of_a_label_depends_on_its_number_alone():
     np.testing.assert_array_equal(colors([30, 3, 17]), table[[30, 3, 17]])
 
 
+def test_a_label_takes_the_colour_that_is_given(halves):
+    image = np.zeros((1, HEIGHT, WIDTH))
+    own, given = (
+        overlay_labels(image, halves, alpha=1.0, colors=colors)
+        for colors in (None, {7: "#204060", 70: "red"})
+    )
+    np.testing.assert_array_equal(given[halves == 7][0], (0x20, 0x40, 0x60))
+    np.testing.assert_array_equal(given[halves == 0], own[halves == 0])
+
+
 def test_colours_are_distinct():
     table = colors(range(32))
     distance = np.linalg.norm(table[:, None] - table, axis=-1)
