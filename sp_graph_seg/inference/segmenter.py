@@ -217,7 +217,7 @@ class Segmenter(BaseEstimator):
             )
         array = as_image(image)
         check_image(array, "image", self.in_channels_, self.config_)
-        low, high = np.float32(self.intensity_range_)
+        low, high = map(np.float32, self.intensity_range_)  # as the values are
         if ((array < low) | (array > high)).mean() > _OUTSIDE:
             warnings.warn(
                 f"most values of an image lie outside of {low:g} to {high:g}, the range of the "
