@@ -76,6 +76,22 @@ def test_folders(folders, capsys, monkeypatch):
     assert written == f"scores:  {output}"
 
 
+def test_a_value_can_mean_unlabelled(tmp_path, label_map):
+    labels, truth = (label_map(SIZE, 4, seed) for seed in (0, 1))
+    np.save(tmp_path / "truth.npy", truth)
+    labels[:5] = -1
+    marked = np.where(labels < 0, 255, labels).astype(np.uint8)
+    np.save(tmp_path / "labels.npy", marked)
+    files = [f"{tmp_path}/labels.npy", f"{tmp_path}/truth.npy"]
+    written = {}
+    for name, flags in {"told": ["--unlabeled", "255"], "not told": []}.items():
+        assert main(["evaluate", *files, *flags, "-o", f"{tmp_path}/{name}.json"]) == 0
+        (written[name],) = json.loads((tmp_path / f"{name}.json").read_text())["images"]
+    expected = score_segmentation(labels, [truth])
+    assert {key: written["told"][key] for key in expected} == pytest.approx(expected)
+    assert written["not told"]["num_labels"] == expected["num_labels"] + 1
+
+
 def test_csv_and_another_way_to_combine(folders, capsys):
     path, labels, truths = folders
     output = path / "scores.csv"
