@@ -33,6 +33,8 @@ class VolumeFlags:
         slices: Slices or frames to read, such as 100:400 or 0:1000:10; all by default.
         crop: Rows and columns to read, such as 10:200,30:400; all by default.
         binning: Rows and columns averaged into one, or three numbers for slices, rows and columns.
+        fill: Number to read NaN and infinite values as, such as those outside of the circle of a
+            reconstruction.
         mode: Label slices one by one, or average features over supervoxels of a block of slices.
         relabel: YAML file with the post-processing of the labels, see the command relabel.
         overlay: Video of the labels over the frames, ending in .mp4; for videos one is always
@@ -50,6 +52,7 @@ class VolumeFlags:
     slices: str | None = None
     crop: str | None = None
     binning: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None
+    fill: float | None = None
     mode: Literal["slices", "supervoxels"] = "slices"
     relabel: Annotated[Path | None, Parameter(metavar="FILE")] = None
     overlay: Annotated[Path | None, Parameter(metavar="FILE")] = None
@@ -91,6 +94,7 @@ class VolumeFlags:
             stop=stop,
             step=step,
             binning=binning[0] if len(binning) == 1 else binning,  # type: ignore[arg-type]
+            fill=self.fill,
         )
 
 

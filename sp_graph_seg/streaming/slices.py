@@ -27,7 +27,7 @@ def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
             if bad:
                 raise InputError(
                     f"{volume.path}: {bad} of {image.size} values of slice {number} are NaN or "
-                    "infinite; replace them by numbers, or leave the slice out"
+                    "infinite; read them as a number with --fill, or leave the slice out"
                 )
     return images
 

@@ -1,5 +1,6 @@
 """open_volume: which format a path holds, and what part of it is read."""
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ def open_volume(
     step: int = 1,
     binning: int | tuple[int, int, int] = 1,
     channels: int | Sequence[int] | None = None,
+    fill: float | None = None,
 ) -> Volume:
     """Open a volume or a video, without reading its values.
 
@@ -72,6 +74,9 @@ def open_volume(
         binning: A number: that many rows and columns are averaged into one; or three, for slices,
             rows and columns. (default: 1, none)
         channels: The channels to read. (default: all but alpha)
+        fill: A number to read NaN and infinite values as, such as those outside of the circle of a
+            reconstruction; a volume that has some cannot be segmented without. (default: as they
+            are)
 
     Returns:
         The volume.
@@ -86,6 +91,10 @@ def open_volume(
     Example:
         >>> volume = open_volume("scan.tif", axis="y", crop="10:200,30:400")  # doctest: +SKIP
     """
+    if fill is not None and not math.isfinite(fill):
+        raise InputError(
+            f"fill={fill}: is no number; give one like those of the volume, such as 0."
+        )
     source = _open_source(os.fspath(path), axes)
     letter = choose_axis(axis)
     lengths = dict(zip("zcyx", source.sizes, strict=True))
@@ -103,6 +112,7 @@ def open_volume(
         *parts,
         choose_channels(source.sizes[1], channels),
         choose_binning(binning, parts),
+        fill,
     )
 
 

@@ -128,7 +128,7 @@ def _not_finite(volume: Volume, number: int, image: np.ndarray) -> InputError:
         )
     return InputError(
         f"{volume.path}: {bad} of {image.size} values of slice {number} are NaN or infinite; "
-        "replace them by numbers, or leave the slice out"
+        "read them as a number with --fill, or leave the slice out"
     )
 
 

@@ -35,6 +35,7 @@ class Volume:
         columns: Columns read of each slice: along x, or along y for the axis x.
         picked: Numbers of the channels read.
         binning: How many slices, rows and columns are averaged into one.
+        fill: What NaN and infinite values are read as; None: as they are.
     """
 
     source: Source
@@ -45,6 +46,7 @@ class Volume:
     columns: range
     picked: tuple[int, ...]
     binning: tuple[int, int, int]
+    fill: float | None
 
     @property
     def path(self) -> str:
@@ -167,6 +169,8 @@ class Volume:
         reader_of(self.source).read_into(region, block.transpose(np.argsort(order)))
         if self.picked != tuple(region.c):
             block = block[:, [channel - first for channel in self.picked]]
+        if self.fill is not None and block.dtype.kind == "f":
+            block[~np.isfinite(block)] = self.fill
         return np.ascontiguousarray(self._binned(block))
 
     def _binned(self, block: np.ndarray) -> np.ndarray:
@@ -238,6 +242,7 @@ class Volume:
             *((p.start, p.stop, p.step) for p in parts),
             self.picked,
             self.binning,
+            *([] if self.fill is None else [self.fill]),
         ]
         stored = [self.source.sizes, self.source.dtype.str, self.source.identity()]
         text = json.dumps([files, stored, options])

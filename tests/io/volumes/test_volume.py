@@ -55,6 +55,28 @@ def test_bins_are_means(tmp_path, dtype):
     np.testing.assert_allclose(volume.read(0, 2)[:, 0], bins, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_what_is_no_number_is_filled(tmp_path, dtype):
+    array = RNG.random((5, 6, 8)).astype(dtype)
+    holes = array < 0.3
+    array[holes] = np.resize([np.nan, np.inf, -np.inf], holes.sum())
+    np.save(tmp_path / "a.npy", array)
+    filled = np.where(holes, 0.25, array)
+    np.testing.assert_array_equal(
+        open_volume(tmp_path / "a.npy", fill=0.25).read(0, 5)[:, 0], filled
+    )
+    bins = filled.reshape(5, 3, 2, 4, 2).mean((2, 4))
+    binned = open_volume(tmp_path / "a.npy", fill=0.25, binning=2).read(0, 5)[:, 0]
+    np.testing.assert_allclose(binned, bins, rtol=1e-6)
+    np.testing.assert_array_equal(np.isnan(open_volume(tmp_path / "a.npy")[0]), np.isnan(array[:1]))
+
+
+@pytest.mark.parametrize("fill", [np.nan, np.inf])
+def test_a_fill_must_be_a_number(tmp_path, fill):
+    with pytest.raises(InputError, match=f"^fill={fill}: is no number"):
+        open_volume(tmp_path / "a.npy", fill=fill)
+
+
 def blocks_of(path, axis, **options):
     return list(open_volume(path, axis=axis).blocks(**options))
 
@@ -109,6 +131,8 @@ def test_fingerprint(tmp_path):
         {"crop": "1:,:"},
         {"binning": 2},
         {"axes": "yxz"},
+        {"fill": 0.0},
+        {"fill": 1.0},
     ]
     found = {open_volume(path, **option).fingerprint() for option in options}
     assert len(found | {first}) == len(options) + 1
