@@ -15,6 +15,7 @@ from sklearn.cluster import AgglomerativeClustering
 from torch_geometric.data import Data
 
 from sp_graph_seg import Config, Segmenter, ToRAG
+from sp_graph_seg.evaluation import contingency_table
 from sp_graph_seg.evaluation.baselines import MultiOtsu, PixelKMeans, SuperpixelSpectral
 from sp_graph_seg.inference.prepare import normalize, scale_down, scale_labels
 from sp_graph_seg.transforms import compute_superpixels
@@ -137,12 +138,10 @@ def name_like(labels: Labels, truth: Labels) -> Labels:
     What goes to no class gets numbers of its own, from the number of classes on.
     """
     ids, compact = np.unique(labels, return_inverse=True)
-    classes = int(truth.max()) + 1
-    table = np.zeros((classes, len(ids)), np.int64)
-    np.add.at(table, (truth.ravel(), compact.ravel()), 1)
-    names = classes + np.arange(len(ids))
-    rows, columns = linear_sum_assignment(-table)
-    names[columns] = rows
+    classes = np.unique(truth)
+    names = classes.max() + 1 + np.arange(len(ids))
+    rows, columns = linear_sum_assignment(-contingency_table(labels, truth).table.toarray())
+    names[columns] = classes[rows]
     return names[compact].reshape(labels.shape)
 
 

@@ -21,7 +21,8 @@ from sp_graph_seg.streaming.block import BlockLabeler, Mode
 from sp_graph_seg.streaming.slices import find_unusable, read_slice
 from sp_graph_seg.transforms.relabel import Relabel
 
-#: Cores that the threads of one process keep busy; more processes take long to start.
+#: Cores for the threads of one process, because processes take long to start. Threads were measured
+#: on two cores; eight is an estimate.
 _THREADS = 8
 
 
