@@ -21,10 +21,10 @@ from skimage import data as images
 from skimage.graph import rag_mean_color
 
 from sp_graph_seg import Config, WNet, continuity_loss, ncut_loss, scatter_mean, similarity_loss
-from sp_graph_seg.inference.prepare import scale_down
 from sp_graph_seg.nn import SuperpixelNet, sort_edges
 from sp_graph_seg.training import PatchSampler, TrainingImage, cut_patches, fit
 from sp_graph_seg.transforms import ToRAG, affinity, compute_superpixels
+from sp_graph_seg.transforms.prepare import scale_down
 
 MILLI = 1e3
 

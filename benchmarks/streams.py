@@ -15,11 +15,11 @@ from sklearn.cluster import AgglomerativeClustering
 from torch_geometric.data import Data
 
 from sp_graph_seg import Config, Segmenter, ToRAG
+from sp_graph_seg.baselines.estimators import MultiOtsu, PixelKMeans, SuperpixelSpectral
 from sp_graph_seg.evaluation import contingency_table
-from sp_graph_seg.evaluation.baselines import MultiOtsu, PixelKMeans, SuperpixelSpectral
-from sp_graph_seg.inference.prepare import normalize, scale_down, scale_labels
+from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.transforms import compute_superpixels
-from sp_graph_seg.transforms.relabel import Relabel
+from sp_graph_seg.transforms.prepare import normalize, scale_down, scale_labels
 
 Labels = NDArray[np.int64]
 Images = Sequence[NDArray[np.float32]]

@@ -26,9 +26,9 @@ from streams import (
 )
 
 from sp_graph_seg import Config
-from sp_graph_seg.io import measure_range, open_volume
 from sp_graph_seg.plot import contact_sheet_of_frames
 from sp_graph_seg.streaming import read_slice
+from sp_graph_seg.volumes import measure_range, open_volume
 
 Image = NDArray[np.float32]
 Masks = Mapping[int, NDArray[np.bool_]]

@@ -15,10 +15,10 @@ import torch
 from report import Spread, ratios, time_together
 
 from sp_graph_seg import Config, Segmenter
-from sp_graph_seg.inference.prepare import scale_down
-from sp_graph_seg.io import Volume, open_volume
 from sp_graph_seg.streaming import label_volume, read_slice, read_slices
 from sp_graph_seg.transforms import add_hessian_features
+from sp_graph_seg.transforms.prepare import scale_down
+from sp_graph_seg.volumes import Volume, open_volume
 
 
 def speed(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:

@@ -33,7 +33,6 @@ from sp_graph_seg.evaluation import (
     score_clustering,
     unsupervised_score,
 )
-from sp_graph_seg.io import Volume, measure_range, open_volume
 from sp_graph_seg.plot import comparison_grid, save_figure
 from sp_graph_seg.plot.ortho import orthogonal_slices
 from sp_graph_seg.streaming import (
@@ -42,6 +41,7 @@ from sp_graph_seg.streaming import (
     read_slice,
     vote_axes,
 )
+from sp_graph_seg.volumes import Volume, measure_range, open_volume
 
 #: Settings for the sandstone, the best of about twenty on its slice 0 alone. The grains need the
 #: full resolution of the network and of the superpixels; width 16 took four times as long and did

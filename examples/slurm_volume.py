@@ -21,8 +21,8 @@ from distributed import LocalCluster
 from scipy.ndimage import gaussian_filter
 
 from sp_graph_seg import Config, Segmenter
-from sp_graph_seg.io import Volume, measure_range, open_volume
 from sp_graph_seg.streaming import choose_slices, label_volume, read_slice
+from sp_graph_seg.volumes import Volume, measure_range, open_volume
 
 MODEL = Path("slurm_model.safetensors")
 

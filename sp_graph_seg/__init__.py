@@ -33,13 +33,13 @@ from sp_graph_seg._version import __version__
 
 if TYPE_CHECKING:
     from sp_graph_seg.config import Config
-    from sp_graph_seg.inference import Segmenter
     from sp_graph_seg.nn import WNet, continuity_loss, ncut_loss, similarity_loss
+    from sp_graph_seg.segmenter import Segmenter
     from sp_graph_seg.transforms import ToRAG, scatter_mean
 
 _HOME = {
     "Config": "config",
-    "Segmenter": "inference",
+    "Segmenter": "segmenter",
     "ToRAG": "transforms",
     "WNet": "nn",
     "continuity_loss": "nn",
@@ -49,8 +49,9 @@ _HOME = {
 }
 
 _MODULES = (
-    *("errors", "config", "parallel", "progress", "io", "transforms", "datasets", "nn", "training"),
-    *("inference", "streaming", "evaluation", "plot", "cli"),
+    *("errors", "config", "parallel", "progress", "io", "volumes", "label_jobs", "transforms"),
+    *("labels", "datasets", "nn", "training", "segmenter", "streaming", "evaluation"),
+    *("baselines", "experiments", "plot", "cli"),
 )
 
 __all__ = [

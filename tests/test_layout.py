@@ -21,13 +21,18 @@ ORDER = (
     ("parallel",),
     ("progress",),
     ("io",),
+    ("volumes",),
+    ("label_jobs",),
     ("transforms",),
+    ("labels",),
     ("datasets",),
     ("nn",),
     ("training",),
-    ("inference",),
+    ("segmenter",),
     ("streaming",),
     ("evaluation",),
+    ("baselines",),
+    ("experiments",),
     ("plot",),
     ("cli",),
 )
@@ -76,7 +81,7 @@ def forbidden_imports(source, module, path):
 
 def test_every_part_has_its_place():
     assert {part_of(module) for module in INNER} <= set(RANK)
-    assert len(RANK) == 15
+    assert len(RANK) == 20
 
 
 @pytest.mark.parametrize("module", INNER)
@@ -88,19 +93,19 @@ def test_data_flows_one_way(module):
 @pytest.mark.parametrize(
     "line",
     [
-        "import sp_graph_seg.inference.segmenter",
-        "from sp_graph_seg.inference import Segmenter",
+        "import sp_graph_seg.segmenter.segmenter",
+        "from sp_graph_seg.segmenter import Segmenter",
         "from sp_graph_seg import Segmenter",
-        "from sp_graph_seg import inference",
-        "from ..inference import Segmenter",
-        "from .. import inference",
-        "def f():\n    from sp_graph_seg.inference import Segmenter",
+        "from sp_graph_seg import segmenter",
+        "from ..segmenter import Segmenter",
+        "from .. import segmenter",
+        "def f():\n    from sp_graph_seg.segmenter import Segmenter",
     ],
 )
 def test_the_check_finds_an_import_against_the_flow(line):
     module = f"{NAME}.training.fit"
     (found,) = forbidden_imports(line, module, MODULES[module])
-    assert part_of(found) == "inference"
+    assert part_of(found) == "segmenter"
     for allowed in ("from sp_graph_seg import Config, __version__, WNet", "from . import history"):
         assert forbidden_imports(allowed, module, MODULES[module]) == []
 

@@ -15,7 +15,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable
 
 if TYPE_CHECKING:
-    from sp_graph_seg.evaluation.benchmark import Experiment, Method, Photo
+    from sp_graph_seg.experiments import Experiment, Method, Photo
 
 benchmark = App(
     name="benchmark",
@@ -88,16 +88,16 @@ def bsds300(
         list_only: Tell how many jobs there are and how many are done, and stop.
         flags: The configuration of all methods; what type, beta and seed say replaces its values.
     """
-    from sp_graph_seg.evaluation import benchmark as b
+    from sp_graph_seg import experiments
 
     methods = _make_methods(types, variants, betas, clusters, flags.resolve())
     if seeds < 1:
         raise InputError(f"seeds={seeds} must be 1 or more.")
-    photos = b.find_photos(data, split, images or [])
-    shown = b.find_photos(data, split, show) if show else photos[:_SHOWN]
+    photos = experiments.find_photos(data, split, images or [])
+    shown = experiments.find_photos(data, split, show) if show else photos[:_SHOWN]
     if not set(shown) <= set(photos):
         raise InputError("--show: names an image that --images leaves out; add it there.")
-    jobs = list(b.make_jobs(photos, methods, range(seeds), output))
+    jobs = list(experiments.make_jobs(photos, methods, range(seeds), output))
     done = sum(job.result() is not None for job in jobs)
     report(
         "jobs",
@@ -105,9 +105,9 @@ def bsds300(
     )
     if list_only:
         return
-    b.check_photos(photos)
+    experiments.check_photos(photos)
     check_writable(output)
-    experiment = b.run_experiment(
+    experiment = experiments.run_experiment(
         photos, methods, range(seeds), output, truth, workers, scheduler, segments
     )
     rows = {
@@ -118,9 +118,9 @@ def bsds300(
     }
     command = shlex.join([PROGRAM, *sys.argv[1:]])
     prefix = "" if segments == "labels" else f"{segments}_"
-    files = b.write_tables(output, rows, experiment.records, truth, command, prefix)
+    files = experiments.write_tables(output, rows, experiment.records, truth, command, prefix)
     files += _draw(experiment, shown, output, prefix)
-    b.write_failures(output / "failures.csv", experiment.failures)
+    experiments.write_failures(output / "failures.csv", experiment.failures)
     _print_table(experiment)
     report("tables", ", ".join(str(file) for file in files))
     if experiment.failures:
@@ -137,7 +137,7 @@ def _make_methods(
     clusters: list[float] | None,
     config: Config,
 ) -> "list[Method]":
-    from sp_graph_seg.evaluation.benchmark import BETAS, METHODS, NUM_CLUSTERS, method_from_dict
+    from sp_graph_seg.experiments import BETAS, METHODS, NUM_CLUSTERS, method_from_dict
 
     rows: dict[str, Any] = {name: {"type": name} for name in types or METHODS}
     if variants is not None:
@@ -157,7 +157,7 @@ def _make_methods(
 
 
 def _draw(experiment: "Experiment", photos: "list[Photo]", output: Path, prefix: str) -> list[Path]:
-    from sp_graph_seg.evaluation.benchmark import best_labels, score_curves, typical_annotator
+    from sp_graph_seg.experiments import best_labels, score_curves, typical_annotator
     from sp_graph_seg.plot import comparison_grid, plot_scores_against_beta, save_figure
 
     labels = [{"human": typical_annotator(p), **best_labels(experiment, p)} for p in photos]
@@ -180,7 +180,7 @@ def _print_table(experiment: "Experiment") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from sp_graph_seg.evaluation.benchmark import PAPER
+    from sp_graph_seg.experiments import PAPER
 
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")

@@ -162,7 +162,7 @@ def predict(
         return
     check_outputs(prediction_files(images, output), [model, *images], overwrite)
     from sp_graph_seg import Segmenter
-    from sp_graph_seg.inference.prepare import check_image
+    from sp_graph_seg.transforms.prepare import check_image
 
     segmenter = Segmenter.load(model)
     for path in images:  # all of them before the first is labelled, and none of them kept
@@ -207,8 +207,8 @@ def graph(
     import torch
 
     from sp_graph_seg import ToRAG
-    from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
     from sp_graph_seg.plot import draw_graph, save_figure
+    from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 
     to_rag = ToRAG(
         config.n_segments, config.compactness, config.tau_con, regions, method=config.superpixels

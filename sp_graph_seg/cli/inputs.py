@@ -20,7 +20,7 @@ def read_unscaled(path: Path) -> np.ndarray:
 
 def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
     """Images to train on, checked against one another and the configuration."""
-    from sp_graph_seg.inference.prepare import check_image
+    from sp_graph_seg.transforms.prepare import check_image
 
     images: list[np.ndarray] = []
     for path in paths:

@@ -13,9 +13,9 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import atomic_write, check_writable, refuse_existing
 
 if TYPE_CHECKING:
-    from sp_graph_seg.evaluation.regions_table import RegionCounter
-    from sp_graph_seg.io import Volume
-    from sp_graph_seg.transforms.relabel import Relabel
+    from sp_graph_seg.labels.relabel import Relabel
+    from sp_graph_seg.labels.tables import RegionCounter
+    from sp_graph_seg.volumes import Volume
 
 #: Of larger volumes, surfaces are made of every second voxel, every third and so on.
 _SURFACE_VOXELS = 256**3
@@ -53,9 +53,9 @@ def inspect(
         meshes: Labels whose surface is extracted by marching cubes.
         overwrite: Replace files that exist.
     """
-    from sp_graph_seg.evaluation.regions_table import RegionCounter
-    from sp_graph_seg.io import open_volume
-    from sp_graph_seg.transforms.relabel import Relabel, read_relabel
+    from sp_graph_seg.labels.relabel import Relabel, read_relabel
+    from sp_graph_seg.labels.tables import RegionCounter
+    from sp_graph_seg.volumes import open_volume
 
     volume = open_volume(labels, axes=axes)
     if volume.channels != 1 or volume.dtype.kind not in "bui":

@@ -9,7 +9,12 @@ import numpy as np
 
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import atomic_write, refuse_existing, write_image, write_labels
+from sp_graph_seg.io import (
+    atomic_write,
+    refuse_existing,
+    write_image,
+    write_labels,
+)
 
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter

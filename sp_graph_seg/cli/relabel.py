@@ -11,10 +11,16 @@ from cyclopts import Parameter
 from sp_graph_seg.cli.commands import PROGRAM, Switch, app
 from sp_graph_seg.cli.outputs import check_outputs, join_names, report
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import atomic_write, check_writable, read_labels, write_image, write_labels
+from sp_graph_seg.io import (
+    atomic_write,
+    check_writable,
+    read_labels,
+    write_image,
+    write_labels,
+)
 
 if TYPE_CHECKING:
-    from sp_graph_seg.transforms.relabel import Relabel
+    from sp_graph_seg.labels.relabel import Relabel
 
 _MARK = "_labels"
 """What segment and predict append to the name of an image."""
@@ -75,7 +81,7 @@ def _make(paths: Sequence[Path], target: Path, overwrite: bool) -> None:
         values, pixels = np.unique(_read(path), return_counts=True)
         counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
     check_writable(target.parent)
-    from sp_graph_seg.transforms.relabel import starter_yaml
+    from sp_graph_seg.labels.relabel import starter_yaml
 
     text = starter_yaml(counts, _colors(list(counts)))
     with atomic_write(target) as temporary:
@@ -88,7 +94,7 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
     """Writes the new labels of all files, and pictures of them."""
     files = [output / f"{_name(path)}{end}" for end in _ENDINGS for path in paths]
     check_outputs(files, [description, *paths], overwrite)
-    from sp_graph_seg.transforms.relabel import read_relabel
+    from sp_graph_seg.labels.relabel import read_relabel
 
     relabel = read_relabel(description)
     largest = max((int(target) for target in relabel.merge), default=0)

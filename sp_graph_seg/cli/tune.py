@@ -12,7 +12,7 @@ from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.io import atomic_write, check_writable
 
 if TYPE_CHECKING:
-    from sp_graph_seg.evaluation.tuning import Candidate
+    from sp_graph_seg.experiments.tuning import Candidate
 
 #: What is written: the sheet to look at, the choice, and all candidates.
 SHEET, CHOICE, TABLE = "candidates.png", "config.yaml", "candidates.json"
@@ -41,8 +41,8 @@ def tune(
         flags: The configuration; its betas for cut, sim and con are what is tuned.
     """
     config = flags.resolve()
-    from sp_graph_seg.evaluation.tuning import NUM_CANDIDATES, recommend
-    from sp_graph_seg.evaluation.tuning import tune as try_settings
+    from sp_graph_seg.experiments.tuning import NUM_CANDIDATES, recommend
+    from sp_graph_seg.experiments.tuning import tune as try_settings
 
     names = [f"candidate_{number}.yaml" for number in range(1, NUM_CANDIDATES + 1)]
     check_outputs([output / name for name in (SHEET, CHOICE, TABLE, *names)], images, overwrite)

@@ -11,7 +11,7 @@ from cyclopts import Group, Parameter
 from sp_graph_seg.errors import InputError
 
 if TYPE_CHECKING:
-    from sp_graph_seg.io import Volume
+    from sp_graph_seg.volumes import Volume
 
 VOLUMES = Group(
     "Volumes and videos",
@@ -79,7 +79,7 @@ class VolumeFlags:
 
     def open(self, path: Path) -> "Volume":
         """The volume, with its options checked."""
-        from sp_graph_seg.io import open_volume
+        from sp_graph_seg.volumes import open_volume
 
         start, stop, step = _parse_slices(self.slices)
         binning = tuple(self.binning or [1])
@@ -103,7 +103,7 @@ def is_volume(
 ) -> bool:
     """Whether the user speaks of one volume or video, and not of single images."""
     from sp_graph_seg.io.tiff import is_tiff_stack
-    from sp_graph_seg.io.volumes import VOLUME_SUFFIXES
+    from sp_graph_seg.volumes import VOLUME_SUFFIXES
 
     first = images[0]
     has_inner = re.search(r"\.\w+:", str(first)) is not None and not first.exists()
@@ -121,7 +121,7 @@ def is_volume(
 
 def _is_label_file(output: Path) -> bool:
     """Whether labels of a volume are written to such a name; folders may be of single images."""
-    from sp_graph_seg.io import parse_output
+    from sp_graph_seg.label_jobs import parse_output
 
     try:
         return parse_output(output).kind != "folder"

@@ -12,12 +12,13 @@ from sp_graph_seg.cli.outputs import check_outputs, join_names, report, write_mo
 from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import check_writable, parse_output, refuse_existing
+from sp_graph_seg.io import check_writable, refuse_existing
+from sp_graph_seg.label_jobs import parse_output
 
 if TYPE_CHECKING:
-    from sp_graph_seg.io import Volume
-    from sp_graph_seg.io.label_stores import LabelJob
-    from sp_graph_seg.transforms.relabel import Relabel
+    from sp_graph_seg.label_jobs import LabelJob
+    from sp_graph_seg.labels.relabel import Relabel
+    from sp_graph_seg.volumes import Volume
 
 #: What ``segment`` leaves in the folder of its output.
 RECORDS = ("config.yaml", "history.csv", "history.png")
@@ -88,8 +89,8 @@ def _train(
     unusable: Mapping[int, str],
 ) -> None:
     from sp_graph_seg import Segmenter
-    from sp_graph_seg.io import measure_range
     from sp_graph_seg.streaming import choose_slices, leave_out, read_slice
+    from sp_graph_seg.volumes import measure_range
 
     for number in numbers:
         if number in unusable:
@@ -165,7 +166,7 @@ def _write_overlay(
     colors: Mapping[int, str],
 ) -> None:
     """The labels over the frames, read from the blocks that are done."""
-    from sp_graph_seg.io.label_stores import write_overlay_video
+    from sp_graph_seg.io import write_overlay_video
     from sp_graph_seg.plot import overlay_labels
     from sp_graph_seg.streaming import read_slice
 
@@ -196,8 +197,8 @@ def _check(
     Returns:
         The post-processing, and where the overlay goes.
     """
-    from sp_graph_seg.io.label_stores import check_label_output
-    from sp_graph_seg.transforms.relabel import read_relabel
+    from sp_graph_seg.label_jobs import check_label_output
+    from sp_graph_seg.labels.relabel import read_relabel
 
     check_label_output(output, inputs, overwrite=overwrite, resume=flags.resume)
     relabel = None if flags.relabel is None else read_relabel(flags.relabel)
@@ -246,7 +247,7 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
     """Whether the model of this very command is there, from a run that was interrupted."""
     if not model.exists():
         return False
-    from sp_graph_seg.inference.model_file import read_notes
+    from sp_graph_seg.segmenter.model_file import read_notes
 
     try:
         if read_notes(model) == training:

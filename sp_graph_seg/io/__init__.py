@@ -1,27 +1,14 @@
-"""Files in and out: images, volumes, videos, labels, and writes that never leave half a file."""
+"""Single files in and out: images, labels, meshes, videos, writes that leave no half file."""
 
 from sp_graph_seg.io.files import atomic_write, check_writable, refuse_existing
 from sp_graph_seg.io.images import FloatRange, read_image
-from sp_graph_seg.io.label_stores import (
-    LabelJob,
-    open_label_job,
-    parse_output,
-    write_overlay_video,
-)
 from sp_graph_seg.io.labels import read_labels, write_image, write_labels
-from sp_graph_seg.io.volumes import Volume, measure_range, open_volume, parse_crop
+from sp_graph_seg.io.video import write_overlay_video
 
 __all__ = [
     "FloatRange",
-    "LabelJob",
-    "Volume",
     "atomic_write",
     "check_writable",
-    "measure_range",
-    "open_label_job",
-    "open_volume",
-    "parse_crop",
-    "parse_output",
     "read_image",
     "read_labels",
     "refuse_existing",

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference.prepare import Image, as_image_list
 from sp_graph_seg.plot.layout import (
     GAP,
     LINE,
@@ -17,6 +16,7 @@ from sp_graph_seg.plot.layout import (
     show_labels,
     wrap,
 )
+from sp_graph_seg.transforms.prepare import Image, as_image_list
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
 from sp_graph_seg.plot.pictures import as_flat_image, to_rgb
 from sp_graph_seg.transforms import to_label_image
+from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference.prepare import measure_intensity_range, normalize
 from sp_graph_seg.plot.pictures import NUM_COLORS, as_flat_image, label_colors
 from sp_graph_seg.transforms import as_array
+from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 
 if TYPE_CHECKING:
     from matplotlib.typing import ColorType
@@ -35,7 +35,7 @@ def overlay_labels(
         intensity_range: Values shown dark and bright; the same for all frames of a video, which
             would flicker else. (default: the 0.1 and 99.9 percentiles of the image)
         colors: Colours of labels that do not have their own, any that Matplotlib knows, such as
-            :attr:`Relabel.colors <sp_graph_seg.transforms.relabel.Relabel>`.
+            :attr:`Relabel.colors <sp_graph_seg.labels.relabel.Relabel>`.
 
     Returns:
         ``(H, W, 3)``.

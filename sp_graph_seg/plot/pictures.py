@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference.prepare import normalize
 from sp_graph_seg.transforms import as_image
+from sp_graph_seg.transforms.prepare import normalize
 
 #: Number of colours of labels; further labels start again with the first.
 NUM_COLORS = 64

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference.prepare import Image, as_image_list
 from sp_graph_seg.plot.layout import (
     GAP,
     LINE,
@@ -20,6 +19,7 @@ from sp_graph_seg.plot.layout import (
     show_labels,
     wrap,
 )
+from sp_graph_seg.transforms.prepare import Image, as_image_list
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

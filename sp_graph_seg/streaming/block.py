@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sp_graph_seg.inference import Segmenter
-from sp_graph_seg.io import Volume
-from sp_graph_seg.io.label_stores import LabelJob
+from sp_graph_seg.label_jobs import LabelJob
+from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.streaming.slices import read_slices, read_usable
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
-from sp_graph_seg.transforms.relabel import Relabel
+from sp_graph_seg.volumes import Volume
 
 Mode = Literal["slices", "supervoxels"]
 

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference.prepare import normalize, scale_down
-from sp_graph_seg.io import Volume
 from sp_graph_seg.streaming.slices import read_slice
 from sp_graph_seg.transforms import compute_superpixels
+from sp_graph_seg.transforms.prepare import normalize, scale_down
+from sp_graph_seg.volumes import Volume
 
 #: A slice is described at this size, by so many superpixels and bins for each channel.
 _SIZE = 160

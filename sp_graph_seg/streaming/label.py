@@ -10,16 +10,16 @@ from typing import Any
 from sp_graph_seg._version import __version__
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference import Segmenter
-from sp_graph_seg.inference.model_file import digest_model
-from sp_graph_seg.inference.prepare import check_image
-from sp_graph_seg.io import Volume, parse_output
-from sp_graph_seg.io.label_stores import LabelJob, open_label_job
+from sp_graph_seg.label_jobs import LabelJob, open_label_job, parse_output
+from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
+from sp_graph_seg.segmenter import Segmenter
+from sp_graph_seg.segmenter.model_file import digest_model
 from sp_graph_seg.streaming.block import BlockLabeler, Mode
 from sp_graph_seg.streaming.slices import find_unusable, read_slice
-from sp_graph_seg.transforms.relabel import Relabel
+from sp_graph_seg.transforms.prepare import check_image
+from sp_graph_seg.volumes import Volume
 
 #: Cores for the threads of one process, because processes take long to start. Threads were measured
 #: on two cores; eight is an estimate.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import Volume
+from sp_graph_seg.volumes import Volume
 
 
 def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.inference import Segmenter
-from sp_graph_seg.inference.graphs import node_means
-from sp_graph_seg.inference.prepare import scale_down
+from sp_graph_seg.segmenter import Segmenter
+from sp_graph_seg.segmenter.graphs import node_means
 from sp_graph_seg.transforms import ToRAG, add_hessian_features, compute_superpixels
+from sp_graph_seg.transforms.prepare import scale_down
 
 
 def label_supervoxels(

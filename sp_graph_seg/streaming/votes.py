@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.inference import Segmenter
-from sp_graph_seg.inference.prepare import scale_labels
+from sp_graph_seg.segmenter import Segmenter
+from sp_graph_seg.transforms.prepare import scale_labels
 
 _AXES = "zyx"
 

@@ -12,13 +12,10 @@ from sp_graph_seg.transforms.features import add_hessian_features
 from sp_graph_seg.transforms.pixel_graph import ToPixelGraph
 from sp_graph_seg.transforms.rag import ToRAG
 from sp_graph_seg.transforms.reduce import scatter_mean
-from sp_graph_seg.transforms.relabel import Relabel, read_relabel
-from sp_graph_seg.transforms.split import split_regions
 from sp_graph_seg.transforms.superpixels import compute_superpixels, connected_regions
 from sp_graph_seg.transforms.weights import affinity, color_distance, softmax_adjacency
 
 __all__ = [
-    "Relabel",
     "ToPixelGraph",
     "ToRAG",
     "add_hessian_features",
@@ -30,10 +27,8 @@ __all__ = [
     "connected_regions",
     "from_networkx",
     "from_scipy",
-    "read_relabel",
     "scatter_mean",
     "softmax_adjacency",
-    "split_regions",
     "to_label_image",
     "to_networkx",
     "to_scipy",

@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from sp_graph_seg import Segmenter, parallel
+from sp_graph_seg import Segmenter, experiments, parallel
 from sp_graph_seg.cli import main
-from sp_graph_seg.evaluation import benchmark, score_segmentation
-from sp_graph_seg.evaluation.benchmark import Method
+from sp_graph_seg.evaluation import score_segmentation
+from sp_graph_seg.experiments import Method
 from sp_graph_seg.io import read_labels
 
 PROGRAM = Path(sys.executable).parent / "sp-graph-seg"
@@ -107,7 +107,7 @@ def test_all_files_are_written(undisturbed):
 
 def test_every_figure_is_that_of_the_labels_on_disk(undisturbed):
     output = undisturbed / "out"
-    photos = {photo.name: photo for photo in benchmark.find_photos(undisturbed / "BSDS", "test")}
+    photos = {photo.name: photo for photo in experiments.find_photos(undisturbed / "BSDS", "test")}
     lines = read(output / "per_image.csv")
     assert len(lines) == 16
     best = {}

@@ -7,7 +7,12 @@ from PIL import Image
 from scipy.io import savemat
 
 from sp_graph_seg.cli import main
-from sp_graph_seg.evaluation import SCORE_NAMES, mean_scores, score_annotators, score_segmentation
+from sp_graph_seg.evaluation import (
+    SCORE_NAMES,
+    mean_scores,
+    score_annotators,
+    score_segmentation,
+)
 from sp_graph_seg.io import write_labels
 
 SIZE = (12, 16)

@@ -8,8 +8,8 @@ from PIL import Image
 
 from sp_graph_seg.cli import main
 from sp_graph_seg.io import read_image, read_labels, write_labels
+from sp_graph_seg.labels.relabel import Relabel, read_relabel
 from sp_graph_seg.plot import overlay_labels
-from sp_graph_seg.transforms.relabel import Relabel, read_relabel
 
 MAP = """\
 labels:

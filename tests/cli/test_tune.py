@@ -13,7 +13,7 @@ from PIL import Image
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.cli import main
 from sp_graph_seg.config import read_config
-from sp_graph_seg.evaluation import tuning
+from sp_graph_seg.experiments import tuning
 
 QUICK = ["--width", "4", "--depth", "2", "--num-features", "4", "--n-segments", "30"]
 QUICK += ["--epochs", "1", "--minibatches", "1", "--patches", "2", "16", "16"]

@@ -12,8 +12,9 @@ from PIL import Image
 from sp_graph_seg import Segmenter
 from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import open_volume, write_overlay_video
-from sp_graph_seg.transforms.relabel import Relabel
+from sp_graph_seg.io import write_overlay_video
+from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.volumes import open_volume
 
 RECORDS = {"model.safetensors", "config.yaml", "history.csv", "history.png"}
 

@@ -13,10 +13,10 @@ import tifffile
 import zarr
 
 from sp_graph_seg import Segmenter
-from sp_graph_seg.inference.model_file import read_notes
-from sp_graph_seg.io import open_volume
-from sp_graph_seg.io.label_stores import job as job_module
+from sp_graph_seg.label_jobs import job as job_module
+from sp_graph_seg.segmenter.model_file import read_notes
 from sp_graph_seg.streaming import label
+from sp_graph_seg.volumes import open_volume
 
 PROGRAM = Path(sys.executable).parent / "sp-graph-seg"
 

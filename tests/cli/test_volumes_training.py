@@ -8,8 +8,8 @@ from PIL import Image
 
 from sp_graph_seg import Segmenter, parallel
 from sp_graph_seg.cli import volumes
-from sp_graph_seg.io import measure_range, open_volume
 from sp_graph_seg.streaming import choose_slices
+from sp_graph_seg.volumes import measure_range, open_volume
 
 # Slices to train on
 

@@ -11,7 +11,12 @@ from torch_geometric.transforms import AddSelfLoops, Compose, Constant
 from sp_graph_seg import ToRAG
 from sp_graph_seg.datasets import ImageFolderRAG, base, majority_labels
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import read_image, read_labels, write_image, write_labels
+from sp_graph_seg.io import (
+    read_image,
+    read_labels,
+    write_image,
+    write_labels,
+)
 
 SIZES = {"a": (16, 20), "b": (18, 12), "c": (10, 10)}
 

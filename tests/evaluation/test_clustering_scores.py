@@ -4,7 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from sp_graph_seg.evaluation import CLUSTERING_SCORES, contingency_table, score_clustering
+from sp_graph_seg.evaluation import (
+    CLUSTERING_SCORES,
+    contingency_table,
+    score_clustering,
+)
 
 
 def from_sklearn(truth, labels):

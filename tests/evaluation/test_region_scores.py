@@ -5,7 +5,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import rand_score
 
-from sp_graph_seg.evaluation import contingency_table, contingency_tables, score_regions
+from sp_graph_seg.evaluation import (
+    contingency_table,
+    contingency_tables,
+    score_regions,
+)
 from sp_graph_seg.evaluation.region_scores import best_overlaps, variation_of_information
 
 MAPS = arrays(np.int64, (4, 6), elements=st.integers(0, 3))

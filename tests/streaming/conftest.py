@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sp_graph_seg import Config, Segmenter
-from sp_graph_seg.io import open_volume
+from sp_graph_seg.volumes import open_volume
 
 _CONFIG = Config(
     width=4,

@@ -4,10 +4,10 @@ import torch
 
 from sp_graph_seg import Segmenter
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import open_label_job
+from sp_graph_seg.label_jobs import open_label_job
+from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.streaming import block as module
 from sp_graph_seg.streaming.block import BlockLabeler
-from sp_graph_seg.transforms.relabel import Relabel
 
 
 @pytest.fixture

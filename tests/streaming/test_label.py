@@ -14,11 +14,10 @@ import zarr
 
 from sp_graph_seg import Segmenter
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import open_volume
-from sp_graph_seg.io.volumes import Volume
+from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.streaming import check_slices, label_volume
 from sp_graph_seg.streaming import label as module
-from sp_graph_seg.transforms.relabel import Relabel
+from sp_graph_seg.volumes import Volume, open_volume
 
 
 @pytest.fixture

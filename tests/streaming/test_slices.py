@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import measure_range
 from sp_graph_seg.streaming.slices import (
     find_unusable,
     leave_out,
@@ -12,6 +11,7 @@ from sp_graph_seg.streaming.slices import (
     read_slices,
     read_usable,
 )
+from sp_graph_seg.volumes import measure_range
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32, np.float64])

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from sp_graph_seg import Segmenter, ToRAG
+from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.streaming import supervoxels as module
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
 from sp_graph_seg.transforms import compute_superpixels
-from sp_graph_seg.transforms.relabel import Relabel
 
 
 def label(segmenter, images):

@@ -1,0 +1,181 @@
+"""One job of the benchmark: an image, a method, a setting, a seed, and its result on disk."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.datasets import read_truth
+from sp_graph_seg.evaluation.evaluate import score_in_detail
+from sp_graph_seg.evaluation.unsupervised import unsupervised_score
+from sp_graph_seg.experiments.methods import Method, superpixel_settings
+from sp_graph_seg.io import (
+    atomic_write,
+    check_writable,
+    read_image,
+    read_labels,
+    write_labels,
+)
+from sp_graph_seg.labels import split_regions
+from sp_graph_seg.transforms import ToRAG, compute_superpixels
+from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
+
+#: Changes when results of before cannot be compared with those of now.
+FORMAT = 2
+
+_KEYS = {"job", "labels", "regions", "unsupervised", "losses", "seconds"}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image of the data set and its ground truth."""
+
+    name: str
+    path: Path
+    truth: tuple[Path, ...]
+
+    def read(self) -> NDArray[np.float32]:
+        """The image ``(C, H, W)``."""
+        return read_image(self.path)
+
+    def read_truth(self) -> list[NDArray[np.int64]]:
+        """The segments ``(H, W)`` that each annotator saw."""
+        return [labels for path in self.truth for labels in read_truth(path)]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A unit of work that can be done again, or by anyone, with the same result."""
+
+    photo: Photo
+    method: Method
+    setting: float
+    seed: int
+    folder: Path
+    """Where results lie."""
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """What the result is the result of."""
+        method = self.method.describe(self.setting, self.seed)
+        return {"format": FORMAT, "image": self.photo.name, "method": method}
+
+    @property
+    def stem(self) -> Path:
+        """The files of the result without their endings; other settings have other names."""
+        text = json.dumps(self.description, sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        name = f"{self.setting:g}-seed{self.seed}-{digest}"
+        return self.folder / "results" / self.method.name / self.photo.name / name
+
+    def result(self) -> dict[str, Any] | None:
+        """The result on disk; ``None`` where there is none that is whole and of this job."""
+        try:
+            values = json.loads(self.scores_file.read_text("utf-8"))
+            is_own = values["job"] == json.loads(json.dumps(self.description))
+            is_whole = values.keys() == _KEYS and self.labels_file.is_file()
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return values if is_own and is_whole else None
+
+    @property
+    def labels_file(self) -> Path:
+        """The labels, a PNG of one channel."""
+        return self.stem.with_name(self.stem.name + ".png")
+
+    @property
+    def scores_file(self) -> Path:
+        """The scores, JSON; written last."""
+        return self.stem.with_name(self.stem.name + ".json")
+
+    def run(self) -> dict[str, Any]:
+        """The result, from disk or computed and written there, whole or not at all."""
+        done = self.result()
+        if done is not None:
+            return done
+        check_writable(self.stem.parent)
+        image, truths = _read(self.photo)
+        regions = None
+        if self.method.uses_superpixels():
+            regions = find_superpixels(self.photo, self.method.config, self.folder)
+        start = time.perf_counter()
+        labels, losses = self.method.label(image, regions, self.setting, self.seed)
+        seconds = time.perf_counter() - start
+        result = {
+            "job": self.description,
+            "labels": _score(labels, truths),
+            "regions": _score(split_regions(labels), truths),
+            "unsupervised": unsupervised_score(labels, self._graph(image)),
+            "losses": losses,
+            "seconds": seconds,
+        }
+        write_labels(self.labels_file, labels)
+        with atomic_write(self.scores_file) as temporary:
+            temporary.write_text(json.dumps(result), encoding="utf-8")
+        return result
+
+    def _graph(self, image: NDArray[np.float32]) -> Data:
+        regions = find_superpixels(self.photo, self.method.config, self.folder)
+        return ToRAG(superpixels=regions)(_scale(image))
+
+
+def _score(labels: NDArray, truths: list[NDArray[np.int64]]) -> dict[str, Any]:
+    """The clustering scores for each annotator, and the scores over all of them."""
+    scores, annotators = score_in_detail(labels, truths)
+    others = {name: scores[name] for name in scores if name not in annotators[0]}
+    return {"annotators": annotators, "scores": others}
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Does a job, on any worker."""
+    return job.run()
+
+
+def make_jobs(
+    photos: Sequence[Photo], methods: Sequence[Method], seeds: Sequence[int], folder: Path
+) -> Iterator[Job]:
+    """All jobs; those of an image are next to each other and share its superpixels."""
+    for seed in seeds:
+        for photo in photos:
+            for method in methods:
+                for setting in method.settings:
+                    yield Job(photo, method, setting, seed, folder)
+
+
+def find_superpixels(photo: Photo, config: Config, folder: Path) -> NDArray[np.int64]:
+    """The superpixels of an image ``(H, W)``: one file for all jobs that use them."""
+    settings = "-".join(str(value) for value in superpixel_settings(config).values())
+    path = folder / "superpixels" / f"{photo.name}-{settings}.png"
+    return _find_superpixels(photo, path, config)
+
+
+@lru_cache(maxsize=8)
+def _find_superpixels(photo: Photo, path: Path, config: Config) -> NDArray[np.int64]:
+    if path.is_file():
+        return read_labels(path)
+    image, _ = _read(photo)
+    regions = compute_superpixels(
+        _scale(image), config.n_segments, config.compactness, config.superpixels
+    )
+    check_writable(path.parent)
+    write_labels(path, regions)
+    return regions
+
+
+@lru_cache(maxsize=8)
+def _read(photo: Photo) -> tuple[NDArray[np.float32], list[NDArray[np.int64]]]:
+    return photo.read(), photo.read_truth()
+
+
+def _scale(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The image with values in [0, 1], as the network sees it."""
+    return normalize(image, *measure_intensity_range([image]))

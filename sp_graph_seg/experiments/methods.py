@@ -1,0 +1,142 @@
+"""What is compared: model types of the paper, its baselines, and variants of either."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.baselines.estimators import (
+    kmeans_pixels,
+    kmeans_superpixels,
+    spectral_superpixels,
+)
+from sp_graph_seg.config import MODEL_TYPES, Config
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.segmenter import Segmenter
+
+#: The three baselines of the paper's Table 1.
+BASELINES = ("KMeans-Pixels", "KMeans-Superpixels", "Spectral-Superpixels")
+
+#: The twelve rows of the paper's Table 1, in its order.
+METHODS = (*BASELINES, *MODEL_TYPES)
+
+#: Numbers of clusters tried where the paper gives none.
+NUM_CLUSTERS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
+
+#: Nine betas, for the paper tells their number only.
+BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A row of the table.
+
+    Attributes:
+        name: What the row is called.
+        kind: One of :data:`METHODS`.
+        settings: Values of its one free parameter: beta of a model, clusters of a baseline.
+        config: All else; what a model's type, setting and seed say replaces its values.
+    """
+
+    name: str
+    kind: str
+    settings: tuple[float, ...]
+    config: Config
+
+    def __post_init__(self) -> None:
+        if self.kind not in METHODS:
+            raise InputError(f"type={self.kind!r} is unknown: use one of {', '.join(METHODS)}.")
+        if not self.settings or not all(0 < value < np.inf for value in self.settings):
+            raise InputError(f"settings={self.settings} must be one or more positive numbers.")
+        if len(set(self.settings)) < len(self.settings):
+            raise InputError(f"settings={self.settings} has a number twice; remove one of them.")
+        if self.is_baseline and any(value != int(value) for value in self.settings):
+            raise InputError(f"settings={self.settings} are numbers of clusters; use whole ones.")
+        if not self.name or "/" in self.name or self.name.startswith("."):
+            raise InputError(f"{self.name!r} names a row and a folder; use letters and digits.")
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether nothing is trained."""
+        return self.kind in BASELINES
+
+    def describe(self, setting: float, seed: int) -> dict[str, Any]:
+        """All that labels and scores depend on besides the image and its ground truth."""
+        if not self.is_baseline:
+            values = _describe_model(self.config, self.kind, setting, seed)
+            return {"kind": self.kind, "config": values}
+        superpixels = superpixel_settings(self.config)  # also those of the unsupervised score
+        return {"kind": self.kind, "num_labels": int(setting), "seed": seed, **superpixels}
+
+    def uses_superpixels(self) -> bool:
+        """Whether it is a method on superpixels."""
+        return self.kind != "KMeans-Pixels" and not self.kind.startswith("Dense-")
+
+    def label(
+        self, image: NDArray[np.float32], superpixels: NDArray | None, setting: float, seed: int
+    ) -> tuple[NDArray[np.int64], dict[str, float]]:
+        """Labels ``(H, W)`` of an image ``(C, H, W)``, and the last value of each loss."""
+        if self.is_baseline:
+            return self._cluster(image, superpixels, int(setting), seed), {}
+        config = self.config.replace(seed=seed).as_type(self.kind, setting)
+        segmenter = Segmenter(config).fit(image, superpixels=superpixels)
+        history = segmenter.history_
+        assert history is not None, "a model that was just trained has a history"
+        losses = {name: history[name][-1] for name in ("rec", "cut", "sim", "con")}
+        present = {name: loss for name, loss in losses.items() if np.isfinite(loss)}
+        return segmenter.predict(image, superpixels), present
+
+    def _cluster(
+        self, image: NDArray[np.float32], superpixels: NDArray | None, num_labels: int, seed: int
+    ) -> NDArray[np.int64]:
+        if self.kind == "KMeans-Pixels":
+            return kmeans_pixels(image, num_labels, seed)
+        assert superpixels is not None, "a baseline on superpixels is given some"
+        cluster = {
+            "KMeans-Superpixels": kmeans_superpixels,
+            "Spectral-Superpixels": spectral_superpixels,
+        }[self.kind]
+        return cluster(image, num_labels, superpixels, seed)
+
+
+@cache
+def _describe_model(config: Config, kind: str, setting: float, seed: int) -> dict[str, Any]:
+    """The values of its configuration; kept, for those of all images are the same."""
+    return config.replace(seed=seed).as_type(kind, setting).to_dict()
+
+
+def superpixel_settings(config: Config) -> dict[str, Any]:
+    """What superpixels depend on besides the image."""
+    names = ("superpixels", "n_segments", "compactness")
+    return {name: getattr(config, name) for name in names}
+
+
+def method_from_dict(
+    name: str,
+    values: Mapping[str, Any],
+    config: Config,
+    betas: tuple[float, ...],
+    clusters: tuple[float, ...],
+) -> Method:
+    """A variant from plain values.
+
+    Args:
+        name: Of its row.
+        values: ``type``, one of :data:`METHODS`, by default Sparse-SimCon-Patch; ``settings``; and
+            any field of the configuration.
+        config: Values of the other fields.
+        betas: Settings of models that name none.
+        clusters: Settings of baselines that name none.
+    """
+    own = dict(values)
+    kind = own.pop("type", "Sparse-SimCon-Patch")
+    settings = own.pop("settings", clusters if kind in BASELINES else betas)
+    settings = settings if isinstance(settings, list | tuple) else [settings]
+    try:
+        numbers = tuple(float(value) for value in settings)
+        return Method(name=name, kind=kind, settings=numbers, config=config.replace(**own))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: {error}") from error

@@ -1,0 +1,64 @@
+"""Which images of BSDS300 take part, checked before any of them is trained on."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from sp_graph_seg.datasets import find_bsds300
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.experiments.jobs import Photo
+
+
+def find_photos(
+    root: str | os.PathLike[str], split: Literal["train", "test"], images: Sequence[str] = ()
+) -> list[Photo]:
+    """The images and their ground truth.
+
+    Args:
+        root: Folder of BSDS300.
+        split: ``"train"`` or ``"test"``.
+        images: Names such as ``"3096"``, and positions in the sorted list of names as slices, such
+            as ``"0:100:8"``; by default all of them.
+
+    Raises:
+        InputError: If the dataset is not there, or there is no such image.
+    """
+    # A worker on another machine may have another working directory.
+    found = find_bsds300(Path(root).expanduser().absolute(), split)
+    names = sorted(found)
+    chosen = [n for entry in images for n in _choose(entry, names, root)] if images else names
+    return [Photo(name, *found[name]) for name in dict.fromkeys(chosen)]
+
+
+def check_photos(photos: Sequence[Photo]) -> None:
+    """Reads all images and their ground truth once.
+
+    Raises:
+        InputError: If a file cannot be read, or an annotator saw an image of another size.
+    """
+    for photo in photos:
+        size = photo.read().shape[1:]
+        for number, truth in enumerate(photo.read_truth()):
+            if truth.shape != size:
+                raise InputError(
+                    f"{photo.truth[min(number, len(photo.truth) - 1)]}: annotator {number} saw "
+                    f"{truth.shape[0]}x{truth.shape[1]} pixels, {photo.path} has "
+                    f"{size[0]}x{size[1]}; unpack the dataset again."
+                )
+
+
+def _choose(entry: str, names: list[str], root: str | os.PathLike[str]) -> list[str]:
+    if entry in names:
+        return [entry]
+    parts = entry.split(":")
+    try:
+        chosen = names[slice(*(int(part) if part else None for part in parts))]
+    except (TypeError, ValueError):
+        chosen = []
+    if len(parts) < 2 or not chosen:
+        raise InputError(
+            f"{root}: {entry!r} is none of its {len(names)} images; give names such as "
+            f"{names[0]}, or positions as a slice such as 0:{len(names)}:8."
+        )
+    return chosen

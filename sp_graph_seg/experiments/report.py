@@ -1,0 +1,154 @@
+"""What the benchmark leaves behind: tables as CSV and JSON, and how they were made."""
+
+import csv
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sp_graph_seg._version import __version__
+from sp_graph_seg.evaluation.evaluate import SCORE_NAMES, Truth
+from sp_graph_seg.experiments.jobs import Job
+from sp_graph_seg.experiments.paper import PAPER
+from sp_graph_seg.experiments.protocol import Record, Row
+from sp_graph_seg.io import atomic_write
+
+_DIGITS = 6
+_PACKAGES = ("torch", "torch-geometric", "scikit-image", "scikit-learn", "numpy")
+
+#: How each figure is averaged, for the JSON file and the docs.
+AVERAGES = {
+    "oracle": "for each image the seed and setting with the best V-measure, then the mean over "
+    "images: it looks at the ground truth, and grows with the number of candidates",
+    "unsupervised": "for each image the seed and setting with the best score that needs no ground "
+    "truth, then the mean over images",
+    "fixed": "one setting for all images, the one with the best mean V-measure: the mean over "
+    "images, then mean and standard deviation (of N - 1) over seeds",
+    "covering": "pools the annotated pixels of all images, as the Berkeley benchmark does",
+    "miou": "pools the regions of all images, as Kim et al. 2020 do",
+}
+
+
+def write_tables(
+    folder: Path,
+    rows: Mapping[str, Sequence[Row]],
+    records: Sequence[Record],
+    truth: Truth,
+    command: str,
+    prefix: str = "",
+) -> list[Path]:
+    """Writes ``table.csv``, ``settings.csv``, ``per_image.csv`` and ``table.json``.
+
+    Args:
+        folder: Where to.
+        rows: Those under ``"oracle"``, ``"unsupervised"``, ``"fixed"`` and, for all settings,
+            ``"settings"``.
+        records: All results.
+        truth: How the annotators were combined.
+        command: What was called.
+        prefix: What the names of the files begin with.
+    """
+    table = [*rows["oracle"], *rows["unsupervised"], *rows["fixed"]]
+    files = {
+        "table.csv": _to_csv([_flatten(row) for row in table]),
+        "settings.csv": _to_csv([_flatten(row) for row in rows["settings"]]),
+        "per_image.csv": _to_csv([_flatten_record(record) for record in records]),
+        "table.json": _to_json(table, truth, command),
+    }
+    for name, text in files.items():
+        _write(folder / (prefix + name), text)
+    return [folder / (prefix + name) for name in files]
+
+
+def write_failures(path: Path, failures: Mapping[Job, str]) -> None:
+    """Lists the jobs that failed and why, or removes the list of an earlier run."""
+    if not failures:
+        path.unlink(missing_ok=True)
+        return
+    rows = [
+        {
+            "image": job.photo.name,
+            "method": job.method.name,
+            "setting": job.setting,
+            "seed": job.seed,
+            "reason": reason,
+        }
+        for job, reason in failures.items()
+    ]
+    _write(path, _to_csv(rows))
+
+
+def describe_machine() -> dict[str, Any]:
+    """The machine and the versions that results were made with."""
+    import torch
+
+    has_gpu = torch.cuda.is_available()
+    return {
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if has_gpu else None,
+        "python": platform.python_version(),
+        "sp_graph_seg": __version__,
+        **{package: version(package) for package in _PACKAGES},
+    }
+
+
+def _flatten(row: Row) -> dict[str, Any]:
+    spread = {f"{name}_sd": row.spread.get(name, "") for name in ("ami", "v")}
+    return {
+        "method": row.method,
+        "selection": row.selection,
+        "setting": "" if row.setting is None else row.setting,
+        "images": row.num_images,
+        "candidates": row.num_candidates,
+        **row.scores,
+        **spread,
+    }
+
+
+def _flatten_record(record: Record) -> dict[str, Any]:
+    job = record.job
+    return {
+        "image": job.photo.name,
+        "method": job.method.name,
+        "setting": job.setting,
+        "seed": job.seed,
+        **{name: record.scores[name] for name in SCORE_NAMES},
+        "unsupervised": record.unsupervised,
+        **{f"loss_{name}": record.losses.get(name, "") for name in ("rec", "cut", "sim", "con")},
+        "seconds": record.seconds,
+    }
+
+
+def _to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: _round(value) for key, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _to_json(table: Sequence[Row], truth: Truth, command: str) -> str:
+    content = {
+        "command": command,
+        "machine": describe_machine(),
+        "truth": truth,
+        "averages": AVERAGES,
+        "rows": [{key: _round(value) for key, value in _flatten(row).items()} for row in table],
+        "paper": PAPER,
+    }
+    return json.dumps(content, indent=1) + "\n"
+
+
+def _round(value: Any) -> Any:
+    return round(value, _DIGITS) if isinstance(value, float) else value
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

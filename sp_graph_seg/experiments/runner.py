@@ -1,0 +1,81 @@
+"""Does the jobs that are missing, on any number of workers."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sp_graph_seg.errors import OutputError
+from sp_graph_seg.experiments.jobs import Job, run_job
+from sp_graph_seg.parallel import count_workers, map_unordered
+from sp_graph_seg.progress import WorkProgress
+
+#: How often a job is tried in one run.
+_TRIES = 2
+
+
+def run_missing(
+    jobs: Sequence[Job], workers: int | None = None, scheduler: str | None = None
+) -> dict[Job, str]:
+    """Does the jobs that have no result on disk, and tries once more those that fail.
+
+    Args:
+        jobs: All jobs.
+        workers: See :func:`~sp_graph_seg.parallel.map_unordered`.
+        scheduler: Likewise.
+
+    Returns:
+        The jobs that failed, each with the reason.
+
+    Raises:
+        OutputError: If results cannot be written, such as on a full disk: what is written is kept.
+    """
+    missing = [job for job in jobs if job.result() is None]
+    failed: dict[Job, str] = {}
+    if not missing:
+        return failed
+    at_once = count_workers(workers, scheduler)
+    with WorkProgress(len(jobs), "jobs", done=len(jobs) - len(missing)) as progress:
+        estimate = _Estimate(missing, at_once)
+        for _ in range(_TRIES):
+            for job, outcome in map_unordered(run_job, missing, workers, scheduler):
+                if isinstance(outcome, OutputError):
+                    raise outcome
+                failed.pop(job, None)
+                if isinstance(outcome, BaseException):
+                    failed[job] = " ".join(str(outcome).split()) or type(outcome).__name__
+                elif job.result() is None:
+                    failed[job] = (
+                        f"{job.labels_file}: a worker wrote it where this machine cannot see it; "
+                        "use a folder that all machines share."
+                    )
+                else:
+                    estimate.add(job, outcome["seconds"])
+                is_done = job not in failed
+                note = f"{len(failed)} failed" if failed else ""
+                progress.advance(int(is_done), estimate.seconds_left(), note)
+            missing = list(failed)
+            if not missing:
+                break
+    return failed
+
+
+class _Estimate:
+    """The time left, from the mean time of each method's jobs so far."""
+
+    def __init__(self, jobs: Sequence[Job], at_once: int) -> None:
+        self._at_once = at_once
+        self._left: dict[str, int] = defaultdict(int)
+        self._seconds: dict[str, list[float]] = defaultdict(list)
+        for job in jobs:
+            self._left[job.method.name] += 1
+
+    def add(self, job: Job, seconds: float) -> None:
+        self._left[job.method.name] -= 1
+        self._seconds[job.method.name].append(seconds)
+
+    def seconds_left(self) -> float | None:
+        means = {name: sum(times) / len(times) for name, times in self._seconds.items()}
+        if not means:
+            return None
+        usual = sum(means.values()) / len(means)
+        left = sum(count * means.get(name, usual) for name, count in self._left.items())
+        return left / self._at_once

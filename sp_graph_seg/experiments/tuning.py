@@ -1,0 +1,146 @@
+"""Choosing the weights of the losses without ground truth, as in the paper's section 2.4."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch_geometric.data import Data
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.evaluation.unsupervised import unsupervised_score
+from sp_graph_seg.segmenter import Segmenter
+from sp_graph_seg.transforms import ToRAG
+from sp_graph_seg.transforms.prepare import (
+    Image,
+    as_image_list,
+    check_image,
+    measure_intensity_range,
+    normalize,
+)
+
+#: The paper's steps: the powers of ten first.
+COARSE = (0.1, 1.0, 10.0)
+
+#: Then the neighbours of the best on a logarithmic scale.
+FINE = (10**-0.5, 10**0.5)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One setting tried."""
+
+    stage: str
+    """``cut``, ``sim = con`` or ``fine``."""
+    config: Config
+    labels: list[NDArray[np.int64]]
+    """``(H, W)`` of each image."""
+    num_labels: int
+    losses: dict[str, float]
+    """The last value of each loss, before weighting."""
+    score: float
+    """Mean over the images of :func:`~sp_graph_seg.evaluation.unsupervised_score`."""
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """beta_cut, and beta_sim = beta_con."""
+        return self.config.beta_cut, self.config.beta_sim
+
+    def describe(self) -> str:
+        """Its settings, labels, losses and score in three lines."""
+        cut, sim = self.betas
+        losses = " ".join(f"{name} {value:.2g}" for name, value in self.losses.items())
+        return (
+            f"beta cut {cut:.3g}, sim = con {sim:.3g}\n"
+            f"{self.num_labels} labels, score {self.score:.3f}\n{losses}"
+        )
+
+
+def tune(
+    images: Image | Sequence[Image],
+    config: Config,
+    on_candidate: Callable[[Candidate], None] | None = None,
+) -> list[Candidate]:
+    """Tries the weights of the losses in the paper's order (section 2.4).
+
+    First beta_cut in {0.1, 1, 10} without the other two losses; then beta_sim = beta_con in
+    {0.1, 1, 10} without it; then the better of the two on both sides of its best value, and both
+    together. What is best is judged by a score that needs no ground truth; a person may judge
+    otherwise.
+
+    Args:
+        images: One image ``(C, H, W)`` or a sequence of them, all trained on at once.
+        config: All other settings.
+        on_candidate: Called with each candidate when it is done.
+
+    Returns:
+        The candidates in the order in which they were tried, nine of them.
+
+    Raises:
+        InputError: If an image cannot be used, or differs from the others in its channels.
+    """
+    arrays = as_image_list(images)
+    for number, array in enumerate(arrays):
+        check_image(array, f"images[{number}]", arrays[0].shape[0], config)
+    graphs = _make_graphs(arrays, config)
+    candidates: list[Candidate] = []
+
+    def attempt(stage: str, cut: float, sim: float) -> None:
+        tried = config.replace(beta_cut=cut, beta_sim=sim, beta_con=sim)
+        candidates.append(_attempt(stage, arrays, graphs, tried))
+        if on_candidate is not None:
+            on_candidate(candidates[-1])
+
+    for stage, cut, sim in coarse_settings():
+        attempt(stage, cut, sim)
+    for stage, cut, sim in fine_settings(candidates):
+        attempt(stage, cut, sim)
+    return candidates
+
+
+#: Candidates that :func:`tune` tries.
+NUM_CANDIDATES = 2 * len(COARSE) + len(FINE) + 1
+
+
+def coarse_settings() -> Iterator[tuple[str, float, float]]:
+    """The first settings: stage, beta_cut and beta_sim = beta_con."""
+    yield from (("cut", beta, 0.0) for beta in COARSE)
+    yield from (("sim = con", 0.0, beta) for beta in COARSE)
+
+
+def fine_settings(coarse: Sequence[Candidate]) -> Iterator[tuple[str, float, float]]:
+    """The settings around the best of those before."""
+    best_of = {
+        stage: max((c for c in coarse if c.stage == stage), key=lambda c: c.score)
+        for stage in ("cut", "sim = con")
+    }
+    cut, sim = best_of["cut"].betas[0], best_of["sim = con"].betas[1]
+    is_cut = best_of["cut"].score > best_of["sim = con"].score
+    for factor in FINE:
+        yield "fine", (cut * factor if is_cut else 0.0), (0.0 if is_cut else sim * factor)
+    yield "fine", cut, sim
+
+
+def recommend(candidates: Sequence[Candidate]) -> int:
+    """The position of the candidate with the best score."""
+    return int(np.argmax([candidate.score for candidate in candidates]))
+
+
+def _make_graphs(images: Sequence[NDArray[np.float32]], config: Config) -> list[Data]:
+    low, high = measure_intensity_range(images)
+    to_rag = ToRAG(config.n_segments, config.compactness, method=config.superpixels)
+    return [to_rag(normalize(image, low, high)) for image in images]
+
+
+def _attempt(
+    stage: str, images: Sequence[NDArray[np.float32]], graphs: Sequence[Data], config: Config
+) -> Candidate:
+    segmenter = Segmenter(config).fit(images)
+    labels = [segmenter.predict(image) for image in images]
+    history = segmenter.history_
+    assert history is not None, "a model that was just trained has a history"
+    last = {name: history[name][-1] for name in ("rec", "cut", "sim", "con")}
+    score = np.mean([unsupervised_score(*pair) for pair in zip(labels, graphs, strict=True)])
+    num_labels = len(np.unique(np.concatenate([own.ravel() for own in labels])))
+    losses = {name: value for name, value in last.items() if np.isfinite(value)}
+    return Candidate(stage, config, labels, num_labels, losses, float(score))

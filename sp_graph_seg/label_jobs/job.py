@@ -1,0 +1,259 @@
+"""A label job: blocks in, one output out, and nothing lost in between."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.durable import remove, sync, sync_tree
+from sp_graph_seg.label_jobs.blocks import (
+    Block,
+    read_block_file,
+    read_skipped,
+    write_block_file,
+)
+from sp_graph_seg.label_jobs.finished import refuse_replacing
+from sp_graph_seg.label_jobs.formats import WRITERS
+from sp_graph_seg.label_jobs.manifest import Manifest, label_dtype
+from sp_graph_seg.label_jobs.outputs import LabelOutput
+from sp_graph_seg.label_jobs.partial import (
+    State,
+    assembled_path,
+    mark_assembled,
+    read_state,
+    remove_partial,
+)
+
+Progress = Callable[[int, int], None]
+"""Called with the number of assembled blocks and the number of all blocks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelJob:
+    """The labels of a volume or video on their way to one output; see `open_label_job`.
+
+    A job is small and can be pickled: processes on several machines with a common file system may
+    write different blocks of it at the same time. One process finishes it.
+
+    Attributes:
+        output: Where the labels go.
+        shape: ``(S, H, W)``.
+        num_labels: The labels are 0 to num_labels - 1.
+        block: Slices in a block; the last block may have fewer.
+        fingerprint: Stands for the manifest.
+        overwrite: Whether an output that is there is replaced, at the very end.
+        complete: Whether the output was finished before; then there is nothing to do.
+        skipped: The skipped slices of a complete output, and the reasons.
+    """
+
+    output: LabelOutput
+    shape: tuple[int, int, int]
+    num_labels: int
+    block: int
+    fingerprint: str
+    overwrite: bool = False
+    complete: bool = False
+    skipped: Mapping[int, str] | None = None
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the labels: uint8 or uint16."""
+        return label_dtype(self.num_labels)
+
+    @property
+    def unlabelled(self) -> int:
+        """The value of pixels without a label: 255 or 65535."""
+        return int(np.iinfo(self.dtype).max)
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """All blocks as ``(start, stop)``, in order."""
+        count = self.shape[0]
+        return [(k, min(k + self.block, count)) for k in range(0, count, self.block)]
+
+    def missing_blocks(self) -> list[tuple[int, int]]:
+        """The blocks that are still to be written; each file is read and verified.
+
+        Returns:
+            ``(start, stop)`` of the blocks whose file is absent or damaged, in order.
+
+        Raises:
+            InputError: The work in progress is gone or belongs to other settings.
+        """
+        if self.complete or self._state().skipped is not None:
+            return []
+        return [(start, stop) for start, stop in self.blocks if self.read_block(start) is None]
+
+    def write_block(
+        self, start: int, labels: np.ndarray, skipped: Mapping[int, str] | None = None
+    ) -> None:
+        """Write the labels of one block, whole or not at all.
+
+        Args:
+            start: The number of its first slice.
+            labels: ``(stop - start, H, W)`` integer array, 0 to num_labels - 1, or `unlabelled`.
+            skipped: Numbers of slices that could not be labelled, and the reasons. Whatever
+                ``labels`` says of them, they become `unlabelled`.
+
+        Raises:
+            InputError: The labels do not fit the job, or the file system refuses the file; the
+                blocks that are finished stay.
+        """
+        skipped = dict(skipped or {})
+        shape = self._block_shape(start)
+        labels = np.asarray(labels)
+        if labels.shape != shape or labels.dtype.kind not in "bui":
+            raise InputError(
+                f"labels: {labels.dtype} of shape {labels.shape} are not those of the slices "
+                f"{start} to {start + shape[0] - 1}; give integers of shape {shape}"
+            )
+        if outside := [number for number in skipped if not 0 <= number - start < shape[0]]:
+            raise InputError(
+                f"skipped: slice {outside[0]} is not in the block that starts at {start}; "
+                "count slices from the first one of the volume"
+            )
+        wrong = (labels < 0) | (labels >= self.num_labels) & (labels != self.unlabelled)
+        wrong[[number - start for number in skipped]] = False
+        if wrong.any():
+            raise InputError(
+                f"labels: {labels[wrong][0]} is not 0 to {self.num_labels - 1}, nor "
+                f"{self.unlabelled} for unlabelled; give a larger num_labels"
+            )
+        stored = np.array(labels, dtype=self.dtype, order="C")
+        stored[[number - start for number in skipped]] = self.unlabelled
+        with self._keeping_blocks():
+            write_block_file(self._block_path(start), self.fingerprint, start, stored, skipped)
+
+    def read_block(self, start: int) -> Block | None:
+        """Read one block back and verify it.
+
+        Args:
+            start: The number of its first slice.
+
+        Returns:
+            Labels and skipped slices, or None if the file is absent or damaged.
+        """
+        shape = self._block_shape(start)
+        return read_block_file(self._block_path(start), self.fingerprint, start, shape, self.dtype)
+
+    def finish(self, progress: Progress | None = None) -> dict[int, str]:
+        """Assemble the output, give it its name, and remove the blocks.
+
+        The memory is that of a few blocks. The output is assembled among the blocks and then
+        moved, so that it is never seen half-written. Interrupted at any moment, the same call on a
+        job that was opened in the same way does the rest.
+
+        Args:
+            progress: Called after each block that was assembled. Default: None.
+
+        Returns:
+            The skipped slices and their reasons.
+
+        Raises:
+            InputError: Blocks are missing or damaged, the output has appeared meanwhile, or the
+                file system refuses; the blocks that are finished stay.
+        """
+        if self.complete:
+            return dict(self.skipped or {})
+        manifest, skipped = self._state()
+        with self._keeping_blocks():
+            if skipped is None:
+                skipped = self._skipped_in_blocks()
+                if not self._assembled.exists():
+                    self._assemble(manifest, skipped, progress)
+                mark_assembled(self.output.partial, manifest, skipped)
+            self._move()
+            remove_partial(self.output.partial)
+        return skipped
+
+    @property
+    def _assembled(self) -> Path:
+        return assembled_path(self.output)
+
+    def _block_path(self, start: int) -> Path:
+        return self.output.partial / f"block_{start // self.block:06}.npz"
+
+    def _block_shape(self, start: int) -> tuple[int, int, int]:
+        count, height, width = self.shape
+        if start % self.block or not 0 <= start < count:
+            raise InputError(f"start: no block starts at slice {start}; use LabelJob.blocks")
+        return min(self.block, count - start), height, width
+
+    def _state(self) -> State:
+        partial = self.output.partial
+        state = read_state(partial)
+        if state is None or state.manifest.fingerprint != self.fingerprint:
+            what = "is gone" if state is None else "now belongs to other settings"
+            raise InputError(f"{partial}: {what}; another process was there, start again")
+        return state
+
+    def _skipped_in_blocks(self) -> dict[int, str]:
+        found = {}
+        for start, stop in self.blocks:
+            skipped = read_skipped(self._block_path(start), self.fingerprint, start)
+            if skipped is None:
+                raise self._missing(start, stop)
+            found.update(skipped)
+        return found
+
+    def _missing(self, start: int, stop: int) -> InputError:
+        return InputError(
+            f"{self._block_path(start)}: the labels of slices {start} to {stop - 1} are missing "
+            "or damaged; repeat the same command to label them"
+        )
+
+    def _assemble(
+        self, manifest: Manifest, skipped: Mapping[int, str], progress: Progress | None
+    ) -> None:
+        # Its own name for each attempt: two processes that finish at once do not mix.
+        temporary = self._assembled.with_stem(f"assembling-{secrets.token_hex(8)}")
+        try:
+            WRITERS[self.output.kind](temporary, manifest, skipped, self._stream(progress))
+            sync_tree(temporary)
+            if self._state().skipped is not None:  # its removal of the blocks took away files
+                raise InputError(f"{self.output}: was finished by another process meanwhile")
+            os.replace(temporary, self._assembled)
+            sync(self.output.partial)
+        finally:
+            remove(temporary)
+
+    def _stream(self, progress: Progress | None) -> Iterator[tuple[int, np.ndarray]]:
+        for done, (start, stop) in enumerate(self.blocks, start=1):
+            block = self.read_block(start)
+            if block is None:
+                raise self._missing(start, stop)
+            yield start, block.labels
+            if progress is not None:
+                progress(done, len(self.blocks))
+
+    def _move(self) -> None:
+        """Give the assembled output its name, unless an interrupted call did."""
+        path = self.output.path
+        if not self._assembled.exists():
+            return
+        refuse_replacing(self.output, self.overwrite)
+        if self._assembled.is_dir() and path.exists():
+            # Folders cannot be exchanged in one step; removed with the blocks.
+            os.replace(path, self.output.partial / f"replaced-{secrets.token_hex(8)}")
+        os.replace(self._assembled, path)
+        sync(path.parent)
+
+    @contextmanager
+    def _keeping_blocks(self) -> Iterator[None]:
+        """Say of a failure of the file system that no block is lost by it."""
+        try:
+            yield
+        except Exception as error:
+            cause = error.__cause__ if isinstance(error, InputError) else error
+            if not isinstance(cause, OSError):
+                raise
+            reason = " ".join(str(cause.strerror or cause).split())
+            raise InputError(
+                f"{self.output}: cannot be written ({reason}); make room or mend the folder and "
+                f"repeat the same command, the finished blocks are kept in {self.output.partial}"
+            ) from cause

@@ -1,0 +1,200 @@
+"""Begin or continue a label job, after every check that can be made before the work."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.files import check_writable
+from sp_graph_seg.label_jobs.finished import (
+    exists,
+    refuse_replacing,
+    verify_finished,
+)
+from sp_graph_seg.label_jobs.job import LabelJob
+from sp_graph_seg.label_jobs.manifest import (
+    Manifest,
+    describe_difference,
+    json_settings,
+    label_dtype,
+)
+from sp_graph_seg.label_jobs.outputs import LabelOutput, parse_output, refuse_inputs
+from sp_graph_seg.label_jobs.partial import (
+    assembled_path,
+    create_partial,
+    read_state,
+    remove_partial,
+)
+from sp_graph_seg.label_jobs.space import check_space
+
+DEFAULT_BLOCK_BYTES = 32 * 2**20
+MAX_DEFAULT_BLOCK = 32
+
+
+def open_label_job(
+    output: str | os.PathLike[str],
+    shape: tuple[int, int, int],
+    num_labels: int,
+    settings: Mapping[str, Any],
+    *,
+    block: int | None = None,
+    axis: Literal["z", "t"] = "z",
+    names: Sequence[str] | None = None,
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+) -> LabelJob:
+    """Begin or continue to label a volume or video block by block.
+
+    The blocks are files in ``<output>.partial`` beside the output. If that folder is there and its
+    manifest is the same, the work continues; the finished blocks are kept. It does not matter how
+    the work was interrupted: the same calls do the rest.
+
+    A pixel without a label has the largest value of the type, 255 or 65535; so uint8 has room for
+    255 labels. The output records the settings, and the skipped slices with the reasons: a Zarr
+    array in its attributes, HDF5 in an attribute of the dataset, TIFF in the description of its
+    first page, PNGs in a text chunk, each under ``sp_graph_seg``; a .npy file has no room for them.
+
+    Args:
+        output: ``.zarr`` (Zarr v3, one array at the root), ``.tif`` or ``.tiff`` (a page a slice),
+            ``.h5``, ``.hdf5`` or ``.nxs`` (``file.h5:/dataset``, default ``/labels``; one file for
+            the labels alone), ``.npy``, or a name without suffix: a folder of PNGs.
+        shape: ``(S, H, W)``, the slices or frames and their height and width in pixels.
+        num_labels: The labels are 0 to num_labels - 1; at most 65535.
+        settings: What makes the labels (model, input, options) as JSON values. The work continues
+            only if they are the same.
+        block: Slices in a block. Default: that of the work in progress, else about 32 MiB of
+            labels and at most 32 slices.
+        axis: What the slices follow: ``"z"`` in a volume (default), ``"t"`` in a video.
+        names: Stems of the PNGs in a folder, one a slice; other formats ignore them. Default: the
+            slice numbers with zeros in front.
+        inputs: The files and folders that are labelled, which must not be written to.
+        overwrite: Replace an output that is there, once the new one is complete, and discard work
+            in progress of other settings. Default: False.
+        resume: Accept a finished output of the same settings as the result: the job is
+            ``complete`` and has no missing blocks. Default: False.
+
+    Returns:
+        The job.
+
+    Raises:
+        InputError: A parameter is wrong, the output exists or touches an input, work in progress
+            has other settings, or the disk cannot be written to or is too full.
+    """
+    target = parse_output(output)
+    refuse_inputs(target, inputs)
+    manifest = _new_manifest(target, shape, num_labels, settings, block, axis, names)
+    state = read_state(target.partial)
+    if state is not None and block is None:
+        manifest = _new_manifest(
+            target, shape, num_labels, settings, state.manifest.block, axis, names
+        )
+    difference = state and describe_difference(state.manifest.to_json(), manifest.to_json())
+    if difference and not overwrite:
+        raise InputError(
+            f"{target.partial}: was begun differently: {difference}; go on as it was begun, "
+            "or discard it with --overwrite"
+        )
+    is_assembled = state is not None and not difference and state.skipped is not None
+    is_moved = is_assembled and not assembled_path(target).exists()
+    if is_moved and exists(target):  # interrupted while the blocks were removed
+        return _job(target, manifest, overwrite)
+    if exists(target):
+        skipped = _finished_before(target, manifest, overwrite) if resume else None
+        if skipped is not None:
+            if state is None:
+                remove_partial(target.partial)  # empty: interrupted at the very last step
+            return replace(_job(target, manifest, overwrite), complete=True, skipped=skipped)
+        refuse_replacing(target, overwrite)
+    check_writable(target.path.parent)
+    _begin(target, manifest, discard=bool(difference) or is_moved)
+    return _job(target, manifest, overwrite)
+
+
+def _finished_before(
+    output: LabelOutput, manifest: Manifest, overwrite: bool
+) -> dict[int, str] | None:
+    """Verify an output; of one that may be replaced, None says that it must be."""
+    try:
+        return verify_finished(output, manifest)
+    except InputError:
+        if not overwrite:
+            raise
+        return None
+
+
+def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
+    """Make sure that there is a folder of work in progress with this manifest."""
+    partial = output.partial
+    written = 0 if discard else len(list(partial.glob("block_*.npz")))
+    check_space(output, manifest, 1 - written * manifest.block / manifest.shape[0])
+    try:
+        if discard:
+            remove_partial(partial)
+        create_partial(partial, manifest)
+    except OSError as error:
+        raise InputError(
+            f"{partial}: cannot be written ({error.strerror or error}); choose another --output"
+        ) from error
+    state = read_state(partial)
+    if state is None or state.manifest != manifest:
+        raise InputError(f"{partial}: was begun by another process just now; start again")
+
+
+def _job(output: LabelOutput, manifest: Manifest, overwrite: bool) -> LabelJob:
+    return LabelJob(
+        output=output,
+        shape=manifest.shape,
+        num_labels=manifest.num_labels,
+        block=manifest.block,
+        fingerprint=manifest.fingerprint,
+        overwrite=overwrite,
+    )
+
+
+def _new_manifest(
+    output: LabelOutput,
+    shape: Sequence[int],
+    num_labels: int,
+    settings: Mapping[str, Any],
+    block: int | None,
+    axis: Literal["z", "t"],
+    names: Sequence[str] | None,
+) -> Manifest:
+    """Check the parameters and put them together."""
+    sizes = tuple(int(n) for n in shape)
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise InputError(f"shape: {sizes} is not (S, H, W); give three sizes of at least 1")
+    count, height, width = sizes
+    if block is None:
+        slice_bytes = height * width * label_dtype(num_labels).itemsize
+        block = min(MAX_DEFAULT_BLOCK, max(1, DEFAULT_BLOCK_BYTES // slice_bytes))
+    if block < 1:
+        raise InputError(f"block: {block} slices are no block; give at least 1")
+    if axis not in ("z", "t"):
+        raise InputError(f'axis: {axis!r} is unknown; give "z" or "t"')
+    return Manifest(
+        shape=(count, height, width),
+        num_labels=num_labels,
+        block=min(block, count),
+        axis=axis,
+        settings=json_settings(settings),
+        dataset=output.dataset,
+        names=None if names is None or output.kind != "folder" else _checked(names, count),
+    )
+
+
+def _checked(names: Sequence[str], count: int) -> tuple[str, ...]:
+    """Refuse names that cannot all be files of one folder."""
+    if len(names) != count:
+        raise InputError(f"names: there are {len(names)} for {count} slices; give one a slice")
+    bad = [name for name in names if not name or name.startswith(".") or set(name) & set("/\\\0")]
+    if bad:
+        raise InputError(f"names: {bad[0]!r} is no file name; give names without folders")
+    # Many file systems ignore case.
+    twice = [name for name, n in Counter(map(str.casefold, names)).items() if n > 1]
+    if twice:
+        raise InputError(f"names: {twice[0]!r} stands for two slices; rename one of them")
+    return tuple(map(str, names))

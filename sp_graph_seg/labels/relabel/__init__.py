@@ -1,0 +1,10 @@
+"""Post-processing as data: a description of what happens to labels, and its application."""
+
+from sp_graph_seg.labels.relabel.description import Relabel
+from sp_graph_seg.labels.relabel.yaml_file import (
+    read_relabel,
+    relabel_to_yaml,
+    starter_yaml,
+)
+
+__all__ = ["Relabel", "read_relabel", "relabel_to_yaml", "starter_yaml"]

@@ -1,0 +1,93 @@
+"""Descriptions as YAML that a person writes and edits."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.labels.relabel.description import Relabel
+
+_STEPS = """\
+# What to do, from top to bottom; a label is named by its number or its name.
+# Remove the first "# " of a line to use it.
+# merge: {{{first}: [{last}]}}    # all pixels of {last} become {first}
+# smooth: 1            # most frequent label within so many pixels
+# remove_small: {{{name}: 50}}    # parts of fewer pixels take the labels around them
+# fill_holes: [{name}]
+# keep_largest: [{name}]
+# unlabeled: 255       # value of pixels without a label, which stay as they are
+"""
+
+
+def read_relabel(path: str | os.PathLike[str]) -> Relabel:
+    """Reads a description from a YAML file.
+
+    Raises:
+        InputError: If the file cannot be read, is no YAML, lists a key twice, or is no
+            description; the message begins with its name.
+    """
+    values = _read_yaml(path)
+    if values is None:
+        return Relabel()
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: no relabelling; write lines such as 'smooth: 1'.")
+    try:
+        return Relabel.from_dict(values)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def relabel_to_yaml(relabel: Relabel) -> str:
+    """The description as YAML text that :func:`read_relabel` reads back."""
+    import yaml
+
+    values = relabel.to_dict()
+    if not values:
+        return "# nothing\n"
+    return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, allow_unicode=True)
+
+
+def starter_yaml(counts: Mapping[int, int], colors: Mapping[int, str]) -> str:
+    """YAML to edit: every label with a name, a colour and its share of the pixels as a comment.
+
+    As it is, it changes no label; the steps stand there as comments.
+
+    Args:
+        counts: Number of pixels of each label.
+        colors: Colour of each of these labels, as ``"#rrggbb"``.
+    """
+    total = sum(counts.values())
+    lines = ["labels:"]
+    for label in sorted(counts):
+        entry = f'{label}: {{name: label {label}, color: "{colors[label]}"}}'
+        lines.append(f"  {entry}  # {100 * counts[label] / total:.3g} % of the pixels")
+    first, last = min(counts), max(counts)
+    steps = _STEPS.format(first=first, last=last, name=f"label {first}")
+    return "\n".join(lines) + "\n\n" + steps
+
+
+def _read_yaml(path: str | os.PathLike[str]) -> Any:
+    """The content of a YAML file; a key that is listed twice is refused, not overwritten."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+            twice = next((key for key in keys if keys.count(key) > 1), None)
+            if twice is not None:
+                line = node.start_mark.line + 1
+                raise InputError(
+                    f"{path}: lists {twice!r} twice in the mapping of line {line}; write it once."
+                )
+            return super().construct_mapping(node, deep=deep)
+
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give a readable YAML file.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: not YAML ({reason}); write lines such as 'smooth: 1'."
+        ) from error

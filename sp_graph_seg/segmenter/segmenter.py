@@ -1,0 +1,345 @@
+"""The Segmenter: train on a few images without labels, then label any image like them."""
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError, IntensityRangeWarning
+from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
+from sp_graph_seg.segmenter.graphs import (
+    PreparedImage,
+    node_means,
+    prepare_image,
+    training_image,
+)
+from sp_graph_seg.segmenter.head_file import describe_head, find_difference
+from sp_graph_seg.segmenter.model_file import read_model, write_model
+from sp_graph_seg.training import History, fit, seeded
+from sp_graph_seg.training.progress import TrainingProgress
+from sp_graph_seg.transforms import as_image
+from sp_graph_seg.transforms.features import PER_SCALE
+from sp_graph_seg.transforms.prepare import (
+    Image,
+    as_image_list,
+    check_image,
+    match_images,
+    measure_intensity_range,
+    normalize,
+    scale_labels,
+)
+
+#: Share of the values that may lie outside of the model's range; dead pixels and highlights do.
+_OUTSIDE = 0.5
+
+
+class Segmenter(BaseEstimator):
+    """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
+
+    Args:
+        config: The hyperparameters; the preset ``fast`` by default.
+        head: A graph network to use instead of ``config.head``, any module called as
+            ``head(x, edge_index, edge_weight)`` with node features ``(N, num_features)``. Each
+            training starts from a copy of it. A file that :meth:`save` writes holds its weights,
+            but not its code: give an equal module to :meth:`load`.
+
+    Attributes:
+        net_: The trained network.
+        config_: The hyperparameters that it was trained with.
+        in_channels_: Channels of the training images.
+        intensity_range_: The lowest and highest intensity, taken from the training images and
+            mapped to 0 and 1 in every image: the 0.1 and 99.9 percentiles over all channels, or
+            what was given to :meth:`fit`.
+        history_: The losses of every step; ``None`` in a model that was loaded.
+        relabel_: Post-processing of all labels, saved with the model; ``None`` after training. Set
+            it to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
+
+    Example:
+        >>> import torch
+        >>> image = torch.zeros(3, 64, 64)
+        >>> image[0, 16:48, 16:48] = 1.0
+        >>> config = Config(width=4, depth=2, num_features=4, n_segments=50, epochs=1)
+        >>> labels = Segmenter(config).fit(image).predict(image)
+        >>> labels.shape
+        (64, 64)
+    """
+
+    net_: SuperpixelNet
+    config_: Config
+    in_channels_: int
+    intensity_range_: tuple[float, float]
+    history_: History | None
+    relabel_: Relabel | None
+
+    def __init__(self, config: Config | None = None, head: nn.Module | None = None) -> None:
+        self.config = config
+        self.head = head
+
+    def fit(
+        self,
+        images: Image | Sequence[Image],
+        y: None = None,
+        *,
+        masks: Image | Sequence[Image | None] | None = None,
+        superpixels: Image | Sequence[Image | None] | None = None,
+        intensity_range: tuple[float, float] | None = None,
+        progress: bool = False,
+    ) -> "Segmenter":
+        """Trains on images; nothing of an earlier training is kept.
+
+        Args:
+            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ. Any
+                range of values, see ``intensity_range_``.
+            y: Ignored; scikit-learn's pipelines pass it.
+            masks: The pixels that the patches should show, ``(H, W)``; for a sequence of images a
+                sequence, with ``None`` for those without a mask.
+            superpixels: Likewise, a label map to use instead of making superpixels, ``(H, W)``.
+            intensity_range: What becomes ``intensity_range_``, such as the range of the volume that
+                the images are slices of; measured on the images by default.
+            progress: Show a progress bar on standard error.
+
+        Raises:
+            InputError: If an image is not ``(C, H, W)``, is smaller than the network needs, holds
+                NaN or Inf, or differs from the others in its channels; if a mask or a label map
+                has another size than its image; or as :func:`sp_graph_seg.training.fit` does.
+        """
+        config = self._resolve_config()
+        arrays = as_image_list(images)
+        channels = arrays[0].shape[0]
+        for number, array in enumerate(arrays):
+            check_image(array, f"images[{number}]", channels, config)
+        low, high = intensity_range or measure_intensity_range(arrays)
+        outside = all(array.max() <= low or array.min() >= high for array in arrays)
+        if intensity_range is not None and (not low < high or outside):
+            raise InputError(
+                f"intensity_range={(low, high)} must ascend and overlap the values of the images; "
+                "give both in the same units, integers as floats."
+            )
+        subjects = [
+            training_image(normalize(array, low, high), mask, labels, config)
+            for array, mask, labels in zip(
+                arrays,
+                match_images(masks, arrays, "masks"),
+                match_images(superpixels, arrays, "superpixels"),
+                strict=True,
+            )
+        ]
+        net = _make_net(channels, config, self.head)
+        steps = config.epochs * config.minibatches
+        if progress:
+            with TrainingProgress(steps) as on_step:
+                history = fit(net, subjects, config, on_step)
+        else:
+            history = fit(net, subjects, config)
+        self.net_, self.config_, self.history_ = net, config, history
+        self.in_channels_, self.intensity_range_ = channels, (low, high)
+        self.relabel_ = None
+        return self
+
+    def predict(
+        self, image: Image, superpixels: ArrayLike | Tensor | None = None
+    ) -> NDArray[np.int64]:
+        """Labels an image, whether it was trained on or not.
+
+        Args:
+            image: ``(C, H, W)``, any size from the network's minimum on.
+            superpixels: A label map ``(H, W)`` to use instead of making superpixels.
+
+        Returns:
+            Labels ``(H, W)`` from 0 to ``num_features - 1``: the largest feature of each
+            superpixel, or of each pixel where the nodes are pixels. A label means the same in every
+            image.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
+            InputError: If the image cannot be used, or has other channels than the model.
+        """
+        return self.label(self.prepare(image, superpixels))
+
+    def prepare(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> PreparedImage:
+        """What :meth:`predict` does before it asks the network: checks, intensities, superpixels.
+
+        It takes and raises what :meth:`predict` does. In another thread than :meth:`label` it keeps
+        a second core busy, or the first one while a GPU works.
+        """
+        array = self.normalize(image)
+        has_head = self.net_.head is not None
+        return prepare_image(array, superpixels, self.config_, with_graph=has_head)
+
+    def label(self, prepared: PreparedImage) -> NDArray[np.int64]:
+        """The labels ``(H, W)`` of an image that :meth:`prepare` prepared."""
+        labels = self.paint(self.node_features(prepared), prepared.nodes)
+        return self.finish(labels.reshape(prepared.node_size), prepared.size)
+
+    @property
+    def num_labels_(self) -> int:
+        """Labels run from 0 to this number less one; not all of them need to occur."""
+        merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
+        return max([self.config_.num_features, *(target + 1 for target in merged)])
+
+    def transform(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> Data:
+        """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
+
+        Where the nodes are pixels it is made by :class:`~sp_graph_seg.transforms.ToPixelGraph`.
+
+        Takes and raises what :meth:`predict` does.
+
+        Returns:
+            A graph with ``z (N, F)``, the features whose largest is the label; the other fields
+            are of the image with its intensity range mapped to [0, 1], scaled down to
+            ``superpixel_size`` where that is set.
+        """
+        prepared = prepare_image(self.normalize(image), superpixels, self.config_, with_graph=True)
+        assert prepared.graph is not None, "a graph was asked for"
+        prepared.graph.z = self.node_features(prepared).cpu()
+        return prepared.graph
+
+    def normalize(self, image: Image) -> NDArray[np.float32]:
+        """The image checked, its intensity range mapped to [0, 1].
+
+        Warns if most values lie outside of it: those images are in other units.
+        """
+        if not hasattr(self, "net_"):
+            raise NotFittedError(
+                "This Segmenter has not been trained: call fit, or Segmenter.load."
+            )
+        array = as_image(image)
+        check_image(array, "image", self.in_channels_, self.config_)
+        low, high = map(np.float32, self.intensity_range_)  # as the values are
+        if ((array < low) | (array > high)).mean() > _OUTSIDE:
+            warnings.warn(
+                f"most values of an image lie outside of {low:g} to {high:g}, the range of the "
+                "images that the model was trained on; give images in the same units.",
+                IntensityRangeWarning,
+                stacklevel=3,
+            )
+        return normalize(array, *self.intensity_range_)
+
+    def encode(self, seen: Tensor) -> Tensor:
+        """Features z of what the network sees: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
+        with _evaluating(self.net_), torch.no_grad():
+            return self.net_.encode(seen.to(next(self.net_.parameters()).device))
+
+    def cluster(self, x: Tensor, graph: Data | None) -> Tensor:
+        """The features of nodes whose largest is the label, from their means of z, ``(N, F)``."""
+        if graph is None or self.net_.head is None:
+            return x
+        edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
+        with _evaluating(self.net_), torch.no_grad():
+            return self.net_.cluster(x, edges, weight)
+
+    def paint(self, x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
+        """The labels of pixels, from the features of their nodes ``(N, F)``."""
+        labels = x.argmax(dim=-1).cpu().numpy()
+        return labels if nodes is None else labels[nodes]
+
+    def finish(self, labels: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.int64]:
+        """Labels ``(h, w)`` at the size of the image, post-processed."""
+        labels = scale_labels(labels, size)
+        return labels if self.relabel_ is None else self.relabel_.apply(labels)
+
+    def node_features(self, prepared: PreparedImage) -> Tensor:
+        """The features ``(N, F)`` of the nodes of an image, whose largest is the label."""
+        x = node_means(self.encode(prepared.seen), prepared.nodes, prepared.node_size)
+        return self.cluster(x, prepared.graph)
+
+    def save(self, path: str | Path, notes: Mapping[str, Any] | None = None) -> None:
+        """Writes weights, configuration, intensity range, post-processing and version to a file.
+
+        Args:
+            path: The safetensors file, replaced whole if it exists.
+            notes: JSON values to keep with the model, such as what it was trained on;
+                :func:`~sp_graph_seg.segmenter.model_file.read_notes` gives them back.
+        """
+        if not hasattr(self, "net_"):
+            raise NotFittedError("This Segmenter has not been trained: call fit before save.")
+        head = self.net_.head if self.config_.head == "identity" else None
+        metadata = {
+            "config": self.config_.to_dict(),
+            "in_channels": self.in_channels_,
+            "intensity_range": self.intensity_range_,
+            "head": describe_head(head),
+            "relabel": None if self.relabel_ is None else self.relabel_.to_dict(),
+            "notes": dict(notes or {}),
+        }
+        write_model(path, self.net_.state_dict(), metadata)
+
+    @classmethod
+    def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
+        """Reads a model that :meth:`save` wrote; it predicts the same labels.
+
+        Args:
+            path: The file.
+            head: A module like the one that the model was trained with, where that was not named
+                by the configuration; its weights are read from the file.
+
+        Raises:
+            InputError: If the file is missing, truncated or no such model, or the head is missing
+                or another one.
+        """
+        weights, metadata = read_model(path)
+        try:
+            difference = find_difference(metadata["head"], describe_head(head))
+            segmenter = cls(Config.from_dict(metadata["config"]), head)
+            segmenter.in_channels_ = int(metadata["in_channels"])
+            low, high = map(float, metadata["intensity_range"])
+            if not low < high:
+                raise ValueError(f"intensity_range from {low} to {high}")
+            segmenter.intensity_range_ = low, high
+            segmenter.config_ = segmenter._resolve_config()
+            relabel = metadata.get("relabel")
+            segmenter.relabel_ = None if relabel is None else Relabel.from_dict(relabel)
+            net = _make_net(segmenter.in_channels_, segmenter.config_, head)
+            if not difference:
+                net.load_state_dict(weights)
+        except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise InputError(
+                f"{path}: not a model that this version can read ({reason}); train it anew."
+            ) from error
+        if difference:
+            raise InputError(
+                f"{path}: was trained with another head ({difference}); give a module like that "
+                "to Segmenter.load(path, head=...)."
+            )
+        segmenter.net_, segmenter.history_ = net.eval(), None
+        return segmenter
+
+    def _resolve_config(self) -> Config:
+        """The hyperparameters; a head that is given takes the place of a named one."""
+        config = Config() if self.config is None else self.config
+        return config if self.head is None else config.replace(head="identity")
+
+
+def _make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
+    """A network whose weights depend on the seed alone; the global random state stays."""
+    seen_channels = in_channels * (1 + PER_SCALE * len(config.hessian_scales))
+    with seeded(config.seed):
+        wnet = WNet(seen_channels, config.num_features, config.width, config.depth)
+        named = make_head(config.head, config.num_features, config.head_layers)
+    return SuperpixelNet(wnet, named if head is None else copy.deepcopy(head))
+
+
+@contextmanager
+def _evaluating(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode, and afterwards the mode that every module had before."""
+    training = [module for module in net.modules() if module.training]
+    for module in training:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

@@ -1,0 +1,208 @@
+"""Folders of slices or frames, one image file each."""
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError, MissingSlicesWarning
+from sp_graph_seg.io.decoding import TIFF_MAGICS, read_header
+from sp_graph_seg.io.pillow import decode_pillow
+from sp_graph_seg.io.tiff import decode_tiff
+from sp_graph_seg.volumes.axes import check_axes_of_files, checked_letters, one_slice
+from sp_graph_seg.volumes.source import PlaneReader, Reader, Source, reading, real_dtype
+
+IMAGE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp"),
+    *(".jp2", ".pgm", ".ppm", ".pnm", ".tga"),
+)
+_MOST_CHANNELS = 4
+_NUMBER = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSource(Source):
+    """Image files in natural order.
+
+    Attributes:
+        names: Names of the files.
+    """
+
+    names: tuple[str, ...]
+
+    def open(self) -> Reader:
+        """Keep nothing open: each slice is a file."""
+        return _FolderReader(self)
+
+    def files(self) -> list[Path]:
+        """List the image files."""
+        return [self.file / name for name in self.names]
+
+
+class _FolderReader(PlaneReader):
+    """Decodes a file for each slice."""
+
+    def __init__(self, source: FolderSource) -> None:
+        self.source: FolderSource = source
+
+    def plane(self, z: int, channels: range) -> np.ndarray:
+        """Decode the file of a slice, and compare it with the others."""
+        source = self.source
+        array = _decode(source.file / source.names[z])
+        _check_like(source, z, array.shape, array.dtype)
+        return array[channels.start : channels.stop]
+
+    def problem(self, z: int, quick: bool) -> str | None:
+        """Decode the file, or (quick) read its size from its header."""
+        file = self.source.file / self.source.names[z]
+        if not quick:
+            return super().problem(z, quick)
+        try:
+            size = _size_in_header(file)
+            if size not in (self.source.sizes[2:], self.source.sizes[:1:-1]):  # perhaps turned
+                _check_like(self.source, z, (self.source.sizes[1], *size), self.source.dtype)
+        except InputError as error:
+            return str(error)
+        return None
+
+
+def open_folder(path: str, folder: Path, axes: str | None) -> Source:
+    """Describe a folder of slices.
+
+    Args:
+        path: What the user gave, for messages.
+        folder: The folder. Hidden files and those that are no images by their name are ignored.
+        axes: The user's letters, or None; they can only confirm that the files are the slices.
+
+    Returns:
+        The description; the first file gives size and type.
+
+    Raises:
+        InputError: The folder holds no image, or one; the first cannot be read, or is a stack; or
+            two files have the same number.
+
+    Warns:
+        MissingSlicesWarning: The numbers in the names have gaps.
+    """
+    files = sorted(file.name for file in folder.iterdir())
+    names = [
+        name
+        for name in files
+        if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+    ]
+    if not names:
+        found = f"holds no image, only {_some(files)}" if files else "is an empty folder"
+        raise InputError(f"{path}: {found}; give a folder of slices (PNG, TIFF, JPEG, ...)")
+    names.sort(key=natural_key)
+    first = _decode(folder / names[0])
+    letters = None if axes is None else checked_letters(axes)
+    check_axes_of_files(path, letters)
+    if letters is None and len(names) == 1:
+        raise one_slice(path, (1, *first.shape))
+    if len(first) > _MOST_CHANNELS and not (letters and "c" in letters):
+        raise InputError(
+            f"{folder / names[0]}: has {len(first)} channels or pages; give a stack by its own "
+            'path, or axes="zcyx" if they are channels'
+        )
+    _check_numbers(path, names)
+    channels, height, width = first.shape
+    return FolderSource(
+        path=path,
+        file=folder,
+        sizes=(len(names), channels, height, width),
+        dtype=first.dtype,
+        chunks=(1, height, width),
+        names=tuple(names),
+    )
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """Give a key that sorts names by the numbers in them: 2 before 10."""
+    parts = _NUMBER.split(name)  # text and numbers by turns
+    return [int(part) if i % 2 else part.lower() for i, part in enumerate(parts)], name
+
+
+def number_of_each(names: Sequence[str]) -> list[int] | None:
+    """Give the number in each name, or None unless the names differ in one number alone."""
+    split = [_NUMBER.split(Path(name).stem) for name in names]
+    if len({tuple(parts[::2]) for parts in split}) > 1:
+        return None
+    columns = zip(*(map(int, parts[1::2]) for parts in split), strict=True)
+    varying = [column for column in columns if len(set(column)) > 1]
+    return list(varying[0]) if len(varying) == 1 else None
+
+
+def _check_numbers(path: str, names: Sequence[str]) -> None:
+    """Refuse two files of one number, and warn of gaps; the smallest step is the usual one."""
+    stems = Counter(Path(name).stem for name in names)
+    (stem, count), *_ = stems.most_common(1)
+    numbers = number_of_each(names)
+    if count == 1 and numbers is not None:
+        number, count = Counter(numbers).most_common(1)[0]
+        stem = str(number)
+    if count > 1:
+        raise InputError(f"{path}: {count} files are numbered {stem}; keep one file for each slice")
+    if numbers is None:
+        return
+    numbers.sort()
+    steps = np.diff(numbers)
+    missing = (numbers[-1] - numbers[0]) // int(steps.min()) + 1 - len(numbers)
+    if missing > 0:
+        before = numbers[int(np.argmax(steps > steps.min()))]
+        warnings.warn(
+            f"{path}: {missing} of the numbers {numbers[0]} to {numbers[-1]} are missing, the "
+            f"first after {before}; the {len(numbers)} slices present are read as neighbours.",
+            MissingSlicesWarning,
+            stacklevel=5,  # the caller of open_volume
+        )
+
+
+def _decode(file: Path) -> np.ndarray:
+    """Decode an image file to ``(C, H, W)`` in the type that it is stored in."""
+    with reading(file):
+        header = read_header(file)
+        decode = decode_tiff if header.startswith(TIFF_MAGICS) else decode_pillow
+        array, full = decode(file, header)
+        if array.dtype.kind == "i" and full == 65535:  # Pillow's idea of a PGM of 16 bits
+            array = array.astype(np.uint16)
+        return array.astype(real_dtype(str(file), array.dtype), copy=False)
+
+
+def _size_in_header(file: Path) -> tuple[int, int]:
+    """Read the height and width of an image without decoding it."""
+    with reading(file):
+        if read_header(file).startswith(TIFF_MAGICS):
+            from tifffile import TiffFile
+
+            with TiffFile(file) as tif:
+                page = tif.pages.first
+                return page.imagelength, page.imagewidth
+        from PIL import Image
+
+        with Image.open(file) as image:
+            return image.height, image.width
+
+
+def _check_like(source: FolderSource, z: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """Refuse a slice that differs from the first."""
+    if (shape, dtype) != (source.sizes[1:], source.dtype):
+        channels, height, width = source.sizes[1:]
+        raise InputError(
+            f"{source.file / source.names[z]}: slice {z} is {dtype} of {_size(shape)} (channels x "
+            f"height x width), but {source.names[0]} is {source.dtype} of "
+            f"{_size((channels, height, width))}; export slices of one size and type"
+        )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    """List names, not all of them if they are many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

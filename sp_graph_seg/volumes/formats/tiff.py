@@ -1,0 +1,208 @@
+"""TIFF, BigTIFF, ImageJ and OME-TIFF stacks: which pages are slices, and how to read them."""
+
+import itertools
+import math
+import struct
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.decoding import ORIENTATION_TAG
+from sp_graph_seg.volumes.axes import resolve_axes
+from sp_graph_seg.volumes.formats.arrays import MappedSource, check_length
+from sp_graph_seg.volumes.formats.tiff_pages import PagedTiffSource, pages_of
+from sp_graph_seg.volumes.source import Source, Spacing, reading, real_dtype, stamp_of
+from sp_graph_seg.volumes.spacing import NO_SPACING, imagej_spacing, ome_spacing
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffFrame, TiffPage
+
+_PLAIN = ("uniform", "generic", "shaped")
+_UNDECLARED = "iq"  # tifffile: a sequence of pages; an axis without a name
+
+
+def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Source:
+    """Describe the stack in a TIFF.
+
+    Args:
+        path: What the user gave, for messages.
+        file: The TIFF.
+        inner: Number of the series, or None.
+        axes: The user's letters, or None.
+
+    Returns:
+        The description: mapped to memory where that can be done, else decoded page by page.
+
+    Raises:
+        InputError: The file is damaged or cut off, has pages of several sizes or types, axes that
+            are no volume's, or colours that are not grey or RGB.
+    """
+    from tifffile import TiffFile
+
+    with reading(path), TiffFile(file) as tif:
+        _check_last_page(path, tif)
+        number = _choose_series(path, tif, inner)
+        if number is None:
+            pages = pages_of(tif, None)
+            page: TiffPage = tif.pages.first
+            shape, letters = (len(pages), *page.shape), "i" + page.axes.lower()
+            offset = None
+        else:
+            series = tif.series[number]
+            pages, page = series.pages, series.keyframe
+            shape, letters, offset = series.shape, series.axes.lower(), series.dataoffset
+            _check_imagej_length(path, tif, shape)
+        stored = np.dtype(page.dtype).newbyteorder(tif.byteorder)
+        layout = resolve_axes(path, shape, axes, _declared(letters, shape))
+        _check_colours(path, page, has_lookup_table=tif.is_imagej or tif.is_ome)
+        turned = page.tags.valueof(ORIENTATION_TAG, default=1)
+        spacing, unit = _spacing(tif, number or 0)
+        length = tif.filehandle.size
+    invert = _white_is_zero(page, stored)
+    z, c, y, x = layout.sizes
+    common: dict[str, Any] = {
+        "path": path,
+        "file": file,
+        "sizes": (z, c - _alphas(page), *((x, y) if turned in (5, 6, 7, 8) else (y, x))),
+        "dtype": real_dtype(path, stored),
+        "stamp": stamp_of(file),
+        "spacing": spacing,
+        "unit": unit,
+        "layout": layout,
+    }
+    leading = len(shape) - len(page.shape)
+    are_pages = math.prod(shape[:leading]) == len(pages)
+    if offset is None or invert is not None or turned != 1:
+        can_map = False
+    else:  # a file that is cut off is read page by page, to name the pages that are not there
+        can_map = not are_pages or length >= offset + stored.itemsize * math.prod(shape)
+    if offset is not None and can_map:
+        check_length(path, file, offset, shape, stored)
+        return MappedSource(chunks=layout.runs(), stored=stored, offset=offset, **common)
+    if not are_pages:
+        raise InputError(f"{path}: lacks pages of its stack (shape {shape}); export it again")
+    return PagedTiffSource(
+        chunks=(1, y, x),
+        series=number,
+        leading=leading,
+        orientation=turned,
+        invert=invert,
+        **common,
+    )
+
+
+def _check_last_page(path: str, tif: "TiffFile") -> None:
+    """Refuse a file whose last page points to a further one behind the end: it was cut off."""
+    count, last = len(tif.pages), tif.pages[-1]
+    numbers, tags = tif.tiff.tagnoformat, tif.tiff.tagsize
+    stream = tif.filehandle
+    stream.seek(last.offset)
+    (entries,) = struct.unpack(numbers, stream.read(tif.tiff.tagnosize))
+    stream.seek(last.offset + tif.tiff.tagnosize + entries * tags)
+    pointer = stream.read(tif.tiff.offsetsize)
+    if len(pointer) < tif.tiff.offsetsize or (
+        struct.unpack(tif.tiff.offsetformat, pointer)[0] >= stream.size
+    ):
+        raise InputError(
+            f"{path}: is cut off after page {count - 1} (counted from 0); copy or export it again"
+        )
+
+
+def _check_imagej_length(path: str, tif: "TiffFile", shape: tuple[int, ...]) -> None:
+    """Refuse an ImageJ stack that holds fewer images than its description says."""
+    promised = (tif.imagej_metadata or {}).get("images", 1)
+    if tif.is_imagej and math.prod(shape[:-2]) < promised:
+        raise InputError(
+            f"{path}: is cut off: {promised} images are declared, {math.prod(shape[:-2])} are "
+            "there; copy or export it again"
+        )
+
+
+def _choose_series(path: str, tif: "TiffFile", inner: str | None) -> int | None:
+    """Give the number of the series to read; None: every page of the file is a slice."""
+    count = len(tif.series)
+    if inner is not None:
+        name = inner.strip("/")
+        if not (name.isdecimal() and int(name) < count):
+            raise InputError(
+                f"{path}: has no series {name!r}; give one of 0 to {count - 1} after the colon"
+            )
+        return int(name)
+    if count == 1:
+        return 0
+    if tif.series[0].kind not in _PLAIN:
+        series = ", ".join(f"{i} ({s.axes} {s.shape})" for i, s in enumerate(tif.series[:8]))
+        raise InputError(f"{path}: holds {count} series: {series}; choose one, as in {path}:0")
+    _check_alike(path, [page for page in tif.pages if not page.is_reduced])
+    return None
+
+
+def _check_alike(path: str, pages: Sequence["TiffPage | TiffFrame"]) -> None:
+    """Refuse pages of another size or type than the most, by the number of the first."""
+    kinds = [(page.shape, page.dtype) for page in pages]
+    (usual, _), *others = Counter(kinds).most_common()
+    if others:
+        odd = next(page for page, kind in zip(pages, kinds, strict=True) if kind != usual)
+        raise InputError(
+            f"{path}: page {odd.index} (counted from 0) is {odd.dtype} of shape {odd.shape}, most "
+            f"others are {usual[1]} of {usual[0]}; export slices of one size and type"
+        )
+
+
+def _declared(letters: str, shape: tuple[int, ...]) -> str | None:
+    """Give the axes that a TIFF declares; pages in a row are slices, rows of rows are unknown."""
+    unknown = [i for i, a in enumerate(letters) if a in _UNDECLARED and shape[i] > 1]
+    if len(unknown) > 1 or (unknown and set("zt") & set(letters)):
+        return None
+    slices = "".join("z" if a in _UNDECLARED else a for a in letters)
+    return slices if len(set(slices)) == len(slices) else None
+
+
+def _check_colours(path: str, page: "TiffPage", has_lookup_table: bool) -> None:
+    """Refuse values that are neither grey nor RGB nor channels."""
+    from tifffile import COMPRESSION, PHOTOMETRIC
+
+    refused = {
+        PHOTOMETRIC.SEPARATED: "CMYK",
+        PHOTOMETRIC.CIELAB: "Lab",
+        PHOTOMETRIC.ICCLAB: "Lab",
+        PHOTOMETRIC.ITULAB: "Lab",
+    }
+    if not has_lookup_table:  # there a palette is for display alone
+        refused[PHOTOMETRIC.PALETTE] = "palette"
+    if page.compression not in (COMPRESSION.OJPEG, COMPRESSION.JPEG):  # decoded to RGB
+        refused[PHOTOMETRIC.YCBCR] = "YCbCr"
+    if page.photometric in refused:
+        name = refused[page.photometric]
+        raise InputError(f"{path}: holds {name} colours; convert it to grey or RGB")
+
+
+def _white_is_zero(page: "TiffPage", dtype: np.dtype) -> int | None:
+    """Give the value to subtract from, where 0 is white."""
+    from tifffile import PHOTOMETRIC
+
+    is_inverted = page.photometric == PHOTOMETRIC.MINISWHITE and dtype.kind == "u"
+    return 2 ** int(page.bitspersample) - 1 if is_inverted else None
+
+
+def _alphas(page: "TiffPage") -> int:
+    """Count the alpha samples behind the colours of a pixel; they are no features."""
+    from tifffile import EXTRASAMPLE
+
+    alphas = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
+    return len(list(itertools.takewhile(lambda s: s in alphas, reversed(page.extrasamples))))
+
+
+def _spacing(tif: "TiffFile", series: int) -> tuple[Spacing | None, str | None]:
+    """Read the distances of voxels where the file tells all three."""
+    if tif.is_ome:
+        return ome_spacing(tif.ome_metadata, series)
+    if tif.is_imagej:
+        tags = tif.pages.first.tags
+        resolution = [tags.valueof(name, default=None) for name in ("YResolution", "XResolution")]
+        return imagej_spacing(tif.imagej_metadata, resolution)
+    return NO_SPACING

@@ -1,0 +1,213 @@
+"""Zarr arrays and groups of version 2 and 3, and OME-Zarr: which array, its axes and spacing."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.volumes.axes import Layout, resolve_axes
+from sp_graph_seg.volumes.formats.arrays import ArrayReader
+from sp_graph_seg.volumes.source import Reader, Source, Spacing, reading, real_dtype
+from sp_graph_seg.volumes.spacing import NO_SPACING, in_micrometres
+
+if TYPE_CHECKING:
+    import zarr
+
+MARKERS = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+"""Files one of which lies in each folder that is a Zarr array or group."""
+
+_MOST_LISTED = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZarrSource(Source):
+    """An array in a Zarr store.
+
+    Attributes:
+        array: Its path in the store.
+        layout: Axes of the array.
+    """
+
+    array: str
+    layout: Layout
+
+    def open(self) -> Reader:
+        """Open the store."""
+        import zarr
+
+        with reading(self.path):
+            array = zarr.open_array(self.file, mode="r", path=self.array)
+        return ArrayReader(self, lambda: nullcontext(array), self.layout)
+
+    def identity(self) -> tuple[object, ...]:
+        """Tell the array and its axes."""
+        return self.array, self.layout.order
+
+    def files(self) -> list[Path]:
+        """List the metadata and the chunks of the array."""
+        return sorted(file for file in (self.file / self.array).rglob("*") if file.is_file())
+
+
+class _Declared(NamedTuple):
+    """What metadata say of an array: its axes by name, distances and units along them."""
+
+    names: Sequence[str]
+    scale: Sequence[float] | None = None
+    units: Sequence[str | None] = ()
+
+
+def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> Source:
+    """Describe an array in a Zarr store.
+
+    Args:
+        path: What the user gave, for messages.
+        folder: The store.
+        inner: Path of an array or group in it, or None for its root. Of an OME-Zarr image level 0
+            is taken, which has the full resolution; of another group the only numeric array with
+            three or more axes.
+        axes: The user's letters, or None.
+
+    Returns:
+        The description.
+
+    Raises:
+        InputError: There is no such array, or several to choose from, or its axes are unknown.
+    """
+    import zarr
+
+    name = (inner or "").strip("/")
+    with reading(path, "copy or export it again"):
+        root = zarr.open(folder, mode="r")
+        found = root if not name else _get(root, name)
+        if found is None:
+            raise InputError(f"{path}: there is no /{name}; {_listing(root)}")
+        array = found if isinstance(found, zarr.Array) else _choose_array(path, found)
+        inside = array.path.strip("/")
+        dtype = real_dtype(path, np.dtype(array.dtype))
+        declared = _declared(folder, root, inside, array)
+        layout = resolve_axes(path, array.shape, axes, declared and _letters(declared.names))
+        z_chunk, _, y_chunk, x_chunk = layout.along(array.shards or array.chunks)
+        spacing, unit = _spacing(layout, declared)
+        return ZarrSource(
+            path=path,
+            file=folder,
+            sizes=layout.sizes,
+            dtype=dtype,
+            chunks=(z_chunk, y_chunk, x_chunk),
+            spacing=spacing,
+            unit=unit,
+            array=inside,
+            layout=layout,
+        )
+
+
+def _get(root: Any, name: str) -> Any:
+    """Look up an array or group; None if there is none."""
+    try:
+        return root[name]
+    except (KeyError, AttributeError, IndexError, TypeError, ValueError):
+        return None
+
+
+def _multiscales(group: "zarr.Group") -> Mapping[str, Any] | None:
+    """Give the first image of an OME-Zarr group: of version 0.5 under "ome", before at the top."""
+    attributes: Mapping[str, Any] = group.attrs.asdict()
+    images = attributes.get("ome", attributes).get("multiscales")
+    return images[0] if images else None
+
+
+def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
+    """Find the full resolution of an OME-Zarr image, or the only volume in the group."""
+    import zarr
+
+    image = _multiscales(group)
+    if image is not None:
+        array = _get(group, image["datasets"][0]["path"])
+        if isinstance(array, zarr.Array):
+            return array
+        raise InputError(f"{path}: lacks level 0 of its image; {_listing(group)}")
+    volumes = [a for a in _arrays(group) if a.ndim >= 3 and np.dtype(a.dtype).kind in "buif"]
+    if len(volumes) != 1:
+        raise InputError(f"{path}: names no array; {_listing(group)}")
+    return volumes[0]
+
+
+def _arrays(group: Any) -> "list[zarr.Array]":
+    """List the arrays of a group and the groups in it."""
+    import zarr
+
+    if isinstance(group, zarr.Array):
+        return [group]
+    members = (member for _, member in group.members(max_depth=None))
+    arrays = [member for member in members if isinstance(member, zarr.Array)]
+    return sorted(arrays, key=lambda array: array.path)
+
+
+def _listing(group: Any) -> str:
+    """List the arrays of two and more axes, to choose from."""
+    found = [f"/{a.path} {a.shape} {a.dtype}" for a in _arrays(group) if a.ndim > 1]
+    if not found:
+        return "the store holds no array of two or more axes; give another one"
+    more = f" and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
+    return f"add one after a colon: {', '.join(found[:_MOST_LISTED])}{more}"
+
+
+def _declared(folder: Path, root: Any, inside: str, array: "zarr.Array") -> _Declared | None:
+    """Find what says the axes: the OME-Zarr image above the array, or names of its dimensions."""
+    import zarr
+
+    if inside:
+        above, _, level = inside.rpartition("/")
+        group = root[above] if above else root
+    else:  # the user gave the folder of a level itself
+        group, level = None, folder.name
+        if any((folder.parent / marker).exists() for marker in MARKERS):
+            group = zarr.open(folder.parent, mode="r")
+    image = _multiscales(group) if isinstance(group, zarr.Group) else None
+    if image is not None:
+        for dataset in image["datasets"]:
+            if dataset["path"].strip("/") == level:
+                return _ome_axes(image, dataset, array.ndim)
+    names: Any = getattr(array.metadata, "dimension_names", None) or array.attrs.get(
+        "_ARRAY_DIMENSIONS"
+    )
+    return _Declared(names) if names and all(names) else None
+
+
+def _ome_axes(image: Mapping[str, Any], dataset: Mapping[str, Any], ndim: int) -> _Declared:
+    """Read the axes of an OME-Zarr image; the scale of a level and of the image multiply."""
+    # 0.4 and later: dictionaries; 0.3: names; before: always t, c, z, y, x.
+    axes = [a if isinstance(a, Mapping) else {"name": a} for a in image.get("axes", "tczyx")]
+    scale, is_known = [1.0] * ndim, False
+    for holder in (dataset, image):
+        for transformation in holder.get("coordinateTransformations", ()):
+            if transformation.get("type") == "scale":
+                scale = [a * b for a, b in zip(scale, transformation["scale"], strict=True)]
+                is_known = True
+    names = [str(axis["name"]) for axis in axes]
+    return _Declared(names, scale if is_known else None, [axis.get("unit") for axis in axes])
+
+
+def _letters(names: Sequence[str]) -> str | None:
+    """Join names of one letter each; others declare nothing."""
+    letters = "".join(names)
+    known = {"y", "x"} <= set(letters.lower()) <= set("ztcyx")
+    return letters if len(letters) == len(names) == len(set(letters)) and known else None
+
+
+def _spacing(layout: Layout, declared: _Declared | None) -> tuple[Spacing | None, str | None]:
+    """Give the distances along z, y and x, where all are declared."""
+    if declared is None or declared.scale is None or not {"z", "y", "x"} <= set(declared.names):
+        return NO_SPACING
+    places = [list(declared.names).index(axis) for axis in "zyx"]
+    if [layout.order[place] for place in places if layout.shape[place] > 1] != [
+        axis for axis, place in zip("zyx", places, strict=True) if layout.shape[place] > 1
+    ]:
+        return NO_SPACING  # the user calls the axes otherwise
+    return in_micrometres(
+        [declared.scale[place] for place in places], [declared.units[place] for place in places]
+    )

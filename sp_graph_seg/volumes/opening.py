@@ -1,0 +1,166 @@
+"""open_volume: which format a path holds, and what part of it is read."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.decoding import TIFF_MAGICS, read_header
+from sp_graph_seg.io.labels import NPY_MAGIC
+from sp_graph_seg.volumes.formats.arrays import open_npy
+from sp_graph_seg.volumes.formats.folder import IMAGE_SUFFIXES, open_folder
+from sp_graph_seg.volumes.formats.hdf5 import open_hdf5
+from sp_graph_seg.volumes.formats.tiff import open_tiff
+from sp_graph_seg.volumes.formats.video import SUFFIXES as VIDEO_SUFFIXES
+from sp_graph_seg.volumes.formats.video import open_video
+from sp_graph_seg.volumes.formats.zarr import MARKERS, open_zarr
+from sp_graph_seg.volumes.selection import (
+    VIEWS,
+    Crop,
+    choose_axis,
+    choose_binning,
+    choose_channels,
+    choose_crop,
+    choose_range,
+)
+from sp_graph_seg.volumes.source import Source
+from sp_graph_seg.volumes.volume import Volume
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".mat", ".nc")
+#: Names that can only be those of volumes and videos.
+VOLUME_SUFFIXES = (*_HDF5_SUFFIXES, *VIDEO_SUFFIXES, ".zarr", ".npy")
+_VIDEO_MAGICS = ((4, b"ftyp"), (4, b"moov"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "), (0, b"GIF8"))
+_DOUBLE_ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr")
+
+
+def open_volume(
+    path: str | os.PathLike[str],
+    *,
+    axes: str | None = None,
+    axis: str | int = "z",
+    crop: str | Crop | None = None,
+    start: int | None = None,
+    stop: int | None = None,
+    step: int = 1,
+    binning: int | tuple[int, int, int] = 1,
+    channels: int | Sequence[int] | None = None,
+    fill: float | None = None,
+) -> Volume:
+    """Open a volume or a video, without reading its values.
+
+    The content tells the format, not the name: TIFF stacks (BigTIFF, ImageJ, OME), folders of image
+    files in natural order, HDF5 and NeXus (``scan.nxs:/entry/data/data``), Zarr and OME-Zarr
+    (``scan.zarr:/0``), ``.npy``, and videos (MP4, MOV, AVI, MKV, WebM, GIF, ...). After a colon
+    stands the dataset, array, or number of the TIFF series.
+
+    The options apply in this order: axis, start to step, crop, channels, binning. Slices, rows and
+    columns that do not fill a bin at the end are left out.
+
+    Args:
+        path: The file or folder, and what is in it.
+        axes: The meaning of the stored axes, a letter each: z or t (slices, frames), c (channels),
+            y and x; such as "zyx", "tyxc", "zcyx", "yxz". Needed where a file does not tell;
+            overrules what it tells. It also allows a volume of one slice, which is otherwise
+            refused as an image. (default: what the file declares; plain pages, files and frames are
+            slices; an array of three axes is "zyx" unless the first or last has length 3 or 4)
+        axis: "z", "y" or "x" (or 0, 1, 2): the slices are perpendicular to it. Rows and columns are
+            y and x for z, z and x for y, z and y for x.
+        crop: ``((top, bottom), (left, right))`` or "10:200,30:400": the rows and columns to read.
+        start: The first slice. (default: 0)
+        stop: The slice behind the last one. (default: the end)
+        step: Read every step-th slice.
+        binning: A number: that many rows and columns are averaged into one; or three, for slices,
+            rows and columns. (default: 1, none)
+        channels: The channels to read. (default: all but alpha)
+        fill: A number to read NaN and infinite values as, such as those outside of the circle of a
+            reconstruction; a volume that has some cannot be segmented without. (default: as they
+            are)
+
+    Returns:
+        The volume.
+
+    Raises:
+        InputError: The path does not exist or holds no volume, its axes are unknown, it is damaged
+            as far as can be seen without decoding it, or an option does not suit it.
+
+    Warns:
+        MissingSlicesWarning: The numbers in the names of a folder's files have gaps.
+
+    Example:
+        >>> volume = open_volume("scan.tif", axis="y", crop="10:200,30:400")  # doctest: +SKIP
+    """
+    if fill is not None and not math.isfinite(fill):
+        raise InputError(
+            f"fill={fill}: is no number; give one like those of the volume, such as 0."
+        )
+    source = _open_source(os.fspath(path), axes)
+    letter = choose_axis(axis)
+    lengths = dict(zip("zcyx", source.sizes, strict=True))
+    slices, rows, columns = (lengths[a] for a in VIEWS[letter])
+    vertical, horizontal = choose_crop(crop)
+    parts = (
+        choose_range("slices", slices, (start, stop), step),
+        choose_range("crop, rows", rows, vertical),
+        choose_range("crop, columns", columns, horizontal),
+    )
+    return Volume(
+        source,
+        _name(_split(os.fspath(path))[0]),
+        letter,
+        *parts,
+        choose_channels(source.sizes[1], channels),
+        choose_binning(binning, parts),
+        fill,
+    )
+
+
+def _open_source(path: str, axes: str | None) -> Source:
+    """Find out the format of a path, and open it."""
+    file, inner = _split(path)
+    if file.is_dir():
+        if any((file / marker).exists() for marker in MARKERS):
+            return open_zarr(path, file, inner, axes)
+        _refuse_inner(path, inner)
+        return open_folder(path, file, axes)
+    header, suffix = read_header(file), file.suffix.lower()
+    if header.startswith(TIFF_MAGICS):
+        return open_tiff(path, file, inner, axes)
+    if header.startswith(_HDF5_MAGIC) or suffix in _HDF5_SUFFIXES:
+        return open_hdf5(path, file, inner, axes)
+    _refuse_inner(path, inner)
+    if header.startswith(NPY_MAGIC):
+        return open_npy(path, file, axes)
+    is_video = any(header[at:].startswith(magic) for at, magic in _VIDEO_MAGICS)
+    if is_video or suffix in VIDEO_SUFFIXES:
+        return open_video(path, file, axes)
+    if suffix in IMAGE_SUFFIXES:
+        raise InputError(f"{path}: is one image; read it as an image, or give its folder")
+    raise InputError(
+        f"{path}: is no volume or video of a known format; give a TIFF stack, HDF5, Zarr or .npy "
+        "file, a video, or a folder of images"
+    )
+
+
+def _split(path: str) -> tuple[Path, str | None]:
+    """Split ``file:inner`` where the file exists."""
+    colons = [i for i, letter in enumerate(path) if letter == ":"]
+    for end in (len(path), *reversed(colons)):
+        if end and os.path.exists(path[:end]):
+            return Path(path[:end]).absolute(), path[end + 1 :] or None
+    raise InputError(f"{path}: does not exist; check the path")
+
+
+def _refuse_inner(path: str, inner: str | None) -> None:
+    """Refuse a colon where there is nothing to choose from."""
+    if inner is not None:
+        raise InputError(f"{path}: there is nothing to choose by {inner!r}; leave out the colon")
+
+
+def _name(file: Path) -> str:
+    """Give the name of a file or folder without its ending."""
+    for ending in _DOUBLE_ENDINGS:
+        if file.name.lower().endswith(ending):
+            return file.name[: -len(ending)]
+    return file.name if file.is_dir() and file.suffix.lower() != ".zarr" else file.stem

@@ -1,0 +1,219 @@
+import errno
+import io
+import os
+import pickle
+import resource
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.label_jobs import open_label_job
+
+LABELS = np.random.default_rng(0).integers(0, 200, (10, 40, 50))
+NAMES = ["a.zarr", "a.tif", "a.h5", "a.npy", "folder"]
+
+
+def begin(output, **options):
+    return open_label_job(output, LABELS.shape, 200, {}, block=4, **options)
+
+
+def label(job):
+    for start, stop in job.missing_blocks():
+        job.write_block(start, LABELS[start:stop])
+    return job
+
+
+def test_blocks_cover_the_slices_once(tmp_path):
+    job = begin(tmp_path / "a.zarr")
+    assert job.blocks == job.missing_blocks() == [(0, 4), (4, 8), (8, 10)]
+    assert (job.dtype, job.unlabelled) == (np.uint8, 255)
+
+
+def test_skipped_slices_become_unlabelled(tmp_path):
+    job = begin(tmp_path / "a.npy")
+    labels = LABELS[4:8].copy()
+    labels[2] = -7  # whatever it holds
+    labels[0, 0, 0] = 255  # without a label, in a slice that has some
+    job.write_block(4, labels, {6: "broken"})
+    back, skipped = job.read_block(4)
+    assert skipped == {6: "broken"}
+    assert (back[2] == 255).all()
+    labels[2] = 255
+    np.testing.assert_array_equal(back, labels)
+
+
+@pytest.mark.parametrize(
+    ("start", "labels", "skipped", "reason"),
+    [
+        (1, LABELS[:4], {}, "start: no block starts at slice 1"),
+        (12, LABELS[:4], {}, "start: "),
+        (-4, LABELS[:4], {}, "start: "),
+        (8, LABELS[:4], {}, r"labels: .* of the slices 8 to 9; .*\(2, 40, 50\)"),
+        (0, LABELS[:4] / 1, {}, "labels: float64"),
+        (0, LABELS[:4] - 1, {}, "labels: -1 is not 0 to 199"),
+        (0, LABELS[:4] + 1, {}, "labels: 200 is not 0 to 199"),
+        (0, LABELS[:4], {4: "late"}, "skipped: slice 4"),
+        (4, LABELS[:4], {0: "relative"}, "skipped: slice 0"),
+    ],
+)
+def test_wrong_blocks_are_refused(tmp_path, start, labels, skipped, reason):
+    job = begin(tmp_path / "a.zarr")
+    with pytest.raises(InputError, match=f"^{reason}"):
+        job.write_block(start, labels, skipped)
+    assert len(job.missing_blocks()) == 3
+
+
+def test_a_damaged_block_is_missing_again(tmp_path):
+    job = label(begin(tmp_path / "a.npy"))
+    assert job.missing_blocks() == []
+    path = tmp_path / "a.npy.partial" / "block_000001.npz"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    assert job.missing_blocks() == [(4, 8)]
+    with pytest.raises(InputError, match=r"block_000001\.npz: .* 4 to 7 .*repeat"):
+        job.finish()
+    assert not (tmp_path / "a.npy").exists()
+    label(job).finish()
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), LABELS)
+
+
+def test_a_missing_block_stops_finish_before_the_work(tmp_path):
+    job = begin(tmp_path / "a.npy")
+    job.write_block(0, LABELS[:4])
+    calls = []
+    with pytest.raises(InputError, match="4 to 7 are missing"):
+        job.finish(lambda *numbers: calls.append(numbers))
+    assert calls == []
+    label(job).finish(lambda *numbers: calls.append(numbers))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_an_exception_of_the_progress_passes_and_leaves_no_half_output(tmp_path):
+    job = label(begin(tmp_path / "a.tif"))
+
+    def stop(done, _):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        job.finish(stop)
+    assert len(list((tmp_path / "a.tif.partial").iterdir())) == 4
+    assert job.finish() == {}
+
+
+@contextmanager
+def largest_file(nbytes):
+    """Let the operating system refuse larger files, as a full disk does."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (nbytes, old[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+def expect_kept(job, use):
+    with pytest.raises(InputError, match="finished blocks are kept in") as caught:
+        use()
+    assert str(caught.value).startswith(f"{job.output}: cannot be written (")
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, OSError)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_system_that_refuses_costs_no_block(tmp_path, name):
+    job = label(begin(tmp_path / name))
+    with largest_file(1000):
+        assert "File too large" in expect_kept(job, job.finish)
+    assert not (tmp_path / name).exists()
+    assert len(list((tmp_path / f"{name}.partial").iterdir())) == 4
+    assert begin(tmp_path / name).finish() == {}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_full_disk_costs_no_finished_block(tmp_path, monkeypatch):
+    job = begin(tmp_path / "a.npy")
+    job.write_block(0, LABELS[:4])
+
+    def full(*_args, **_kwargs):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for module, function in ((os, "replace"), (os, "fsync"), (io, "open")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, function, full)  # zipfile opens with io.open
+            text = expect_kept(job, lambda: job.write_block(4, LABELS[4:8]))
+        assert "No space left on device" in text
+        assert job.missing_blocks() == [(4, 8), (8, 10)]
+        assert len(list((tmp_path / "a.npy.partial").iterdir())) == 2
+    label(job)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        expect_kept(job, job.finish)
+    assert job.missing_blocks() == []
+    job.finish()
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), LABELS)
+
+
+def test_a_job_is_small_when_pickled(tmp_path):
+    names = [f"a long name of slice {number}" for number in range(10)]
+    job = begin(tmp_path / "folder", names=names)
+    text = pickle.dumps(job)
+    assert b"long name" not in text
+    assert pickle.loads(text) == job
+
+
+WRITER = """
+import sys
+import numpy as np
+from sp_graph_seg.label_jobs import open_label_job
+output, part = sys.argv[1], int(sys.argv[2])
+job = open_label_job(output, (30, 40, 50), 200, {}, block=2)
+for start, stop in job.blocks[part::2]:
+    job.write_block(start, np.arange(start, stop)[:, None, None] + np.zeros((1, 40, 50), int))
+"""
+
+
+def test_two_processes_write_at_once(tmp_path):
+    output = str(tmp_path / "a.npy")
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, output, str(part)]) for part in (0, 1)
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    job = open_label_job(output, (30, 40, 50), 200, {}, block=2)
+    assert job.missing_blocks() == []
+    job.finish()
+    back = np.load(output)
+    np.testing.assert_array_equal(back, np.broadcast_to(np.arange(30)[:, None, None], back.shape))
+
+
+def test_a_bound_method_goes_to_a_worker(tmp_path):
+    job = begin(tmp_path / "a.npy")
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(job.write_block, 0, LABELS[:4]).result()
+    np.testing.assert_array_equal(job.read_block(0).labels, LABELS[:4])
+
+
+def test_two_finishing_at_once_do_not_mix(tmp_path):
+    """While one assembles, another one finishes: the output is whole, the slower one is told."""
+    job = label(begin(tmp_path / "a.zarr"))
+    calls = []
+
+    def finish_too(done, _):
+        if done == 2 and not calls:
+            calls.append(begin(tmp_path / "a.zarr").finish())
+
+    with pytest.raises(InputError):
+        job.finish(finish_too)
+    assert calls == [{}]
+    assert begin(tmp_path / "a.zarr", resume=True).complete
+    import zarr
+
+    np.testing.assert_array_equal(zarr.open_array(str(tmp_path / "a.zarr"), mode="r")[:], LABELS)

@@ -1,0 +1,301 @@
+import json
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from safetensors import safe_open
+from torch import nn
+from torch_geometric.nn import GraphConv
+
+import sp_graph_seg
+from sp_graph_seg import Config, Segmenter
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.segmenter.model_file import digest_model, read_model, read_notes, write_model
+
+CONFIG = Config(
+    num_features=4,
+    width=4,
+    depth=2,
+    n_segments=60,
+    patches=((2, 16, 16),),
+    epochs=1,
+    minibatches=2,
+    learning_rate=1e-2,
+    accelerator="cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def image():
+    rng = np.random.default_rng(0)
+    return np.kron(rng.random((3, 4, 6)), np.ones((8, 8))) + 0.1 * rng.random((3, 32, 48))
+
+
+@pytest.fixture(scope="module")
+def fitted(image):
+    return Segmenter(CONFIG).fit(image)
+
+
+@pytest.fixture
+def path(tmp_path, fitted):
+    fitted.save(tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
+
+
+def read_metadata(path):
+    with safe_open(str(path), framework="pt") as file:
+        return file.metadata()
+
+
+def rewrite(path, **changes):
+    """The same weights with another header; ``None`` removes a key."""
+    header = {**read_metadata(path), **changes}
+    weights = safetensors.torch.load_file(path)
+    header = {key: value for key, value in header.items() if value is not None}
+    safetensors.torch.save_file(weights, path, metadata=header)
+
+
+def rewrite_model(path, **changes):
+    """The same weights with other metadata in the header's JSON."""
+    model = {**json.loads(read_metadata(path)["model"]), **changes}
+    model = {key: value for key, value in model.items() if value is not ...}
+    rewrite(path, model=json.dumps(model))
+
+
+def load_error(path, **arguments):
+    """The message of the error that loading raises, which must name the file."""
+    with pytest.raises(InputError) as caught:
+        Segmenter.load(path, **arguments)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_a_loaded_model_predicts_the_same(path, fitted, image):
+    loaded = Segmenter.load(path)
+    labels = fitted.predict(image)
+    assert len(np.unique(labels)) > 1
+    np.testing.assert_array_equal(loaded.predict(image), labels)
+    np.testing.assert_array_equal(loaded.predict(image[:, :20]), fitted.predict(image[:, :20]))
+    assert torch.equal(loaded.transform(image).z, fitted.transform(image).z)
+    assert loaded.config == fitted.config
+    assert loaded.in_channels_ == 3
+    assert loaded.intensity_range_ == fitted.intensity_range_
+    assert loaded.history_ is None
+
+
+def test_a_loaded_model_can_be_saved_again_and_trained_anew(path, tmp_path, fitted, image):
+    loaded = Segmenter.load(str(path))
+    loaded.save(str(tmp_path / "again.safetensors"))
+    again = Segmenter.load(tmp_path / "again.safetensors")
+    np.testing.assert_array_equal(again.predict(image), fitted.predict(image))
+    refitted = loaded.fit(image)
+    assert refitted.history_["loss"] == fitted.history_["loss"]
+
+
+def test_the_file_is_safetensors_with_a_readable_header(path, fitted):
+    with safe_open(str(path), framework="pt") as file:
+        header = file.metadata()
+        assert set(file.keys()) == set(fitted.net_.state_dict())
+        for name, value in fitted.net_.state_dict().items():
+            assert torch.equal(file.get_tensor(name), value)
+    assert header["format"] == "sp_graph_seg"
+    assert header["version"] == sp_graph_seg.__version__
+    model = json.loads(header["model"])
+    assert Config.from_dict(model["config"]) == CONFIG
+    assert model["in_channels"] == 3
+    assert tuple(model["intensity_range"]) == fitted.intensity_range_
+    # Eight bytes of length, JSON, and the bytes of the tensors: no room for code.
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    tensors = json.loads(content[8 : 8 + length])
+    end = max(entry["data_offsets"][1] for name, entry in tensors.items() if name[:2] != "__")
+    assert len(content) == 8 + length + end
+
+
+def test_weights_and_metadata_read_back(tmp_path):
+    weights = {
+        "a": torch.arange(24.0).view(2, 3, 2, 2).to(memory_format=torch.channels_last),
+        "b": torch.arange(6).view(2, 3).t(),
+        "c": torch.rand(3, requires_grad=True),
+        "d": torch.tensor(5),
+    }
+    metadata = {"text": "ä\n", "number": 1 / 3, "list": [1, None]}
+    write_model(tmp_path / "m.safetensors", weights, metadata)
+    model = read_model(tmp_path / "m.safetensors")
+    assert model.metadata == metadata
+    assert set(model.weights) == set(weights)
+    for name, value in weights.items():
+        assert torch.equal(model.weights[name], value.detach())
+
+
+@pytest.mark.parametrize("kept", [0, 4, 8, 100, 0.5, -1])
+def test_a_truncated_file(path, kept):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content)) if kept == 0.5 else kept])
+    assert "cannot be read as a model" in load_error(path)
+
+
+def test_a_missing_file(tmp_path):
+    assert "there is no such file" in load_error(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "pickle", "noise"])
+def test_what_is_no_safetensors_file(tmp_path, kind):
+    path = tmp_path / "model.safetensors"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pickle":
+        torch.save({"a": torch.zeros(3)}, path)
+    else:
+        noise = np.random.default_rng(0).bytes(500)
+        path.write_bytes(b"epochs: 4\n" * 50 if kind == "text" else noise)
+    message = load_error(path)
+    assert "cannot be read as a model" in message
+    assert "no such file" not in message
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"model": "{}"}])
+def test_another_safetensors_file(tmp_path, metadata):
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file({"a": torch.zeros(3)}, path, metadata=metadata)
+    assert "no model of sp_graph_seg" in load_error(path)
+
+
+@pytest.mark.parametrize("model", [None, "", "{", "[1, 2]", "3", "null"])
+def test_a_damaged_header(path, model):
+    rewrite(path, model=model)
+    assert "header is damaged" in load_error(path)
+
+
+def changed_config(**changes):
+    return {"config": {**CONFIG.to_dict(), **changes}}
+
+
+def describe(changes):
+    """What differs from the right metadata, as the id of a test."""
+    config = changes.get("config")
+    if not isinstance(config, dict):
+        return str(changes)
+    return str(dict(item for item in config.items() if item not in CONFIG.to_dict().items()))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        changed_config(width=8),
+        changed_config(depth=3),
+        changed_config(num_features=5),
+        changed_config(head="gcn"),
+        changed_config(epochs=0),
+        changed_config(epochs="many"),
+        changed_config(patches=[[1, 2]]),
+        changed_config(os_system="true"),
+        {"config": None},
+        {"config": "fast"},
+        {"config": ...},
+        {"in_channels": 1},
+        {"in_channels": "three"},
+        {"in_channels": ...},
+        {"intensity_range": [0.0]},
+        {"intensity_range": ["dark", "bright"]},
+        {"intensity_range": [1.0, 1.0]},
+        {"intensity_range": [float("nan"), 1.0]},
+        {"intensity_range": None},
+        {"intensity_range": ...},
+    ],
+    ids=describe,
+)
+def test_a_tampered_model(path, changes):
+    rewrite_model(path, **changes)
+    assert "not a model that this version can read" in load_error(path)
+
+
+def test_a_tampered_weight(path):
+    weights = safetensors.torch.load_file(path)
+    weights.pop("wnet.encoder.head.bias")
+    safetensors.torch.save_file(weights, path, metadata=read_metadata(path))
+    assert "wnet.encoder.head.bias" in load_error(path)
+
+
+def fail_halfway(tensors, filename, metadata=None):
+    with open(filename, "wb") as file:
+        file.write(b"half")
+    raise RuntimeError("interrupted")
+
+
+def test_a_failed_save_leaves_the_old_file(path, fitted, image, monkeypatch):
+    before = path.read_bytes()
+    monkeypatch.setattr(safetensors.torch, "save_file", fail_halfway)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fitted.save(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+    np.testing.assert_array_equal(Segmenter.load(path).predict(image), fitted.predict(image))
+
+
+def test_a_save_to_nowhere_names_the_path(fitted, tmp_path):
+    path = tmp_path / "none" / "model.safetensors"
+    with pytest.raises(InputError, match="cannot be written") as caught:
+        fitted.save(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_save_replaces(path, image):
+    other = Segmenter(CONFIG.replace(seed=1)).fit(image[:1])
+    other.save(path)
+    loaded = Segmenter.load(path)
+    assert loaded.config.seed == 1
+    assert loaded.in_channels_ == 1
+    np.testing.assert_array_equal(loaded.predict(image[:1]), other.predict(image[:1]))
+
+
+def test_a_head_of_the_user_is_given_again(tmp_path, image):
+    path = tmp_path / "model.safetensors"
+    segmenter = Segmenter(CONFIG, head=GraphConv(4, 6)).fit(image)
+    segmenter.save(path)
+    loaded = Segmenter.load(path, head=GraphConv(4, 6))
+    assert torch.equal(loaded.transform(image).z, segmenter.transform(image).z)
+    assert loaded.transform(image).z.size(1) == 6
+    assert "GraphConv" in load_error(path)
+    assert "GraphConv, not Linear" in load_error(path, head=nn.Linear(4, 6))
+    assert "out_channels=6 in GraphConv, not 5" in load_error(path, head=GraphConv(4, 5))
+    assert "aggr=add in GraphConv, not mean" in load_error(path, head=GraphConv(4, 6, aggr="mean"))
+
+
+def test_a_head_of_the_configuration_needs_nothing(path, tmp_path, image):
+    config = CONFIG.replace(head="gcn")
+    segmenter = Segmenter(config).fit(image)
+    segmenter.save(tmp_path / "gcn.safetensors")
+    loaded = Segmenter.load(tmp_path / "gcn.safetensors")
+    assert torch.equal(loaded.transform(image).z, segmenter.transform(image).z)
+    assert "no head, not GraphConv" in load_error(path, head=GraphConv(4, 6))
+
+
+def test_a_model_without_notes_and_post_processing(path, image, fitted):
+    """As files of the first version are."""
+    assert read_notes(path) == {}
+    rewrite_model(path, notes=..., relabel=...)
+    assert read_notes(path) == {}
+    loaded = Segmenter.load(path)
+    assert loaded.relabel_ is None
+    np.testing.assert_array_equal(loaded.predict(image), fitted.predict(image))
+
+
+def test_a_post_processing_that_is_none(path):
+    rewrite_model(path, relabel={"smoth": 1})
+    assert "did you mean 'smooth'" in load_error(path)
+
+
+def test_the_digest_is_that_of_the_content(path, fitted, tmp_path):
+    fitted.save(tmp_path / "again.safetensors")
+    assert digest_model(tmp_path / "again.safetensors") == digest_model(path)
+    fitted.save(tmp_path / "noted.safetensors", notes={"train_on": "3"})
+    assert digest_model(tmp_path / "noted.safetensors") != digest_model(path)
+    weights, metadata = read_model(path)
+    name = sorted(weights)[0]
+    weights[name] = weights[name] + 1
+    write_model(tmp_path / "other.safetensors", weights, metadata)
+    assert digest_model(tmp_path / "other.safetensors") != digest_model(path)
