@@ -56,7 +56,7 @@ def evaluate(
     /,
     *,
     truth: Literal["mean", "first", "best"] = "mean",
-    unlabeled: int | None = None,
+    unlabelled: int | None = None,
     output: Annotated[Path | None, Parameter(alias="-o", metavar="FILE")] = None,
     overwrite: Switch = False,
 ) -> None:
@@ -78,7 +78,7 @@ def evaluate(
             human/color, each folder is an annotator.
         truth: How the first six scores combine several annotators: their mean, the first one, or
             the one with the best V-measure. The other scores always take all of them.
-        unlabeled: Value of the pixels of LABELS that have no label, such as the 255 or 65535 of
+        unlabelled: Value of the pixels of LABELS that have no label, such as the 255 or 65535 of
             slices that were skipped; they are left out.
         output: File for all scores of every image, ending in .json (with those of each annotator)
             or .csv.
@@ -92,12 +92,12 @@ def evaluate(
             [output], [f for pair in pairs for f in (pair.labels, *pair.truth)], overwrite
         )
     for pair in pairs:  # all of them before the first is scored, and none of them kept
-        _read(pair, unlabeled)
+        _read(pair, unlabelled)
     if output is not None:
         check_writable(output.parent)
     from sp_graph_seg.evaluation import mean_scores, score_in_detail
 
-    scored = [score_in_detail(*_read(pair, unlabeled), truth) for pair in pairs]
+    scored = [score_in_detail(*_read(pair, unlabelled), truth) for pair in pairs]
     scores = {pair.name: total for pair, (total, _) in zip(pairs, scored, strict=True)}
     mean = mean_scores(list(scores.values()))
     _print_table(scores, mean)
@@ -178,11 +178,11 @@ def _name(labels: Path) -> str:
     return labels.stem.removesuffix(_MARK)
 
 
-def _read(pair: Pair, unlabeled: int | None) -> tuple[np.ndarray, list[np.ndarray]]:
+def _read(pair: Pair, unlabelled: int | None) -> tuple[np.ndarray, list[np.ndarray]]:
     """The labels of an image and each annotator's, checked to be of one size."""
     labels = read_labels(pair.labels)
-    if unlabeled is not None:
-        labels = np.where(labels == unlabeled, -1, labels.astype(np.int64))
+    if unlabelled is not None:
+        labels = np.where(labels == unlabelled, -1, labels.astype(np.int64))
     if labels.max() < 0:
         raise InputError(f"{pair.labels}: every pixel is unlabelled; leave it out.")
     truths = []

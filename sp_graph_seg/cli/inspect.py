@@ -73,8 +73,8 @@ def inspect(
     picture = output / "surfaces.png"
     refuse_existing([*tables, *surfaces.values(), *([picture] if meshes else [])], overwrite)
     about = Relabel() if names is None else read_relabel(names)
-    unlabeled = None if volume.dtype.kind == "b" else int(np.iinfo(volume.dtype).max)
-    counter = RegionCounter(spacing, unit, about.names, unlabeled)
+    unlabelled = None if volume.dtype.kind == "b" else int(np.iinfo(volume.dtype).max)
+    counter = RegionCounter(spacing, unit, about.names, unlabelled)
     check_writable(output)
     _count(volume, counter)
     _check_meshes(surfaces, counter, labels)

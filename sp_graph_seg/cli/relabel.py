@@ -115,7 +115,7 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
         write_image(picture, _paint(after, relabel))
         changed += int(np.count_nonzero(before != after))
         total += before.size
-        found.update(np.unique(after[after != relabel.unlabeled]).tolist())
+        found.update(np.unique(after[after != relabel.unlabelled]).tolist())
     noun = "label" if len(found) == 1 else "labels"
     where = join_names(str(file) for file in files[: len(paths)])
     report("labels", f"{len(found)} {noun} in {where}; {changed / total:.1%} of the pixels changed")
@@ -152,8 +152,8 @@ def _paint(labels: np.ndarray, relabel: "Relabel") -> np.ndarray:
     """A picture ``(H, W, 3)`` uint8: the colour of each label, black where there is none."""
     values, inverse = np.unique(labels, return_inverse=True)
     colors = _colors(values.tolist()) | relabel.colors
-    if relabel.unlabeled is not None:
-        colors[relabel.unlabeled] = "#000000"
+    if relabel.unlabelled is not None:
+        colors[relabel.unlabelled] = "#000000"
     palette = [bytes.fromhex(colors[label].removeprefix("#")) for label in values.tolist()]
     rgb = np.array([list(color) for color in palette], dtype=np.uint8)
     return rgb[inverse.reshape(labels.shape)]

@@ -34,11 +34,11 @@ class ComponentJoiner:
     In memory are two slices and one record for each component.
 
     Args:
-        unlabeled: Value of voxels without a label; they are left out.
+        unlabelled: Value of voxels without a label; they are left out.
     """
 
-    def __init__(self, unlabeled: int | None = None) -> None:
-        self.unlabeled = unlabeled
+    def __init__(self, unlabelled: int | None = None) -> None:
+        self.unlabelled = unlabelled
         self._depth = 0
         self._finished: list[Records] = []  # components that do not reach the last slice
         self._active: Records = np.empty((0, _NUM_COLUMNS), dtype=np.int64)  # those that do
@@ -49,12 +49,12 @@ class ComponentJoiner:
         """Adds the next slice, ``(H, W)`` integers."""
         self._check(image)
         regions, label_of, _ = find_components(image)
-        surface = _find_surface(image, self.unlabeled)
+        surface = _find_surface(image, self.unlabelled)
         contacts = np.empty(0, dtype=np.int64)
         if self._last is not None:
             same = image == self._last.labels
             contacts = np.unique(self._last.rows[same] * len(label_of) + regions[same])
-            differs = ~same & (image != self.unlabeled) & (self._last.labels != self.unlabeled)
+            differs = ~same & (image != self.unlabelled) & (self._last.labels != self.unlabelled)
             surface |= differs
             self._surface += _count(self._last.labels[self._last.surface | differs])
         components, touched = np.divmod(contacts, len(label_of))
@@ -65,8 +65,8 @@ class ComponentJoiner:
     def records(self) -> Records:
         """All components so far that have a label, by label, the largest first."""
         records = np.concatenate([*self._finished, self._active])
-        if self.unlabeled is not None:
-            records = records[records[:, LABEL] != self.unlabeled]
+        if self.unlabelled is not None:
+            records = records[records[:, LABEL] != self.unlabelled]
         z, y, x = records[:, INDEX_MIN].T
         return records[np.lexsort([x, y, z, -records[:, SIZE], records[:, LABEL]])]
 
@@ -144,9 +144,9 @@ def _unite(records: Records, group: NDArray[Any]) -> Records:
     return united
 
 
-def _find_surface(image: NDArray[Any], unlabeled: int | None) -> NDArray[np.bool_]:
+def _find_surface(image: NDArray[Any], unlabelled: int | None) -> NDArray[np.bool_]:
     """The pixels with another label beside them in the slice."""
-    known = image != unlabeled
+    known = image != unlabelled
     surface = np.zeros(image.shape, dtype=bool)
     for one, other in (
         (np.s_[1:], np.s_[:-1]),

@@ -70,7 +70,7 @@ class RegionCounter:
             where ``ndim`` is 2); None counts in voxels.
         unit: What ``spacing`` is in, such as ``"um"``; it ends up in the headers of CSV.
         names: Names of labels, for the tables.
-        unlabeled: Value of voxels without a label; they are left out.
+        unlabelled: Value of voxels without a label; they are left out.
         ndim: 2 for a single image, which is then the only slice.
 
     Raises:
@@ -90,14 +90,14 @@ class RegionCounter:
         spacing: Sequence[float] | None = None,
         unit: str | None = None,
         names: Mapping[int, str] | None = None,
-        unlabeled: int | None = None,
+        unlabelled: int | None = None,
         ndim: int = 3,
     ) -> None:
         self.spacing = _check_spacing(spacing, unit, ndim)
         self.unit = unit or ("voxel" if ndim == 3 else "pixel")
         self.names = dict(names or {})
         self.ndim = ndim
-        self._joiner = ComponentJoiner(unlabeled)
+        self._joiner = ComponentJoiner(unlabelled)
 
     def add(self, labels: ArrayLike | Tensor) -> None:
         """Adds the next slice.
@@ -177,14 +177,14 @@ def region_table(
     names: Mapping[int, str] | None = None,
     *,
     unit: str | None = None,
-    unlabeled: int | None = None,
+    unlabelled: int | None = None,
 ) -> Table:
     """How much of each label there is, and in how many pieces.
 
     Columns: ``label`` and ``name``; ``size``, the number of voxels; ``fraction`` of all voxels that
     have a label; ``volume``, physical (in 2D the area); ``components``, their number; ``largest``
     and ``mean_size``, of the components in voxels; ``surface``, the number of voxels that share a
-    face with another label (neither the border of the volume nor unlabeled voxels count).
+    face with another label (neither the border of the volume nor unlabelled voxels count).
 
     Args:
         labels: ``(H, W)`` or ``(D, H, W)`` integers; of a volume one slice is read at a time, so
@@ -192,7 +192,7 @@ def region_table(
         spacing: Size of a voxel along each axis of ``labels``; None counts in voxels.
         names: Names of labels, such as :attr:`Relabel.names`.
         unit: What ``spacing`` is in, such as ``"um"``.
-        unlabeled: Value of voxels without a label, such as 255; they are left out.
+        unlabelled: Value of voxels without a label, such as 255; they are left out.
 
     Returns:
         A row for each label, in their order.
@@ -201,7 +201,7 @@ def region_table(
         InputError: If the labels are no such integers, or the spacing is not one positive length
             an axis or lacks its unit.
     """
-    return _count_slices(labels, spacing, names, unit, unlabeled).region_table()
+    return _count_slices(labels, spacing, names, unit, unlabelled).region_table()
 
 
 def component_table(
@@ -210,7 +210,7 @@ def component_table(
     names: Mapping[int, str] | None = None,
     *,
     unit: str | None = None,
-    unlabeled: int | None = None,
+    unlabelled: int | None = None,
 ) -> Table:
     """Where each connected component is, and how large.
 
@@ -224,7 +224,7 @@ def component_table(
         spacing: Size of a voxel along each axis of ``labels``; None counts in voxels.
         names: Names of labels.
         unit: What ``spacing`` is in.
-        unlabeled: Value of voxels without a label.
+        unlabelled: Value of voxels without a label.
 
     Returns:
         A row for each component, by label, the largest first.
@@ -232,7 +232,7 @@ def component_table(
     Raises:
         InputError: As in :func:`region_table`.
     """
-    return _count_slices(labels, spacing, names, unit, unlabeled).component_table()
+    return _count_slices(labels, spacing, names, unit, unlabelled).component_table()
 
 
 def _count_slices(
@@ -240,7 +240,7 @@ def _count_slices(
     spacing: Sequence[float] | None,
     names: Mapping[int, str] | None,
     unit: str | None,
-    unlabeled: int | None,
+    unlabelled: int | None,
 ) -> RegionCounter:
     volume = labels if hasattr(labels, "shape") else np.asarray(labels)
     if len(volume.shape) not in (2, 3) or 0 in volume.shape:
@@ -249,7 +249,7 @@ def _count_slices(
             "give an image or a volume of labels."
         )
     ndim = len(volume.shape)
-    counter = RegionCounter(spacing, unit, names, unlabeled, ndim)
+    counter = RegionCounter(spacing, unit, names, unlabelled, ndim)
     for image in [volume] if ndim == 2 else (volume[z] for z in range(volume.shape[0])):
         counter.add(image)
     return counter

@@ -89,7 +89,7 @@ def test_a_value_can_mean_unlabelled(tmp_path, label_map):
     np.save(tmp_path / "labels.npy", marked)
     files = [f"{tmp_path}/labels.npy", f"{tmp_path}/truth.npy"]
     written = {}
-    for name, flags in {"told": ["--unlabeled", "255"], "not told": []}.items():
+    for name, flags in {"told": ["--unlabelled", "255"], "not told": []}.items():
         assert main(["evaluate", *files, *flags, "-o", f"{tmp_path}/{name}.json"]) == 0
         (written[name],) = json.loads((tmp_path / f"{name}.json").read_text())["images"]
     expected = score_segmentation(labels, [truth])

@@ -17,7 +17,7 @@ from sp_graph_seg.io import mesh
 from sp_graph_seg.io.mesh import extract_surface
 
 SHAPE = (5, 9, 11)
-UNLABELED = 255
+UNLABELLED = 255
 TABLES = {"regions.csv", "components.csv"}
 
 
@@ -45,7 +45,7 @@ def make_labels():
     rng = np.random.default_rng(4)
     noise = ndimage.gaussian_filter(rng.normal(size=(3, *SHAPE)), (0, 1, 1, 1))
     labels = np.array([0, 1, 4], dtype=np.uint8)[noise.argmax(axis=0)]
-    labels[2, :3, :4] = UNLABELED
+    labels[2, :3, :4] = UNLABELLED
     return labels
 
 
@@ -82,14 +82,14 @@ def read_table(path):
 
 def find_components(labels):
     """A mask for each component of each label, the largest of a label first."""
-    for label in np.unique(labels[labels != UNLABELED]):
+    for label in np.unique(labels[labels != UNLABELLED]):
         components, count = ndimage.label(labels == label)
         masks = [components == number for number in range(1, count + 1)]
         yield int(label), sorted(masks, key=np.sum, reverse=True)
 
 
 def check_regions(path, labels, voxel=1.0, volume="volume_voxels"):
-    known = labels != UNLABELED
+    known = labels != UNLABELLED
     rows = read_table(path)
     expected = dict(find_components(labels))
     assert [int(row["label"]) for row in rows] == sorted(expected)
@@ -258,7 +258,7 @@ def test_surfaces_of_a_large_volume_are_those_of_every_second_voxel(tmp_path, mo
     check_regions(tmp_path / "out/regions.csv", labels, 3.0, "volume_um3")
 
 
-@pytest.mark.parametrize("label", [2, 9, UNLABELED])
+@pytest.mark.parametrize("label", [2, 9, UNLABELLED])
 def test_a_label_that_is_missing_is_refused_and_nothing_written(tmp_path, capsys, label):
     given, out = save_npy(tmp_path / "a.npy", make_labels()), tmp_path / "out"
     line = refusal(capsys, given, "-o", out, "--meshes", "1", label)
@@ -267,7 +267,7 @@ def test_a_label_that_is_missing_is_refused_and_nothing_written(tmp_path, capsys
 
 
 def test_a_volume_without_any_label(tmp_path, capsys):
-    given = save_npy(tmp_path / "a.npy", np.full(SHAPE, UNLABELED, dtype=np.uint8))
+    given = save_npy(tmp_path / "a.npy", np.full(SHAPE, UNLABELLED, dtype=np.uint8))
     line = refusal(capsys, given, "-o", tmp_path / "out", "--meshes", "0")
     assert line == f"--meshes 0: {given} has no such label; it has none."
     assert run(given, "-o", tmp_path / "out") == 0

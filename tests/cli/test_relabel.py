@@ -17,7 +17,7 @@ labels:
   3: {name: grain, color: "#ff8000"}
 merge: {0: [1], grain: [4]}
 remove_small: {grain: 4}
-unlabeled: 255
+unlabelled: 255
 """
 
 

@@ -18,7 +18,7 @@ from sp_graph_seg.labels.relabel import (
     starter_yaml,
 )
 
-UNLABELED = 9
+UNLABELLED = 9
 EXAMPLE = """\
 labels:
   0: {name: background, color: "#202020"}
@@ -31,7 +31,7 @@ smooth: 1
 """
 
 
-def label_images(labels=(0, 1, 2, 3, UNLABELED), dtype=np.uint8):
+def label_images(labels=(0, 1, 2, 3, UNLABELLED), dtype=np.uint8):
     shapes = array_shapes(min_dims=2, max_dims=3, max_side=9)
     return arrays(dtype, shapes, elements=st.sampled_from(labels))
 
@@ -44,7 +44,7 @@ def component_sizes(labels, label):
 # Steps
 
 
-@given(label_images(), st.sampled_from([{}, {"unlabeled": UNLABELED}, {"labels": {2: None}}]))
+@given(label_images(), st.sampled_from([{}, {"unlabelled": UNLABELLED}, {"labels": {2: None}}]))
 def test_an_empty_description_changes_nothing(labels, values):
     before = labels.copy()
     result = Relabel(**values).apply(labels)
@@ -64,18 +64,18 @@ EVERYTHING |= {"fill_holes": [3], "keep_largest": [2]}
 
 
 @given(label_images(), st.sampled_from([*STEPS, EVERYTHING]))
-def test_unlabeled_pixels_stay_and_do_not_spread_and_no_label_is_new(labels, values):
+def test_unlabelled_pixels_stay_and_do_not_spread_and_no_label_is_new(labels, values):
     before = labels.copy()
-    relabel = Relabel(**values, unlabeled=UNLABELED)
+    relabel = Relabel(**values, unlabelled=UNLABELLED)
     result = relabel.apply(labels)
     np.testing.assert_array_equal(labels, before)  # pure
-    np.testing.assert_array_equal(result == UNLABELED, labels == UNLABELED)
+    np.testing.assert_array_equal(result == UNLABELLED, labels == UNLABELLED)
     assert set(np.unique(result)) <= set(np.unique(Relabel(merge=relabel.merge).apply(labels)))
 
 
 @given(label_images(), st.sampled_from([{"merge": {0: [2], 3: [1]}}, *STEPS[1:]]))
 def test_steps_are_idempotent(labels, values):
-    relabel = Relabel(**values, unlabeled=UNLABELED)
+    relabel = Relabel(**values, unlabelled=UNLABELLED)
     once = relabel.apply(labels)
     np.testing.assert_array_equal(relabel.apply(once), once)
 
@@ -98,12 +98,12 @@ def test_labels_that_swap_their_numbers_are_not_mixed_up():
 
 @given(label_images(), st.integers(1, 3))
 def test_smooth_is_the_majority_in_the_window(labels, radius):
-    result = Relabel(smooth=radius, unlabeled=UNLABELED).apply(labels)
+    result = Relabel(smooth=radius, unlabelled=UNLABELLED).apply(labels)
     for pixel in np.ndindex(labels.shape):
-        if labels[pixel] == UNLABELED:
+        if labels[pixel] == UNLABELLED:
             continue
         window = labels[tuple(slice(max(i - radius, 0), i + radius + 1) for i in pixel)]
-        counts = np.bincount(window[window != UNLABELED])
+        counts = np.bincount(window[window != UNLABELLED])
         winners = np.flatnonzero(counts == counts.max())
         expected = labels[pixel] if labels[pixel] in winners else winners[0]
         assert result[pixel] == expected
@@ -111,7 +111,7 @@ def test_smooth_is_the_majority_in_the_window(labels, radius):
 
 @given(label_images(), st.integers(0, 30))
 def test_remove_small_keeps_what_is_large_enough(labels, size):
-    result = Relabel(remove_small={1: size}, unlabeled=UNLABELED).apply(labels)
+    result = Relabel(remove_small={1: size}, unlabelled=UNLABELLED).apply(labels)
     components, count = ndimage.label(labels == 1)
     sizes = np.bincount(components.ravel(), minlength=count + 1)
     small = (sizes < size)[components] & (components > 0)
@@ -119,7 +119,7 @@ def test_remove_small_keeps_what_is_large_enough(labels, size):
     # What is left of the small ones has nothing around it that it could become.
     left = small & (result == 1)
     around = ndimage.binary_dilation(left) & ~left
-    assert (labels[around] == UNLABELED).all()
+    assert (labels[around] == UNLABELLED).all()
     assert [n for n in component_sizes(result, 1) if n < size] == component_sizes(
         np.where(left, 1, 0), 1
     )
@@ -155,8 +155,8 @@ def test_an_image_of_removed_pixels_alone_stays():
 
 @given(label_images())
 def test_fill_holes_is_that_of_scipy(labels):
-    result = Relabel(fill_holes=[1], unlabeled=UNLABELED).apply(labels)
-    holes = ndimage.binary_fill_holes(labels == 1) & (labels != UNLABELED)
+    result = Relabel(fill_holes=[1], unlabelled=UNLABELLED).apply(labels)
+    holes = ndimage.binary_fill_holes(labels == 1) & (labels != UNLABELLED)
     np.testing.assert_array_equal(result, np.where(holes, 1, labels))
 
 
@@ -182,15 +182,15 @@ def test_components_touch_with_faces_only():
     assert not Relabel(remove_small={1: 2}).apply(labels).any()
 
 
-@pytest.mark.parametrize("unlabeled", [-1, 255, 65535])
-def test_unlabeled_may_be_any_value(unlabeled):
-    labels = np.array([[0, 0, 0], [0, 7, unlabeled], [0, 0, 0]])
-    relabel = Relabel(remove_small={7: 5}, keep_largest=[0], smooth=1, unlabeled=unlabeled)
-    assert relabel.apply(labels).tolist() == [[0, 0, 0], [0, 0, unlabeled], [0, 0, 0]]
+@pytest.mark.parametrize("unlabelled", [-1, 255, 65535])
+def test_unlabelled_may_be_any_value(unlabelled):
+    labels = np.array([[0, 0, 0], [0, 7, unlabelled], [0, 0, 0]])
+    relabel = Relabel(remove_small={7: 5}, keep_largest=[0], smooth=1, unlabelled=unlabelled)
+    assert relabel.apply(labels).tolist() == [[0, 0, 0], [0, 0, unlabelled], [0, 0, 0]]
 
 
 def test_a_label_that_is_not_there_may_be_larger_than_the_type():
-    relabel = Relabel(remove_small={300: 5}, fill_holes=[300], keep_largest=[300], unlabeled=65535)
+    relabel = Relabel(remove_small={300: 5}, fill_holes=[300], keep_largest=[300], unlabelled=65535)
     labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     np.testing.assert_array_equal(relabel.apply(labels), labels)
 
@@ -244,7 +244,7 @@ def test_the_example(tmp_path):
     "values",
     [
         {},
-        {"unlabeled": 0},
+        {"unlabelled": 0},
         {"labels": {7: {"name": "äther: #1"}, 2: {"color": "red"}, 4: {}}, "smooth": 2},
         {"merge": {1: [2, 3]}, "remove_small": {1: 0}, "keep_largest": [1], "fill_holes": [5, 1]},
     ],
@@ -282,8 +282,8 @@ def test_a_description_says_only_what_it_does():
         ("merge: {0: [3]}\nremove_small: {3: 5}", "remove_small: label 3 is gone .* name 0"),
         ("smooth: -1", "smooth: the radius, -1, must be"),
         ("smooth: true", "smooth: the radius, True, must be"),
-        ("unlabeled: none", "unlabeled: 'none' must be a whole number"),
-        ("unlabeled: 3\nfill_holes: [3]", "unlabeled: 3 is a label that another key names"),
+        ("unlabelled: none", "unlabelled: 'none' must be a whole number"),
+        ("unlabelled: 3\nfill_holes: [3]", "unlabelled: 3 is a label that another key names"),
         ("labels: {grain: 3}", "labels: 'grain' is no number of a label"),
         ("labels: {3: grain}", "labels: label 3: 'grain' is no mapping"),
         ("labels: {3: {nam: grain}}", "labels: label 3 has the key 'nam'; use name and color"),
@@ -330,5 +330,5 @@ def test_the_starter_changes_nothing_until_its_steps_are_uncommented(tmp_path):
         remove_small={0: 50},
         fill_holes=[0],
         keep_largest=[0],
-        unlabeled=255,
+        unlabelled=255,
     )

@@ -15,17 +15,17 @@ from skimage.measure import regionprops
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.tables import RegionCounter, component_table, region_table
 
-UNLABELED = -1
+UNLABELLED = -1
 
 
-def label_volumes(labels=(0, 1, 2, UNLABELED), min_dims=2, max_side=7):
+def label_volumes(labels=(0, 1, 2, UNLABELLED), min_dims=2, max_side=7):
     shapes = array_shapes(min_dims=min_dims, max_dims=3, max_side=max_side)
     return arrays(np.int16, shapes, elements=st.sampled_from(labels))
 
 
 def component_rows(labels, spacing):
     """label, size, centroid and box of each component, as scipy and scikit-image find them."""
-    for label in np.unique(labels[labels != UNLABELED]):
+    for label in np.unique(labels[labels != UNLABELLED]):
         components, _ = ndimage.label(labels == label)
         for region in regionprops(components):
             center = np.array(region.centroid) * spacing
@@ -50,14 +50,16 @@ def surface_voxels(labels, label):
             for sign in (-1, 1)
         ]
         inside = [n for n in around if all(0 <= i < s for i, s in zip(n, labels.shape))]  # noqa: B905
-        count += labels[voxel] == label and any(labels[n] not in (label, UNLABELED) for n in inside)
+        count += labels[voxel] == label and any(
+            labels[n] not in (label, UNLABELLED) for n in inside
+        )
     return count
 
 
 @given(label_volumes())
 def test_components_are_those_of_scipy(labels):
     spacing = (2.0, 0.5, 3.0)[-labels.ndim :]
-    table = component_table(labels, spacing, unit="um", unlabeled=UNLABELED)
+    table = component_table(labels, spacing, unit="um", unlabelled=UNLABELLED)
     assert sorted(as_rows(table)) == sorted(component_rows(labels, spacing))
     np.testing.assert_allclose(table["volume"], table["size"] * np.prod(spacing))
     order = list(zip(table["label"].tolist(), (-table["size"]).tolist(), strict=True))
@@ -66,13 +68,13 @@ def test_components_are_those_of_scipy(labels):
 
 @given(label_volumes(max_side=4))
 def test_regions_sum_up_the_components(labels):
-    table = region_table(labels, unlabeled=UNLABELED)
-    assert table["label"].tolist() == np.unique(labels[labels != UNLABELED]).tolist()
+    table = region_table(labels, unlabelled=UNLABELLED)
+    assert table["label"].tolist() == np.unique(labels[labels != UNLABELLED]).tolist()
     for row in table:
         here = labels == row["label"]
         sizes = np.bincount(ndimage.label(here)[0].ravel())[1:]
         assert row["size"] == row["volume"] == here.sum()
-        assert row["fraction"] == here.sum() / (labels != UNLABELED).sum()
+        assert row["fraction"] == here.sum() / (labels != UNLABELLED).sum()
         assert (row["components"], row["largest"]) == (len(sizes), sizes.max())
         assert row["mean_size"] == sizes.mean()
         assert row["surface"] == surface_voxels(labels, row["label"])
@@ -172,8 +174,8 @@ def test_csv_in_2d_and_without_spacing():
 
 def test_a_volume_without_any_label():
     labels = np.full((2, 3, 3), 255, dtype=np.uint8)
-    assert len(region_table(labels, unlabeled=255)) == 0
-    assert len(component_table(labels, unlabeled=255)) == 0
+    assert len(region_table(labels, unlabelled=255)) == 0
+    assert len(component_table(labels, unlabelled=255)) == 0
 
 
 @pytest.mark.parametrize(

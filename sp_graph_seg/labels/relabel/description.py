@@ -51,7 +51,7 @@ class Relabel:
             image, whatever its labels. They are filled one after another.
         keep_largest: Labels of which only the largest component stays (of equals the first, row by
             row); the pixels of the others take the labels around them.
-        unlabeled: Value of pixels without a label, such as 255. They stay as they are: they are
+        unlabelled: Value of pixels without a label, such as 255. They stay as they are: they are
             never counted, changed or spread.
 
     Raises:
@@ -65,7 +65,7 @@ class Relabel:
     remove_small: Mapping[Name, int] = dataclasses.field(default_factory=dict)
     fill_holes: Iterable[Name] = ()
     keep_largest: Iterable[Name] = ()
-    unlabeled: int | None = None
+    unlabelled: int | None = None
 
     def __post_init__(self) -> None:
         labels = parse_labels(self.labels)
@@ -97,8 +97,8 @@ class Relabel:
         for key in ("fill_holes", "keep_largest"):
             listed = [resolve_kept(key, label) for label in as_list(key, getattr(self, key))]
             values[key] = tuple(dict.fromkeys(listed))
-        if self.unlabeled is not None:
-            values["unlabeled"] = _parse_unlabeled(self.unlabeled, values, merged)
+        if self.unlabelled is not None:
+            values["unlabelled"] = _parse_unlabelled(self.unlabelled, values, merged)
         for key, value in values.items():
             object.__setattr__(self, key, value)
 
@@ -123,9 +123,9 @@ class Relabel:
         values["merge"] = {target: list(sources) for target, sources in values["merge"].items()}
         for key in ("fill_holes", "keep_largest"):
             values[key] = list(values[key])
-        if self.unlabeled is None:
-            del values["unlabeled"]
-        return {key: value for key, value in values.items() if value or key == "unlabeled"}
+        if self.unlabelled is None:
+            del values["unlabelled"]
+        return {key: value for key, value in values.items() if value or key == "unlabelled"}
 
     @property
     def names(self) -> dict[int, str]:
@@ -144,7 +144,7 @@ class Relabel:
         by one, call it for each.
 
         Args:
-            labels: ``(H, W)`` or ``(D, H, W)``, integers from 0 (and ``unlabeled``).
+            labels: ``(H, W)`` or ``(D, H, W)``, integers from 0 (and ``unlabelled``).
 
         Returns:
             Array of the same shape and type (of uint8 for booleans).
@@ -157,11 +157,11 @@ class Relabel:
         array = array.astype(np.uint8 if array.dtype.kind == "b" else array.dtype)
         does: Any = self  # every label is a number by now
         array = steps.merge_labels(array, does.merge)
-        array = steps.smooth(array, does.smooth, does.unlabeled)
-        array = steps.remove_small(array, does.remove_small, does.unlabeled)
+        array = steps.smooth(array, does.smooth, does.unlabelled)
+        array = steps.remove_small(array, does.remove_small, does.unlabelled)
         for label in does.fill_holes:
-            array = steps.fill_holes(array, label, does.unlabeled)
-        return steps.keep_largest(array, does.keep_largest, does.unlabeled)
+            array = steps.fill_holes(array, label, does.unlabelled)
+        return steps.keep_largest(array, does.keep_largest, does.unlabelled)
 
     def _check(self, array: NDArray[Any]) -> None:
         if array.dtype.kind not in "bui" or array.ndim not in (2, 3) or array.size == 0:
@@ -169,11 +169,11 @@ class Relabel:
                 f"labels: {array.dtype} of shape {array.shape} cannot be relabelled; "
                 "give integers, (H, W) or (D, H, W)."
             )
-        smallest = array.min(initial=0, where=array != self.unlabeled)
+        smallest = array.min(initial=0, where=array != self.unlabelled)
         if smallest < 0:
             raise InputError(
                 f"labels: the smallest is {smallest}; give labels from 0 up, and name the value "
-                "of pixels without a label with unlabeled."
+                "of pixels without a label with unlabelled."
             )
         largest = max((int(target) for target in self.merge), default=0)
         if array.dtype.kind != "b" and largest > np.iinfo(array.dtype).max:
@@ -211,13 +211,13 @@ def _parse_merge(value: Any, numbers: Mapping[str, int]) -> dict[int, tuple[int,
     return {target: sources for target, sources in merge.items() if sources}
 
 
-def _parse_unlabeled(value: Any, values: Mapping[str, Any], merged: Mapping[int, int]) -> int:
+def _parse_unlabelled(value: Any, values: Mapping[str, Any], merged: Mapping[int, int]) -> int:
     """The value of pixels without a label, checked to be no label that a step names."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InputError(f"unlabeled: {value!r} must be a whole number, such as 255.")
+        raise InputError(f"unlabelled: {value!r} must be a whole number, such as 255.")
     used = [*values["labels"], *values["merge"], *merged, *values["remove_small"]]
     if value in [*used, *values["fill_holes"], *values["keep_largest"]]:
         raise InputError(
-            f"unlabeled: {value} is a label that another key names; remove it there or here."
+            f"unlabelled: {value} is a label that another key names; remove it there or here."
         )
     return int(value)

@@ -1,6 +1,6 @@
 """The steps as pure functions on label arrays ``(H, W)`` or ``(D, H, W)``.
 
-``unlabeled`` is the value of pixels without a label, or None if there are none; they never change,
+``unlabelled`` is the value of pixels without a label, or None if there are none; they never change,
 never count and never spread. Neighbours share a face: 4 in an image, 6 in a volume.
 """
 
@@ -23,7 +23,7 @@ def merge_labels(labels: Labels, merge: Mapping[int, Iterable[int]]) -> Labels:
     return merged
 
 
-def smooth(labels: Labels, radius: int, unlabeled: int | None = None) -> Labels:
+def smooth(labels: Labels, radius: int, unlabelled: int | None = None) -> Labels:
     """Gives each pixel the most frequent label in the window of ``2 * radius + 1`` around it.
 
     Of several most frequent ones a pixel keeps its own, else it takes the smallest. Outside of the
@@ -31,7 +31,7 @@ def smooth(labels: Labels, radius: int, unlabeled: int | None = None) -> Labels:
     """
     if radius == 0:
         return labels.copy()
-    known = labels != unlabeled
+    known = labels != unlabelled
     smoothed = labels.copy()
     most = np.zeros(labels.shape, dtype=np.int32)
     own = np.zeros(labels.shape, dtype=np.int32)
@@ -44,7 +44,7 @@ def smooth(labels: Labels, radius: int, unlabeled: int | None = None) -> Labels:
     return np.where(own == most, labels, smoothed)
 
 
-def remove_small(labels: Labels, sizes: Mapping[int, int], unlabeled: int | None = None) -> Labels:
+def remove_small(labels: Labels, sizes: Mapping[int, int], unlabelled: int | None = None) -> Labels:
     """Removes the components of a label that have fewer pixels than its size."""
     if not sizes:
         return labels.copy()
@@ -52,10 +52,10 @@ def remove_small(labels: Labels, sizes: Mapping[int, int], unlabeled: int | None
     removed = np.zeros(len(label_of), dtype=bool)
     for label, size in sizes.items():
         removed |= (label_of == label) & (size_of < size)
-    return _take_surroundings(labels, removed[components], unlabeled)
+    return _take_surroundings(labels, removed[components], unlabelled)
 
 
-def keep_largest(labels: Labels, which: Iterable[int], unlabeled: int | None = None) -> Labels:
+def keep_largest(labels: Labels, which: Iterable[int], unlabelled: int | None = None) -> Labels:
     """Removes all components of these labels but the largest of each; of equals the first stays."""
     which = list(which)
     if not which:
@@ -66,10 +66,10 @@ def keep_largest(labels: Labels, which: Iterable[int], unlabeled: int | None = N
         own = np.flatnonzero(label_of == label)
         if own.size:
             removed[own[size_of[own].argmax()]] = False
-    return _take_surroundings(labels, removed[components], unlabeled)
+    return _take_surroundings(labels, removed[components], unlabelled)
 
 
-def fill_holes(labels: Labels, label: int, unlabeled: int | None = None) -> Labels:
+def fill_holes(labels: Labels, label: int, unlabelled: int | None = None) -> Labels:
     """Gives the label to all that it encloses: what no path of other labels joins to the border."""
     from scipy.ndimage import label as label_components
 
@@ -82,7 +82,7 @@ def fill_holes(labels: Labels, label: int, unlabeled: int | None = None) -> Labe
     for axis in range(labels.ndim):
         is_hole[components.take([0, -1], axis=axis)] = False
     filled = labels.copy()
-    filled[is_hole[components] & (labels != unlabeled)] = label
+    filled[is_hole[components] & (labels != unlabelled)] = label
     return filled
 
 
@@ -100,13 +100,15 @@ def find_components(
     labels: Labels,
 ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
     """The component of each pixel, in the order of their first pixels; their labels and sizes."""
-    shift = min(int(labels.min()), 0)  # unlabeled may be negative
+    shift = min(int(labels.min()), 0)  # unlabelled may be negative
     components = connected_regions(labels.astype(np.int64) - shift if shift else labels)
     first = np.unique(components, return_index=True)[1]
     return components, labels.ravel()[first], np.bincount(components.ravel())
 
 
-def _take_surroundings(labels: Labels, removed: NDArray[np.bool_], unlabeled: int | None) -> Labels:
+def _take_surroundings(
+    labels: Labels, removed: NDArray[np.bool_], unlabelled: int | None
+) -> Labels:
     """Fills removed pixels from their rim inwards, layer by layer.
 
     A pixel takes the most frequent label among its neighbours that have one, the smallest of
@@ -114,7 +116,7 @@ def _take_surroundings(labels: Labels, removed: NDArray[np.bool_], unlabeled: in
     arises that is small. Pixels that no label can reach keep their own.
     """
     filled = np.pad(labels, 1)
-    known = np.pad(~removed & (labels != unlabeled), 1)
+    known = np.pad(~removed & (labels != unlabelled), 1)
     strides = np.array(filled.strides) // filled.itemsize
     neighbours = np.concatenate([-strides, strides])
     flat, is_known = filled.reshape(-1), known.reshape(-1)

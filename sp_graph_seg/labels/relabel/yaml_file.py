@@ -16,7 +16,7 @@ _STEPS = """\
 # remove_small: {{{name}: 50}}    # parts of fewer pixels take the labels around them
 # fill_holes: [{name}]
 # keep_largest: [{name}]
-# unlabeled: 255       # value of pixels without a label, which stay as they are
+# unlabelled: 255      # value of pixels without a label, which stay as they are
 """
 
 
