@@ -50,7 +50,7 @@ def bsds300(
     clusters: Numbers = None,
     images: Names = None,
     split: Literal["train", "test"] = "test",
-    truth: Literal["mean", "first", "best"] = "mean",
+    combine: Literal["mean", "first", "best"] = "mean",
     segments: Literal["labels", "regions"] = "labels",
     show: Names = None,
     workers: int | None = None,
@@ -79,7 +79,7 @@ def bsds300(
         clusters: Numbers of clusters to try in the baselines.
         images: Names, or positions in the sorted list such as 0:100:8; all by default.
         split: Which photographs: tune on train, report test.
-        truth: How annotators combine: their mean, the first, or the one with the best V-measure.
+        combine: How annotators are combined: mean, the first, or the one with the best V-measure.
         segments: What is scored: labels as they are, as in the paper, or their connected regions of
             at least 0.5 % of the image, which are written to files named regions_...
         show: Images to show in segmentations.png, the first four by default.
@@ -108,7 +108,7 @@ def bsds300(
     experiments.check_photos(photos)
     check_writable(output)
     experiment = experiments.run_experiment(
-        photos, methods, range(seeds), output, truth, workers, scheduler, segments
+        photos, methods, range(seeds), output, combine, workers, scheduler, segments
     )
     rows = {
         "oracle": experiment.oracle,
@@ -118,7 +118,7 @@ def bsds300(
     }
     command = shlex.join([PROGRAM, *sys.argv[1:]])
     prefix = "" if segments == "labels" else f"{segments}_"
-    files = experiments.write_tables(output, rows, experiment.records, truth, command, prefix)
+    files = experiments.write_tables(output, rows, experiment.records, combine, command, prefix)
     files += _draw(experiment, shown, output, prefix)
     experiments.write_failures(output / "failures.csv", experiment.failures)
     _print_table(experiment)

@@ -55,7 +55,7 @@ def evaluate(
     truth_files: Annotated[Path, Parameter(name="TRUTH")],
     /,
     *,
-    truth: Literal["mean", "first", "best"] = "mean",
+    combine: Literal["mean", "first", "best"] = "mean",
     unlabelled: int | None = None,
     output: Annotated[Path | None, Parameter(alias="-o", metavar="FILE")] = None,
     overwrite: Switch = False,
@@ -76,7 +76,7 @@ def evaluate(
         truth_files: Ground truth of the same size, or a folder: label images, .mat files of BSDS500
             (all annotators) or .seg files of BSDS300. In a folder of folders, such as BSDS300's
             human/color, each folder is an annotator.
-        truth: How the first six scores combine several annotators: their mean, the first one, or
+        combine: How the first six scores combine several annotators: their mean, the first one, or
             the one with the best V-measure. The other scores always take all of them.
         unlabelled: Value of the pixels of LABELS that have no label, such as the 255 or 65535 of
             slices that were skipped; they are left out.
@@ -97,7 +97,7 @@ def evaluate(
         check_writable(output.parent)
     from sp_graph_seg.evaluation import mean_scores, score_in_detail
 
-    scored = [score_in_detail(*_read(pair, unlabelled), truth) for pair in pairs]
+    scored = [score_in_detail(*_read(pair, unlabelled), combine) for pair in pairs]
     scores = {pair.name: total for pair, (total, _) in zip(pairs, scored, strict=True)}
     mean = mean_scores(list(scores.values()))
     _print_table(scores, mean)
@@ -107,7 +107,7 @@ def evaluate(
         _write_csv(output, scores, mean)
     else:
         annotators = {pair.name: each for pair, (_, each) in zip(pairs, scored, strict=True)}
-        _write_json(output, truth, scores, annotators, mean)
+        _write_json(output, combine, scores, annotators, mean)
     report("scores", str(output))
 
 
@@ -242,7 +242,7 @@ def _write_csv(path: Path, scores: Mapping[str, Scores], mean: Scores) -> None:
 
 def _write_json(
     path: Path,
-    truth: str,
+    combine: str,
     scores: Mapping[str, Scores],
     annotators: Mapping[str, Sequence[Scores]],
     mean: Scores,
@@ -251,6 +251,6 @@ def _write_json(
     images: list[dict[str, Any]] = [
         {"image": name, **row, "annotators": annotators[name]} for name, row in scores.items()
     ]
-    content = {"version": __version__, "truth": truth, "images": images, "mean": mean}
+    content = {"version": __version__, "combine": combine, "images": images, "mean": mean}
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

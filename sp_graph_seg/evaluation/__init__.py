@@ -1,11 +1,11 @@
-"""Scores of segmentations, and the baselines to compare with."""
+"""Scores of segmentations: against annotators, or without any ground truth."""
 
 from sp_graph_seg.evaluation.clustering_scores import CLUSTERING_SCORES, score_clustering
 from sp_graph_seg.evaluation.contingency import Contingency, contingency_table, contingency_tables
 from sp_graph_seg.evaluation.evaluate import (
     SCORE_NAMES,
-    Truth,
-    combine,
+    Combine,
+    combine_annotators,
     mean_scores,
     score_annotators,
     score_in_detail,
@@ -26,12 +26,12 @@ __all__ = [
     "CLUSTERING_SCORES",
     "REGION_SCORES",
     "SCORE_NAMES",
+    "Combine",
     "Contingency",
     "RegionBenchmark",
     "SettingScores",
-    "Truth",
     "benchmark_regions",
-    "combine",
+    "combine_annotators",
     "contingency_table",
     "contingency_tables",
     "kim_ious",

@@ -1,4 +1,4 @@
-"""The six scores that compare two partitions of the pixels whatever their labels are called."""
+"""The six scores that compare two partitions of the pixels and ignore the numbers of labels."""
 
 import math
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from sp_graph_seg.evaluation.contingency import Contingency
 
 CLUSTERING_SCORES = ("rand", "ami", "fm", "h", "c", "v")
-"""Rand index, A-MI, Fowlkes-Mallows index, homogeneity, completeness, V-measure."""
+"""Rand index, A-MI, Fowlkes-Mallows index, homogeneity, completeness and V-measure."""
 
 
 def score_clustering(table: Contingency) -> dict[str, float]:
-    r"""The six clustering scores of Leng et al., Table 1, from one contingency table.
+    """Computes the six clustering scores of Leng et al., Table 1, from one contingency table.
 
-    They equal scikit-learn's ``rand_score``, ``adjusted_mutual_info_score`` (arithmetic mean),
-    ``fowlkes_mallows_score`` and ``homogeneity_completeness_v_measure``, in the limits too (such as
-    a constant segmentation), but count the pixels once.
+    The scores equal scikit-learn's ``rand_score``, ``adjusted_mutual_info_score`` (arithmetic
+    mean), ``fowlkes_mallows_score`` and ``homogeneity_completeness_v_measure``, also in the limits
+    (such as a constant segmentation). The pixels are counted once for all of them.
 
     Args:
-        table: Table of a segmentation and an annotator's.
+        table: Table of a segmentation and the truth of one annotator.
 
     Returns:
         ``rand``, ``ami``, ``fm``, ``h``, ``c`` and ``v``, see :data:`CLUSTERING_SCORES`. 1 is best.
@@ -48,7 +48,7 @@ def score_clustering(table: Contingency) -> dict[str, float]:
 
 
 def rand_index(table: Contingency) -> float:
-    """Share of the pairs of pixels that both partitions join or both part; 1 for a single pixel."""
+    """Share of pixel pairs that both partitions join or both separate; 1 for a single pixel."""
     together, in_truth, in_labels = _ordered_pairs(table)
     pairs = table.num_pixels * (table.num_pixels - 1)
     return (pairs + 2 * together - in_truth - in_labels) / pairs if pairs else 1.0
@@ -61,7 +61,7 @@ def fowlkes_mallows(table: Contingency) -> float:
 
 
 def entropy(sizes: NDArray[np.int64]) -> float:
-    """Entropy, in nats, of a partition into parts of these many pixels."""
+    """Entropy, in nats, of a partition whose parts have these sizes in pixels."""
     if sizes.size == 1:
         return 0.0
     total = sizes.sum()
@@ -69,7 +69,7 @@ def entropy(sizes: NDArray[np.int64]) -> float:
 
 
 def _ordered_pairs(table: Contingency) -> tuple[int, int, int]:
-    """Pairs of different pixels, each counted both ways, joined by both, by truth, by labels."""
+    """Ordered pairs of different pixels that are joined by both, by the truth, by the labels."""
     counts = (table.table.data, table.region_sizes, table.label_sizes)
     both, truth, labels = (int(np.dot(sizes, sizes)) - table.num_pixels for sizes in counts)
     return both, truth, labels
@@ -86,6 +86,6 @@ def _adjusted(mutual_information: float, mean_entropy: float, table: Contingency
 
 
 def _away_from_0(value: float) -> float:
-    """Keeps 0 / 0, as of partitions into single pixels, at scikit-learn's limit."""
+    """Avoids 0 / 0, for example of partitions into single pixels, as scikit-learn does."""
     tiny = float(np.finfo(np.float64).eps)
     return min(value, -tiny) if value < 0 else max(value, tiny)

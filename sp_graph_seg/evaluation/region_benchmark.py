@@ -1,4 +1,4 @@
-"""ODS, OIS and best: region scores of segmentations at several settings, over a data set."""
+"""ODS, OIS and best: region scores at several settings of a method, over a data set."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from sp_graph_seg.evaluation.region_scores import (
 
 @dataclass(frozen=True)
 class SettingScores:
-    """The region scores of one image at S settings, such as thresholds of a hierarchy.
+    """Region scores of one image at S settings, such as thresholds of a hierarchy.
 
     Attributes:
-        covered: ``(S,)``, sum of the sizes of all annotators' regions times their best overlap.
+        covered: ``(S,)``, sum over all truth regions of their size times their best overlap.
         covered_at_best: The same sum with the best overlap of each region at any setting.
-        annotated: Pixels of all annotators together, the largest that ``covered`` can be.
+        annotated: Labelled pixels of all annotators together, the upper limit of ``covered``.
         pri: ``(S,)``, probabilistic Rand index.
         vi: ``(S,)``, variation of information in bits.
     """
@@ -36,10 +36,10 @@ class SettingScores:
 
 @dataclass(frozen=True)
 class RegionBenchmark:
-    """The figures of the Berkeley benchmark over a data set.
+    """Scores of the Berkeley benchmark over a data set.
 
-    ODS: one setting for all images, the best one. OIS: the best setting of each image. Best: the
-    best setting of each region. The settings count from 0.
+    ODS uses the one setting that is best for all images, OIS the best setting of each image, and
+    "best" the best setting of each region.
 
     Attributes:
         covering: ``(S,)``, Covering over all images at each setting.
@@ -72,18 +72,20 @@ def score_settings(
     """Scores the segmentations of one image at several settings.
 
     Args:
-        segmentations: ``(H, W)`` integer labels for each of S settings, each pixel labelled.
-        truths: One array of the same shape for each annotator; negative: unlabelled.
+        segmentations: ``(H, W)`` integer labels for each of S settings, without unlabelled pixels.
+        truths: One array of the same shape for each annotator. Negative pixels are unlabelled.
 
     Returns:
-        What :func:`benchmark_regions` adds up over images.
+        The scores of the image, from which :func:`benchmark_regions` makes those of a data set.
 
     Raises:
-        InputError: There is no segmentation, a pixel of one is unlabelled, or as
+        InputError: If ``segmentations`` is empty, one of them has an unlabelled pixel, or as in
             :func:`~sp_graph_seg.evaluation.score_segmentation`.
     """
     if len(segmentations) == 0:
-        raise InputError("segmentations: is empty; give the labels of at least one setting.")
+        raise InputError(
+            "segmentations: the list is empty; give the labels of at least one setting."
+        )
     tables = [_tables(labels, truths, k) for k, labels in enumerate(segmentations)]
     sizes = np.concatenate([table.region_sizes for table in tables[0]])
     # (S, regions of all annotators)
@@ -98,25 +100,25 @@ def score_settings(
 
 
 def benchmark_regions(images: Sequence[SettingScores]) -> RegionBenchmark:
-    """Adds up a data set as the Berkeley benchmark does (Arbelaez et al., TPAMI 2011).
+    """Combines the images of a data set as the Berkeley benchmark does (Arbelaez et al. 2011).
 
-    Covering pools the pixels: an image with more annotators, or a larger one, weighs more. PRI and
-    VI are plain means over images.
+    Covering pools the pixels, so that an image with more annotators or more pixels weighs more. PRI
+    and VI are plain means over images.
 
     Args:
         images: Scores of each image, all at the same settings.
 
     Returns:
-        The figures of the data set.
+        The scores of the data set.
 
     Raises:
-        InputError: There is no image, or the numbers of settings differ.
+        InputError: If ``images`` is empty or the numbers of settings differ.
     """
     counts = sorted({image.covered.size for image in images})
     if len(counts) != 1:
         raise InputError(
-            f"images: have {' or '.join(map(str, counts)) or 'no'} settings; "
-            "score every image, at least one, at the same settings."
+            f"images: the numbers of settings are {counts}; "
+            "score at least one image, and all of them at the same settings."
         )
     annotated = sum(image.annotated for image in images)
     covering = np.sum([image.covered for image in images], axis=0) / annotated
@@ -137,21 +139,21 @@ def benchmark_regions(images: Sequence[SettingScores]) -> RegionBenchmark:
 
 
 def ucm2_labels(ucm2: ArrayLike, threshold: float) -> NDArray[np.int64]:
-    """The regions of an ultrametric contour map at a threshold.
+    """Cuts an ultrametric contour map at a threshold.
 
-    The map is stored at double size, ``(2 H + 1, 2 W + 1)``: pixels lie at odd rows and columns
-    (from 0), the strengths of the contours around them at the others. Regions are 8-connected
-    components, in the doubled map, of what is not above the threshold.
+    The map is stored at double size, ``(2 H + 1, 2 W + 1)``. The pixels lie at odd rows and columns
+    (counted from 0), the strengths of the contours between them at all others. Labels are the
+    8-connected components of the doubled map where the strength is at most the threshold.
 
     Args:
         ucm2: ``(2 H + 1, 2 W + 1)`` contour strengths.
-        threshold: Contours above it part regions. The benchmark takes k / (n + 1), k = 1 to n.
+        threshold: Contours above it separate labels. The benchmark uses k / (n + 1), k = 1 to n.
 
     Returns:
         ``(H, W)`` labels from 0.
 
     Raises:
-        InputError: The map has an even side, or a pixel lies above the threshold.
+        InputError: If the map has an even side, or a pixel lies above the threshold.
     """
     from skimage.measure import label
 
@@ -163,14 +165,16 @@ def ucm2_labels(ucm2: ArrayLike, threshold: float) -> NDArray[np.int64]:
     labels = label(strength <= threshold, connectivity=2)[1::2, 1::2].astype(np.int64) - 1
     if labels.min() < 0:
         raise InputError(
-            f"threshold={threshold} is below a pixel of ucm2; use a positive threshold."
+            f"threshold={threshold}: a pixel of ucm2 lies above it; use a positive threshold."
         )
     return labels
 
 
 def _tables(labels: ArrayLike, truths: Sequence[ArrayLike], setting: int) -> list[Contingency]:
-    """The tables of labels without gaps: with gaps, regions would differ between settings."""
+    """Makes the tables of fully labelled maps, so that all settings have the same truth regions."""
     array, _ = check_pair(labels, truths)
     if array.min() < 0:
-        raise InputError(f"segmentations[{setting}]: has unlabelled pixels; label every pixel.")
+        raise InputError(
+            f"segmentations[{setting}]: some pixels are unlabelled; label every pixel."
+        )
     return contingency_tables(labels, truths)

@@ -10,14 +10,14 @@ from sp_graph_seg.evaluation.clustering_scores import entropy, rand_index
 from sp_graph_seg.evaluation.contingency import Contingency
 
 REGION_SCORES = ("pri", "vi", "covering")
-"""Probabilistic Rand index, variation of information, segmentation covering."""
+"""Probabilistic Rand index, variation of information and segmentation covering."""
 
 
 def score_regions(tables: Sequence[Contingency]) -> dict[str, float]:
-    """PRI, VI and Covering of a segmentation against all its annotators.
+    """Computes PRI, VI and Covering of a segmentation against all its annotators.
 
     Args:
-        tables: Table of the segmentation and each annotator's, at least one.
+        tables: Table of the segmentation and each annotator, at least one.
 
     Returns:
         ``pri``, ``vi`` and ``covering``, see :func:`probabilistic_rand_index`,
@@ -36,23 +36,23 @@ def probabilistic_rand_index(tables: Sequence[Contingency]) -> float:
 
 
 def variation_of_information(table: Contingency) -> float:
-    """Bits that each partition leaves open of the other: 0 is best (Meila, JMVA 2007).
+    """Information in bits that the two partitions do not share; 0 is best (Meila, JMVA 2007).
 
     VI(S, T) = H(S | T) + H(T | S) = 2 H(S, T) - H(S) - H(T), with logarithms to base 2 as in the
-    benchmark's code, and not to base e.
+    code of the benchmark.
     """
     nats = 2 * entropy(table.table.data) - entropy(table.region_sizes) - entropy(table.label_sizes)
     return max(nats, 0.0) / math.log(2)
 
 
 def best_overlaps(table: Contingency) -> NDArray[np.float64]:
-    """The largest intersection over union that each truth region has with a label.
+    """Computes the largest intersection over union of each truth region with a label.
 
     Args:
-        table: Table of a segmentation and an annotator's.
+        table: Table of a segmentation and the truth of one annotator.
 
     Returns:
-        ``(regions,)``, above 0 and up to 1.
+        ``(regions,)``, above 0 and at most 1.
     """
     cells = table.table.tocoo()
     union = table.region_sizes[cells.row] + table.label_sizes[cells.col] - cells.data
@@ -62,10 +62,10 @@ def best_overlaps(table: Contingency) -> NDArray[np.float64]:
 
 
 def covering(tables: Sequence[Contingency]) -> float:
-    """How well labels cover the annotators' regions: 0 to 1, 1 is best (Arbelaez et al., Eq. 8).
+    """How well labels cover the truth regions: 0 to 1, 1 is best (Arbelaez et al., Eq. 8).
 
-    Every region R of every annotator counts its largest overlap |R n L| / |R u L| with a label L,
-    weighted by its pixels |R|. A label is one region even where it lies in several pieces.
+    It is the mean over all regions R of all annotators of their largest overlap |R n L| / |R u L|
+    with a label L, weighted by the size |R|. A label in several pieces still counts as one.
     """
     covered = sum(covered_pixels(table) for table in tables)
     return covered / sum(table.num_pixels for table in tables)

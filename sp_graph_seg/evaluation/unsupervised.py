@@ -1,9 +1,10 @@
-"""A score that needs no ground truth, to choose between segmentations of one image."""
+"""A score without ground truth, to choose between segmentations of one image."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
+from sp_graph_seg.datasets.node_labels import majority_labels
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import affinity
 
@@ -12,7 +13,7 @@ _TAU = -10.0
 
 
 def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
-    r"""How well labels part an image into even regions with edges between them.
+    r"""Scores how well labels divide an image into uniform parts with edges between them.
 
     .. math::
         S = \underbrace{\left(1 - \frac{\sum_I n_I \|x_I - \mu_{y_I}\|^2}
@@ -21,51 +22,42 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
         \frac{\sum_{I,J \in p} w_{IJ}}{\sum_{I \in p, J} w_{IJ}}}_{\text{mean association}}
 
     :math:`n_I` is the area of superpixel I, :math:`x_I` its mean colour, :math:`y_I` the most
-    frequent label of its pixels (of equally frequent ones the lowest),
+    frequent label of its pixels (the lowest one if several are), and
     :math:`w_{IJ} = \exp(-10 |x_I - x_J|)`. The first factor grows with the number K of labels, the
-    second (the association of Shi & Malik 2000) shrinks with it. Superpixels without a label count
-    in neither, nor labels without a neighbour in the second. It compares segmentations of one
-    image; from image to image its level differs.
+    second (the association of Shi & Malik 2000) shrinks. Unlabelled superpixels are left out of
+    both factors, and labels without a neighbour of the second. Use the score to compare
+    segmentations of one image only: its level differs from image to image.
 
     Args:
-        labels: ``(H, W)``, from 0; negative where there is none.
-        graph: The image's region adjacency graph, of :class:`~sp_graph_seg.ToRAG`.
+        labels: ``(H, W)`` integer labels. Negative pixels are unlabelled.
+        graph: Region adjacency graph of the image, from :class:`~sp_graph_seg.ToRAG`.
 
     Returns:
-        Between 0, for one label or one colour, and 1.
+        A number from 0, for one label or one colour, to 1.
 
     Raises:
-        InputError: If the labels have another size than the image of the graph, or there are none.
+        InputError: If the labels and the image of the graph differ in size, or every pixel is
+            unlabelled.
     """
     array = np.asarray(labels)
     size = tuple(graph.image_size[0].tolist())
     if array.shape != size:
         raise InputError(
-            f"labels: size {array.shape} is not that of the image of the graph, {size}; give the "
-            "labels of that image."
+            f"labels: the size is {array.shape}, but that of the image of the graph is {size}; "
+            "give labels of the same image."
         )
-    array = array[graph.pixel_mask.numpy().reshape(size)] if "pixel_mask" in graph else array
-    if not (array >= 0).any():
-        raise InputError("labels: no pixel has one; give labels from 0.")
-    ids = graph.pixel_index.numpy()
-    y = _majority(array.ravel(), ids, graph.num_nodes)
+    y = majority_labels(array, graph).numpy()
     has_label = y >= 0
-    areas = np.bincount(ids, minlength=graph.num_nodes) * has_label
+    if not has_label.any():
+        raise InputError("labels: every pixel is unlabelled (below 0); label at least one pixel.")
+    y[has_label] = np.unique(y[has_label], return_inverse=True)[1]  # without gaps
+    areas = np.bincount(graph.pixel_index.numpy(), minlength=graph.num_nodes) * has_label
     colors = graph.x.numpy().astype(np.float64)
     return _explained(colors, areas, y) * _association(graph, y, has_label)
 
 
-def _majority(labels: NDArray, ids: NDArray, num_nodes: int) -> NDArray[np.int64]:
-    """The label of each node ``(N,)``, counted from 0 without gaps; -1 where there is none."""
-    inside = labels >= 0
-    values, label = np.unique(labels[inside], return_inverse=True)
-    votes = np.bincount(
-        ids[inside] * values.size + label, minlength=num_nodes * values.size
-    ).reshape(num_nodes, values.size)
-    return np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
-
-
 def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:
+    """Share of the variance of the colours that lies between the labels."""
     total = (areas[:, None] * (x - np.average(x, axis=0, weights=areas)) ** 2).sum()
     if total == 0:
         return 0.0
@@ -78,13 +70,14 @@ def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:
 
 
 def _association(graph: Data, y: NDArray, has_label: NDArray[np.bool_]) -> float:
+    """Mean over the labels of the share of their edge weight that stays inside."""
     source, target = graph.edge_index.numpy()
     weight = affinity(graph.edge_attr[:, 0], _TAU).numpy().astype(np.float64)
     counted = has_label[source] & has_label[target]
     source, target, weight = source[counted], target[counted], weight[counted]
     count = int(y.max()) + 1
-    volume = np.bincount(y[target], weights=weight, minlength=count)
+    total = np.bincount(y[target], weights=weight, minlength=count)
     within = weight * (y[source] == y[target])
     inside = np.bincount(y[target], weights=within, minlength=count)
-    present = volume > 0
-    return float(np.mean(inside[present] / volume[present])) if present.any() else 0.0
+    present = total > 0
+    return float(np.mean(inside[present] / total[present])) if present.any() else 0.0

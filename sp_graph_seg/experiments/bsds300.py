@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.evaluation.evaluate import Truth, combine, score_annotators
+from sp_graph_seg.evaluation.evaluate import Combine, combine_annotators, score_annotators
 from sp_graph_seg.experiments.jobs import Job, Photo, make_jobs
 from sp_graph_seg.experiments.methods import Method
 from sp_graph_seg.experiments.protocol import (
@@ -42,7 +42,7 @@ def run_experiment(
     methods: Sequence[Method],
     seeds: Sequence[int],
     folder: Path,
-    truth: Truth = "mean",
+    combine: Combine = "mean",
     workers: int | None = None,
     scheduler: str | None = None,
     segments: Segments = "labels",
@@ -57,7 +57,7 @@ def run_experiment(
         methods: The rows of the table; their names must differ.
         seeds: Seeds of each method.
         folder: Where results lie.
-        truth: How several annotators become one figure.
+        combine: How several annotators are combined.
         workers: Processes on this machine, see :func:`~sp_graph_seg.parallel.map_unordered`.
         scheduler: Address of a Dask scheduler to use instead.
         segments: Score labels as they are, as the paper does, or their connected regions of at
@@ -72,7 +72,7 @@ def run_experiment(
     jobs = list(make_jobs(photos, methods, seeds, folder.absolute()))  # workers may be elsewhere
     failures = run_missing(jobs, workers, scheduler)
     results = ((job, job.result()) for job in jobs)
-    records = [make_record(job, result, truth, segments) for job, result in results if result]
+    records = [make_record(job, result, combine, segments) for job, result in results if result]
     if not records:
         reason = next(iter(failures.values()), "there are no jobs")
         raise InputError(f"{folder}: no job succeeded; the first failed with: {reason}")
@@ -100,7 +100,7 @@ def best_labels(experiment: Experiment, photo: Photo) -> dict[str, np.ndarray]:
 def typical_annotator(photo: Photo) -> np.ndarray:
     """The annotator who agrees best with the others, ``(H, W)``."""
     truths = photo.read_truth()
-    agreement = [combine(score_annotators(truth, truths))["v"] for truth in truths]
+    agreement = [combine_annotators(score_annotators(truth, truths))["v"] for truth in truths]
     return truths[int(np.argmax(agreement))]
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from sp_graph_seg.evaluation.evaluate import Truth, combine, mean_scores
+from sp_graph_seg.evaluation.evaluate import Combine, combine_annotators, mean_scores
 from sp_graph_seg.experiments.jobs import Job
 
 Scores = dict[str, float]
@@ -25,7 +25,7 @@ class Record:
 
     job: Job
     scores: Scores
-    """The annotators combined, see :func:`~sp_graph_seg.evaluation.combine`."""
+    """The annotators combined, see :func:`~sp_graph_seg.evaluation.combine_annotators`."""
     unsupervised: float
     """See :func:`~sp_graph_seg.evaluation.unsupervised_score`."""
     losses: Scores
@@ -51,11 +51,11 @@ class Row:
 
 
 def make_record(
-    job: Job, result: dict[str, Any], truth: Truth, segments: Segments = "labels"
+    job: Job, result: dict[str, Any], combine: Combine, segments: Segments = "labels"
 ) -> Record:
     """The scores in a result on disk."""
     own = result[segments]
-    scores = {**combine(own["annotators"], truth), **own["scores"]}
+    scores = {**combine_annotators(own["annotators"], combine), **own["scores"]}
     return Record(job, scores, result["unsupervised"], result["losses"], result["seconds"])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sp_graph_seg._version import __version__
-from sp_graph_seg.evaluation.evaluate import SCORE_NAMES, Truth
+from sp_graph_seg.evaluation.evaluate import SCORE_NAMES, Combine
 from sp_graph_seg.experiments.jobs import Job
 from sp_graph_seg.experiments.paper import PAPER
 from sp_graph_seg.experiments.protocol import Record, Row
@@ -37,7 +37,7 @@ def write_tables(
     folder: Path,
     rows: Mapping[str, Sequence[Row]],
     records: Sequence[Record],
-    truth: Truth,
+    combine: Combine,
     command: str,
     prefix: str = "",
 ) -> list[Path]:
@@ -48,7 +48,7 @@ def write_tables(
         rows: Those under ``"oracle"``, ``"unsupervised"``, ``"fixed"`` and, for all settings,
             ``"settings"``.
         records: All results.
-        truth: How the annotators were combined.
+        combine: How the annotators were combined.
         command: What was called.
         prefix: What the names of the files begin with.
     """
@@ -57,7 +57,7 @@ def write_tables(
         "table.csv": _to_csv([_flatten(row) for row in table]),
         "settings.csv": _to_csv([_flatten(row) for row in rows["settings"]]),
         "per_image.csv": _to_csv([_flatten_record(record) for record in records]),
-        "table.json": _to_json(table, truth, command),
+        "table.json": _to_json(table, combine, command),
     }
     for name, text in files.items():
         _write(folder / (prefix + name), text)
@@ -133,11 +133,11 @@ def _to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _to_json(table: Sequence[Row], truth: Truth, command: str) -> str:
+def _to_json(table: Sequence[Row], combine: Combine, command: str) -> str:
     content = {
         "command": command,
         "machine": describe_machine(),
-        "truth": truth,
+        "combine": combine,
         "averages": AVERAGES,
         "rows": [{key: _round(value) for key, value in _flatten(row).items()} for row in table],
         "paper": PAPER,

@@ -62,7 +62,7 @@ def test_folders(folders, capsys, monkeypatch):
     assert main(["evaluate", f"{path}/labels", f"{path}/truth", "-o", str(output)]) == 0
     content = json.loads(output.read_text())
     expected = {name: score_segmentation(labels[name], truths[name]) for name in "ab"}
-    assert content["truth"] == "mean"
+    assert content["combine"] == "mean"
     for image, (name, scores) in zip(content["images"], expected.items(), strict=True):
         assert image.pop("image") == name
         assert image.pop("annotators") == score_annotators(labels[name], truths[name])
@@ -100,7 +100,7 @@ def test_a_value_can_mean_unlabelled(tmp_path, label_map):
 def test_csv_and_another_way_to_combine(folders, capsys):
     path, labels, truths = folders
     output = path / "scores.csv"
-    arguments = ["evaluate", f"{path}/labels", f"{path}/truth", "--truth", "best", "-o", output]
+    arguments = ["evaluate", f"{path}/labels", f"{path}/truth", "--combine", "best", "-o", output]
     assert main([*map(str, arguments)]) == 0
     a, b, mean = csv.DictReader(output.read_text().splitlines())
     assert [row["image"] for row in (a, b, mean)] == ["a", "b", "mean"]

@@ -48,16 +48,20 @@ def test_large_label_numbers_take_no_large_table():
     ("labels", "truths", "reason"),
     [
         (np.zeros((2, 3), int), [np.zeros((2, 3), int), np.zeros((3, 2), int)], None),
-        (np.zeros((2, 3)), [np.zeros((2, 3), int)], "labels: holds float64 values"),
-        (np.zeros((2, 3), int), [np.zeros((2, 3))], r"truths\[0\]: holds float64 values"),
-        (np.zeros((2, 3), int), [], "truths: is empty"),
-        (np.zeros((2, 3), int), np.zeros((2, 3), int), "truths: is one array"),
+        (np.zeros((2, 3)), [np.zeros((2, 3), int)], "labels: the type of the values is float64"),
+        (
+            np.zeros((2, 3), int),
+            [np.zeros((2, 3))],
+            r"truths\[0\]: the type of the values is float64",
+        ),
+        (np.zeros((2, 3), int), [], "truths: the list is empty"),
+        (np.zeros((2, 3), int), np.zeros((2, 3), int), "truths: a single array"),
         (np.full((2, 3), -1), [np.zeros((2, 3), int)], "labels: every pixel is unlabelled"),
-        (np.zeros((2, 3), int), [np.full((2, 3), -1)], r"truths\[0\]: labels no pixel"),
+        (np.zeros((2, 3), int), [np.full((2, 3), -1)], r"truths\[0\]: no pixel is labelled"),
     ],
     ids=["size", "float labels", "float truth", "no truth", "one array", "unlabelled", "no truth"],
 )
 def test_what_cannot_be_counted_is_named(labels, truths, reason):
-    reason = reason or r"truths\[1\]: 3x2 pixels are not the 2x3 of labels"
+    reason = reason or r"truths\[1\]: the size is 3x2, but"
     with pytest.raises(InputError, match=reason):
         contingency_tables(labels, truths)

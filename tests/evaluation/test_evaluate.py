@@ -5,7 +5,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.evaluation import (
     CLUSTERING_SCORES,
     SCORE_NAMES,
-    combine,
+    combine_annotators,
     contingency_table,
     contingency_tables,
     kim_ious,
@@ -55,20 +55,20 @@ def test_scores_of_each_annotator(scene):
 def test_how_annotators_combine(scene):
     labels, truths = scene
     each = score_annotators(labels, truths)
-    assert combine(each, "first") == each[0]
-    assert combine(each, "best") == each[1]
-    for name, value in combine(each).items():
+    assert combine_annotators(each, "first") == each[0]
+    assert combine_annotators(each, "best") == each[1]
+    for name, value in combine_annotators(each).items():
         assert value == pytest.approx(np.mean([scores[name] for scores in each]))
-    by_truth = {how: score_segmentation(labels, truths, how) for how in ("mean", "first", "best")}
-    for how, scores in by_truth.items():
-        assert {name: scores[name] for name in CLUSTERING_SCORES} == combine(each, how)
+    by_rule = {how: score_segmentation(labels, truths, how) for how in ("mean", "first", "best")}
+    for how, scores in by_rule.items():
+        assert {name: scores[name] for name in CLUSTERING_SCORES} == combine_annotators(each, how)
         rest = set(scores) - set(CLUSTERING_SCORES)
-        assert all(scores[name] == by_truth["mean"][name] for name in rest)
+        assert all(scores[name] == by_rule["mean"][name] for name in rest)
 
 
 def test_best_takes_all_scores_from_one_annotator():
     each = [{"v": 0.5, "h": 1.0}, {"v": 0.6, "h": 0.2}]
-    assert combine(each, "best") == {"v": 0.6, "h": 0.2}
+    assert combine_annotators(each, "best") == {"v": 0.6, "h": 0.2}
 
 
 def test_a_constant_segmentation_is_valid(scene):
@@ -102,11 +102,11 @@ def test_the_mean_pools_what_its_sources_pool(scene):
 
 def test_what_cannot_be_combined_is_named(scene):
     labels, truths = scene
-    with pytest.raises(InputError, match="truth='worst' is unknown: use one of 'mean', 'first'"):
+    with pytest.raises(InputError, match="combine='worst' is unknown; use one of 'mean', 'first'"):
         score_segmentation(labels, truths, "worst")
-    with pytest.raises(InputError, match="annotators: is empty"):
-        combine([])
-    with pytest.raises(InputError, match="images: is empty"):
+    with pytest.raises(InputError, match="annotators: the list is empty"):
+        combine_annotators([])
+    with pytest.raises(InputError, match="images: the list is empty"):
         mean_scores([])
     with pytest.raises(InputError, match="labels: every pixel is unlabelled"):
         score_segmentation(np.full((2, 2), -1), [np.zeros((2, 2), int)])

@@ -102,14 +102,14 @@ def test_what_cannot_be_scored_is_named():
     labels = np.zeros((2, 3), int)
     with pytest.raises(InputError, match=r"ucm2: shape \(4, 7\) is not"):
         ucm2_labels(np.zeros((4, 7)), 0.5)
-    with pytest.raises(InputError, match=r"threshold=-1 is below a pixel"):
+    with pytest.raises(InputError, match=r"threshold=-1: a pixel of ucm2"):
         ucm2_labels(np.zeros((5, 7)), -1)
-    with pytest.raises(InputError, match="segmentations: is empty"):
+    with pytest.raises(InputError, match="segmentations: the list is empty"):
         score_settings([], [labels])
-    with pytest.raises(InputError, match=r"segmentations\[1\]: has unlabelled pixels"):
+    with pytest.raises(InputError, match=r"segmentations\[1\]: some pixels are unlabelled"):
         score_settings([labels, np.array([[0, 0, -1]] * 2)], [labels])
-    with pytest.raises(InputError, match="images: have no settings"):
+    with pytest.raises(InputError, match="images: the numbers of settings are"):
         benchmark_regions([])
     images = [score_settings([labels] * count, [labels]) for count in (1, 2)]
-    with pytest.raises(InputError, match="images: have 1 or 2 settings"):
+    with pytest.raises(InputError, match="images: the numbers of settings are"):
         benchmark_regions(images)

@@ -184,11 +184,11 @@ def test_any_type_of_labels(dtype):
 @pytest.mark.parametrize("shape", [(7, 6), (42,), (6, 8), (1, 6, 7)])
 def test_labels_of_another_size_are_refused(shape):
     graph, _ = make_graph()
-    with pytest.raises(InputError, match=r"^labels: size .* is not that of .*, \(6, 7\); give"):
+    with pytest.raises(InputError, match=r"^labels: the size is .*, but .* \(6, 7\); give"):
         unsupervised_score(np.zeros(shape, dtype=int), graph)
 
 
 def test_labels_that_are_none_are_refused():
     graph, _ = make_graph()
-    with pytest.raises(InputError, match=r"^labels: no pixel has one"):
+    with pytest.raises(InputError, match=r"^labels: every pixel is unlabelled"):
         unsupervised_score(np.full((6, 7), -1), graph)

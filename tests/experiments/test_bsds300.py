@@ -76,17 +76,17 @@ def test_the_folder_holds_in_any_working_directory(photos, methods, tmp_path, mo
     assert {record.job.folder for record in experiment.records} == {tmp_path}
 
 
-@pytest.mark.parametrize("truth", ["first", "best"])
-def test_annotators_are_combined_as_asked_without_new_work(photos, methods, tmp_path, truth):
+@pytest.mark.parametrize("combine", ["first", "best"])
+def test_annotators_are_combined_as_asked_without_new_work(photos, methods, tmp_path, combine):
     before = run_experiment(photos, methods, [0], tmp_path, workers=0)
     files = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")}
-    experiment = run_experiment(photos, methods, [0], tmp_path, truth, workers=0)
+    experiment = run_experiment(photos, methods, [0], tmp_path, combine, workers=0)
     assert files == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")}
     assert experiment.records != before.records
     for record in experiment.records:
         photo = record.job.photo
         labels = record.job.method.label(photo.read(), None, record.job.setting, record.job.seed)[0]
-        assert record.scores == score_segmentation(labels, photo.read_truth(), truth)
+        assert record.scores == score_segmentation(labels, photo.read_truth(), combine)
 
 
 def test_jobs_that_failed_are_left_out(photos, methods, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from sp_graph_seg import Config, ToRAG
 from sp_graph_seg.baselines.estimators import kmeans_pixels
 from sp_graph_seg.errors import InputError, OutputError
-from sp_graph_seg.evaluation import combine, score_annotators, score_segmentation
+from sp_graph_seg.evaluation import combine_annotators, score_annotators, score_segmentation
 from sp_graph_seg.evaluation.unsupervised import unsupervised_score
 from sp_graph_seg.experiments import Method, jobs, make_jobs
 from sp_graph_seg.io import read_labels
@@ -50,7 +50,9 @@ def test_the_result_scores_the_labels_beside_it(make_job, kind, losses):
     for name, segments in (("labels", labels), ("regions", split_regions(labels))):
         own = result[name]
         assert own["annotators"] == score_annotators(segments, truths)
-        assert combine(own["annotators"]) | own["scores"] == score_segmentation(segments, truths)
+        assert combine_annotators(own["annotators"]) | own["scores"] == score_segmentation(
+            segments, truths
+        )
     assert set(result["losses"]) == losses
     assert result["seconds"] > 0
 

@@ -103,16 +103,16 @@ def test_pooled_scores_weigh_images_by_their_size():
         assert rows[0].scores["miou_all"] == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize(("truth", "ami"), [("mean", 0.4), ("first", 0.6), ("best", 0.2)])
-def test_a_record_combines_the_annotators(truth, ami):
+@pytest.mark.parametrize(("combine", "ami"), [("mean", 0.4), ("first", 0.6), ("best", 0.2)])
+def test_a_record_combines_the_annotators(combine, ami):
     annotators = [{"v": 0.1, "ami": 0.6}, {"v": 0.9, "ami": 0.2}]
     regions = {"annotators": [{"v": 0.0, "ami": 0.0}], "scores": {"pri": 0.1}}
     result = {"labels": {"annotators": annotators, "scores": {"pri": 0.7}}, "regions": regions}
     result |= {"unsupervised": 0.5, "losses": {"rec": 2}, "seconds": 3}
     job = RECORDS[0].job
-    record = make_record(job, result, truth)
+    record = make_record(job, result, combine)
     assert record.scores["ami"] == pytest.approx(ami)
     assert record.scores["pri"] == 0.7
     assert record.unsupervised == 0.5
     assert (record.job, record.losses, record.seconds) == (job, {"rec": 2}, 3)
-    assert make_record(job, result, truth, "regions").scores == {"v": 0, "ami": 0, "pri": 0.1}
+    assert make_record(job, result, combine, "regions").scores == {"v": 0, "ami": 0, "pri": 0.1}

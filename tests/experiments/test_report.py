@@ -83,7 +83,7 @@ def test_every_result_has_a_line(records, tmp_path):
 def test_the_json_file_says_how_it_was_made(records, tmp_path):
     write_tables(tmp_path, ROWS, records, "best", "sp-graph-seg benchmark")
     content = json.loads((tmp_path / "table.json").read_text())
-    assert (content["command"], content["truth"]) == ("sp-graph-seg benchmark", "best")
+    assert (content["command"], content["combine"]) == ("sp-graph-seg benchmark", "best")
     assert content["machine"] == describe_machine()
     assert content["paper"] == PAPER
     assert {"oracle", "unsupervised", "fixed", "covering", "miou"} == set(content["averages"])
