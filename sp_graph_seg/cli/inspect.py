@@ -117,7 +117,8 @@ def _extract(
     unit: str | None,
     about: "Relabel",
 ) -> None:
-    from sp_graph_seg.io.mesh import extract_surface, write_mesh
+    from sp_graph_seg.io.mesh import write_mesh
+    from sp_graph_seg.labels.surfaces import extract_surface
     from sp_graph_seg.plot import save_figure
     from sp_graph_seg.plot.surfaces import render_surfaces
 

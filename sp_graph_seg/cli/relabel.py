@@ -143,7 +143,7 @@ def _colors(labels: Sequence[int]) -> dict[int, str]:
     """The colours that overlays have for these labels."""
     from matplotlib.colors import to_hex
 
-    from sp_graph_seg.plot.pictures import NUM_COLORS, label_colors
+    from sp_graph_seg.plot.colors import NUM_COLORS, label_colors
 
     return {label: to_hex(label_colors()[label % NUM_COLORS]) for label in labels}
 

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.plot.pictures import as_flat_image, to_rgb
+from sp_graph_seg.plot.colors import as_flat_image, to_rgb
 from sp_graph_seg.transforms import to_label_image
 from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 

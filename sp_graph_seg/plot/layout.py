@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.plot.colors import as_flat_image, to_rgb
 from sp_graph_seg.plot.overlay import overlay_labels
-from sp_graph_seg.plot.pictures import as_flat_image, to_rgb
 from sp_graph_seg.transforms import as_array
 from sp_graph_seg.transforms.prepare import Image, match_images, measure_intensity_range
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.plot.pictures import NUM_COLORS, as_flat_image, label_colors
+from sp_graph_seg.plot.colors import NUM_COLORS, as_flat_image, label_colors
 from sp_graph_seg.transforms import as_array
 from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 

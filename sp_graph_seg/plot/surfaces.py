@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.mesh import Surface
-from sp_graph_seg.plot.pictures import NUM_COLORS, label_colors
+from sp_graph_seg.labels.surfaces import Surface
+from sp_graph_seg.plot.colors import NUM_COLORS, label_colors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +35,8 @@ def render_surfaces(
     hide what is in front of them. To look inside, leave a label out or cut the volume.
 
     Args:
-        surfaces: For a label its surface, from :func:`~sp_graph_seg.io.mesh.extract_surface`.
+        surfaces: The surface of each label, see
+            :func:`~sp_graph_seg.labels.surfaces.extract_surface`.
         names: Names of labels, for the legend.
         colors: Colours of labels, any that Matplotlib knows. (default: those of
             :func:`overlay_labels`)

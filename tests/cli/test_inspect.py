@@ -13,8 +13,8 @@ from PIL import Image
 from scipy import ndimage
 
 from sp_graph_seg.cli import main
-from sp_graph_seg.io import mesh
-from sp_graph_seg.io.mesh import extract_surface
+from sp_graph_seg.labels import surfaces
+from sp_graph_seg.labels.surfaces import extract_surface
 
 SHAPE = (5, 9, 11)
 UNLABELLED = 255
@@ -277,7 +277,7 @@ def test_a_volume_without_any_label(tmp_path, capsys):
 
 @pytest.mark.parametrize("name", ["regions.csv", "components.csv", "label_1.ply", "surfaces.png"])
 def test_files_that_exist_are_refused_before_the_work(tmp_path, capsys, monkeypatch, name):
-    monkeypatch.setattr(mesh, "extract_surface", lambda *_: pytest.fail("made a surface"))
+    monkeypatch.setattr(surfaces, "extract_surface", lambda *_: pytest.fail("made a surface"))
     given, out = save_npy(tmp_path / "a.npy", make_labels()), tmp_path / "out"
     out.mkdir()
     (out / name).write_text("mine")

@@ -9,9 +9,9 @@ from matplotlib.colors import to_hex
 from scipy.spatial import ConvexHull
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.mesh import Surface
+from sp_graph_seg.labels.surfaces import Surface
 from sp_graph_seg.plot import save_figure
-from sp_graph_seg.plot.pictures import label_colors
+from sp_graph_seg.plot.colors import label_colors
 from sp_graph_seg.plot.surfaces import render_surfaces
 
 

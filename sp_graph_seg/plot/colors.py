@@ -1,4 +1,4 @@
-"""Images and overlays as pictures of a size fit to be shown, and the colours of labels."""
+"""The colours of labels, and images as RGB."""
 
 from functools import cache
 

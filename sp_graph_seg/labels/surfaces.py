@@ -1,0 +1,64 @@
+"""The surface of a label as a triangle mesh."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sp_graph_seg.errors import InputError
+
+
+class Surface(NamedTuple):
+    """A triangle mesh.
+
+    Attributes:
+        vertices: ``(V, 3)`` float32, physical x, y, z (width, height, depth). The centre of the
+            first voxel is at 0.
+        faces: ``(T, 3)`` int64, the vertices of each triangle, counter-clockwise seen from outside.
+    """
+
+    vertices: NDArray[np.float32]
+    faces: NDArray[np.int64]
+
+
+def extract_surface(
+    labels: ArrayLike, label: int | None = None, spacing: Sequence[float] = (1.0, 1.0, 1.0)
+) -> Surface:
+    """Extracts the surface of a label by marching cubes.
+
+    The surface is closed, also where the label meets the border of the volume. Marching cubes
+    (Lorensen & Cline 1987) are scikit-image's, in the variant of Lewiner et al. 2003.
+
+    Args:
+        labels: ``(D, H, W)`` label map or mask.
+        label: The label. None extracts all voxels that are not 0. (default: :obj:`None`)
+        spacing: Size of a voxel along depth, height and width. (default: 1 each)
+
+    Returns:
+        The surface, in x, y, z.
+
+    Raises:
+        InputError: If ``labels`` is not such an array or does not contain the label, or the spacing
+            is not three positive numbers.
+    """
+    from skimage.measure import marching_cubes
+
+    volume = np.asarray(labels)
+    if volume.ndim != 3 or volume.dtype.kind not in "bui":
+        raise InputError(
+            f"labels: an array of {volume.dtype} with shape {volume.shape} is not a label map of a "
+            "volume; give integers, (D, H, W)."
+        )
+    widths = np.asarray(spacing, dtype=np.float64)
+    if widths.shape != (3,) or not (np.isfinite(widths) & (widths > 0)).all():
+        raise InputError(f"spacing: {spacing} is invalid; give 3 positive lengths, depth first.")
+    mask = volume != 0 if label is None else volume == label
+    if not mask.any():
+        missing = "all voxels are 0" if label is None else f"no voxel has the label {label}"
+        raise InputError(f"labels: {missing}; choose a label that occurs.")
+    # The padding closes the surface at the border.
+    vertices, faces, _, _ = marching_cubes(np.pad(mask, 1).astype(np.float32), level=0.5)
+    xyz = ((vertices - 1) * widths)[:, ::-1].astype(np.float32)
+    # scikit-image's triangles face outwards in x, y, z, not in its own z, y, x.
+    return Surface(np.ascontiguousarray(xyz), faces.astype(np.int64))
