@@ -47,7 +47,7 @@ def make_photos(root: Path) -> None:
         (root / folder).mkdir()
     for number, (photo, colors) in enumerate(zip(photos, blurred, strict=True)):
         labels = kmeans.predict(colors.reshape(-1, 3)).reshape(photo.shape[:2])
-        write_image(root / "images" / f"{number}.png", np.clip(photo, 0, 1))
+        write_image(root / "images" / f"{number}.png", np.clip(photo, 0, 1).transpose(2, 0, 1))
         write_labels(root / "labels" / f"{number}.png", labels)
 
 

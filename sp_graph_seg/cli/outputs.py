@@ -81,7 +81,7 @@ def write_predictions(
         labels = segmenter.predict(array)
         labels_file, overlay_file = prediction_files([path], output)
         write_labels(labels_file, labels)
-        write_image(overlay_file, overlay_labels(array, labels))
+        write_image(overlay_file, overlay_labels(array, labels).transpose(2, 0, 1))
         found.update(np.unique(labels).tolist())
     return len(found)
 

@@ -112,7 +112,7 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
         before = _read(path)
         after = relabel.apply(before)
         write_labels(file, after)
-        write_image(picture, _paint(after, relabel))
+        write_image(picture, _paint(after, relabel).transpose(2, 0, 1))
         changed += int(np.count_nonzero(before != after))
         total += before.size
         found.update(np.unique(after[after != relabel.unlabelled]).tolist())

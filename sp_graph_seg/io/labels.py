@@ -1,4 +1,4 @@
-"""Label images in and out, and pictures for people to look at."""
+"""Label maps in and out, and images out."""
 
 import os
 from pathlib import Path
@@ -14,71 +14,75 @@ NPY_MAGIC = b"\x93NUMPY"
 
 
 def write_labels(path: str | os.PathLike[str], labels: np.ndarray) -> None:
-    """Write labels as a one-channel PNG without palette: the grey value is the label.
+    """Writes labels as a one-channel PNG without palette: the grey value is the label.
 
     Args:
-        path: The PNG to write, replaced whole if it exists.
-        labels: ``(H, W)`` integer (or bool) array of values 0 to 65535; it is written with 8 bits
-            if they are all below 256, else with 16.
+        path: The PNG to write. An existing file is replaced as a whole.
+        labels: ``(H, W)`` integer or bool array of values from 0 to 65535. It is written with 8
+            bits if all values are below 256, else with 16.
 
     Raises:
-        InputError: The labels are not such an array, or ``path`` is no PNG or cannot be written.
+        InputError: If the labels are not such an array, or ``path`` does not end in .png or cannot
+            be written.
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "bui" or labels.ndim != 2 or labels.size == 0:
         raise InputError(
-            f"labels: {labels.dtype} of shape {labels.shape} cannot be written; "
-            "give a non-empty (H, W) integer array"
+            f"labels: an array of {labels.dtype} with shape {labels.shape} cannot be written; "
+            "give a non-empty (H, W) integer array."
         )
     if labels.min() < 0:
-        raise InputError(f"labels: the smallest is {labels.min()}; give labels from 0 up")
+        raise InputError(f"labels: the smallest is {labels.min()}; give labels from 0.")
     if labels.max() > 65535:
         raise InputError(
-            f"labels: the largest, {labels.max()}, does not fit a PNG's 65535; renumber them "
-            "without gaps, or use numpy.save"
+            f"labels: the largest, {labels.max()}, exceeds the limit of a PNG, 65535; renumber "
+            "the labels without gaps, or use numpy.save."
         )
     _write_png(path, labels.astype(np.uint8 if labels.max() < 256 else np.uint16))
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
-    """Write a colour picture as PNG.
+    """Writes a grey or RGB image as an 8-bit PNG.
 
     Args:
-        path: The PNG to write, replaced whole if it exists.
-        image: ``(H, W, 3)`` array, uint8, or float in [0, 1], which is rounded to 8 bits.
+        path: The PNG to write. An existing file is replaced as a whole.
+        image: ``(1, H, W)`` or ``(3, H, W)`` array of uint8, or of floats in [0, 1].
 
     Raises:
-        InputError: The image is not such an array, or ``path`` is no PNG or cannot be written.
+        InputError: If the image is not such an array, or ``path`` does not end in .png or cannot
+            be written.
     """
     image = np.asarray(image)
     is_float = image.dtype.kind == "f"
-    if not (is_float or image.dtype == np.uint8) or image.shape[2:] != (3,) or image.size == 0:
+    is_image = image.ndim == 3 and image.shape[0] in (1, 3) and image.size > 0
+    if not is_image or not (is_float or image.dtype == np.uint8):
         raise InputError(
-            f"image: {image.dtype} of shape {image.shape} cannot be written; "
-            "give a non-empty (H, W, 3) array, uint8 or float in [0, 1]"
+            f"image: an array of {image.dtype} with shape {image.shape} cannot be written; "
+            "give a non-empty (1, H, W) or (3, H, W) array, uint8 or float in [0, 1]."
         )
     if is_float and not (image.min() >= 0 and image.max() <= 1):  # NaN fails both
         raise InputError(
-            f"image: its values span {image.min()} to {image.max()}; scale them to [0, 1]"
+            f"image: the values range from {image.min()} to {image.max()}; scale them to [0, 1]."
         )
-    _write_png(path, np.rint(image * 255).astype(np.uint8) if is_float else image)
+    pixels = np.rint(image * 255).astype(np.uint8) if is_float else image
+    _write_png(path, pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
 
 
 def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read labels from a one-channel integer PNG or TIFF, or from a .npy file.
+    """Reads a label map from a one-channel integer PNG or TIFF, or from a .npy file.
 
-    A palette is ignored: the labels are its indices. Grey values are the labels as they are
-    stored, also in PNGs of 1, 2 or 4 bits.
+    The labels are the grey values as they are stored, also in PNGs of 1, 2 or 4 bits, or the
+    indices into a palette.
 
     Args:
-        path: The label file; its content tells the format, not its name.
+        path: The label file. The format is detected from the content, not from the name.
 
     Returns:
-        ``(H, W)`` int64 array. Negative values, which a TIFF or .npy may hold, are kept.
+        ``(H, W)`` int64 array. Negative values of a TIFF or .npy file are kept.
 
     Raises:
-        InputError: The file is missing, empty, damaged or of another format, or it holds anything
-            but one integer a pixel (such as colours).
+        InputError: If the file is missing, empty, damaged or of another format, or does not hold
+            one integer for each pixel.
     """
     header = read_header(path)
     with decoding(path):
@@ -89,17 +93,17 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
         elif header.startswith(NPY_MAGIC):
             array = np.load(path, allow_pickle=False)
         else:
-            raise InputError(f"{path}: is no label file; give a PNG, TIFF or .npy file")
+            raise InputError(f"{path}: this is not a label file; give a PNG, TIFF or .npy file.")
     if array.ndim != 2 or array.dtype.kind not in "bui" or array.size == 0:
         raise InputError(
-            f"{path}: {array.dtype} of shape {array.shape} is not one label a pixel; "
-            "save a non-empty (H, W) integer array"
+            f"{path}: an array of {array.dtype} with shape {array.shape} is not a label map; "
+            "save a non-empty (H, W) integer array."
         )
     return array.astype(np.int64)
 
 
 def _read_png(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
-    """Read the grey values or palette indices of a PNG as they are stored."""
+    """Reads the grey values or palette indices of a PNG as they are stored."""
     from PIL import Image
 
     with Image.open(path) as image:
@@ -112,7 +116,7 @@ def _read_png(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
 
 
 def _read_tiff(path: str | os.PathLike[str]) -> np.ndarray:
-    """Read the values or palette indices of a TIFF of one channel."""
+    """Reads the values or palette indices of a one-channel TIFF."""
     from tifffile import TiffFile
 
     with TiffFile(path) as tif:
@@ -123,18 +127,18 @@ def _read_tiff(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def _colours(path: str | os.PathLike[str], channels: int) -> InputError:
-    """Say that a file holds colours where labels are wanted."""
+    """The error for a file that holds colours instead of labels."""
     return InputError(
-        f"{path}: has {channels} channels, it shows colours and not labels; "
-        "save one integer label a pixel in one channel"
+        f"{path}: the file has {channels} channels, so it shows colours and not labels; "
+        "save one integer label for each pixel in one channel."
     )
 
 
 def _write_png(path: str | os.PathLike[str], array: np.ndarray) -> None:
-    """Write a uint8 or uint16 array as PNG, whole or not at all."""
+    """Writes a uint8 or uint16 array as PNG, completely or not at all."""
     from PIL import Image
 
     if Path(path).suffix.lower() != ".png":
-        raise InputError(f"{path}: would hold a PNG; end its name in .png")
+        raise InputError(f"{path}: the name of a PNG must end in .png; rename it.")
     with atomic_write(path) as temporary:
         Image.fromarray(array).save(temporary, format="PNG")

@@ -180,7 +180,7 @@ def test_files_that_cannot_be_read_are_named(folders, capsys):
     [
         (np.zeros((4, 5), int), "a_labels.png: 12x16 pixels are not the 4x5 of "),
         (np.full(SIZE, -1), "truth.npy: labels no pixel that "),
-        (np.zeros(SIZE), "truth.npy: float64 of shape (12, 16) is not one label a pixel"),
+        (np.zeros(SIZE), "truth.npy: an array of float64 with shape (12, 16) is not a label map"),
     ],
     ids=["size", "empty", "float"],
 )

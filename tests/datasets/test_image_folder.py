@@ -30,7 +30,7 @@ def photos(tmp_path):
     for name, size in SIZES.items():
         labels = np.zeros(size, dtype=np.int64)
         labels[:, size[1] // 2 :] = 3
-        image = 0.2 * rng.random((*size, 3)) + 0.2 * labels[..., None]
+        image = 0.2 * rng.random((3, *size)) + 0.2 * labels
         write_image(tmp_path / "photos" / f"{name}.png", image)
         write_labels(tmp_path / "truth" / f"{name}.png", labels)
     (tmp_path / "photos" / "notes.txt").write_text("no image")
@@ -142,7 +142,7 @@ def test_other_parameters_make_other_files(photos, count):
 def test_another_folder_of_images_does_not_meet_the_graphs_of_the_first(photos):
     make(photos, labels=False)
     (photos / "more").mkdir()
-    write_image(photos / "more" / "a.png", np.zeros((9, 9, 3)))
+    write_image(photos / "more" / "a.png", np.zeros((3, 9, 9)))
     dataset = ImageFolderRAG(photos / "root", photos / "more", to_graph=ToRAG(12))
     assert dataset[0].image_size.tolist() == [[9, 9]]
 
@@ -180,7 +180,7 @@ def test_no_pickle_is_trusted(photos, tmp_path):
 def test_an_image_replaced_by_an_older_one_is_made_anew(photos, count):
     make(photos)
     image = photos / "photos" / "b.png"
-    write_image(image, np.zeros((*SIZES["b"], 3)))
+    write_image(image, np.zeros((3, *SIZES["b"])))
     os.utime(image, (1e9, 1e9))
     make(photos)
     assert count == ["a", "b", "c", "b"]
@@ -191,7 +191,7 @@ def test_a_bad_image_is_named_and_what_is_done_stays(photos, count):
     with pytest.raises(InputError, match=r"b\.png: is not an image"):
         make(photos)
     assert count == ["a"]
-    write_image(photos / "photos" / "b.png", np.zeros((*SIZES["b"], 3)))
+    write_image(photos / "photos" / "b.png", np.zeros((3, *SIZES["b"])))
     assert len(make(photos)) == 3
     assert count == ["a", "b", "c"]
 

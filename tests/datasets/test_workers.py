@@ -45,7 +45,7 @@ print(*(file for _, _, files in os.walk("broken") for file in files))
 def test_workers_in_a_plain_script(tmp_path):
     (tmp_path / "photos").mkdir()
     for name in "abc":
-        image = np.random.default_rng(0).random((16, 20, 3))
+        image = np.random.default_rng(0).random((3, 16, 20))
         write_image(tmp_path / "photos" / f"{name}.png", image)
     (tmp_path / "script.py").write_text(SCRIPT)
     run = subprocess.run(

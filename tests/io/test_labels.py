@@ -7,7 +7,7 @@ import tifffile
 from PIL import Image
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import read_labels, write_image, write_labels
+from sp_graph_seg.io import read_image, read_labels, write_image, write_labels
 
 
 @pytest.mark.parametrize(
@@ -119,24 +119,27 @@ def test_read_labels_refuses(tmp_path):
         assert "\n" not in str(caught.value)
 
 
-def test_write_image_writes_uint8_and_float(tmp_path):
-    image = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_write_image_writes_uint8_and_float(tmp_path, channels):
+    image = np.random.default_rng(0).integers(0, 256, (channels, 5, 7), dtype=np.uint8)
     for array in (image, image / 255, (image / 255).astype(np.float32)):
         write_image(tmp_path / "image.png", array)
         with Image.open(tmp_path / "image.png") as back:
-            np.testing.assert_array_equal(np.asarray(back), image)
+            stored = np.asarray(back)
+        np.testing.assert_array_equal(np.moveaxis(np.atleast_3d(stored), -1, 0), image)
+        assert read_image(tmp_path / "image.png").shape == image.shape
 
 
 @pytest.mark.parametrize(
     "image",
     [
         np.zeros((4, 5), np.uint8),
-        np.zeros((3, 4, 5), np.uint8),
-        np.zeros((4, 5, 3), int),
-        np.zeros((4, 0, 3)),
-        np.full((4, 5, 3), 1.1),
-        np.full((4, 5, 3), -0.1),
-        np.full((4, 5, 3), np.nan),
+        np.zeros((4, 5, 3), np.uint8),
+        np.zeros((3, 4, 5), int),
+        np.zeros((3, 4, 0)),
+        np.full((3, 4, 5), 1.1),
+        np.full((3, 4, 5), -0.1),
+        np.full((3, 4, 5), np.nan),
     ],
 )
 def test_write_image_refuses(tmp_path, image):

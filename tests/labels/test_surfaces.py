@@ -63,8 +63,8 @@ def test_a_box_at_the_border_has_its_extent_in_x_y_z():
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"labels": np.zeros((2, 2, 2))}, "labels: float64"),
-        ({"labels": np.zeros((2, 2), int)}, "labels: int64 of shape"),
+        ({"labels": np.zeros((2, 2, 2))}, "labels: an array of float64"),
+        ({"labels": np.zeros((2, 2), int)}, "labels: an array of int64"),
         ({"labels": np.zeros((2, 2, 2), int), "label": None}, "labels: all voxels are 0"),
         ({"label": 7}, "labels: no voxel has the label 7"),
         ({"spacing": (1, 1)}, "spacing: "),
