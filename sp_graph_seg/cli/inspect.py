@@ -14,7 +14,7 @@ from sp_graph_seg.io import atomic_write, check_writable, refuse_existing
 
 if TYPE_CHECKING:
     from sp_graph_seg.labels.relabel import Relabel
-    from sp_graph_seg.labels.tables import RegionCounter
+    from sp_graph_seg.labels.tables import LabelCounter
     from sp_graph_seg.volumes import Volume
 
 #: Of larger volumes, surfaces are made of every second voxel, every third and so on.
@@ -54,7 +54,7 @@ def inspect(
         overwrite: Replace files that exist.
     """
     from sp_graph_seg.labels.relabel import Relabel, read_relabel
-    from sp_graph_seg.labels.tables import RegionCounter
+    from sp_graph_seg.labels.tables import LabelCounter
     from sp_graph_seg.volumes import open_volume
 
     volume = open_volume(labels, axes=axes)
@@ -74,7 +74,7 @@ def inspect(
     refuse_existing([*tables, *surfaces.values(), *([picture] if meshes else [])], overwrite)
     about = Relabel() if names is None else read_relabel(names)
     unlabelled = None if volume.dtype.kind == "b" else int(np.iinfo(volume.dtype).max)
-    counter = RegionCounter(spacing, unit, about.names, unlabelled)
+    counter = LabelCounter(spacing, unit, about.names, unlabelled)
     check_writable(output)
     _count(volume, counter)
     _check_meshes(surfaces, counter, labels)
@@ -85,7 +85,7 @@ def inspect(
         report("meshes", f"{', '.join(file.name for file in surfaces.values())} and {picture}")
 
 
-def _count(volume: "Volume", counter: "RegionCounter") -> None:
+def _count(volume: "Volume", counter: "LabelCounter") -> None:
     from sp_graph_seg.progress import WorkProgress
 
     with WorkProgress(len(volume), "slices") as progress:
@@ -94,17 +94,17 @@ def _count(volume: "Volume", counter: "RegionCounter") -> None:
             progress.advance()
 
 
-def _check_meshes(meshes: Iterable[int], counter: "RegionCounter", labels: Path) -> None:
+def _check_meshes(meshes: Iterable[int], counter: "LabelCounter", labels: Path) -> None:
     """Refuses labels that were not found, before anything is written."""
-    found = counter.region_table()["label"].tolist()
+    found = counter.label_table()["label"].tolist()
     for label in meshes:
         if label not in found:
             there = ", ".join(map(str, found)) or "none"
             raise InputError(f"--meshes {label}: {labels} has no such label; it has {there}.")
 
 
-def _write_tables(counter: "RegionCounter", files: list[Path]) -> None:
-    for file, table in zip(files, (counter.region_table(), counter.component_table()), strict=True):
+def _write_tables(counter: "LabelCounter", files: list[Path]) -> None:
+    for file, table in zip(files, (counter.label_table(), counter.component_table()), strict=True):
         with atomic_write(file) as temporary:
             temporary.write_text(table.to_csv(), encoding="utf-8")
 

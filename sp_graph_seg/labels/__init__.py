@@ -1,15 +1,18 @@
 """A label map in; a label map, a table or a mesh out."""
 
+from sp_graph_seg.labels.components import split_regions
 from sp_graph_seg.labels.relabel import Relabel, read_relabel
-from sp_graph_seg.labels.split import split_regions
-from sp_graph_seg.labels.tables import RegionCounter, Table, component_table, region_table
+from sp_graph_seg.labels.surfaces import Surface, extract_surface
+from sp_graph_seg.labels.tables import LabelCounter, Table, component_table, label_table
 
 __all__ = [
-    "RegionCounter",
+    "LabelCounter",
     "Relabel",
+    "Surface",
     "Table",
     "component_table",
+    "extract_surface",
+    "label_table",
     "read_relabel",
-    "region_table",
     "split_regions",
 ]

@@ -1,16 +1,19 @@
-"""The connected components of a volume, joined slice by slice, with one record for each."""
+"""Connected components: of a label map in memory, and of a volume that is read slice by slice.
+
+Components are connected through faces of pixels.
+"""
 
 from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.labels.relabel.steps import find_components
+from sp_graph_seg.transforms.superpixels import connected_regions
 
-Records = NDArray[np.int64]
-"""A row for each component, with the columns below; indices are those of depth, height, width."""
+Measures = NDArray[np.int64]
+"""A row for each component, with the columns below. Indices are along depth, height, width."""
 
 LABEL = 0
 SIZE = 1
@@ -20,58 +23,105 @@ INDEX_MAX = slice(8, 11)
 _NUM_COLUMNS = 11
 
 
+def find_components(
+    labels: NDArray[Any],
+) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
+    """Numbers the components in the order of their first pixels.
+
+    Returns:
+        The number of the component of each pixel, and the label and the size of each component.
+    """
+    shift = min(int(labels.min()), 0)  # the value of unlabelled pixels may be negative
+    components = connected_regions(labels.astype(np.int64) - shift if shift else labels)
+    first = np.unique(components, return_index=True)[1]
+    return components, labels.ravel()[first], np.bincount(components.ravel())
+
+
+def split_regions(labels: ArrayLike, min_share: float = 0.005) -> NDArray[np.int64]:
+    """Splits labels into regions, one for each connected component.
+
+    A label says what something is: two sheep have the same label. A region is one thing in one
+    image, as in the human segmentations of the Berkeley dataset: each sheep is a region. Components
+    below the minimum share of the image are divided among the larger ones: each pixel joins the one
+    that it reaches in the fewest steps over faces. The largest component is always kept.
+
+    Args:
+        labels: ``(H, W)`` or ``(D, H, W)``, integers from 0.
+        min_share: Minimum share of the image that a region has, from 0 to 1.
+            (default: :obj:`0.005`)
+
+    Returns:
+        Regions of the same shape, connected through faces and numbered from 0 without gaps.
+
+    Raises:
+        InputError: If the labels are not such integers, or the share is out of its range.
+    """
+    from skimage.segmentation import watershed
+
+    if not 0 <= min_share <= 1:
+        raise InputError(f"min_share={min_share} is not a share; use 0 to 1.")
+    regions = connected_regions(labels)
+    sizes = np.bincount(regions.ravel())
+    is_small = sizes < min(min_share * regions.size, sizes.max())
+    if is_small.any():
+        # Flooding, because the nearest region in a straight line may not be connected.
+        seeds = np.where(is_small[regions], 0, regions + 1)
+        regions = watershed(np.zeros(regions.shape), seeds)
+    return np.unique(regions, return_inverse=True)[1].reshape(regions.shape)
+
+
 class _Slice(NamedTuple):
-    """What is kept of a slice until the next has come; all ``(H, W)``."""
+    """What is kept of a slice until the next one is added; all arrays are ``(H, W)``."""
 
     labels: NDArray[Any]
     rows: NDArray[np.int64]  # of _active
-    surface: NDArray[np.bool_]  # as far as this slice and the one before tell
+    surface: NDArray[np.bool_]  # known from this slice and the one before
 
 
 class ComponentJoiner:
-    """Joins the components of slices to those of a volume, where voxels of a label share a face.
+    """Joins the components of slices, here called pieces, to the components of a volume.
 
-    In memory are two slices and one record for each component.
+    It keeps two slices and one row of numbers for each component in memory.
 
     Args:
-        unlabelled: Value of voxels without a label; they are left out.
+        unlabelled: Value of voxels without a label, which are left out.
     """
 
     def __init__(self, unlabelled: int | None = None) -> None:
         self.unlabelled = unlabelled
         self._depth = 0
-        self._finished: list[Records] = []  # components that do not reach the last slice
-        self._active: Records = np.empty((0, _NUM_COLUMNS), dtype=np.int64)  # those that do
+        self._finished: list[Measures] = []  # components that do not reach the last slice
+        self._active: Measures = np.empty((0, _NUM_COLUMNS), dtype=np.int64)  # those that do
         self._surface: Counter[int] = Counter()  # voxels of each label, up to the slice before
         self._last: _Slice | None = None
 
     def add(self, image: NDArray[Any]) -> None:
         """Adds the next slice, ``(H, W)`` integers."""
         self._check(image)
-        regions, label_of, _ = find_components(image)
+        pieces, label_of, _ = find_components(image)
         surface = _find_surface(image, self.unlabelled)
         contacts = np.empty(0, dtype=np.int64)
         if self._last is not None:
             same = image == self._last.labels
-            contacts = np.unique(self._last.rows[same] * len(label_of) + regions[same])
+            contacts = np.unique(self._last.rows[same] * len(label_of) + pieces[same])
             differs = ~same & (image != self.unlabelled) & (self._last.labels != self.unlabelled)
             surface |= differs
             self._surface += _count(self._last.labels[self._last.surface | differs])
         components, touched = np.divmod(contacts, len(label_of))
-        rows = self._join(_measure(regions, label_of, self._depth), components, touched)
-        self._last = _Slice(image.copy(), rows[regions], surface)
+        rows = self._join(_measure(pieces, label_of, self._depth), components, touched)
+        self._last = _Slice(image.copy(), rows[pieces], surface)
         self._depth += 1
 
-    def records(self) -> Records:
-        """All components so far that have a label, by label, the largest first."""
-        records = np.concatenate([*self._finished, self._active])
+    def measures(self) -> Measures:
+        """Measures all labelled components so far, ordered by label, the largest first."""
+        measures = np.concatenate([*self._finished, self._active])
         if self.unlabelled is not None:
-            records = records[records[:, LABEL] != self.unlabelled]
-        z, y, x = records[:, INDEX_MIN].T
-        return records[np.lexsort([x, y, z, -records[:, SIZE], records[:, LABEL]])]
+            measures = measures[measures[:, LABEL] != self.unlabelled]
+        z, y, x = measures[:, INDEX_MIN].T
+        return measures[np.lexsort([x, y, z, -measures[:, SIZE], measures[:, LABEL]])]
 
     def surface(self) -> Counter[int]:
-        """The number of voxels of each label that share a face with another label."""
+        """Counts the voxels of each label that share a face with another label."""
         if self._last is None:
             return Counter()
         return self._surface + _count(self._last.labels[self._last.surface])
@@ -79,27 +129,27 @@ class ComponentJoiner:
     def _check(self, image: NDArray[Any]) -> None:
         if image.ndim != 2 or image.dtype.kind not in "bui" or image.size == 0:
             raise InputError(
-                f"labels: {image.dtype} of shape {image.shape} is no slice of labels; "
-                "give integers, (H, W)."
+                f"labels: an array of {image.dtype} with shape {image.shape} is not a slice of a "
+                "label map; give integers, (H, W)."
             )
         if self._last is not None and image.shape != self._last.labels.shape:
             raise InputError(
-                f"labels: slice {self._depth} of shape {image.shape} differs from those before, "
+                f"labels: slice {self._depth} has the shape {image.shape}, but those before have "
                 f"{self._last.labels.shape}; give the slices of one volume."
             )
 
     def _join(
-        self, new: Records, components: NDArray[np.int64], touched: NDArray[np.int64]
+        self, new: Measures, components: NDArray[np.int64], touched: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Unites active components with the regions that they touch.
+        """Unites active components with the pieces that they touch.
 
         Args:
-            new: Records of the regions of the slice, ``(R, 11)``.
+            new: Measures of the pieces of the slice, ``(R, 11)``.
             components: Rows of ``_active``, ``(K,)``.
-            touched: For each of them a region that it touches, ``(K,)``.
+            touched: For each of them a piece that it touches, ``(K,)``.
 
         Returns:
-            ``(R,)``, the row of ``_active`` that each region became part of.
+            ``(R,)``, the row of ``_active`` that each piece became part of.
         """
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
@@ -117,26 +167,26 @@ class ComponentJoiner:
         return (np.cumsum(goes_on) - 1)[group[num_old:]]
 
 
-def _measure(regions: NDArray[np.int64], label_of: NDArray[Any], z: int) -> Records:
-    """The records of the regions of one slice, ``(R, 11)``."""
-    number = regions.ravel()
+def _measure(pieces: NDArray[np.int64], label_of: NDArray[Any], z: int) -> Measures:
+    """Measures the pieces of one slice, ``(R, 11)``."""
+    number = pieces.ravel()
     count = np.bincount(number)
     least, largest, sums = [np.full_like(count, z)], [np.full_like(count, z)], [z * count]
-    for axis in np.indices(regions.shape).reshape(2, -1):
+    for axis in np.indices(pieces.shape).reshape(2, -1):
         sums.append(np.bincount(number, weights=axis).astype(np.int64))  # exact below 2^53
-        least.append(np.full_like(count, regions.size))
+        least.append(np.full_like(count, pieces.size))
         largest.append(np.zeros_like(count))
         np.minimum.at(least[-1], number, axis)
         np.maximum.at(largest[-1], number, axis)
     return np.stack([label_of.astype(np.int64), count, *sums, *least, *largest], axis=1)
 
 
-def _unite(records: Records, group: NDArray[Any]) -> Records:
-    """One record for each group of records, ``(G, 11)``."""
+def _unite(measures: Measures, group: NDArray[Any]) -> Measures:
+    """Unites the rows of each group to one, ``(G, 11)``."""
     order = np.argsort(group, kind="stable")
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
-    united = records[order[starts]]
-    ordered = records[order]
+    united = measures[order[starts]]
+    ordered = measures[order]
     united[:, SIZE] = np.add.reduceat(ordered[:, SIZE], starts)
     united[:, INDEX_SUM] = np.add.reduceat(ordered[:, INDEX_SUM], starts)
     united[:, INDEX_MIN] = np.minimum.reduceat(ordered[:, INDEX_MIN], starts)
@@ -145,7 +195,7 @@ def _unite(records: Records, group: NDArray[Any]) -> Records:
 
 
 def _find_surface(image: NDArray[Any], unlabelled: int | None) -> NDArray[np.bool_]:
-    """The pixels with another label beside them in the slice."""
+    """Finds the pixels that share a face with another label in the slice."""
     known = image != unlabelled
     surface = np.zeros(image.shape, dtype=bool)
     for one, other in (

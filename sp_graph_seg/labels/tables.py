@@ -1,4 +1,4 @@
-"""How much of each label there is, and in how many pieces, also of volumes larger than memory."""
+"""Tables of labels and of their components, also of volumes that do not fit into memory."""
 
 import csv
 import io
@@ -25,12 +25,12 @@ from sp_graph_seg.transforms.arrays import as_array
 class Table:
     """Columns of equal length with their units.
 
-    ``table["size"]`` is a column as an array, ``len(table)`` the number of rows, iteration yields
-    the rows as dictionaries, and ``pandas.DataFrame(table.columns)`` is a data frame.
+    ``table["size"]`` is a column as an array and ``len(table)`` the number of rows. Iteration
+    yields the rows as dictionaries. ``pandas.DataFrame(table.columns)`` makes a data frame.
 
     Attributes:
         columns: The columns by name.
-        headers: What the columns are called in CSV, with their units.
+        headers: The headers of the columns in CSV, with their units.
     """
 
     def __init__(self, columns: Mapping[str, NDArray[Any]], headers: Mapping[str, str]) -> None:
@@ -48,7 +48,7 @@ class Table:
         return (dict(zip(self.columns, row, strict=True)) for row in zip(*values, strict=True))
 
     def to_csv(self) -> str:
-        """The table as comma-separated text, with the units in the header."""
+        """Formats the table as comma-separated text with the units in the header."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.headers[name] for name in self.columns)
@@ -59,29 +59,29 @@ class Table:
         return f"{type(self).__name__}({len(self)} rows: {', '.join(self.columns)})"
 
 
-class RegionCounter:
+class LabelCounter:
     """Counts the labels of a volume and joins their components, slice by slice.
 
-    Two voxels of the same label are connected if they share a face, wherever in the volume. In
-    memory are two slices and one row of numbers for each component.
+    Components are those of the whole volume. Two voxels of the same label are connected if they
+    share a face. The counter keeps two slices and one row of numbers for each component in memory.
 
     Args:
-        spacing: Size of a voxel along depth, height and width (of a pixel along height and width
-            where ``ndim`` is 2); None counts in voxels.
-        unit: What ``spacing`` is in, such as ``"um"``; it ends up in the headers of CSV.
+        spacing: Size of a voxel along depth, height and width, or of a pixel along height and
+            width if ``ndim`` is 2. (default: :obj:`None`, count voxels)
+        unit: Unit of ``spacing``, such as ``"um"``, which is added to the headers of CSV.
         names: Names of labels, for the tables.
-        unlabelled: Value of voxels without a label; they are left out.
-        ndim: 2 for a single image, which is then the only slice.
+        unlabelled: Value of voxels without a label, which are left out.
+        ndim: 3 for a volume, 2 for a single image. (default: :obj:`3`)
 
     Raises:
-        InputError: If the spacing is not one positive length an axis, or lacks its unit.
+        InputError: If the spacing is not one positive length for each axis, or has no unit.
 
     Example:
         >>> import numpy as np
-        >>> counter = RegionCounter()
+        >>> counter = LabelCounter()
         >>> for image in (np.eye(2, dtype=int), np.ones((2, 2), dtype=int)):
         ...     counter.add(image)
-        >>> counter.region_table()["components"].tolist()
+        >>> counter.label_table()["components"].tolist()
         [2, 1]
     """
 
@@ -103,20 +103,20 @@ class RegionCounter:
         """Adds the next slice.
 
         Args:
-            labels: ``(H, W)``, integers, of the size of the slices before.
+            labels: ``(H, W)`` integers, of the same size as the slices before.
 
         Raises:
-            InputError: If it is no such slice.
+            InputError: If the labels are not such an array.
         """
         self._joiner.add(as_array(labels))
 
-    def region_table(self) -> Table:
-        """The table of :func:`region_table`, of the slices so far."""
-        records = self._joiner.records()
+    def label_table(self) -> Table:
+        """Makes the table of :func:`label_table` for the slices so far."""
+        measures = self._joiner.measures()
         labels, first, components = np.unique(
-            records[:, LABEL], return_index=True, return_counts=True
+            measures[:, LABEL], return_index=True, return_counts=True
         )
-        size = np.add.reduceat(records[:, SIZE], first) if labels.size else labels
+        size = np.add.reduceat(measures[:, SIZE], first) if labels.size else labels
         surface = self._joiner.surface()
         columns = {
             "label": labels,
@@ -125,20 +125,20 @@ class RegionCounter:
             "fraction": size / max(int(size.sum()), 1),
             "volume": size * math.prod(self.spacing),
             "components": components,
-            "largest": records[first, SIZE],
+            "largest": measures[first, SIZE],
             "mean_size": size / components,
             "surface": np.array([surface[label] for label in labels.tolist()], dtype=np.int64),
         }
         return Table(columns, self._headers(columns))
 
     def component_table(self) -> Table:
-        """The table of :func:`component_table`, of the slices so far."""
-        records = self._joiner.records()
-        size = records[:, SIZE]
+        """Makes the table of :func:`component_table` for the slices so far."""
+        measures = self._joiner.measures()
+        size = measures[:, SIZE]
         volume = size * math.prod(self.spacing)
         columns = {
-            "label": records[:, LABEL],
-            "name": self._names_of(records[:, LABEL]),
+            "label": measures[:, LABEL],
+            "name": self._names_of(measures[:, LABEL]),
             "size": size,
             "volume": volume,
             "diameter": (
@@ -147,17 +147,17 @@ class RegionCounter:
         }
         axes = list(enumerate("zyx"))[3 - self.ndim :]
         for (axis, name), width in zip(axes, self.spacing, strict=True):
-            columns[f"centroid_{name}"] = records[:, INDEX_SUM][:, axis] / size * width
+            columns[f"centroid_{name}"] = measures[:, INDEX_SUM][:, axis] / size * width
         for axis, name in axes:
-            columns[f"{name}_start"] = records[:, INDEX_MIN][:, axis]
-            columns[f"{name}_stop"] = records[:, INDEX_MAX][:, axis] + 1
+            columns[f"{name}_start"] = measures[:, INDEX_MIN][:, axis]
+            columns[f"{name}_stop"] = measures[:, INDEX_MAX][:, axis] + 1
         return Table(columns, self._headers(columns))
 
     def _names_of(self, labels: NDArray[np.int64]) -> NDArray[np.str_]:
         return np.array([self.names.get(label, "") for label in labels.tolist()], dtype=np.str_)
 
     def _headers(self, columns: Iterable[str]) -> dict[str, str]:
-        """Names of columns with their units, such as ``volume_um3``."""
+        """Names the columns with their units, such as ``volume_um3``."""
         pixel = "voxel" if self.ndim == 3 else "pixel"
         count = dict.fromkeys(("size", "largest", "mean_size", "surface"), f"{pixel}s")
         headers = {name: f"{name}_{count[name]}" if name in count else name for name in columns}
@@ -171,7 +171,7 @@ class RegionCounter:
         return headers | {"volume": f"{kind}_{size}"}
 
 
-def region_table(
+def label_table(
     labels: ArrayLike | Tensor,
     spacing: Sequence[float] | None = None,
     names: Mapping[int, str] | None = None,
@@ -179,29 +179,33 @@ def region_table(
     unit: str | None = None,
     unlabelled: int | None = None,
 ) -> Table:
-    """How much of each label there is, and in how many pieces.
+    """Measures each label: how large it is, and in how many components.
 
-    Columns: ``label`` and ``name``; ``size``, the number of voxels; ``fraction`` of all voxels that
-    have a label; ``volume``, physical (in 2D the area); ``components``, their number; ``largest``
-    and ``mean_size``, of the components in voxels; ``surface``, the number of voxels that share a
-    face with another label (neither the border of the volume nor unlabelled voxels count).
+    The columns are:
+
+    * ``label`` and ``name``;
+    * ``size``: number of voxels, and ``fraction``: their share of all labelled voxels;
+    * ``volume``: physical volume, or area in 2D;
+    * ``components``: their number, and ``largest`` and ``mean_size``: their sizes in voxels;
+    * ``surface``: number of voxels that share a face with another label. Neither the border of the
+      volume nor unlabelled voxels count.
 
     Args:
-        labels: ``(H, W)`` or ``(D, H, W)`` integers; of a volume one slice is read at a time, so
-            it may be a memory map, or an array of Zarr or HDF5.
-        spacing: Size of a voxel along each axis of ``labels``; None counts in voxels.
+        labels: ``(H, W)`` or ``(D, H, W)`` integers. A volume is read one slice at a time, so that
+            it may be a memory map or an array of Zarr or HDF5.
+        spacing: Size of a voxel along each axis of ``labels``. (default: :obj:`None`, count voxels)
         names: Names of labels, such as :attr:`Relabel.names`.
-        unit: What ``spacing`` is in, such as ``"um"``.
-        unlabelled: Value of voxels without a label, such as 255; they are left out.
+        unit: Unit of ``spacing``, such as ``"um"``.
+        unlabelled: Value of voxels without a label, such as 255, which are left out.
 
     Returns:
-        A row for each label, in their order.
+        A row for each label, in ascending order.
 
     Raises:
-        InputError: If the labels are no such integers, or the spacing is not one positive length
-            an axis or lacks its unit.
+        InputError: If the labels are not such integers, or the spacing is not one positive length
+            for each axis or has no unit.
     """
-    return _count_slices(labels, spacing, names, unit, unlabelled).region_table()
+    return _count_slices(labels, spacing, names, unit, unlabelled).label_table()
 
 
 def component_table(
@@ -212,25 +216,31 @@ def component_table(
     unit: str | None = None,
     unlabelled: int | None = None,
 ) -> Table:
-    """Where each connected component is, and how large.
+    """Measures each connected component: where it is, and how large.
 
-    Columns: ``label`` and ``name``; ``size`` in voxels; ``volume``, physical (in 2D the area);
-    ``diameter`` of the ball (disc) of that volume; ``centroid_z``, ``_y`` and ``_x``, physical,
-    where the middle of the first voxel is 0; and the bounding box as Python slices, in voxels:
-    ``z_start``, ``z_stop`` and so on, the stop excluded. There is no z in 2D.
+    The columns are:
+
+    * ``label`` and ``name``;
+    * ``size`` in voxels, and ``volume``: physical volume, or area in 2D;
+    * ``diameter``: that of a ball (in 2D a disc) of the same volume;
+    * ``centroid_z``, ``centroid_y``, ``centroid_x``: physical; the centre of the first voxel is
+      at 0;
+    * ``z_start``, ``z_stop`` and so on: the bounding box as Python slices, in voxels.
+
+    The columns of z are missing in 2D.
 
     Args:
-        labels: As in :func:`region_table`, and the other arguments too.
-        spacing: Size of a voxel along each axis of ``labels``; None counts in voxels.
-        names: Names of labels.
-        unit: What ``spacing`` is in.
-        unlabelled: Value of voxels without a label.
+        labels: As in :func:`label_table`.
+        spacing: As in :func:`label_table`.
+        names: As in :func:`label_table`.
+        unit: As in :func:`label_table`.
+        unlabelled: As in :func:`label_table`.
 
     Returns:
-        A row for each component, by label, the largest first.
+        A row for each component, ordered by label, the largest first.
 
     Raises:
-        InputError: As in :func:`region_table`.
+        InputError: As in :func:`label_table`.
     """
     return _count_slices(labels, spacing, names, unit, unlabelled).component_table()
 
@@ -241,15 +251,15 @@ def _count_slices(
     names: Mapping[int, str] | None,
     unit: str | None,
     unlabelled: int | None,
-) -> RegionCounter:
+) -> LabelCounter:
     volume = labels if hasattr(labels, "shape") else np.asarray(labels)
     if len(volume.shape) not in (2, 3) or 0 in volume.shape:
         raise InputError(
-            f"labels: shape {tuple(volume.shape)} is neither (H, W) nor (D, H, W) with voxels; "
-            "give an image or a volume of labels."
+            f"labels: the shape is {tuple(volume.shape)}; give a label map (H, W) or (D, H, W) "
+            "that is not empty."
         )
     ndim = len(volume.shape)
-    counter = RegionCounter(spacing, unit, names, unlabelled, ndim)
+    counter = LabelCounter(spacing, unit, names, unlabelled, ndim)
     for image in [volume] if ndim == 2 else (volume[z] for z in range(volume.shape[0])):
         counter.add(image)
     return counter
@@ -260,11 +270,13 @@ def _check_spacing(
 ) -> tuple[float, ...]:
     if spacing is None:
         if unit is not None:
-            raise InputError(f"unit: {unit!r} is given without a spacing; give spacing too.")
+            raise InputError(f"unit: {unit!r} is given without a spacing; give both.")
         return (1.0,) * ndim
     widths = tuple(map(float, spacing))
     if len(widths) != ndim or not all(math.isfinite(width) and width > 0 for width in widths):
-        raise InputError(f"spacing: {widths} must be {ndim} positive lengths, one for each axis.")
+        raise InputError(
+            f"spacing: {widths} is invalid; give {ndim} positive lengths, one for each axis."
+        )
     if not unit:
-        raise InputError(f"spacing: {widths} has no unit; give it too, such as unit='um'.")
+        raise InputError(f"spacing: {widths} has no unit; give one, such as unit='um'.")
     return widths

@@ -203,7 +203,7 @@ def test_booleans_become_labels():
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        (np.zeros((2, 2)), "float64 of shape"),
+        (np.zeros((2, 2)), "an array of float64"),
         (np.zeros(3, int), "shape"),
         (np.zeros((0, 2), int), "shape"),
         (np.array([[-1, 0]]), "the smallest is -1"),
@@ -215,7 +215,7 @@ def test_apply_refuses(labels, reason):
 
 
 def test_a_target_must_fit_the_type():
-    with pytest.raises(InputError, match=r"^merge: label 300 does not fit labels of uint8"):
+    with pytest.raises(InputError, match=r"^merge: label 300 does not fit labels of type uint8"):
         Relabel(merge={300: [1]}).apply(np.ones((2, 2), np.uint8))
 
 
@@ -263,38 +263,47 @@ def test_a_description_says_only_what_it_does():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("remove_smal: {1: 3}", "'remove_smal' is no key .* did you mean 'remove_small'"),
-        ("cleaning: 1", "'cleaning' is no key .* use labels, merge"),
+        ("remove_smal: {1: 3}", "'remove_smal': this key is unknown; did you mean 'remove_small'"),
+        ("cleaning: 1", "'cleaning': this key is unknown; use labels, merge"),
         ("merge: {0: [4], 3: [4]}", "merge: label 4 is merged twice, into 0 and 3"),
-        ("merge: {0: [1], 1: [2]}", "merge: label 1 is merged into 0 while others become it"),
-        ("merge: {0: [1], 0: [2]}", "lists 0 twice in the mapping of line 1"),
-        ("labels: {0: {name: a}}\nmerge: {0: [1], a: [2]}", "merge: names label 0 twice"),
-        ("merge: {0: 1}", r"merge: 1 is no list of labels; write it as \[1\]"),
-        ("merge: [0, 1]", r"merge: \[0, 1\] is no mapping"),
-        ("labels: {3: {name: grain}}\nfill_holes: [grian]", "fill_holes: 'grian' is no label; did"),
-        ("fill_holes: [grain]", "fill_holes: 'grain' is no label; give it a number and name"),
-        ("fill_holes: [-1]", "fill_holes: -1 is no label"),
-        ("fill_holes: 3", "fill_holes: 3 is no list"),
-        ("keep_largest: [2.5]", "keep_largest: 2.5 is no label"),
-        ("remove_small: {3: -1}", "remove_small: the size for label 3, -1, must be a whole number"),
-        ("remove_small: {3: many}", "remove_small: the size for label 3, 'many', must be"),
-        ("remove_small: {3: 1, '3': 2}", "remove_small: names label 3 twice"),
-        ("merge: {0: [3]}\nremove_small: {3: 5}", "remove_small: label 3 is gone .* name 0"),
-        ("smooth: -1", "smooth: the radius, -1, must be"),
-        ("smooth: true", "smooth: the radius, True, must be"),
-        ("unlabelled: none", "unlabelled: 'none' must be a whole number"),
-        ("unlabelled: 3\nfill_holes: [3]", "unlabelled: 3 is a label that another key names"),
-        ("labels: {grain: 3}", "labels: 'grain' is no number of a label"),
-        ("labels: {3: grain}", "labels: label 3: 'grain' is no mapping"),
-        ("labels: {3: {nam: grain}}", "labels: label 3 has the key 'nam'; use name and color"),
+        ("merge: {0: [1], 1: [2]}", "merge: label 1 is merged into 0, but others are"),
+        ("merge: {0: [1], 0: [2]}", "0 is listed twice in the mapping of line 1"),
+        ("labels: {0: {name: a}}\nmerge: {0: [1], a: [2]}", "merge: label 0 is listed twice"),
+        ("merge: {0: 1}", r"merge: 1 is not a list of labels; write \[1\]"),
+        ("merge: [0, 1]", r"merge: \[0, 1\] is not a mapping"),
+        (
+            "labels: {3: {name: grain}}\nfill_holes: [grian]",
+            "fill_holes: the label 'grian' is unknown; did",
+        ),
+        (
+            "fill_holes: [grain]",
+            "fill_holes: the label 'grain' is unknown; give it a number and name",
+        ),
+        ("fill_holes: [-1]", "fill_holes: the label -1 is unknown"),
+        ("fill_holes: 3", "fill_holes: 3 is not a list"),
+        ("keep_largest: [2.5]", "keep_largest: the label 2.5 is unknown"),
+        ("remove_small: {3: -1}", "remove_small: the size for label 3 is -1; give a whole number"),
+        ("remove_small: {3: many}", "remove_small: the size for label 3 is 'many'; give"),
+        ("remove_small: {3: 1, '3': 2}", "remove_small: label 3 is listed twice"),
+        ("merge: {0: [3]}\nremove_small: {3: 5}", "remove_small: label 3 does not exist .* use 0"),
+        ("smooth: -1", "smooth: the radius is -1"),
+        ("smooth: true", "smooth: the radius is True"),
+        ("unlabelled: none", "unlabelled: 'none' is not a whole number"),
+        ("unlabelled: 3\nfill_holes: [3]", "unlabelled: 3 is a label that another key uses"),
+        ("labels: {grain: 3}", "labels: 'grain' is not the number of a label"),
+        ("labels: {3: grain}", "labels: label 3: 'grain' is not a mapping"),
+        (
+            "labels: {3: {nam: grain}}",
+            "labels: label 3 has the unknown key 'nam'; use name and color",
+        ),
         ("labels: {3: {name: no}}", "labels: label 3 has the name False; .* in quotes"),
-        ("labels: {3: {name: '4'}}", "labels: label 3 has a number for its name, '4'"),
+        ("labels: {3: {name: '4'}}", "labels: label 3 has a number as its name, '4'"),
         ("labels: {1: {name: a}, 5: {name: a}}", r"1 and 5 have the same .* merge: {1: \[5\]}"),
         ("labels:\n  3: {color: greenish}", "label 3 has the color 'greenish'; write a name"),
         ("labels:\n  3:\n    color: #ff0000", "label 3 has the color None; write .* in quotes"),
-        ("labels: {3: {}, '3': {}}", "labels: lists label 3 twice"),
-        ("grain", "no relabelling; write lines"),
-        ("a: [", "not YAML"),
+        ("labels: {3: {}, '3': {}}", "labels: label 3 is listed twice"),
+        ("grain", "this is not a relabelling; write lines"),
+        ("a: [", "this is not YAML"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_the_file_the_key_and_the_remedy(tmp_path, text, reason):

@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage.measure import regionprops
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.labels.tables import RegionCounter, component_table, region_table
+from sp_graph_seg.labels.tables import LabelCounter, component_table, label_table
 
 UNLABELLED = -1
 
@@ -68,7 +68,7 @@ def test_components_are_those_of_scipy(labels):
 
 @given(label_volumes(max_side=4))
 def test_regions_sum_up_the_components(labels):
-    table = region_table(labels, unlabelled=UNLABELLED)
+    table = label_table(labels, unlabelled=UNLABELLED)
     assert table["label"].tolist() == np.unique(labels[labels != UNLABELLED]).tolist()
     for row in table:
         here = labels == row["label"]
@@ -91,26 +91,26 @@ def test_random_volumes_near_percolation(density):
 def test_branches_that_meet_in_the_last_slice_are_one_component():
     comb = np.zeros((5, 3, 9), dtype=bool)
     comb[:, 1, ::2] = True
-    assert region_table(comb)["components"].tolist() == [1, 5]
+    assert label_table(comb)["components"].tolist() == [1, 5]
     comb[-1, 1] = True
-    assert region_table(comb)["components"].tolist() == [1, 1]
+    assert label_table(comb)["components"].tolist() == [1, 1]
 
 
 def test_a_counter_may_be_asked_at_any_time():
     volume = np.random.default_rng(1).integers(0, 3, (6, 8, 7))
-    counter = RegionCounter()
-    assert len(counter.region_table()) == len(counter.component_table()) == 0
+    counter = LabelCounter()
+    assert len(counter.label_table()) == len(counter.component_table()) == 0
     buffer = np.empty((8, 7), dtype=int)
     for depth, image in enumerate(volume, start=1):
         buffer[:] = image  # the caller may use it again
         counter.add(buffer)
         for _ in range(2):
-            assert counter.region_table().to_csv() == region_table(volume[:depth]).to_csv()
+            assert counter.label_table().to_csv() == label_table(volume[:depth]).to_csv()
             assert list(counter.component_table()) == list(component_table(volume[:depth]))
 
 
 def test_what_has_ended_takes_no_part_in_later_slices():
-    counter = RegionCounter()
+    counter = LabelCounter()
     for value in range(50):
         counter.add(np.full((3, 4), value))
     assert len(counter._joiner._active) == 1
@@ -125,14 +125,14 @@ def test_a_volume_is_read_slice_by_slice():
             assert isinstance(index, int)
             return np.full((5, 6), index // 2)
 
-    assert region_table(Lazy())["size"].tolist() == [60, 60]
+    assert label_table(Lazy())["size"].tolist() == [60, 60]
 
 
 def test_csv_in_3d():
     labels = np.zeros((4, 4, 4), dtype=np.uint8)
     labels[1:3, 1:3, 1:3] = 7
     spacing = (2.0, 1.0, 0.5)
-    text = region_table(labels, spacing, {7: "pore, closed"}, unit="um").to_csv()
+    text = label_table(labels, spacing, {7: "pore, closed"}, unit="um").to_csv()
     first, second = csv.DictReader(io.StringIO(text))
     assert second == {
         "label": "7",
@@ -161,29 +161,29 @@ def test_csv_in_2d_and_without_spacing():
     labels = np.eye(3, dtype=int)
     header = "label,name,size_pixels,fraction,area_mm2,components,"
     header += "largest_pixels,mean_size_pixels,surface_pixels"
-    assert region_table(labels, (2, 2), unit="mm").to_csv().splitlines()[0] == header
-    assert "area_pixels" in region_table(labels).to_csv()
+    assert label_table(labels, (2, 2), unit="mm").to_csv().splitlines()[0] == header
+    assert "area_pixels" in label_table(labels).to_csv()
     table = component_table(np.ones((2, 2), bool), (3, 3), unit="mm")
     assert table.columns.keys() == {
         *("label", "name", "size", "volume", "diameter", "centroid_y", "centroid_x"),
         *("y_start", "y_stop", "x_start", "x_stop"),
     }
     assert table["diameter"] == pytest.approx(2 * np.sqrt(36 / np.pi))
-    assert "volume_voxels" in region_table(labels[None]).to_csv()
+    assert "volume_voxels" in label_table(labels[None]).to_csv()
 
 
 def test_a_volume_without_any_label():
     labels = np.full((2, 3, 3), 255, dtype=np.uint8)
-    assert len(region_table(labels, unlabelled=255)) == 0
+    assert len(label_table(labels, unlabelled=255)) == 0
     assert len(component_table(labels, unlabelled=255)) == 0
 
 
 @pytest.mark.parametrize(
     ("labels", "options", "reason"),
     [
-        (np.zeros(3, int), {}, r"labels: shape \(3,\)"),
-        (np.zeros((0, 3), int), {}, "labels: shape"),
-        (np.zeros((2, 3)), {}, "labels: float64 .* is no slice of labels"),
+        (np.zeros(3, int), {}, r"labels: the shape is \(3,\)"),
+        (np.zeros((0, 3), int), {}, "labels: the shape is"),
+        (np.zeros((2, 3)), {}, "labels: an array of float64 .* is not a slice"),
         (np.zeros((2, 3), int), {"spacing": (1, 1, 1), "unit": "um"}, "spacing: .* 2 positive"),
         (np.zeros((2, 3), int), {"spacing": (1, 0), "unit": "um"}, "spacing: .* 2 positive"),
         (np.zeros((2, 3), int), {"spacing": (1, 1)}, "spacing: .* has no unit"),
@@ -192,11 +192,11 @@ def test_a_volume_without_any_label():
 )
 def test_what_is_refused(labels, options, reason):
     with pytest.raises(InputError, match=f"^{reason}"):
-        region_table(labels, **options)
+        label_table(labels, **options)
 
 
 def test_slices_must_have_one_size():
-    counter = RegionCounter()
+    counter = LabelCounter()
     counter.add(np.zeros((2, 3), int))
-    with pytest.raises(InputError, match=r"slice 1 of shape \(3, 2\) differs .* \(2, 3\)"):
+    with pytest.raises(InputError, match=r"slice 1 has the shape \(3, 2\), but .* \(2, 3\)"):
         counter.add(np.zeros((3, 2), int))

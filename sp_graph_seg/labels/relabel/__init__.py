@@ -1,4 +1,4 @@
-"""Post-processing as data: a description of what happens to labels, and its application."""
+"""Relabelling as data: a description of what is done to labels, and its application."""
 
 from sp_graph_seg.labels.relabel.description import Relabel
 from sp_graph_seg.labels.relabel.yaml_file import (

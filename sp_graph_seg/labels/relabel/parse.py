@@ -1,82 +1,152 @@
-"""Checks of single values of a description, each error with the name of its key."""
+"""From what a person writes to the checked values of a description; each error names its key."""
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sp_graph_seg.errors import InputError
 
-Name = int | str
+Label = int | str
 """A label, by its number or by its name."""
 
 
+class Resolver(NamedTuple):
+    """Finds the number of a label that is given by number or by name.
+
+    Attributes:
+        numbers: The number of each name.
+        merged: The target of each label that is merged into another, and so can no longer be used.
+    """
+
+    numbers: Mapping[str, int]
+    merged: Mapping[int, int] = {}
+
+    def resolve(self, key: str, label: Any) -> int:
+        """Returns the number of a label. Errors name the key."""
+        number = _number(label)
+        if number is None and isinstance(label, str):
+            number = self.numbers.get(label)
+        if number is None:
+            close = difflib.get_close_matches(str(label), self.numbers, n=1)
+            hint = (
+                f"did you mean {close[0]!r}?" if close else "give it a number and name in labels."
+            )
+            raise InputError(f"{key}: the label {label!r} is unknown; {hint}")
+        if number in self.merged:
+            target = self.merged[number]
+            raise InputError(
+                f"{key}: label {number} does not exist after it is merged into {target}; "
+                f"use {target}."
+            )
+        return number
+
+
 def parse_labels(value: Any) -> dict[int, dict[str, str]]:
-    """Names and colours by the number of their label, each name once."""
+    """Parses the names and colours of labels. Each name must be unique."""
     parsed: dict[int, dict[str, str]] = {}
     named: dict[str, int] = {}
-    for key, entry in as_mapping("labels", value).items():
+    for key, entry in _as_mapping("labels", value).items():
         label = _number(key)
         if label is None:
             raise InputError(
-                f"labels: {key!r} is no number of a label; write lines such as 3: {{name: grain}}."
+                f"labels: {key!r} is not the number of a label; "
+                "write lines such as 3: {name: grain}."
             )
         if label in parsed:
-            raise InputError(f"labels: lists label {label} twice; keep one of the lines.")
+            raise InputError(f"labels: label {label} is listed twice; keep one of the lines.")
         where = f"labels: label {label}"
         parsed[label] = {}
-        for what, text in as_mapping(where, {} if entry is None else entry).items():
+        for what, text in _as_mapping(where, {} if entry is None else entry).items():
             if what == "name":
                 parsed[label]["name"] = name = _parse_name(where, text)
                 if name in named:
                     raise InputError(
                         f"labels: {named[name]} and {label} have the same name, {name!r}; to make "
-                        f"them one write merge: {{{named[name]}: [{label}]}}."
+                        f"them one label write merge: {{{named[name]}: [{label}]}}."
                     )
                 named[name] = label
             elif what == "color":
                 parsed[label]["color"] = _parse_color(where, text)
             else:
-                raise InputError(f"{where} has the key {what!r}; use name and color.")
+                raise InputError(f"{where} has the unknown key {what!r}; use name and color.")
     return parsed
 
 
-def resolve(key: str, label: Any, numbers: Mapping[str, int]) -> int:
-    """The number of a label that is given by number or by name."""
-    number = _number(label)
-    if number is None:
-        number = numbers.get(label) if isinstance(label, str) else None
-    if number is None:
-        close = difflib.get_close_matches(str(label), numbers, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else "give it a number and name in labels."
-        raise InputError(f"{key}: {label!r} is no label; {hint}")
-    return number
+def parse_merge(value: Any, resolver: Resolver) -> dict[int, tuple[int, ...]]:
+    """Parses which labels become each label. A label has one target, and there are no chains."""
+    into: dict[int, int] = {}
+    merge: dict[int, tuple[int, ...]] = {}
+    for label, listed in _as_mapping("merge", value).items():
+        target = resolver.resolve("merge", label)
+        for source in parse_list("merge", listed, resolver):
+            if source == target:
+                continue
+            if source in into:
+                raise InputError(
+                    f"merge: label {source} is merged twice, into {into[source]} and {target}; "
+                    "keep one of them."
+                )
+            into[source] = target
+        if target in merge:
+            raise InputError(f"merge: label {target} is listed twice; write one list for it.")
+        merge[target] = tuple(source for source, goal in into.items() if goal == target)
+    for target in merge:
+        if target in into:
+            raise InputError(
+                f"merge: label {target} is merged into {into[target]}, but others are merged into "
+                f"it; merge all of them into {into[target]}."
+            )
+    return {target: sources for target, sources in merge.items() if sources}
 
 
-def whole_number(what: str, value: Any) -> int:
-    """A number of pixels, from 0."""
+def parse_sizes(key: str, value: Any, resolver: Resolver) -> dict[int, int]:
+    """Parses a size in pixels for each label."""
+    sizes: dict[int, int] = {}
+    for label, size in _as_mapping(key, value).items():
+        number = resolver.resolve(key, label)
+        if number in sizes:
+            raise InputError(f"{key}: label {number} is listed twice; keep one size.")
+        sizes[number] = parse_pixels(f"{key}: the size for label {number}", size)
+    return sizes
+
+
+def parse_list(key: str, value: Any, resolver: Resolver) -> tuple[int, ...]:
+    """Parses a list of labels. Repeated ones are dropped."""
+    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
+        raise InputError(f"{key}: {value!r} is not a list of labels; write [{value}].")
+    return tuple(dict.fromkeys(resolver.resolve(key, label) for label in value))
+
+
+def parse_pixels(what: str, value: Any) -> int:
+    """Parses a number of pixels, 0 or more."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise InputError(f"{what}, {value!r}, must be a whole number of pixels, 0 or more.")
+        raise InputError(f"{what} is {value!r}; give a whole number of pixels, 0 or more.")
     return int(value)
 
 
-def as_mapping(key: str, value: Any) -> Mapping[Any, Any]:
-    """``value``, if it has names and values."""
+def parse_unlabelled(value: Any, used: Collection[int]) -> int | None:
+    """Parses the value of pixels without a label, which must not be a label in use."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise InputError(f"unlabelled: {value!r} is not a whole number; give one, such as 255.")
+    if value in used:
+        raise InputError(
+            f"unlabelled: {value} is a label that another key uses; remove it there or here."
+        )
+    return int(value)
+
+
+def _as_mapping(key: str, value: Any) -> Mapping[Any, Any]:
     if not isinstance(value, Mapping):
-        raise InputError(f"{key}: {value!r} is no mapping; write it as {{key: value}}.")
+        raise InputError(f"{key}: {value!r} is not a mapping; write {{key: value}}.")
     return value
 
 
-def as_list(key: str, value: Any) -> list[Any]:
-    """``value`` as a list, if it is one of labels."""
-    if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
-        raise InputError(f"{key}: {value!r} is no list of labels; write it as [{value}].")
-    return list(value)
-
-
 def _number(label: Any) -> int | None:
-    """The number of a label from 0, also from text as JSON has it; None if it is no number."""
+    """Returns the number of a label, also from text as in JSON; None if it is not a number."""
     if isinstance(label, str) and label.isascii() and label.isdigit():
         return int(label)
     is_number = isinstance(label, int | np.integer) and not isinstance(label, bool)
@@ -86,21 +156,21 @@ def _number(label: Any) -> int | None:
 def _parse_name(where: str, name: Any) -> str:
     if not isinstance(name, str) or not name.strip() or name != " ".join(name.split()):
         raise InputError(
-            f"{where} has the name {name!r}; write a text of one line, in quotes if it could be "
-            'read as something else, such as name: "no".'
+            f"{where} has the name {name!r}; write one line of text, in quotes if YAML could read "
+            'it as something else, such as name: "no".'
         )
     if _number(name) is not None:
-        raise InputError(f"{where} has a number for its name, {name!r}; write a word.")
+        raise InputError(f"{where} has a number as its name, {name!r}; write a word.")
     return name
 
 
 def _parse_color(where: str, color: Any) -> str:
-    """A colour as ``"#rrggbb"``."""
+    """Parses a colour to ``"#rrggbb"``."""
     from matplotlib.colors import is_color_like, to_hex
 
     if not isinstance(color, str) or not is_color_like(color):
         raise InputError(
-            f"{where} has the color {color!r}; write a name or a number in quotes, such as "
+            f"{where} has the color {color!r}; write a name or a code in quotes, such as "
             'color: "#ffa500".'
         )
     return to_hex(color)

@@ -1,7 +1,7 @@
-"""The steps as pure functions on label arrays ``(H, W)`` or ``(D, H, W)``.
+"""The steps as pure functions on label maps ``(H, W)`` or ``(D, H, W)``.
 
-``unlabelled`` is the value of pixels without a label, or None if there are none; they never change,
-never count and never spread. Neighbours share a face: 4 in an image, 6 in a volume.
+``unlabelled`` is the value of pixels without a label, or None if every pixel has one. Such pixels
+are never changed, counted or spread. Neighbours share a face: 4 in an image, 6 in a volume.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sp_graph_seg.transforms.superpixels import connected_regions
+from sp_graph_seg.labels.components import find_components
 
 Labels = NDArray[Any]
 
 
 def merge_labels(labels: Labels, merge: Mapping[int, Iterable[int]]) -> Labels:
-    """Gives each target to the pixels of its sources; all of them at once."""
+    """Gives the pixels of all sources their target, all at once."""
     merged = labels.copy()
     for target, sources in merge.items():
         merged[np.isin(labels, np.fromiter(sources, dtype=np.int64))] = target
@@ -26,8 +26,8 @@ def merge_labels(labels: Labels, merge: Mapping[int, Iterable[int]]) -> Labels:
 def smooth(labels: Labels, radius: int, unlabelled: int | None = None) -> Labels:
     """Gives each pixel the most frequent label in the window of ``2 * radius + 1`` around it.
 
-    Of several most frequent ones a pixel keeps its own, else it takes the smallest. Outside of the
-    image there is nothing to count. One pass over the image for each label.
+    In a tie a pixel keeps its own label if that is among the most frequent, else it takes the
+    smallest. Only pixels inside of the image count. Takes one pass over the image for each label.
     """
     if radius == 0:
         return labels.copy()
@@ -45,7 +45,7 @@ def smooth(labels: Labels, radius: int, unlabelled: int | None = None) -> Labels
 
 
 def remove_small(labels: Labels, sizes: Mapping[int, int], unlabelled: int | None = None) -> Labels:
-    """Removes the components of a label that have fewer pixels than its size."""
+    """Removes the components of each label that have fewer pixels than its size."""
     if not sizes:
         return labels.copy()
     components, label_of, size_of = find_components(labels)
@@ -56,7 +56,7 @@ def remove_small(labels: Labels, sizes: Mapping[int, int], unlabelled: int | Non
 
 
 def keep_largest(labels: Labels, which: Iterable[int], unlabelled: int | None = None) -> Labels:
-    """Removes all components of these labels but the largest of each; of equals the first stays."""
+    """Keeps only the largest component of each of these labels, the first one in a tie."""
     which = list(which)
     if not which:
         return labels.copy()
@@ -70,24 +70,18 @@ def keep_largest(labels: Labels, which: Iterable[int], unlabelled: int | None = 
 
 
 def fill_holes(labels: Labels, label: int, unlabelled: int | None = None) -> Labels:
-    """Gives the label to all that it encloses: what no path of other labels joins to the border."""
-    from scipy.ndimage import label as label_components
+    """Gives the label to all pixels that it separates from the border of the image."""
+    from scipy.ndimage import binary_fill_holes
 
-    other = labels != label
-    if other.all():
-        return labels.copy()
-    components, count = label_components(other)
-    is_hole = np.ones(count + 1, dtype=bool)
-    is_hole[0] = False  # the label itself
-    for axis in range(labels.ndim):
-        is_hole[components.take([0, -1], axis=axis)] = False
     filled = labels.copy()
-    filled[is_hole[components] & (labels != unlabelled)] = label
+    here = labels == label
+    if here.any():  # else the label may not even fit the type
+        filled[binary_fill_holes(here) & (labels != unlabelled)] = label
     return filled
 
 
 def _count_in_window(here: NDArray[np.bool_], radius: int) -> NDArray[np.int32]:
-    """Counts the pixels that are set in the window around each pixel."""
+    """Counts the set pixels in the window around each pixel."""
     from scipy.ndimage import correlate1d
 
     count = here.astype(np.int32)
@@ -96,24 +90,14 @@ def _count_in_window(here: NDArray[np.bool_], radius: int) -> NDArray[np.int32]:
     return count
 
 
-def find_components(
-    labels: Labels,
-) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
-    """The component of each pixel, in the order of their first pixels; their labels and sizes."""
-    shift = min(int(labels.min()), 0)  # unlabelled may be negative
-    components = connected_regions(labels.astype(np.int64) - shift if shift else labels)
-    first = np.unique(components, return_index=True)[1]
-    return components, labels.ravel()[first], np.bincount(components.ravel())
-
-
 def _take_surroundings(
     labels: Labels, removed: NDArray[np.bool_], unlabelled: int | None
 ) -> Labels:
     """Fills removed pixels from their rim inwards, layer by layer.
 
-    A pixel takes the most frequent label among its neighbours that have one, the smallest of
-    several. So it is connected to a component of its new label that was there before, and none
-    arises that is small. Pixels that no label can reach keep their own.
+    A pixel takes the most frequent label of its neighbours, the smallest one in a tie. It thus
+    joins a component that existed before, so that no new small component appears. Pixels that no
+    label can reach keep their own.
     """
     filled = np.pad(labels, 1)
     known = np.pad(~removed & (labels != unlabelled), 1)
@@ -134,7 +118,7 @@ def _take_surroundings(
 
 
 def _most_frequent(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-    """The most frequent valid value in each row, the smallest of several."""
+    """The most frequent valid value of each row, the smallest one in a tie."""
     is_equal = values[:, :, np.newaxis] == values[:, np.newaxis, :]
     votes = np.where(valid, (is_equal & valid[:, np.newaxis, :]).sum(axis=2), 0)
     wins = votes == votes.max(axis=1, keepdims=True)

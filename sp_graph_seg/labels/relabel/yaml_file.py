@@ -1,4 +1,4 @@
-"""Descriptions as YAML that a person writes and edits."""
+"""Descriptions as YAML files that a person writes and edits."""
 
 import os
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.relabel.description import Relabel
 
 _STEPS = """\
-# What to do, from top to bottom; a label is named by its number or its name.
+# The steps, from top to bottom. Name a label by its number or its name.
 # Remove the first "# " of a line to use it.
 # merge: {{{first}: [{last}]}}    # all pixels of {last} become {first}
 # smooth: 1            # most frequent label within so many pixels
-# remove_small: {{{name}: 50}}    # parts of fewer pixels take the labels around them
+# remove_small: {{{name}: 50}}    # components of fewer pixels take the labels around them
 # fill_holes: [{name}]
 # keep_largest: [{name}]
 # unlabelled: 255      # value of pixels without a label, which stay as they are
@@ -24,14 +24,14 @@ def read_relabel(path: str | os.PathLike[str]) -> Relabel:
     """Reads a description from a YAML file.
 
     Raises:
-        InputError: If the file cannot be read, is no YAML, lists a key twice, or is no
-            description; the message begins with its name.
+        InputError: If the file cannot be read, is not YAML, lists a key twice, or is not a valid
+            description. The message begins with the name of the file.
     """
     values = _read_yaml(path)
     if values is None:
         return Relabel()
     if not isinstance(values, dict):
-        raise InputError(f"{path}: no relabelling; write lines such as 'smooth: 1'.")
+        raise InputError(f"{path}: this is not a relabelling; write lines such as 'smooth: 1'.")
     try:
         return Relabel.from_dict(values)
     except InputError as error:
@@ -39,7 +39,7 @@ def read_relabel(path: str | os.PathLike[str]) -> Relabel:
 
 
 def relabel_to_yaml(relabel: Relabel) -> str:
-    """The description as YAML text that :func:`read_relabel` reads back."""
+    """Formats a description as YAML that :func:`read_relabel` reads back."""
     import yaml
 
     values = relabel.to_dict()
@@ -49,9 +49,9 @@ def relabel_to_yaml(relabel: Relabel) -> str:
 
 
 def starter_yaml(counts: Mapping[int, int], colors: Mapping[int, str]) -> str:
-    """YAML to edit: every label with a name, a colour and its share of the pixels as a comment.
+    """Makes YAML to edit: a name, a colour and the share of the pixels of every label.
 
-    As it is, it changes no label; the steps stand there as comments.
+    Unedited, it changes no label: all steps are comments.
 
     Args:
         counts: Number of pixels of each label.
@@ -68,7 +68,7 @@ def starter_yaml(counts: Mapping[int, int], colors: Mapping[int, str]) -> str:
 
 
 def _read_yaml(path: str | os.PathLike[str]) -> Any:
-    """The content of a YAML file; a key that is listed twice is refused, not overwritten."""
+    """Reads a YAML file and refuses keys that are listed twice."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -78,7 +78,8 @@ def _read_yaml(path: str | os.PathLike[str]) -> Any:
             if twice is not None:
                 line = node.start_mark.line + 1
                 raise InputError(
-                    f"{path}: lists {twice!r} twice in the mapping of line {line}; write it once."
+                    f"{path}: {twice!r} is listed twice in the mapping of line {line}; "
+                    "write it once."
                 )
             return super().construct_mapping(node, deep=deep)
 
@@ -89,5 +90,5 @@ def _read_yaml(path: str | os.PathLike[str]) -> Any:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: not YAML ({reason}); write lines such as 'smooth: 1'."
+            f"{path}: this is not YAML ({reason}); write lines such as 'smooth: 1'."
         ) from error

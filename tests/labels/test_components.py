@@ -118,7 +118,7 @@ def test_in_a_volume_regions_are_connected_across_slices():
 
 @pytest.mark.parametrize("share", [-0.001, 1.001, float("nan"), float("inf")])
 def test_a_share_out_of_range_is_refused(share):
-    with pytest.raises(InputError, match=f"^min_share={share} is a share: use 0 to 1"):
+    with pytest.raises(InputError, match=f"^min_share={share} is not a share; use 0 to 1"):
         split_regions(np.zeros((2, 2), dtype=int), share)
 
 
