@@ -15,7 +15,7 @@ from sklearn.cluster import AgglomerativeClustering
 from torch_geometric.data import Data
 
 from sp_graph_seg import Config, Segmenter, ToRAG
-from sp_graph_seg.baselines.estimators import MultiOtsu, PixelKMeans, SuperpixelSpectral
+from sp_graph_seg.baselines import MultiOtsu, PixelKMeans, SuperpixelSpectral
 from sp_graph_seg.evaluation import contingency_table
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.transforms import compute_superpixels

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sp_graph_seg.baselines.estimators import (
+from sp_graph_seg.baselines import (
     kmeans_pixels,
     kmeans_superpixels,
     spectral_superpixels,

@@ -8,14 +8,9 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from sp_graph_seg import ToRAG
-from sp_graph_seg.baselines.clustering import (
-    affinity_matrix,
-    distinct_colors,
-    gray_histogram,
-    kmeans_centers,
-    otsu_thresholds,
-    spectral_labels,
-)
+from sp_graph_seg.baselines.kmeans import distinct_colors, kmeans_centers
+from sp_graph_seg.baselines.otsu import gray_histogram, otsu_thresholds
+from sp_graph_seg.baselines.spectral import affinity_matrix, spectral_labels
 
 
 @pytest.fixture

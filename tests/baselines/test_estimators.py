@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 
-from sp_graph_seg.baselines.estimators import (
+from sp_graph_seg.baselines import (
     MultiOtsu,
     PixelKMeans,
     SuperpixelKMeans,
@@ -145,7 +145,7 @@ def test_volumes_are_labelled_like_images():
 
 def test_many_pixels_are_sampled(monkeypatch):
     image, truth = bands([0.1, 0.5, 0.9], channels=1)
-    monkeypatch.setattr("sp_graph_seg.baselines.estimators._SAMPLE", 50)
+    monkeypatch.setattr("sp_graph_seg.baselines.common.SAMPLE", 50)
     np.testing.assert_array_equal(PixelKMeans(3).fit(image).predict(image), truth)
     assert MultiOtsu(3).fit(image).predict(image).tolist() == truth.tolist()
 
@@ -216,21 +216,23 @@ def test_otsu_with_many_classes_leaves_less_variance_than_kmeans():
 def test_a_number_of_labels_that_cannot_be(kind, num_labels):
     image, _ = bands([0.1, 0.9], channels=1)
     extra = (blocks(),) if issubclass(kind, SuperpixelKMeans) else ()
-    with pytest.raises(InputError, match=rf"num_labels={num_labels} must be an integer of 1"):
+    with pytest.raises(
+        InputError, match=rf"num_labels={num_labels} is invalid; use an integer of 1"
+    ):
         kind(num_labels).fit(image, *extra)
 
 
 def test_other_channels_than_those_fitted_on():
     color, grey = bands([0.1, 0.9])[0], bands([0.1, 0.9], channels=1)[0]
-    with pytest.raises(InputError, match=r"images\[1\]: 1 channels, where 3"):
+    with pytest.raises(InputError, match=r"images\[1\]: the number of channels is 1, but 3"):
         PixelKMeans(2).fit([color, grey])
-    with pytest.raises(InputError, match="image: 1 channels, where 3"):
+    with pytest.raises(InputError, match="image: the number of channels is 1, but 3"):
         PixelKMeans(2).fit(color).predict(grey)
-    with pytest.raises(InputError, match="image: 1 channels, where 3"):
+    with pytest.raises(InputError, match="image: the number of channels is 1, but 3"):
         SuperpixelKMeans(2).fit(color, blocks()).predict(grey, blocks())
-    with pytest.raises(InputError, match="image: 3 channels, where 1"):
+    with pytest.raises(InputError, match="image: the number of channels is 3, but 1"):
         MultiOtsu(2).fit(color)
-    with pytest.raises(InputError, match="image: 3 channels, where 1"):
+    with pytest.raises(InputError, match="image: the number of channels is 3, but 1"):
         MultiOtsu(2).fit(grey).predict(color)
 
 
@@ -240,7 +242,7 @@ def test_superpixels_that_do_not_suit_the_images():
         kmeans_superpixels(image, 2, blocks()[1:])
     with pytest.raises(InputError, match=r"superpixels: 1 are given for 2 images"):
         SuperpixelSpectral(2).fit([image, image], [blocks()])
-    with pytest.raises(InputError, match=r"superpixels\[1\]: there are none"):
+    with pytest.raises(InputError, match=r"superpixels\[1\]: the value is None"):
         SuperpixelSpectral(2).fit([image, image], [blocks(), None])
 
 
@@ -248,9 +250,9 @@ def test_models_are_estimators():
     for model in (*(kind(3, seed=7) for kind in MODELS), MultiOtsu(3)):
         assert clone(model).get_params() == model.get_params()
     image, _ = bands([0.1, 0.9], channels=1)
-    with pytest.raises(NotFittedError, match="PixelKMeans has not been fitted"):
+    with pytest.raises(NotFittedError, match="PixelKMeans is not fitted"):
         PixelKMeans(2).predict(image)
-    with pytest.raises(NotFittedError, match="SuperpixelSpectral has not been fitted"):
+    with pytest.raises(NotFittedError, match="SuperpixelSpectral is not fitted"):
         SuperpixelSpectral(2).predict(image, blocks())
-    with pytest.raises(NotFittedError, match="MultiOtsu has not been fitted"):
+    with pytest.raises(NotFittedError, match="MultiOtsu is not fitted"):
         MultiOtsu(2).predict(image)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sp_graph_seg import Config, ToRAG
-from sp_graph_seg.baselines.estimators import kmeans_pixels
+from sp_graph_seg.baselines import kmeans_pixels
 from sp_graph_seg.errors import InputError, OutputError
 from sp_graph_seg.evaluation import combine_annotators, score_annotators, score_segmentation
 from sp_graph_seg.evaluation.unsupervised import unsupervised_score

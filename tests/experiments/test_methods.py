@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sp_graph_seg import Config, Segmenter
-from sp_graph_seg.baselines.estimators import kmeans_superpixels, spectral_superpixels
+from sp_graph_seg.baselines import kmeans_superpixels, spectral_superpixels
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.experiments import BASELINES, METHODS, method_from_dict
 from sp_graph_seg.experiments.methods import superpixel_settings

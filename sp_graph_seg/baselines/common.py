@@ -1,0 +1,85 @@
+"""What the estimators share: their inputs, the painting of labels, and checks."""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from torch_geometric.data import Data
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.transforms import ToRAG, as_array, to_label_image
+from sp_graph_seg.transforms.prepare import Array, Image, as_image_list, match_images
+
+Labels = NDArray[np.int64]
+
+#: Estimators are fitted to a random sample of more pixels than this. 481x321 pixels are 154401.
+SAMPLE = 1 << 18
+
+
+def as_images(images: Image | Sequence[Image]) -> list[Array]:
+    """Converts one or more images to arrays with the same number of channels."""
+    arrays = as_image_list(images)
+    for number, array in enumerate(arrays):
+        check_channels(array.shape[0], arrays[0].shape[0], f"images[{number}]")
+    return arrays
+
+
+def make_graphs(
+    images: Image | Sequence[Image], superpixels: Image | Sequence[Image]
+) -> list[Data]:
+    """Makes the region adjacency graph of each image from its superpixels."""
+    arrays = as_images(images)
+    graphs = []
+    for number, values in enumerate(match_images(superpixels, arrays, "superpixels")):
+        if values is None:
+            raise InputError(
+                f"superpixels[{number}]: the value is None; give a label map for each image."
+            )
+        nodes = as_array(values)
+        inside = nodes >= 0
+        mask = None if inside.all() else inside
+        graphs.append(ToRAG(superpixels=nodes, mask=mask)(arrays[number]))
+    return graphs
+
+
+def paint(labels: Labels, graph: Data) -> Labels:
+    """Gives every pixel the label of its node: ``(N,)`` -> ``(H, W)``."""
+    return to_label_image(torch.from_numpy(labels), graph).numpy()
+
+
+def to_pixels(array: Array) -> Array:
+    """``(C, H, W)`` -> ``(H * W, C)``."""
+    return array.reshape(array.shape[0], -1).T
+
+
+def sample_pixels(arrays: Sequence[Array], seed: int) -> Array:
+    """Returns the colours ``(P, C)`` of all pixels, or of a random sample of them."""
+    pixels = np.concatenate([to_pixels(array) for array in arrays])
+    if len(pixels) <= SAMPLE:
+        return pixels
+    return pixels[np.random.default_rng(seed).choice(len(pixels), SAMPLE, replace=False)]
+
+
+def check_num_labels(num_labels: int) -> None:
+    """Checks the number of labels."""
+    if not isinstance(num_labels, Integral) or num_labels < 1:
+        raise InputError(f"num_labels={num_labels!r} is invalid; use an integer of 1 or more.")
+
+
+def check_channels(channels: int, expected: int, name: str = "image") -> None:
+    """Checks the number of channels of an image."""
+    if channels != expected:
+        raise InputError(
+            f"{name}: the number of channels is {channels}, but {expected} are expected; "
+            "convert the image."
+        )
+
+
+def check_fitted(model: BaseEstimator, attribute: str) -> None:
+    """Checks that an estimator has the attribute that its ``fit`` sets."""
+    if not hasattr(model, attribute):
+        raise NotFittedError(f"{type(model).__name__} is not fitted; call fit first.")

@@ -1,0 +1,188 @@
+"""K-means of the colours of pixels or superpixels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.cluster import KMeans
+from sklearn.metrics import pairwise_distances_argmin
+from torch_geometric.data import Data
+
+from sp_graph_seg.baselines.common import (
+    Labels,
+    as_images,
+    check_channels,
+    check_fitted,
+    check_num_labels,
+    make_graphs,
+    paint,
+    sample_pixels,
+    to_pixels,
+)
+from sp_graph_seg.transforms import as_image
+from sp_graph_seg.transforms.prepare import Image
+
+Colors = NDArray[np.float64]
+
+#: Starts of K-means, of which the best is kept.
+STARTS = 10
+
+
+class NearestColor(BaseEstimator):
+    """Labels colours by the nearest cluster centre. The base of the estimators with centres."""
+
+    centers_: Colors
+
+    def __init__(self, num_labels: int, seed: int = 0) -> None:
+        self.num_labels = num_labels
+        self.seed = seed
+
+    def _nearest(self, colors: NDArray) -> Labels:
+        """``(P, C)`` -> ``(P,)``."""
+        check_channels(colors.shape[1], self.centers_.shape[1])
+        return pairwise_distances_argmin(colors, self.centers_).astype(np.int64)
+
+
+class PixelKMeans(NearestColor):
+    """K-means of the colours of pixels, the best of ten starts (k-means++).
+
+    It is fitted to a random sample of 262144 pixels if all images together have more.
+
+    Args:
+        num_labels: Number of clusters.
+        seed: Seed of the starts and of the sample. (default: :obj:`0`)
+
+    Attributes:
+        centers_: Colours of the clusters, ``(K, C)``, from dark to bright. K is ``num_labels``, or
+            the number of different colours if that is less.
+
+    Example:
+        >>> image = np.zeros((3, 4, 6))
+        >>> image[:, :, 3:] = 1.0
+        >>> PixelKMeans(2).fit(image).predict(1.0 - image)[0]
+        array([1, 1, 1, 0, 0, 0])
+    """
+
+    def fit(self, images: Image | Sequence[Image], y: None = None) -> "PixelKMeans":
+        """Finds the clusters.
+
+        Args:
+            images: One image ``(C, H, W)`` or a sequence of images of any sizes. A volume
+                ``(C, D, H, W)`` must be in a sequence.
+            y: Ignored.
+
+        Raises:
+            InputError: If ``num_labels`` is not a positive integer, or an image is invalid or
+                differs from the others in its number of channels.
+        """
+        check_num_labels(self.num_labels)
+        colors = sample_pixels(as_images(images), self.seed)
+        self.centers_ = kmeans_centers(colors, self.num_labels, self.seed)
+        return self
+
+    def predict(self, image: Image) -> Labels:
+        """Finds the nearest cluster of each pixel: ``(C, H, W)`` -> ``(H, W)``.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
+            InputError: If the image is invalid or has another number of channels than those in
+                :meth:`fit`.
+        """
+        check_fitted(self, "centers_")
+        array = as_image(image)
+        return self._nearest(to_pixels(array)).reshape(array.shape[1:])
+
+
+class SuperpixelKMeans(NearestColor):
+    """K-means of the mean colours of superpixels, each counted once, the best of ten starts.
+
+    Args:
+        num_labels: Number of clusters.
+        seed: Seed of the starts. (default: :obj:`0`)
+
+    Attributes:
+        centers_: As in :class:`PixelKMeans`.
+    """
+
+    def fit(
+        self, images: Image | Sequence[Image], superpixels: Image | Sequence[Image], y: None = None
+    ) -> "SuperpixelKMeans":
+        """Finds the clusters.
+
+        Args:
+            images: One image ``(C, H, W)`` or a sequence of images of any sizes. A volume
+                ``(C, D, H, W)`` must be in a sequence.
+            superpixels: A label map ``(H, W)`` for each image, for example from
+                :func:`~sp_graph_seg.transforms.compute_superpixels`, -1 outside of a mask.
+            y: Ignored.
+
+        Raises:
+            InputError: If ``num_labels`` is not a positive integer, an image is invalid or differs
+                from the others in its number of channels, or a label map differs from its image in
+                size.
+        """
+        check_num_labels(self.num_labels)
+        self._fit_graphs(make_graphs(images, superpixels))
+        return self
+
+    def predict(self, image: Image, superpixels: Image) -> Labels:
+        """Labels each superpixel by the cluster that is nearest to its mean colour.
+
+        Args:
+            image: ``(C, H, W)``.
+            superpixels: Its superpixels as a label map, ``(H, W)``.
+
+        Returns:
+            ``(H, W)``, -1 where ``superpixels`` is negative.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
+            InputError: If the image or the label map is invalid.
+        """
+        check_fitted(self, "centers_")
+        (graph,) = make_graphs([image], [superpixels])
+        return paint(self._nearest(graph.x.numpy()), graph)
+
+    def _fit_graphs(self, graphs: Sequence[Data]) -> None:
+        colors = np.concatenate([graph.x.numpy() for graph in graphs])
+        self.centers_ = kmeans_centers(colors, self.num_labels, self.seed)
+
+
+def kmeans_pixels(image: Image, num_labels: int, seed: int = 0) -> Labels:
+    """Labels the pixels of one image by :class:`PixelKMeans`: ``(C, H, W)`` -> ``(H, W)``."""
+    return PixelKMeans(num_labels, seed).fit([image]).predict(image)
+
+
+def kmeans_superpixels(image: Image, num_labels: int, superpixels: Image, seed: int = 0) -> Labels:
+    """Labels the superpixels of one image by :class:`SuperpixelKMeans`."""
+    model = SuperpixelKMeans(num_labels, seed)
+    return model.fit([image], [superpixels]).predict(image, superpixels)
+
+
+def kmeans_centers(colors: NDArray, num_labels: int, seed: int) -> Colors:
+    """Finds up to ``num_labels`` centres ``(K, C)`` of colours ``(P, C)``, from dark to bright.
+
+    Equal colours are one point with a weight. The result is the same but faster: a photograph of
+    154401 pixels has 20000 to 54000 colours.
+    """
+    points, counts = distinct_colors(colors)
+    kmeans = KMeans(min(num_labels, len(points)), n_init=STARTS, random_state=seed)
+    centers = kmeans.fit(points, sample_weight=counts).cluster_centers_
+    return centers[order_by_brightness(centers)]
+
+
+def distinct_colors(colors: NDArray) -> tuple[Colors, NDArray[np.int64]]:
+    """Returns the different rows of ``(P, C)`` and how often each occurs.
+
+    It is four times as fast as ``numpy.unique`` with an axis.
+    """
+    rows = colors[np.lexsort(colors.T)]
+    is_new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
+    starts = np.flatnonzero(is_new)
+    return rows[starts].astype(np.float64), np.diff(starts, append=len(rows))
+
+
+def order_by_brightness(centers: Colors) -> NDArray[np.int64]:
+    """Orders the rows of ``(K, C)`` from dark to bright, by the mean over the channels."""
+    return np.argsort(centers.mean(axis=1), kind="stable")
