@@ -1,7 +1,7 @@
-"""Every picture: labels over images, alone and side by side, graphs, and curves of numbers.
+"""All pictures: labels over images, sheets of many images, graphs, curves and surfaces.
 
-Figures are made without ``matplotlib.pyplot``: nothing is shown or kept open. Write them with
-:func:`save_figure`; a notebook shows them by itself.
+Figures are made without ``matplotlib.pyplot``, so that nothing is shown or kept open. Write them
+with :func:`save_figure`. A notebook shows them by itself.
 """
 
 from sp_graph_seg.plot.comparison import comparison_grid

@@ -10,20 +10,22 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import as_image
 from sp_graph_seg.transforms.prepare import normalize
 
-#: Number of colours of labels; further labels start again with the first.
+#: Number of label colours. Further labels start again with the first colour.
 NUM_COLORS = 64
 
 
 def as_flat_image(image: ArrayLike | Tensor) -> NDArray[np.float32]:
-    """An image ``(C, H, W)`` as a checked array; volumes are refused."""
+    """Converts to an array ``(C, H, W)`` and refuses volumes."""
     array = as_image(image)
     if array.ndim != 3:
-        raise InputError(f"image: shape {array.shape} is a volume; give one slice, (C, H, W).")
+        raise InputError(
+            f"image: the shape {array.shape} is that of a volume; give one slice, (C, H, W)."
+        )
     return array
 
 
 def to_rgb(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """``(C, H, W)`` as ``(H, W, 3)`` in [0, 1]; ``low`` becomes black and ``high`` white."""
+    """Converts ``(C, H, W)`` to ``(H, W, 3)`` in [0, 1], with ``low`` as 0 and ``high`` as 1."""
     channels = normalize(image, low, high)
     if len(channels) != 3:
         channels = np.broadcast_to(channels.mean(axis=0), (3, *channels.shape[1:]))
@@ -32,17 +34,17 @@ def to_rgb(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.fl
 
 @cache
 def label_colors() -> NDArray[np.float64]:
-    """Colours ``(NUM_COLORS, 3)``, each the farthest in CIELAB from all before it."""
+    """Returns colours ``(NUM_COLORS, 3)``, each the farthest in CIELAB from all before it."""
     from skimage.color import rgb2lab
 
     steps = np.linspace(0, 1, 16)
     rgb = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
     lab = rgb2lab(rgb)
     lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
-    # Neither dark, pale or grey, nor glaring.
+    # Not dark, pale, grey or glaring.
     usable = (lightness > 45) & (lightness < 92) & (chroma > 35) & (chroma < 95)
     rgb, lab = rgb[usable], lab[usable]
-    lab[:, 0] *= 0.7  # the image shines through and blurs lightness more than hue
+    lab[:, 0] *= 0.7  # the image below changes lightness more than hue
 
     blue = (0.0, 0.47, 0.87)
     chosen = [int(np.abs(rgb - blue).sum(axis=1).argmin())]

@@ -1,4 +1,4 @@
-"""Methods side by side: images, human truth and models, as in Fig. 6 of the paper."""
+"""Segmentations by several methods side by side, as in Fig. 6 of the paper."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from sp_graph_seg.transforms.prepare import Image, as_image_list
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Width of a sheet, and of a column at most, in inches.
+#: Width of a sheet, and maximum width of a column, in inches.
 _WIDTH = 10.0
 _MAX_COLUMN = 2.5
 
@@ -33,29 +33,29 @@ def comparison_grid(
 ) -> "Figure":
     """Shows the segmentations of several images by several methods: Fig. 6 of the paper.
 
-    Rows are images. The first column shows the images themselves, each further one the labels of a
-    method over them, under its name. A label has the same colour everywhere, but numbers of labels
-    differ between methods: compare the regions.
+    The rows are images. The first column shows the images themselves. Each further column shows
+    the labels of a method over them, below the name of the method. A label has the same colour
+    everywhere, but each method numbers its labels in its own way: compare shapes, not colours.
 
     Args:
-        images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
-        segmentations: For each column by its title, in order, the labels of the images, ``(H, W)``
-            each: ``{"human": [...], "K-means": [...]}``.
+        images: One image ``(C, H, W)`` or a sequence of images of any sizes.
+        segmentations: The labels of all images, ``(H, W)`` each, for each column title, in order:
+            ``{"human": [...], "K-means": [...]}``.
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
 
     Raises:
-        InputError: If there is no column, or labels do not suit their image.
+        InputError: If ``segmentations`` is empty, or labels do not fit their image.
     """
     arrays = as_image_list(images)
     if not segmentations:
-        raise InputError("segmentations: there is none; give one or more.")
+        raise InputError("segmentations: the mapping is empty; give at least one segmentation.")
     columns = {"input": [show_image(array) for array in arrays]}
     for title, labels in segmentations.items():
         columns[title] = show_labels(arrays, labels, alpha, f"segmentations[{title!r}]")
 
     width = min(_MAX_COLUMN, _WIDTH / len(columns) - GAP)
     titles = [wrap(title, width) for title in columns]
-    # An upright image gets no more height than width, so that it does not tower over the others.
+    # The height is at most the width, so that an upright image is not larger than the others.
     heights = [width / max(1.0, aspect(picture)) for picture in columns["input"]]
     top = GAP + max(map(len, titles)) * LINE + GAP / 2
     figure = new_sheet(len(columns) * (width + GAP) + GAP, top + sum(heights) + GAP * len(heights))

@@ -1,4 +1,4 @@
-"""Curves: the course of a training, and scores against the weight of a loss."""
+"""Curves: the losses during a training, and scores against the weight of a loss."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from sp_graph_seg.training import History
 
-#: Columns of a history, their names and colours.
+#: The columns of a history that are plotted, with their names and colours.
 _TERMS = {
     "loss": ("loss (Eq. 9)", "black"),
     "rec": ("reconstruction", "tab:blue"),
@@ -23,10 +23,10 @@ _TERMS = {
 
 
 def plot_history(history: "History") -> "Figure":
-    """Plots the loss and its terms over the steps, and below the number of labels.
+    """Plots the loss and its terms over the steps, and the number of labels below.
 
     Args:
-        history: From :func:`sp_graph_seg.training.fit`; a term without any finite value is left
+        history: Result of :func:`sp_graph_seg.training.fit`. A term without finite values is left
             out.
     """
     from matplotlib.figure import Figure
@@ -55,20 +55,20 @@ def plot_scores_against_beta(
     score: str = "A-MI",
     beta: str = "beta",
 ) -> "Figure":
-    """Plots a score against the weight of a loss: a line for each model, a band for the seeds.
+    """Plots a score against the weight of a loss, with a line and a band for each model.
 
-    The line is the mean over the seeds, the band one sample standard deviation (of N - 1) to both
-    sides, where there are two seeds or more.
+    The line is the mean over the seeds. The band is one sample standard deviation (with N - 1) to
+    both sides, if there are two seeds or more.
 
     Args:
-        curves: For each model, by name, the scores of all seeds at each beta: ``{"Sparse":
+        curves: The scores of all seeds at each beta, for each model by name: ``{"Sparse":
             {0.1: [0.52, 0.55], 1.0: [0.61, 0.6]}}``. Betas and numbers of seeds may differ.
-        score: What the scores are, for the axis. (default: :obj:`"A-MI"`)
-        beta: What the weight is, for the axis. (default: :obj:`"beta"`)
+        score: Name of the score, for the axis. (default: :obj:`"A-MI"`)
+        beta: Name of the weight, for the axis. (default: :obj:`"beta"`)
 
     Raises:
-        InputError: If there is no curve, a curve has no scores, or a beta is not positive, for
-            which the logarithmic axis has no place.
+        InputError: If ``curves`` is empty, a curve has no scores, or a beta is not positive, which
+            a logarithmic axis cannot show.
     """
     from matplotlib.figure import Figure
 
@@ -90,10 +90,10 @@ def plot_scores_against_beta(
 
 def _check_curves(curves: Mapping[str, Mapping[float, Sequence[float]]]) -> None:
     if not curves:
-        raise InputError("curves: there is none; give one or more.")
+        raise InputError("curves: the mapping is empty; give at least one curve.")
     for name, scores in curves.items():
         if not scores or not all(len(values) for values in scores.values()):
-            raise InputError(f"curves: {name!r} lacks scores; give one or more for every beta.")
+            raise InputError(f"curves: {name!r} lacks scores; give at least one for every beta.")
         if not min(scores) > 0:
             raise InputError(
                 f"curves: {name!r} has beta={min(scores)}, which a logarithmic axis cannot show; "

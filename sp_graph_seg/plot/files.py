@@ -1,4 +1,4 @@
-"""Figures into files."""
+"""Writing of figures."""
 
 import os
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def save_figure(path: str | os.PathLike[str], figure: "Figure") -> None:
-    """Writes a figure, whole or not at all, in the format that the suffix of ``path`` names.
+    """Writes a figure, completely or not at all, in the format given by the suffix of ``path``.
 
     Raises:
         InputError: If the file cannot be written.

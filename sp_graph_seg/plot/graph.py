@@ -26,15 +26,16 @@ _POINTS = 72 * _INCHES
 def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     """Draws a region adjacency graph over its image.
 
-    The image is dark grey, superpixels have faint outlines, nodes their mean colour, and edges the
-    colour distance of their ends (``edge_attr``). The more nodes, the thinner the lines and dots.
+    The image is dark grey and the superpixels have faint outlines. The colour of a node is its
+    mean colour, that of an edge the colour distance of its ends (``edge_attr``). With more nodes,
+    lines and dots are thinner.
 
     Args:
-        image: ``(C, H, W)``, whose mean over the channels is shown.
-        data: Its graph from :class:`~sp_graph_seg.transforms.ToRAG`.
+        image: ``(C, H, W)``. The mean over the channels is shown.
+        data: The graph of the image, from :class:`~sp_graph_seg.transforms.ToRAG`.
 
     Raises:
-        InputError: If the image is no ``(C, H, W)``, such as a volume, or not that of the graph.
+        InputError: If the image is not ``(C, H, W)``, or the graph is of another image.
     """
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
@@ -45,8 +46,8 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     size = tuple(data.image_size[0].tolist())
     if size != image.shape[1:] or data.x.size(1) != image.shape[0]:
         raise InputError(
-            f"data: is the graph of an image of size {size} with {data.x.size(1)} channels, not "
-            f"of this one, {image.shape}; give the image that it was made of."
+            f"data: the graph is of an image of size {size} with {data.x.size(1)} channels, but "
+            f"the shape of the given image is {image.shape}; give the image of the graph."
         )
     intensity = measure_intensity_range([image])
     height, width = size
@@ -59,7 +60,7 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     row, column = data.pos.T.numpy()
     position = np.stack([column, row], axis=1)  # (N, 2): x, y
     once = data.edge_index[0] < data.edge_index[1]
-    spacing = _POINTS / max(size) * math.sqrt(height * width / data.num_nodes)  # of nodes, points
+    spacing = _POINTS / max(size) * math.sqrt(height * width / data.num_nodes)  # in points
     edges = LineCollection(
         list(position[data.edge_index.T[once].numpy()]),
         array=data.edge_attr[once, 0].numpy(),

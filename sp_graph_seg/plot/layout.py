@@ -1,6 +1,6 @@
-"""Pictures and captions at exact places on a sheet, so that nothing overlaps or is cut off.
+"""Pictures and captions at exact positions on a sheet, so that nothing overlaps or is cut off.
 
-All lengths are in inches, and places are counted from the upper left corner.
+All lengths are in inches, and positions are measured from the upper left corner.
 """
 
 import re
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 Picture = NDArray[np.uint8]
 
-#: Space between pictures, and around the sheet.
+#: Space between pictures and at the edge of the sheet.
 GAP = 0.09
 
 #: Size of all text in points, and the height of a line of it.
 FONT_SIZE = 6.5
 LINE = 1.3 * FONT_SIZE / 72
 
-#: Longer side that a picture has at most, in pixels.
+#: Maximum of the longer side of a picture, in pixels.
 _MAX_SIDE = 640
 
 
@@ -44,7 +44,7 @@ class Box(NamedTuple):
 
 
 def show_image(image: Image) -> Picture:
-    """An image ``(C, H, W)`` in its colours, ``(h, w, 3)``, no side longer than 640 pixels."""
+    """Converts ``(C, H, W)`` to a picture ``(h, w, 3)`` with sides of at most 640 pixels."""
     array = as_flat_image(image)
     rgb = to_rgb(_shrink_image(array), *measure_intensity_range([array]))
     return np.rint(255 * rgb).astype(np.uint8)
@@ -56,18 +56,18 @@ def show_labels(
     alpha: float,
     name: str,
 ) -> list[Picture]:
-    """The labels ``(H, W)`` of each image over it, of the sizes of :func:`show_image`.
+    """Draws the labels ``(H, W)`` of each image over it, in the size of :func:`show_image`.
 
-    Both are scaled down before :func:`~sp_graph_seg.plot.overlay_labels` draws the outlines, which
-    stay visible thus.
+    Both are scaled down before :func:`~sp_graph_seg.plot.overlay_labels` draws the outlines, so
+    that these stay visible.
 
     Raises:
-        InputError: If the labels, which it calls ``name``, do not suit the images.
+        InputError: If the labels do not fit the images. The message calls them ``name``.
     """
     pictures = []
     for number, values in enumerate(match_images(labels, images, name)):
         if values is None:
-            raise InputError(f"{name}[{number}]: there are none; give labels for every image.")
+            raise InputError(f"{name}[{number}]: the value is None; give labels for every image.")
         small = _shrink_image(as_flat_image(images[number]))
         pictures.append(overlay_labels(small, _shrink_labels(as_array(values)), alpha))
     return pictures
@@ -79,10 +79,10 @@ def aspect(picture: NDArray) -> float:
 
 
 def wrap(text: str, width: float, weight: str = "normal") -> list[str]:
-    """The lines of a text, broken where they would be wider than so many inches.
+    """Breaks a text into lines of at most this width in inches.
 
-    They are broken after spaces and after hyphens between words, or anywhere in a word that is
-    wider by itself.
+    Lines are broken after spaces and after hyphens between words, and also inside of words that are
+    too wide for a line.
     """
     lines = []
     for paragraph in text.splitlines():
@@ -101,14 +101,14 @@ def wrap(text: str, width: float, weight: str = "normal") -> list[str]:
 
 
 def new_sheet(width: float, height: float) -> "Figure":
-    """An empty figure of a size in inches."""
+    """Makes an empty figure. The size is in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height))
 
 
 def add_picture(figure: "Figure", picture: Picture, box: Box) -> "Axes":
-    """Shows a picture in the middle of a box, as large as it can be."""
+    """Shows a picture in the middle of a box, as large as possible."""
     width = min(box.width, box.height * aspect(picture))
     height = width / aspect(picture)
     left, top = box.left + (box.width - width) / 2, box.top + (box.height - height) / 2
@@ -139,14 +139,14 @@ def add_frame(figure: "Figure", box: Box, color: str) -> None:
 
 
 def add_text(figure: "Figure", line: str, left: float, top: float, **style: Any) -> None:
-    """Writes a line; signs of mathematical notation are nothing special."""
+    """Writes one line of text. Dollar signs do not start formulas."""
     width, height = figure.get_size_inches()
     style = {"fontsize": FONT_SIZE, "va": "top", "parse_math": False, **style}
     figure.text(left / width, 1 - top / height, line, **style)
 
 
 def _count_fitting(word: str, width: float, weight: str) -> int:
-    """How many characters fit, one at least."""
+    """Returns how many characters fit into the width, at least one."""
     counts = range(len(word), 1, -1)
     return next((n for n in counts if _measure_text(word[:n], weight) <= width), 1)
 
@@ -160,22 +160,22 @@ def _measure_text(text: str, weight: str) -> float:
     return TextToPath().get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
-def _blocks(size: Sequence[int]) -> list[int]:
-    """The lengths in pixels that become one."""
+def _shrink_factors(size: Sequence[int]) -> list[int]:
+    """Returns how many pixels along each axis become one."""
     return [min(n, -(-max(size) // _MAX_SIDE)) for n in size]
 
 
 def _shrink_image(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Means of blocks; the rest of a block at the end is dropped."""
+    """Averages windows of pixels. An incomplete window at the end is dropped."""
     from skimage.transform import downscale_local_mean
 
-    height, width = _blocks(array.shape[1:])
+    height, width = _shrink_factors(array.shape[1:])
     whole = array[:, : array.shape[1] // height * height, : array.shape[2] // width * width]
     return downscale_local_mean(whole, (1, height, width)).astype(np.float32)
 
 
 def _shrink_labels(labels: NDArray) -> NDArray:
-    """The middles of the same blocks."""
-    height, width = _blocks(labels.shape)
+    """Takes the middle pixels of the same windows."""
+    height, width = _shrink_factors(labels.shape)
     middles = labels[height // 2 :: height, width // 2 :: width]
     return middles[: labels.shape[0] // height, : labels.shape[1] // width]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Width of a figure in inches, and what the numbers and names of the axes of one panel need.
+#: Width of a figure, and space for the numbers and names of the axes of a panel, in inches.
 _WIDTH = 10.0
 _FREE = 0.7
 
@@ -22,7 +22,7 @@ _AXES = "zyx"
 
 
 class _Panel(NamedTuple):
-    """A slice perpendicular to one axis."""
+    """The slice perpendicular to one axis."""
 
     axis: int
     rows: int
@@ -42,31 +42,33 @@ def orthogonal_slices(
     position: Sequence[int] | None = None,
     alpha: float = 0.5,
 ) -> "Figure":
-    """Shows the slices through one voxel of a volume, and below them the same with their labels.
+    """Shows the three slices through one voxel of a volume, and the same with labels below.
 
-    The panels are perpendicular to z, y and x and share one physical scale, so that voxels that are
-    no cubes are no squares. Thin lines show where the other two panels lie. Each slice is shown
-    from the 0.1 to the 99.9 percentile of its values.
+    The panels are perpendicular to z, y and x and have the same physical scale. Thin lines show the
+    positions of the other two panels. Each slice is shown from the 0.1 to the 99.9 percentile of
+    its values.
 
     Args:
-        volume: ``(D, H, W)``, grey, an array or anything sliced like one, such as a memory map or
-            an array of Zarr or HDF5; only three slices of it are read.
-        labels: Likewise, integers from 0 of the same shape. (default: :obj:`None`, no second row)
-        spacing: Distance of voxels along z, y and x, such as ``Volume.spacing``.
-        unit: What ``spacing`` is in, for the axes.
-        position: The voxel z, y, x that all three contain. (default: the middle)
+        volume: ``(D, H, W)``, grey. It may be an array, a memory map or an array of Zarr or HDF5.
+            Only three slices are read.
+        labels: Integers from 0, of the same shape and kind. (default: :obj:`None`, no second row)
+        spacing: Size of a voxel along z, y and x, such as ``Volume.spacing``.
+        unit: Unit of ``spacing``, for the axes.
+        position: The voxel z, y, x that is in all three slices. (default: the middle)
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
 
     Raises:
-        InputError: If the volume has not three axes, the labels do not suit it, a spacing is not
-            positive, or the position lies outside.
+        InputError: If the volume does not have three axes, the labels do not fit it, a spacing is
+            not positive, or the position lies outside.
     """
     from matplotlib.figure import Figure
 
     shape = _check_shapes(volume, labels)
     voxel = _check_position(position, shape)
     if len(spacing) != 3 or not all(np.isfinite(s) and s > 0 for s in spacing):
-        raise InputError(f"spacing={spacing} must be three positive numbers, for z, y and x.")
+        raise InputError(
+            f"spacing={spacing} is invalid; give three positive numbers, for z, y and x."
+        )
     slices = [_cut(volume, panel.axis, voxel)[np.newaxis].astype(np.float32) for panel in _PANELS]
     rows = [[show_image(image) for image in slices]]
     if labels is not None:
@@ -115,7 +117,7 @@ def _draw_cuts(axes: "Axes", panel: _Panel, place: Sequence[float]) -> None:
 
 
 def _cut(array: Any, axis: int, voxel: Sequence[int]) -> NDArray:
-    """The slice perpendicular to an axis, ``(rows, columns)``."""
+    """Reads the slice perpendicular to an axis, ``(rows, columns)``."""
     index = [slice(None)] * 3
     index[axis] = voxel[axis]  # type: ignore[call-overload]
     return np.asarray(array[tuple(index)])
@@ -124,11 +126,13 @@ def _cut(array: Any, axis: int, voxel: Sequence[int]) -> NDArray:
 def _check_shapes(volume: Any, labels: Any) -> tuple[int, ...]:
     shape = tuple(getattr(volume, "shape", ()))
     if len(shape) != 3 or 0 in shape:
-        raise InputError(f"volume: shape {shape} is no grey volume; give an array (D, H, W).")
+        raise InputError(
+            f"volume: the shape {shape} is not that of a grey volume; give an array (D, H, W)."
+        )
     if labels is not None and tuple(getattr(labels, "shape", ())) != shape:
         raise InputError(
-            f"labels: shape {tuple(getattr(labels, 'shape', ()))} is not that of the volume, "
-            f"{shape}; give one label a voxel."
+            f"labels: the shape is {tuple(getattr(labels, 'shape', ()))}, but that of the volume "
+            f"is {shape}; give one label for each voxel."
         )
     return shape
 
@@ -138,5 +142,5 @@ def _check_position(position: Sequence[int] | None, shape: Sequence[int]) -> lis
         return [n // 2 for n in shape]
     if len(position) != 3 or not all(0 <= p < n for p, n in zip(position, shape, strict=True)):
         last = ", ".join(str(n - 1) for n in shape)
-        raise InputError(f"position={position} lies outside; give z, y, x from 0, 0, 0 to {last}.")
+        raise InputError(f"position={position} lies outside; use z, y, x from 0, 0, 0 to {last}.")
     return [int(p) for p in position]

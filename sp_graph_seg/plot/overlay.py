@@ -23,26 +23,26 @@ def overlay_labels(
     intensity_range: tuple[float, float] | None = None,
     colors: "Mapping[int, ColorType] | None" = None,
 ) -> NDArray[np.uint8]:
-    """Tints an image with its labels and outlines their regions.
+    """Tints an image with its labels and draws their outlines.
 
-    The colour of a label depends on its number alone: it means the same in every picture.
+    The colour of a label depends on its number only and is the same in every picture.
 
     Args:
-        image: ``(C, H, W)``, shown in grey, so that colours tell labels alone: the mean of the
-            channels.
+        image: ``(C, H, W)``. The mean over the channels is shown in grey, so that every colour
+            stands for a label.
         labels: ``(H, W)``, integers from 0.
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
-        intensity_range: Values shown dark and bright; the same for all frames of a video, which
-            would flicker else. (default: the 0.1 and 99.9 percentiles of the image)
-        colors: Colours of labels that do not have their own, any that Matplotlib knows, such as
-            :attr:`Relabel.colors <sp_graph_seg.labels.relabel.Relabel>`.
+        intensity_range: The values that are shown dark and bright. Use the same for all frames of a
+            video to avoid flicker. (default: the 0.1 and 99.9 percentiles of the image)
+        colors: Colours that replace those of some labels, in any form that Matplotlib knows, such
+            as :attr:`Relabel.colors <sp_graph_seg.labels.relabel.Relabel>`.
 
     Returns:
         ``(H, W, 3)``.
 
     Raises:
-        InputError: If the image is not ``(C, H, W)``, the labels are not integers from 0 of its
-            size, alpha is not a share, or the range does not ascend.
+        InputError: If the image is not ``(C, H, W)``, the labels are not integers from 0 of the
+            same size, alpha is not in [0, 1], or the range is not increasing.
     """
     from matplotlib.colors import to_rgb
     from skimage.segmentation import find_boundaries
@@ -50,16 +50,16 @@ def overlay_labels(
     image, labels = as_flat_image(image), as_array(labels)
     if labels.shape != image.shape[1:] or labels.dtype.kind not in "bui" or labels.min() < 0:
         raise InputError(
-            f"labels: {labels.dtype} of shape {labels.shape} do not suit the image; "
-            f"give integers from 0 of shape {image.shape[1:]}."
+            f"labels: an array of {labels.dtype} with shape {labels.shape} does not fit the image; "
+            f"give integers from 0 with shape {image.shape[1:]}."
         )
     if not 0 <= alpha <= 1:
-        raise InputError(f"alpha={alpha} is a share: use 0 to 1.")
+        raise InputError(f"alpha={alpha} is out of range; use 0 to 1.")
     low, high = intensity_range or measure_intensity_range([image])
     if not low < high:
-        raise InputError(f"intensity_range={intensity_range} must ascend: use (low, high).")
+        raise InputError(f"intensity_range={intensity_range} is not increasing; use (low, high).")
     picture = normalize(image, low, high).mean(axis=0)[..., np.newaxis]
-    picture = 0.25 + 0.75 * picture  # black would swallow the tint
+    picture = 0.25 + 0.75 * picture  # a tint is invisible on black
     labels = labels.astype(np.int64)
     table = label_colors()[np.arange(labels.max() + 1) % NUM_COLORS]
     for label, color in (colors or {}).items():

@@ -1,4 +1,4 @@
-"""Contact sheets: many segmentations at a glance, to choose one or to check all."""
+"""Contact sheets: many segmentations on one page, to choose one or to check all."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from sp_graph_seg.transforms.prepare import Image, as_image_list
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: Width of a sheet in inches, and the height that a screen shows with it.
+#: Width of a sheet, and height of a screen of that width, in inches.
 _WIDTH = 10.0
 _SCREEN_HEIGHT = 6.5
 
@@ -33,7 +33,7 @@ _MARK = "recommended"
 
 
 class _Cell(NamedTuple):
-    """Pictures beside one another, under a caption."""
+    """Pictures side by side, below a caption."""
 
     pictures: list[Picture]
     caption: str
@@ -49,30 +49,32 @@ def contact_sheet(
 ) -> "Figure":
     """Shows the segmentations of several candidates, such as settings of hyperparameters.
 
-    The first cell shows the images, each further one a candidate: its labels over all images side
-    by side, under its caption. Seven to fifteen candidates and one to three images suit best.
+    The first cell shows the images. Each further cell shows the labels of a candidate over all
+    images side by side, below its caption. Seven to fifteen candidates and one to three images work
+    best.
 
     Args:
-        images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
-        candidates: For each candidate its labels of the image, ``(H, W)``, or a sequence of them.
-        captions: For each candidate up to three short lines, such as its settings, the number of
-            labels and a score; the first is bold. Longer lines are broken.
+        images: One image ``(C, H, W)`` or a sequence of images of any sizes.
+        candidates: The labels ``(H, W)`` of the image, or a sequence of labels of the images, for
+            each candidate.
+        captions: Up to three short lines for each candidate, such as its settings, the number of
+            labels and a score. The first line is bold. Long lines are broken.
         recommended: Index of the candidate to mark with a frame. (default: :obj:`None`)
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
 
     Raises:
-        InputError: If there is no candidate, not one caption for each, ``recommended`` is no index
-            of one, or labels do not suit their image.
+        InputError: If ``candidates`` is empty, the number of captions differs, ``recommended`` is
+            not an index of a candidate, or labels do not fit their image.
     """
     arrays = as_image_list(images)
     if not candidates or len(candidates) != len(captions):
         raise InputError(
-            f"captions: {len(captions)} are given for {len(candidates)} candidates; give one or "
-            "more candidates with one caption each."
+            f"captions: {len(captions)} are given for {len(candidates)} candidates; give at least "
+            "one candidate, and one caption for each."
         )
     if recommended is not None and not 0 <= recommended < len(candidates):
         raise InputError(
-            f"recommended={recommended} is no candidate: use 0 to {len(candidates) - 1}."
+            f"recommended={recommended} is not a candidate; use 0 to {len(candidates) - 1}."
         )
     cells = [
         _Cell([show_image(array) for array in arrays], "image" if len(arrays) == 1 else "images")
@@ -94,17 +96,17 @@ def contact_sheet_of_frames(
     Args:
         frames: Images ``(C, H, W)``.
         labels: The labels of each, ``(H, W)``.
-        numbers: The number of each frame, to be written above it. (default: 0, 1, 2, ...)
+        numbers: The number of each frame, written above it. (default: 0, 1, 2, ...)
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
 
     Raises:
-        InputError: If there is no frame, or labels or numbers do not suit the frames.
+        InputError: If ``frames`` is empty, or labels or numbers do not fit the frames.
     """
     arrays = as_image_list(frames)
     numbers = range(len(arrays)) if numbers is None else numbers
     if len(numbers) != len(arrays):
         raise InputError(
-            f"numbers: {len(numbers)} are given for {len(arrays)} frames; give one each."
+            f"numbers: {len(numbers)} are given for {len(arrays)} frames; give one for each."
         )
     pictures = show_labels(arrays, labels, alpha, "labels")
     cells = [_Cell([p], str(number)) for p, number in zip(pictures, numbers, strict=True)]
@@ -112,7 +114,7 @@ def contact_sheet_of_frames(
 
 
 def _draw_cells(cells: Sequence[_Cell]) -> "Figure":
-    """Lays cells out in rows, so that the pictures are the largest on a screen."""
+    """Arranges cells in rows such that the pictures are as large as possible on a screen."""
     plan = max((_Plan(cells, columns) for columns in range(1, len(cells) + 1)), key=_size_on_screen)
     figure = new_sheet(_WIDTH, plan.height)
     for number, cell in enumerate(cells):
@@ -128,14 +130,14 @@ def _draw_cells(cells: Sequence[_Cell]) -> "Figure":
 
 
 class _Plan:
-    """The sizes on a sheet with so many columns, in inches."""
+    """The sizes on a sheet with a given number of columns, in inches."""
 
     def __init__(self, cells: Sequence[_Cell], columns: int) -> None:
         self.columns = columns
         self.cell_width = _WIDTH / columns - 2 * GAP
         lines = max(len(_wrap_caption(cell.caption, self.cell_width)) for cell in cells)
         self.caption_height = lines * LINE + GAP / 2
-        # All cells hold as many pictures; those of frames of several sizes fit into the largest.
+        # All cells hold the same number of pictures. The widest cell determines the height.
         widths = [sum(aspect(picture) for picture in cell.pictures) for cell in cells]
         free = self.cell_width - GAP * (len(cells[0].pictures) - 1)
         self.picture_height = min(free / max(widths), _SCREEN_HEIGHT)
@@ -148,7 +150,7 @@ def _size_on_screen(plan: _Plan) -> float:
 
 
 def _wrap_caption(caption: str, width: float) -> list[tuple[str, str]]:
-    """Lines and their weights; what was the first line is bold."""
+    """Breaks a caption into lines with their weights. The part from its first line is bold."""
     first, _, others = caption.partition("\n")
     bold = [(line, "bold") for line in wrap(first, width, "bold")]
     return bold + [(line, "normal") for line in wrap(others, width)]

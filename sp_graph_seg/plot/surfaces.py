@@ -1,4 +1,4 @@
-"""Surfaces of a volume as a shaded picture; neither a display nor a graphics card is needed."""
+"""Surfaces as a shaded picture, without a display or a graphics card."""
 
 import math
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.typing import ColorType
 
 _AMBIENT = 0.2  # share of the light that comes from everywhere
-_HAZE = 0.25  # how much darker the farthest point is than the nearest
-_LIGHT = np.array([-0.4, 0.6, 0.69])  # where it comes from: left, above and behind the viewer
+_HAZE = 0.25  # the farthest point is darker than the nearest by this share
+_LIGHT = np.array([-0.4, 0.6, 0.69])  # towards the light: left of, above and behind the viewer
 
 
 def render_surfaces(
@@ -30,29 +30,31 @@ def render_surfaces(
 ) -> "Figure":
     """Draws surfaces together, opaque and shaded, in true proportions and without perspective.
 
-    The depth of the volume, z, points upwards. Only the outside of triangles is seen, and those
-    nearer to the viewer are drawn over the others as wholes: where triangles are large, some may
-    hide what is in front of them. To look inside, leave a label out or cut the volume.
+    The depth of the volume, z, points upwards. Triangles are sorted by distance and drawn as
+    wholes, so that large ones may hide a surface that is in front of them. Only their outside is
+    visible. To look inside, leave out a label or cut the volume.
 
     Args:
         surfaces: The surface of each label, see
             :func:`~sp_graph_seg.labels.surfaces.extract_surface`.
         names: Names of labels, for the legend.
-        colors: Colours of labels, any that Matplotlib knows. (default: those of
+        colors: Colours of labels, in any form that Matplotlib knows. (default: those of
             :func:`overlay_labels`)
-        unit: What the vertices are in.
+        unit: Unit of the vertices.
         elevation: Height of the viewer above the horizon, in degrees.
         azimuth: Direction of the viewer around z, in degrees.
 
     Raises:
-        InputError: If there is no triangle, or a colour is none.
+        InputError: If there are no triangles, or a colour is invalid.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 
     if not any(len(faces) for _, faces in surfaces.values()):
-        raise InputError("surfaces: there is none; extract one with extract_surface.")
+        raise InputError(
+            "surfaces: there are no triangles; extract a surface with extract_surface."
+        )
     rgb = {label: _color(label, colors or {}) for label in surfaces}
     vertices = np.concatenate([surface.vertices for surface in surfaces.values()])
     view = _view(elevation, azimuth)
@@ -69,8 +71,8 @@ def render_surfaces(
 
     figure = Figure(figsize=(8, 8), layout="constrained")
     axes = figure.add_subplot(projection="3d", elev=elevation, azim=azimuth, proj_type="ortho")
-    # One collection, because triangles are sorted within one only; and without smooth edges,
-    # through which what lies behind would shine.
+    # All triangles are in one collection, because they are sorted only inside of a collection.
+    # Antialiased edges would let surfaces behind shine through.
     axes.add_collection3d(
         Poly3DCollection(
             np.concatenate(triangles), facecolors=np.concatenate(shades), antialiased=False
@@ -79,7 +81,7 @@ def render_surfaces(
     low, high = vertices.min(axis=0), vertices.max(axis=0)
     for i, axis in enumerate("xyz"):
         axes.set(**{f"{axis}lim": (low[i], high[i]), f"{axis}label": f"{axis} ({unit})"})
-    axes.set_box_aspect(high - low, zoom=0.85)  # else the label of z is cut off
+    axes.set_box_aspect(high - low, zoom=0.85)  # otherwise the label of z is cut off
     legend = [
         Patch(color=color, label=(names or {}).get(label, f"label {label}"))
         for label, color in rgb.items()
@@ -93,12 +95,14 @@ def _color(label: int, colors: "Mapping[int, ColorType]") -> tuple[float, float,
 
     color = colors.get(label, tuple(label_colors()[label % NUM_COLORS]))
     if not is_color_like(color):
-        raise InputError(f"colors: {color!r} of label {label} is none; write 'red' or '#ffa500'.")
+        raise InputError(
+            f"colors: {color!r} of label {label} is not a colour; use 'red' or '#ffa500'."
+        )
     return to_rgb(color)
 
 
 def _view(elevation: float, azimuth: float) -> NDArray[np.float64]:
-    """Three directions as rows ``(3, 3)``: right, up, and towards the viewer."""
+    """Returns three directions as rows ``(3, 3)``: right, up, and towards the viewer."""
     height, around = math.radians(elevation), math.radians(azimuth)
     right = np.array([-math.sin(around), math.cos(around), 0])
     forth = np.array([math.cos(around), math.sin(around), 0])
@@ -113,7 +117,11 @@ def _sides(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _brightness(normals: NDArray[np.float64], surface: Surface) -> NDArray[np.float64]:
-    """How bright each face is, ``(T,)``, by the mean of the normals of its vertices."""
+    """Shades each face, ``(T,)``, by the mean of the normals of its vertices.
+
+    Matplotlib's ``LightSource`` shades by the normals of faces, which shows the steps between
+    voxels.
+    """
     faces = surface.faces
     at_vertex = np.stack(
         [

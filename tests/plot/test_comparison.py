@@ -56,7 +56,7 @@ def test_one_image(image, halves):
 
 
 def test_what_cannot_be_compared(pair, truth):
-    with pytest.raises(InputError, match="segmentations: there is none"):
+    with pytest.raises(InputError, match="segmentations: the mapping is empty"):
         comparison_grid(pair, {})
     with pytest.raises(InputError, match=r"segmentations\['human'\]: 1 are given for 2 images"):
         comparison_grid(pair, {"human": truth[:1]})

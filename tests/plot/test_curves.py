@@ -75,7 +75,7 @@ def test_the_legend_lies_outside_the_plot():
 @pytest.mark.parametrize(
     ("curves", "reason"),
     [
-        ({}, "curves: there is none"),
+        ({}, "curves: the mapping is empty"),
         ({"a": {}}, "curves: 'a' lacks scores"),
         ({"a": {0.1: [0.2], 1.0: []}}, "curves: 'a' lacks scores"),
         ({"a": {0.1: [0.2], 0.0: [0.1]}}, "curves: 'a' has beta=0.0, which a logarithmic"),

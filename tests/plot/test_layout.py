@@ -46,7 +46,7 @@ def test_large_images_and_labels_are_scaled_down_alike(size):
 
 
 def test_every_image_needs_labels(image, halves):
-    with pytest.raises(InputError, match=r"truth\[1\]: there are none"):
+    with pytest.raises(InputError, match=r"truth\[1\]: the value is None"):
         show_labels([image, image], [halves, None], 0.5, "truth")
     with pytest.raises(InputError, match=r"truth: 1 are given for 2 images"):
         show_labels([image, image], [halves], 0.5, "truth")

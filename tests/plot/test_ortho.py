@@ -95,11 +95,11 @@ def test_a_large_volume_on_disk_is_not_read(tmp_path, labels):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"volume": np.zeros((3, 4))}, r"volume: shape \(3, 4\) is no grey volume"),
-        ({"labels": np.zeros((3, 4, 5), int)}, r"labels: shape \(3, 4, 5\) is not that"),
-        ({"labels": np.zeros(SHAPE)}, "labels: float64"),
-        ({"spacing": (1, 0, 1)}, r"spacing=\(1, 0, 1\) must be three positive"),
-        ({"spacing": (1, 1)}, "must be three positive"),
+        ({"volume": np.zeros((3, 4))}, r"volume: the shape \(3, 4\) is not that"),
+        ({"labels": np.zeros((3, 4, 5), int)}, r"labels: the shape is \(3, 4, 5\), but"),
+        ({"labels": np.zeros(SHAPE)}, "labels: an array of float64"),
+        ({"spacing": (1, 0, 1)}, r"spacing=\(1, 0, 1\) is invalid; give three positive"),
+        ({"spacing": (1, 1)}, "is invalid; give three positive"),
         ({"position": (0, 30, 0)}, r"position=\(0, 30, 0\) lies outside; .* to 11, 29, 39"),
     ],
 )

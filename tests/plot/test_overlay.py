@@ -91,12 +91,12 @@ def test_intensities_are_scaled(halves):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"labels": np.zeros((3, 3), dtype=int)}, r"labels: int64 of shape \(3, 3\)"),
-        ({"labels": np.zeros((HEIGHT, WIDTH))}, "labels: float64"),
+        ({"labels": np.zeros((3, 3), dtype=int)}, r"labels: an array of int64 with shape \(3, 3\)"),
+        ({"labels": np.zeros((HEIGHT, WIDTH))}, "labels: an array of float64"),
         ({"labels": np.full((HEIGHT, WIDTH), -1)}, "give integers from 0"),
         ({"alpha": 1.5}, "alpha=1.5"),
-        ({"intensity_range": (1.0, 1.0)}, "must ascend"),
-        ({"image": np.zeros((1, 2, HEIGHT, WIDTH))}, "is a volume"),
+        ({"intensity_range": (1.0, 1.0)}, "is not increasing"),
+        ({"image": np.zeros((1, 2, HEIGHT, WIDTH))}, "is that of a volume"),
     ],
 )
 def test_what_no_overlay_can_be_made_of(halves, changes, reason):
