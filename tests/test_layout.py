@@ -4,6 +4,8 @@ import ast
 import inspect
 import subprocess
 import sys
+from collections import Counter
+from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -45,6 +47,9 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 INNER = [module for module in MODULES if module != NAME]
+LENGTHS = {
+    module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()
+}
 
 
 def part_of(module):
@@ -172,9 +177,41 @@ def test_exported_names_exist(module):
 
 
 def test_no_file_is_too_long():
-    lengths = {
-        module: len(path.read_text(encoding="utf-8").splitlines())
+    assert {module: length for module, length in LENGTHS.items() if length > 350} == {}
+    assert len(LENGTHS) > 20
+
+
+def room_of(module):
+    """The folder that a module counts for; ``volumes/formats`` is a room of its own."""
+    own = f"{NAME}.volumes.formats"
+    return "volumes.formats" if f"{module}.".startswith(f"{own}.") else part_of(module)
+
+
+def test_no_room_is_too_large():
+    sizes = Counter()
+    for module in INNER:
+        sizes[room_of(module)] += LENGTHS[module]
+    assert "volumes.formats" in sizes
+    share = {room: size / sizes.total() for room, size in sizes.items()}
+    assert {room: round(part, 3) for room, part in share.items() if part > 0.15} == {}
+
+
+def cycle_of(imports):
+    """The modules of a cycle in ``{module: the modules that it imports}``, or none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_modules_import_each_other_without_a_cycle():
+    """Inside of the rooms too, and under TYPE_CHECKING."""
+    imports = {
+        module: set(imported_modules(path.read_text(encoding="utf-8"), module, path)) & set(INNER)
         for module, path in MODULES.items()
     }
-    assert {module: length for module, length in lengths.items() if length > 350} == {}
-    assert len(lengths) > 20
+    assert sum(map(len, imports.values())) > 200
+    assert cycle_of(imports) == []
+    start = f"{NAME}.labels.components"
+    assert len(cycle_of(imports | {start: {f"{NAME}.labels"}})) > 2
