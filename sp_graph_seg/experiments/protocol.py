@@ -13,7 +13,7 @@ from sp_graph_seg.experiments.jobs import Job
 Scores = dict[str, float]
 Segments = Literal["labels", "regions"]
 """What is scored: labels as they are, or their connected regions, see
-:func:`~sp_graph_seg.transforms.split_regions`."""
+:func:`~sp_graph_seg.labels.split_regions`."""
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
