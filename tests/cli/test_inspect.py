@@ -306,9 +306,12 @@ def test_files_are_replaced_when_told_and_others_stay(tmp_path):
         (["image.npy"], "image.npy"),
         (["a.npy", "--spacing", "2", "1", "1"], "--spacing, --unit: give both"),
         (["a.npy", "--unit", "um"], "--spacing, --unit: give both"),
-        (["a.npy", "--spacing", "2", "0", "1", "--unit", "um"], "spacing: (2.0, 0.0, 1.0) must be"),
+        (
+            ["a.npy", "--spacing", "2", "0", "1", "--unit", "um"],
+            "spacing: (2.0, 0.0, 1.0) is invalid",
+        ),
         (["a.npy", "--names", "none.yaml"], "none.yaml: No such file"),
-        (["a.npy", "--names", "bad.yaml"], "bad.yaml: 'smoth' is no key"),
+        (["a.npy", "--names", "bad.yaml"], "bad.yaml: 'smoth': this key is unknown"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_written(

@@ -133,7 +133,10 @@ def test_a_truncated_model(results, photo, tmp_path, refusal):
         ([np.ones((48, 64))] * 2, "--mask: 2 for 1 images; give one for each."),
         ([np.ones((8, 9))], "mask0.npy: 8x9 pixels are not the 48x64 of "),
         ([np.zeros((48, 64))], "mask0.npy: is 0 everywhere"),
-        ([np.ones((48, 64, 3))], "mask0.npy: uint8 of shape (48, 64, 3) is not one label"),
+        (
+            [np.ones((48, 64, 3))],
+            "mask0.npy: an array of uint8 with shape (48, 64, 3) is not a label map",
+        ),
     ],
     ids=["count", "size", "empty", "colours"],
 )

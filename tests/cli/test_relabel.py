@@ -118,7 +118,7 @@ def test_results_are_replaced_only_when_told(files, tmp_path, capsys):
         (["--make", "b.yaml", "-o", "out"], "--output: is a folder for --map"),
         (["--map", "none.yaml", "-o", "out"], "none.yaml: No such file"),
         (["--map", "map.yaml", "-o", "."], "a_labels.png: is an input"),
-        (["--map", "bad.yaml", "-o", "out"], "bad.yaml: 'smoth' is no key .* 'smooth'"),
+        (["--map", "bad.yaml", "-o", "out"], "bad.yaml: 'smoth': this key is unknown .* 'smooth'"),
         (["--map", "large.yaml", "-o", "out"], "large.yaml: merge: label 70000 does not fit"),
         (["c.npy", "--map", "map.yaml", "-o", "out"], "c.npy: holds the label -1"),
         (["b_labels.png", "--map", "map.yaml", "-o", "out"], "out/b_labels.png: would be written"),

@@ -106,7 +106,10 @@ def test_what_is_told_too_late_otherwise(tmp_path, stack, untrained, monkeypatch
         nobody = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     (tmp_path / "bad.yaml").write_text("smoth: 1\n")
     for flags, reason in (
-        (["--relabel", tmp_path / "bad.yaml"], f"{tmp_path}/bad.yaml: 'smoth' is no key"),
+        (
+            ["--relabel", tmp_path / "bad.yaml"],
+            f"{tmp_path}/bad.yaml: 'smoth': this key is unknown",
+        ),
         (["--relabel", tmp_path / "none.yaml"], f"{tmp_path}/none.yaml: "),
         (["--block", "0"], "--block 0: is no number of slices"),
         (["--workers=-1"], "--workers -1: cannot be"),

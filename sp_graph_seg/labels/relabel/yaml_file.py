@@ -12,7 +12,7 @@ _STEPS = """\
 # The steps, from top to bottom. Name a label by its number or its name.
 # Remove the first "# " of a line to use it.
 # merge: {{{first}: [{last}]}}    # all pixels of {last} become {first}
-# smooth: 1            # most frequent label within so many pixels
+# smooth: 1            # radius in pixels: take the most frequent label around
 # remove_small: {{{name}: 50}}    # components of fewer pixels take the labels around them
 # fill_holes: [{name}]
 # keep_largest: [{name}]
