@@ -1,11 +1,13 @@
 """A score that needs no ground truth, to choose between segmentations of one image."""
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import affinity
+from sp_graph_seg.transforms.reduce import majority_over_nodes
 
 #: The affinity of two superpixels is exp(tau * distance), as in the N-Cut loss by default.
 _TAU = -10.0
@@ -48,21 +50,13 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
     if not (array >= 0).any():
         raise InputError("labels: no pixel has one; give labels from 0.")
     ids = graph.pixel_index.numpy()
-    y = _majority(array.ravel(), ids, graph.num_nodes)
+    pixels = torch.from_numpy(array.ravel().astype(np.int64))
+    y = majority_over_nodes(pixels, graph.pixel_index, graph.num_nodes).numpy()
     has_label = y >= 0
+    y[has_label] = np.unique(y[has_label], return_inverse=True)[1]  # numbers without gaps
     areas = np.bincount(ids, minlength=graph.num_nodes) * has_label
     colors = graph.x.numpy().astype(np.float64)
     return _explained(colors, areas, y) * _association(graph, y, has_label)
-
-
-def _majority(labels: NDArray, ids: NDArray, num_nodes: int) -> NDArray[np.int64]:
-    """The label of each node ``(N,)``, counted from 0 without gaps; -1 where there is none."""
-    inside = labels >= 0
-    values, label = np.unique(labels[inside], return_inverse=True)
-    votes = np.bincount(
-        ids[inside] * values.size + label, minlength=num_nodes * values.size
-    ).reshape(num_nodes, values.size)
-    return np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
 
 
 def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:

@@ -83,7 +83,7 @@ def test_a_graph_has_the_flags_that_it_depends_on(capsys):
     names = [
         f.name for f in dataclasses.fields(Config) if f"--{f.name.replace('_', '-')} " in shown
     ]
-    assert names == ["superpixels", "n_segments", "compactness", "tau_con"]
+    assert names == ["superpixel_method", "n_segments", "compactness", "tau_con"]
 
 
 def test_version(capsys):
@@ -212,7 +212,7 @@ def test_masks_are_read_and_scaled(photo, tmp_path, monkeypatch, photo_flags):
 
 def test_graph(photo, tmp_path, capsys, files_in):
     output = tmp_path / "graphs/photo.pt"
-    arguments = ["--n-segments", "30", "--tau-con", "-2", "--superpixels", "watershed"]
+    arguments = ["--n-segments", "30", "--tau-con", "-2", "--superpixel-method", "watershed"]
     assert main(["graph", str(photo), "-o", str(output), *arguments]) == 0
     assert files_in(output.parent) == {"photo.pt", "photo.png"}
     data = Data.from_dict(torch.load(output, weights_only=True))
