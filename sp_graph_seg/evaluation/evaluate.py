@@ -46,10 +46,8 @@ def score_segmentation(
     Returns:
         The scores by name, between 0 and 1 with 1 the best unless another range is named:
 
-        * ``rand``, ``ami`` (adjusted for chance: about 0 by chance, at times below), ``fm``, ``h``,
-          ``c``, ``v``: see :func:`~sp_graph_seg.evaluation.score_clustering`;
-        * ``pri``, ``vi`` (bits, 0 is best), ``covering``: see
-          :func:`~sp_graph_seg.evaluation.score_regions`;
+        * those of :func:`~sp_graph_seg.evaluation.score_clustering`;
+        * those of :func:`~sp_graph_seg.evaluation.score_regions`;
         * ``miou_all``, ``miou_fine``, ``miou_coarse``: see
           :func:`~sp_graph_seg.evaluation.kim_ious`;
         * ``num_labels``: how many different labels there are;

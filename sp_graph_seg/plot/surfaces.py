@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _AMBIENT = 0.2  # share of the light that comes from everywhere
 _HAZE = 0.25  # how much darker the farthest point is than the nearest
-_LIGHT = np.array([-0.4, 0.6, 0.69])  # where it comes from: left, above and behind the viewer
 
 
 def render_surfaces(
@@ -113,6 +112,8 @@ def _sides(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _brightness(normals: NDArray[np.float64], surface: Surface) -> NDArray[np.float64]:
     """How bright each face is, ``(T,)``, by the mean of the normals of its vertices."""
+    from matplotlib.colors import LightSource
+
     faces = surface.faces
     at_vertex = np.stack(
         [
@@ -123,5 +124,6 @@ def _brightness(normals: NDArray[np.float64], surface: Surface) -> NDArray[np.fl
     )
     smooth = at_vertex[faces].sum(axis=1)
     length = np.linalg.norm(smooth, axis=1)
-    cosine = (smooth @ _LIGHT) / np.where(length > 0, length, 1)
-    return _AMBIENT + (1 - _AMBIENT) * (0.5 + 0.5 * cosine) ** 1.5  # no side is all black
+    smooth /= np.where(length > 0, length, 1)[:, np.newaxis]
+    # By default the light comes from the left, above and behind the viewer.
+    return _AMBIENT + (1 - _AMBIENT) * LightSource().shade_normals(smooth)  # none is all black
