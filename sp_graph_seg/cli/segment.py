@@ -52,6 +52,10 @@ def segment(
     """
     if is_volume(images, output, volume, train_on):
         config = flags.resolve(for_volume=True)
+        if volume.mode == "supervoxels":
+            from sp_graph_seg.transforms.superpixels import check_superpixel_method
+
+            check_superpixel_method(config.superpixel_method, ndim=3)
         segment_volume(images[0], output, train_on, mask, overwrite, config, volume)
         return
     config = flags.resolve()

@@ -63,7 +63,7 @@ def compute_superpixels(
     Raises:
         InputError: If the method is unknown or is not for volumes.
     """
-    check_superpixel_method(superpixel_method)
+    check_superpixel_method(superpixel_method, image.ndim - 1)
     inside = None if mask is None else as_mask(mask, image.shape[1:])
     make = SUPERPIXEL_METHODS[superpixel_method]
     labels = make(image, n_segments, compactness, spacing, inside)
@@ -80,11 +80,18 @@ def compute_superpixels(
     return regions
 
 
-def check_superpixel_method(name: str) -> None:
-    """Refuses a name that is not in :data:`SUPERPIXEL_METHODS`."""
+def check_superpixel_method(name: str, ndim: int = 2) -> None:
+    """Refuses a name that is not in :data:`SUPERPIXEL_METHODS`, or not for so many axes."""
     if name not in SUPERPIXEL_METHODS:
         known = ", ".join(map(repr, SUPERPIXEL_METHODS))
         raise InputError(f"superpixel_method={name!r} is unknown: use one of {known}.")
+    if ndim > 2 and name in _IMAGES_ONLY:
+        others = " or ".join(
+            repr(other) for other in SUPERPIXEL_METHODS if other not in _IMAGES_ONLY
+        )
+        raise InputError(
+            f"superpixel_method={name!r} is for images and makes no supervoxels; use {others}."
+        )
 
 
 def connected_regions(
@@ -201,11 +208,6 @@ def _felzenszwalb(
 ) -> Labels:
     from skimage.segmentation import felzenszwalb, watershed
 
-    if image.ndim != 3:
-        raise InputError(
-            "superpixel_method='felzenszwalb' makes superpixels of images only, and this is a "
-            "volume; use 'slic' or 'watershed'."
-        )
     pixels = image[0].size / _count_in_all(n_segments, mask)  # in a superpixel
     smallest = max(1, round(pixels * _FELZENSZWALB_SMALLEST))
     if mask is not None:  # what lies outside is one dark area, whatever it holds
@@ -236,3 +238,5 @@ SUPERPIXEL_METHODS: dict[str, Callable[..., NDArray[Any]]] = {
     "watershed": _watershed,
     "felzenszwalb": _felzenszwalb,
 }
+
+_IMAGES_ONLY = frozenset({"felzenszwalb"})
