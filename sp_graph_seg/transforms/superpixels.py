@@ -86,9 +86,7 @@ def check_superpixel_method(name: str, ndim: int = 2) -> None:
         known = ", ".join(map(repr, SUPERPIXEL_METHODS))
         raise InputError(f"superpixel_method={name!r} is unknown: use one of {known}.")
     if ndim > 2 and name in _IMAGES_ONLY:
-        others = " or ".join(
-            repr(other) for other in SUPERPIXEL_METHODS if other not in _IMAGES_ONLY
-        )
+        others = " or ".join(repr(n) for n in SUPERPIXEL_METHODS if n not in _IMAGES_ONLY)
         raise InputError(
             f"superpixel_method={name!r} is for images and makes no supervoxels; use {others}."
         )
