@@ -18,9 +18,10 @@ class History:
     ``history["loss"]`` is one column as a list, ``len(history)`` the number of steps, and
     iteration yields the rows.
 
-    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is Eq. 9; ``rec``, ``cut``, ``sim`` and
-    ``con`` its terms before weighting, each the mean over the images; ``num_labels`` the number of
-    labels that nodes of any image have; ``seconds`` since the start.
+    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is Eq. 9; each name in
+    :data:`~sp_graph_seg.training.LOSSES` is a term of it before weighting, the mean over the
+    images; ``num_labels`` is the number of labels that nodes of any image have; ``seconds`` are
+    those since the start.
     """
 
     def __init__(self) -> None:
