@@ -19,8 +19,8 @@ from sp_graph_seg.baselines.estimators import MultiOtsu, PixelKMeans, Superpixel
 from sp_graph_seg.evaluation import contingency_table
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.transforms import compute_superpixels
-from sp_graph_seg.transforms.reduce import mean_over_nodes
 from sp_graph_seg.transforms.prepare import normalize, scale_down, scale_labels
+from sp_graph_seg.transforms.reduce import mean_over_nodes
 
 Labels = NDArray[np.int64]
 Images = Sequence[NDArray[np.float32]]
