@@ -1,6 +1,5 @@
 """Volumes and videos on the command line: train on a few slices, label all of them."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
+from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.label_jobs import parse_output
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def segment_volume(
     training = {
         "input": volume.fingerprint(),
         "train_on": train_on,
-        "masks": [hashlib.sha256(mask.read_bytes()).hexdigest() for mask in masks or []],
+        "masks": [fingerprint(mask=mask.read_bytes()) for mask in masks or []],
         "config": config.to_dict(),
     }
     is_trained = _is_trained(model, training, overwrite)
