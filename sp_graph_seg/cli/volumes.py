@@ -13,7 +13,7 @@ from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.io.fingerprint import fingerprint
-from sp_graph_seg.label_jobs import parse_output
+from sp_graph_seg.label_jobs import LabelOutput, parse_output
 
 if TYPE_CHECKING:
     from sp_graph_seg.label_jobs import LabelJob
@@ -38,12 +38,13 @@ def segment_volume(
     flags: VolumeFlags,
 ) -> None:
     """Trains on a few slices and labels all of them."""
+    target = parse_output(output)
     volume = flags.open(path)
     numbers, count = _parse_train_on(train_on, volume)
-    folder = _file_of(output).parent
+    folder = target.given.parent
     model, *records = (folder / name for name in (MODEL, *RECORDS))
     inputs = [volume.source.file, *(masks or [])]
-    relabel, overlay = _check(output, volume, inputs, overwrite, flags)
+    relabel, overlay = _check(target, volume, inputs, overwrite, flags)
     check_outputs([model, *records], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
     training = {
@@ -64,17 +65,18 @@ def segment_volume(
     else:
         _train(volume, numbers, count, read, config, training, model, records, unusable)
         report("model", f"{model}, with {join_names(file.name for file in records)}")
-    _label(model, volume, output, overwrite, flags, relabel, overlay, preflight=False)
+    _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
 
 def predict_volume(
     model: Path, path: Path, output: Path, overwrite: bool, flags: VolumeFlags
 ) -> None:
     """Labels a volume or video with a trained model."""
+    target = parse_output(output)
     volume = flags.open(path)
     inputs = [volume.source.file, model]
-    relabel, overlay = _check(output, volume, inputs, overwrite, flags)
-    _label(model, volume, output, overwrite, flags, relabel, overlay, preflight=True)
+    relabel, overlay = _check(target, volume, inputs, overwrite, flags)
+    _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=True)
 
 
 def _train(
@@ -111,7 +113,7 @@ def _train(
 def _label(
     model: Path,
     volume: "Volume",
-    output: Path,
+    output: LabelOutput,
     overwrite: bool,
     flags: VolumeFlags,
     relabel: "Relabel | None",
@@ -190,7 +192,11 @@ def _write_overlay(
 
 
 def _check(
-    output: Path, volume: "Volume", inputs: Sequence[Path], overwrite: bool, flags: VolumeFlags
+    output: LabelOutput,
+    volume: "Volume",
+    inputs: Sequence[Path],
+    overwrite: bool,
+    flags: VolumeFlags,
 ) -> tuple["Relabel | None", Path | None]:
     """Refuses, before anything is read, what would be refused after training.
 
@@ -204,23 +210,16 @@ def _check(
     relabel = None if flags.relabel is None else read_relabel(flags.relabel)
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
-        file = _file_of(output)
-        overlay = file.with_name(f"{file.stem}_overlay.mp4")
+        overlay = output.given.with_name(f"{output.given.stem}_overlay.mp4")
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: must end in .mp4; rename it.")
         # What work in progress may replace was checked when it began.
-        goes_on = flags.resume or parse_output(output).partial.exists()
+        goes_on = flags.resume or output.partial.exists()
         check_outputs([overlay], inputs, overwrite or goes_on)
         check_writable(overlay.parent)
     flags.check_workers()
     return relabel, overlay
-
-
-def _file_of(output: Path) -> Path:
-    """The file of labels, without the name of the dataset in it."""
-    file = parse_output(output).path
-    return output if output.name == file.name else file
 
 
 def _read_masks(

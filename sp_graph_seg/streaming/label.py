@@ -1,7 +1,7 @@
 """Labels a volume or video block by block: bounded memory, restart, many workers."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 from sp_graph_seg._version import __version__
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.label_jobs import LabelJob, open_label_job, parse_output
+from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
@@ -41,7 +41,7 @@ class Labelled:
 def label_volume(
     model: str | os.PathLike[str],
     volume: Volume,
-    output: str | os.PathLike[str],
+    output: LabelOutput | str | os.PathLike[str],
     *,
     mode: Mode = "slices",
     relabel: Relabel | None = None,
@@ -51,7 +51,6 @@ def label_volume(
     overwrite: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
-    names: Sequence[str] | None = None,
     preflight: bool = True,
     before_finish: Callable[[LabelJob], None] | None = None,
 ) -> Labelled:
@@ -77,7 +76,6 @@ def label_volume(
             there are GPUs, else one for eight cores, or for each core in the mode
             ``"supervoxels"``, but no more than blocks)
         scheduler: Address of a Dask scheduler to use instead; its workers see the same files.
-        names: Stems of the PNGs in a folder.
         preflight: Read all slices once before the work; without it a bad slice is found late.
         before_finish: Called when all blocks are labelled, before the output gets its name.
 
@@ -88,7 +86,7 @@ def label_volume(
         InputError: The model or volume cannot be used, a slice cannot be read, the output exists or
             was begun with another model, volume or settings, or a worker failed.
     """
-    parse_output(output)  # a name that cannot be used is refused at once
+    output = parse_output(output)  # a name that cannot be used is refused at once
     segmenter = Segmenter.load(Path(model))
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
@@ -100,7 +98,6 @@ def label_volume(
         settings=_describe(model, volume, mode, relabel),
         block=block,
         axis="t" if volume.frame_rate else "z",
-        names=names,
         inputs=[model, volume.path],
         overwrite=overwrite,
         resume=resume,
@@ -110,7 +107,7 @@ def label_volume(
         # Workers elsewhere know no relative path.
         labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad)
         _label_blocks(labeler, missing, workers, scheduler)
-    if before_finish is not None and not job.complete:
+    if before_finish is not None and not job.is_assembled():
         before_finish(job)
     return Labelled(job.output.path, job.finish(), job.unlabelled)
 

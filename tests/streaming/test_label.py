@@ -3,7 +3,6 @@ import os
 import signal
 import threading
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -330,16 +329,6 @@ def test_an_unknown_format_is_refused_before_anything_is_read(tmp_path, model, v
     monkeypatch.setattr(Volume, "read", lambda *_: pytest.fail("read"))
     with pytest.raises(InputError, match=r"out\.xyz: labels cannot be written as \.xyz"):
         label_volume(model, volume, tmp_path / "out.xyz")
-
-
-def test_a_folder_gets_the_names_asked_for(tmp_path, model, volume, predicted):
-    names = [f"frame{number}" for number in range(7)]
-    label_volume(model, volume, tmp_path / "out", names=names, workers=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        again = open_volume(tmp_path / "out")
-    assert [file.stem for file in again.source.files()] == names
-    np.testing.assert_array_equal(again.read(0, 7)[:, 0], predicted)
 
 
 @pytest.mark.parametrize("mode", ["slices", "supervoxels"])
