@@ -123,17 +123,7 @@ def _label(
     from sp_graph_seg import Segmenter
     from sp_graph_seg.streaming import label_volume
 
-    written: list[Path] = []
-
-    def before_finish(job: "LabelJob") -> None:
-        if overlay is not None:
-            segmenter = Segmenter.load(model)
-            look = relabel or segmenter.relabel_
-            colors = look.colors if look else {}
-            _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
-            written.append(overlay)
-
-    labelled = label_volume(
+    job = label_volume(
         model,
         volume,
         output,
@@ -146,14 +136,21 @@ def _label(
         workers=flags.workers,
         scheduler=flags.scheduler,
         preflight=preflight,
-        before_finish=before_finish,
+        finish=False,
     )
-    report("labels", f"{len(volume)} {_slices(volume)} in {labelled.path}")
+    has_blocks = not job.is_assembled()
+    if overlay is not None and has_blocks:  # first: the command goes on here after a kill -9
+        segmenter = Segmenter.load(model)
+        look = relabel or segmenter.relabel_
+        colors = look.colors if look else {}
+        _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
+    skipped = job.finish()
+    report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if overlay is not None:
-        kept = "" if written else ": not written anew, the labels were complete"
+        kept = "" if has_blocks else ": not written anew, the labels were complete"
         report("overlay", f"{overlay}{kept}")
-    for number, reason in sorted(labelled.skipped.items()):
-        report("skipped", f"slice {number} has the value {labelled.unlabelled}: {reason}")
+    for number, reason in sorted(skipped.items()):
+        report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
 
 
 def _slices(volume: "Volume") -> str:

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -35,7 +36,7 @@ class LabelJob:
         block: Slices in a block; the last block may have fewer.
         fingerprint: Stands for the manifest.
         overwrite: Whether an output that is there is replaced, at the very end.
-        complete: Whether the output was finished before; then there is nothing to do.
+        complete: Whether the output is finished; then there is nothing to do.
         skipped: The skipped slices of a complete output, and the reasons.
     """
 
@@ -47,6 +48,11 @@ class LabelJob:
     overwrite: bool = False
     complete: bool = False
     skipped: Mapping[int, str] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file or folder of the output."""
+        return self.output.path
 
     @property
     def dtype(self) -> np.dtype:

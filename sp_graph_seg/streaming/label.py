@@ -1,9 +1,8 @@
 """Labels a volume or video block by block: bounded memory, restart, many workers."""
 
 import os
-from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +25,6 @@ from sp_graph_seg.volumes import Volume
 _THREADS = 8
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """What came out."""
-
-    path: Path
-    """The output."""
-    skipped: Mapping[int, str]
-    """Slices that could not be read, and why."""
-    unlabelled: int
-    """The value of pixels without a label."""
-
-
 def label_volume(
     model: str | os.PathLike[str],
     volume: Volume,
@@ -52,8 +39,8 @@ def label_volume(
     workers: int | None = None,
     scheduler: str | None = None,
     preflight: bool = True,
-    before_finish: Callable[[LabelJob], None] | None = None,
-) -> Labelled:
+    finish: bool = True,
+) -> LabelJob:
     """Labels every slice of a volume, or frame of a video, with a trained model.
 
     Slices are read, labelled and written in blocks, so that memory does not grow with their number.
@@ -77,10 +64,12 @@ def label_volume(
             ``"supervoxels"``, but no more than blocks)
         scheduler: Address of a Dask scheduler to use instead; its workers see the same files.
         preflight: Read all slices once before the work; without it a bad slice is found late.
-        before_finish: Called when all blocks are labelled, before the output gets its name.
+        finish: Give the output its name. Without, the caller does so, by the ``finish`` of what is
+            returned, once all that is made from its blocks is made.
 
     Returns:
-        Where the labels are, and what was skipped.
+        The job; its ``path`` is that of the labels, ``skipped`` the slices that could not be used
+        and why, ``unlabelled`` the value of pixels without a label.
 
     Raises:
         InputError: The model or volume cannot be used, a slice cannot be read, the output exists or
@@ -107,9 +96,7 @@ def label_volume(
         # Workers elsewhere know no relative path.
         labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad)
         _label_blocks(labeler, missing, workers, scheduler)
-    if before_finish is not None and not job.is_assembled():
-        before_finish(job)
-    return Labelled(job.output.path, job.finish(), job.unlabelled)
+    return replace(job, complete=True, skipped=job.finish()) if finish else job
 
 
 def check_slices(
