@@ -99,8 +99,8 @@ class LabelJob:
                 ``labels`` says of them, they become `unlabelled`.
 
         Raises:
-            InputError: The labels do not fit the job, the work in progress is gone or belongs to
-                other settings, or the file system refuses; the blocks that are finished stay.
+            InputError: The labels do not fit the job, the work in progress is gone, assembled or
+                of other settings, or the file system refuses; the blocks that are finished stay.
         """
         skipped = dict(skipped or {})
         shape = self._block_shape(start)
@@ -124,7 +124,7 @@ class LabelJob:
             )
         stored = np.array(labels, dtype=self.dtype, order="C")
         stored[[number - start for number in skipped]] = self.unlabelled
-        self._state()  # a block of other settings is not written over one of these
+        self._refuse_finished()
         with self._keeping_blocks():
             self._store.write(start, stored, skipped)
 

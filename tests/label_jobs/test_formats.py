@@ -9,7 +9,7 @@ from PIL import Image
 
 from sp_graph_seg.io import read_labels
 from sp_graph_seg.label_jobs import open_label_job
-from sp_graph_seg.label_jobs.formats import chunk_shape, slice_names
+from sp_graph_seg.label_jobs.formats import FORMATS, chunk_shape, slice_names
 from sp_graph_seg.label_jobs.manifest import Manifest
 from sp_graph_seg.volumes import open_volume
 
@@ -139,6 +139,11 @@ def test_chunks_divide_blocks_and_are_bounded(block, side, num_labels):
     assert height == width
     assert (height == side) == (side <= 1024)
     assert -(-side // height) * height - side < 8  # hardly any padding
+
+
+def test_a_suffix_names_one_format():
+    suffixes = [suffix for form in FORMATS for suffix in form.suffixes]
+    assert sorted(suffixes) == sorted({suffix.lower() for suffix in suffixes})
 
 
 def test_slice_numbers_sort_like_numbers():

@@ -14,7 +14,9 @@ import pytest
 import zarr
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import durable
 from sp_graph_seg.label_jobs import open_label_job
+from sp_graph_seg.label_jobs.partial import mark_assembled
 
 LABELS = np.random.default_rng(0).integers(0, 200, (10, 40, 50))
 NAMES = ["a.zarr", "a.tif", "a.h5", "a.npy", "folder"]
@@ -152,6 +154,34 @@ def test_labels_of_a_zarr_array_are_written_once(tmp_path):
     job.finish()
     moved = (tmp_path / "a.zarr").glob("c/*/*/*")
     assert {file.relative_to(tmp_path / "a.zarr"): file.stat().st_ino for file in moved} == chunks
+
+
+def test_a_block_is_called_done_when_its_chunks_are_on_the_disk(tmp_path, monkeypatch):
+    job = begin(tmp_path / "a.zarr")
+    synced = []
+    monkeypatch.setattr(durable, "sync", synced.append)
+    job.write_block(4, LABELS[4:8])
+    chunk = tmp_path / "a.zarr.partial" / "assembled.zarr" / "c" / "1" / "0" / "0"
+    (marker,) = (path for path in synced if path.suffix == ".json")
+    assert synced.index(chunk) < synced.index(marker)
+
+
+def test_a_block_that_comes_too_late_changes_nothing(tmp_path, monkeypatch):
+    job = label(begin(tmp_path / "a.zarr"))
+    with monkeypatch.context() as patch:
+        patch.setattr("sp_graph_seg.label_jobs.job.mark_assembled", mark_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            job.finish()
+    with pytest.raises(InputError, match="was finished"):
+        job.write_block(0, LABELS[4:8])
+    job.finish()
+    array = zarr.open_array(str(tmp_path / "a.zarr"), mode="r")
+    np.testing.assert_array_equal(array[:], LABELS)
+
+
+def mark_and_stop(*arguments):
+    mark_assembled(*arguments)
+    raise KeyboardInterrupt
 
 
 def test_a_zarr_array_that_cannot_grow_keeps_its_finished_blocks(tmp_path):
