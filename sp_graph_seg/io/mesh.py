@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 from sp_graph_seg.io.files import atomic_write
 
 
@@ -143,6 +144,7 @@ def _block_means(mask: NDArray[np.bool_], step: int) -> NDArray[np.float32]:
 
 def _as_bytes(color: str) -> list[int]:
     """A colour as red, green and blue from 0 to 255."""
+    require("matplotlib")
     from matplotlib.colors import is_color_like, to_rgb
 
     if not is_color_like(color):

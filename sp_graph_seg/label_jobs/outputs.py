@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 
 Kind = Literal["zarr", "tiff", "hdf5", "npy", "folder"]
 
@@ -20,6 +21,7 @@ KINDS: dict[str, Kind] = {
     ".nxs": "hdf5",
     ".npy": "npy",
 }
+_PACKAGES: dict[Kind, str] = {"zarr": "zarr", "hdf5": "h5py"}
 DEFAULT_DATASET = "/labels"
 _WITH_DATASET = re.compile(
     rf"(.+(?:{'|'.join(map(re.escape, KINDS))})):(.*)", re.IGNORECASE | re.DOTALL
@@ -61,7 +63,8 @@ def parse_output(output: str | os.PathLike[str]) -> LabelOutput:
         The path, format and dataset.
 
     Raises:
-        InputError: The suffix is unknown, or a dataset is given for another format.
+        InputError: The suffix is unknown, a dataset is given for another format, or the package
+            that writes the format is not installed.
     """
     text = os.fspath(output)
     dataset = None
@@ -79,6 +82,8 @@ def parse_output(output: str | os.PathLike[str]) -> LabelOutput:
             f"{', '.join(KINDS)}, or in nothing for a folder of PNGs"
         )
     kind = KINDS[suffix]
+    if kind in _PACKAGES:
+        require(_PACKAGES[kind])
     if kind == "hdf5":
         return LabelOutput(path, kind, f"/{dataset}" if dataset else DEFAULT_DATASET)
     if dataset is not None:
