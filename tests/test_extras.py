@@ -72,9 +72,9 @@ def import_plot(_):
     __import__("sp_graph_seg.plot")
 
 
-def open_empty(name):
+def open_file(name):
     def opened(folder):
-        (folder / name).write_bytes(b"\x89HDF\r\n\x1a\n")
+        (folder / name).write_bytes(b"not read, for who could read it is missing")
         open_volume(folder / name)
 
     return opened
@@ -88,11 +88,11 @@ def open_zarr(folder):
 
 USES = {
     "config": ("yaml", lambda _: config_to_yaml(Config())),
-    "hdf5": ("h5py", open_empty("a.h5")),
+    "hdf5": ("h5py", open_file("a.h5")),
     "hdf5-output": ("h5py", lambda folder: parse_output(folder / "a.h5")),
     "plot": ("matplotlib", import_plot),
     "scheduler": ("distributed", lambda _: next(map_unordered(abs, [1], workers=1))),
-    "video": ("av", open_empty("a.mp4")),
+    "video": ("av", open_file("a.mp4")),
     "video-output": (
         "av",
         lambda folder: write_overlay_video(
