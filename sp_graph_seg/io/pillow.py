@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 from sp_graph_seg.io.decoding import ORIENTATION_TAG, PNG_MAGIC, full_scale, orient
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def _grey_or_rgb(image: "Image.Image") -> "Image.Image":
 
 def _deep_png(path: str | os.PathLike[str]) -> np.ndarray:
     """Decode a PNG of 16 bits a sample, which Pillow cuts to 8, to ``(H, W[, 3])`` uint16."""
+    require("imagecodecs")
     import imagecodecs
 
     array = imagecodecs.png_decode(Path(path).read_bytes())
