@@ -278,7 +278,7 @@ def spectral_superpixels(
 
 
 def _as_images(images: Image | Sequence[Image]) -> list[Array]:
-    arrays = as_image_list(images)
+    arrays = as_image_list(images, as_image)
     for number, array in enumerate(arrays):
         _check_channels(array.shape[0], arrays[0].shape[0], f"images[{number}]")
     return arrays

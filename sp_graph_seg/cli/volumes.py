@@ -16,8 +16,10 @@ from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.label_jobs import parse_output
 
 if TYPE_CHECKING:
+    from sp_graph_seg import Segmenter
     from sp_graph_seg.label_jobs import LabelJob
     from sp_graph_seg.labels.relabel import Relabel
+    from sp_graph_seg.streaming import Survey
     from sp_graph_seg.volumes import Volume
 
 #: What ``segment`` leaves in the folder of its output.
@@ -33,6 +35,7 @@ def segment_volume(
     output: Path,
     train_on: str | None,
     masks: Sequence[Path] | None,
+    intensity_range: tuple[float, float] | None,
     overwrite: bool,
     config: Config,
     flags: VolumeFlags,
@@ -50,19 +53,22 @@ def segment_volume(
         "input": volume.fingerprint(),
         "train_on": train_on,
         "masks": [hashlib.sha256(mask.read_bytes()).hexdigest() for mask in masks or []],
+        "range": intensity_range and list(intensity_range),
         "config": config.to_dict(),
     }
     is_trained = _is_trained(model, training, overwrite)
     if not is_trained:
         _refuse_records(records, config, overwrite)
-    from sp_graph_seg.streaming import check_slices
+    from sp_graph_seg.streaming import survey_volume
 
-    unusable = check_slices(volume, config, skip_bad=flags.skip_bad)
+    survey = survey_volume(volume) if is_trained else survey_volume(volume, numbers, count)
+    survey.check(config, skip_bad=flags.skip_bad)
     check_writable(folder)
     if is_trained:
         report("model", f"{model} is there, trained as asked")
     else:
-        _train(volume, numbers, count, read, config, training, model, records, unusable)
+        segmenter = _train(survey, numbers, count, read, intensity_range, config)
+        write_model(segmenter, model, records, notes=training)
         report("model", f"{model}, with {join_names(file.name for file in records)}")
     _label(model, volume, output, overwrite, flags, relabel, overlay, preflight=False)
 
@@ -78,34 +84,31 @@ def predict_volume(
 
 
 def _train(
-    volume: "Volume",
+    survey: "Survey",
     numbers: Sequence[int],
     count: int,
     masks: Sequence[np.ndarray] | None,
+    intensity_range: tuple[float, float] | None,
     config: Config,
-    training: dict[str, Any],
-    model: Path,
-    records: Sequence[Path],
-    unusable: Mapping[int, str],
-) -> None:
+) -> "Segmenter":
     from sp_graph_seg import Segmenter
-    from sp_graph_seg.streaming import choose_slices, leave_out, read_slice
-    from sp_graph_seg.volumes import measure_range
+    from sp_graph_seg.streaming import read_slice
 
     for number in numbers:
-        if number in unusable:
-            raise InputError(f"--train-on: slice {number} cannot be used ({unusable[number]}).")
-    low, high = measure_range(leave_out(volume, frozenset(unusable)))
-    if not low < high:
-        raise InputError(f"{volume.path}: is {low:g} everywhere; there is nothing to tell apart.")
+        if number in survey.unusable:
+            reason = survey.unusable[number]
+            raise InputError(f"--train-on: slice {number} cannot be used ({reason}).")
+    volume = survey.volume
+    measured = intensity_range or survey.intensity_range()
     if count:
-        numbers = choose_slices(volume, count, (low, high), unusable)
+        numbers = survey.choose(count, measured)
     report("chosen", f"{_slices(volume)} {', '.join(map(str, numbers))} of {len(volume)}")
-    images = [read_slice(volume, number) for number in numbers]
-    segmenter = Segmenter(config).fit(
-        images, masks=masks, intensity_range=(low, high), progress=True
+    images = [survey.kept[n] if n in survey.kept else read_slice(volume, n) for n in numbers]
+    if intensity_range is None and masks is None:  # else of what the masks show
+        intensity_range = measured
+    return Segmenter(config).fit(
+        images, masks=masks, intensity_range=intensity_range, progress=True
     )
-    write_model(segmenter, model, records, notes=training)
 
 
 def _label(
@@ -118,14 +121,14 @@ def _label(
     overlay: Path | None,
     preflight: bool,
 ) -> None:
-    from sp_graph_seg import Segmenter
     from sp_graph_seg.streaming import label_volume
+    from sp_graph_seg.streaming.block import load_model
 
     written: list[Path] = []
 
     def before_finish(job: "LabelJob") -> None:
         if overlay is not None:
-            segmenter = Segmenter.load(model)
+            segmenter = load_model(model).segmenter
             look = relabel or segmenter.relabel_
             colors = look.colors if look else {}
             _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
@@ -181,7 +184,7 @@ def _write_overlay(
                     frame = read_slice(volume, number)
                     yield overlay_labels(
                         frame,
-                        labels.astype(np.int64),
+                        np.where(labels == job.unlabelled, -1, labels.astype(np.int64)),
                         intensity_range=intensity_range,
                         colors=colors,
                     )
@@ -247,10 +250,10 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
     """Whether the model of this very command is there, from a run that was interrupted."""
     if not model.exists():
         return False
-    from sp_graph_seg.segmenter.model_file import read_notes
+    from sp_graph_seg.streaming.block import load_model
 
     try:
-        if read_notes(model) == training:
+        if load_model(model).notes == training:
             return True
     except InputError:
         if not overwrite:

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms import as_image
+from sp_graph_seg.transforms.arrays import as_native
 from sp_graph_seg.transforms.prepare import normalize
 
 #: Number of colours of labels; further labels start again with the first.
@@ -15,8 +15,8 @@ NUM_COLORS = 64
 
 
 def as_flat_image(image: ArrayLike | Tensor) -> NDArray[np.float32]:
-    """An image ``(C, H, W)`` as a checked array; volumes are refused."""
-    array = as_image(image)
+    """An image ``(C, H, W)`` as a checked array in its own units; volumes are refused."""
+    array = as_native(image)
     if array.ndim != 3:
         raise InputError(f"image: shape {array.shape} is a volume; give one slice, (C, H, W).")
     return array

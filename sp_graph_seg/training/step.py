@@ -23,21 +23,28 @@ from sp_graph_seg.nn import (
     sort_edges,
     total_loss,
 )
+from sp_graph_seg.nn.superpixel_net import pixels_inside
 from sp_graph_seg.training.patches import PatchSampler, PatchWindows, cut_patches
 from sp_graph_seg.transforms import affinity, softmax_adjacency
 
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """An image, its graph and the part of it that its patches should show."""
+    """An image and its graph, whose nodes hold the pixels that are data."""
 
     image: Tensor
     """``(C, H, W)``, values in [0, 1]."""
     graph: Data
     """Of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`, or, where the nodes are
-    pixels, from :class:`~sp_graph_seg.transforms.ToPixelGraph`."""
-    mask: Tensor | None = None
-    """``(H, W)`` bool; ``None`` for the whole image."""
+    pixels, from :class:`~sp_graph_seg.transforms.ToPixelGraph`; with the mask of the data, if not
+    all pixels are."""
+
+    @property
+    def inside(self) -> Tensor | None:
+        """The pixels that are data, ``(H, W)`` bool; ``None`` if all are."""
+        if "pixel_mask" not in self.graph:
+            return None
+        return self.graph.pixel_mask.view(self.image.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,7 @@ class Subject:
     """A training image on the device of the network, with all that does not change."""
 
     image: Tensor
+    inside: Tensor | None
     pixel_index: Tensor
     num_nodes: int
     edges: EdgeIndex
@@ -61,8 +69,10 @@ class Subject:
         distance = graph.edge_attr[:, 0]
         edges, _ = sort_edges(fabric.to_device(graph.edge_index), graph.num_nodes)
         adjacency = softmax_adjacency(distance, graph.edge_index, graph.num_nodes, config.tau_con)
+        inside = training.inside
         return cls(
             image=fabric.to_device(training.image),
+            inside=None if inside is None else fabric.to_device(inside),
             pixel_index=fabric.to_device(graph.pixel_index),
             num_nodes=graph.num_nodes,
             edges=edges,
@@ -74,9 +84,21 @@ class Subject:
                 config.minibatches,
                 generator,
                 config.redraw_patches,
-                training.mask,
+                inside,
                 config.foreground,
             ),
+        )
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, int, EdgeIndex, Tensor, Tensor | None]:
+        """What the network is called with."""
+        return (
+            self.image,
+            self.pixel_index,
+            self.num_nodes,
+            self.edges,
+            self.adjacency,
+            self.inside,
         )
 
 
@@ -111,39 +133,53 @@ def _losses(
     model: SuperpixelNet, subject: Subject, windows: list[PatchWindows], config: Config
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The losses of one image whose weight in Eq. 9 is not 0, and its nodes' labels."""
-    z, x = model(
-        subject.image, subject.pixel_index, subject.num_nodes, subject.edges, subject.adjacency
-    )
+    z, x = model(*subject.inputs)
     f = x.softmax(dim=-1)  # (N, F)
     features = x if config.loss_input == "logits" else f
     losses: dict[str, Tensor] = {}
     if betas(config)["rec"]:
         if config.reconstruction == "image":
-            losses["rec"] = reconstruction_loss(model.decode(z), subject.image)
+            losses["rec"] = reconstruction_loss(model.decode(z), subject.image, subject.inside)
         else:
-            losses["rec"] = _reconstruct_patches(model, subject.image, windows)
+            losses["rec"] = _reconstruct_patches(model, subject, windows)
     if config.beta_cut:
         losses["cut"] = ncut_loss(f, subject.edges, subject.affinity)
     if config.beta_sim:
         losses["sim"] = _similarity(z, x, features, subject, config)
     if config.beta_con and config.nodes == "pixels":
-        losses["con"] = dense_continuity_loss(features.T.reshape(-1, *z.shape[1:]))
+        grid = (
+            features.T.reshape(-1, *z.shape[1:])
+            if subject.inside is None
+            else _paint(features, subject.inside)
+        )
+        losses["con"] = dense_continuity_loss(grid, subject.inside)
     elif config.beta_con:
         losses["con"] = continuity_loss(features, subject.edges, subject.adjacency)
     return losses, x.detach().argmax(dim=-1).unique()
 
 
 def _reconstruct_patches(
-    model: SuperpixelNet, image: Tensor, windows: list[PatchWindows]
+    model: SuperpixelNet, subject: Subject, windows: list[PatchWindows]
 ) -> Tensor:
-    """Mean squared error over all pixels of the patches."""
-    batches = [cut_patches(image, shape) for shape in windows]
-    pixels = sum(batch.numel() for batch in batches)
+    """Mean squared error over all pixels of the patches that are data."""
+    batches = [cut_patches(subject.image, shape) for shape in windows]
+    if subject.inside is None:
+        masks: list[Tensor | None] = [None] * len(batches)
+        weights = [batch[:, 0].numel() for batch in batches]
+    else:
+        masks = [cut_patches(subject.inside[None], shape)[:, 0] for shape in windows]
+        weights = [int(mask.sum()) for mask in masks if mask is not None]
     parts = [
-        reconstruction_loss(model.reconstruct(batch), batch) * (batch.numel() / pixels)
-        for batch in batches
+        reconstruction_loss(model.reconstruct(batch), batch, mask) * (weight / max(1, sum(weights)))
+        for batch, mask, weight in zip(batches, masks, weights, strict=True)
     ]
     return torch.stack(parts).sum()
+
+
+def _paint(features: Tensor, inside: Tensor) -> Tensor:
+    """Features of the pixels inside ``(N, F)`` on the grid ``(F, H, W)``, 0 outside."""
+    grid = features.new_zeros(inside.numel(), features.size(1))
+    return grid.masked_scatter(inside.view(-1, 1), features).T.view(-1, *inside.shape)
 
 
 def _similarity(z: Tensor, x: Tensor, features: Tensor, subject: Subject, config: Config) -> Tensor:
@@ -151,14 +187,15 @@ def _similarity(z: Tensor, x: Tensor, features: Tensor, subject: Subject, config
     y = _similarity_labels(z, x, subject, config)
     if config.similarity_on == "nodes":
         return similarity_loss(features, y)
-    pixels = z.flatten(1).T  # (P, F)
+    pixels = pixels_inside(z, subject.inside).T  # (P, F)
     pixels = pixels if config.loss_input == "logits" else pixels.softmax(dim=-1)
     return similarity_loss(pixels, y[subject.pixel_index])
 
 
 def _similarity_labels(z: Tensor, x: Tensor, subject: Subject, config: Config) -> Tensor:
     if config.similarity_labels == "pixels":
-        return pixel_labels(z.flatten(1), subject.pixel_index, subject.num_nodes)
+        pixels = pixels_inside(z, subject.inside)
+        return pixel_labels(pixels, subject.pixel_index, subject.num_nodes)
     if config.similarity_labels == "kmeans" and x.isfinite().all():
         return kmeans_labels(x)
     return argmax_labels(x)  # also where K-means has no answer: the loss is NaN anyway

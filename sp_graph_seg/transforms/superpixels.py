@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sp_graph_seg.errors import FewSuperpixelsWarning, InputError
-from sp_graph_seg.transforms.arrays import as_mask
+from sp_graph_seg.transforms.arrays import as_mask, fill_outside
 
 Labels = NDArray[np.int64]
 Method = Literal["slic", "watershed"]
@@ -49,14 +49,16 @@ def compute_superpixels(
         One id a pixel, from 0 to N - 1, each id one connected region; -1 outside the mask.
     """
     inside = None if mask is None else as_mask(mask, image.shape[1:])
-    if method == "slic":
-        labels = _slic(image, n_segments, compactness, spacing, inside)
-    else:
+    wanted = min(n_segments, image[0].size if inside is None else int(inside.sum()))
+    seeds = float(wanted)
+    if inside is not None:
         # The seeds lie on a grid over the whole image; the mask keeps its share of them.
-        share = 1.0 if inside is None else float(inside.mean())
-        labels = _watershed(image, n_segments / share, compactness, spacing)
-    regions = connected_regions(labels, inside)
-    made, wanted = int(regions.max()) + 1, min(n_segments, int((regions != MASKED).sum()))
+        # scikit-image's SLIC inside a mask takes up to 36 times as long (4000 of 1024 x 1024).
+        image = fill_outside(np.asarray(image, dtype=np.float32), inside)
+        seeds /= float(inside.mean())
+    make = _slic if method == "slic" else _watershed
+    regions = connected_regions(make(image, seeds, compactness, spacing), inside)
+    made = int(regions.max()) + 1
     if made * 10 < wanted and wanted >= _WORTH_A_WARNING:
         warnings.warn(
             f"fewer than a tenth of n_segments={n_segments} superpixels were made, which happens "
@@ -105,30 +107,28 @@ def connected_regions(
 
 def _slic(
     image: NDArray[Any],
-    n_segments: int,
+    n_segments: float,
     compactness: float,
     spacing: tuple[float, ...] | None,
-    mask: NDArray[np.bool_] | None,
 ) -> Labels:
     from skimage.segmentation import slic
 
     is_rgb = image.shape[0] == 3
     if not is_rgb:
-        # scikit-image stretches what is inside the mask to [0, 1]. Undone here, and with 1 for a
+        # scikit-image stretches the values to [0, 1]. Undone here, and with 1 for a
         # lightness of 100, a compactness means the same for grey, RGB and five channels, dark slice
         # or bright.
-        contrast = float(np.ptp(image if mask is None else image[:, mask]))
+        contrast = float(np.ptp(image))
         compactness /= _LIGHTNESS_RANGE * max(contrast, 1e-6)
     return slic(
         image,
-        n_segments=n_segments,
+        n_segments=round(n_segments),
         compactness=compactness,
         spacing=spacing,
-        mask=mask,
         max_num_iter=_SLIC_ITERATIONS,
         convert2lab=is_rgb,
         channel_axis=0,
-        start_label=1,  # scikit-image gives the pixels outside the mask the id 0
+        start_label=0,
     )
 
 
