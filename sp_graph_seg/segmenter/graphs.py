@@ -138,13 +138,7 @@ def _find_regions(
         return compute_superpixels(
             image, config.n_segments, config.compactness, config.superpixels, mask=inside
         )
-    labels = as_array(superpixels)
-    if labels.shape != image.shape[1:]:
-        raise InputError(
-            f"superpixels: size {labels.shape} is not that of the image, {image.shape[1:]}; resize "
-            "the label map with nearest-neighbour interpolation."
-        )
-    return connected_regions(labels, inside)
+    return connected_regions(as_array(superpixels), inside)
 
 
 def training_image(scaled: ScaledImage, superpixels: Image | None, config: Config) -> TrainingImage:

@@ -229,8 +229,7 @@ class Segmenter(BaseEstimator):
             )
         array = as_native(image)
         check_image(array, "image", self.in_channels_, self.config_)
-        (labels,) = match_images([superpixels], [array], "superpixels")
-        inside = find_data(array, mask, labels)
+        inside = find_data(array, mask, superpixels)
         low, high = self.intensity_range_
         if lies_outside(array, inside, low, high):
             warnings.warn(

@@ -92,12 +92,12 @@ def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -
     """
     size = len(volume) * volume.channels * volume.height * volume.width
     survey = Survey(volume, IntensitySample(size))
-    if volume.axis == "z":  # of other axes it would tell the numbers of stored slices
-        survey.unusable.update(volume.check(quick=True))
+    # Of other axes the check would tell the numbers of stored slices.
+    unusable = dict(volume.check(quick=True)) if volume.axis == "z" else {}
     places = places_to_look_at(len(volume), choose) if choose else np.empty(0)
     for block in volume.blocks():
-        for number, image in read_usable(volume, *block, survey.unusable):
-            if number in survey.unusable:
+        for number, image in read_usable(volume, *block, unusable):
+            if number in unusable:
                 continue
             inside = find_numbers(image)
             survey.sample.add(image, inside)
@@ -106,6 +106,7 @@ def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -
                 survey.small[number] = shrink(image)
             if number in keep:
                 survey.kept[number] = image.copy()  # a view would keep its block
+    survey.unusable.update(sorted(unusable.items()))
     return survey
 
 

@@ -98,7 +98,13 @@ def find_data(image: Array, mask: Image | None, superpixels: Image | None) -> Ma
     size = image.shape[1:]
     parts = [find_numbers(image), None if mask is None else as_mask(mask, size)]
     if superpixels is not None:
-        parts.append(as_array(superpixels) >= 0)
+        labels = as_array(superpixels)
+        if labels.shape != size:
+            raise InputError(
+                f"superpixels: size {labels.shape} is not that of the image, {size}; resize the "
+                "label map with nearest-neighbour interpolation."
+            )
+        parts.append(labels >= 0)
     told = [part for part in parts if part is not None and not part.all()]
     return np.logical_and.reduce(told) if told else None
 

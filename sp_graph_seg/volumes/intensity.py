@@ -18,7 +18,7 @@ _BULK = (0.01, 0.99)
 _REACH = 2.0
 
 #: Values that are kept of any number; sorting more would tell nothing new.
-_KEPT = 1 << 22
+_KEPT = 1 << 20
 
 
 class IntensitySample:
@@ -33,7 +33,7 @@ class IntensitySample:
     only where it is rarer than 1 % and far away, and then to the end of the range, still two
     widths of the bulk from all else; one of 2 % is part of the bulk.
 
-    Up to four million values, all of them count; of more, a random sample of so many, drawn from
+    Up to a million values, all of them count; of more, a random sample of so many, drawn from
     a fixed seed.
 
     Args:
@@ -65,7 +65,7 @@ class IntensitySample:
         """
         if not self._parts:
             raise InputError("intensity range: there is no pixel with data; check masks and NaN.")
-        sample = np.concatenate(self._parts)
+        sample = np.concatenate(self._parts).astype(np.float64)
         low, high, near, far = map(float, np.quantile(sample, (*_OUTLIERS, *_BULK)))
         reach = _REACH * (far - near)
         if reach > 0:
