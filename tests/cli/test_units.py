@@ -86,14 +86,15 @@ def test_a_volume_is_labelled_inside_of_its_circle_alone(tmp_path, scene, run, p
     rows, columns = np.indices((48, 64))
     outside = (rows - 24) ** 2 + (columns - 32) ** 2 > 22**2
     stack[:, outside] = np.nan
-    tifffile.imwrite(tmp_path / "a.tif", stack.astype(np.float32), metadata={"axes": "ZYX"})
+    stack = stack.astype(np.float32)
+    options = {"metadata": {"axes": "ZYX"}, "photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "a.tif", stack, **options)
     labels, ranges = [], []
     for fill in ("0", "1000"):
         out = tmp_path / fill
         command = ["segment", tmp_path / "a.tif", "--fill", fill, "--train-on", "auto:2"]
-        assert (
-            run(*command, "-o", out / "labels.npy", "--overlay", out / "o.mp4", *photo_flags) == 0
-        )
+        command += ["-o", out / "labels.npy", "--overlay", out / "o.mp4", *photo_flags]
+        assert run(*command) == 0
         labels.append(np.load(out / "labels.npy"))
         ranges.append(Segmenter.load(out / "model.safetensors").intensity_range_)
         assert (out / "o.mp4").exists()
@@ -103,7 +104,7 @@ def test_a_volume_is_labelled_inside_of_its_circle_alone(tmp_path, scene, run, p
     np.testing.assert_array_equal(labels[0] == 255, np.broadcast_to(outside, stack.shape))
 
 
-def test_a_range_is_given(tmp_path, slices, run, photo_flags, refusal):
+def test_a_range_is_given(tmp_path, slices, run, photo_flags, refusal, capsys):
     image = slices / "s0.png"
     given = ["--range", "50", "150.5", *photo_flags]
     assert run("segment", image, "-o", tmp_path / "a", *given) == 0
@@ -115,10 +116,12 @@ def test_a_range_is_given(tmp_path, slices, run, photo_flags, refusal):
     assert run("graph", image, "-o", tmp_path / "g.pt", "--range", "0", "510") == 0
     graph = torch.load(tmp_path / "g.pt")
     assert graph["x"].max() == pytest.approx(read_image(image).max() / 510, abs=0.02)
+    capsys.readouterr()
     for low, high in (("5", "5"), ("9", "1"), ("nan", "1")):
         line = refusal("segment", image, "-o", tmp_path / "d", "--range", low, high)
         assert line.startswith(f"--range {low} {high}: must ascend; ")
     # Another range is another training.
+    (tmp_path / "c/out.npy").unlink()
     line = refusal(*command, "--range", "0", "200", *photo_flags)
     assert "trained otherwise" in line
 
