@@ -236,3 +236,11 @@ def test_the_number_of_workers_follows_that_of_the_images(photos, monkeypatch):
     assert [dataset._count_workers(n) for n in (1, 32, 33, 96, 1000)] == [1, 1, 2, 3, 4]
     dataset.num_workers = 7
     assert dataset._count_workers(1) == 7
+
+
+def test_one_range_holds_for_all_images(photos):
+    dataset = make(photos, intensity_range=(50, 150))
+    for data in dataset:
+        values = decode_image(photos / "photos" / f"{data.name}.png").astype(np.float32)
+        expected = ToRAG(12)(((values - 50) / 100).clip(0, 1))
+        np.testing.assert_allclose(data.x, expected.x, atol=1e-6)
