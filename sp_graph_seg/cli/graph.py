@@ -49,7 +49,8 @@ def graph(
     from sp_graph_seg.plot import draw_graph, save_figure
     from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 
-    to_rag = ToRAG(tau=config.tau_con, superpixels=regions, **config.superpixel_options())
+    options = config.superpixel_options()
+    to_rag = ToRAG(tau=config.tau_con, superpixels=regions, edge_weight="softmax", **options)
     low, high = measure_intensity_range([array])
     data = to_rag(normalize(array, low, high))
     with atomic_write(output) as temporary:

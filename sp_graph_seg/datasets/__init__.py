@@ -3,8 +3,8 @@
 from sp_graph_seg.datasets.base import GraphDataset, Source
 from sp_graph_seg.datasets.bsds300 import BSDS300, find_bsds300, read_seg, read_truth
 from sp_graph_seg.datasets.image_folder import ImageFolderRAG
-from sp_graph_seg.datasets.node_labels import majority_labels
 from sp_graph_seg.datasets.volume import VolumeRAG
+from sp_graph_seg.transforms import majority_labels
 
 __all__ = [
     "BSDS300",

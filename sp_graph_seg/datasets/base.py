@@ -15,11 +15,10 @@ from rich.progress import track
 from torch_geometric.data import Data, Dataset
 
 from sp_graph_seg._version import __version__
-from sp_graph_seg.datasets.node_labels import majority_labels
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import atomic_write, check_writable
 from sp_graph_seg.io.fingerprint import fingerprint, stamp
-from sp_graph_seg.transforms import ToRAG
+from sp_graph_seg.transforms import ToRAG, majority_labels
 
 Transform = Callable[[Data], Data]
 ToGraph = Callable[[NDArray], Data]

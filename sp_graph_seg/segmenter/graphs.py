@@ -36,10 +36,12 @@ _CHANNELS_AT_ONCE = 4
 def to_graph(superpixels: Image | None, config: Config) -> ToRAG | ToPixelGraph:
     """The transform that makes the graph of an image."""
     if config.nodes == "superpixels":
-        return ToRAG(tau=config.tau_con, superpixels=superpixels, **config.superpixel_options())
+        options = config.superpixel_options()
+        return ToRAG(tau=config.tau_con, superpixels=superpixels, edge_weight="softmax", **options)
     _refuse_superpixels(superpixels)
     # Only the N-Cut loss looks further than to the next pixel.
-    return ToPixelGraph(config.radius if config.beta_cut else 1.0, config.tau_con)
+    radius = config.radius if config.beta_cut else 1.0
+    return ToPixelGraph(radius, config.tau_con, edge_weight="softmax")
 
 
 @dataclass(frozen=True)

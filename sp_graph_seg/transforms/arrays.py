@@ -8,19 +8,22 @@ from torch import Tensor
 from sp_graph_seg.errors import InputError
 
 
-def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float32]:
+def as_image(
+    image: Tensor | ArrayLike, name: str = "image", mask: Tensor | ArrayLike | None = None
+) -> NDArray[np.float32]:
     """An image or a volume as a float32 array, channels first.
 
     Args:
         image: ``(C, H, W)`` or ``(C, D, H, W)``. Unsigned integers are divided by the largest
             value of their type; signed ones and floating-point values are kept.
         name: What an error calls the image.
+        mask: True for the pixels that count; the others become 0, whatever they hold.
 
     Raises:
         InputError: If it has another number of axes, no pixel, no real numbers, or NaN or Inf, or
             if it looks channels-last: over 16 in the first axis and up to 16 in the last.
     """
-    array = as_array(image)
+    array = as_array(image, name)
     if array.ndim not in (3, 4):
         raise InputError(
             f"{name}: shape {array.shape} must be (C, H, W), or (C, D, H, W) for a volume; "
@@ -33,10 +36,12 @@ def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float
         )
     if array.size == 0:
         raise InputError(f"{name}: shape {array.shape} holds no pixel; give a larger one.")
+    if array.dtype.kind not in "buif":
+        raise InputError(f"{name}: values of type {array.dtype} are no real numbers; convert them.")
+    if mask is not None:
+        array = np.where(as_mask(mask, array.shape[1:]), array, 0)
     if array.dtype.kind == "u":
         return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-    if array.dtype.kind not in "bif":
-        raise InputError(f"{name}: values of type {array.dtype} are no real numbers; convert them.")
     with np.errstate(over="ignore"):  # what does not fit is Inf and refused
         array = np.ascontiguousarray(array, dtype=np.float32)
     bad = array.size - np.count_nonzero(np.isfinite(array))
@@ -45,8 +50,13 @@ def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float
     return array
 
 
-def as_array(values: Tensor | ArrayLike) -> NDArray:
-    """A tensor or an array as an array, wherever it lies."""
+def as_array(values: Tensor | ArrayLike, name: str = "array") -> NDArray:
+    """A tensor or an array as an array, wherever it lies; masked elements are refused."""
+    if np.ma.is_masked(values):
+        raise InputError(
+            f"{name}: some elements of the masked array are masked; give array.filled(0), and "
+            "mask=~array.mask where a mask is taken."
+        )
     if not isinstance(values, Tensor):
         return np.asarray(values)
     if values.dtype == torch.bfloat16:  # NumPy has no such type
@@ -56,7 +66,7 @@ def as_array(values: Tensor | ArrayLike) -> NDArray:
 
 def as_mask(mask: Tensor | ArrayLike, size: tuple[int, ...]) -> NDArray[np.bool_]:
     """A mask as booleans, checked to have the image's size and a pixel that is set."""
-    inside = as_array(mask).astype(bool)
+    inside = as_array(mask, "mask").astype(bool)
     if inside.shape != size:
         raise InputError(f"mask: size {inside.shape} is not that of the image, {size}; resize it.")
     if not inside.any():
