@@ -90,7 +90,8 @@ class ImageTransform(BaseTransform):
             data: The image, or a :class:`~torch_geometric.data.Data` with ``image`` and perhaps
                 ``mask`` and ``superpixels``, in place of the transform's own, and ``y``. A ``y`` of
                 the image's size becomes the most frequent label of each node, and ``train_mask
-                (N,)``, false where there is none (``y`` is -1). All else is handed on.
+                (N,)``, false where there is none (``y`` is -1). Other fields are handed on, but for
+                those that the graph has.
         """
         fields: dict[str, Any] = data.to_dict() if isinstance(data, Data) else {"image": data}
         if fields.get("image") is None:

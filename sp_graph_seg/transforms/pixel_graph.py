@@ -93,6 +93,7 @@ class ToPixelGraph(ImageTransform):
 
 def _half_ball(radius: float, spacing: NDArray[np.float64]) -> NDArray[np.int64]:
     """One of each two opposite offsets no longer than the radius, ``(K, ndim)``, in C order."""
+    radius *= 1 + 1e-9  # 0.3 is less than 3 times 0.1
     reach = [range(-int(radius / size), int(radius / size) + 1) for size in spacing]
     offsets = np.array(list(itertools.product(*reach)))  # in C order, 0 is in the middle
     later = offsets[len(offsets) // 2 + 1 :]

@@ -80,6 +80,7 @@ class ToRAG(ImageTransform):
             map or mask have another size.
 
     Example:
+        >>> import torch
         >>> image = torch.zeros(3, 4, 6)
         >>> image[:, :, 3:] = 1.0
         >>> data = ToRAG(superpixels=image[0].long())(image)

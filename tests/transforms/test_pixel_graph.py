@@ -63,6 +63,21 @@ def test_graph_is_that_of_brute_force(shape, radius, is_masked):
         torch.testing.assert_close(data.edge_weight[data.edge_index[1] == node], expected)
 
 
+@pytest.mark.parametrize(
+    ("shape", "spacing", "radius"),
+    [((4, 5), (2.0, 1.0), 2), ((4, 5), (0.1, 0.1), 0.3), ((3, 4, 5), (3.0, 1.0, 0.5), 1.2)],
+)
+def test_the_radius_is_in_units_of_the_spacing(shape, spacing, radius):
+    image, mask = draw((2, *shape), True)
+    data = ToPixelGraph(radius, mask=mask, spacing=spacing)(image)
+    pixels, _ = brute_force(shape, 0, mask)
+    places = np.array(pixels) * spacing
+    torch.testing.assert_close(data.pos, torch.tensor(places).float())
+    distance = np.linalg.norm(places[:, None] - places, axis=2)
+    is_near = (distance > 0) & (distance < radius + 1e-6)
+    assert data.edge_index.tolist() == np.stack(np.nonzero(is_near)[::-1]).tolist()
+
+
 @pytest.mark.parametrize("is_masked", [False, True])
 @pytest.mark.parametrize("shape", [(2, 4, 5), (1, 2, 3, 4)])
 def test_labels_are_painted_onto_their_pixels(shape, is_masked):
