@@ -29,8 +29,8 @@ class ImageGraph(Data):
     an image with as many pixels as edges its transforms would sort ``pixel_index`` like an edge
     attribute. Here ``pixel_index``, ``pixel_mask``, ``image_size`` and ``name`` are neither. Where
     there are as many nodes as edges PyG goes by the name, so that every edge attribute of ours is
-    called ``edge_...``; call yours so too. Only the label ``y (1,)`` of a graph of one node looks as
-    that of its node.
+    called ``edge_...``; call yours so too. Only the label ``y (1,)`` of a graph of one node looks
+    like that of its node.
 
     :meth:`subgraph` keeps ``pixel_index`` and ``pixel_mask`` right.
     """
