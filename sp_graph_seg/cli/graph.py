@@ -24,9 +24,9 @@ def graph(
 ) -> None:
     """Make the region adjacency graph of an image.
 
-    This writes a dictionary of tensors, which Data.from_dict(torch.load("GRAPH.pt")) makes a graph
-    of PyTorch Geometric, and a picture of it, GRAPH.png. Colours are between 0 and 1, the 0.1 and
-    99.9 percentiles of the image, as in training.
+    This writes a dictionary of tensors, which ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a
+    graph of PyTorch Geometric, and a picture of it, GRAPH.png. Colours are between 0 and 1, the 0.1
+    and 99.9 percentiles of the image, as in training; weights of edges are those of Eq. 8.
 
     Args:
         image: Image to make the graph of.
