@@ -9,8 +9,9 @@ import torch
 import torch_geometric.transforms as T
 import torch_geometric.typing
 from torch_geometric import seed_everything
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Batch, Data, InMemoryDataset
 from torch_geometric.loader import DataLoader, NeighborLoader, RandomNodeLoader
+from torch_geometric.loader.utils import filter_data
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import ATTRIBUTES, ImageGraph, ToPixelGraph, ToRAG, to_label_image
@@ -186,6 +187,14 @@ def test_copies_are_alike(graph, clone):
     assert again._store._parent() is again
 
 
+def test_a_dataset_in_memory(graph, tmp_path):
+    InMemoryDataset.save([graph, graph], tmp_path / "graphs.pt")
+    dataset = InMemoryDataset()
+    dataset.load(str(tmp_path / "graphs.pt"))
+    assert_equal(dataset[1], graph, graph.keys())
+    assert type(dataset[1]) is ImageGraph
+
+
 def test_batches_of_all_lengths():
     graphs = [graph_of(labels) for labels in MAPS.values()]
     graphs.append(graph_of([[0, 1, 2, 2, 3]], mask=np.array([[1, 1, 1, 0, 1]])))
@@ -210,6 +219,21 @@ def test_a_loader_of_random_nodes(graph):
         assert (painted[labels >= 0] == -1).all()
         painted = torch.where(labels >= 0, labels, painted)
     assert torch.equal(painted, to_label_image(graph.y, graph))
+
+
+def test_what_loaders_take_of_a_graph(graph):
+    """What NeighborLoader and others do when they have sampled: all nodes, in another order."""
+    n = graph.num_nodes
+    nodes, edges = torch.arange(n).flip(0), torch.arange(graph.num_edges)[::2]
+    part = filter_data(graph, nodes, *graph.edge_index[:, edges], edges)
+    assert_equal(part, graph, OF_THE_IMAGE)
+    for name in graph.node_attrs():
+        torch.testing.assert_close(part[name], graph[name].flip(0), equal_nan=True)
+    for name in set(graph.edge_attrs()) - {"edge_index"}:
+        torch.testing.assert_close(part[name], graph[name][edges])
+    part.n_id = nodes
+    with pytest.raises(InputError, match="that a loader took"):
+        to_label_image(part.y, part)
 
 
 @pytest.mark.skipif(
