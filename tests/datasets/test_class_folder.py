@@ -6,7 +6,7 @@ from torch_geometric.loader import DataLoader
 from sp_graph_seg import ToRAG
 from sp_graph_seg.datasets import ClassFolderRAG
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import read_image, write_image
+from sp_graph_seg.io import decode_image, write_image
 
 FILES = ["cats/a", "cats/b", "dogs/a", "eels/z"]
 
@@ -35,7 +35,7 @@ def test_graphs_have_the_label_of_their_folder(folder, num_workers):
     assert [data.y.tolist() for data in dataset] == [[0], [0], [1], [2]]
     assert dataset.num_classes == 3
     for data in dataset:
-        expected = ToRAG(6, 1e3)(read_image(folder / f"{data.name}.png"))
+        expected = ToRAG(6, 1e3)(decode_image(folder / f"{data.name}.png"))
         assert torch.equal(data.x, expected.x)
         assert "train_mask" not in data
     (batch,) = DataLoader(dataset, batch_size=4)
