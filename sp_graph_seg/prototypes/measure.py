@@ -1,0 +1,72 @@
+"""What is measured at a pixel, without its noise."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import convolve, uniform_filter
+from torch import Tensor
+
+#: The second difference along both axes, of variance 1 for white noise of variance 1.
+_HIGH_PASS = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]).astype(np.float32) / 6
+
+_WINDOW = 5
+_FEWEST = 100
+
+
+def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
+    """Whiteness and size of the noise of a grey image, from its brighter half.
+
+    Args:
+        image: ``(H, W)``.
+
+    Returns:
+        The standard deviation of the noise after a filter that keeps only the finest detail,
+        divided by that of the noise itself: 1 where the noise of neighbouring pixels is independent
+        (white), near 0 where a reconstruction or an interpolation has smoothed it. And the
+        standard deviation of the noise, in units of the image.
+    """
+    mean = uniform_filter(image, _WINDOW)
+    variance = np.maximum(uniform_filter(image * image, _WINDOW) - mean * mean, 0)
+    fine = uniform_filter(convolve(image, _HIGH_PASS) ** 2, _WINDOW)
+    noisy = (variance > 1e-5) & (mean > np.median(mean))
+    if noisy.sum() <= _FEWEST:
+        noisy = np.ones_like(noisy)
+    whiteness = np.sqrt(np.median((fine / np.maximum(variance, 1e-9))[noisy]))
+    return float(whiteness), float(np.sqrt(np.median(variance[noisy])))
+
+
+def total_variation(image: Tensor, weight: float, iterations: int = 40) -> Tensor:
+    r"""Denoises by total variation (Rudin, Osher & Fatemi 1992): edges stay sharp.
+
+    .. math:: \min_u \tfrac12 \lVert u - f \rVert^2 + w \sum |\nabla u|
+
+    by the accelerated primal-dual method (Chambolle & Pock 2011, algorithm 2), which reaches the
+    minimum in a quarter of the iterations of ``skimage.restoration.denoise_tv_chambolle``.
+
+    Args:
+        image: f, ``(..., H, W)``; every leading index is an image of its own.
+        weight: w, in units of the image. 0 changes nothing.
+        iterations: Number of iterations.
+    """
+    if weight <= 0:
+        return image
+    u = ahead = image
+    rows, columns = torch.zeros_like(image), torch.zeros_like(image)  # the dual variable
+    tau, sigma = 0.35, 1 / (8 * 0.35)
+    for _ in range(iterations):
+        rows[..., :-1, :].add_(ahead[..., 1:, :] - ahead[..., :-1, :], alpha=sigma)
+        columns[..., :, :-1].add_(ahead[..., :, 1:] - ahead[..., :, :-1], alpha=sigma)
+        norm = torch.hypot(rows, columns).div_(weight).clamp_(min=1)
+        rows.div_(norm)
+        columns.div_(norm)
+        divergence = rows + columns
+        divergence[..., 1:, :] -= rows[..., :-1, :]
+        divergence[..., :, 1:] -= columns[..., :, :-1]
+        new = (u + tau * (divergence + image)) / (1 + tau)
+        momentum = 1 / math.sqrt(1 + 2 * 0.7 * tau)
+        tau, sigma = tau * momentum, sigma / momentum
+        ahead = new + momentum * (new - u)
+        u = new
+    return u
