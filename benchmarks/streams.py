@@ -20,6 +20,7 @@ from sp_graph_seg.evaluation import contingency_table
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.transforms import compute_superpixels
 from sp_graph_seg.transforms.prepare import normalize, scale_down, scale_labels
+from sp_graph_seg.transforms.reduce import mean_over_nodes
 
 Labels = NDArray[np.int64]
 Images = Sequence[NDArray[np.float32]]
@@ -103,9 +104,7 @@ def merge_by_intensity(labels: Sequence[Labels], images: Images, num_labels: int
     flat = np.concatenate([array.ravel() for array in labels])
     colors = np.concatenate([image.reshape(len(image), -1) for image in images], axis=1)
     areas = np.bincount(flat)
-    means = np.stack([np.bincount(flat, channel) for channel in colors], 1) / np.maximum(
-        areas[:, None], 1
-    )
+    means = mean_over_nodes(colors, flat, len(areas)).numpy()
     large = np.flatnonzero(areas > 1e-4 * flat.size)
     clustering = AgglomerativeClustering(min(num_labels, len(large)), linkage="average")
     clusters = clustering.fit_predict(means[large]) if len(large) > 1 else np.zeros(1, int)

@@ -26,7 +26,10 @@ def speed(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
     settings: dict[str, dict[str, Any]] = {
         "the defaults": {},
         "superpixel_size 320": {"superpixel_size": 320},
-        "superpixel_size 320, watershed": {"superpixel_size": 320, "superpixels": "watershed"},
+        "superpixel_size 320, watershed": {
+            "superpixel_size": 320,
+            "superpixel_method": "watershed",
+        },
     }
     rows = []
     with tempfile.TemporaryDirectory() as name:
@@ -82,7 +85,9 @@ def on_cores(count: int) -> Iterator[None]:
 
 def memory(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
     """Each volume in a process of its own; a small network, which changes nothing of the growth."""
-    config = Config(max_size=128, superpixel_size=128, n_segments=300, superpixels="watershed")
+    config = Config(
+        max_size=128, superpixel_size=128, n_segments=300, superpixel_method="watershed"
+    )
     few = max(2, arguments.slices // 10)
     peaks = {}
     with tempfile.TemporaryDirectory() as name:

@@ -49,7 +49,8 @@ def main() -> None:
     else:
         volume, truth = synthetic_volume()
     # In noise as strong as this SLIC needs a compactness of 50; the watershed does as it is.
-    to_rag = ToRAG(volume.size // 64, method="watershed", attributes=["area"])  # 4 x 4 x 4 voxels
+    # Supervoxels of about 4 x 4 x 4 voxels.
+    to_rag = ToRAG(volume.size // 64, superpixel_method="watershed", attributes=["area"])
     data = to_rag(volume[None])  # (C, D, H, W) -> graph
     print(data)
     print(f"{data.num_nodes} supervoxels of {data.area.mean():.0f} voxels on average")

@@ -38,7 +38,8 @@ class Config:
             models, or single pixels, as in its dense ones.
         radius: Pixels that lie so close together, in pixels, are neighbours in the N-Cut loss where
             nodes are pixels; 5 is that of Xia & Kulis 2017.
-        superpixels: Algorithm that makes the superpixels.
+        superpixel_method: Algorithm that makes the superpixels: SLIC, a compact watershed, or the
+            graph-based one of Felzenszwalb & Huttenlocher 2004, which knows no compactness.
         n_segments: Superpixels wanted in an image.
         compactness: Weight of space against colour in the superpixels: higher makes them squarer.
         superpixel_size: Longest side in pixels at which an image's superpixels are made when it is
@@ -68,9 +69,10 @@ class Config:
         min_labels: Training stops when the images have no more labels than this, as in Kim et al.
             2020; 0: it never does.
         seed: Seed of the weights and of the patches.
-        accelerator: Where to train: auto takes a GPU when there is one. Prediction runs where the
-            network lies, on the CPU unless it was moved.
-        precision: Arithmetic of the network; the graph losses never go below 32 bits.
+        accelerator: Where to train: auto takes a CUDA GPU when there is one, else the CPU.
+            Prediction runs where the network lies, on the CPU unless it was moved.
+        precision: Arithmetic of the network; the graph losses never go below 32 bits. 16-mixed
+            needs a GPU.
     """
 
     num_features: int = 32
@@ -82,7 +84,7 @@ class Config:
     hessian_scales: tuple[float, ...] = ()
     nodes: Literal["superpixels", "pixels"] = "superpixels"
     radius: float = 5.0
-    superpixels: Literal["slic", "watershed"] = "slic"
+    superpixel_method: Literal["slic", "watershed", "felzenszwalb"] = "slic"
     n_segments: int = 2000
     compactness: float = 10.0
     superpixel_size: int = 0
@@ -150,7 +152,7 @@ class Config:
         if not beta > 0:
             raise InputError(f"beta={beta} must be positive.")
         betas = dict.fromkeys(MODEL_TYPES[name].betas, beta)
-        none = dict.fromkeys(("beta_cut", "beta_sim", "beta_con"), 0.0)
+        none = {name: 0.0 for name in BETAS if name != "beta_rec"}
         return self.replace(**MODEL_TYPES[name].settings, **(none | betas))
 
     @classmethod
@@ -159,7 +161,7 @@ class Config:
         names = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in names:
-                close = difflib.get_close_matches(str(key), names, n=1)
+                close = difflib.get_close_matches(_RENAMED.get(key, str(key)), names, n=1)
                 hint = (
                     f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(names)}."
                 )
@@ -173,10 +175,23 @@ class Config:
         values["hessian_scales"] = list(self.hessian_scales)
         return values
 
+    def superpixel_options(self) -> dict[str, Any]:
+        """What superpixels depend on besides the image, as ``ToRAG`` and others take it."""
+        return {name: getattr(self, name) for name in SUPERPIXEL_FIELDS}
+
     def replace(self, **changes: Any) -> "Config":
         """A copy with the fields named in ``changes`` set anew."""
         return self.from_dict({**dataclasses.asdict(self), **changes})
 
+
+#: The weights of the losses in Eq. 9.
+BETAS = tuple(field.name for field in dataclasses.fields(Config) if field.name.startswith("beta_"))
+
+#: Keys of before, and what they are called now.
+_RENAMED = {"superpixels": "superpixel_method"}
+
+#: Superpixels depend on the image and on these fields alone.
+SUPERPIXEL_FIELDS = ("superpixel_method", "n_segments", "compactness")
 
 _AT_LEAST: dict[str, float] = {
     "num_features": 1,
@@ -187,10 +202,7 @@ _AT_LEAST: dict[str, float] = {
     "n_segments": 1,
     "radius": 1,
     "superpixel_size": 0,
-    "beta_rec": 0,
-    "beta_cut": 0,
-    "beta_sim": 0,
-    "beta_con": 0,
+    **dict.fromkeys(BETAS, 0),
     "foreground": 0,
     "epochs": 1,
     "minibatches": 1,

@@ -49,8 +49,10 @@ class WorkProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        has_news = self.done > self._before or bool(self._note)
+        self._progress.live.transient = not has_news  # then no line is left
         self._progress.stop()
-        if not self._console.is_terminal and (self.done > self._before or self._note):
+        if not self._console.is_terminal and has_news:
             self._print_line(self._describe(None))
 
     def advance(self, count: int = 1, seconds_left: float | None = None, note: str = "") -> None:
@@ -59,7 +61,7 @@ class WorkProgress:
         Args:
             count: How many.
             seconds_left: The time left; by default from the mean speed so far.
-            note: Something to add, such as how many failed.
+            note: Something to add, such as how many failed, or the losses of a training.
         """
         self.done += count
         self._note = note

@@ -26,7 +26,7 @@ OTHER = {
     "hessian_scales": (1.0, 2.5),
     "nodes": "pixels",
     "radius": 1.5,
-    "superpixels": "watershed",
+    "superpixel_method": "watershed",
     "n_segments": 1,
     "compactness": 0.5,
     "superpixel_size": 100,
@@ -73,7 +73,7 @@ BAD = [
         (name, value)
         for name in (
             "nodes",
-            "superpixels",
+            "superpixel_method",
             "loss_input",
             "similarity_labels",
             "similarity_on",
@@ -202,6 +202,7 @@ def test_missing_file_is_named(tmp_path):
         ("epoch", "did you mean 'epochs'"),
         ("learningrate", "did you mean 'learning_rate'"),
         ("tau_sim", "did you mean"),
+        ("superpixels", "did you mean 'superpixel_method'"),
         ("zzz", "the keys are num_features, width"),
         (3, "the keys are"),
     ],

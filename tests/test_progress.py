@@ -81,6 +81,20 @@ def test_where_all_failed_that_is_told(clock):
     assert text.getvalue() == "0 of 2 jobs, 0/s, ? left, 1 failed\n"
 
 
+def test_nothing_done_leaves_no_bar(clock):
+    terminal, text = console(is_terminal=True)
+
+    def fail():
+        with WorkProgress(5, "steps", console=terminal):
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        fail()
+    shown = text.getvalue()
+    assert shown.rsplit("\x1b[2K", 1)[-1].strip() == ""  # erased at last
+    assert shown.rfind("\x1b[?25h") >= shown.rfind("\x1b[?25l")  # the cursor is visible again
+
+
 def test_nothing_done_leaves_no_line(clock):
     log, text = console()
     with WorkProgress(5, "jobs", done=2, console=log):

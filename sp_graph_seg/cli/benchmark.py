@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from sp_graph_seg.cli.commands import PROGRAM, Switch, app
+from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.outputs import report
 from sp_graph_seg.config import Config, read_config

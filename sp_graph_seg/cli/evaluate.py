@@ -1,6 +1,5 @@
 """The command evaluate: the scores of label images against what people marked."""
 
-import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,10 +11,10 @@ import numpy as np
 from cyclopts import Parameter
 
 from sp_graph_seg._version import __version__
-from sp_graph_seg.cli.commands import PROGRAM, Switch, app
+from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.outputs import check_outputs, join_names, report
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import atomic_write, check_writable, read_labels
+from sp_graph_seg.io import check_writable, read_labels, to_csv, write_text
 
 _LABEL_SUFFIXES = frozenset((".npy", ".png", ".tif", ".tiff"))
 _BSDS_SUFFIXES = frozenset((".mat", ".seg"))
@@ -232,12 +231,12 @@ def _cells(row: Scores) -> list[str]:
 
 def _write_csv(path: Path, scores: Mapping[str, Scores], mean: Scores) -> None:
     """Writes a row for each image and a last one, ``mean``, for all of them."""
-    columns = ["image", *next(iter(scores.values()))]
-    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        for name, row in (*scores.items(), ("mean", mean)):
-            writer.writerow({"image": name, **row})
+    names = list(next(iter(scores.values())))
+    rows = [
+        [image, *(row.get(name, "") for name in names)]
+        for image, row in (*scores.items(), ("mean", mean))
+    ]
+    write_text(path, to_csv(["image", *names], rows))
 
 
 def _write_json(
@@ -252,5 +251,4 @@ def _write_json(
         {"image": name, **row, "annotators": annotators[name]} for name, row in scores.items()
     ]
     content = {"version": __version__, "combine": combine, "images": images, "mean": mean}
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=2) + "\n")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from sp_graph_seg.config import PRESETS, Config, read_config
+from sp_graph_seg.config import PRESETS, SUPERPIXEL_FIELDS, Config, read_config
 from sp_graph_seg.errors import InputError
 
 T = TypeVar("T")
@@ -94,6 +94,6 @@ class TrainingFlags(ConfigSource):
 
 
 @Parameter(name="*", group=CONFIGURATION)
-@_with_flags_for("superpixels", "n_segments", "compactness", "tau_con")
+@_with_flags_for(*SUPERPIXEL_FIELDS, "tau_con")
 class GraphFlags(ConfigSource):
     """What a graph depends on is a flag."""

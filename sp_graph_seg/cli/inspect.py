@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from sp_graph_seg.cli.commands import PROGRAM, Folder, Switch, app
+from sp_graph_seg.cli.app import PROGRAM, Folder, Switch, app
 from sp_graph_seg.cli.outputs import report
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import atomic_write, check_writable, refuse_existing
+from sp_graph_seg.io import check_writable, refuse_existing, write_text
 
 if TYPE_CHECKING:
     from sp_graph_seg.labels.relabel import Relabel
@@ -105,8 +105,7 @@ def _check_meshes(meshes: Iterable[int], counter: "LabelCounter", labels: Path) 
 
 def _write_tables(counter: "LabelCounter", files: list[Path]) -> None:
     for file, table in zip(files, (counter.label_table(), counter.component_table()), strict=True):
-        with atomic_write(file) as temporary:
-            temporary.write_text(table.to_csv(), encoding="utf-8")
+        write_text(file, table.to_csv())
 
 
 def _extract(

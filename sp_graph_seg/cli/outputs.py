@@ -9,12 +9,7 @@ import numpy as np
 
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import (
-    atomic_write,
-    refuse_existing,
-    write_image,
-    write_labels,
-)
+from sp_graph_seg.io import refuse_existing, write_image, write_labels, write_text
 
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
@@ -59,15 +54,10 @@ def write_model(
     config_file, history_file, picture = records
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
-    _write_text(config_file, config_to_yaml(segmenter.config_))
-    _write_text(history_file, history.to_csv())
+    write_text(config_file, config_to_yaml(segmenter.config_))
+    write_text(history_file, history.to_csv())
     save_figure(picture, plot_history(history))
     segmenter.save(model, notes)  # last: where it lies, all of them do
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def write_predictions(

@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from cyclopts import Parameter
 
-from sp_graph_seg.cli.commands import PROGRAM, Switch, app
+from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.outputs import check_outputs, join_names, report
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import (
-    atomic_write,
-    check_writable,
-    read_labels,
-    write_image,
-    write_labels,
-)
+from sp_graph_seg.io import check_writable, read_labels, write_image, write_labels, write_text
 
 if TYPE_CHECKING:
     from sp_graph_seg.labels.relabel import Relabel
@@ -84,8 +78,7 @@ def _make(paths: Sequence[Path], target: Path, overwrite: bool) -> None:
     from sp_graph_seg.labels.relabel import starter_yaml
 
     text = starter_yaml(counts, _colors(list(counts)))
-    with atomic_write(target) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(target, text)
     noun = "label" if len(counts) == 1 else "labels"
     report("map", f"{len(counts)} {noun} in {target}; edit it, then give it with --map")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
-from sp_graph_seg.cli.commands import PROGRAM, app
+from sp_graph_seg.cli.app import PROGRAM, app
 from sp_graph_seg.errors import (
     FewSuperpixelsWarning,
     InputError,

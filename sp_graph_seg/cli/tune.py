@@ -1,15 +1,14 @@
 """``sp-graph-seg tune``: candidates on one sheet, and the choice as a configuration."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sp_graph_seg.cli.commands import PROGRAM, Folder, Images, Switch, app
+from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import read_images
 from sp_graph_seg.cli.outputs import check_outputs, report
 from sp_graph_seg.config import config_to_yaml
-from sp_graph_seg.io import atomic_write, check_writable
+from sp_graph_seg.io import check_writable, write_text
 
 if TYPE_CHECKING:
     from sp_graph_seg.experiments.tuning import Candidate
@@ -58,9 +57,9 @@ def tune(
     sheet = contact_sheet(arrays, [candidate.labels for candidate in candidates], captions, best)
     save_figure(output / SHEET, sheet)
     for name, candidate in zip(names, candidates, strict=True):
-        _write(output / name, config_to_yaml(candidate.config))
-    _write(output / CHOICE, config_to_yaml(candidates[best].config))
-    _write(output / TABLE, _to_json(candidates))
+        write_text(output / name, config_to_yaml(candidate.config))
+    write_text(output / CHOICE, config_to_yaml(candidates[best].config))
+    write_text(output / TABLE, _to_json(candidates))
     report("sheet", f"{output / SHEET}, {len(candidates)} candidates to look at")
     report("choice", f"candidate {best + 1} in {output / CHOICE}; the others in {names[0]} and on")
 
@@ -80,8 +79,3 @@ def _to_json(candidates: "list[Candidate]") -> str:
         for number, candidate in enumerate(candidates, start=1)
     ]
     return json.dumps(rows, indent=1) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from sp_graph_seg.transforms import as_array
+from sp_graph_seg.transforms.reduce import majority_over_nodes
 
 
 def majority_labels(truth: ArrayLike | Tensor, data: Data) -> Tensor:
@@ -26,15 +27,7 @@ def majority_labels(truth: ArrayLike | Tensor, data: Data) -> Tensor:
         >>> majority_labels([[2, 5, 5, -1]], data)
         tensor([ 5, -1])
     """
-    flat = as_array(truth).ravel()
+    labels = torch.from_numpy(as_array(truth).ravel().astype(np.int64))
     if "pixel_mask" in data:
-        flat = flat[data.pixel_mask.numpy()]
-    known = flat >= 0
-    labels, codes = np.unique(flat[known], return_inverse=True)
-    pairs = data.pixel_index.numpy()[known] * len(labels) + codes
-    pairs, votes = np.unique(pairs, return_counts=True)
-    node, code = np.divmod(pairs, max(len(labels), 1))
-    best_last = np.lexsort((-code, votes, node))
-    y = np.full(data.num_nodes, -1, dtype=np.int64)
-    y[node[best_last]] = labels[code[best_last]]  # of several values for a node the last one stays
-    return torch.from_numpy(y)
+        labels = labels[data.pixel_mask]
+    return majority_over_nodes(labels, data.pixel_index, data.num_nodes)

@@ -22,7 +22,8 @@ def score_clustering(table: Contingency) -> dict[str, float]:
         table: Table of a segmentation and the truth of one annotator.
 
     Returns:
-        ``rand``, ``ami``, ``fm``, ``h``, ``c`` and ``v``, see :data:`CLUSTERING_SCORES`. 1 is best.
+        ``rand``, ``ami`` (adjusted for chance: about 0 by chance, at times below), ``fm``, ``h``,
+        ``c`` and ``v``, see :data:`CLUSTERING_SCORES`. 1 is best.
 
     Example:
         >>> from sp_graph_seg.evaluation import contingency_table

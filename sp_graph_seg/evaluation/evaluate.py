@@ -47,10 +47,8 @@ def score_segmentation(
     Returns:
         The scores by name. They lie between 0 and 1, and 1 is best, unless stated otherwise:
 
-        * ``rand``, ``ami`` (about 0 for chance, sometimes below), ``fm``, ``h``, ``c``, ``v``: see
-          :func:`~sp_graph_seg.evaluation.score_clustering`;
-        * ``pri``, ``vi`` (bits, 0 is best), ``covering``: see
-          :func:`~sp_graph_seg.evaluation.score_regions`;
+        * those of :func:`~sp_graph_seg.evaluation.score_clustering`;
+        * those of :func:`~sp_graph_seg.evaluation.score_regions`;
         * ``miou_all``, ``miou_fine``, ``miou_coarse``: see
           :func:`~sp_graph_seg.evaluation.kim_ious`;
         * ``num_labels``: number of different labels;

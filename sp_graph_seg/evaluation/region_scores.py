@@ -20,7 +20,7 @@ def score_regions(tables: Sequence[Contingency]) -> dict[str, float]:
         tables: Table of the segmentation and each annotator, at least one.
 
     Returns:
-        ``pri``, ``vi`` and ``covering``, see :func:`probabilistic_rand_index`,
+        ``pri``, ``vi`` (bits, 0 is best) and ``covering``, see :func:`probabilistic_rand_index`,
         :func:`variation_of_information` and :func:`covering`.
     """
     return {

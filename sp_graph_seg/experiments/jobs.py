@@ -17,13 +17,13 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.datasets import read_truth
 from sp_graph_seg.evaluation.evaluate import score_in_detail
 from sp_graph_seg.evaluation.unsupervised import unsupervised_score
-from sp_graph_seg.experiments.methods import Method, superpixel_settings
+from sp_graph_seg.experiments.methods import Method
 from sp_graph_seg.io import (
-    atomic_write,
     check_writable,
     read_image,
     read_labels,
     write_labels,
+    write_text,
 )
 from sp_graph_seg.labels import split_regions
 from sp_graph_seg.transforms import ToRAG, compute_superpixels
@@ -119,8 +119,7 @@ class Job:
             "seconds": seconds,
         }
         write_labels(self.labels_file, labels)
-        with atomic_write(self.scores_file) as temporary:
-            temporary.write_text(json.dumps(result), encoding="utf-8")
+        write_text(self.scores_file, json.dumps(result))
         return result
 
     def _graph(self, image: NDArray[np.float32]) -> Data:
@@ -153,7 +152,7 @@ def make_jobs(
 
 def find_superpixels(photo: Photo, config: Config, folder: Path) -> NDArray[np.int64]:
     """The superpixels of an image ``(H, W)``: one file for all jobs that use them."""
-    settings = "-".join(str(value) for value in superpixel_settings(config).values())
+    settings = "-".join(str(value) for value in config.superpixel_options().values())
     path = folder / "superpixels" / f"{photo.name}-{settings}.png"
     return _find_superpixels(photo, path, config)
 
@@ -163,9 +162,7 @@ def _find_superpixels(photo: Photo, path: Path, config: Config) -> NDArray[np.in
     if path.is_file():
         return read_labels(path)
     image, _ = _read(photo)
-    regions = compute_superpixels(
-        _scale(image), config.n_segments, config.compactness, config.superpixels
-    )
+    regions = compute_superpixels(_scale(image), **config.superpixel_options())
     check_writable(path.parent)
     write_labels(path, regions)
     return regions

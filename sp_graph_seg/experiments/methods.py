@@ -68,7 +68,7 @@ class Method:
         if not self.is_baseline:
             values = _describe_model(self.config, self.kind, setting, seed)
             return {"kind": self.kind, "config": values}
-        superpixels = superpixel_settings(self.config)  # also those of the unsupervised score
+        superpixels = self.config.superpixel_options()  # also those of the unsupervised score
         return {"kind": self.kind, "num_labels": int(setting), "seed": seed, **superpixels}
 
     def uses_superpixels(self) -> bool:
@@ -85,9 +85,7 @@ class Method:
         segmenter = Segmenter(config).fit(image, superpixels=superpixels)
         history = segmenter.history_
         assert history is not None, "a model that was just trained has a history"
-        losses = {name: history[name][-1] for name in ("rec", "cut", "sim", "con")}
-        present = {name: loss for name, loss in losses.items() if np.isfinite(loss)}
-        return segmenter.predict(image, superpixels), present
+        return segmenter.predict(image, superpixels), history.last_losses()
 
     def _cluster(
         self, image: NDArray[np.float32], superpixels: NDArray | None, num_labels: int, seed: int
@@ -106,12 +104,6 @@ class Method:
 def _describe_model(config: Config, kind: str, setting: float, seed: int) -> dict[str, Any]:
     """The values of its configuration; kept, for those of all images are the same."""
     return config.replace(seed=seed).as_type(kind, setting).to_dict()
-
-
-def superpixel_settings(config: Config) -> dict[str, Any]:
-    """What superpixels depend on besides the image."""
-    names = ("superpixels", "n_segments", "compactness")
-    return {name: getattr(config, name) for name in names}
 
 
 def method_from_dict(

@@ -1,7 +1,5 @@
 """What the benchmark leaves behind: tables as CSV and JSON, and how they were made."""
 
-import csv
-import io
 import json
 import os
 import platform
@@ -15,7 +13,8 @@ from sp_graph_seg.evaluation.evaluate import SCORE_NAMES, Combine
 from sp_graph_seg.experiments.jobs import Job
 from sp_graph_seg.experiments.paper import PAPER
 from sp_graph_seg.experiments.protocol import Record, Row
-from sp_graph_seg.io import atomic_write
+from sp_graph_seg.io import to_csv, write_text
+from sp_graph_seg.training import LOSSES
 
 _DIGITS = 6
 _PACKAGES = ("torch", "torch-geometric", "scikit-image", "scikit-learn", "numpy")
@@ -60,7 +59,7 @@ def write_tables(
         "table.json": _to_json(table, combine, command),
     }
     for name, text in files.items():
-        _write(folder / (prefix + name), text)
+        write_text(folder / (prefix + name), text)
     return [folder / (prefix + name) for name in files]
 
 
@@ -79,7 +78,7 @@ def write_failures(path: Path, failures: Mapping[Job, str]) -> None:
         }
         for job, reason in failures.items()
     ]
-    _write(path, _to_csv(rows))
+    write_text(path, _to_csv(rows))
 
 
 def describe_machine() -> dict[str, Any]:
@@ -120,17 +119,14 @@ def _flatten_record(record: Record) -> dict[str, Any]:
         "seed": job.seed,
         **{name: record.scores[name] for name in SCORE_NAMES},
         "unsupervised": record.unsupervised,
-        **{f"loss_{name}": record.losses.get(name, "") for name in ("rec", "cut", "sim", "con")},
+        **{f"loss_{name}": record.losses.get(name, "") for name in LOSSES},
         "seconds": record.seconds,
     }
 
 
 def _to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _round(value) for key, value in row.items()} for row in rows)
-    return text.getvalue()
+    columns = list(rows[0]) if rows else []
+    return to_csv(columns, ([_round(row[name]) for name in columns] for row in rows))
 
 
 def _to_json(table: Sequence[Row], combine: Combine, command: str) -> str:
@@ -147,8 +143,3 @@ def _to_json(table: Sequence[Row], combine: Combine, command: str) -> str:
 
 def _round(value: Any) -> Any:
     return round(value, _DIGITS) if isinstance(value, float) else value
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -128,7 +128,7 @@ def recommend(candidates: Sequence[Candidate]) -> int:
 
 def _make_graphs(images: Sequence[NDArray[np.float32]], config: Config) -> list[Data]:
     low, high = measure_intensity_range(images)
-    to_rag = ToRAG(config.n_segments, config.compactness, method=config.superpixels)
+    to_rag = ToRAG(**config.superpixel_options())
     return [to_rag(normalize(image, low, high)) for image in images]
 
 
@@ -139,8 +139,6 @@ def _attempt(
     labels = [segmenter.predict(image) for image in images]
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
-    last = {name: history[name][-1] for name in ("rec", "cut", "sim", "con")}
     score = np.mean([unsupervised_score(*pair) for pair in zip(labels, graphs, strict=True)])
     num_labels = len(np.unique(np.concatenate([own.ravel() for own in labels])))
-    losses = {name: value for name, value in last.items() if np.isfinite(value)}
-    return Candidate(stage, config, labels, num_labels, losses, float(score))
+    return Candidate(stage, config, labels, num_labels, history.last_losses(), float(score))

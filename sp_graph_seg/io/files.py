@@ -1,11 +1,14 @@
 """Safe writes: nothing half-written, nothing replaced unasked, no work lost at the end."""
 
+import csv
+import io
 import os
 import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sp_graph_seg.errors import InputError, OutputError
 
@@ -44,6 +47,34 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); "
             "choose a folder that exists, can be written to and has room"
         ) from error
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text file (UTF-8) whole or not at all.
+
+    Args:
+        path: The file to write; its folder must exist.
+        text: What it holds.
+
+    Raises:
+        OutputError: As :func:`atomic_write`.
+    """
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def to_csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A table as comma-separated text.
+
+    Args:
+        columns: The header.
+        rows: The values of each row, in the order of the columns.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sp_graph_seg.transforms.reduce import majority_over_nodes
+
 #: K-means starts from here, so that the same features give the same labels.
 _SEED = 0
 
@@ -26,10 +28,8 @@ def pixel_labels(z: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
     Returns:
         ``(N,)``
     """
-    num_features = z.size(0)
-    votes = pixel_index * num_features + z.detach().argmax(dim=0)
-    counts = torch.bincount(votes, minlength=num_nodes * num_features)
-    return counts.view(num_nodes, num_features).argmax(dim=-1)
+    labels = majority_over_nodes(z.detach().argmax(dim=0), pixel_index, num_nodes)
+    return labels.clamp(min=0)  # 0 for a node without pixels
 
 
 def kmeans_labels(x: Tensor) -> Tensor:

@@ -12,15 +12,6 @@ if TYPE_CHECKING:
 
     from sp_graph_seg.training import History
 
-#: The columns of a history that are plotted, with their names and colours.
-_TERMS = {
-    "loss": ("loss (Eq. 9)", "black"),
-    "rec": ("reconstruction", "tab:blue"),
-    "cut": ("N-Cut", "tab:red"),
-    "sim": ("similarity", "tab:orange"),
-    "con": ("continuity", "tab:green"),
-}
-
 
 def plot_history(history: "History") -> "Figure":
     """Plots the loss and its terms over the steps, and the number of labels below.
@@ -32,12 +23,15 @@ def plot_history(history: "History") -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    from sp_graph_seg.training import LOSSES
+
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     losses, labels = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     steps = history["step"]
-    for name, (title, color) in _TERMS.items():
+    losses.plot(steps, history["loss"], label="loss (Eq. 9)", color="black", marker=".")
+    for number, (name, loss) in enumerate(LOSSES.items()):
         if np.isfinite(history[name]).any():
-            losses.plot(steps, history[name], label=title, color=color, marker=".")
+            losses.plot(steps, history[name], label=loss.title, color=f"C{number}", marker=".")
     losses.set_ylabel("loss")
     figure.legend(loc="outside right upper")
     labels.step(steps, history["num_labels"], where="mid", marker=".", color="black")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _AMBIENT = 0.2  # share of the light that comes from everywhere
 _HAZE = 0.25  # the farthest point is darker than the nearest by this share
-_LIGHT = np.array([-0.4, 0.6, 0.69])  # towards the light: left of, above and behind the viewer
 
 
 def render_surfaces(
@@ -119,9 +118,10 @@ def _sides(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _brightness(normals: NDArray[np.float64], surface: Surface) -> NDArray[np.float64]:
     """Shades each face, ``(T,)``, by the mean of the normals of its vertices.
 
-    Matplotlib's ``LightSource`` shades by the normals of faces, which shows the steps between
-    voxels.
+    Normals of the faces themselves would show the steps between voxels.
     """
+    from matplotlib.colors import LightSource
+
     faces = surface.faces
     at_vertex = np.stack(
         [
@@ -132,5 +132,6 @@ def _brightness(normals: NDArray[np.float64], surface: Surface) -> NDArray[np.fl
     )
     smooth = at_vertex[faces].sum(axis=1)
     length = np.linalg.norm(smooth, axis=1)
-    cosine = (smooth @ _LIGHT) / np.where(length > 0, length, 1)
-    return _AMBIENT + (1 - _AMBIENT) * (0.5 + 0.5 * cosine) ** 1.5  # no side is all black
+    smooth /= np.where(length > 0, length, 1)[:, np.newaxis]
+    # By default the light comes from the left, above and behind the viewer.
+    return _AMBIENT + (1 - _AMBIENT) * LightSource().shade_normals(smooth)  # none is all black

@@ -36,13 +36,7 @@ _CHANNELS_AT_ONCE = 4
 def to_graph(superpixels: Image | None, config: Config) -> ToRAG | ToPixelGraph:
     """The transform that makes the graph of an image."""
     if config.nodes == "superpixels":
-        return ToRAG(
-            config.n_segments,
-            config.compactness,
-            config.tau_con,
-            superpixels,
-            method=config.superpixels,
-        )
+        return ToRAG(tau=config.tau_con, superpixels=superpixels, **config.superpixel_options())
     _refuse_superpixels(superpixels)
     # Only the N-Cut loss looks further than to the next pixel.
     return ToPixelGraph(config.radius if config.beta_cut else 1.0, config.tau_con)
@@ -102,7 +96,7 @@ def node_means(z: Tensor, nodes: NDArray[np.int64] | None, size: tuple[int, int]
 def _find_regions(image: Array, superpixels: Image | None, config: Config) -> NDArray[np.int64]:
     """The superpixel of each pixel, ``(H, W)``."""
     if superpixels is None:
-        return compute_superpixels(image, config.n_segments, config.compactness, config.superpixels)
+        return compute_superpixels(image, **config.superpixel_options())
     labels = as_array(superpixels)
     if labels.shape != image.shape[1:]:
         raise InputError(

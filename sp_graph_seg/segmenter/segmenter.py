@@ -19,6 +19,7 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError, IntensityRangeWarning
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
+from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.segmenter.graphs import (
     PreparedImage,
     node_means,
@@ -27,8 +28,7 @@ from sp_graph_seg.segmenter.graphs import (
 )
 from sp_graph_seg.segmenter.head_file import describe_head, find_difference
 from sp_graph_seg.segmenter.model_file import read_model, write_model
-from sp_graph_seg.training import History, fit, seeded
-from sp_graph_seg.training.progress import TrainingProgress
+from sp_graph_seg.training import History, describe_step, fit, seeded
 from sp_graph_seg.transforms import as_image
 from sp_graph_seg.transforms.features import PER_SCALE
 from sp_graph_seg.transforms.prepare import (
@@ -139,8 +139,10 @@ class Segmenter(BaseEstimator):
         net = _make_net(channels, config, self.head)
         steps = config.epochs * config.minibatches
         if progress:
-            with TrainingProgress(steps) as on_step:
-                history = fit(net, subjects, config, on_step)
+            with WorkProgress(steps, "steps") as bar:
+                history = fit(
+                    net, subjects, config, lambda step: bar.advance(note=describe_step(step))
+                )
         else:
             history = fit(net, subjects, config)
         self.net_, self.config_, self.history_ = net, config, history

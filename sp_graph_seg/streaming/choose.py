@@ -63,7 +63,7 @@ def _describe(image: NDArray, intensity_range: tuple[float, float]) -> NDArray[n
     """Cumulative histograms of the superpixels' mean colours, ``(C * bins,)``."""
     array = normalize(image, *intensity_range)
     small = scale_down(array, _SIZE).numpy()
-    nodes = compute_superpixels(small, _SUPERPIXELS, method="watershed").ravel()
+    nodes = compute_superpixels(small, _SUPERPIXELS, superpixel_method="watershed").ravel()
     areas = np.bincount(nodes)
     histograms = []
     for channel in small.reshape(len(small), -1):

@@ -19,6 +19,7 @@ from sp_graph_seg.segmenter.model_file import digest_model
 from sp_graph_seg.streaming.block import BlockLabeler, Mode
 from sp_graph_seg.streaming.slices import find_unusable, read_slice
 from sp_graph_seg.transforms.prepare import check_image
+from sp_graph_seg.transforms.superpixels import check_superpixel_method
 from sp_graph_seg.volumes import Volume
 
 #: Cores for the threads of one process, because processes take long to start. Threads were measured
@@ -90,6 +91,8 @@ def label_volume(
     """
     parse_output(output)  # a name that cannot be used is refused at once
     segmenter = Segmenter.load(Path(model))
+    if mode == "supervoxels":
+        check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
     segmenter.relabel_ = relabel = segmenter.relabel_ if relabel is None else relabel

@@ -42,9 +42,8 @@ def label_supervoxels(
     if not numbers:
         return
     block = np.stack(planes, axis=1)  # (C, D, h, w)
-    nodes = compute_superpixels(
-        block, _count(block.shape[1:], config), config.compactness, config.superpixels
-    )
+    options = {**config.superpixel_options(), "n_segments": _count(block.shape[1:], config)}
+    nodes = compute_superpixels(block, **options)
     has_head = segmenter.net_.head is not None
     graph = ToRAG(tau=config.tau_con, superpixels=nodes)(block) if has_head else None
     # One slice after the other: z has far more channels than what the network sees.

@@ -1,17 +1,20 @@
-"""Training: patches, the loop, its history and its progress."""
+"""Training: patches, losses, the loop and its history."""
 
 from sp_graph_seg.training.fit import fit
-from sp_graph_seg.training.history import History
+from sp_graph_seg.training.history import History, describe_step
+from sp_graph_seg.training.losses import LOSSES
 from sp_graph_seg.training.patches import PatchSampler, PatchWindows, cut_patches, draw_windows
 from sp_graph_seg.training.seeding import seeded
-from sp_graph_seg.training.step import TrainingImage
+from sp_graph_seg.training.subject import TrainingImage
 
 __all__ = [
+    "LOSSES",
     "History",
     "PatchSampler",
     "PatchWindows",
     "TrainingImage",
     "cut_patches",
+    "describe_step",
     "draw_windows",
     "fit",
     "seeded",

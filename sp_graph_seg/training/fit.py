@@ -5,24 +5,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from lightning_fabric import Fabric
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import update_bn
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn import SuperpixelNet, WNet
+from sp_graph_seg.training.device import find_device, make_scaler
 from sp_graph_seg.training.history import History, Step
+from sp_graph_seg.training.losses import LOSSES, betas
 from sp_graph_seg.training.patches import PatchWindows
 from sp_graph_seg.training.seeding import seeded
-from sp_graph_seg.training.step import (
-    Subject,
-    Terms,
-    TrainingImage,
-    backward_all,
-    betas,
-    uses_patches,
-)
+from sp_graph_seg.training.step import Terms, backward_all
+from sp_graph_seg.training.subject import Subject, TrainingImage, uses_patches
 
 OnStep = Callable[[Step], None]
 
@@ -59,13 +54,12 @@ def fit(
         raise InputError("images: there is none; give one or more.")
     _check_config(net.wnet, net.head is not None, config)
     home = next(net.parameters()).device
-    fabric = _make_fabric(config)
+    device = find_device(config)
+    net.to(device)
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
-    model, optimizer = fabric.setup(net, optimizer)
-    model.mark_forward_method("decode")
-    model.mark_forward_method("reconstruct")
+    scaler = make_scaler(config, device)
     generator = Generator().manual_seed(config.seed)
-    subjects = [Subject.make(image, config, generator, fabric) for image in images]
+    subjects = [Subject.make(image, config, generator, device) for image in images]
 
     history = History()
     start = time.perf_counter()
@@ -73,8 +67,9 @@ def fit(
     with seeded(config.seed):  # for layers that draw, such as dropout
         for epoch, windows in _batches(subjects, config.epochs):
             optimizer.zero_grad()
-            terms = backward_all(fabric, model, subjects, windows, config)
-            optimizer.step()
+            terms = backward_all(net, subjects, windows, config, scaler)
+            scaler.step(optimizer)
+            scaler.update()
             step = _summarize(terms, len(history) + 1, epoch, time.perf_counter() - start)
             history.append(step)
             if on_step is not None:
@@ -124,23 +119,24 @@ def _summarize(terms: Sequence[Terms], step: int, epoch: int, seconds: float) ->
 
     losses = {
         name: mean(term.losses[name] for term in terms) if name in terms[0].losses else math.nan
-        for name in ("rec", "cut", "sim", "con")
+        for name in LOSSES
     }
-    return Step(
-        step=step,
-        epoch=epoch,
-        loss=mean(term.total for term in terms),
-        num_labels=len(torch.cat([term.labels for term in terms]).unique()),
-        seconds=seconds,
-        **losses,  # type: ignore[typeddict-item]
-    )
+    return {
+        "step": step,
+        "epoch": epoch,
+        "loss": mean(term.total for term in terms),
+        **losses,
+        "num_labels": len(torch.cat([term.labels for term in terms]).unique()),
+        "seconds": seconds,
+    }
 
 
 def _check_config(wnet: WNet, has_head: bool, config: Config) -> None:
     if not any(betas(config).values()):
+        names = ", ".join(f"beta_{name}" for name in LOSSES)
         raise InputError(
-            "beta_rec, beta_cut, beta_sim, beta_con: no loss has a weight; make one of them "
-            "positive (beta_rec does not count with reconstruction='none')."
+            f"{names}: no loss has a weight; make one of them positive (beta_rec does not count "
+            "with reconstruction='none')."
         )
     if config.similarity_on == "pixels" and config.beta_sim and has_head:
         raise InputError(
@@ -167,14 +163,3 @@ def _diverged(config: Config, what: str) -> InputError:
         f"learning_rate={config.learning_rate}: {what}; try a smaller learning rate or smaller "
         "betas."
     )
-
-
-def _make_fabric(config: Config) -> Fabric:
-    try:
-        return Fabric(accelerator=config.accelerator, devices=1, precision=config.precision)
-    except (RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"accelerator={config.accelerator!r}, precision={config.precision!r}: {reason} "
-            "Use accelerator='auto', precision='32-true'."
-        ) from error

@@ -1,26 +1,15 @@
 """What happened in training, step by step."""
 
-import csv
-import io
+import math
 from collections.abc import Iterator
-from typing import TypedDict
 
+from sp_graph_seg.io.files import to_csv
+from sp_graph_seg.training.losses import LOSSES
 
-class Step(TypedDict):
-    """One optimisation step; a loss that has no weight in Eq. 9 is ``nan``."""
+#: One optimisation step by column; a loss that has no weight in Eq. 9 is ``nan``.
+Step = dict[str, float]
 
-    step: int
-    epoch: int
-    loss: float
-    rec: float
-    cut: float
-    sim: float
-    con: float
-    num_labels: int
-    seconds: float
-
-
-COLUMNS: tuple[str, ...] = tuple(Step.__annotations__)
+COLUMNS: tuple[str, ...] = ("step", "epoch", "loss", *LOSSES, "num_labels", "seconds")
 
 
 class History:
@@ -29,9 +18,10 @@ class History:
     ``history["loss"]`` is one column as a list, ``len(history)`` the number of steps, and
     iteration yields the rows.
 
-    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is Eq. 9; ``rec``, ``cut``, ``sim`` and
-    ``con`` its terms before weighting, each the mean over the images; ``num_labels`` the number of
-    labels that nodes of any image have; ``seconds`` since the start.
+    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is Eq. 9; each name in
+    :data:`~sp_graph_seg.training.LOSSES` is a term of it before weighting, the mean over the
+    images; ``num_labels`` is the number of labels that nodes of any image have; ``seconds`` are
+    those since the start.
     """
 
     def __init__(self) -> None:
@@ -48,15 +38,26 @@ class History:
         return iter(self._rows)
 
     def __getitem__(self, column: str) -> list[float]:
-        return [row[column] for row in self._rows]  # type: ignore[literal-required]
+        return [row[column] for row in self._rows]
+
+    def last_losses(self) -> dict[str, float]:
+        """The losses of the last step that have a weight and are finite, by name."""
+        last = {name: self._rows[-1][name] for name in LOSSES}
+        return {name: loss for name, loss in last.items() if math.isfinite(loss)}
 
     def to_csv(self) -> str:
         """The table as comma-separated text with a header."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        return text.getvalue()
+        return to_csv(COLUMNS, ([row[name] for name in COLUMNS] for row in self._rows))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} steps)"
+
+
+def describe_step(step: Step) -> str:
+    """The losses of a step that have a weight, and its labels: ``loss 1.23 rec 0.500 9 labels``."""
+    terms = [
+        f"{name} {step[name]:.{2 if step[name] >= 1 else 3}f}"
+        for name in ("loss", *LOSSES)
+        if not math.isnan(step[name])
+    ]
+    return " ".join([*terms, f"{step['num_labels']} labels"])

@@ -1,83 +1,17 @@
-"""One image in one training step: its losses (Eq. 9) and their gradients."""
+"""One training step: the losses of each image (Eq. 9) and their gradients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from lightning_fabric import Fabric
-from torch import Generator, Tensor
-from torch_geometric import EdgeIndex
-from torch_geometric.data import Data
+from torch import Tensor
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.nn import (
-    SuperpixelNet,
-    argmax_labels,
-    continuity_loss,
-    dense_continuity_loss,
-    kmeans_labels,
-    ncut_loss,
-    pixel_labels,
-    reconstruction_loss,
-    similarity_loss,
-    sort_edges,
-    total_loss,
-)
-from sp_graph_seg.training.patches import PatchSampler, PatchWindows, cut_patches
-from sp_graph_seg.transforms import affinity, softmax_adjacency
-
-
-@dataclass(frozen=True)
-class TrainingImage:
-    """An image, its graph and the part of it that its patches should show."""
-
-    image: Tensor
-    """``(C, H, W)``, values in [0, 1]."""
-    graph: Data
-    """Of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`, or, where the nodes are
-    pixels, from :class:`~sp_graph_seg.transforms.ToPixelGraph`."""
-    mask: Tensor | None = None
-    """``(H, W)`` bool; ``None`` for the whole image."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A training image on the device of the network, with all that does not change."""
-
-    image: Tensor
-    pixel_index: Tensor
-    num_nodes: int
-    edges: EdgeIndex
-    adjacency: Tensor
-    affinity: Tensor
-    sampler: PatchSampler
-
-    @classmethod
-    def make(
-        cls, training: TrainingImage, config: Config, generator: Generator, fabric: Fabric
-    ) -> "Subject":
-        """Moves an image to the device and computes the weights of its edges."""
-        graph, height, width = training.graph, *training.image.shape[1:]
-        distance = graph.edge_attr[:, 0]
-        edges, _ = sort_edges(fabric.to_device(graph.edge_index), graph.num_nodes)
-        adjacency = softmax_adjacency(distance, graph.edge_index, graph.num_nodes, config.tau_con)
-        return cls(
-            image=fabric.to_device(training.image),
-            pixel_index=fabric.to_device(graph.pixel_index),
-            num_nodes=graph.num_nodes,
-            edges=edges,
-            adjacency=fabric.to_device(adjacency),
-            affinity=fabric.to_device(affinity(distance, config.tau_cut)),
-            sampler=PatchSampler(
-                (height, width),
-                config.patches if uses_patches(config) else (),
-                config.minibatches,
-                generator,
-                config.redraw_patches,
-                training.mask,
-                config.foreground,
-            ),
-        )
+from sp_graph_seg.nn import SuperpixelNet, total_loss
+from sp_graph_seg.training.device import autocast
+from sp_graph_seg.training.losses import LOSSES, ForwardPass, betas
+from sp_graph_seg.training.patches import PatchWindows
+from sp_graph_seg.training.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -90,18 +24,18 @@ class Terms:
 
 
 def backward_all(
-    fabric: Fabric,
     model: SuperpixelNet,
     subjects: Sequence[Subject],
     windows: Sequence[list[PatchWindows]],
     config: Config,
+    scaler: torch.amp.GradScaler,
 ) -> list[Terms]:
     """Adds up the gradients of the mean of Eq. 9 over the images."""
     terms = []
     for subject, own_windows in zip(subjects, windows, strict=True):
         losses, labels = _losses(model, subject, own_windows, config)
         total = total_loss(losses, betas(config))
-        fabric.backward(total / len(subjects))
+        scaler.scale(total / len(subjects)).backward()
         detached = {name: loss.detach() for name, loss in losses.items()}
         terms.append(Terms(detached, total.detach(), labels))
     return terms
@@ -111,69 +45,11 @@ def _losses(
     model: SuperpixelNet, subject: Subject, windows: list[PatchWindows], config: Config
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The losses of one image whose weight in Eq. 9 is not 0, and its nodes' labels."""
-    z, x = model(
-        subject.image, subject.pixel_index, subject.num_nodes, subject.edges, subject.adjacency
-    )
-    f = x.softmax(dim=-1)  # (N, F)
-    features = x if config.loss_input == "logits" else f
-    losses: dict[str, Tensor] = {}
-    if betas(config)["rec"]:
-        if config.reconstruction == "image":
-            losses["rec"] = reconstruction_loss(model.decode(z), subject.image)
-        else:
-            losses["rec"] = _reconstruct_patches(model, subject.image, windows)
-    if config.beta_cut:
-        losses["cut"] = ncut_loss(f, subject.edges, subject.affinity)
-    if config.beta_sim:
-        losses["sim"] = _similarity(z, x, features, subject, config)
-    if config.beta_con and config.nodes == "pixels":
-        losses["con"] = dense_continuity_loss(features.T.reshape(-1, *z.shape[1:]))
-    elif config.beta_con:
-        losses["con"] = continuity_loss(features, subject.edges, subject.adjacency)
+    with autocast(config, subject.image.device):
+        z, x = model(
+            subject.image, subject.pixel_index, subject.num_nodes, subject.edges, subject.adjacency
+        )
+        x = x.float()  # a head may leave half precision
+        step = ForwardPass(model, subject, windows, config, z, x)
+        losses = {name: LOSSES[name].compute(step) for name, beta in betas(config).items() if beta}
     return losses, x.detach().argmax(dim=-1).unique()
-
-
-def _reconstruct_patches(
-    model: SuperpixelNet, image: Tensor, windows: list[PatchWindows]
-) -> Tensor:
-    """Mean squared error over all pixels of the patches."""
-    batches = [cut_patches(image, shape) for shape in windows]
-    pixels = sum(batch.numel() for batch in batches)
-    parts = [
-        reconstruction_loss(model.reconstruct(batch), batch) * (batch.numel() / pixels)
-        for batch in batches
-    ]
-    return torch.stack(parts).sum()
-
-
-def _similarity(z: Tensor, x: Tensor, features: Tensor, subject: Subject, config: Config) -> Tensor:
-    """The similarity loss of the nodes, or of their pixels."""
-    y = _similarity_labels(z, x, subject, config)
-    if config.similarity_on == "nodes":
-        return similarity_loss(features, y)
-    pixels = z.flatten(1).T  # (P, F)
-    pixels = pixels if config.loss_input == "logits" else pixels.softmax(dim=-1)
-    return similarity_loss(pixels, y[subject.pixel_index])
-
-
-def _similarity_labels(z: Tensor, x: Tensor, subject: Subject, config: Config) -> Tensor:
-    if config.similarity_labels == "pixels":
-        return pixel_labels(z.flatten(1), subject.pixel_index, subject.num_nodes)
-    if config.similarity_labels == "kmeans" and x.isfinite().all():
-        return kmeans_labels(x)
-    return argmax_labels(x)  # also where K-means has no answer: the loss is NaN anyway
-
-
-def betas(config: Config) -> dict[str, float]:
-    """The weights of Eq. 9."""
-    return {
-        "rec": 0.0 if config.reconstruction == "none" else config.beta_rec,
-        "cut": config.beta_cut,
-        "sim": config.beta_sim,
-        "con": config.beta_con,
-    }
-
-
-def uses_patches(config: Config) -> bool:
-    """Whether the reconstruction loss counts and is that of patches."""
-    return config.beta_rec > 0 and config.reconstruction == "patch"

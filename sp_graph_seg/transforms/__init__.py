@@ -12,10 +12,15 @@ from sp_graph_seg.transforms.features import add_hessian_features
 from sp_graph_seg.transforms.pixel_graph import ToPixelGraph
 from sp_graph_seg.transforms.rag import ToRAG
 from sp_graph_seg.transforms.reduce import scatter_mean
-from sp_graph_seg.transforms.superpixels import compute_superpixels, connected_regions
+from sp_graph_seg.transforms.superpixels import (
+    SUPERPIXEL_METHODS,
+    compute_superpixels,
+    connected_regions,
+)
 from sp_graph_seg.transforms.weights import affinity, color_distance, softmax_adjacency
 
 __all__ = [
+    "SUPERPIXEL_METHODS",
     "ToPixelGraph",
     "ToRAG",
     "add_hessian_features",

@@ -62,14 +62,3 @@ def as_mask(mask: Tensor | ArrayLike, size: tuple[int, ...]) -> NDArray[np.bool_
     if not inside.any():
         raise InputError("mask: no pixel is set; give a mask that is true where to segment.")
     return inside
-
-
-def mean_over_nodes(values: NDArray, nodes: NDArray[np.int64], num_nodes: int) -> Tensor:
-    """Averages ``values (K, P)`` over ``nodes (P,)`` to ``(N, K)`` float32, added up in 64 bits.
-
-    For gradients use :func:`~sp_graph_seg.transforms.reduce.scatter_mean`; in 32 bits the mean
-    of eight million voxels of 0.3 comes out as 0.275.
-    """
-    count = np.maximum(np.bincount(nodes, minlength=num_nodes), 1)
-    means = [np.bincount(nodes, row, minlength=num_nodes) / count for row in values]
-    return torch.from_numpy(np.stack(means, axis=1).astype(np.float32))

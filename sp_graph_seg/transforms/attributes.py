@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.utils import scatter
 
 from sp_graph_seg.transforms.adjacency import Boundary, sum_over_edges
-from sp_graph_seg.transforms.arrays import mean_over_nodes
+from sp_graph_seg.transforms.reduce import mean_over_nodes
 from sp_graph_seg.transforms.superpixels import Labels
 
 

@@ -21,7 +21,7 @@ from sp_graph_seg.transforms.adjacency import (
 from sp_graph_seg.transforms.arrays import as_array, as_image, as_mask
 from sp_graph_seg.transforms.superpixels import (
     Labels,
-    Method,
+    check_superpixel_method,
     compute_superpixels,
     connected_regions,
 )
@@ -60,8 +60,8 @@ class ToRAG(BaseTransform):
         superpixels: A label map of the image's size to use instead, any non-negative integers.
             Nodes are its connected regions, numbered in scan order: two regions that share an id
             become two nodes. (default: :obj:`None`)
-        method: Algorithm that makes the superpixels, ``"slic"`` or ``"watershed"``.
-            (default: :obj:`"slic"`)
+        superpixel_method: Algorithm that makes the superpixels, one of
+            :data:`~sp_graph_seg.transforms.SUPERPIXEL_METHODS`. (default: :obj:`"slic"`)
         connectivity: Pixels that share a face (1), an edge (2) or a corner (3) are neighbours.
             (default: :obj:`1`)
         mask: True where there is something to segment, of the image's size; other pixels belong to
@@ -93,7 +93,7 @@ class ToRAG(BaseTransform):
         tau: float = 1.0,
         superpixels: ArrayLike | Tensor | None = None,
         *,
-        method: Method = "slic",
+        superpixel_method: str = "slic",
         connectivity: int = 1,
         mask: ArrayLike | Tensor | None = None,
         spacing: Sequence[float] | None = None,
@@ -105,8 +105,7 @@ class ToRAG(BaseTransform):
             raise InputError(f"compactness={compactness} must be a positive number.")
         if not np.isfinite(tau):
             raise InputError(f"tau={tau} must be finite.")
-        if method not in ("slic", "watershed"):
-            raise InputError(f"method={method!r} is unknown: use 'slic' or 'watershed'.")
+        check_superpixel_method(superpixel_method)
         if spacing is not None and not all(np.isfinite(s) and s > 0 for s in spacing):
             raise InputError(f"spacing={tuple(spacing)} must be positive, one number an axis.")
         for name in attributes:
@@ -117,7 +116,7 @@ class ToRAG(BaseTransform):
         self.compactness = compactness
         self.tau = tau
         self.superpixels = superpixels
-        self.method: Method = method
+        self.superpixel_method = superpixel_method
         self.connectivity = connectivity
         self.mask = mask
         self.spacing = None if spacing is None else tuple(float(s) for s in spacing)
@@ -173,7 +172,7 @@ class ToRAG(BaseTransform):
                 )
             return connected_regions(labels, mask, self.connectivity)
         return compute_superpixels(
-            image, self.n_segments, self.compactness, self.method, self.spacing, mask
+            image, self.n_segments, self.compactness, self.superpixel_method, self.spacing, mask
         )
 
     def _find_regions(self, image: NDArray[np.float32], labels: Labels) -> attribute.Regions:
@@ -187,7 +186,7 @@ class ToRAG(BaseTransform):
         )
 
     def __repr__(self) -> str:
-        names = ["n_segments", "compactness", "tau", "method"]
+        names = ["n_segments", "compactness", "tau", "superpixel_method"]
         if self.superpixels is not None:
             names = ["superpixels", "tau"]
         defaults = {"connectivity": 1, "mask": None, "spacing": None, "attributes": ()}

@@ -1,6 +1,9 @@
-"""From pixels to nodes: averages over superpixels."""
+"""From pixels to nodes: averages over superpixels, and the most frequent label of each."""
 
+import numpy as np
+import torch
 import torch_geometric.typing
+from numpy.typing import NDArray
 from torch import Tensor
 from torch_geometric.utils import scatter
 
@@ -49,6 +52,41 @@ def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
     if values.t().is_contiguous():
         return _mean(values.t(), pixel_index, 0, num_nodes)
     return _mean(values, pixel_index, 1, num_nodes).t()  # (F, N) -> (N, F)
+
+
+def mean_over_nodes(values: NDArray, nodes: NDArray[np.int64], num_nodes: int) -> Tensor:
+    """Averages ``values (K, P)`` over ``nodes (P,)`` to ``(N, K)`` float32, added up in 64 bits.
+
+    For gradients use :func:`scatter_mean`; in 32 bits the mean
+    of eight million voxels of 0.3 comes out as 0.275.
+    """
+    count = np.maximum(np.bincount(nodes, minlength=num_nodes), 1)
+    means = [np.bincount(nodes, row, minlength=num_nodes) / count for row in values]
+    return torch.from_numpy(np.stack(means, axis=1).astype(np.float32))
+
+
+def majority_over_nodes(labels: Tensor, nodes: Tensor, num_nodes: int) -> Tensor:
+    """The most frequent label of the pixels of each node; the smallest one in a tie.
+
+    Args:
+        labels: Label of each pixel, ``(P,)``, any integers; negative where there is none.
+        nodes: Node of each pixel, ``(P,)``, from 0 to ``num_nodes - 1``.
+        num_nodes: Number of nodes N.
+
+    Returns:
+        ``(N,)``; -1 for a node without a labelled pixel.
+    """
+    known = labels >= 0
+    values, codes = labels[known].unique(return_inverse=True)
+    # Only the pairs that there are: nodes times labels may not fit into memory.
+    pairs, votes = (nodes[known] * len(values) + codes).unique(return_counts=True)
+    node, code = pairs // max(len(values), 1), pairs % max(len(values), 1)
+    most = votes.new_zeros(num_nodes).scatter_reduce(0, node, votes, "amax")
+    is_most = votes == most[node]
+    none = len(values)
+    best = code.new_full((num_nodes,), none)
+    best = best.scatter_reduce(0, node[is_most], code[is_most], "amin")
+    return torch.cat([values, values.new_full((1,), -1)])[best]
 
 
 def _mean(values: Tensor, index: Tensor, dim: int, size: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Superpixels and supervoxels: connected regions with ids 0..N-1, from any source."""
 
 import warnings
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,7 +11,7 @@ from sp_graph_seg.errors import FewSuperpixelsWarning, InputError
 from sp_graph_seg.transforms.arrays import as_mask
 
 Labels = NDArray[np.int64]
-Method = Literal["slic", "watershed"]
+Spacing = tuple[float, ...] | None
 
 #: Id of the pixels that a mask leaves out.
 MASKED = -1
@@ -22,6 +23,13 @@ _WORTH_A_WARNING = 100
 #: superpixels, achievable accuracy and boundary recall are 0.967 and 0.83 with both.
 _SLIC_ITERATIONS = 5
 
+# Felzenszwalb & Huttenlocher's method knows no number of segments, but the least size of one. With
+# a quarter of the mean size wanted, pictures of 64 x 64 to 600 x 400 pixels get 0.6 to 1.2 times
+# the number wanted, where that leaves 25 pixels or more to each.
+_FELZENSZWALB_SMALLEST = 0.25
+_FELZENSZWALB_CONTRAST = 0.02  # colours that differ by less become one, up to the least size
+_FELZENSZWALB_SIGMA = 0.8  # that of the paper, in pixels
+
 # SLIC weighs space against colour in CIELAB, whose lightness runs from 0 to 100.
 _LIGHTNESS_RANGE = 100.0
 
@@ -30,8 +38,8 @@ def compute_superpixels(
     image: NDArray[Any],
     n_segments: int,
     compactness: float = 10.0,
-    method: Method = "slic",
-    spacing: tuple[float, ...] | None = None,
+    superpixel_method: str = "slic",
+    spacing: Spacing = None,
     mask: NDArray[np.bool_] | None = None,
 ) -> Labels:
     """Makes superpixels of an image, or supervoxels of a volume, with scikit-image.
@@ -39,32 +47,49 @@ def compute_superpixels(
     Args:
         image: Values in [0, 1], ``(C, H, W)`` or ``(C, D, H, W)``; three channels are RGB.
         n_segments: Number wanted; the number made may differ.
-        compactness: Weight of space against colour.
-        method: ``"slic"`` (Achanta et al. 2012) or ``"watershed"``, the compact watershed of the
-            gradient magnitude from a regular grid of seeds (Neubert & Protzel 2014).
+        compactness: Weight of space against colour; ``"felzenszwalb"`` does without.
+        superpixel_method: One of :data:`SUPERPIXEL_METHODS`: ``"slic"`` (Achanta et al. 2012);
+            ``"watershed"``, the compact watershed of the gradient magnitude from a regular grid of
+            seeds (Neubert & Protzel 2014); ``"felzenszwalb"``, for images only, the graph-based
+            segmentation of Felzenszwalb & Huttenlocher 2004, whose superpixels differ in size: a
+            flat area is a single one.
         spacing: Size of a pixel along each axis, any unit; ``None`` for isotropic pixels.
+            ``"felzenszwalb"`` does without.
         mask: True where there is something to segment, of the image's size.
 
     Returns:
         One id a pixel, from 0 to N - 1, each id one connected region; -1 outside the mask.
+
+    Raises:
+        InputError: If the method is unknown or is not for volumes.
     """
+    check_superpixel_method(superpixel_method, image.ndim - 1)
     inside = None if mask is None else as_mask(mask, image.shape[1:])
-    if method == "slic":
-        labels = _slic(image, n_segments, compactness, spacing, inside)
-    else:
-        # The seeds lie on a grid over the whole image; the mask keeps its share of them.
-        share = 1.0 if inside is None else float(inside.mean())
-        labels = _watershed(image, n_segments / share, compactness, spacing)
+    make = SUPERPIXEL_METHODS[superpixel_method]
+    labels = make(image, n_segments, compactness, spacing, inside)
     regions = connected_regions(labels, inside)
     made, wanted = int(regions.max()) + 1, min(n_segments, int((regions != MASKED).sum()))
     if made * 10 < wanted and wanted >= _WORTH_A_WARNING:
         warnings.warn(
             f"fewer than a tenth of n_segments={n_segments} superpixels were made, which happens "
-            f"in noise; raise compactness={compactness:g} or smooth the image.",
+            f"in noise; raise compactness={compactness:g}, smooth the image or use another "
+            "superpixel_method.",
             FewSuperpixelsWarning,
             stacklevel=2,
         )
     return regions
+
+
+def check_superpixel_method(name: str, ndim: int = 2) -> None:
+    """Refuses a name that is not in :data:`SUPERPIXEL_METHODS`, or not for so many axes."""
+    if name not in SUPERPIXEL_METHODS:
+        known = ", ".join(map(repr, SUPERPIXEL_METHODS))
+        raise InputError(f"superpixel_method={name!r} is unknown: use one of {known}.")
+    if ndim > 2 and name in _IMAGES_ONLY:
+        others = " or ".join(repr(n) for n in SUPERPIXEL_METHODS if n not in _IMAGES_ONLY)
+        raise InputError(
+            f"superpixel_method={name!r} is for images and makes no supervoxels; use {others}."
+        )
 
 
 def connected_regions(
@@ -107,7 +132,7 @@ def _slic(
     image: NDArray[Any],
     n_segments: int,
     compactness: float,
-    spacing: tuple[float, ...] | None,
+    spacing: Spacing,
     mask: NDArray[np.bool_] | None,
 ) -> Labels:
     from skimage.segmentation import slic
@@ -134,24 +159,28 @@ def _slic(
 
 def _watershed(
     image: NDArray[Any],
-    n_segments: float,
+    n_segments: int,
     compactness: float,
-    spacing: tuple[float, ...] | None,
+    spacing: Spacing,
+    mask: NDArray[np.bool_] | None,
 ) -> Labels:
     from skimage.filters import sobel
     from skimage.segmentation import watershed
 
     gradient = np.sqrt(sum(sobel(channel) ** 2 for channel in image))
-    seeds = _seed_grid(image.shape[1:], n_segments, spacing)
+    seeds = _seed_grid(image.shape[1:], _count_in_all(n_segments, mask), spacing)
     # Distances in the compact watershed are in pixels and gradients of [0, 1] images stay below 1.
     # With 1e-4 the usual compactness of 10 is about as square as in SLIC: 2000 superpixels of a
     # photograph have a median solidity of 0.85, and 0.91 there.
     return watershed(gradient, markers=seeds, compactness=compactness * 1e-4)
 
 
-def _seed_grid(
-    shape: tuple[int, ...], n_segments: float, spacing: tuple[float, ...] | None
-) -> Labels:
+def _count_in_all(n_segments: int, mask: NDArray[np.bool_] | None) -> float:
+    """How many superpixels to make in the whole image so that the mask keeps the number wanted."""
+    return n_segments if mask is None else n_segments / float(mask.mean())
+
+
+def _seed_grid(shape: tuple[int, ...], n_segments: float, spacing: Spacing) -> Labels:
     """One seed in the middle of each cell of a grid of about ``n_segments`` equal cells."""
     extent = np.asarray(shape) * np.asarray(spacing or (1.0,) * len(shape))  # physical
     counts = np.ones(len(shape), dtype=int)
@@ -166,3 +195,46 @@ def _seed_grid(
     seeds = np.zeros(shape, dtype=np.int64)
     seeds[np.ix_(*ticks)] = np.arange(1, counts.prod() + 1).reshape(counts)
     return seeds
+
+
+def _felzenszwalb(
+    image: NDArray[Any],
+    n_segments: int,
+    compactness: float,
+    spacing: Spacing,
+    mask: NDArray[np.bool_] | None,
+) -> Labels:
+    from skimage.segmentation import felzenszwalb, watershed
+
+    pixels = image[0].size / _count_in_all(n_segments, mask)  # in a superpixel
+    smallest = max(1, round(pixels * _FELZENSZWALB_SMALLEST))
+    if mask is not None:  # what lies outside is one dark area, whatever it holds
+        image = np.where(mask, image, image[:, mask].min() - 1)
+    with warnings.catch_warnings():
+        # scikit-image doubts that more than three channels are meant.
+        warnings.filterwarnings("ignore", "Got image with third dimension", RuntimeWarning)
+        segments = felzenszwalb(
+            image,
+            scale=smallest * _FELZENSZWALB_CONTRAST,
+            sigma=_FELZENSZWALB_SIGMA,
+            min_size=smallest,
+            channel_axis=0,
+        )
+    # Its segments hang together across corners; cut there, they leave crumbs for their neighbours.
+    pieces = connected_regions(segments)
+    sizes = np.bincount(pieces.ravel())
+    is_kept = sizes >= min(smallest, sizes.max())
+    return watershed(np.zeros(pieces.shape), markers=np.where(is_kept[pieces], pieces + 1, 0))
+
+
+#: The methods by name, as :class:`~sp_graph_seg.ToRAG` and ``Config.superpixel_method`` take them.
+#: Each is called with the image, ``n_segments``, ``compactness``, the spacing or ``None`` and the
+#: mask or ``None``, and returns integer ids; the regions of one id need not be connected, and what
+#: lies outside the mask is ignored.
+SUPERPIXEL_METHODS: dict[str, Callable[..., NDArray[Any]]] = {
+    "slic": _slic,
+    "watershed": _watershed,
+    "felzenszwalb": _felzenszwalb,
+}
+
+_IMAGES_ONLY = frozenset({"felzenszwalb"})

@@ -48,6 +48,14 @@ def test_no_slices_to_train_on(tmp_path, stack, refusal):
     assert line.startswith("--train-on: say which of the 5 slices to train on, such as 0,2, or")
 
 
+def test_a_superpixel_method_without_supervoxels(tmp_path, stack, files_in, refusal):
+    command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr"]
+    flags = ["--mode", "supervoxels", "--superpixel-method", "felzenszwalb"]
+    line = refusal(*command, *flags)
+    assert line.startswith("superpixel_method='felzenszwalb' is for images and makes no supervoxel")
+    assert files_in(tmp_path) == {"scan.tif"}
+
+
 def test_a_volume_without_contrast(tmp_path, refusal, stack_flags):
     np.save(tmp_path / "flat.npy", np.full((5, 24, 32), 7, np.uint8))
     command = ["segment", tmp_path / "flat.npy", "--train-on", "0", "-o", tmp_path / "out.zarr"]

@@ -5,7 +5,6 @@ from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.baselines import kmeans_superpixels, spectral_superpixels
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.experiments import BASELINES, METHODS, method_from_dict
-from sp_graph_seg.experiments.methods import superpixel_settings
 
 BETAS, CLUSTERS = (1.0, 3.0), (4.0,)
 
@@ -74,12 +73,12 @@ def test_a_description_says_all_that_labels_depend_on():
         "kind": "KMeans-Pixels",
         "num_labels": 4,
         "seed": 1,
-        "superpixels": "slic",
+        "superpixel_method": "slic",
         "n_segments": 77,
         "compactness": 10.0,
     }
-    expected = {"superpixels": "slic", "n_segments": 77, "compactness": 10.0}
-    assert superpixel_settings(config) == expected
+    expected = {"superpixel_method": "slic", "n_segments": 77, "compactness": 10.0}
+    assert config.superpixel_options() == expected
 
 
 @pytest.fixture

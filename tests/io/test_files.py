@@ -1,10 +1,18 @@
+import csv
+import io
 import os
 import stat
 
 import pytest
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import atomic_write, check_writable, refuse_existing
+from sp_graph_seg.io import (
+    atomic_write,
+    check_writable,
+    refuse_existing,
+    to_csv,
+    write_text,
+)
 
 
 def test_atomic_write_replaces_when_the_block_ends(tmp_path):
@@ -86,3 +94,18 @@ def test_refuse_existing_names_the_first_existing_file(tmp_path):
     with pytest.raises(InputError, match="--overwrite") as caught:
         refuse_existing(iter(paths), overwrite=False)
     assert str(caught.value).startswith(f"{paths[1]}: ")
+
+
+def test_write_text_replaces_a_file_whole(tmp_path):
+    for text in ("a longer text\n", "ä\n"):
+        write_text(tmp_path / "a.txt", text)
+        assert (tmp_path / "a.txt").read_bytes() == text.encode("utf-8")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_to_csv_reads_back():
+    rows = [["1", 'a "b", c'], ["2", "line\nbreak"]]
+    text = to_csv(("number", "text"), rows)
+    assert list(csv.reader(io.StringIO(text))) == [["number", "text"], *rows]
+    assert "\r" not in text
+    assert to_csv([], []) == "\n"

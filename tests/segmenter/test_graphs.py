@@ -52,8 +52,10 @@ def encode(segmenter, seen):
 
 
 def test_the_graph_is_that_of_the_configuration():
-    rag = to_graph(None, CONFIG.replace(superpixels="watershed", tau_con=-2.0, compactness=3.0))
-    assert repr(rag) == repr(ToRAG(30, 3.0, -2.0, method="watershed"))
+    rag = to_graph(
+        None, CONFIG.replace(superpixel_method="watershed", tau_con=-2.0, compactness=3.0)
+    )
+    assert repr(rag) == repr(ToRAG(30, 3.0, -2.0, superpixel_method="watershed"))
     # Only the N-Cut loss looks further than to the next pixel.
     assert repr(to_graph(None, DENSE)) == repr(ToPixelGraph(1.0, 1.0))
     cut = DENSE.replace(beta_cut=1.0, radius=3.0, tau_con=-2.0)

@@ -140,7 +140,7 @@ def test_progress_goes_to_standard_error(capsys, config, image):
     Segmenter(config).fit(image, progress=True)
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "4/4" in captured.err
+    assert "4 of 4 steps" in captured.err
     Segmenter(config).fit(image)
     assert capsys.readouterr().err == ""
 

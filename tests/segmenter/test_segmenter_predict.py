@@ -137,10 +137,10 @@ def test_three_sizes_train_together_and_label_a_fourth(config, blocks):
 
 @pytest.mark.parametrize("method", ["slic", "watershed"])
 def test_superpixels_are_made_by_the_method_asked_for(method, config, image):
-    segmenter = Segmenter(config.replace(superpixels=method)).fit(image)
+    segmenter = Segmenter(config.replace(superpixel_method=method)).fit(image)
     low, high = segmenter.intensity_range_
     normal = ((image - np.float32(low)) / np.float32(high - low)).clip(0, 1)
-    expected = ToRAG(60, method=method)(normal).pixel_index
+    expected = ToRAG(60, superpixel_method=method)(normal).pixel_index
     assert torch.equal(segmenter.transform(image).pixel_index, expected)
 
 

@@ -71,6 +71,16 @@ def test_labels_are_those_of_predict(tmp_path, model, volume, predicted, mode):
     assert not (tmp_path / "out.npy.partial").exists()
 
 
+def test_a_superpixel_method_without_supervoxels_is_refused_at_once(
+    tmp_path, volume, config, fit_model
+):
+    config = config.replace(superpixel_method="felzenszwalb")
+    model = fit_model(tmp_path / "model.safetensors", config)
+    with pytest.raises(InputError, match=r"^superpixel_method='felzenszwalb' .*no supervoxels"):
+        label_volume(model, volume, tmp_path / "out.npy", mode="supervoxels", workers=0)
+    assert label_volume(model, volume, tmp_path / "out.npy", workers=0).skipped == {}
+
+
 def test_blocks_change_nothing_where_slices_are_labelled_one_by_one(
     tmp_path, model, volume, predicted
 ):

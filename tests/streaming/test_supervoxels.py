@@ -26,7 +26,7 @@ def given(monkeypatch):
     """Sets the supervoxels, whatever the block."""
 
     def give(nodes):
-        monkeypatch.setattr(module, "compute_superpixels", lambda *_: nodes)
+        monkeypatch.setattr(module, "compute_superpixels", lambda *_, **__: nodes)
 
     return give
 

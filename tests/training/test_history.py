@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sp_graph_seg.training import History
+from sp_graph_seg.training import History, describe_step
 from sp_graph_seg.training.history import Step
 
 COLUMNS = ["step", "epoch", "loss", "rec", "cut", "sim", "con", "num_labels", "seconds"]
@@ -76,3 +76,14 @@ def test_csv_reads_back_exactly(history):
             assert type(value)(read[name]) == pytest.approx(value, rel=0, abs=0, nan_ok=True)
     assert rows[0]["step"] == "1"
     assert "\r" not in history.to_csv()
+
+
+def test_the_last_losses_are_those_with_a_weight_and_finite(history):
+    assert history.last_losses() == {"sim": 0.0, "con": -0.0}
+
+
+def test_a_step_is_described_by_the_terms_with_a_weight():
+    step = ROWS[1] | {"loss": 1.23456, "sim": 0.0625}
+    assert describe_step(step) == "loss 1.23 sim 0.062 con -0.000 1 labels"
+    assert describe_step(ROWS[0]).startswith("loss 0.333 rec 0.000 sim 0.300 con 1000")
+    assert describe_step(step | {"loss": math.inf}).startswith("loss inf sim")

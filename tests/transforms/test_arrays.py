@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms.arrays import as_array, as_image, as_mask, mean_over_nodes
+from sp_graph_seg.transforms.arrays import as_array, as_image, as_mask
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int64])
@@ -89,16 +89,3 @@ def test_mask_is_what_is_not_zero(dtype):
 def test_mask_refused(size, reason):
     with pytest.raises(InputError, match=f"^mask: .*{reason}"):
         as_mask(np.zeros((2, 3)), size)
-
-
-def test_mean_over_nodes_equals_a_loop_and_adds_up_in_64_bits():
-    rng = np.random.default_rng(0)
-    values, nodes = rng.normal(size=(3, 50)), rng.integers(0, 6, 50)
-    nodes[nodes == 2] = 3  # node 2 has no pixel
-    means = mean_over_nodes(values, nodes, 7)
-    assert means.dtype == torch.float32
-    for node in range(7):
-        expected = values[:, nodes == node].mean(axis=1) if (nodes == node).any() else np.zeros(3)
-        np.testing.assert_allclose(means[node], expected, rtol=1e-6)
-    many = np.full((1, 1 << 20), 0.1, np.float32)  # float32 would give 0.10003 one by one
-    assert mean_over_nodes(many, np.zeros(many.size, int), 1).item() == np.float32(0.1)

@@ -98,7 +98,7 @@ def test_own_superpixels(method, shape, connectivity, find_regions):
     image = scipy.ndimage.gaussian_filter(
         random_image(*shape).numpy(), (0, *[1] * (len(shape) - 1))
     )
-    data = ToRAG(20, 30.0, -1.0, method=method, connectivity=connectivity)(image)
+    data = ToRAG(20, 30.0, -1.0, superpixel_method=method, connectivity=connectivity)(image)
     assert data.num_nodes > 5
     assert_valid(data, image, connectivity, -1.0, find_regions)
 
@@ -128,7 +128,7 @@ def test_any_type_gives_the_same_graph(method, dtype, channels):
     scale = {np.uint8: 1, np.uint16: 257}.get(dtype, 1 / 255)
     image = (grey * scale).astype(dtype)
     before = image.copy()
-    rag = ToRAG(12, 1e3, method=method)
+    rag = ToRAG(12, 1e3, superpixel_method=method)
     data = rag(image)
     assert data.num_nodes > 6
     np.testing.assert_array_equal(image, before)
@@ -220,7 +220,7 @@ def test_tau_changes_the_weights_only(tau):
     [(torch.rand(3, 1, 1), 1), (torch.zeros(1, 1, 1, 1), 1), (torch.zeros(3, 8, 8), 4)],
 )
 def test_least_images(method, image, num_nodes, find_regions):
-    data = ToRAG(4, method=method)(image)
+    data = ToRAG(4, superpixel_method=method)(image)
     assert data.num_nodes == num_nodes
     assert_valid(data, image.numpy(), 1, 1.0, find_regions)
 
@@ -243,7 +243,7 @@ def test_one_superpixel_has_no_edges():
         ({"compactness": np.inf}, "compactness"),
         ({"tau": np.inf}, "tau"),
         ({"tau": np.nan}, "tau"),
-        ({"method": "felzenszwalb"}, "method"),
+        ({"superpixel_method": "quickshift"}, "superpixel_method='quickshift' is unknown"),
         ({"spacing": (1, 0)}, "spacing"),
         ({"spacing": (1, -2)}, "spacing"),
         ({"spacing": (np.nan, 1)}, "spacing"),
@@ -270,7 +270,7 @@ def test_bad_parameters(kwargs, name):
         ({"superpixels": np.full((4, 4), -1)}, "superpixels: negative"),
         ({"mask": np.ones((5, 4))}, "mask: size"),
         ({"mask": np.zeros((4, 4), bool)}, "mask: no pixel"),
-        ({"mask": np.zeros((4, 4), bool), "method": "watershed"}, "mask: no pixel"),
+        ({"mask": np.zeros((4, 4), bool), "superpixel_method": "watershed"}, "mask: no pixel"),
         ({"mask": np.zeros((4, 4)), "superpixels": np.zeros((4, 4), int)}, "mask: no pixel"),
     ],
 )
@@ -288,7 +288,9 @@ def test_bad_images(image):
 
 
 def test_repr():
-    assert repr(ToRAG(9)) == "ToRAG(n_segments=9, compactness=10.0, tau=1.0, method='slic')"
+    assert (
+        repr(ToRAG(9)) == "ToRAG(n_segments=9, compactness=10.0, tau=1.0, superpixel_method='slic')"
+    )
     assert repr(ToRAG(superpixels=np.zeros((2, 2)), tau=3.0)) == "ToRAG(superpixels=..., tau=3.0)"
     more = ToRAG(superpixels=np.zeros((2, 2)), mask=np.ones((2, 2)), spacing=(1, 2), connectivity=2)
     assert repr(more) == (
@@ -302,7 +304,13 @@ def test_repr():
 def test_copies_do_the_same(clone):
     image = random_image(3, 10, 9)
     rag = ToRAG(
-        6, 20.0, -1.0, method="watershed", mask=image[0] > 0.1, spacing=(1, 2), attributes=["area"]
+        6,
+        20.0,
+        -1.0,
+        superpixel_method="watershed",
+        mask=image[0] > 0.1,
+        spacing=(1, 2),
+        attributes=["area"],
     )
     first, second = rag(image), clone(rag)(image)
     assert first.to_dict().keys() == second.to_dict().keys()

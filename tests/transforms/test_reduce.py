@@ -1,5 +1,6 @@
 import types
 
+import numpy as np
 import pytest
 import torch
 import torch_geometric.typing
@@ -7,6 +8,7 @@ from torch_geometric.utils import scatter
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import scatter_mean
+from sp_graph_seg.transforms.reduce import majority_over_nodes, mean_over_nodes
 
 
 def loop_mean(values, pixel_index, num_nodes):
@@ -114,3 +116,38 @@ def test_takes_torch_scatter_where_pyg_found_it(monkeypatch):
 def test_refuses(values, index, name):
     with pytest.raises(InputError, match=name):
         scatter_mean(values, index, 3)
+
+
+def test_mean_over_nodes_equals_a_loop_and_adds_up_in_64_bits():
+    rng = np.random.default_rng(0)
+    values, nodes = rng.normal(size=(3, 50)), rng.integers(0, 6, 50)
+    nodes[nodes == 2] = 3  # node 2 has no pixel
+    means = mean_over_nodes(values, nodes, 7)
+    assert means.dtype == torch.float32
+    for node in range(7):
+        expected = values[:, nodes == node].mean(axis=1) if (nodes == node).any() else np.zeros(3)
+        np.testing.assert_allclose(means[node], expected, rtol=1e-6)
+    many = np.full((1, 1 << 20), 0.1, np.float32)  # float32 would give 0.10003 one by one
+    assert mean_over_nodes(many, np.zeros(many.size, int), 1).item() == np.float32(0.1)
+
+
+@pytest.mark.parametrize("labels", [2, 5, 1000])
+@pytest.mark.parametrize("shift", [0, 2**40])
+def test_majority_over_nodes_equals_a_loop(labels, shift):
+    generator = torch.Generator().manual_seed(labels)
+    values = torch.randint(-1, labels, (60,), generator=generator)
+    nodes = torch.randint(0, 9, (60,), generator=generator)
+    values[values >= 0] += shift
+    nodes[nodes == 4] = 3  # node 4 has no pixel
+    values[nodes == 7] = -5  # node 7 has no label
+    majority = majority_over_nodes(values, nodes, 9).tolist()
+    for node in range(9):
+        own = values[(nodes == node) & (values >= 0)].tolist()
+        best = max(sorted(set(own)), key=own.count) if own else -1  # the first one in a tie
+        assert majority[node] == best
+    assert majority[4] == majority[7] == -1
+
+
+def test_majority_over_nodes_without_any_label():
+    majority = majority_over_nodes(torch.full((3,), -1), torch.tensor([0, 1, 1]), 2)
+    assert majority.tolist() == [-1, -1]

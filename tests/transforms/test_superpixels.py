@@ -1,3 +1,6 @@
+import dataclasses
+from typing import get_args
+
 import numpy as np
 import pytest
 import scipy.ndimage
@@ -7,10 +10,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from skimage import data
 
+from sp_graph_seg import Config
 from sp_graph_seg.errors import FewSuperpixelsWarning, InputError
-from sp_graph_seg.transforms import compute_superpixels, connected_regions
+from sp_graph_seg.transforms import (
+    SUPERPIXEL_METHODS,
+    compute_superpixels,
+    connected_regions,
+)
 
-METHODS = ["slic", "watershed"]
+METHODS = list(SUPERPIXEL_METHODS)
+COMPACT = ["slic", "watershed"]  # felzenszwalb knows no compactness and no volumes
 HUGE = np.uint64(2**63)
 
 
@@ -125,7 +134,7 @@ def test_images(method, channels, n_segments):
     np.testing.assert_array_equal(image, before)
     assert labels.shape == image.shape[1:]
     assert_valid(labels)
-    assert 0.6 * n_segments <= labels.max() + 1 <= 1.6 * n_segments
+    assert 0.6 * n_segments <= labels.max() + 1 <= max(2, 1.6 * n_segments)
     np.testing.assert_array_equal(labels, compute_superpixels(image, n_segments, 100.0, method))
 
 
@@ -138,7 +147,7 @@ def test_superpixels_follow_the_edges_of_an_image(method):
     assert not np.intersect1d(labels[:, :16], labels[:, 18:]).size
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", COMPACT)
 def test_compactness_makes_them_squarer(method):
     def variance(compactness):
         """Of the positions in a superpixel, which is least for a disc."""
@@ -151,7 +160,7 @@ def test_compactness_makes_them_squarer(method):
     assert variance(1e3) < variance(10.0) < variance(0.1)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", COMPACT)
 @pytest.mark.parametrize("channels", [1, 5])
 def test_compactness_is_relative_to_the_contrast(method, channels):
     """Half the contrast and half the compactness cancel out; a brighter image is no other."""
@@ -172,7 +181,7 @@ def test_what_lies_outside_the_mask_does_not_matter(method):
     np.testing.assert_array_equal(labels, again)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", COMPACT)
 @pytest.mark.parametrize(
     "shape", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 50), (1, 1, 1), (1, 12, 12), (2, 3, 4)]
 )
@@ -186,7 +195,16 @@ def test_small_and_constant_images(method, shape, value):
             assert labels.max() < labels.size
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 50)])
+def test_felzenszwalb_on_small_images(shape):
+    for n_segments in (1, 4, 1000):
+        labels = compute_superpixels(
+            np.random.default_rng(0).random((2, *shape)), n_segments, 10.0, "felzenszwalb"
+        )
+        assert_valid(labels)
+
+
+@pytest.mark.parametrize("method", COMPACT)
 @pytest.mark.parametrize("shape", [(64, 64), (20, 205), (1, 64, 64), (4, 32, 32), (16, 16, 16)])
 def test_number_of_segments(method, shape):
     """Also in volumes of few slices, where a cell would be thicker than the volume."""
@@ -252,3 +270,40 @@ def test_a_collapse_of_slic_is_told():
     noise = np.random.default_rng(0).random((3, 128, 128), dtype=np.float32)
     with pytest.warns(FewSuperpixelsWarning, match="n_segments=500 .* compactness"):
         compute_superpixels(noise, 500)
+
+
+@pytest.mark.parametrize("name", ["quickshift", "", "SLIC"])
+def test_an_unknown_method_is_refused_by_name(name):
+    with pytest.raises(InputError, match=f"^superpixel_method='{name}' is unknown: use .*'slic'"):
+        compute_superpixels(np.zeros((1, 8, 8)), 4, superpixel_method=name)
+
+
+def test_the_configuration_knows_the_same_methods():
+    (hint,) = [f.type for f in dataclasses.fields(Config) if f.name == "superpixel_method"]
+    assert list(get_args(hint)) == METHODS
+
+
+def test_felzenszwalb_is_for_images_only():
+    reason = "^superpixel_method='felzenszwalb' .*supervoxels; use 'slic' or 'watershed'"
+    with pytest.raises(InputError, match=reason):
+        compute_superpixels(np.zeros((1, 2, 8, 8)), 4, superpixel_method="felzenszwalb")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
+def test_felzenszwalb_keeps_a_flat_area_whole_and_cuts_at_edges(channels):
+    image = np.full((channels, 40, 50), 0.2)
+    image[:, 8:30, 10:25] = 0.8
+    labels = compute_superpixels(image, 10, superpixel_method="felzenszwalb")
+    assert_valid(labels)
+    inside, around = labels[12:26, 14:21], np.concatenate([labels[:4], labels[36:]])
+    assert np.unique(inside).size == np.unique(around).size == 1  # away from the smoothed edge
+    assert inside[0, 0] != around[0, 0]
+
+
+@pytest.mark.parametrize("picture", ["astronaut", "coffee", "camera", "coins"])
+@pytest.mark.parametrize("n_segments", [100, 600])
+def test_felzenszwalb_makes_about_the_number_wanted_and_no_crumbs(picture, n_segments):
+    image = np.atleast_3d(getattr(data, picture)()[::2, ::2]).transpose(2, 0, 1) / 255.0
+    labels = compute_superpixels(image, n_segments, superpixel_method="felzenszwalb")
+    assert 0.5 * n_segments <= labels.max() + 1 <= 1.3 * n_segments
+    assert np.bincount(labels.ravel()).min() >= image[0].size / n_segments / 4 - 1

@@ -1,0 +1,29 @@
+"""The program: its name, and the application that every command adds itself to."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from sp_graph_seg._version import __version__
+
+PROGRAM = "sp-graph-seg"
+
+app = App(
+    name=PROGRAM,
+    version=__version__,
+    help="Unsupervised few-shot image segmentation on superpixel graphs.",
+    help_format="markdown",
+    print_error=False,
+    exit_on_error=False,
+    suppress_keyboard_interrupt=False,
+    result_action="return_value",
+)
+
+Images = Annotated[list[Path], Parameter(name="IMAGE")]
+Masks = Annotated[
+    list[Path] | None, Parameter(metavar="FILE...", consume_multiple=True, negative=())
+]
+Folder = Annotated[Path, Parameter(alias="-o", metavar="FOLDER")]
+File = Annotated[Path, Parameter(alias="-o", metavar="FILE")]
+Switch = Annotated[bool, Parameter(negative=())]

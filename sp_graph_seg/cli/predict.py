@@ -1,0 +1,58 @@
+"""``sp-graph-seg predict``: labels images or a volume with a trained model."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Switch, app
+from sp_graph_seg.cli.inputs import read_unscaled
+from sp_graph_seg.cli.outputs import (
+    check_outputs,
+    prediction_files,
+    report_predictions,
+    write_predictions,
+)
+from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
+from sp_graph_seg.cli.volumes import predict_volume
+from sp_graph_seg.io import check_writable
+
+
+@app.command(sort_key=2, usage=f"Usage: {PROGRAM} predict MODEL IMAGE... --output FOLDER [OPTIONS]")
+def predict(
+    model: Annotated[Path, Parameter(name="MODEL")],
+    images: Images,
+    /,
+    *,
+    output: Folder,
+    overwrite: Switch = False,
+    volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
+) -> None:
+    """Label images, or a volume or video, with a model of train or segment.
+
+    For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
+    NAME_overlay.png to look at. A volume or video goes to one output: .zarr, .tif, .h5, .npy or a
+    folder of PNGs. Interrupted, the same command does the rest.
+
+    Args:
+        model: Model file, ending in .safetensors.
+        images: Images to label, with the channels of those that the model was trained on. Or one
+            volume or video.
+        output: Folder for the results, made if it is missing; the labels of a volume.
+        overwrite: Replace files that exist.
+        volume: What is read of a volume, and how it is labelled.
+    """
+    if is_volume(images, output, volume):
+        predict_volume(model, images[0], output, overwrite, volume)
+        return
+    check_outputs(prediction_files(images, output), [model, *images], overwrite)
+    from sp_graph_seg import Segmenter
+    from sp_graph_seg.transforms.prepare import check_image
+
+    segmenter = Segmenter.load(model)
+    for path in images:  # all of them before the first is labelled, and none of them kept
+        check_image(read_unscaled(path), str(path), segmenter.in_channels_, segmenter.config_)
+    check_writable(output)
+
+    num_labels = write_predictions(segmenter, images, map(read_unscaled, images), output)
+    report_predictions(num_labels, images, output)

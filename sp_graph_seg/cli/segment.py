@@ -1,0 +1,74 @@
+"""``sp-graph-seg segment``: trains on images, or slices of a volume, and labels them."""
+
+from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
+from sp_graph_seg.cli.flags import TrainingFlags
+from sp_graph_seg.cli.inputs import read_images, read_masks
+from sp_graph_seg.cli.outputs import (
+    MODEL_AND_RECORDS,
+    check_outputs,
+    join_names,
+    prediction_files,
+    report,
+    report_predictions,
+    write_model,
+    write_predictions,
+)
+from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
+from sp_graph_seg.cli.volumes import segment_volume
+from sp_graph_seg.io import check_writable
+
+
+@app.command(sort_key=0, usage=f"Usage: {PROGRAM} segment IMAGE... --output FOLDER [OPTIONS]")
+def segment(
+    images: Images,
+    /,
+    *,
+    output: Folder,
+    train_on: str | None = None,
+    mask: Masks = None,
+    overwrite: Switch = False,
+    volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
+    flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
+) -> None:
+    """Train on images without labels and label them, or on a few slices and label a volume.
+
+    For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
+    NAME_overlay.png to look at; and once model.safetensors, config.yaml, history.csv and
+    history.png.
+
+    A volume or video goes to one output: .zarr, .tif, .h5, .npy or a folder of PNGs, with the model
+    beside it. Interrupted, the same command does the rest.
+
+    Args:
+        images: Images to train on and to label; any sizes, the same channels. Or one volume or
+            video.
+        output: Folder for the results, made if it is missing; the labels of a volume.
+        train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for those
+            that represent the rest best.
+        mask: For each image one of its size; training looks mostly where it is not 0.
+        overwrite: Replace files that exist.
+        volume: What is read of a volume, and how it is labelled.
+        flags: The configuration.
+    """
+    if is_volume(images, output, volume, train_on):
+        config = flags.resolve(for_volume=True)
+        if volume.mode == "supervoxels":
+            from sp_graph_seg.transforms.superpixels import check_superpixel_method
+
+            check_superpixel_method(config.superpixel_method, ndim=3)
+        segment_volume(images[0], output, train_on, mask, overwrite, config, volume)
+        return
+    config = flags.resolve()
+    model, *records = (output / name for name in MODEL_AND_RECORDS)
+    inputs = [*images, *(mask or [])]
+    check_outputs([*prediction_files(images, output), model, *records], inputs, overwrite)
+    arrays = read_images(images, config)
+    masks = read_masks(mask, images, arrays)
+    check_writable(output)
+    from sp_graph_seg import Segmenter
+
+    segmenter = Segmenter(config).fit(arrays, masks=masks, progress=True)
+    write_model(segmenter, model, records)
+    num_labels = write_predictions(segmenter, images, arrays, output)
+    report_predictions(num_labels, images, output)
+    report("model", f"{model}, with {join_names(file.name for file in records)}")

@@ -1,0 +1,49 @@
+"""``sp-graph-seg train``: trains a model on images."""
+
+from sp_graph_seg.cli.app import PROGRAM, File, Images, Masks, Switch, app
+from sp_graph_seg.cli.flags import TrainingFlags
+from sp_graph_seg.cli.inputs import read_images, read_masks
+from sp_graph_seg.cli.outputs import (
+    check_outputs,
+    check_suffix,
+    join_names,
+    report,
+    write_model,
+)
+from sp_graph_seg.io import check_writable
+
+
+@app.command(sort_key=1, usage=f"Usage: {PROGRAM} train IMAGE... --output MODEL [OPTIONS]")
+def train(
+    images: Images,
+    /,
+    *,
+    output: File,
+    mask: Masks = None,
+    overwrite: Switch = False,
+    flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
+) -> None:
+    """Train a model on images without labels.
+
+    Beside the model NAME.safetensors this writes the configuration NAME.yaml and the losses of
+    every step, NAME.csv and NAME.png.
+
+    Args:
+        images: Images to train on; any sizes, the same channels.
+        output: File for the model, ending in .safetensors.
+        mask: For each image one of its size; training looks mostly where it is not 0.
+        overwrite: Replace files that exist.
+        flags: The configuration.
+    """
+    config = flags.resolve()
+    check_suffix(output, ".safetensors")
+    records = [output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png")]
+    check_outputs([output, *records], [*images, *(mask or [])], overwrite)
+    arrays = read_images(images, config)
+    masks = read_masks(mask, images, arrays)
+    check_writable(output.parent)
+    from sp_graph_seg import Segmenter
+
+    segmenter = Segmenter(config).fit(arrays, masks=masks, progress=True)
+    write_model(segmenter, output, records)
+    report("model", f"{output}, with {join_names(file.name for file in records)}")

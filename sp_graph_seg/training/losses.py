@@ -1,0 +1,124 @@
+"""The one table of the losses in Eq. 9: what each is called and how a step computes it.
+
+The columns of the history, the progress, the plots and the reports follow from it. The weight of
+the loss ``name`` is the field ``beta_name`` of :class:`~sp_graph_seg.Config`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.nn import (
+    SuperpixelNet,
+    argmax_labels,
+    continuity_loss,
+    dense_continuity_loss,
+    kmeans_labels,
+    ncut_loss,
+    pixel_labels,
+    reconstruction_loss,
+    similarity_loss,
+)
+from sp_graph_seg.training.patches import PatchWindows, cut_patches
+from sp_graph_seg.training.subject import Subject
+
+
+@dataclass(frozen=True)
+class ForwardPass:
+    """What the losses see of one image in one step."""
+
+    model: SuperpixelNet
+    subject: Subject
+    windows: list[PatchWindows]
+    """Of the patches to reconstruct."""
+    config: Config
+    z: Tensor
+    """Features of the pixels, ``(F, H, W)``."""
+    x: Tensor
+    """Features of the nodes, ``(N, F)``."""
+
+    @cached_property
+    def memberships(self) -> Tensor:
+        """The softmax of the features of the nodes, ``(N, F)``."""
+        return self.x.softmax(dim=-1)
+
+    @cached_property
+    def features(self) -> Tensor:
+        """What the similarity and continuity losses see at a node, ``(N, F)``."""
+        return self.x if self.config.loss_input == "logits" else self.memberships
+
+
+def _always(_: Config) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A term of Eq. 9."""
+
+    title: str
+    """What plots call it."""
+    compute: Callable[[ForwardPass], Tensor]
+    """The loss of one image in one step, a scalar before weighting."""
+    counts: Callable[[Config], bool] = _always
+    """Whether a configuration uses it, if it has a weight."""
+
+
+def _reconstruction(step: ForwardPass) -> Tensor:
+    if step.config.reconstruction == "image":
+        return reconstruction_loss(step.model.decode(step.z), step.subject.image)
+    batches = [cut_patches(step.subject.image, shape) for shape in step.windows]
+    pixels = sum(batch.numel() for batch in batches)
+    parts = [
+        reconstruction_loss(step.model.reconstruct(batch), batch) * (batch.numel() / pixels)
+        for batch in batches
+    ]
+    return torch.stack(parts).sum()  # the mean squared error over all pixels of the patches
+
+
+def _cut(step: ForwardPass) -> Tensor:
+    return ncut_loss(step.memberships, step.subject.edges, step.subject.affinity)
+
+
+def _similarity(step: ForwardPass) -> Tensor:
+    y = _similarity_labels(step)
+    if step.config.similarity_on == "nodes":
+        return similarity_loss(step.features, y)
+    pixels = step.z.flatten(1).T  # (P, F)
+    pixels = pixels if step.config.loss_input == "logits" else pixels.softmax(dim=-1)
+    return similarity_loss(pixels, y[step.subject.pixel_index])
+
+
+def _similarity_labels(step: ForwardPass) -> Tensor:
+    if step.config.similarity_labels == "pixels":
+        return pixel_labels(step.z.flatten(1), step.subject.pixel_index, step.subject.num_nodes)
+    if step.config.similarity_labels == "kmeans" and step.x.isfinite().all():
+        return kmeans_labels(step.x)
+    return argmax_labels(step.x)  # also where K-means has no answer: the loss is NaN anyway
+
+
+def _continuity(step: ForwardPass) -> Tensor:
+    if step.config.nodes == "pixels":
+        return dense_continuity_loss(step.features.T.reshape(-1, *step.z.shape[1:]))
+    return continuity_loss(step.features, step.subject.edges, step.subject.adjacency)
+
+
+#: The terms of Eq. 9 by name, in its order.
+LOSSES: dict[str, Loss] = {
+    "rec": Loss("reconstruction", _reconstruction, lambda config: config.reconstruction != "none"),
+    "cut": Loss("N-Cut", _cut),
+    "sim": Loss("similarity", _similarity),
+    "con": Loss("continuity", _continuity),
+}
+
+
+def betas(config: Config) -> dict[str, float]:
+    """The weight of each loss in Eq. 9; 0 for one that the configuration does not use."""
+    return {
+        name: getattr(config, f"beta_{name}") if loss.counts(config) else 0.0
+        for name, loss in LOSSES.items()
+    }

@@ -1,0 +1,71 @@
+"""A training image, and what training keeps of it on the device of the network."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch_geometric import EdgeIndex
+from torch_geometric.data import Data
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.nn import sort_edges
+from sp_graph_seg.training.patches import PatchSampler
+from sp_graph_seg.transforms import affinity, softmax_adjacency
+
+
+@dataclass(frozen=True)
+class TrainingImage:
+    """An image, its graph and the part of it that its patches should show."""
+
+    image: Tensor
+    """``(C, H, W)``, values in [0, 1]."""
+    graph: Data
+    """Of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`, or, where the nodes are
+    pixels, from :class:`~sp_graph_seg.transforms.ToPixelGraph`."""
+    mask: Tensor | None = None
+    """``(H, W)`` bool; ``None`` for the whole image."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A training image on the device of the network, with all that does not change."""
+
+    image: Tensor
+    pixel_index: Tensor
+    num_nodes: int
+    edges: EdgeIndex
+    adjacency: Tensor
+    affinity: Tensor
+    sampler: PatchSampler
+
+    @classmethod
+    def make(
+        cls, training: TrainingImage, config: Config, generator: Generator, device: torch.device
+    ) -> "Subject":
+        """Moves an image to the device and computes the weights of its edges."""
+        graph, height, width = training.graph, *training.image.shape[1:]
+        distance = graph.edge_attr[:, 0]
+        edges, _ = sort_edges(graph.edge_index.to(device), graph.num_nodes)
+        adjacency = softmax_adjacency(distance, graph.edge_index, graph.num_nodes, config.tau_con)
+        return cls(
+            image=training.image.to(device),
+            pixel_index=graph.pixel_index.to(device),
+            num_nodes=graph.num_nodes,
+            edges=edges,
+            adjacency=adjacency.to(device),
+            affinity=affinity(distance, config.tau_cut).to(device),
+            sampler=PatchSampler(
+                (height, width),
+                config.patches if uses_patches(config) else (),
+                config.minibatches,
+                generator,
+                config.redraw_patches,
+                training.mask,
+                config.foreground,
+            ),
+        )
+
+
+def uses_patches(config: Config) -> bool:
+    """Whether the reconstruction loss counts and is that of patches."""
+    return config.beta_rec > 0 and config.reconstruction == "patch"
