@@ -122,9 +122,10 @@ def is_volume(
 def _is_label_file(output: Path) -> bool:
     """Whether labels of a volume are written to such a name; folders may be of single images."""
     from sp_graph_seg.label_jobs import parse_output
+    from sp_graph_seg.label_jobs.formats import PNGS
 
     try:
-        return parse_output(output).kind != "folder"
+        return parse_output(output).format is not PNGS
     except InputError:
         return False
 

@@ -1,6 +1,5 @@
 """Volumes and videos on the command line: train on a few slices, label all of them."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +12,8 @@ from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
-from sp_graph_seg.label_jobs import parse_output
+from sp_graph_seg.io.fingerprint import fingerprint
+from sp_graph_seg.label_jobs import LabelOutput, parse_output
 
 if TYPE_CHECKING:
     from sp_graph_seg.label_jobs import LabelJob
@@ -38,18 +38,19 @@ def segment_volume(
     flags: VolumeFlags,
 ) -> None:
     """Trains on a few slices and labels all of them."""
+    target = parse_output(output)
     volume = flags.open(path)
     numbers, count = _parse_train_on(train_on, volume)
-    folder = _file_of(output).parent
+    folder = target.given.parent
     model, *records = (folder / name for name in (MODEL, *RECORDS))
     inputs = [volume.source.file, *(masks or [])]
-    relabel, overlay = _check(output, volume, inputs, overwrite, flags)
+    relabel, overlay = _check(target, volume, inputs, overwrite, flags)
     check_outputs([model, *records], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
     training = {
         "input": volume.fingerprint(),
         "train_on": train_on,
-        "masks": [hashlib.sha256(mask.read_bytes()).hexdigest() for mask in masks or []],
+        "masks": [fingerprint(mask=mask.read_bytes()) for mask in masks or []],
         "config": config.to_dict(),
     }
     is_trained = _is_trained(model, training, overwrite)
@@ -64,17 +65,18 @@ def segment_volume(
     else:
         _train(volume, numbers, count, read, config, training, model, records, unusable)
         report("model", f"{model}, with {join_names(file.name for file in records)}")
-    _label(model, volume, output, overwrite, flags, relabel, overlay, preflight=False)
+    _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
 
 def predict_volume(
     model: Path, path: Path, output: Path, overwrite: bool, flags: VolumeFlags
 ) -> None:
     """Labels a volume or video with a trained model."""
+    target = parse_output(output)
     volume = flags.open(path)
     inputs = [volume.source.file, model]
-    relabel, overlay = _check(output, volume, inputs, overwrite, flags)
-    _label(model, volume, output, overwrite, flags, relabel, overlay, preflight=True)
+    relabel, overlay = _check(target, volume, inputs, overwrite, flags)
+    _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=True)
 
 
 def _train(
@@ -111,7 +113,7 @@ def _train(
 def _label(
     model: Path,
     volume: "Volume",
-    output: Path,
+    output: LabelOutput,
     overwrite: bool,
     flags: VolumeFlags,
     relabel: "Relabel | None",
@@ -121,17 +123,7 @@ def _label(
     from sp_graph_seg import Segmenter
     from sp_graph_seg.streaming import label_volume
 
-    written: list[Path] = []
-
-    def before_finish(job: "LabelJob") -> None:
-        if overlay is not None:
-            segmenter = Segmenter.load(model)
-            look = relabel or segmenter.relabel_
-            colors = look.colors if look else {}
-            _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
-            written.append(overlay)
-
-    labelled = label_volume(
+    job = label_volume(
         model,
         volume,
         output,
@@ -144,14 +136,21 @@ def _label(
         workers=flags.workers,
         scheduler=flags.scheduler,
         preflight=preflight,
-        before_finish=before_finish,
+        finish=False,
     )
-    report("labels", f"{len(volume)} {_slices(volume)} in {labelled.path}")
+    has_blocks = not job.is_assembled()
+    if overlay is not None and has_blocks:  # first: the command goes on here after a kill -9
+        segmenter = Segmenter.load(model)
+        look = relabel or segmenter.relabel_
+        colors = look.colors if look else {}
+        _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
+    skipped = job.finish()
+    report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if overlay is not None:
-        kept = "" if written else ": not written anew, the labels were complete"
+        kept = "" if has_blocks else ": not written anew, the labels were complete"
         report("overlay", f"{overlay}{kept}")
-    for number, reason in sorted(labelled.skipped.items()):
-        report("skipped", f"slice {number} has the value {labelled.unlabelled}: {reason}")
+    for number, reason in sorted(skipped.items()):
+        report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
 
 
 def _slices(volume: "Volume") -> str:
@@ -190,7 +189,11 @@ def _write_overlay(
 
 
 def _check(
-    output: Path, volume: "Volume", inputs: Sequence[Path], overwrite: bool, flags: VolumeFlags
+    output: LabelOutput,
+    volume: "Volume",
+    inputs: Sequence[Path],
+    overwrite: bool,
+    flags: VolumeFlags,
 ) -> tuple["Relabel | None", Path | None]:
     """Refuses, before anything is read, what would be refused after training.
 
@@ -204,23 +207,16 @@ def _check(
     relabel = None if flags.relabel is None else read_relabel(flags.relabel)
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
-        file = _file_of(output)
-        overlay = file.with_name(f"{file.stem}_overlay.mp4")
+        overlay = output.given.with_name(f"{output.given.stem}_overlay.mp4")
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: must end in .mp4; rename it.")
         # What work in progress may replace was checked when it began.
-        goes_on = flags.resume or parse_output(output).partial.exists()
+        goes_on = flags.resume or output.partial.exists()
         check_outputs([overlay], inputs, overwrite or goes_on)
         check_writable(overlay.parent)
     flags.check_workers()
     return relabel, overlay
-
-
-def _file_of(output: Path) -> Path:
-    """The file of labels, without the name of the dataset in it."""
-    file = parse_output(output).path
-    return output if output.name == file.name else file
 
 
 def _read_masks(

@@ -15,10 +15,10 @@ from rich.progress import track
 from torch_geometric.data import Data, Dataset
 
 from sp_graph_seg._version import __version__
-from sp_graph_seg.datasets.fingerprint import fingerprint
 from sp_graph_seg.datasets.node_labels import majority_labels
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import atomic_write, check_writable
+from sp_graph_seg.io.fingerprint import fingerprint, stamp
 from sp_graph_seg.transforms import ToRAG
 
 Transform = Callable[[Data], Data]
@@ -97,7 +97,7 @@ class GraphDataset(Dataset):
             **(parameters or {}),
         )
         super().__init__(os.fspath(root), transform, pre_transform, force_reload=force_reload)
-        self._sources = ()  # may hold a volume, which no DataLoader's worker should be sent
+        self._sources = ()  # of no use to a DataLoader's workers
 
     @property
     def processed_dir(self) -> str:
@@ -167,20 +167,20 @@ def _is_current(path: Path, files: Sequence[Path]) -> bool:
     try:
         # Mapped to memory, only the index of the archive is read, which comes last.
         values = torch.load(path, weights_only=True, mmap=True)
-        return values[_STAMP] == _stamp(files)
+        return values[_STAMP] == _stamps(files)
     except Exception:  # whatever torch.load raises, the graph is made anew
         return False
 
 
-def _stamp(files: Sequence[Path]) -> list[list[int]]:
-    """Time and size of each file: a file that is replaced by an older one has changed, too."""
-    return [[file.stat().st_mtime_ns, file.stat().st_size] for file in files]
+def _stamps(files: Sequence[Path]) -> list[list[int]]:
+    """Size and time of each file: a file that is replaced by an older one has changed, too."""
+    return [list(stamp(file)) for file in files]
 
 
 def _make_graph(
     source: Source, path: Path, to_graph: ToGraph, pre_transform: Transform | None
 ) -> None:
-    stamp = _stamp(source.files)
+    stamps = _stamps(source.files)
     image, truth = source.read()
     if truth is not None and truth.shape != image.shape[1:]:
         raise InputError(
@@ -197,4 +197,4 @@ def _make_graph(
     if pre_transform is not None:
         data = pre_transform(data)
     with atomic_write(path) as temporary:
-        torch.save({**data.to_dict(), _STAMP: stamp}, temporary)
+        torch.save({**data.to_dict(), _STAMP: stamps}, temporary)

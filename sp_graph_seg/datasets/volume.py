@@ -3,23 +3,19 @@
 import itertools
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.decoding import decoding, read_header
-from sp_graph_seg.io.labels import NPY_MAGIC
-from sp_graph_seg.transforms import as_array, as_image
+from sp_graph_seg.transforms import ToRAG, as_image
+from sp_graph_seg.volumes import Volume, open_volume
 
-Volume = NDArray | Tensor | str | os.PathLike[str]
-Region = tuple[slice | int, ...]
-
-_AXES = "dhw"
+VolumeLike = Volume | str | os.PathLike[str]
+Region = int | tuple[slice, slice, slice]
 
 
 class VolumeRAG(GraphDataset):
@@ -35,17 +31,17 @@ class VolumeRAG(GraphDataset):
 
     Args:
         root: Folder for the graphs; they lie in ``root/processed``.
-        volume: An array ``(C, D, H, W)``, the path of one in a ``.npy`` file, or that of a
-            multi-page TIFF; of files only the parts needed are read where that can be done.
-            Integers are divided by the largest value of their type, floating-point values kept.
-        axis: Axis along which the volume is sliced: 0 is depth, 1 height, 2 width. Each graph is
-            that of an image. (default: :obj:`0`)
-        block: Depth, height and width of blocks to cut the volume into instead; the last ones along
-            an axis may be smaller. Each graph is that of a volume. (default: :obj:`None`)
-        labels: Ground truth, an array ``(D, H, W)`` or a file as for the volume.
-            (default: :obj:`None`)
+        volume: A path as :func:`~sp_graph_seg.volumes.open_volume` takes it, or what that function
+            returns: it chooses the axis, a crop, channels and so on. Only what a graph needs is
+            read for it. Unsigned integers are divided by the largest value of their type.
+        block: Depth, height and width of blocks to cut the volume into; the last ones along an axis
+            may be smaller. Each graph is that of a volume.
+            (default: :obj:`None`, a graph for each slice)
+        labels: Ground truth, integers of one channel, a path or an opened volume. Of a path the
+            same slices, rows and columns are read as of the volume. (default: :obj:`None`)
         to_graph: Makes a graph of a slice ``(C, H, W)`` or a block ``(C, D, H, W)``.
-            (default: :obj:`ToRAG()`)
+            (default: :obj:`ToRAG()` with the spacing of the volume, where that is known, in units
+            of its smallest distance)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
         force_reload: Make all graphs anew. (default: :obj:`False`)
@@ -53,8 +49,9 @@ class VolumeRAG(GraphDataset):
             than there are cores.
 
     Raises:
-        InputError: If the volume cannot be read or is not ``(C, D, H, W)``, the labels have another
-            size, or axis or block are none; or if a part cannot be used.
+        InputError: If the volume or the labels cannot be opened, the labels have another size or
+            are no integers, or the block is not three positive numbers; or if a part cannot be
+            used.
 
     Example:
         >>> dataset = VolumeRAG("data", "scan.tif", block=(64, 64, 64))  # doctest: +SKIP
@@ -63,31 +60,30 @@ class VolumeRAG(GraphDataset):
     def __init__(
         self,
         root: str | os.PathLike[str],
-        volume: Volume,
-        axis: int = 0,
+        volume: VolumeLike,
         block: Sequence[int] | None = None,
-        labels: Volume | None = None,
+        labels: VolumeLike | None = None,
         to_graph: ToGraph | None = None,
         transform: Transform | None = None,
         pre_transform: Transform | None = None,
         force_reload: bool = False,
         num_workers: int | None = None,
     ) -> None:
-        array = open_volume(volume, "volume")
-        truth = None if labels is None else _open_labels(labels, array.shape[1:])
-        size = array.shape[1:]
-        regions = _slices(size, axis) if block is None else _blocks(size, block)
-        files = tuple(path for path in map(_as_path, (volume, labels)) if path is not None)
-        title = files[0] if files else "volume"
+        volume = _opened(volume, "volume")
+        truth = None if labels is None else _open_labels(labels, volume)
+        size = _size(volume)
+        regions = _slices(size) if block is None else _blocks(size, block)
+        if to_graph is None:
+            to_graph = ToRAG(spacing=_relative_spacing(volume, is_block=block is not None))
+        files = tuple(part.source.file for part in (volume, truth) if part is not None)
         sources = [
-            Source(name, partial(_cut, array, truth, region, f"{title} {name}"), files)
+            Source(name, partial(_cut, volume, truth, region, name), files)
             for name, region in regions.items()
         ]
         self.regions: list[Region] = list(regions.values())
         parameters = {
-            "volume": _as_path(volume) or array,
-            "labels": None if labels is None else _as_path(labels) or truth,
-            "axis": axis if block is None else None,
+            "volume": volume.fingerprint(),
+            "labels": None if truth is None else truth.fingerprint(),
             "block": block,
         }
         super().__init__(
@@ -95,88 +91,79 @@ class VolumeRAG(GraphDataset):
         )
 
 
-def open_volume(volume: Volume, name: str) -> NDArray:
-    """A volume as an array ``(C, D, H, W)``, mapped to memory where its file allows.
+def _opened(volume: VolumeLike, name: str) -> Volume:
+    """An opened volume as it is, a path opened."""
+    if isinstance(volume, Volume):
+        return volume
+    if isinstance(volume, str | os.PathLike):
+        return open_volume(volume)
+    raise InputError(
+        f"{name}: {type(volume).__name__} is not a path or an opened volume; save an array with "
+        "numpy.save and give the path."
+    )
 
-    Args:
-        volume: Array or path of a ``.npy`` file or a TIFF.
-        name: What an error calls an array.
 
-    Raises:
-        InputError: If it cannot be read or has other axes.
-    """
-    path = _as_path(volume)
-    if path is None:
-        array = as_array(volume)  # type: ignore[arg-type]
-    else:
-        name, header = str(volume), read_header(path)
-        with decoding(path):
-            array = np.load(path, "r") if header.startswith(NPY_MAGIC) else _read_tiff(path)
-    if array.ndim != 4 or array.size == 0:
-        raise InputError(
-            f"{name}: shape {array.shape} must be (C, D, H, W), none of them 0; add the channel "
-            "axis of a grey volume with volume[None]."
+def _open_labels(labels: VolumeLike, volume: Volume) -> Volume:
+    """The labels of the slices, rows and columns that are read of the volume."""
+    opened = _opened(labels, "labels")
+    (depth, _, *sides), (own_depth, _, *own_sides) = volume.source.sizes, opened.source.sizes
+    if not isinstance(labels, Volume) and (own_depth, own_sides) == (depth, sides):
+        opened = replace(
+            opened,
+            axis=volume.axis,
+            slices=volume.slices,
+            rows=volume.rows,
+            columns=volume.columns,
         )
-    return array
-
-
-def _read_tiff(path: Path) -> NDArray:
-    """The pages or planes of a TIFF's first series, ``(C, D, H, W)``."""
-    import tifffile
-
-    with tifffile.TiffFile(path) as tif:
-        axes = tif.series[0].axes
-    try:
-        array = tifffile.memmap(path, mode="r")
-    except ValueError:  # compressed
-        array = tifffile.imread(path)
-    channels = [k for k, axis in enumerate(axes) if axis in "SC"]
-    depth = [k for k, axis in enumerate(axes) if axis not in "SCYX"]
-    if len(channels) > 1 or len(depth) != 1 or "Y" not in axes or "X" not in axes:
-        raise InputError(f"{path}: has the axes {axes}; save a volume as one page for each slice.")
-    array = array if channels else array[np.newaxis]
-    order = [*channels, *depth, axes.index("Y"), axes.index("X")]
-    return array.transpose(order) if channels else array.transpose(0, *(k + 1 for k in order))
-
-
-def _open_labels(labels: Volume, size: tuple[int, ...]) -> NDArray:
-    is_path = _as_path(labels) is not None
-    array = open_volume(labels, "labels") if is_path else as_array(labels)[np.newaxis]  # type: ignore[arg-type]
-    if array.shape != (1, *size) or array.dtype.kind not in "bui":
+    if opened.channels != 1 or _size(opened) != _size(volume) or opened.dtype.kind not in "bui":
         raise InputError(
-            f"labels: {array.dtype} of shape {array.shape[1:]} do not fit the volume; give "
-            f"integers of shape {size}."
+            f"{opened.path}: {opened.channels} channels of {opened.dtype} of shape {_size(opened)} "
+            f"are no labels of the volume; give one channel of integers of shape {_size(volume)}."
         )
-    return array[0]
+    return opened
 
 
-def _slices(size: tuple[int, ...], axis: int) -> dict[str, Region]:
-    if axis not in (0, 1, 2):
-        raise InputError(f"axis={axis} must be 0 (depth), 1 (height) or 2 (width).")
-    before = (slice(None),) * axis
-    return {f"{_AXES[axis]}{k:05d}": (*before, k) for k in range(size[axis])}
+def _relative_spacing(volume: Volume, is_block: bool) -> list[float] | None:
+    """The shape of a voxel; its size would change what the compactness of superpixels means."""
+    if volume.spacing is None:
+        return None
+    sides = volume.spacing if is_block else volume.spacing[1:]
+    return [side / min(sides) for side in sides]
+
+
+def _size(volume: Volume) -> tuple[int, int, int]:
+    return len(volume), volume.height, volume.width
+
+
+def _slices(size: tuple[int, ...]) -> dict[str, Region]:
+    return {f"d{number:05d}": number for number in range(size[0])}
 
 
 def _blocks(size: tuple[int, ...], block: Sequence[int]) -> dict[str, Region]:
     if len(block) != 3 or min(block) < 1:
         raise InputError(f"block={tuple(block)} must be three positive numbers: (D, H, W).")
-    starts = [range(0, n, step) for n, step in zip(size, block, strict=True)]
+    parts = (_pieces(n, step) for n, step in zip(size, block, strict=True))
     return {
-        "_".join(f"{axis}{start:05d}" for axis, start in zip(_AXES, corner, strict=True)): tuple(
-            slice(start, min(start + step, n))
-            for start, step, n in zip(corner, block, size, strict=True)
-        )
-        for corner in itertools.product(*starts)
+        f"d{d.start:05d}_h{h.start:05d}_w{w.start:05d}": (d, h, w)
+        for d, h, w in itertools.product(*parts)
     }
 
 
+def _pieces(size: int, step: int) -> list[slice]:
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+
+
 def _cut(
-    volume: NDArray, labels: NDArray | None, region: Region, name: str
+    volume: Volume, labels: Volume | None, region: Region, name: str
 ) -> tuple[NDArray, NDArray | None]:
-    image = as_image(volume[(slice(None), *region)], name)
-    return image, None if labels is None else labels[region]
+    image = as_image(_read(volume, region), f"{volume.path} {name}")
+    return image, None if labels is None else _read(labels, region)[0]
 
 
-def _as_path(volume: Volume | None) -> Path | None:
-    is_path = isinstance(volume, str | os.PathLike)
-    return Path(volume).expanduser().resolve() if is_path else None  # type: ignore[arg-type]
+def _read(volume: Volume, region: Region) -> NDArray:
+    """A slice ``(C, H, W)``, or a block ``(C, D, H, W)`` of which no more is read."""
+    if isinstance(region, int):
+        return volume[region]
+    slices, rows, columns = region
+    part = volume.part(rows, columns).read(slices.start, slices.stop)
+    return np.ascontiguousarray(part.swapaxes(0, 1))

@@ -1,6 +1,5 @@
 """One job of the benchmark: an image, a method, a setting, a seed, and its result on disk."""
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from sp_graph_seg.io import (
     write_labels,
     write_text,
 )
+from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.labels import split_regions
 from sp_graph_seg.transforms import ToRAG, compute_superpixels
 from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
@@ -72,8 +72,7 @@ class Job:
     @property
     def stem(self) -> Path:
         """The files of the result without their endings; other settings have other names."""
-        text = json.dumps(self.description, sort_keys=True)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        digest = fingerprint(job=self.description)[:8]
         name = f"{self.setting:g}-seed{self.seed}-{digest}"
         return self.folder / "results" / self.method.name / self.photo.name / name
 

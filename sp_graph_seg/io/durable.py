@@ -1,5 +1,6 @@
 """Files that are on the disk, not only in its cache, before they get their names."""
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -60,3 +61,42 @@ def remove(path: Path) -> None:
 def is_empty_folder(path: Path) -> bool:
     """Tell whether a folder exists and holds nothing."""
     return path.is_dir() and next(path.iterdir(), None) is None
+
+
+class LateFailure(io.FileIO):
+    """A file whose writes never fail; the first failure is raised when the block ends.
+
+    When a disk was full, HDF5 2.0.0 (h5py 3.16) could not close its file and then crashed the
+    whole process (segmentation fault). So it is told of no failure: the first one is kept, what
+    comes after it is dropped, and `tell_failure` raises it.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
+        """Write all of the data, or note the failure."""
+        rest = memoryview(data).cast("B")
+        while rest and self.failure is None:
+            try:
+                rest = rest[super().write(rest) :]
+            except OSError as error:
+                self.failure = error
+        return len(data)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the size of the file, or note the failure."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return self.tell() if size is None else size
+
+    def tell_failure(self) -> None:
+        """Raise the first failure, if there was one."""
+        if self.failure is not None:
+            raise self.failure
+
+    def __exit__(self, *raised: object) -> None:
+        super().__exit__(*raised)  # type: ignore[arg-type]
+        if raised[0] is None:
+            self.tell_failure()

@@ -1,9 +1,8 @@
 """Labels of whole volumes and videos: written block by block, resumed after any interruption."""
 
 from sp_graph_seg.label_jobs.blocks import Block
-from sp_graph_seg.label_jobs.check import check_label_output
 from sp_graph_seg.label_jobs.job import LabelJob
-from sp_graph_seg.label_jobs.opening import open_label_job
+from sp_graph_seg.label_jobs.opening import check_label_output, open_label_job
 from sp_graph_seg.label_jobs.outputs import LabelOutput, parse_output
 
 __all__ = [

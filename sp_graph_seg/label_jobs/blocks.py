@@ -1,16 +1,21 @@
-"""One file a block: the labels of some slices, compressed, with a checksum."""
+"""The blocks that are done: where their labels are kept, and how they are verified."""
 
 import json
 import os
 import zipfile
+import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.durable import durable_write
+from sp_graph_seg.label_jobs.base import PiecewiseFormat
+from sp_graph_seg.label_jobs.outputs import LabelOutput
 
 # Measured on labels of 512 x 512 slices: level 1 packs 3 to 16 times at 110 to 350 MB/s, level 6
 # 4 to 25 times at 15 to 90 MB/s. A block is read twice and then removed: speed counts.
@@ -25,77 +30,163 @@ class Block(NamedTuple):
     skipped: dict[int, str]
 
 
-def write_block_file(
-    path: Path, fingerprint: str, start: int, labels: np.ndarray, skipped: Mapping[int, str]
-) -> None:
-    """Write a block, whole or not at all, as an .npz file.
+@dataclass(frozen=True)
+class BlockStore(ABC):
+    """The blocks of a job: each has a file of its own in the folder of the work in progress.
 
-    The checksum is the CRC-32 that a ZIP archive keeps of each of its members. The fingerprint
-    ties the block to its job: a block of other settings does not count.
+    The file comes last, whole or not at all. The fingerprint in it ties the block to its job: a
+    block of other settings does not count.
 
-    Raises:
-        InputError: The file system refuses the file.
+    Attributes:
+        output: Where the labels go.
+        fingerprint: The fingerprint of the job.
+        size: Slices in a block.
     """
-    header = {"fingerprint": fingerprint, "start": start, "skipped": dict(skipped)}
-    with (
-        durable_write(path) as temporary,
-        zipfile.ZipFile(
-            temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL
-        ) as archive,
-    ):
-        archive.writestr(_HEADER, json.dumps(header))
-        with archive.open(_LABELS, "w", force_zip64=True) as member:
-            np.lib.format.write_array(member, labels, allow_pickle=False)
+
+    output: LabelOutput
+    fingerprint: str
+    size: int
+    _suffix: ClassVar[str]
+
+    def file(self, start: int) -> Path:
+        """The file of the block that begins with this slice."""
+        return self.output.partial / f"block_{start // self.size:06}{self._suffix}"
+
+    @abstractmethod
+    def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
+        """Write a block, whole or not at all.
+
+        Raises:
+            OSError, InputError: The file system refuses it.
+        """
+
+    def read(self, start: int, shape: tuple[int, int, int], dtype: np.dtype) -> Block | None:
+        """Read a block and verify all of it.
+
+        Args:
+            start: The number of its first slice.
+            shape: The shape of its labels.
+            dtype: The type of its labels.
+
+        Returns:
+            The block, or None if it is absent, damaged or belongs to another job.
+
+        Raises:
+            InputError: Its file is there but may not be opened.
+        """
+        if not _may_open(self.file(start)):
+            return None
+        try:
+            block = self._read(start, shape[0])
+        except MemoryError:
+            raise
+        except Exception:  # damage shows in many ways; the remedy is always to label again
+            return None
+        return block if (block.labels.shape, block.labels.dtype) == (shape, dtype) else None
+
+    def skipped(self, start: int) -> dict[int, str] | None:
+        """Read which slices of a block were skipped, and why; None as in `read`."""
+        if not _may_open(self.file(start)):
+            return None
+        try:
+            return _skipped(self._header(start))
+        except Exception:
+            return None
+
+    @abstractmethod
+    def _read(self, start: int, count: int) -> Block: ...
+
+    @abstractmethod
+    def _header(self, start: int) -> dict[str, Any]: ...
+
+    def _new_header(self, start: int, skipped: Mapping[int, str]) -> dict[str, Any]:
+        return {"fingerprint": self.fingerprint, "start": start, "skipped": dict(skipped)}
+
+    def _checked(self, text: str | bytes, start: int) -> dict[str, Any]:
+        header = json.loads(text)
+        if (header["fingerprint"], header["start"]) != (self.fingerprint, start):
+            raise ValueError("the block belongs to another job")
+        return header
 
 
-def read_block_file(
-    path: Path, fingerprint: str, start: int, shape: tuple[int, int, int], dtype: np.dtype
-) -> Block | None:
-    """Read a block and verify all of it.
+class BlockFiles(BlockStore):
+    """Blocks whose labels lie in their files, .npz, until the output is assembled.
 
-    Args:
-        path: The file.
-        fingerprint: The fingerprint of its job.
-        start: The number of its first slice.
-        shape: The shape of its labels.
-        dtype: The type of its labels.
-
-    Returns:
-        The block, or None if the file is absent, damaged or belongs to another job.
-
-    Raises:
-        InputError: The file is there but may not be opened.
+    The checksum is the CRC-32 that a ZIP archive keeps of each of its members.
     """
-    if not _may_open(path):
-        return None
-    try:
-        with zipfile.ZipFile(path) as archive:
-            skipped = _read_header(archive, fingerprint, start)
+
+    _suffix = ".npz"
+
+    def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
+        """Write one file."""
+        with (
+            durable_write(self.file(start)) as temporary,
+            zipfile.ZipFile(
+                temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL
+            ) as archive,
+        ):
+            archive.writestr(_HEADER, json.dumps(self._new_header(start, skipped)))
+            with archive.open(_LABELS, "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, labels, allow_pickle=False)
+
+    def _read(self, start: int, count: int) -> Block:
+        with zipfile.ZipFile(self.file(start)) as archive:
+            header = self._checked(archive.read(_HEADER), start)
             with archive.open(_LABELS) as member:
                 labels = np.lib.format.read_array(member, allow_pickle=False)
-                rest = member.read(1)  # to the very end, where the checksum is compared
-    except MemoryError:
-        raise
-    except Exception:  # a damaged archive fails in many ways; the remedy is always to label again
-        return None
-    if skipped is None or rest or labels.shape != shape or labels.dtype != dtype:
-        return None
-    return Block(labels, skipped)
+                if member.read(1):  # to the very end, where the checksum is compared
+                    raise ValueError("there is more than the labels")
+        return Block(labels, _skipped(header))
+
+    def _header(self, start: int) -> dict[str, Any]:
+        with zipfile.ZipFile(self.file(start)) as archive:
+            return self._checked(archive.read(_HEADER), start)
 
 
-def read_skipped(path: Path, fingerprint: str, start: int) -> dict[int, str] | None:
-    """Read which slices of a block were skipped, without its labels.
+class BlocksInPlace(BlockStore):
+    """Blocks whose labels lie in the output already; a small file says that one is done.
 
-    Returns:
-        Slice numbers and reasons, or None as in `read_block_file`.
+    It holds a CRC-32 of the labels, so that a chunk that is lost or of another job is found.
     """
-    if not _may_open(path):
-        return None
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _read_header(archive, fingerprint, start)
-    except Exception:
-        return None
+
+    _suffix = ".json"
+
+    def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
+        """Write the labels, then the file that says so."""
+        self._format.write_block(self.output.assembled, start, labels)
+        header = self._new_header(start, skipped)
+        header["crc32"] = _checksum(header, labels)
+        with durable_write(self.file(start)) as temporary:
+            temporary.write_text(json.dumps(header), encoding="utf-8")
+
+    def _read(self, start: int, count: int) -> Block:
+        header = self._header(start)
+        labels = self._format.read_block(self.output.assembled, start, start + count)
+        if header.pop("crc32") != _checksum(header, labels):
+            raise ValueError("the block has changed")
+        return Block(labels, _skipped(header))
+
+    def _header(self, start: int) -> dict[str, Any]:
+        return self._checked(self.file(start).read_bytes(), start)
+
+    @property
+    def _format(self) -> PiecewiseFormat:
+        assert isinstance(self.output.format, PiecewiseFormat)
+        return self.output.format
+
+
+def block_store(output: LabelOutput, fingerprint: str, size: int) -> BlockStore:
+    """Give the place of the blocks of a job: in the output where its format allows that."""
+    is_piecewise = isinstance(output.format, PiecewiseFormat)
+    return (BlocksInPlace if is_piecewise else BlockFiles)(output, fingerprint, size)
+
+
+def _checksum(header: Mapping[str, Any], labels: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(labels).data, zlib.crc32(json.dumps(header).encode()))
+
+
+def _skipped(header: Mapping[str, Any]) -> dict[int, str]:
+    return {int(number): str(reason) for number, reason in header["skipped"].items()}
 
 
 def _may_open(path: Path) -> bool:
@@ -109,10 +200,3 @@ def _may_open(path: Path) -> bool:
             f"{path}: cannot be opened ({error.strerror}); give yourself leave to read it"
         ) from error
     return True
-
-
-def _read_header(archive: zipfile.ZipFile, fingerprint: str, start: int) -> dict[int, str] | None:
-    header = json.loads(archive.read(_HEADER))
-    if header["fingerprint"] != fingerprint or header["start"] != start:
-        return None
-    return {int(key): str(reason) for key, reason in header["skipped"].items()}

@@ -2,10 +2,11 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.durable import is_empty_folder
-from sp_graph_seg.label_jobs.formats import READERS, Finished, slice_names
+from sp_graph_seg.label_jobs.base import Finished
 from sp_graph_seg.label_jobs.manifest import Manifest, describe_difference
 from sp_graph_seg.label_jobs.outputs import LabelOutput
 
@@ -13,7 +14,7 @@ from sp_graph_seg.label_jobs.outputs import LabelOutput
 def exists(output: LabelOutput) -> bool:
     """Tell whether an output is there; an empty folder is as good as none for folders."""
     path = output.path
-    return path.exists() and not (output.kind in ("folder", "zarr") and is_empty_folder(path))
+    return path.exists() and not (output.format.is_folder and is_empty_folder(path))
 
 
 def read_finished(output: LabelOutput) -> Finished | None:
@@ -25,7 +26,7 @@ def read_finished(output: LabelOutput) -> Finished | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return READERS[output.kind](output.path)
+            return output.format.read(output.path)
     except Exception:  # a foreign or damaged file fails in as many ways as there are decoders
         return None
 
@@ -47,32 +48,24 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
     finished = read_finished(output)
     if finished is None:
         why = (
-            "keeps no settings, as every .npy file"
-            if output.kind == "npy"
-            else "is damaged or was not made by this program"
+            "is damaged or was not made by this program"
+            if output.format.keeps_record
+            else f"keeps no settings, as every {output.path.suffix} file"
         )
         raise InputError(f"{output}: {why}, so it cannot be resumed; {remedy}")
-    wanted = manifest.record({}) | _place(manifest, output)
-    found = finished.record | {
-        "skipped": {},
-        "shape": list(finished.shape),
-        "dtype": str(finished.dtype),
-        "dataset": finished.dataset,
-        "names": finished.names,
-    }
+    wanted = manifest.record({}) | _array(manifest)
+    found = finished.record | {"skipped": {}} | _array(finished)
     difference = describe_difference(found, wanted)
     if difference:
         raise InputError(f"{output}: was made differently: {difference}; {remedy}")
     return {int(key): reason for key, reason in finished.record["skipped"].items()}
 
 
-def _place(manifest: Manifest, output: LabelOutput) -> dict:
-    names = sorted(slice_names(manifest)) if output.kind == "folder" else None
+def _array(labels: Manifest | Finished) -> dict[str, Any]:
     return {
-        "shape": list(manifest.shape),
-        "dtype": str(manifest.dtype),
-        "dataset": manifest.dataset,
-        "names": names,
+        "shape": list(labels.shape),
+        "dtype": str(labels.dtype),
+        "dataset": labels.dataset,
     }
 
 
@@ -92,8 +85,8 @@ def refuse_replacing(output: LabelOutput, overwrite: bool) -> None:
             f"{output.path}: already exists; add --overwrite or choose another --output"
         )
     path: Path = output.path
-    is_single_file = output.kind in ("tiff", "npy")
-    if path.is_dir() if is_single_file else read_finished(output) is None:
+    is_shared = output.format.may_hold_more
+    if (read_finished(output) is None) if is_shared else path.is_dir():
         raise InputError(
             f"{path}: holds other things than labels written by this program and is not "
             "overwritten; choose another --output"

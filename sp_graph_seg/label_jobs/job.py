@@ -11,26 +11,15 @@ import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.durable import remove, sync, sync_tree
-from sp_graph_seg.label_jobs.blocks import (
-    Block,
-    read_block_file,
-    read_skipped,
-    write_block_file,
-)
+from sp_graph_seg.label_jobs.base import PiecewiseFormat, StreamedFormat
+from sp_graph_seg.label_jobs.blocks import Block, BlockStore, block_store
 from sp_graph_seg.label_jobs.finished import refuse_replacing
-from sp_graph_seg.label_jobs.formats import WRITERS
 from sp_graph_seg.label_jobs.manifest import Manifest, label_dtype
 from sp_graph_seg.label_jobs.outputs import LabelOutput
-from sp_graph_seg.label_jobs.partial import (
-    State,
-    assembled_path,
-    mark_assembled,
-    read_state,
-    remove_partial,
-)
+from sp_graph_seg.label_jobs.partial import State, mark_assembled, read_state, remove_partial
 
 Progress = Callable[[int, int], None]
-"""Called with the number of assembled blocks and the number of all blocks."""
+"""Called with the number of blocks that are assembled or verified and the number of all blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +36,7 @@ class LabelJob:
         block: Slices in a block; the last block may have fewer.
         fingerprint: Stands for the manifest.
         overwrite: Whether an output that is there is replaced, at the very end.
-        complete: Whether the output was finished before; then there is nothing to do.
+        complete: Whether the output is finished; then there is nothing to do.
         skipped: The skipped slices of a complete output, and the reasons.
     """
 
@@ -59,6 +48,11 @@ class LabelJob:
     overwrite: bool = False
     complete: bool = False
     skipped: Mapping[int, str] | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file or folder of the output."""
+        return self.output.path
 
     @property
     def dtype(self) -> np.dtype:
@@ -76,16 +70,20 @@ class LabelJob:
         count = self.shape[0]
         return [(k, min(k + self.block, count)) for k in range(0, count, self.block)]
 
+    def is_assembled(self) -> bool:
+        """Tell whether the blocks have served: at most the output is still to get its name."""
+        return self.complete or self._state().skipped is not None
+
     def missing_blocks(self) -> list[tuple[int, int]]:
-        """The blocks that are still to be written; each file is read and verified.
+        """The blocks that are still to be written; each one that is there is read and verified.
 
         Returns:
-            ``(start, stop)`` of the blocks whose file is absent or damaged, in order.
+            ``(start, stop)`` of the blocks that are absent or damaged, in order.
 
         Raises:
             InputError: The work in progress is gone or belongs to other settings.
         """
-        if self.complete or self._state().skipped is not None:
+        if self.is_assembled():
             return []
         return [(start, stop) for start, stop in self.blocks if self.read_block(start) is None]
 
@@ -101,8 +99,8 @@ class LabelJob:
                 ``labels`` says of them, they become `unlabelled`.
 
         Raises:
-            InputError: The labels do not fit the job, or the file system refuses the file; the
-                blocks that are finished stay.
+            InputError: The labels do not fit the job, the work in progress is gone, assembled or
+                of other settings, or the file system refuses; the blocks that are finished stay.
         """
         skipped = dict(skipped or {})
         shape = self._block_shape(start)
@@ -126,8 +124,9 @@ class LabelJob:
             )
         stored = np.array(labels, dtype=self.dtype, order="C")
         stored[[number - start for number in skipped]] = self.unlabelled
+        self._refuse_finished()
         with self._keeping_blocks():
-            write_block_file(self._block_path(start), self.fingerprint, start, stored, skipped)
+            self._store.write(start, stored, skipped)
 
     def read_block(self, start: int) -> Block | None:
         """Read one block back and verify it.
@@ -136,20 +135,20 @@ class LabelJob:
             start: The number of its first slice.
 
         Returns:
-            Labels and skipped slices, or None if the file is absent or damaged.
+            Labels and skipped slices, or None if the block is absent or damaged.
         """
-        shape = self._block_shape(start)
-        return read_block_file(self._block_path(start), self.fingerprint, start, shape, self.dtype)
+        return self._store.read(start, self._block_shape(start), self.dtype)
 
     def finish(self, progress: Progress | None = None) -> dict[int, str]:
         """Assemble the output, give it its name, and remove the blocks.
 
-        The memory is that of a few blocks. The output is assembled among the blocks and then
-        moved, so that it is never seen half-written. Interrupted at any moment, the same call on a
-        job that was opened in the same way does the rest.
+        The memory is that of a few blocks. The output is assembled among the blocks, or verified
+        where they were written into it, and then moved, so that it is never seen half-written.
+        Interrupted at any moment, the same call on a job that was opened in the same way does the
+        rest.
 
         Args:
-            progress: Called after each block that was assembled. Default: None.
+            progress: Called after each block that was assembled or verified. Default: None.
 
         Returns:
             The skipped slices and their reasons.
@@ -164,19 +163,15 @@ class LabelJob:
         with self._keeping_blocks():
             if skipped is None:
                 skipped = self._skipped_in_blocks()
-                if not self._assembled.exists():
-                    self._assemble(manifest, skipped, progress)
+                self._assemble(manifest, skipped, progress)
                 mark_assembled(self.output.partial, manifest, skipped)
             self._move()
             remove_partial(self.output.partial)
         return skipped
 
     @property
-    def _assembled(self) -> Path:
-        return assembled_path(self.output)
-
-    def _block_path(self, start: int) -> Path:
-        return self.output.partial / f"block_{start // self.block:06}.npz"
+    def _store(self) -> BlockStore:
+        return block_store(self.output, self.fingerprint, self.block)
 
     def _block_shape(self, start: int) -> tuple[int, int, int]:
         count, height, width = self.shape
@@ -195,7 +190,7 @@ class LabelJob:
     def _skipped_in_blocks(self) -> dict[int, str]:
         found = {}
         for start, stop in self.blocks:
-            skipped = read_skipped(self._block_path(start), self.fingerprint, start)
+            skipped = self._store.skipped(start)
             if skipped is None:
                 raise self._missing(start, stop)
             found.update(skipped)
@@ -203,24 +198,34 @@ class LabelJob:
 
     def _missing(self, start: int, stop: int) -> InputError:
         return InputError(
-            f"{self._block_path(start)}: the labels of slices {start} to {stop - 1} are missing "
+            f"{self._store.file(start)}: the labels of slices {start} to {stop - 1} are missing "
             "or damaged; repeat the same command to label them"
         )
 
     def _assemble(
         self, manifest: Manifest, skipped: Mapping[int, str], progress: Progress | None
     ) -> None:
-        # Its own name for each attempt: two processes that finish at once do not mix.
-        temporary = self._assembled.with_stem(f"assembling-{secrets.token_hex(8)}")
-        try:
-            WRITERS[self.output.kind](temporary, manifest, skipped, self._stream(progress))
-            sync_tree(temporary)
-            if self._state().skipped is not None:  # its removal of the blocks took away files
-                raise InputError(f"{self.output}: was finished by another process meanwhile")
-            os.replace(temporary, self._assembled)
-            sync(self.output.partial)
-        finally:
-            remove(temporary)
+        target = self.output.format
+        if isinstance(target, PiecewiseFormat):
+            for _ in self._stream(progress):
+                pass  # verified once more: nothing but the blocks tells of a lost chunk
+            target.complete(self.output.assembled, manifest, skipped)
+            self._refuse_finished()
+        elif isinstance(target, StreamedFormat) and not self.output.assembled.exists():
+            # Its own name for each attempt: two processes that finish at once do not mix.
+            temporary = self.output.assembled.with_stem(f"assembling-{secrets.token_hex(8)}")
+            try:
+                target.write(temporary, manifest, skipped, self._stream(progress))
+                sync_tree(temporary)
+                self._refuse_finished()  # its removal of the blocks took away files
+                os.replace(temporary, self.output.assembled)
+                sync(self.output.partial)
+            finally:
+                remove(temporary)
+
+    def _refuse_finished(self) -> None:
+        if self._state().skipped is not None:
+            raise InputError(f"{self.output}: was finished by another process meanwhile")
 
     def _stream(self, progress: Progress | None) -> Iterator[tuple[int, np.ndarray]]:
         for done, (start, stop) in enumerate(self.blocks, start=1):
@@ -233,14 +238,14 @@ class LabelJob:
 
     def _move(self) -> None:
         """Give the assembled output its name, unless an interrupted call did."""
-        path = self.output.path
-        if not self._assembled.exists():
+        path, assembled = self.output.path, self.output.assembled
+        if not assembled.exists():
             return
         refuse_replacing(self.output, self.overwrite)
-        if self._assembled.is_dir() and path.exists():
+        if assembled.is_dir() and path.exists():
             # Folders cannot be exchanged in one step; removed with the blocks.
             os.replace(path, self.output.partial / f"replaced-{secrets.token_hex(8)}")
-        os.replace(self._assembled, path)
+        os.replace(assembled, path)
         sync(path.parent)
 
     @contextmanager

@@ -1,6 +1,5 @@
 """The manifest of a label job: what is labelled, with which settings, in which blocks."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.fingerprint import fingerprint
 
 VERSION = 1
 MAX_LABELS = 65535
@@ -26,7 +26,6 @@ class Manifest:
         axis: What the slices follow: ``"z"`` in a volume, ``"t"`` in a video.
         settings: What made the labels, as JSON values.
         dataset: The dataset in an HDF5 file, None for other formats.
-        names: The stems of the PNGs in a folder, None: the slice numbers.
     """
 
     shape: tuple[int, int, int]
@@ -35,7 +34,6 @@ class Manifest:
     axis: Literal["z", "t"]
     settings: dict[str, Any]
     dataset: str | None = None
-    names: tuple[str, ...] | None = None
 
     @property
     def dtype(self) -> np.dtype:
@@ -55,8 +53,7 @@ class Manifest:
     @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that stand for the whole manifest."""
-        text = json.dumps(self.to_json(), sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return fingerprint(**self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON values, with the derived dtype for people who look inside."""
@@ -67,11 +64,7 @@ class Manifest:
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
         """Rebuild a manifest from `to_json`."""
         known = {field.name: values[field.name] for field in fields(cls)}
-        names = known["names"]
-        return cls(
-            **known
-            | {"shape": tuple(known["shape"]), "names": None if names is None else tuple(names)}
-        )
+        return cls(**known | {"shape": tuple(known["shape"])})
 
     def record(self, skipped: Mapping[int, str]) -> dict[str, Any]:
         """What the finished output says about itself, where its format has room for that."""

@@ -1,18 +1,16 @@
 """Begin or continue a label job, after every check that can be made before the work."""
 
 import os
-from collections import Counter
+import shutil
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, LowDiskSpaceWarning
 from sp_graph_seg.io.files import check_writable
-from sp_graph_seg.label_jobs.finished import (
-    exists,
-    refuse_replacing,
-    verify_finished,
-)
+from sp_graph_seg.label_jobs.base import PiecewiseFormat
+from sp_graph_seg.label_jobs.finished import exists, refuse_replacing, verify_finished
 from sp_graph_seg.label_jobs.job import LabelJob
 from sp_graph_seg.label_jobs.manifest import (
     Manifest,
@@ -21,36 +19,54 @@ from sp_graph_seg.label_jobs.manifest import (
     label_dtype,
 )
 from sp_graph_seg.label_jobs.outputs import LabelOutput, parse_output, refuse_inputs
-from sp_graph_seg.label_jobs.partial import (
-    assembled_path,
-    create_partial,
-    read_state,
-    remove_partial,
-)
-from sp_graph_seg.label_jobs.space import check_space
+from sp_graph_seg.label_jobs.partial import State, create_partial, read_state, remove_partial
 
 DEFAULT_BLOCK_BYTES = 32 * 2**20
 MAX_DEFAULT_BLOCK = 32
+# Labels of smooth and of noisy images, and of superpixels, packed 3 to 25 times.
+BEST_PACKING = 40
+USUAL_PACKING = 4
+
+
+def check_label_output(
+    output: LabelOutput | str | os.PathLike[str],
+    inputs: Iterable[str | os.PathLike[str]] = (),
+    *,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> None:
+    """Refuses an output that :func:`open_label_job` would refuse for its name alone.
+
+    Raises:
+        InputError: The format is unknown, it touches an input, it is there already, or its folder
+            cannot be written to.
+    """
+    target = parse_output(output)
+    refuse_inputs(target, inputs)
+    state = read_state(target.partial)
+    if exists(target) and not (resume or _is_moved(target, state)):
+        refuse_replacing(target, overwrite)
+    check_writable(target.path.parent)
 
 
 def open_label_job(
-    output: str | os.PathLike[str],
+    output: LabelOutput | str | os.PathLike[str],
     shape: tuple[int, int, int],
     num_labels: int,
     settings: Mapping[str, Any],
     *,
     block: int | None = None,
     axis: Literal["z", "t"] = "z",
-    names: Sequence[str] | None = None,
     inputs: Iterable[str | os.PathLike[str]] = (),
     overwrite: bool = False,
     resume: bool = False,
 ) -> LabelJob:
     """Begin or continue to label a volume or video block by block.
 
-    The blocks are files in ``<output>.partial`` beside the output. If that folder is there and its
-    manifest is the same, the work continues; the finished blocks are kept. It does not matter how
-    the work was interrupted: the same calls do the rest.
+    The blocks are kept in ``<output>.partial`` beside the output: those of a Zarr array as chunks
+    of that array, those of other formats as files of which the output is assembled at the end. If
+    that folder is there and its manifest is the same, the work continues; the finished blocks are
+    kept. It does not matter how the work was interrupted: the same calls do the rest.
 
     A pixel without a label has the largest value of the type, 255 or 65535; so uint8 has room for
     255 labels. The output records the settings, and the skipped slices with the reasons: a Zarr
@@ -68,8 +84,6 @@ def open_label_job(
         block: Slices in a block. Default: that of the work in progress, else about 32 MiB of
             labels and at most 32 slices.
         axis: What the slices follow: ``"z"`` in a volume (default), ``"t"`` in a video.
-        names: Stems of the PNGs in a folder, one a slice; other formats ignore them. Default: the
-            slice numbers with zeros in front.
         inputs: The files and folders that are labelled, which must not be written to.
         overwrite: Replace an output that is there, once the new one is complete, and discard work
             in progress of other settings. Default: False.
@@ -85,20 +99,17 @@ def open_label_job(
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
-    manifest = _new_manifest(target, shape, num_labels, settings, block, axis, names)
+    manifest = _new_manifest(target, shape, num_labels, settings, block, axis)
     state = read_state(target.partial)
     if state is not None and block is None:
-        manifest = _new_manifest(
-            target, shape, num_labels, settings, state.manifest.block, axis, names
-        )
+        manifest = _new_manifest(target, shape, num_labels, settings, state.manifest.block, axis)
     difference = state and describe_difference(state.manifest.to_json(), manifest.to_json())
     if difference and not overwrite:
         raise InputError(
             f"{target.partial}: was begun differently: {difference}; go on as it was begun, "
             "or discard it with --overwrite"
         )
-    is_assembled = state is not None and not difference and state.skipped is not None
-    is_moved = is_assembled and not assembled_path(target).exists()
+    is_moved = not difference and _is_moved(target, state)
     if is_moved and exists(target):  # interrupted while the blocks were removed
         return _job(target, manifest, overwrite)
     if exists(target):
@@ -128,19 +139,62 @@ def _finished_before(
 def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
     """Make sure that there is a folder of work in progress with this manifest."""
     partial = output.partial
-    written = 0 if discard else len(list(partial.glob("block_*.npz")))
+    written = 0 if discard else len(list(partial.glob("block_*")))
     check_space(output, manifest, 1 - written * manifest.block / manifest.shape[0])
     try:
         if discard:
             remove_partial(partial)
         create_partial(partial, manifest)
+        state = read_state(partial)
+        if state is None or state.manifest != manifest:
+            raise InputError(f"{partial}: was begun by another process just now; start again")
+        if isinstance(output.format, PiecewiseFormat):
+            output.format.create(output.assembled, manifest)
     except OSError as error:
         raise InputError(
             f"{partial}: cannot be written ({error.strerror or error}); choose another --output"
         ) from error
-    state = read_state(partial)
-    if state is None or state.manifest != manifest:
-        raise InputError(f"{partial}: was begun by another process just now; start again")
+
+
+def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None:
+    """Compare the free space of the file system with what the labels may need.
+
+    For a moment all blocks and the finished output lie side by side, unless the blocks are written
+    into the output.
+
+    Args:
+        output: The output; its folder must exist.
+        manifest: The job.
+        missing: Share of the blocks that are still to be written, 0 to 1.
+
+    Raises:
+        InputError: Even labels that pack well would not fit.
+    """
+    free = shutil.disk_usage(output.path.parent).free
+    again = 0 if isinstance(output.format, PiecewiseFormat) else 1
+    least, usual = (
+        manifest.nbytes * (missing / packing + again / (packing if output.format.is_packed else 1))
+        for packing in (BEST_PACKING, USUAL_PACKING)
+    )
+    if free >= usual:
+        return
+    message = (
+        f"{output.path}: {_size(free)} are free, the labels need {_size(least)} to "
+        f"{_size(usual)}; make room or choose an --output on another disk"
+    )
+    if free < least:
+        raise InputError(message)
+    warnings.warn(message, LowDiskSpaceWarning, stacklevel=3)
+
+
+def _size(nbytes: float) -> str:
+    unit = next((u for u in ("GB", "MB") if nbytes >= {"GB": 1e9, "MB": 1e6}[u]), "kB")
+    return f"{nbytes / {'GB': 1e9, 'MB': 1e6, 'kB': 1e3}[unit]:.3g} {unit}"
+
+
+def _is_moved(output: LabelOutput, state: State | None) -> bool:
+    """Tell whether the output has its name and only the removal of its blocks was interrupted."""
+    return state is not None and state.skipped is not None and not output.assembled.exists()
 
 
 def _job(output: LabelOutput, manifest: Manifest, overwrite: bool) -> LabelJob:
@@ -161,7 +215,6 @@ def _new_manifest(
     settings: Mapping[str, Any],
     block: int | None,
     axis: Literal["z", "t"],
-    names: Sequence[str] | None,
 ) -> Manifest:
     """Check the parameters and put them together."""
     sizes = tuple(int(n) for n in shape)
@@ -182,19 +235,4 @@ def _new_manifest(
         axis=axis,
         settings=json_settings(settings),
         dataset=output.dataset,
-        names=None if names is None or output.kind != "folder" else _checked(names, count),
     )
-
-
-def _checked(names: Sequence[str], count: int) -> tuple[str, ...]:
-    """Refuse names that cannot all be files of one folder."""
-    if len(names) != count:
-        raise InputError(f"names: there are {len(names)} for {count} slices; give one a slice")
-    bad = [name for name in names if not name or name.startswith(".") or set(name) & set("/\\\0")]
-    if bad:
-        raise InputError(f"names: {bad[0]!r} is no file name; give names without folders")
-    # Many file systems ignore case.
-    twice = [name for name, n in Counter(map(str.casefold, names)).items() if n > 1]
-    if twice:
-        raise InputError(f"names: {twice[0]!r} stands for two slices; rename one of them")
-    return tuple(map(str, names))

@@ -5,24 +5,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.label_jobs.base import Format
+from sp_graph_seg.label_jobs.formats import FORMATS, PNGS
 
-Kind = Literal["zarr", "tiff", "hdf5", "npy", "folder"]
-
-KINDS: dict[str, Kind] = {
-    ".zarr": "zarr",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
-    ".nxs": "hdf5",
-    ".npy": "npy",
-}
-DEFAULT_DATASET = "/labels"
+_FORMATS = {suffix: form for form in FORMATS for suffix in form.suffixes}
 _WITH_DATASET = re.compile(
-    rf"(.+(?:{'|'.join(map(re.escape, KINDS))})):(.*)", re.IGNORECASE | re.DOTALL
+    rf"(.+(?:{'|'.join(map(re.escape, _FORMATS))})):(.*)", re.IGNORECASE | re.DOTALL
 )
 
 
@@ -32,37 +22,50 @@ class LabelOutput:
 
     Attributes:
         path: The file or folder, absolute and without symbolic links.
-        kind: Its format; ``"folder"`` is a folder of PNGs.
+        given: The same as the user wrote it, where other results lie beside it.
         dataset: The dataset in an HDF5 file, None for the other formats.
     """
 
     path: Path
-    kind: Kind
-    dataset: str | None = None
+    given: Path
+    dataset: str | None
+
+    @property
+    def format(self) -> Format:
+        """The format that its suffix names; a folder of PNGs where it names none."""
+        return _format_of(self.path)
 
     @property
     def partial(self) -> Path:
         """The folder beside the output that holds the work in progress."""
         return self.path.with_name(f"{self.path.name}.partial")
 
+    @property
+    def assembled(self) -> Path:
+        """Where the output waits in that folder until all of it is done and it gets its name."""
+        return self.partial / f"assembled{self.path.suffix}"
+
     def __str__(self) -> str:
         return f"{self.path}:{self.dataset}" if self.dataset else str(self.path)
 
 
-def parse_output(output: str | os.PathLike[str]) -> LabelOutput:
+def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
     """Find the format of an output by its name.
 
     Args:
         output: A name that ends in .zarr, .tif, .tiff, .h5, .hdf5, .nxs or .npy; an HDF5 file may
             be followed by its dataset, ``file.h5:/entry/labels`` (default: ``/labels``). A name
-            without suffix, or one that ends in a slash, is a folder of PNGs.
+            without suffix, or one that ends in a slash, is a folder of PNGs. What was parsed
+            before is given back as it is.
 
     Returns:
-        The path, format and dataset.
+        The path and dataset, which know their format.
 
     Raises:
         InputError: The suffix is unknown, or a dataset is given for another format.
     """
+    if isinstance(output, LabelOutput):
+        return output
     text = os.fspath(output)
     dataset = None
     if match := _WITH_DATASET.fullmatch(text):
@@ -71,19 +74,20 @@ def parse_output(output: str | os.PathLike[str]) -> LabelOutput:
     suffix = path.suffix.lower()
     if not path.name:
         raise InputError(f"{output}: is no name for an output; give one below it")
-    if not suffix or (text.endswith(("/", os.sep)) and suffix not in KINDS):
-        return LabelOutput(path, "folder")
-    if suffix not in KINDS:
+    if suffix and suffix not in _FORMATS and not text.endswith(("/", os.sep)):
         raise InputError(
             f"{output}: labels cannot be written as {path.suffix}; end the name in "
-            f"{', '.join(KINDS)}, or in nothing for a folder of PNGs"
+            f"{', '.join(_FORMATS)}, or in nothing for a folder of PNGs"
         )
-    kind = KINDS[suffix]
-    if kind == "hdf5":
-        return LabelOutput(path, kind, f"/{dataset}" if dataset else DEFAULT_DATASET)
-    if dataset is not None:
+    usual = _format_of(path).dataset
+    if usual is None and dataset is not None:
         raise InputError(f"{output}: only an HDF5 file has datasets; leave out :{dataset}")
-    return LabelOutput(path, kind)
+    given = Path(text) if Path(text).name == path.name else path  # such as "." or "a/.."
+    return LabelOutput(path, given, f"/{dataset}" if dataset else usual)
+
+
+def _format_of(path: Path) -> Format:
+    return _FORMATS.get(path.suffix.lower(), PNGS)
 
 
 def refuse_inputs(output: LabelOutput, inputs: Iterable[str | os.PathLike[str]]) -> None:

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.durable import durable_write, remove, sync
 from sp_graph_seg.label_jobs.manifest import VERSION, Manifest
-from sp_graph_seg.label_jobs.outputs import LabelOutput
 
 MANIFEST = "manifest.json"
 
@@ -27,11 +26,6 @@ class State(NamedTuple):
 
     manifest: Manifest
     skipped: dict[int, str] | None
-
-
-def assembled_path(output: LabelOutput) -> Path:
-    """Where the assembled output waits, whole, until it gets its name."""
-    return output.partial / f"assembled{output.path.suffix}"
 
 
 def read_state(partial: Path) -> State | None:
@@ -53,6 +47,8 @@ def read_state(partial: Path) -> State | None:
             partial.is_dir() and all(path.name.startswith(".") for path in partial.iterdir())
         ):
             return None
+        if (partial / MANIFEST).is_file():  # another process began just now
+            return read_state(partial)
         text = ""
     except (OSError, ValueError) as error:
         raise InputError(f"{partial}: cannot be read ({error}); move it away") from error

@@ -1,7 +1,5 @@
 """Tables of labels and of their components, also of volumes that do not fit into memory."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -11,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.files import to_csv
 from sp_graph_seg.labels.components import (
     INDEX_MAX,
     INDEX_MIN,
@@ -49,11 +48,8 @@ class Table:
 
     def to_csv(self) -> str:
         """Formats the table as comma-separated text with the units in the header."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.headers[name] for name in self.columns)
-        writer.writerows(row.values() for row in self)
-        return text.getvalue()
+        header = (self.headers[name] for name in self.columns)
+        return to_csv(header, (row.values() for row in self))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} rows: {', '.join(self.columns)})"

@@ -1,16 +1,15 @@
 """One safe file for a trained model: weights in safetensors, the rest as JSON in its header."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from sp_graph_seg._version import __version__
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import atomic_write
+from sp_graph_seg.io.fingerprint import fingerprint
 
 FORMAT = "sp_graph_seg"
 
@@ -62,16 +61,12 @@ def read_model(path: str | Path) -> ModelFile:
 
 
 def digest_model(path: str | Path) -> str:
-    """64 hexadecimal digits of all that a model file holds.
+    """32 hexadecimal digits of all that a model file holds.
 
     Not those of the file: the order of the keys in the header of safetensors is random.
     """
     weights, metadata = read_model(path)
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
-    for name, tensor in sorted(weights.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    return fingerprint(weights=weights, metadata=metadata)
 
 
 def read_notes(path: str | Path) -> dict[str, Any]:

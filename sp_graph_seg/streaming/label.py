@@ -1,16 +1,15 @@
 """Labels a volume or video block by block: bounded memory, restart, many workers."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sp_graph_seg._version import __version__
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.label_jobs import LabelJob, open_label_job, parse_output
+from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
@@ -27,22 +26,10 @@ from sp_graph_seg.volumes import Volume
 _THREADS = 8
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """What came out."""
-
-    path: Path
-    """The output."""
-    skipped: Mapping[int, str]
-    """Slices that could not be read, and why."""
-    unlabelled: int
-    """The value of pixels without a label."""
-
-
 def label_volume(
     model: str | os.PathLike[str],
     volume: Volume,
-    output: str | os.PathLike[str],
+    output: LabelOutput | str | os.PathLike[str],
     *,
     mode: Mode = "slices",
     relabel: Relabel | None = None,
@@ -52,10 +39,9 @@ def label_volume(
     overwrite: bool = False,
     workers: int | None = None,
     scheduler: str | None = None,
-    names: Sequence[str] | None = None,
     preflight: bool = True,
-    before_finish: Callable[[LabelJob], None] | None = None,
-) -> Labelled:
+    finish: bool = True,
+) -> LabelJob:
     """Labels every slice of a volume, or frame of a video, with a trained model.
 
     Slices are read, labelled and written in blocks, so that memory does not grow with their number.
@@ -78,18 +64,19 @@ def label_volume(
             there are GPUs, else one for eight cores, or for each core in the mode
             ``"supervoxels"``, but no more than blocks)
         scheduler: Address of a Dask scheduler to use instead; its workers see the same files.
-        names: Stems of the PNGs in a folder.
         preflight: Read all slices once before the work; without it a bad slice is found late.
-        before_finish: Called when all blocks are labelled, before the output gets its name.
+        finish: Give the output its name. Without, the caller does so, by the ``finish`` of what is
+            returned, once all that is made from its blocks is made.
 
     Returns:
-        Where the labels are, and what was skipped.
+        The job; its ``path`` is that of the labels, ``skipped`` the slices that could not be used
+        and why, ``unlabelled`` the value of pixels without a label.
 
     Raises:
         InputError: The model or volume cannot be used, a slice cannot be read, the output exists or
             was begun with another model, volume or settings, or a worker failed.
     """
-    parse_output(output)  # a name that cannot be used is refused at once
+    output = parse_output(output)  # a name that cannot be used is refused at once
     segmenter = Segmenter.load(Path(model))
     if mode == "supervoxels":
         check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
@@ -103,7 +90,6 @@ def label_volume(
         settings=_describe(model, volume, mode, relabel),
         block=block,
         axis="t" if volume.frame_rate else "z",
-        names=names,
         inputs=[model, volume.path],
         overwrite=overwrite,
         resume=resume,
@@ -113,9 +99,7 @@ def label_volume(
         # Workers elsewhere know no relative path.
         labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad)
         _label_blocks(labeler, missing, workers, scheduler)
-    if before_finish is not None and not job.complete:
-        before_finish(job)
-    return Labelled(job.output.path, job.finish(), job.unlabelled)
+    return replace(job, complete=True, skipped=job.finish()) if finish else job
 
 
 def check_slices(

@@ -191,12 +191,6 @@ def as_slice(part: range) -> slice:
     return slice(part.start, part.stop, part.step)
 
 
-def stamp_of(file: Path) -> tuple[int, int]:
-    """Give the size and the time of change of a file."""
-    status = file.stat()
-    return status.st_size, status.st_mtime_ns
-
-
 def real_dtype(path: str, dtype: np.dtype) -> np.dtype:
     """Give the type in native byte order, or refuse one that holds no real numbers."""
     if dtype.kind not in "buif":

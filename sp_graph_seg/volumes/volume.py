@@ -1,16 +1,13 @@
 """Volume: slices of a stack, a folder, an array or a video, read when they are asked for."""
 
-import hashlib
-import json
 import operator
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.fingerprint import fingerprint, stamp
 from sp_graph_seg.volumes.selection import VIEWS
 from sp_graph_seg.volumes.source import Region, Source, Spacing, reader_of
 
@@ -204,6 +201,22 @@ class Volume:
         for start in range(0, self.num_slices, count):
             yield start, min(start + count, self.num_slices)
 
+    def part(self, rows: slice, columns: slice) -> "Volume":
+        """Describe the same slices with some of their rows and columns, to read no more.
+
+        Args:
+            rows: Rows of this volume, counted after binning, without a step.
+            columns: Columns, likewise.
+        """
+        _, high, wide = self.binning
+        top, bottom, _ = rows.indices(self.height)
+        left, right, _ = columns.indices(self.width)
+        return replace(
+            self,
+            rows=self.rows[top * high : bottom * high],
+            columns=self.columns[left * wide : right * wide],
+        )
+
     def check(self, quick: bool = False) -> list[tuple[int, str]]:
         """Make sure, before long work starts, that every slice can be read and is like the others.
 
@@ -233,25 +246,14 @@ class Volume:
         without their times.
 
         Returns:
-            64 hexadecimal digits.
+            32 hexadecimal digits.
         """
-        files = [(status.st_size, status.st_mtime_ns) for status in map(_stat, self.source.files())]
-        parts = (self.slices, self.rows, self.columns)
-        options = [
-            self.axis,
-            *((p.start, p.stop, p.step) for p in parts),
-            self.picked,
-            self.binning,
-            *([] if self.fill is None else [self.fill]),
-        ]
-        stored = [self.source.sizes, self.source.dtype.str, self.source.identity()]
-        text = json.dumps([files, stored, options])
-        return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _stat(file: Path) -> os.stat_result:
-    """Give the size and times of a file."""
-    try:
-        return file.stat()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be found ({error.strerror}); check the path") from error
+        return fingerprint(
+            files=[stamp(file) for file in self.source.files()],
+            stored=[self.source.sizes, self.source.dtype.str, self.source.identity()],
+            axis=self.axis,
+            parts=(self.slices, self.rows, self.columns),
+            channels=self.picked,
+            binning=self.binning,
+            fill=self.fill,
+        )

@@ -74,12 +74,12 @@ def test_killed_and_repeated_it_gives_the_same_labels(tmp_path, model, run, refu
     partial = tmp_path / "out.zarr.partial"
     started = subprocess.Popen([PROGRAM, *command, tmp_path / "out.zarr"], stderr=subprocess.PIPE)
     with started:
-        while not any(partial.glob("block_*.npz")):
+        while not any(partial.glob("block_*.json")):
             assert started.poll() is None, started.stderr.read()
             time.sleep(0.002)
         os.kill(started.pid, signal.SIGKILL)
     assert started.returncode == -signal.SIGKILL
-    done = len(list(partial.glob("block_*.npz")))
+    done = len(list(partial.glob("block_*.json")))
     assert 1 <= done < 40
     assert not (tmp_path / "out.zarr").exists()
     assert "settings.mode was 'slices'" in refusal(

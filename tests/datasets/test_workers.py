@@ -25,8 +25,9 @@ def folder(root, num_workers):
     )
 
 def volume(root, num_workers):
-    array = np.random.default_rng(0).random((1, 3, 600, 600), dtype=np.float32)
-    return VolumeRAG(root, array, to_graph=ToRAG(12), num_workers=num_workers)
+    return VolumeRAG(root, "volume.npy", to_graph=ToRAG(12), num_workers=num_workers)
+
+np.save("volume.npy", np.random.default_rng(0).random((5, 60, 60), dtype=np.float32))
 
 for make in (folder, volume):
     for one, other in zip(make("alone", 0), make("together", 2), strict=True):

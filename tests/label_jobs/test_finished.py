@@ -6,23 +6,18 @@ from sp_graph_seg.label_jobs.finished import exists, read_finished
 
 
 @pytest.mark.parametrize(
-    ("name", "dataset", "names"),
-    [
-        ("a.zarr", None, None),
-        ("a.tif", None, None),
-        ("a.h5:/x/y", "/x/y", None),
-        ("folder", None, ["0000", "0001", "0002"]),
-    ],
+    ("name", "dataset"),
+    [("a.zarr", None), ("a.tif", None), ("a.h5:/x/y", "/x/y"), ("folder", None)],
 )
 @pytest.mark.parametrize("num_labels", [4, 400])
-def test_an_output_tells_about_itself(tmp_path, name, dataset, names, num_labels):
+def test_an_output_tells_about_itself(tmp_path, name, dataset, num_labels):
     job = open_label_job(f"{tmp_path}/{name}", (3, 4, 5), num_labels, {"a": 1})
     assert not exists(job.output)
     job.write_block(0, np.zeros((3, 4, 5), int), {1: "bad"})
     job.finish()
     assert exists(job.output)
-    shape, dtype, record, *place = read_finished(job.output)
-    assert (shape, dtype, place) == ((3, 4, 5), job.dtype, [dataset, names])
+    shape, dtype, record, place = read_finished(job.output)
+    assert (shape, dtype, place) == ((3, 4, 5), job.dtype, dataset)
     assert (record["settings"], record["skipped"]) == ({"a": 1}, {"1": "bad"})
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sp_graph_seg.io import read_labels
 from sp_graph_seg.label_jobs import open_label_job
-from sp_graph_seg.label_jobs.formats import chunk_shape, slice_names
+from sp_graph_seg.label_jobs.formats import FORMATS, chunk_shape, slice_names
 from sp_graph_seg.label_jobs.manifest import Manifest
 from sp_graph_seg.volumes import open_volume
 
@@ -17,12 +17,12 @@ SETTINGS = {"model": "é", "options": [1, None]}
 OUTPUTS = ["a.zarr", "a.tif", "a.h5", "a.nxs:/entry/labels", "a.npy", "folder"]
 
 
-def make(tmp_path, name, num_labels=5, axis="z", count=7, **options):
+def make(tmp_path, name, num_labels=5, axis="z", count=7):
     """Write random labels of which one slice was skipped; give the output and what is in it."""
     labels = np.random.default_rng(0).integers(0, num_labels, (count, 9, 11))
     labels[0, 0, 0] = num_labels - 1
     output = f"{tmp_path}/{name}"
-    job = open_label_job(output, labels.shape, num_labels, SETTINGS, block=3, axis=axis, **options)
+    job = open_label_job(output, labels.shape, num_labels, SETTINGS, block=3, axis=axis)
     for start, stop in job.missing_blocks():
         job.write_block(start, labels[start:stop], {4: "dark"} if start == 3 else {})
     assert job.finish() == {4: "dark"}
@@ -114,13 +114,6 @@ def test_a_folder_of_pngs(tmp_path):
         assert json.loads(image.text["sp_graph_seg"])["skipped"] == {}
 
 
-def test_a_folder_of_pngs_with_given_names(tmp_path):
-    names = ["g", "f", "e", "d.1", "c", "b", "a"]
-    output, labels = make(tmp_path, "folder", names=names)
-    for name, slice_labels in zip(names, labels, strict=True):
-        np.testing.assert_array_equal(read_labels(f"{output}/{name}.png"), slice_labels)
-
-
 @pytest.mark.parametrize("name", ["a.zarr", "a.tif", "a.h5"])
 def test_thousands_of_skipped_slices_fit_into_the_record(tmp_path, name):
     output = f"{tmp_path}/{name}"
@@ -148,9 +141,13 @@ def test_chunks_divide_blocks_and_are_bounded(block, side, num_labels):
     assert -(-side // height) * height - side < 8  # hardly any padding
 
 
+def test_a_suffix_names_one_format():
+    suffixes = [suffix for form in FORMATS for suffix in form.suffixes]
+    assert sorted(suffixes) == sorted({suffix.lower() for suffix in suffixes})
+
+
 def test_slice_numbers_sort_like_numbers():
     for count in (3, 20000):
-        manifest = Manifest(shape=(count, 1, 1), num_labels=1, block=1, axis="z", settings={})
-        names = slice_names(manifest)
+        names = slice_names(count)
         assert names == sorted(names)
         assert list(map(int, names)) == list(range(count))

@@ -157,10 +157,17 @@ def program(*arguments):
 
 
 @pytest.mark.parametrize(
-    ("name", "flags"), [("a.npy", {}), ("a.tif", {"resume": True}), ("folder", {"overwrite": True})]
+    ("name", "flags"),
+    [
+        ("a.npy", {}),
+        ("a.tif", {"resume": True}),
+        ("folder", {"overwrite": True}),
+        ("a.zarr", {}),
+        ("a.zarr", {"overwrite": True}),
+    ],
 )
 def test_killed_at_every_step_and_repeated(tmp_path, name, flags):
-    """In the third case an older folder is there, until the new one is complete."""
+    """Where they may be replaced, older labels are there until the new ones are complete."""
     assert program("steps", tmp_path, name, json.dumps(flags)) > 15
 
 

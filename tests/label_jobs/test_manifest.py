@@ -12,9 +12,7 @@ from sp_graph_seg.label_jobs.manifest import (
     label_dtype,
 )
 
-MANIFEST = Manifest(
-    shape=(5, 6, 7), num_labels=4, block=2, axis="z", settings={"a": [1]}, names=("x", "y")
-)
+MANIFEST = Manifest(shape=(5, 6, 7), num_labels=4, block=2, axis="z", settings={"a": [1]})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +48,6 @@ def test_a_manifest_comes_back_from_json():
         {"axis": "t"},
         {"settings": {"a": [2]}},
         {"dataset": "/labels"},
-        {"names": ("x", "z")},
     ],
 )
 def test_every_part_counts_in_the_fingerprint_and_is_named(change):

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -10,23 +11,25 @@ from sp_graph_seg.label_jobs.outputs import refuse_inputs
 @pytest.mark.parametrize(
     ("name", "path", "kind", "dataset"),
     [
-        ("a.zarr", "a.zarr", "zarr", None),
-        ("a.TIF", "a.TIF", "tiff", None),
-        ("a.b.tiff", "a.b.tiff", "tiff", None),
-        ("a.h5", "a.h5", "hdf5", "/labels"),
-        ("a.hdf5:/x/y", "a.hdf5", "hdf5", "/x/y"),
-        ("a.nxs:x/y/", "a.nxs", "hdf5", "/x/y"),
-        ("a.H5:", "a.H5", "hdf5", "/labels"),
-        ("a.npy", "a.npy", "npy", None),
-        ("folder", "folder", "folder", None),
-        ("scan.v2/", "scan.v2", "folder", None),
-        ("a.zarr/", "a.zarr", "zarr", None),
+        ("a.zarr", "a.zarr", "Zarr", None),
+        ("a.TIF", "a.TIF", "Tiff", None),
+        ("a.b.tiff", "a.b.tiff", "Tiff", None),
+        ("a.h5", "a.h5", "Hdf5", "/labels"),
+        ("a.hdf5:/x/y", "a.hdf5", "Hdf5", "/x/y"),
+        ("a.nxs:x/y/", "a.nxs", "Hdf5", "/x/y"),
+        ("a.H5:", "a.H5", "Hdf5", "/labels"),
+        ("a.npy", "a.npy", "Npy", None),
+        ("folder", "folder", "Pngs", None),
+        ("scan.v2/", "scan.v2", "Pngs", None),
+        ("a.zarr/", "a.zarr", "Zarr", None),
     ],
 )
 def test_the_name_tells_the_format(tmp_path, name, path, kind, dataset):
     output = parse_output(f"{tmp_path}/{name}")
-    assert (output.path, output.kind, output.dataset) == (tmp_path / path, kind, dataset)
+    assert (output.path, output.dataset) == (tmp_path / path, dataset)
+    assert type(output.format).__name__ == kind
     assert output.partial == tmp_path / f"{path}.partial"
+    assert parse_output(output) is output
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.zarr.zip", "scan.v2"])
@@ -38,6 +41,16 @@ def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path, name):
 def test_a_dataset_is_refused_for_other_formats(tmp_path):
     with pytest.raises(InputError, match="only an HDF5 file has datasets"):
         parse_output(f"{tmp_path}/a.tif:/labels")
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [("b/../a.h5:/x", "b/../a.h5"), ("new/", "new"), (".", None)]
+)
+def test_the_name_as_it_was_given_is_kept(tmp_path, monkeypatch, name, given):
+    monkeypatch.chdir(tmp_path)
+    output = parse_output(name)
+    assert output.given == (output.path if given is None else Path(given))
+    assert output.given.resolve() == output.path
 
 
 def test_the_root_is_no_output():

@@ -1,6 +1,7 @@
 import errno
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,21 @@ def test_a_strange_manifest_is_refused(tmp_path, text):
     with pytest.raises(InputError, match="move") as caught:
         read_state(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}: ")
+
+
+def test_a_manifest_that_appears_while_one_looks_is_read(tmp_path, monkeypatch):
+    """Two processes begin at once: one has seen no manifest, the other one writes it."""
+    tries = []
+
+    def late(path, *args, original=Path.read_text, **kwargs):
+        tries.append(path)
+        if len(tries) == 1:
+            create_partial(tmp_path, OURS)
+            raise FileNotFoundError
+        return original(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "read_text", late)
+    assert read_state(tmp_path) == (OURS, None)
 
 
 def test_a_folder_of_other_things_is_refused(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from sp_graph_seg.errors import InputError, LowDiskSpaceWarning
 from sp_graph_seg.label_jobs import parse_output
 from sp_graph_seg.label_jobs.manifest import Manifest
-from sp_graph_seg.label_jobs.space import check_space
+from sp_graph_seg.label_jobs.opening import check_space
 
 GIGABYTE = Manifest(shape=(1000, 1000, 1000), num_labels=4, block=2, axis="z", settings={})
 
@@ -15,11 +15,15 @@ GIGABYTE = Manifest(shape=(1000, 1000, 1000), num_labels=4, block=2, axis="z", s
 @pytest.mark.parametrize(
     ("name", "missing", "free", "outcome"),
     [
-        ("a.zarr", 1.0, 5.1e8, "fine"),
-        ("a.zarr", 1.0, 4.9e8, "warns"),
-        ("a.zarr", 0.0, 2.6e8, "fine"),
-        ("a.zarr", 1.0, 5.1e7, "warns"),
-        ("a.zarr", 1.0, 4.9e7, "refuses"),
+        ("a.tif", 1.0, 5.1e8, "fine"),
+        ("a.tif", 1.0, 4.9e8, "warns"),
+        ("a.tif", 0.0, 2.6e8, "fine"),
+        ("a.tif", 1.0, 5.1e7, "warns"),
+        ("a.tif", 1.0, 4.9e7, "refuses"),
+        ("a.zarr", 1.0, 2.6e8, "fine"),  # the labels are written once
+        ("a.zarr", 1.0, 2.4e8, "warns"),
+        ("a.zarr", 1.0, 2.4e7, "refuses"),
+        ("a.zarr", 0.0, 0, "fine"),
         ("a.npy", 1.0, 1.01e9, "refuses"),
         ("a.npy", 0.0, 1.01e9, "fine"),
     ],

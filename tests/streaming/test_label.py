@@ -3,7 +3,6 @@ import os
 import signal
 import threading
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -201,10 +200,11 @@ def test_a_complete_output(tmp_path, model, volume, calls, predicted):
     label_volume(model, volume, output, workers=0)
     calls.clear()
     before = output.stat().st_mtime_ns
-    asked = []
-    done = label_volume(model, volume, output, resume=True, before_finish=asked.append)
-    assert (done.path, done.skipped, done.unlabelled) == (output, {}, 255)
-    assert (calls, asked, output.stat().st_mtime_ns) == ([], [], before)
+    for finish in (True, False):
+        done = label_volume(model, volume, output, resume=True, finish=finish)
+        assert done.is_assembled()
+        assert (done.path, done.skipped, done.unlabelled) == (output, {}, 255)
+    assert (calls, output.stat().st_mtime_ns) == ([], before)
     with pytest.raises(InputError, match=f"^{output}: already exists; add --overwrite"):
         label_volume(model, volume, output)
     with pytest.raises(InputError, match=rf"^{output}: was made differently: settings\.mode was"):
@@ -214,17 +214,17 @@ def test_a_complete_output(tmp_path, model, volume, calls, predicted):
     np.testing.assert_array_equal(tifffile.imread(output), predicted)
 
 
-def test_before_the_output_gets_its_name_all_blocks_can_be_read(tmp_path, model, volume, predicted):
-    seen = []
-
-    def before_finish(job):
-        assert not job.output.path.exists()
-        seen.extend(job.read_block(start).labels for start, _ in job.blocks)
-
-    label_volume(
-        model, volume, tmp_path / "out.npy", block=3, workers=0, before_finish=before_finish
-    )
+@pytest.mark.parametrize("name", ["out.npy", "out.zarr"])
+def test_before_the_output_gets_its_name_all_blocks_can_be_read(
+    tmp_path, model, volume, predicted, name
+):
+    job = label_volume(model, volume, tmp_path / name, block=3, workers=0, finish=False)
+    assert not job.path.exists()
+    assert not job.is_assembled()
+    seen = [job.read_block(start).labels for start, _ in job.blocks]
     np.testing.assert_array_equal(np.concatenate(seen), predicted)
+    assert job.finish() == {}
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == [name]
 
 
 # Slices that cannot be used
@@ -340,16 +340,6 @@ def test_an_unknown_format_is_refused_before_anything_is_read(tmp_path, model, v
     monkeypatch.setattr(Volume, "read", lambda *_: pytest.fail("read"))
     with pytest.raises(InputError, match=r"out\.xyz: labels cannot be written as \.xyz"):
         label_volume(model, volume, tmp_path / "out.xyz")
-
-
-def test_a_folder_gets_the_names_asked_for(tmp_path, model, volume, predicted):
-    names = [f"frame{number}" for number in range(7)]
-    label_volume(model, volume, tmp_path / "out", names=names, workers=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        again = open_volume(tmp_path / "out")
-    assert [file.stem for file in again.source.files()] == names
-    np.testing.assert_array_equal(again.read(0, 7)[:, 0], predicted)
 
 
 @pytest.mark.parametrize("mode", ["slices", "supervoxels"])

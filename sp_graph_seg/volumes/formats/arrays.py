@@ -12,8 +12,9 @@ from typing import Any, Literal
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
-from sp_graph_seg.volumes.source import Reader, Region, Source, reading, real_dtype, stamp_of
+from sp_graph_seg.volumes.source import Reader, Region, Source, reading, real_dtype
 
 _CHECK_BYTES = 2**24
 _MAPPED_BYTES = 2**26
@@ -154,7 +155,7 @@ def open_npy(path: str, file: Path, axes: str | None) -> Source:
         sizes=layout.sizes,
         dtype=native,
         chunks=layout.runs("F" if is_fortran else "C"),
-        stamp=stamp_of(file),
+        stamp=stamp(file),
         layout=layout,
         stored=dtype,
         offset=offset,

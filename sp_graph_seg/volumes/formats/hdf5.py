@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
 from sp_graph_seg.volumes.formats.arrays import ArrayReader
-from sp_graph_seg.volumes.source import Reader, Source, reading, real_dtype, stamp_of
+from sp_graph_seg.volumes.source import Reader, Source, reading, real_dtype
 
 if TYPE_CHECKING:
     import h5py
@@ -91,7 +92,7 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
             sizes=layout.sizes,
             dtype=dtype,
             chunks=(z_chunk, y_chunk, x_chunk) if is_chunked else layout.runs(),
-            stamp=stamp_of(holder),
+            stamp=stamp(holder),
             dataset=dataset.name,
             layout=layout,
             others=(*([file] if holder != file else []), *_virtual_files(holder, dataset)),

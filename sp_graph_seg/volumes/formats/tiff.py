@@ -12,10 +12,11 @@ import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.decoding import ORIENTATION_TAG
+from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import resolve_axes
 from sp_graph_seg.volumes.formats.arrays import MappedSource, check_length
 from sp_graph_seg.volumes.formats.tiff_pages import PagedTiffSource, pages_of
-from sp_graph_seg.volumes.source import Source, Spacing, reading, real_dtype, stamp_of
+from sp_graph_seg.volumes.source import Source, Spacing, reading, real_dtype
 from sp_graph_seg.volumes.spacing import NO_SPACING, imagej_spacing, ome_spacing
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
         "file": file,
         "sizes": (z, c - _alphas(page), *((x, y) if turned in (5, 6, 7, 8) else (y, x))),
         "dtype": real_dtype(path, stored),
-        "stamp": stamp_of(file),
+        "stamp": stamp(file),
         "spacing": spacing,
         "unit": unit,
         "layout": layout,

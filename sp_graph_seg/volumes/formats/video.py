@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import check_axes_of_files, checked_letters, one_slice
 from sp_graph_seg.volumes.formats.video_index import (
     REMEDY,
@@ -18,7 +19,7 @@ from sp_graph_seg.volumes.formats.video_index import (
     index_packets,
     video_stream,
 )
-from sp_graph_seg.volumes.source import PlaneReader, Reader, Source, reading, stamp_of
+from sp_graph_seg.volumes.source import PlaneReader, Reader, Source, reading
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -244,7 +245,7 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
         sizes=(len(index.stamps), *shape),
         dtype=np.dtype(np.uint16 if pixels == "gray16le" else np.uint8),
         chunks=(1, *shape[1:]),
-        stamp=stamp_of(file),
+        stamp=stamp(file),
         frame_rate=float(rate) if rate else None,
         frame_times=tuple((stamp - index.stamps[0]) * seconds for stamp in index.stamps),
         pixels=pixels,

@@ -6,8 +6,8 @@ import torch
 from torch_geometric.transforms import Compose, Constant
 
 from sp_graph_seg import ToRAG
-from sp_graph_seg.datasets.fingerprint import fingerprint
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.fingerprint import fingerprint, stamp
 
 
 class Scale:
@@ -54,6 +54,9 @@ DISTINCT = {
     "objects": np.array(["a", None], dtype=object),
     "tensor": torch.arange(3),
     "mapping": {"a": 1},
+    "bytes": b"1",
+    "range": range(3),
+    "range with a step": range(0, 3, 2),
     "set": {1, 2},
     "another set": {1, 3},
 }
@@ -72,7 +75,23 @@ def test_fingerprint_is_the_same_for_equal_parameters():
     assert make() == make()
     assert fingerprint(a=np.zeros((2, 3)).T) == fingerprint(a=np.zeros((3, 2)))
     # Fixed: graphs on disk are found again by the next version of Python, too.
-    assert fingerprint(a=1, b=[2.5, "x"]) == "ca041b35f1553135"
+    assert fingerprint(a=1, b=[2.5, "x"]) == "ca041b35f15531353c5df61f292be63f"
+
+
+def test_the_order_of_names_is_no_matter():
+    assert fingerprint(a=1, b={"c": 2, "d": 3}) == fingerprint(b={"d": 3, "c": 2}, a=1)
+    assert fingerprint(a=[1, 2]) != fingerprint(a=[2, 1])
+
+
+def test_a_stamp_changes_with_the_file(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"12")
+    first = stamp(file)
+    assert first == stamp(file) == (2, file.stat().st_mtime_ns)
+    file.write_bytes(b"123")
+    assert stamp(file) != first
+    with pytest.raises(InputError, match=f"^{file.parent}/b: cannot be found"):
+        stamp(file.with_name("b"))
 
 
 def test_fingerprint_tells_names_and_nesting_apart():

@@ -3,7 +3,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sp_graph_seg.label_jobs.late_failure import late_failure
+from sp_graph_seg.io.durable import LateFailure
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def largest_file(nbytes):
 
 
 def test_without_failure_it_is_a_file(tmp_path):
-    with late_failure(tmp_path / "a") as file:
+    with LateFailure(tmp_path / "a", "w+") as file:
         assert file.write(memoryview(b"abcdef")) == 6
         file.truncate(4)
         file.seek(1)
@@ -27,7 +27,7 @@ def test_without_failure_it_is_a_file(tmp_path):
 
 
 def use_a_full_disk(path, method, *arguments):
-    with late_failure(path) as file, largest_file(4):
+    with LateFailure(path, "w+") as file, largest_file(4):
         yield getattr(file, method)(*arguments)
         yield file.write(b"is dropped")
 

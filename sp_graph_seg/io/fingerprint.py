@@ -1,4 +1,4 @@
-"""A name for a set of parameters, so that graphs made with others are not taken for theirs."""
+"""Identity: a name for values and files, so that results of others are not taken for theirs."""
 
 import functools
 import hashlib
@@ -6,32 +6,45 @@ import inspect
 import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms import as_array
 
 
 def fingerprint(**parameters: Any) -> str:
-    """Hashes parameters: the same in every process, another one for other values.
+    """Hashes parameters with SHA-256: the same in every process, another one for other values.
 
-    Of an object, such as a transform, its class and all its attributes count, of an array its type,
-    shape and content, of a function its name (not its code).
+    Of an array or a tensor its type, shape and content count, of an object, such as a transform,
+    its class and all its attributes, of a function its name (not its code). The order counts in
+    lists, and not in mappings and sets.
 
     Args:
         **parameters: Values, nested as they like.
 
     Returns:
-        16 hexadecimal digits.
+        32 hexadecimal digits.
 
     Raises:
         InputError: If a value holds something that has no such name, as a lambda.
     """
-    text = json.dumps([[name, _describe(value, name)] for name, value in parameters.items()])
-    return _hash(text.encode())
+    named = [[name, _describe(value, name)] for name, value in sorted(parameters.items())]
+    return _hash(json.dumps(named).encode())
+
+
+def stamp(file: Path) -> tuple[int, int]:
+    """Size and time of change of a file, which stand for its content where that is large.
+
+    Raises:
+        InputError: The file cannot be found.
+    """
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be found ({error.strerror}); check the path") from error
+    return status.st_size, status.st_mtime_ns
 
 
 def _describe(value: Any, name: str) -> Any:
@@ -40,17 +53,22 @@ def _describe(value: Any, name: str) -> Any:
         return value
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if isinstance(value, bytes):
+        return ["bytes", _hash(value)]
     if isinstance(value, Mapping):
-        return [
-            "mapping",
-            *([str(key), _describe(v, f"{name}[{key!r}]")] for key, v in value.items()),
-        ]
+        items = ([str(key), _describe(v, f"{name}[{key!r}]")] for key, v in value.items())
+        return ["mapping", *sorted(items, key=json.dumps)]
     if isinstance(value, list | tuple):
         return ["list", *(_describe(v, f"{name}[{k}]") for k, v in enumerate(value))]
+    if isinstance(value, range):
+        return ["range", value.start, value.stop, value.step]
     if isinstance(value, set | frozenset):
         return ["set", *sorted((_describe(v, name) for v in value), key=json.dumps)]
-    if isinstance(value, Tensor | np.ndarray | np.generic):
-        return _describe_array(as_array(value), name)
+    if hasattr(value, "detach") and hasattr(value, "numpy"):  # a tensor, without loading torch
+        is_brief = str(value.dtype) == "torch.bfloat16"  # NumPy has no such type
+        value = (value.float() if is_brief else value).detach().cpu().numpy()
+    if isinstance(value, np.ndarray | np.generic):
+        return _describe_array(np.asarray(value), name)
     if isinstance(value, functools.partial):
         parts = (value.func, value.args, value.keywords)
         return ["partial", *(_describe(part, name) for part in parts)]
@@ -74,7 +92,7 @@ def _describe_array(array: np.ndarray, name: str) -> Any:
 
 
 def _hash(content: Any) -> str:
-    return hashlib.sha256(content).hexdigest()[:16]
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _nameless(value: Any, name: str) -> InputError:
