@@ -75,6 +75,7 @@ class Config:
             needs a GPU.
     """
 
+    num_labels: int = 0
     num_features: int = 32
     width: int = 16
     depth: int = 4

@@ -1,5 +1,6 @@
 """The W-Net, message passing, and the losses on graphs."""
 
+from sp_graph_seg.nn.blind_spot import BlindSpotNet
 from sp_graph_seg.nn.heads import make_head
 from sp_graph_seg.nn.labels import argmax_labels, kmeans_labels, pixel_labels
 from sp_graph_seg.nn.losses import (
@@ -15,6 +16,7 @@ from sp_graph_seg.nn.superpixel_net import SuperpixelNet
 from sp_graph_seg.nn.wnet import UNet, WNet
 
 __all__ = [
+    "BlindSpotNet",
     "SuperpixelNet",
     "UNet",
     "WNet",

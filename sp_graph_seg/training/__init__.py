@@ -1,5 +1,7 @@
 """Training: patches, losses, the loop and its history."""
 
+from sp_graph_seg.training.blind_spot import fit_blind_spot
+from sp_graph_seg.training.device import find_device
 from sp_graph_seg.training.fit import fit
 from sp_graph_seg.training.history import History, describe_step
 from sp_graph_seg.training.losses import LOSSES
@@ -16,6 +18,8 @@ __all__ = [
     "cut_patches",
     "describe_step",
     "draw_windows",
+    "find_device",
     "fit",
+    "fit_blind_spot",
     "seeded",
 ]

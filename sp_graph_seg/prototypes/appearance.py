@@ -1,0 +1,216 @@
+"""Labels of superpixels: how they look and where they lie, and what a network makes of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.cluster import AgglomerativeClustering, KMeans
+from torch_geometric.data import Data
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.nn import SuperpixelNet, WNet
+from sp_graph_seg.prototypes.descriptors import (
+    Array,
+    describe_nodes,
+    diffuse,
+    links,
+    node_colors,
+    noise_whitening,
+)
+from sp_graph_seg.prototypes.merging import TouchingLabels, apply_order
+from sp_graph_seg.training import History, TrainingImage, fit, seeded
+from sp_graph_seg.transforms import ToRAG, scatter_mean
+from sp_graph_seg.transforms.prepare import scale_down, scale_to
+
+Mask = NDArray[np.bool_]
+Picture = NDArray[np.float32]
+
+#: Prototypes before those that touch without an edge are merged into labels.
+_PROTOTYPES = 32
+
+#: Units of colour squared (CIELAB): how fast a label's probability falls with the distance.
+_TEMPERATURE = 30.0
+
+_STEPS_OF_Z = 4
+
+
+@dataclass
+class Appearance:
+    """Prototypes of superpixels, and a network that learned their labels.
+
+    1. Superpixels are described by colours that are whitened by what differs between neighbours,
+       and by their place, smoothed over the graph where there is no edge.
+    2. Their prototypes, 32 by Ward's method and K-means, are merged where they touch without a
+       visible boundary. Nothing up to here is drawn by chance.
+    3. A W-Net is trained with these labels as y of Eq. 6, together with reconstruction and
+       continuity. A superpixel's label is the most probable by both, the measured distances to the
+       prototypes and the network's features.
+
+    Attributes:
+        config: Superpixels, size of the network and its training.
+        whitening: ``(C, C)``.
+        centers: Of the prototypes, ``(P, C + 2)``.
+        order: How prototypes are merged, see
+            :meth:`~sp_graph_seg.prototypes.merging.TouchingLabels.merge_order`.
+        label_of: The label of each prototype, ``(P,)``, by mean lightness.
+        net: The network; ``None`` while it is trained.
+    """
+
+    config: Config
+    whitening: Array
+    centers: Array
+    order: list[tuple[int, int, float]]
+    label_of: NDArray[np.int64]
+    net: SuperpixelNet | None = field(default=None, repr=False)
+
+    @property
+    def num_labels(self) -> int:
+        """Number of labels."""
+        return int(self.label_of.max()) + 1
+
+    def predict(self, image: Picture, mask: Mask | None = None) -> tuple[NDArray[np.int64], Picture]:
+        """Labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` with values in [0, 1].
+
+        A margin is the probability of the label less that of the next. Pixels outside of the mask
+        have label -1 and margin 0.
+        """
+        graph, nodes = make_graph(image, mask, self.config)
+        probabilities = self.probabilities(image, graph, nodes)
+        top = np.sort(probabilities, axis=1)
+        margin = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
+        labels = np.append(probabilities.argmax(axis=1), -1)[nodes]
+        return labels, np.append(margin, 0).astype(np.float32)[nodes]
+
+    def probabilities(self, image: Picture, graph: Data, nodes: NDArray[np.int64]) -> Array:
+        """The probability of each label at each node, ``(N, K)``."""
+        colors = node_colors(image, nodes)
+        descriptors = describe_nodes(
+            graph, colors, self.whitening, self.config.position_weight
+        )
+        measured = self._measured(descriptors)
+        if self.net is None:
+            return measured
+        learned = diffuse(
+            self._learned(image, nodes), links(graph, descriptors), _STEPS_OF_Z
+        )
+        both = np.sqrt(measured * learned)
+        return both / np.maximum(both.sum(axis=1, keepdims=True), 1e-12)
+
+    def _measured(self, descriptors: Array) -> Array:
+        """By the distance to the nearest prototype of each label."""
+        distance = _squared_distances(descriptors, self.centers)
+        each = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / (2 * _TEMPERATURE))
+        best = np.stack(
+            [each[:, self.label_of == label].max(axis=1) for label in range(self.num_labels)], axis=1
+        )
+        return best / best.sum(axis=1, keepdims=True)
+
+    @torch.no_grad()
+    def _learned(self, image: Picture, nodes: NDArray[np.int64]) -> Array:
+        """By the softmax of the mean of z over each node."""
+        assert self.net is not None, "the network is trained"
+        device = next(self.net.parameters()).device
+        z = self.net.encode(scale_down(image, self.config.max_size).to(device))
+        index = torch.from_numpy(nodes.ravel()).to(device)
+        inside = index >= 0
+        parts = [scale_to(part, nodes.shape).flatten(1)[:, inside] for part in z.split(4)]
+        count = int(nodes.max()) + 1
+        x = torch.cat([scatter_mean(part, index[inside], count) for part in parts], dim=1)  # (N, F)
+        return x[:, : self.num_labels].softmax(dim=-1).cpu().numpy().astype(np.float64)
+
+
+def make_graph(
+    image: Picture, mask: Mask | None, config: Config
+) -> tuple[Data, NDArray[np.int64]]:
+    """The region adjacency graph of an image, and the node of each pixel, -1 outside of the mask."""
+    graph = ToRAG(
+        **config.superpixel_options(), mask=mask, attributes=("area", "boundary_length")
+    )(image)
+    nodes = np.full(image.shape[1:], -1, np.int64)
+    if "pixel_mask" in graph:
+        nodes.ravel()[graph.pixel_mask.numpy()] = graph.pixel_index.numpy()
+    else:
+        nodes.ravel()[:] = graph.pixel_index.numpy()
+    return graph, nodes
+
+
+def fit_appearance(
+    images: Sequence[Picture],
+    masks: Sequence[Mask | None],
+    config: Config,
+    on_step: Callable[[dict[str, float]], None] | None = None,
+) -> tuple[Appearance, History]:
+    """Finds prototypes of the superpixels of images, and trains a network with their labels.
+
+    Args:
+        images: ``(C, H, W)``, values in [0, 1].
+        masks: For each the pixels that are data, ``(H, W)``, or ``None`` for all.
+        config: ``num_labels`` (0: until all boundaries between labels are visible), superpixels,
+            the network and its training.
+        on_step: Called after every step of the training.
+    """
+    small = [scale_down(image, config.max_size).numpy() for image in images]
+    inside = [None if m is None else _shrink(m, s) for m, s in zip(masks, small, strict=True)]
+    graphs, nodes = zip(
+        *(make_graph(*pair, config) for pair in zip(small, inside, strict=True)), strict=True
+    )
+    colors = [node_colors(*pair) for pair in zip(small, nodes, strict=True)]
+    whitening = noise_whitening(colors, list(graphs))
+    descriptors = [
+        describe_nodes(graph, color, whitening, config.position_weight)
+        for graph, color in zip(graphs, colors, strict=True)
+    ]
+    areas = [graph.area.numpy().astype(np.float64) for graph in graphs]
+    centers = _fit_centers(np.concatenate(descriptors), np.concatenate(areas))
+    nearest = [_squared_distances(part, centers).argmin(axis=1) for part in descriptors]
+    touching = TouchingLabels(len(centers), whitening.shape[1])
+    for graph, labels, part, area in zip(graphs, nearest, descriptors, areas, strict=True):
+        touching.add(graph, labels, part[:, :-2], area)
+    order = touching.merge_order()
+    label_of = apply_order(order, len(centers), config.num_labels)
+    labels = [label_of[part] for part in nearest]
+    rank = _by_brightness(labels, colors, areas)
+    model = Appearance(config, whitening, centers, order, rank[label_of])
+    subjects = [
+        TrainingImage(torch.from_numpy(image), graph, None, torch.from_numpy(rank[part]))
+        for image, graph, part in zip(small, graphs, labels, strict=True)
+    ]
+    with seeded(config.seed):
+        wnet = WNet(len(images[0]), config.num_features, config.width, config.depth)
+    net = SuperpixelNet(wnet)
+    history = fit(net, subjects, config, on_step)
+    model.net = net
+    return model, history
+
+
+def _shrink(mask: Mask, image: Picture) -> Mask:
+    scaled = scale_to(torch.from_numpy(mask)[None].float(), image.shape[1:])[0]
+    return (scaled > 0.5).numpy()
+
+
+def _fit_centers(descriptors: Array, areas: Array) -> Array:
+    """Ward's clusters, then K-means from their means, each node as heavy as its area."""
+    count = min(_PROTOTYPES, len(np.unique(descriptors.round(6), axis=0)))
+    if count < 2:
+        return descriptors[:1]
+    group = AgglomerativeClustering(count, linkage="ward").fit_predict(descriptors)
+    start = np.stack(
+        [np.average(descriptors[group == k], axis=0, weights=areas[group == k]) for k in range(count)]
+    )
+    return KMeans(count, init=start, n_init=1).fit(descriptors, sample_weight=areas).cluster_centers_
+
+
+def _by_brightness(
+    labels: list[NDArray[np.int64]], colors: list[Array], areas: list[Array]
+) -> NDArray[np.int64]:
+    """The rank of each label by the mean of its first colour channel: lightness, or the value."""
+    every, area = np.concatenate(labels), np.concatenate(areas)
+    first = np.concatenate([color[:, 0] for color in colors])
+    mean = np.bincount(every, first * area) / np.maximum(np.bincount(every, area), 1e-12)
+    return mean.argsort(kind="stable").argsort()
+
+
+def _squared_distances(points: Array, centers: Array) -> Array:
+    return ((points[:, None] - centers) ** 2).sum(axis=-1)
