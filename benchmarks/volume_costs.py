@@ -66,7 +66,7 @@ def encode(model: Path, volume: Volume) -> None:
     segmenter = Segmenter.load(model)
     config = segmenter.config_
     for plane in read_slices(volume, 0, len(volume)):
-        seen = scale_down(segmenter.normalize(plane), config.max_size)
+        seen = scale_down(segmenter.normalize(plane).values, config.max_size)
         segmenter.encode(add_hessian_features(seen, config.hessian_scales))
 
 

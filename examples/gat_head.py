@@ -37,7 +37,7 @@ class GAT(nn.Module):
 
 
 def main() -> None:
-    image = read_image(sys.argv[1]) if len(sys.argv) > 1 else chelsea().transpose(2, 0, 1) / 255.0
+    image = read_image(sys.argv[1]) if len(sys.argv) > 1 else chelsea().transpose(2, 0, 1)
     config = Config(  # smaller than the defaults, to be done in half a minute
         n_segments=1000, max_size=224, patches=((24, 48, 48), (40, 32, 32)), seed=0
     )
@@ -48,7 +48,7 @@ def main() -> None:
         # A head can please these two losses all by itself, so they get a smaller weight.
         "GAT head": Segmenter(config.replace(beta_sim=1.0, beta_con=1.0), head=gat),
     }
-    panels = {"image": image.transpose(1, 2, 0).squeeze()}
+    panels = {"image": image.transpose(1, 2, 0).squeeze() / 255}
     for name, segmenter in segmenters.items():
         labels = segmenter.fit(image, progress=True).predict(image)
         print(f"{name}: loss {segmenter.history_['loss'][-1]:.3f}")

@@ -17,7 +17,7 @@ def main() -> None:
     (sklearn,) = find_spec("sklearn").submodule_search_locations
     shipped = Path(sklearn) / "datasets/images/flower.jpg"
     photo = Path(sys.argv[1]) if len(sys.argv) > 1 else shipped
-    image = read_image(photo)  # (C, H, W) in [0, 1]
+    image = read_image(photo)  # (C, H, W), 0 to 255 as in the file
 
     segmenter = Segmenter(Config(seed=0)).fit(image, progress=True)  # no labels needed
     labels = segmenter.predict(image)  # (H, W)
@@ -26,9 +26,9 @@ def main() -> None:
 
     means = to_label_image(graph.x[:, 0].argsort().argsort(), graph)  # one number a superpixel
     panels = {
-        "image": image.transpose(1, 2, 0).squeeze(),
+        "image": image.transpose(1, 2, 0).squeeze() / 255,
         f"{graph.num_nodes} superpixels": mark_boundaries(
-            image[:3].transpose(1, 2, 0), means.numpy(), color=(1, 1, 1)
+            image[:3].transpose(1, 2, 0) / 255, means.numpy(), color=(1, 1, 1)
         ),
         f"{len(set(labels.ravel().tolist()))} labels": overlay_labels(image, labels),
     }

@@ -102,7 +102,7 @@ def main() -> None:
             guess = model(graph.x, graph.edge_index).argmax(dim=-1)
         image = read_image(next(images.glob(f"{graph.name}.*")))
         panels = {
-            "test image": image.transpose(1, 2, 0).squeeze(),
+            "test image": image.transpose(1, 2, 0).squeeze() / 255,
             "truth of its superpixels": overlay_labels(image, to_label_image(graph.y, graph)),
             "prediction": overlay_labels(image, to_label_image(guess, graph)),
         }

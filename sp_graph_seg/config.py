@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 
 Patches = tuple[tuple[int, int, int], ...]
 
@@ -262,6 +263,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: If the file cannot be read or is no mapping of names to values.
     """
+    require("yaml")
     import yaml
 
     try:
@@ -282,6 +284,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 def config_to_yaml(config: Config) -> str:
     """The configuration as YAML text that :func:`read_config` reads back."""
+    require("yaml")
     import yaml
 
     return yaml.safe_dump(config.to_dict(), sort_keys=False, default_flow_style=None)

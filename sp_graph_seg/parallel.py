@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -86,6 +87,22 @@ def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: 
     return max(1, _default_workers(cores_per_worker) if workers is None else workers)
 
 
+@contextmanager
+def closing_joblib(workers: int) -> Iterator[None]:
+    """Ends joblib's worker processes, if there are several, with the block, not minutes later.
+
+    Each of them holds all that it imported. Left to the end of a program on a busy machine, they
+    were killed late, and joblib warned of leaked semaphores.
+    """
+    try:
+        yield
+    finally:
+        if workers > 1:
+            from joblib.externals.loky import get_reusable_executor
+
+            get_reusable_executor(reuse=True).shutdown(wait=True)
+
+
 def _call(function: Callable[[Task], Result], task: Task) -> Result | BaseException:
     try:
         return function(task)
@@ -106,6 +123,7 @@ def _count_ready(client: "Client", scheduler: str | None) -> int:
 
 @contextmanager
 def _open_client(workers: int | None, scheduler: str | None) -> Iterator["Client"]:
+    require("distributed")
     import dask
     from distributed import Client
 

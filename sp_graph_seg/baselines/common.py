@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from torch_geometric.data import Data
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms import ToRAG, as_array, to_label_image
+from sp_graph_seg.transforms import ToRAG, as_array, as_image, to_label_image
 from sp_graph_seg.transforms.prepare import Array, Image, as_image_list, match_images
 
 Labels = NDArray[np.int64]
@@ -22,7 +22,7 @@ SAMPLE = 1 << 18
 
 def as_images(images: Image | Sequence[Image]) -> list[Array]:
     """Converts one or more images to arrays with the same number of channels."""
-    arrays = as_image_list(images)
+    arrays = as_image_list(images, as_image)
     for number, array in enumerate(arrays):
         check_channels(array.shape[0], arrays[0].shape[0], f"images[{number}]")
     return arrays

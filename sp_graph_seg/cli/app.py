@@ -24,6 +24,9 @@ Images = Annotated[list[Path], Parameter(name="IMAGE")]
 Masks = Annotated[
     list[Path] | None, Parameter(metavar="FILE...", consume_multiple=True, negative=())
 ]
+Range = Annotated[
+    tuple[float, float] | None, Parameter(name="--range", metavar="LOW HIGH", negative=())
+]
 Folder = Annotated[Path, Parameter(alias="-o", metavar="FOLDER")]
 File = Annotated[Path, Parameter(alias="-o", metavar="FILE")]
 Switch = Annotated[bool, Parameter(negative=())]

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from sp_graph_seg.cli.app import PROGRAM, File, Switch, app
+from sp_graph_seg.cli.app import PROGRAM, File, Range, Switch, app
 from sp_graph_seg.cli.flags import GraphFlags
-from sp_graph_seg.cli.inputs import read_map, read_unscaled
+from sp_graph_seg.cli.inputs import check_range, read_map
 from sp_graph_seg.cli.outputs import check_outputs, check_suffix, report
-from sp_graph_seg.io import atomic_write, check_writable
+from sp_graph_seg.io import atomic_write, check_writable, read_image
 
 
 @app.command(sort_key=3, usage=f"Usage: {PROGRAM} graph IMAGE --output GRAPH.pt [OPTIONS]")
@@ -19,39 +19,49 @@ def graph(
     *,
     output: File,
     labels: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    intensity_range: Range = None,
     overwrite: Switch = False,
     flags: GraphFlags = GraphFlags(),  # noqa: B008, it is frozen
 ) -> None:
     """Make the region adjacency graph of an image.
 
     This writes a dictionary of tensors, which Data.from_dict(torch.load("GRAPH.pt")) makes a graph
-    of PyTorch Geometric, and a picture of it, GRAPH.png. Colours are between 0 and 1, the 0.1 and
-    99.9 percentiles of the image, as in training.
+    of PyTorch Geometric, and a picture of it, GRAPH.png. Colours are between 0 and 1, the ends of
+    the range of the image without dead and hot pixels, as in training.
 
     Args:
         image: Image to make the graph of.
         output: File for the graph, ending in .pt.
         labels: Label map of the size of the image to use instead of superpixels: PNG, TIFF or
-            .npy. Every connected region becomes a node.
+            .npy. Every connected region becomes a node, but negative ids and NaN in the image none.
+        intensity_range: Intensities that become 0 and 1 instead of those measured.
         overwrite: Replace files that exist.
         flags: The configuration.
     """
     config = flags.resolve()
+    check_range(intensity_range)
     check_suffix(output, ".pt")
     picture = output.with_suffix(".png")
     check_outputs([output, picture], [image, *([labels] if labels else [])], overwrite)
-    array = read_unscaled(image)
+    array = read_image(image)
     regions = None if labels is None else read_map(labels, image, array)
     check_writable(output.parent)
     import torch
 
     from sp_graph_seg import ToRAG
     from sp_graph_seg.plot import draw_graph, save_figure
-    from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
+    from sp_graph_seg.transforms.prepare import (
+        find_data,
+        measure_intensity_range,
+        scale_intensities,
+    )
 
-    to_rag = ToRAG(tau=config.tau_con, superpixels=regions, **config.superpixel_options())
-    low, high = measure_intensity_range([array])
-    data = to_rag(normalize(array, low, high))
+    inside = find_data(array, None, regions)
+    to_rag = ToRAG(
+        tau=config.tau_con, superpixels=regions, mask=inside, **config.superpixel_options()
+    )
+    low, high = intensity_range or measure_intensity_range([array], [inside])
+    data = to_rag(scale_intensities(array, inside, low, high).values)
     with atomic_write(output) as temporary:
         torch.save(data.to_dict(), temporary)
     save_figure(picture, draw_graph(array, data))

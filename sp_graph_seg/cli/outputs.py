@@ -61,18 +61,32 @@ def write_model(
 
 
 def write_predictions(
-    segmenter: "Segmenter", images: Sequence[Path], arrays: Iterable[np.ndarray], output: Path
+    segmenter: "Segmenter",
+    images: Sequence[Path],
+    arrays: Iterable[tuple[np.ndarray, np.ndarray | None]],
+    output: Path,
 ) -> int:
-    """Writes the labels and overlay of each image; returns how many labels there are in all."""
+    """Writes the labels and overlay of each image; returns how many labels there are in all.
+
+    Pixels that are no data get the largest value of the type of the labels, as in a volume.
+
+    Args:
+        segmenter: A trained model.
+        images: Files of the images, for the names.
+        arrays: The image and the mask of each.
+        output: Folder to write to.
+    """
+    from sp_graph_seg.label_jobs.manifest import label_dtype
     from sp_graph_seg.plot import overlay_labels
 
+    unlabelled = np.iinfo(label_dtype(segmenter.num_labels_)).max
     found: set[int] = set()
-    for path, array in zip(images, arrays, strict=True):
-        labels = segmenter.predict(array)
+    for path, (array, mask) in zip(images, arrays, strict=True):
+        labels = segmenter.predict(array, mask=mask)
         labels_file, overlay_file = prediction_files([path], output)
-        write_labels(labels_file, labels)
+        write_labels(labels_file, np.where(labels < 0, unlabelled, labels))
         write_image(overlay_file, overlay_labels(array, labels).transpose(2, 0, 1))
-        found.update(np.unique(labels).tolist())
+        found.update(np.unique(labels[labels >= 0]).tolist())
     return len(found)
 
 

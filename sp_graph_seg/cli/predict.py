@@ -1,12 +1,14 @@
 """``sp-graph-seg predict``: labels images or a volume with a trained model."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from cyclopts import Parameter
 
-from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Switch, app
-from sp_graph_seg.cli.inputs import read_unscaled
+from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
+from sp_graph_seg.cli.inputs import read_checked, read_mask
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     prediction_files,
@@ -15,6 +17,7 @@ from sp_graph_seg.cli.outputs import (
 )
 from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
 from sp_graph_seg.cli.volumes import predict_volume
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable
 
 
@@ -25,6 +28,7 @@ def predict(
     /,
     *,
     output: Folder,
+    mask: Masks = None,
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
 ) -> None:
@@ -39,20 +43,30 @@ def predict(
         images: Images to label, with the channels of those that the model was trained on. Or one
             volume or video.
         output: Folder for the results, made if it is missing; the labels of a volume.
+        mask: For each image one of its size, 0 where there is no data; those pixels get no label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
     """
     if is_volume(images, output, volume):
+        if mask:
+            raise InputError("--mask: is for single images, not for a volume; leave it out.")
         predict_volume(model, images[0], output, overwrite, volume)
         return
-    check_outputs(prediction_files(images, output), [model, *images], overwrite)
+    if mask and len(mask) != len(images):
+        raise InputError(f"--mask: {len(mask)} for {len(images)} images; give one for each.")
+    inputs = [model, *images, *(mask or [])]
+    check_outputs(prediction_files(images, output), inputs, overwrite)
     from sp_graph_seg import Segmenter
-    from sp_graph_seg.transforms.prepare import check_image
 
     segmenter = Segmenter.load(model)
-    for path in images:  # all of them before the first is labelled, and none of them kept
-        check_image(read_unscaled(path), str(path), segmenter.in_channels_, segmenter.config_)
-    check_writable(output)
 
-    num_labels = write_predictions(segmenter, images, map(read_unscaled, images), output)
+    def read() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        for number, path in enumerate(images):
+            array = read_checked(path, segmenter.in_channels_, segmenter.config_)
+            yield array, read_mask(mask[number], path, array) if mask else None
+
+    for _ in read():  # all of them before the first is labelled, and none of them kept
+        pass
+    check_writable(output)
+    num_labels = write_predictions(segmenter, images, read(), output)
     report_predictions(num_labels, images, output)

@@ -1,8 +1,8 @@
 """``sp-graph-seg segment``: trains on images, or slices of a volume, and labels them."""
 
-from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
+from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Range, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
-from sp_graph_seg.cli.inputs import read_images, read_masks
+from sp_graph_seg.cli.inputs import check_range, read_images, read_masks
 from sp_graph_seg.cli.outputs import (
     MODEL_AND_RECORDS,
     check_outputs,
@@ -26,6 +26,7 @@ def segment(
     output: Folder,
     train_on: str | None = None,
     mask: Masks = None,
+    intensity_range: Range = None,
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
@@ -45,18 +46,24 @@ def segment(
         output: Folder for the results, made if it is missing; the labels of a volume.
         train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for those
             that represent the rest best.
-        mask: For each image one of its size; training looks mostly where it is not 0.
+        mask: For each image, or slice to train on, one of its size, 0 where there is no data; in
+            an image those pixels get no label.
+        intensity_range: Intensities that become black and white to the network; by default the
+            range of the data without dead and hot pixels.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
         flags: The configuration.
     """
+    check_range(intensity_range)
     if is_volume(images, output, volume, train_on):
         config = flags.resolve(for_volume=True)
         if volume.mode == "supervoxels":
             from sp_graph_seg.transforms.superpixels import check_superpixel_method
 
             check_superpixel_method(config.superpixel_method, ndim=3)
-        segment_volume(images[0], output, train_on, mask, overwrite, config, volume)
+        segment_volume(
+            images[0], output, train_on, mask, intensity_range, overwrite, config, volume
+        )
         return
     config = flags.resolve()
     model, *records = (output / name for name in MODEL_AND_RECORDS)
@@ -67,8 +74,11 @@ def segment(
     check_writable(output)
     from sp_graph_seg import Segmenter
 
-    segmenter = Segmenter(config).fit(arrays, masks=masks, progress=True)
+    segmenter = Segmenter(config).fit(
+        arrays, masks=masks, intensity_range=intensity_range, progress=True
+    )
     write_model(segmenter, model, records)
-    num_labels = write_predictions(segmenter, images, arrays, output)
+    pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
+    num_labels = write_predictions(segmenter, images, pairs, output)
     report_predictions(num_labels, images, output)
     report("model", f"{model}, with {join_names(file.name for file in records)}")

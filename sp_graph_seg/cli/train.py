@@ -1,8 +1,8 @@
 """``sp-graph-seg train``: trains a model on images."""
 
-from sp_graph_seg.cli.app import PROGRAM, File, Images, Masks, Switch, app
+from sp_graph_seg.cli.app import PROGRAM, File, Images, Masks, Range, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
-from sp_graph_seg.cli.inputs import read_images, read_masks
+from sp_graph_seg.cli.inputs import check_range, read_images, read_masks
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     check_suffix,
@@ -20,6 +20,7 @@ def train(
     *,
     output: File,
     mask: Masks = None,
+    intensity_range: Range = None,
     overwrite: Switch = False,
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
@@ -31,11 +32,14 @@ def train(
     Args:
         images: Images to train on; any sizes, the same channels.
         output: File for the model, ending in .safetensors.
-        mask: For each image one of its size; training looks mostly where it is not 0.
+        mask: For each image one of its size, 0 where there is no data.
+        intensity_range: Intensities that become black and white to the network; by default the
+            range of the data without dead and hot pixels.
         overwrite: Replace files that exist.
         flags: The configuration.
     """
     config = flags.resolve()
+    check_range(intensity_range)
     check_suffix(output, ".safetensors")
     records = [output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png")]
     check_outputs([output, *records], [*images, *(mask or [])], overwrite)
@@ -44,6 +48,8 @@ def train(
     check_writable(output.parent)
     from sp_graph_seg import Segmenter
 
-    segmenter = Segmenter(config).fit(arrays, masks=masks, progress=True)
+    segmenter = Segmenter(config).fit(
+        arrays, masks=masks, intensity_range=intensity_range, progress=True
+    )
     write_model(segmenter, output, records)
     report("model", f"{output}, with {join_names(file.name for file in records)}")

@@ -16,8 +16,10 @@ from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.label_jobs import LabelOutput, parse_output
 
 if TYPE_CHECKING:
+    from sp_graph_seg import Segmenter
     from sp_graph_seg.label_jobs import LabelJob
     from sp_graph_seg.labels.relabel import Relabel
+    from sp_graph_seg.streaming import Survey
     from sp_graph_seg.volumes import Volume
 
 #: What ``segment`` leaves in the folder of its output.
@@ -33,6 +35,7 @@ def segment_volume(
     output: Path,
     train_on: str | None,
     masks: Sequence[Path] | None,
+    intensity_range: tuple[float, float] | None,
     overwrite: bool,
     config: Config,
     flags: VolumeFlags,
@@ -51,19 +54,22 @@ def segment_volume(
         "input": volume.fingerprint(),
         "train_on": train_on,
         "masks": [fingerprint(mask=mask.read_bytes()) for mask in masks or []],
+        "range": intensity_range and list(intensity_range),
         "config": config.to_dict(),
     }
     is_trained = _is_trained(model, training, overwrite)
     if not is_trained:
         _refuse_records(records, config, overwrite)
-    from sp_graph_seg.streaming import check_slices
+    from sp_graph_seg.streaming import survey_volume
 
-    unusable = check_slices(volume, config, skip_bad=flags.skip_bad)
+    survey = survey_volume(volume) if is_trained else survey_volume(volume, numbers, count)
+    survey.check(config, skip_bad=flags.skip_bad)
     check_writable(folder)
     if is_trained:
         report("model", f"{model} is there, trained as asked")
     else:
-        _train(volume, numbers, count, read, config, training, model, records, unusable)
+        segmenter = _train(survey, numbers, count, read, intensity_range, config)
+        write_model(segmenter, model, records, notes=training)
         report("model", f"{model}, with {join_names(file.name for file in records)}")
     _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
@@ -80,34 +86,31 @@ def predict_volume(
 
 
 def _train(
-    volume: "Volume",
+    survey: "Survey",
     numbers: Sequence[int],
     count: int,
     masks: Sequence[np.ndarray] | None,
+    intensity_range: tuple[float, float] | None,
     config: Config,
-    training: dict[str, Any],
-    model: Path,
-    records: Sequence[Path],
-    unusable: Mapping[int, str],
-) -> None:
+) -> "Segmenter":
     from sp_graph_seg import Segmenter
-    from sp_graph_seg.streaming import choose_slices, leave_out, read_slice
-    from sp_graph_seg.volumes import measure_range
+    from sp_graph_seg.streaming import read_slice
 
     for number in numbers:
-        if number in unusable:
-            raise InputError(f"--train-on: slice {number} cannot be used ({unusable[number]}).")
-    low, high = measure_range(leave_out(volume, frozenset(unusable)))
-    if not low < high:
-        raise InputError(f"{volume.path}: is {low:g} everywhere; there is nothing to tell apart.")
+        if number in survey.unusable:
+            reason = survey.unusable[number]
+            raise InputError(f"--train-on: slice {number} cannot be used ({reason}).")
+    volume = survey.volume
+    measured = intensity_range or survey.intensity_range()
     if count:
-        numbers = choose_slices(volume, count, (low, high), unusable)
+        numbers = survey.choose(count, measured)
     report("chosen", f"{_slices(volume)} {', '.join(map(str, numbers))} of {len(volume)}")
-    images = [read_slice(volume, number) for number in numbers]
-    segmenter = Segmenter(config).fit(
-        images, masks=masks, intensity_range=(low, high), progress=True
+    images = [survey.kept[n] if n in survey.kept else read_slice(volume, n) for n in numbers]
+    if intensity_range is None and masks is None:  # else of what the masks show
+        intensity_range = measured
+    return Segmenter(config).fit(
+        images, masks=masks, intensity_range=intensity_range, progress=True
     )
-    write_model(segmenter, model, records, notes=training)
 
 
 def _label(
@@ -120,7 +123,6 @@ def _label(
     overlay: Path | None,
     preflight: bool,
 ) -> None:
-    from sp_graph_seg import Segmenter
     from sp_graph_seg.streaming import label_volume
 
     job = label_volume(
@@ -180,7 +182,7 @@ def _write_overlay(
                     frame = read_slice(volume, number)
                     yield overlay_labels(
                         frame,
-                        labels.astype(np.int64),
+                        np.where(labels == job.unlabelled, -1, labels.astype(np.int64)),
                         intensity_range=intensity_range,
                         colors=colors,
                     )
@@ -243,10 +245,10 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
     """Whether the model of this very command is there, from a run that was interrupted."""
     if not model.exists():
         return False
-    from sp_graph_seg.segmenter.model_file import read_notes
+    from sp_graph_seg.streaming.block import load_model
 
     try:
-        if read_notes(model) == training:
+        if load_model(model).notes == training:
             return True
     except InputError:
         if not overwrite:

@@ -19,6 +19,7 @@ from sp_graph_seg.datasets.node_labels import majority_labels
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import atomic_write, check_writable
 from sp_graph_seg.io.fingerprint import fingerprint, stamp
+from sp_graph_seg.parallel import closing_joblib
 from sp_graph_seg.transforms import ToRAG
 
 Transform = Callable[[Data], Data]
@@ -125,9 +126,10 @@ class GraphDataset(Dataset):
             return
         check_writable(self.processed_dir)
         console = Console(stderr=True)
-        with parallel_config("loky", inner_max_num_threads=1):
+        workers = self._count_workers(len(tasks))
+        with closing_joblib(workers), parallel_config("loky", inner_max_num_threads=1):
             # loky needs no `if __name__ == "__main__"` in the user's script.
-            made = Parallel(self._count_workers(len(tasks)), return_as="generator_unordered")(
+            made = Parallel(workers, return_as="generator_unordered")(
                 delayed(_make_graph)(source, path, self.to_graph, self.pre_transform)
                 for source, path in tasks
             )

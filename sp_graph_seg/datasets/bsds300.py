@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
 from sp_graph_seg.datasets.image_folder import list_by_stem
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import read_image, read_labels
+from sp_graph_seg.io import decode_image, read_labels
 
 _HOW_TO_GET = (
     "get BSDS300-images.tgz and BSDS300-human.tgz from "
@@ -221,7 +221,7 @@ def _read(image: Path, truth: Sequence[Path], annotator: int) -> tuple[NDArray, 
             f"annotator={annotator}: {image} has {len(people)} annotators; use 0 to "
             f"{len(people) - 1}."
         )
-    return read_image(image), people[annotator]
+    return decode_image(image), people[annotator]
 
 
 def _read_truth(files: Sequence[Path]) -> list[NDArray[np.int64]]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import FloatRange, read_image, read_labels
+from sp_graph_seg.io import decode_image, read_labels
+from sp_graph_seg.transforms.prepare import normalize
 
 IMAGE_SUFFIXES = frozenset(
     (".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -28,9 +29,8 @@ class ImageFolderRAG(GraphDataset):
         labels: Folder with a label file for each image, whose name differs in its suffix only, as
             :func:`~sp_graph_seg.io.read_labels` takes them. (default: :obj:`None`)
         to_graph: Makes a graph of an image ``(C, H, W)``. (default: :obj:`ToRAG()`)
-        float_range: The values of floating-point and signed images that become 0 and 1, see
-            :func:`~sp_graph_seg.io.read_image`. By default values are kept as they are, for one
-            scale over all images. (default: :obj:`None`)
+        intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
+            are divided by the largest of their type, and others kept. (default: :obj:`None`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
         force_reload: Make all graphs anew. (default: :obj:`False`)
@@ -58,7 +58,7 @@ class ImageFolderRAG(GraphDataset):
         pre_transform: Transform | None = None,
         force_reload: bool = False,
         num_workers: int | None = None,
-        float_range: FloatRange = None,
+        intensity_range: tuple[float, float] | None = None,
     ) -> None:
         files: dict[str, tuple[Path, ...]] = {
             stem: (file,) for stem, file in list_by_stem(images, IMAGE_SUFFIXES, "image").items()
@@ -66,11 +66,11 @@ class ImageFolderRAG(GraphDataset):
         if labels is not None:
             files = _add_labels(files, labels)
         sources = [
-            Source(stem, partial(read_pair, pair, float_range), pair)
+            Source(stem, partial(read_pair, pair, intensity_range), pair)
             for stem, pair in files.items()
         ]
         parameters = {
-            "float_range": float_range,
+            "intensity_range": intensity_range,
             "images": _resolve(images),
             "labels": None if labels is None else _resolve(labels),
         }
@@ -104,11 +104,14 @@ def list_by_stem(
 
 
 def read_pair(
-    files: Sequence[Path], float_range: FloatRange = None
+    files: Sequence[Path], intensity_range: tuple[float, float] | None = None
 ) -> tuple[NDArray, NDArray | None]:
-    """Reads an image and its labels, if there is a second file."""
-    image, *labels = files
-    return read_image(image, float_range), read_labels(labels[0]) if labels else None
+    """Reads an image, as :class:`ImageFolderRAG` scales it, and its labels if they are there."""
+    path, *labels = files
+    image = decode_image(path)
+    if intensity_range is not None:
+        image = normalize(image, *intensity_range)
+    return image, read_labels(labels[0]) if labels else None
 
 
 def _add_labels(

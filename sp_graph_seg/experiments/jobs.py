@@ -19,7 +19,7 @@ from sp_graph_seg.evaluation.unsupervised import unsupervised_score
 from sp_graph_seg.experiments.methods import Method
 from sp_graph_seg.io import (
     check_writable,
-    read_image,
+    decode_image,
     read_labels,
     write_labels,
     write_text,
@@ -30,7 +30,7 @@ from sp_graph_seg.transforms import ToRAG, compute_superpixels
 from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 
 #: Changes when results of before cannot be compared with those of now.
-FORMAT = 2
+FORMAT = 3
 
 _KEYS = {"job", "labels", "regions", "unsupervised", "losses", "seconds"}
 
@@ -44,8 +44,8 @@ class Photo:
     truth: tuple[Path, ...]
 
     def read(self) -> NDArray[np.float32]:
-        """The image ``(C, H, W)``."""
-        return read_image(self.path)
+        """The image ``(C, H, W)``, in the type that it is stored in."""
+        return decode_image(self.path)
 
     def read_truth(self) -> list[NDArray[np.int64]]:
         """The segments ``(H, W)`` that each annotator saw."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.evaluation.unsupervised import unsupervised_score
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.transforms import ToRAG
@@ -18,6 +19,7 @@ from sp_graph_seg.transforms.prepare import (
     measure_intensity_range,
     normalize,
 )
+from sp_graph_seg.volumes.intensity import find_numbers
 
 #: The paper's steps: the powers of ten first.
 COARSE = (0.1, 1.0, 10.0)
@@ -82,6 +84,8 @@ def tune(
     arrays = as_image_list(images)
     for number, array in enumerate(arrays):
         check_image(array, f"images[{number}]", arrays[0].shape[0], config)
+        if find_numbers(array) is not None:
+            raise InputError(f"images[{number}]: holds NaN; tune on images without.")
     graphs = _make_graphs(arrays, config)
     candidates: list[Candidate] = []
 

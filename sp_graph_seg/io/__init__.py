@@ -1,14 +1,14 @@
 """Single files in and out: images, labels, meshes, videos, writes that leave no half file."""
 
 from sp_graph_seg.io.files import atomic_write, check_writable, refuse_existing, to_csv, write_text
-from sp_graph_seg.io.images import FloatRange, read_image
+from sp_graph_seg.io.images import decode_image, read_image
 from sp_graph_seg.io.labels import read_labels, write_image, write_labels
 from sp_graph_seg.io.video import write_overlay_video
 
 __all__ = [
-    "FloatRange",
     "atomic_write",
     "check_writable",
+    "decode_image",
     "read_image",
     "read_labels",
     "refuse_existing",

@@ -1,4 +1,4 @@
-"""What every decoder needs: the first bytes, quiet failure, orientation, full scale."""
+"""What every decoder needs: the first bytes, quiet failure, orientation."""
 
 import logging
 import os
@@ -94,10 +94,3 @@ def orient(array: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (2, 3, 6, 7):
         array = array[:, :, ::-1]
     return array
-
-
-def full_scale(dtype: np.dtype) -> int | None:
-    """Give the value that becomes 1: the largest of an unsigned type, None for the others."""
-    if dtype.kind == "b":
-        return 1
-    return int(np.iinfo(dtype).max) if dtype.kind == "u" else None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 from sp_graph_seg.io.files import atomic_write
 
 
@@ -50,6 +51,7 @@ def write_mesh(
 
 def _as_bytes(color: str) -> list[int]:
     """Converts a colour to red, green and blue from 0 to 255."""
+    require("matplotlib")
     from matplotlib.colors import is_color_like, to_rgb
 
     if not is_color_like(color):

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.decoding import ORIENTATION_TAG, PNG_MAGIC, full_scale, orient
+from sp_graph_seg.extras import require
+from sp_graph_seg.io.decoding import ORIENTATION_TAG, PNG_MAGIC, orient
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-def decode_pillow(path: str | os.PathLike[str], header: bytes) -> tuple[np.ndarray, int | None]:
-    """Decode any other format to ``(C, H, W)`` and its full scale (None: a measurement)."""
+def decode_pillow(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
+    """Decode any other format to ``(C, H, W)`` of its own type."""
     from PIL import Image, UnidentifiedImageError
 
     # Opened by its name, Pillow would map the file to memory and scramble a rotated CMYK TIFF.
@@ -33,9 +34,9 @@ def decode_pillow(path: str | os.PathLike[str], header: bytes) -> tuple[np.ndarr
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
         is_deep_png = header.startswith(PNG_MAGIC) and header[24] == 16  # bits a sample
         array = _deep_png(path) if is_deep_png else np.asarray(_grey_or_rgb(image))
-        # The 16 bits of a PGM are the one unsigned kind that Pillow reads as int32.
-        full = 65535 if (image.format, image.mode) == ("PPM", "I") else full_scale(array.dtype)
-    return orient(np.atleast_3d(array).transpose(2, 0, 1), orientation), full
+        if (image.format, image.mode) == ("PPM", "I"):  # Pillow reads 16 bits of a PGM as int32
+            array = array.astype(np.uint16)
+    return orient(np.atleast_3d(array).transpose(2, 0, 1), orientation)
 
 
 def _grey_or_rgb(image: "Image.Image") -> "Image.Image":
@@ -47,6 +48,7 @@ def _grey_or_rgb(image: "Image.Image") -> "Image.Image":
 
 def _deep_png(path: str | os.PathLike[str]) -> np.ndarray:
     """Decode a PNG of 16 bits a sample, which Pillow cuts to 8, to ``(H, W[, 3])`` uint16."""
+    require("imagecodecs")
     import imagecodecs
 
     array = imagecodecs.png_decode(Path(path).read_bytes())

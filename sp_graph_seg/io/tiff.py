@@ -11,7 +11,6 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.decoding import (
     ORIENTATION_TAG,
     TIFF_MAGICS,
-    full_scale,
     orient,
     read_header,
 )
@@ -24,8 +23,8 @@ MAX_PAGES_AS_CHANNELS = 16
 """More pages than this are the slices of a volume, fewer the channels of an image."""
 
 
-def decode_tiff(path: str | os.PathLike[str], header: bytes) -> tuple[np.ndarray, int | None]:
-    """Decode a TIFF to ``(C, H, W)`` and its full scale (None: a measurement, without one)."""
+def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
+    """Decode a TIFF to ``(C, H, W)`` of its own type."""
     from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile
 
     with TiffFile(path) as tif:
@@ -38,18 +37,16 @@ def decode_tiff(path: str | os.PathLike[str], header: bytes) -> tuple[np.ndarray
     ):
         return decode_pillow(path, header)
     if page.photometric == PHOTOMETRIC.PALETTE and len(array) == 1:
-        return page.colormap[:, array[0]], full_scale(page.colormap.dtype)
-    full = full_scale(array.dtype)
-    if full is not None:
+        return page.colormap[:, array[0]]
+    if page.photometric == PHOTOMETRIC.MINISWHITE and array.dtype.kind in "bu":
         full = 2 ** int(page.bitspersample) - 1  # a TIFF may have, say, 12 bits in its uint16
-        if page.photometric == PHOTOMETRIC.MINISWHITE:
-            array = full - array
+        array = ~array if array.dtype.kind == "b" else full - array
     alphas = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
     if len(array) == page.samplesperpixel and set(alphas) & set(page.extrasamples):
         colours = len(array) - len(page.extrasamples)
         extras = enumerate(page.extrasamples, start=colours)
         array = array[[*range(colours), *(i for i, extra in extras if extra not in alphas)]]
-    return array, full
+    return array
 
 
 def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 from sp_graph_seg.io.files import atomic_write
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def write_overlay_video(
     first = next(checked, None)
     if first is None:
         raise InputError(f"{path}: there are no frames to write; give at least one")
+    require("av")
     import av
 
     try:

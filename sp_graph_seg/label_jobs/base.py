@@ -42,6 +42,7 @@ class Format(ABC):
         is_packed: Whether the labels are compressed.
         keeps_record: Whether it has room for the settings.
         dataset: Name of the dataset where the user gives none; None: the format has no datasets.
+        package: The optional package that writes it, if it needs one.
     """
 
     suffixes: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class Format(ABC):
     is_packed: bool = True
     keeps_record: bool = True
     dataset: str | None = None
+    package: str | None = None
 
     @abstractmethod
     def read(self, path: Path) -> Finished:

@@ -33,6 +33,7 @@ class Zarr(PiecewiseFormat):
     """A Zarr v3 array at the root of a folder; a lost chunk would read as unlabelled."""
 
     suffixes = (".zarr",)
+    package = "zarr"
     is_folder = True
     may_hold_more = True
     _METADATA = "zarr.json"
@@ -149,6 +150,7 @@ class Hdf5(StreamedFormat):
     """One chunked dataset; the record is JSON in one of its attributes."""
 
     suffixes = (".h5", ".hdf5", ".nxs")
+    package = "h5py"
     may_hold_more = True
     dataset = "/labels"
 

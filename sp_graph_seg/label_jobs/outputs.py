@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 from sp_graph_seg.label_jobs.base import Format
 from sp_graph_seg.label_jobs.formats import FORMATS, PNGS
 
@@ -62,7 +63,8 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
         The path and dataset, which know their format.
 
     Raises:
-        InputError: The suffix is unknown, or a dataset is given for another format.
+        InputError: The suffix is unknown, a dataset is given for another format, or the package
+            that writes the format is not installed.
     """
     if isinstance(output, LabelOutput):
         return output
@@ -79,7 +81,10 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
             f"{output}: labels cannot be written as {path.suffix}; end the name in "
             f"{', '.join(_FORMATS)}, or in nothing for a folder of PNGs"
         )
-    usual = _format_of(path).dataset
+    form = _format_of(path)
+    if form.package:
+        require(form.package)
+    usual = form.dataset
     if usual is None and dataset is not None:
         raise InputError(f"{output}: only an HDF5 file has datasets; leave out :{dataset}")
     given = Path(text) if Path(text).name == path.name else path  # such as "." or "a/.."

@@ -144,7 +144,7 @@ def continuity_loss(
         return _mean_graphs(deviation, batch)  # Eq. 7
 
 
-def dense_continuity_loss(x: Tensor) -> Tensor:
+def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
     r"""The continuity loss of a pixel grid (Eq. 4).
 
     .. math::
@@ -155,6 +155,8 @@ def dense_continuity_loss(x: Tensor) -> Tensor:
     Args:
         x: Features of the pixels, ``(F, H, W)``, or of the voxels, ``(F, D, H, W)``, where the mean
             is over three axes instead of two.
+        inside: Only pairs of pixels that both lie inside count, ``(H, W)`` or ``(D, H, W)`` bool;
+            ``None`` for all.
 
     Returns:
         A scalar, not negative. An axis with a single pixel adds nothing.
@@ -171,17 +173,31 @@ def dense_continuity_loss(x: Tensor) -> Tensor:
     with _full_precision(x):
         x = _at_least_32_bits(x)
         steps = [x.diff(dim=axis).abs() for axis in range(1, x.dim())]
+        if inside is not None:
+            pairs = [
+                inside.narrow(axis, 0, n - 1) & inside.narrow(axis, 1, n - 1)
+                for axis, n in enumerate(inside.shape)
+            ]
+            steps = [step[:, both] for step, both in zip(steps, pairs, strict=True)]
         return torch.stack([s.mean() if s.numel() else s.sum() for s in steps]).mean()  # Eq. 4
 
 
-def reconstruction_loss(reconstruction: Tensor, image: Tensor) -> Tensor:
+def reconstruction_loss(
+    reconstruction: Tensor, image: Tensor, inside: Tensor | None = None
+) -> Tensor:
     r"""The mean squared difference of a reconstruction and its image, :math:`L_{rec}` of Eq. 9.
 
     Args:
         reconstruction: ``(B, C, H, W)``.
-        image: ``(B, C, H, W)``.
+        image: ``(B, C, H, W)``, or both ``(C, H, W)``.
+        inside: The pixels that count, ``(B, H, W)`` bool, or ``(H, W)``; ``None`` for all. The loss
+            is 0 where there are none.
     """
-    return F.mse_loss(reconstruction.float(), image.float())
+    if inside is None:
+        return F.mse_loss(reconstruction.float(), image.float())
+    weight = inside.unsqueeze(-3).expand_as(image)
+    squares = (reconstruction.float() - image.float()).square()
+    return (squares * weight).sum() / weight.sum().clamp(min=1)
 
 
 def total_loss(losses: Mapping[str, Tensor], betas: Mapping[str, float]) -> Tensor:

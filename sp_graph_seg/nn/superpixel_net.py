@@ -7,6 +7,11 @@ from sp_graph_seg.nn.wnet import WNet
 from sp_graph_seg.transforms import scatter_mean
 
 
+def pixels_inside(z: Tensor, inside: Tensor | None) -> Tensor:
+    """The features ``(F, P)`` of the pixels of z ``(F, H, W)``, or of those inside ``(H, W)``."""
+    return z.flatten(1) if inside is None else z[:, inside]
+
+
 class SuperpixelNet(nn.Module):
     r"""Dense features by a W-Net, averaged over superpixels, then an optional graph network.
 
@@ -29,18 +34,20 @@ class SuperpixelNet(nn.Module):
         num_nodes: int,
         edge_index: Tensor,
         edge_weight: Tensor,
+        inside: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Features z of the pixels, ``(F, H, W)``, and features of the nodes, ``(N, F')``.
 
         Args:
             image: ``(C, H, W)``.
-            pixel_index: Node of each pixel, ``(P,)``.
+            pixel_index: Node of each pixel inside, ``(P,)``.
             num_nodes: Number of nodes N.
             edge_index: Edges, ``(2, E)``.
             edge_weight: Softmax-tau weights (Eq. 8), ``(E,)``.
+            inside: The pixels that belong to a node, ``(H, W)`` bool; ``None`` if all do.
         """
         z = self.encode(image)  # (F, H, W)
-        x = scatter_mean(z.flatten(1), pixel_index, num_nodes)  # (N, F)
+        x = scatter_mean(pixels_inside(z, inside), pixel_index, num_nodes)  # (N, F)
         return z, self.cluster(x, edge_index, edge_weight)
 
     def encode(self, image: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Figures are made without ``matplotlib.pyplot``, so that nothing is shown or kept
 with :func:`save_figure`. A notebook shows them by itself.
 """
 
+from sp_graph_seg.extras import require
 from sp_graph_seg.plot.comparison import comparison_grid
 from sp_graph_seg.plot.curves import plot_history, plot_scores_against_beta
 from sp_graph_seg.plot.files import save_figure
@@ -11,6 +12,8 @@ from sp_graph_seg.plot.graph import draw_graph
 from sp_graph_seg.plot.ortho import orthogonal_slices
 from sp_graph_seg.plot.overlay import overlay_labels
 from sp_graph_seg.plot.sheets import contact_sheet, contact_sheet_of_frames
+
+require("matplotlib")
 
 __all__ = [
     "comparison_grid",

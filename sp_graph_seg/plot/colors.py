@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms import as_image
+from sp_graph_seg.transforms.arrays import as_native
 from sp_graph_seg.transforms.prepare import normalize
 
 #: Number of label colours. Further labels start again with the first colour.
@@ -15,8 +15,8 @@ NUM_COLORS = 64
 
 
 def as_flat_image(image: ArrayLike | Tensor) -> NDArray[np.float32]:
-    """Converts to an array ``(C, H, W)`` and refuses volumes."""
-    array = as_image(image)
+    """Converts to an array ``(C, H, W)`` in its own units and refuses volumes."""
+    array = as_native(image)
     if array.ndim != 3:
         raise InputError(
             f"image: the shape {array.shape} is that of a volume; give one slice, (C, H, W)."

@@ -10,7 +10,7 @@ from torch import Tensor
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.plot.colors import NUM_COLORS, as_flat_image, label_colors
 from sp_graph_seg.transforms import as_array
-from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
+from sp_graph_seg.transforms.prepare import find_data, measure_intensity_range, normalize
 
 if TYPE_CHECKING:
     from matplotlib.typing import ColorType
@@ -30,10 +30,10 @@ def overlay_labels(
     Args:
         image: ``(C, H, W)``. The mean over the channels is shown in grey, so that every colour
             stands for a label.
-        labels: ``(H, W)``, integers from 0.
+        labels: ``(H, W)``, integers. Negative pixels are unlabelled and not tinted.
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
         intensity_range: The values that are shown dark and bright. Use the same for all frames of a
-            video to avoid flicker. (default: the 0.1 and 99.9 percentiles of the image)
+            video to avoid flicker. (default: the range of the labelled pixels)
         colors: Colours that replace those of some labels, in any form that Matplotlib knows, such
             as :attr:`Relabel.colors <sp_graph_seg.labels.relabel.Relabel>`.
 
@@ -41,31 +41,32 @@ def overlay_labels(
         ``(H, W, 3)``.
 
     Raises:
-        InputError: If the image is not ``(C, H, W)``, the labels are not integers from 0 of the
-            same size, alpha is not in [0, 1], or the range is not increasing.
+        InputError: If the image is not ``(C, H, W)``, the labels are not integers of the same
+            size, alpha is not in [0, 1], or the range is not increasing.
     """
     from matplotlib.colors import to_rgb
     from skimage.segmentation import find_boundaries
 
     image, labels = as_flat_image(image), as_array(labels)
-    if labels.shape != image.shape[1:] or labels.dtype.kind not in "bui" or labels.min() < 0:
+    if labels.shape != image.shape[1:] or labels.dtype.kind not in "bui":
         raise InputError(
             f"labels: an array of {labels.dtype} with shape {labels.shape} does not fit the image; "
-            f"give integers from 0 with shape {image.shape[1:]}."
+            f"give integers with shape {image.shape[1:]}."
         )
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha={alpha} is out of range; use 0 to 1.")
-    low, high = intensity_range or measure_intensity_range([image])
+    has_label = find_data(image, None, labels)
+    low, high = intensity_range or measure_intensity_range([image], [has_label])
     if not low < high:
         raise InputError(f"intensity_range={intensity_range} is not increasing; use (low, high).")
     picture = normalize(image, low, high).mean(axis=0)[..., np.newaxis]
     picture = 0.25 + 0.75 * picture  # a tint is invisible on black
     labels = labels.astype(np.int64)
-    table = label_colors()[np.arange(labels.max() + 1) % NUM_COLORS]
+    table = label_colors()[np.arange(max(labels.max(), 0) + 1) % NUM_COLORS]
     for label, color in (colors or {}).items():
         if label < len(table):
             table[label] = to_rgb(color)
-    tint = table[labels]
-    tinted = (1 - alpha) * picture + alpha * tint
+    tint = table[np.maximum(labels, 0)]
+    tinted = np.where((labels < 0)[..., np.newaxis], picture, (1 - alpha) * picture + alpha * tint)
     outline = find_boundaries(labels, mode="inner", background=-1)
     return np.rint(255 * np.where(outline[..., np.newaxis], tint, tinted)).astype(np.uint8)

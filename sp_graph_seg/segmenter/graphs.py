@@ -23,23 +23,33 @@ from sp_graph_seg.transforms import (
 from sp_graph_seg.transforms.prepare import (
     Array,
     Image,
+    Mask,
+    ScaledImage,
     scale_down,
     scale_labels,
     scale_mask,
     scale_to,
 )
+from sp_graph_seg.transforms.superpixels import MASKED
 
 #: Channels of z that are scaled up at once, to bound the memory.
 _CHANNELS_AT_ONCE = 4
 
 
-def to_graph(superpixels: Image | None, config: Config) -> ToRAG | ToPixelGraph:
-    """The transform that makes the graph of an image."""
+def to_graph(
+    superpixels: Image | None, config: Config, inside: Mask | None = None
+) -> ToRAG | ToPixelGraph:
+    """The transform that makes the graph of an image, of the pixels inside if not all are data."""
     if config.nodes == "superpixels":
-        return ToRAG(tau=config.tau_con, superpixels=superpixels, **config.superpixel_options())
+        return ToRAG(
+            tau=config.tau_con,
+            superpixels=superpixels,
+            mask=inside,
+            **config.superpixel_options(),
+        )
     _refuse_superpixels(superpixels)
     # Only the N-Cut loss looks further than to the next pixel.
-    return ToPixelGraph(config.radius if config.beta_cut else 1.0, config.tau_con)
+    return ToPixelGraph(config.radius if config.beta_cut else 1.0, config.tau_con, inside)
 
 
 @dataclass(frozen=True)
@@ -51,72 +61,92 @@ class PreparedImage:
     seen: Tensor
     """What the network sees, ``(C', h, w)``."""
     nodes: NDArray[np.int64] | None
-    """The node of each pixel, ``(P,)``; ``None`` where the nodes are pixels."""
+    """The node of each pixel, ``(P,)``, -1 for none; ``None`` where each pixel is its node."""
     node_size: tuple[int, int]
     """Height and width of the image as the nodes see it."""
     graph: Data | None
-    """The graph of the nodes, where it was asked for."""
+    """The graph of the nodes, where it was asked for and there are some."""
+    inside: Mask | None = None
+    """The pixels of the image that are data, ``(H, W)``; ``None`` if all are."""
 
 
 def prepare_image(
-    image: Array, superpixels: Image | None, config: Config, with_graph: bool
+    scaled: ScaledImage, superpixels: Image | None, config: Config, with_graph: bool
 ) -> PreparedImage:
-    """Scales an image with values in [0, 1] for the network, and finds its nodes."""
+    """Scales the size of an image for the network, and finds its nodes."""
+    image, inside = scaled
     size = image.shape[1], image.shape[2]
     seen = scale_down(image, config.max_size)
     fine = image
     if superpixels is None and config.nodes == "superpixels":
         same = config.superpixel_size == config.max_size
         fine = (seen if same else scale_down(image, config.superpixel_size)).numpy()
-    graph = to_graph(superpixels, config)(fine) if with_graph else None
+    size_of_nodes = fine.shape[1], fine.shape[2]
+    size_of_nodes = fine.shape[1], fine.shape[2]
+    used = None if inside is None else scale_mask(inside, size_of_nodes).numpy()
+    graph = None
+    if with_graph and (used is None or used.any()):
+        graph = to_graph(superpixels, config, used)(fine)
     if config.nodes == "pixels":
         _refuse_superpixels(superpixels)
-        nodes = None
+        nodes = None if used is None else _spread(np.arange(used.sum()), used)
     elif graph is not None:
-        nodes = graph.pixel_index.numpy()
+        nodes = _spread(graph.pixel_index.numpy(), used)
+    elif used is None or used.any():
+        nodes = _find_regions(fine, superpixels, config, used).ravel()
     else:
-        nodes = _find_regions(fine, superpixels, config).ravel()
+        nodes = np.full(used.size, MASKED)
     seen = add_hessian_features(seen, config.hessian_scales)
-    return PreparedImage(size, seen, nodes, (fine.shape[1], fine.shape[2]), graph)
+    return PreparedImage(size, seen, nodes, size_of_nodes, graph, inside)
+
+
+def _spread(nodes: NDArray[np.int64], inside: Mask | None) -> NDArray[np.int64]:
+    """The node of each pixel, -1 outside, from those of the pixels inside."""
+    if inside is None:
+        return nodes
+    spread = np.full(inside.size, MASKED)
+    spread[inside.ravel()] = nodes
+    return spread
 
 
 def node_means(z: Tensor, nodes: NDArray[np.int64] | None, size: tuple[int, int]) -> Tensor:
     """The mean of z ``(F, h, w)`` in each node ``(N, F)``, or z of each pixel.
 
-    z is scaled to the size at which the nodes are known, a few channels at a time.
+    z is scaled to the size at which the nodes are known, a few channels at a time. Pixels whose
+    node is negative have none.
     """
     at_once = len(z) if z.shape[1:] == size else _CHANNELS_AT_ONCE
     parts = (scale_to(part, size).flatten(1) for part in z.split(at_once))
     if nodes is None:
         return torch.cat(list(parts)).T
-    index, num_nodes = torch.from_numpy(nodes).to(z.device), int(nodes.max()) + 1
+    num_nodes = int(nodes.max()) + 1
+    if nodes.min() < 0:
+        pixels = torch.from_numpy(np.flatnonzero(nodes >= 0)).to(z.device)
+        nodes = nodes[nodes >= 0]
+        parts = (part[:, pixels] for part in parts)
+    index = torch.from_numpy(nodes).to(z.device)
     return torch.cat([scatter_mean(part, index, num_nodes) for part in parts], dim=1)
 
 
-def _find_regions(image: Array, superpixels: Image | None, config: Config) -> NDArray[np.int64]:
-    """The superpixel of each pixel, ``(H, W)``."""
+def _find_regions(
+    image: Array, superpixels: Image | None, config: Config, inside: Mask | None
+) -> NDArray[np.int64]:
+    """The superpixel of each pixel, ``(H, W)``, -1 outside."""
     if superpixels is None:
-        return compute_superpixels(image, **config.superpixel_options())
-    labels = as_array(superpixels)
-    if labels.shape != image.shape[1:]:
-        raise InputError(
-            f"superpixels: size {labels.shape} is not that of the image, {image.shape[1:]}; resize "
-            "the label map with nearest-neighbour interpolation."
-        )
-    return connected_regions(labels)
+        return compute_superpixels(image, **config.superpixel_options(), mask=inside)
+    return connected_regions(as_array(superpixels), inside)
 
 
-def training_image(
-    image: Array, mask: Image | None, superpixels: Image | None, config: Config
-) -> TrainingImage:
-    """Image, label map and mask at the resolution of the network, and the graph there."""
-    small = scale_down(image, config.max_size)
+def training_image(scaled: ScaledImage, superpixels: Image | None, config: Config) -> TrainingImage:
+    """Image, label map and data at the resolution of the network, and the graph there."""
+    small = scale_down(scaled.values, config.max_size)
     size = small.shape[1:]
     labels = None if superpixels is None else scale_labels(superpixels, size)
-    inside = None if mask is None else scale_mask(mask, size)
-    return TrainingImage(
-        add_hessian_features(small, config.hessian_scales), to_graph(labels, config)(small), inside
-    )
+    inside = None if scaled.inside is None else scale_mask(scaled.inside, size).numpy()
+    if inside is not None and labels is not None:
+        inside &= labels >= 0
+    graph = to_graph(labels, config, inside)(small)
+    return TrainingImage(add_hessian_features(small, config.hessian_scales), graph)
 
 
 def _refuse_superpixels(superpixels: Image | None) -> None:

@@ -13,6 +13,9 @@ from sp_graph_seg.io.fingerprint import fingerprint
 
 FORMAT = "sp_graph_seg"
 
+#: Goes up whenever files of before would be read wrongly. 2: intensities are in native units.
+FORMAT_NUMBER = 2
+
 
 class ModelFile(NamedTuple):
     """What a model file holds."""
@@ -20,12 +23,29 @@ class ModelFile(NamedTuple):
     weights: dict[str, Tensor]
     metadata: dict[str, Any]
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What :meth:`~sp_graph_seg.Segmenter.save` was given to keep with the model."""
+        return dict(self.metadata.get("notes", {}))
+
+    def digest(self) -> str:
+        """64 hexadecimal digits of all that it holds.
+
+        Not those of the file: the order of the keys in the header of safetensors is random.
+        """
+        return fingerprint(weights=self.weights, metadata=self.metadata)
+
 
 def write_model(path: str | Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Writes a model file; an existing one is replaced only when the new one is complete."""
     from safetensors.torch import save_file
 
-    header = {"format": FORMAT, "version": __version__, "model": json.dumps(metadata)}
+    header = {
+        "format": FORMAT,
+        "format_number": str(FORMAT_NUMBER),
+        "version": __version__,
+        "model": json.dumps(metadata),
+    }
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic_write(path) as temporary:
         save_file(contiguous, temporary, metadata=header)
@@ -35,7 +55,8 @@ def read_model(path: str | Path) -> ModelFile:
     """Reads a model file.
 
     Raises:
-        InputError: If it is missing, truncated, damaged or no model of this package.
+        InputError: If it is missing, truncated, damaged, no model of this package, or one of
+            another format.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -52,23 +73,15 @@ def read_model(path: str | Path) -> ModelFile:
         ) from error
     if header.get("format") != FORMAT:
         raise InputError(f"{path}: is no model of sp_graph_seg; make one with sp-graph-seg train.")
+    number = header.get("format_number", "1")
+    if number != str(FORMAT_NUMBER):
+        raise InputError(
+            f"{path}: is a model of format {number}, and this version reads format {FORMAT_NUMBER} "
+            "only; train it anew."
+        )
     try:
         return ModelFile(weights, dict(json.loads(header["model"])))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: its header is damaged ({error}); train the model anew."
         ) from error
-
-
-def digest_model(path: str | Path) -> str:
-    """32 hexadecimal digits of all that a model file holds.
-
-    Not those of the file: the order of the keys in the header of safetensors is random.
-    """
-    weights, metadata = read_model(path)
-    return fingerprint(weights=weights, metadata=metadata)
-
-
-def read_notes(path: str | Path) -> dict[str, Any]:
-    """What :meth:`~sp_graph_seg.Segmenter.save` was given to keep with the model."""
-    return dict(read_model(path).metadata.get("notes", {}))

@@ -1,15 +1,14 @@
 """The Segmenter: train on a few images without labels, then label any image like them."""
 
-import copy
+import dataclasses
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn
@@ -18,7 +17,7 @@ from torch_geometric.data import Data
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError, IntensityRangeWarning
 from sp_graph_seg.labels.relabel import Relabel
-from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
+from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.segmenter.graphs import (
     PreparedImage,
@@ -27,26 +26,35 @@ from sp_graph_seg.segmenter.graphs import (
     training_image,
 )
 from sp_graph_seg.segmenter.head_file import describe_head, find_difference
-from sp_graph_seg.segmenter.model_file import read_model, write_model
-from sp_graph_seg.training import History, describe_step, fit, seeded
-from sp_graph_seg.transforms import as_image
-from sp_graph_seg.transforms.features import PER_SCALE
+from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
+from sp_graph_seg.segmenter.network import evaluating, make_net
+from sp_graph_seg.training import History, describe_step, fit
+from sp_graph_seg.transforms.arrays import as_native
 from sp_graph_seg.transforms.prepare import (
     Image,
+    Mask,
+    ScaledImage,
     as_image_list,
     check_image,
+    check_range,
+    find_data,
+    find_data_of_each,
+    lies_outside,
     match_images,
     measure_intensity_range,
-    normalize,
+    scale_intensities,
     scale_labels,
 )
-
-#: Share of the values that may lie outside of the model's range; dead pixels and highlights do.
-_OUTSIDE = 0.5
+from sp_graph_seg.transforms.superpixels import MASKED
 
 
 class Segmenter(BaseEstimator):
     """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
+
+    Images may be in any units, those to label in the units of those to train on; integers are taken
+    as they are. Pixels that are no data count nowhere, neither in the range of intensities nor in
+    superpixels and losses: those with NaN, those outside of a mask, and those where a label map
+    that is given is negative. The network sees the mean of the others there.
 
     Args:
         config: The hyperparameters; the preset ``fast`` by default.
@@ -59,9 +67,10 @@ class Segmenter(BaseEstimator):
         net_: The trained network.
         config_: The hyperparameters that it was trained with.
         in_channels_: Channels of the training images.
-        intensity_range_: The lowest and highest intensity, taken from the training images and
-            mapped to 0 and 1 in every image: the 0.1 and 99.9 percentiles over all channels, or
-            what was given to :meth:`fit`.
+        intensity_range_: The lowest and highest intensity, mapped to 0 and 1 in every image:
+            what was given to :meth:`fit`, or the range of the data of all training images and
+            channels without dead and hot pixels, by the rule of
+            :class:`~sp_graph_seg.volumes.intensity.IntensitySample`.
         history_: The losses of every step; ``None`` in a model that was loaded.
         relabel_: Post-processing of all labels, saved with the model; ``None`` after training. Set
             it to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
@@ -100,19 +109,19 @@ class Segmenter(BaseEstimator):
         """Trains on images; nothing of an earlier training is kept.
 
         Args:
-            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ. Any
-                range of values, see ``intensity_range_``.
+            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
             y: Ignored; scikit-learn's pipelines pass it.
-            masks: The pixels that the patches should show, ``(H, W)``; for a sequence of images a
-                sequence, with ``None`` for those without a mask.
-            superpixels: Likewise, a label map to use instead of making superpixels, ``(H, W)``.
+            masks: The pixels that are data, ``(H, W)``; for a sequence of images a sequence, with
+                ``None`` for those without a mask.
+            superpixels: Likewise, a label map to use instead of making superpixels, ``(H, W)``;
+                negative where there is no data.
             intensity_range: What becomes ``intensity_range_``, such as the range of the volume that
                 the images are slices of; measured on the images by default.
             progress: Show a progress bar on standard error.
 
         Raises:
             InputError: If an image is not ``(C, H, W)``, is smaller than the network needs, holds
-                NaN or Inf, or differs from the others in its channels; if a mask or a label map
+                Inf or no data, or differs from the others in its channels; if a mask or a label map
                 has another size than its image; or as :func:`sp_graph_seg.training.fit` does.
         """
         config = self._resolve_config()
@@ -120,23 +129,16 @@ class Segmenter(BaseEstimator):
         channels = arrays[0].shape[0]
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)
-        low, high = intensity_range or measure_intensity_range(arrays)
-        outside = all(array.max() <= low or array.min() >= high for array in arrays)
-        if intensity_range is not None and (not low < high or outside):
-            raise InputError(
-                f"intensity_range={(low, high)} must ascend and overlap the values of the images; "
-                "give both in the same units, integers as floats."
-            )
+        label_maps = match_images(superpixels, arrays, "superpixels")
+        insides = find_data_of_each(arrays, match_images(masks, arrays, "masks"), label_maps)
+        low, high = intensity_range or measure_intensity_range(arrays, insides)
+        if intensity_range is not None:
+            check_range(low, high, arrays, insides)
         subjects = [
-            training_image(normalize(array, low, high), mask, labels, config)
-            for array, mask, labels in zip(
-                arrays,
-                match_images(masks, arrays, "masks"),
-                match_images(superpixels, arrays, "superpixels"),
-                strict=True,
-            )
+            training_image(scale_intensities(array, inside, low, high), labels, config)
+            for array, inside, labels in zip(arrays, insides, label_maps, strict=True)
         ]
-        net = _make_net(channels, config, self.head)
+        net = make_net(channels, config, self.head)
         steps = config.epochs * config.minibatches
         if progress:
             with WorkProgress(steps, "steps") as bar:
@@ -151,39 +153,43 @@ class Segmenter(BaseEstimator):
         return self
 
     def predict(
-        self, image: Image, superpixels: ArrayLike | Tensor | None = None
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> NDArray[np.int64]:
         """Labels an image, whether it was trained on or not.
 
         Args:
             image: ``(C, H, W)``, any size from the network's minimum on.
-            superpixels: A label map ``(H, W)`` to use instead of making superpixels.
+            superpixels: A label map ``(H, W)`` to use instead of making superpixels; negative
+                where there is no data.
+            mask: True for the pixels that are data, ``(H, W)``.
 
         Returns:
             Labels ``(H, W)`` from 0 to ``num_features - 1``: the largest feature of each
             superpixel, or of each pixel where the nodes are pixels. A label means the same in every
-            image.
+            image. -1 for pixels that are no data.
 
         Raises:
             sklearn.exceptions.NotFittedError: Before :meth:`fit`.
             InputError: If the image cannot be used, or has other channels than the model.
         """
-        return self.label(self.prepare(image, superpixels))
+        return self.label(self.prepare(image, superpixels, mask))
 
-    def prepare(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> PreparedImage:
+    def prepare(
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
+    ) -> PreparedImage:
         """What :meth:`predict` does before it asks the network: checks, intensities, superpixels.
 
         It takes and raises what :meth:`predict` does. In another thread than :meth:`label` it keeps
         a second core busy, or the first one while a GPU works.
         """
-        array = self.normalize(image)
+        scaled = self.normalize(image, superpixels, mask)
         has_head = self.net_.head is not None
-        return prepare_image(array, superpixels, self.config_, with_graph=has_head)
+        return prepare_image(scaled, superpixels, self.config_, with_graph=has_head)
 
     def label(self, prepared: PreparedImage) -> NDArray[np.int64]:
         """The labels ``(H, W)`` of an image that :meth:`prepare` prepared."""
         labels = self.paint(self.node_features(prepared), prepared.nodes)
-        return self.finish(labels.reshape(prepared.node_size), prepared.size)
+        return self.finish(labels.reshape(prepared.node_size), prepared.size, prepared.inside)
 
     @property
     def num_labels_(self) -> int:
@@ -191,7 +197,9 @@ class Segmenter(BaseEstimator):
         merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
         return max([self.config_.num_features, *(target + 1 for target in merged)])
 
-    def transform(self, image: Image, superpixels: ArrayLike | Tensor | None = None) -> Data:
+    def transform(
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
+    ) -> Data:
         """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
 
         Where the nodes are pixels it is made by :class:`~sp_graph_seg.transforms.ToPixelGraph`.
@@ -203,35 +211,40 @@ class Segmenter(BaseEstimator):
             are of the image with its intensity range mapped to [0, 1], scaled down to
             ``superpixel_size`` where that is set.
         """
-        prepared = prepare_image(self.normalize(image), superpixels, self.config_, with_graph=True)
-        assert prepared.graph is not None, "a graph was asked for"
+        scaled = self.normalize(image, superpixels, mask)
+        prepared = prepare_image(scaled, superpixels, self.config_, with_graph=True)
+        if prepared.graph is None:
+            raise InputError("image: no pixel is data; check mask and NaN.")
         prepared.graph.z = self.node_features(prepared).cpu()
         return prepared.graph
 
-    def normalize(self, image: Image) -> NDArray[np.float32]:
-        """The image checked, its intensity range mapped to [0, 1].
+    def normalize(
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
+    ) -> ScaledImage:
+        """The image checked, its intensity range mapped to [0, 1], and which pixels are data.
 
-        Warns if most values lie outside of it: those images are in other units.
+        Warns if most values of the data lie outside of it: those images are in other units.
         """
         if not hasattr(self, "net_"):
             raise NotFittedError(
                 "This Segmenter has not been trained: call fit, or Segmenter.load."
             )
-        array = as_image(image)
+        array = as_native(image)
         check_image(array, "image", self.in_channels_, self.config_)
-        low, high = map(np.float32, self.intensity_range_)  # as the values are
-        if ((array < low) | (array > high)).mean() > _OUTSIDE:
+        inside = find_data(array, mask, superpixels)
+        low, high = self.intensity_range_
+        if lies_outside(array, inside, low, high):
             warnings.warn(
                 f"most values of an image lie outside of {low:g} to {high:g}, the range of the "
                 "images that the model was trained on; give images in the same units.",
                 IntensityRangeWarning,
                 stacklevel=3,
             )
-        return normalize(array, *self.intensity_range_)
+        return scale_intensities(array, inside, low, high)
 
     def encode(self, seen: Tensor) -> Tensor:
         """Features z of what the network sees: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
-        with _evaluating(self.net_), torch.no_grad():
+        with evaluating(self.net_), torch.no_grad():
             return self.net_.encode(seen.to(next(self.net_.parameters()).device))
 
     def cluster(self, x: Tensor, graph: Data | None) -> Tensor:
@@ -239,18 +252,23 @@ class Segmenter(BaseEstimator):
         if graph is None or self.net_.head is None:
             return x
         edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
-        with _evaluating(self.net_), torch.no_grad():
+        with evaluating(self.net_), torch.no_grad():
             return self.net_.cluster(x, edges, weight)
 
     def paint(self, x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """The labels of pixels, from the features of their nodes ``(N, F)``."""
         labels = x.argmax(dim=-1).cpu().numpy()
-        return labels if nodes is None else labels[nodes]
+        return labels if nodes is None else np.append(labels, MASKED)[nodes]  # node -1 is the last
 
-    def finish(self, labels: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.int64]:
-        """Labels ``(h, w)`` at the size of the image, post-processed."""
-        labels = scale_labels(labels, size)
-        return labels if self.relabel_ is None else self.relabel_.apply(labels)
+    def finish(
+        self, labels: NDArray[np.int64], size: tuple[int, int], inside: Mask | None = None
+    ) -> NDArray[np.int64]:
+        """Labels ``(h, w)`` at the size of the image, -1 outside, post-processed."""
+        labels, relabel = scale_labels(labels, size), self.relabel_
+        if inside is not None:
+            labels = np.where(inside, labels, MASKED)
+            relabel = relabel and dataclasses.replace(relabel, unlabelled=MASKED)
+        return labels if relabel is None else relabel.apply(labels)
 
     def node_features(self, prepared: PreparedImage) -> Tensor:
         """The features ``(N, F)`` of the nodes of an image, whose largest is the label."""
@@ -263,7 +281,7 @@ class Segmenter(BaseEstimator):
         Args:
             path: The safetensors file, replaced whole if it exists.
             notes: JSON values to keep with the model, such as what it was trained on;
-                :func:`~sp_graph_seg.segmenter.model_file.read_notes` gives them back.
+                :func:`~sp_graph_seg.segmenter.model_file.read_model` gives them back.
         """
         if not hasattr(self, "net_"):
             raise NotFittedError("This Segmenter has not been trained: call fit before save.")
@@ -291,7 +309,14 @@ class Segmenter(BaseEstimator):
             InputError: If the file is missing, truncated or no such model, or the head is missing
                 or another one.
         """
-        weights, metadata = read_model(path)
+        return cls.from_file(read_model(path), path, head)
+
+    @classmethod
+    def from_file(
+        cls, file: ModelFile, path: str | Path, head: nn.Module | None = None
+    ) -> "Segmenter":
+        """What :meth:`load` makes of a file that was read; ``path`` is for messages."""
+        weights, metadata = file
         try:
             difference = find_difference(metadata["head"], describe_head(head))
             segmenter = cls(Config.from_dict(metadata["config"]), head)
@@ -303,7 +328,7 @@ class Segmenter(BaseEstimator):
             segmenter.config_ = segmenter._resolve_config()
             relabel = metadata.get("relabel")
             segmenter.relabel_ = None if relabel is None else Relabel.from_dict(relabel)
-            net = _make_net(segmenter.in_channels_, segmenter.config_, head)
+            net = make_net(segmenter.in_channels_, segmenter.config_, head)
             if not difference:
                 net.load_state_dict(weights)
         except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -323,25 +348,3 @@ class Segmenter(BaseEstimator):
         """The hyperparameters; a head that is given takes the place of a named one."""
         config = Config() if self.config is None else self.config
         return config if self.head is None else config.replace(head="identity")
-
-
-def _make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
-    """A network whose weights depend on the seed alone; the global random state stays."""
-    seen_channels = in_channels * (1 + PER_SCALE * len(config.hessian_scales))
-    with seeded(config.seed):
-        wnet = WNet(seen_channels, config.num_features, config.width, config.depth)
-        named = make_head(config.head, config.num_features, config.head_layers)
-    return SuperpixelNet(wnet, named if head is None else copy.deepcopy(head))
-
-
-@contextmanager
-def _evaluating(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards the mode that every module had before."""
-    training = [module for module in net.modules() if module.training]
-    for module in training:
-        module.training = False
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -1,5 +1,7 @@
 """One block of slices: read, labelled and written by one worker."""
 
+import copy
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,15 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.label_jobs import LabelJob
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.segmenter import Segmenter
+from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.streaming.slices import read_slices, read_usable
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
 from sp_graph_seg.volumes import Volume
@@ -43,7 +47,9 @@ class BlockLabeler:
     def __call__(self, block: tuple[int, int]) -> int:
         """Labels the slices from ``block[0]`` to before ``block[1]``; returns how many."""
         start, stop = block
-        segmenter = load_model(self.model, self.model.stat().st_mtime_ns)
+        segmenter = copy.copy(load_model(self.model).segmenter)
+        if torch.cuda.is_available():
+            segmenter.net_.cuda()
         segmenter.relabel_ = self.relabel
         skipped: dict[int, str] = {}
         slices = self._read(start, stop, skipped)
@@ -54,7 +60,7 @@ class BlockLabeler:
                 numbered = label_supervoxels(segmenter, slices)
             labels = np.full((stop - start, *self.job.shape[1:]), self.job.unlabelled, np.uint16)
             for number, plane in numbered:
-                labels[number - start] = plane
+                labels[number - start] = np.where(plane < 0, self.job.unlabelled, plane)
         self.job.write_block(start, labels, skipped)
         return stop - start
 
@@ -76,13 +82,25 @@ class BlockLabeler:
         return ((n, min(n + count, stop)) for n in range(start, stop, count))
 
 
+class LoadedModel(NamedTuple):
+    """A model file that was read."""
+
+    segmenter: Segmenter
+    digest: str
+    """Stands for all that the file holds."""
+    notes: dict[str, Any]
+
+
+def load_model(path: str | os.PathLike[str]) -> LoadedModel:
+    """Reads a model file, once in each process as long as the file stays as it is."""
+    file = Path(path).absolute()
+    return _load_model(file, stamp(file) if file.exists() else (0, 0))
+
+
 @lru_cache(maxsize=1)
-def load_model(path: Path, modified: int) -> Segmenter:
-    """The model, once in each process; on a GPU where there is one."""
-    segmenter = Segmenter.load(path)
-    if torch.cuda.is_available():
-        segmenter.net_.cuda()
-    return segmenter
+def _load_model(path: Path, stamp: tuple[int, int]) -> LoadedModel:
+    file = read_model(path)
+    return LoadedModel(Segmenter.from_file(file, path), file.digest(), file.notes)
 
 
 def _label_slices(

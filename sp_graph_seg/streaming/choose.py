@@ -1,6 +1,6 @@
 """Which slices to train on: those that represent the rest best."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.streaming.slices import read_slice
 from sp_graph_seg.transforms import compute_superpixels
-from sp_graph_seg.transforms.prepare import normalize, scale_down
+from sp_graph_seg.transforms.arrays import fill_outside
+from sp_graph_seg.transforms.prepare import scale_down, scale_intensities, scale_mask
 from sp_graph_seg.volumes import Volume
+from sp_graph_seg.volumes.intensity import find_numbers
 
 #: A slice is described at this size, by so many superpixels and bins for each channel.
 _SIZE = 160
@@ -29,10 +31,11 @@ def choose_slices(
     """Chooses the slices or frames that represent the rest best: the medoids of all.
 
     Each slice is described by the histogram of the mean colours of its superpixels, each weighted
-    by its area; the distance of two slices is the L1 distance of their cumulative histograms (the
-    earth mover's distance of one channel). Medoids minimise the sum of the distances of all slices
-    to the nearest of them; they are found greedily, the BUILD step of PAM (Kaufman & Rousseeuw,
-    Finding Groups in Data, 1990). Of more than 200 slices, 200 at equal distances are looked at.
+    by its area; pixels that are no data do not count. The distance of two slices is the L1 distance
+    of their cumulative histograms (the earth mover's distance of one channel). Medoids minimise the
+    sum of the distances of all slices to the nearest of them; they are found greedily, the BUILD
+    step of PAM (Kaufman & Rousseeuw, Finding Groups in Data, 1990). Of more than 200 slices, 200 at
+    equal distances are looked at.
 
     Args:
         volume: The volume or video.
@@ -53,21 +56,46 @@ def choose_slices(
             f"{volume.path}: has {total} usable slices, of which {count} cannot be chosen; "
             f"give 1 to {total}."
         )
-    places = np.linspace(0, total - 1, min(total, max(_MOST, count))).astype(int)
-    looked_at = [usable[place] for place in places]
-    described = np.stack([_describe(read_slice(volume, n), intensity_range) for n in looked_at])
-    return [looked_at[medoid] for medoid in _find_medoids(described, count)]
+    looked_at = [usable[place] for place in places_to_look_at(total, count)]
+    small = {number: shrink(read_slice(volume, number)) for number in looked_at}
+    return find_representatives(small, count, intensity_range)
 
 
-def _describe(image: NDArray, intensity_range: tuple[float, float]) -> NDArray[np.float64]:
+def places_to_look_at(total: int, count: int) -> NDArray[np.int64]:
+    """Which of so many slices are looked at to choose some, ascending."""
+    return np.linspace(0, total - 1, min(total, max(_MOST, count))).astype(int)
+
+
+def shrink(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A slice ``(C, H, W)`` as small as it is looked at, NaN where there is no data."""
+    inside = find_numbers(image)
+    if inside is None:
+        return scale_down(image, _SIZE).numpy()
+    small = scale_down(fill_outside(image, inside), _SIZE).numpy()
+    small[:, ~scale_mask(inside, small.shape[1:]).numpy()] = np.nan
+    return small
+
+
+def find_representatives(
+    small: Mapping[int, NDArray[np.float32]], count: int, intensity_range: tuple[float, float]
+) -> list[int]:
+    """The numbers of the slices that represent the rest best, of small copies of them."""
+    numbers = list(small)
+    described = np.stack([_describe(image, intensity_range) for image in small.values()])
+    return [numbers[medoid] for medoid in _find_medoids(described, count)]
+
+
+def _describe(
+    image: NDArray[np.float32], intensity_range: tuple[float, float]
+) -> NDArray[np.float64]:
     """Cumulative histograms of the superpixels' mean colours, ``(C * bins,)``."""
-    array = normalize(image, *intensity_range)
-    small = scale_down(array, _SIZE).numpy()
-    nodes = compute_superpixels(small, _SUPERPIXELS, superpixel_method="watershed").ravel()
-    areas = np.bincount(nodes)
+    values, inside = scale_intensities(image, find_numbers(image), *intensity_range)
+    nodes = compute_superpixels(values, _SUPERPIXELS, superpixel_method="watershed", mask=inside)
+    used = nodes >= 0
+    areas = np.bincount(nodes[used])
     histograms = []
-    for channel in small.reshape(len(small), -1):
-        means = np.bincount(nodes, weights=channel) / areas
+    for channel in values:
+        means = np.bincount(nodes[used], weights=channel[used]) / areas
         histogram, _ = np.histogram(means, _BINS, (0, 1), weights=areas)
         histograms.append(np.cumsum(histogram) / areas.sum())
     return np.concatenate(histograms)

@@ -1,5 +1,6 @@
 """Labels a volume or video block by block: bounded memory, restart, many workers."""
 
+import copy
 import os
 from contextlib import closing
 from dataclasses import replace
@@ -7,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from sp_graph_seg._version import __version__
-from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
-from sp_graph_seg.segmenter import Segmenter
-from sp_graph_seg.segmenter.model_file import digest_model
-from sp_graph_seg.streaming.block import BlockLabeler, Mode
-from sp_graph_seg.streaming.slices import find_unusable, read_slice
-from sp_graph_seg.transforms.prepare import check_image
+from sp_graph_seg.streaming.block import BlockLabeler, Mode, load_model
+from sp_graph_seg.streaming.survey import check_slices
 from sp_graph_seg.transforms.superpixels import check_superpixel_method
 from sp_graph_seg.volumes import Volume
 
@@ -77,7 +74,8 @@ def label_volume(
             was begun with another model, volume or settings, or a worker failed.
     """
     output = parse_output(output)  # a name that cannot be used is refused at once
-    segmenter = Segmenter.load(Path(model))
+    loaded = load_model(model)
+    segmenter = copy.copy(loaded.segmenter)  # the one that is kept stays as it is
     if mode == "supervoxels":
         check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
     if preflight:
@@ -87,7 +85,7 @@ def label_volume(
         output,
         (len(volume), volume.height, volume.width),
         num_labels=segmenter.num_labels_,
-        settings=_describe(model, volume, mode, relabel),
+        settings=_describe(loaded.digest, volume, mode, relabel),
         block=block,
         axis="t" if volume.frame_rate else "z",
         inputs=[model, volume.path],
@@ -102,46 +100,11 @@ def label_volume(
     return replace(job, complete=True, skipped=job.finish()) if finish else job
 
 
-def check_slices(
-    volume: Volume, config: Config, channels: int | None = None, skip_bad: bool = False
-) -> dict[int, str]:
-    """All that can be known before long work: every slice can be read, and the network takes them.
-
-    Args:
-        volume: The volume or video; each of its slices is read once.
-        config: That of the network.
-        channels: Channels that the network takes; by default those of the volume.
-        skip_bad: Allow slices that cannot be used, but not all of them.
-
-    Returns:
-        The slices that cannot be used, and why: unreadable ones, and those with NaN or Inf.
-
-    Raises:
-        InputError: Naming the first slice that cannot be used, its file and page.
-    """
-    unusable = find_unusable(volume)
-    if unusable and not skip_bad:
-        number, reason = min(unusable.items())
-        more = f" and {len(unusable) - 1} more" if len(unusable) > 1 else ""
-        raise InputError(
-            f"{volume.path}: slice {number}{more} cannot be used ({reason}); mend it, or leave it "
-            "unlabelled with --skip-bad."
-        )
-    good = next((n for n in range(len(volume)) if n not in unusable), None)
-    if good is None:
-        reason = min(unusable.items())[1]
-        raise InputError(f"{volume.path}: no slice can be used ({reason}); check the file.")
-    check_image(read_slice(volume, good), volume.path, channels or volume.channels, config)
-    return unusable
-
-
-def _describe(
-    model: str | os.PathLike[str], volume: Volume, mode: Mode, relabel: Relabel | None
-) -> dict[str, Any]:
+def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) -> dict[str, Any]:
     """What the labels depend on: work begun with anything else is not continued."""
     return {
         "version": __version__,
-        "model": digest_model(Path(model)),
+        "model": digest,
         "input": volume.fingerprint(),
         "mode": mode,
         "relabel": None if relabel is None else relabel.to_dict(),

@@ -1,34 +1,28 @@
-"""Slices of a volume as images: float32, with their intensities as they are in the file."""
+"""Slices of a volume as images: float32, in the units of the file, NaN where there is no data."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.volumes import Volume
+from sp_graph_seg.volumes.intensity import check_finite
 
 
 def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
     """The slices from ``start`` to before ``stop``, ``(n, C, H, W)``.
 
-    As floats they are taken as measurements; integers would be divided by the largest of their
-    type, and no longer fit the range of the volume.
+    Where the volume has a ``fill``, NaN and infinite values are NaN: they are no data.
 
     Raises:
-        InputError: A slice cannot be read, or holds NaN or infinite values.
+        InputError: A slice cannot be read, or holds NaN or infinite values that no ``fill`` allows.
     """
     with np.errstate(over="ignore"):  # what does not fit is Inf and refused
-        images = volume.read(start, stop).astype(np.float32)
+        images = volume.with_nan().read(start, stop).astype(np.float32)
     if volume.dtype.kind == "f":
         for number, image in enumerate(images, start):
-            bad = image.size - int(np.count_nonzero(np.isfinite(image)))
-            if bad:
-                raise InputError(
-                    f"{volume.path}: {bad} of {image.size} values of slice {number} are NaN or "
-                    "infinite; read them as a number with --fill, or leave the slice out"
-                )
+            check_finite(image, volume, number)
     return images
 
 
@@ -55,34 +49,3 @@ def read_usable(
             unusable[number] = str(error)
             continue
         yield number, image
-
-
-def find_unusable(volume: Volume) -> dict[int, str]:
-    """The slices that cannot be used, and why; every slice is read."""
-    if volume.dtype.kind != "f":
-        return dict(volume.check())
-    unusable: dict[int, str] = {}
-    for block in volume.blocks():
-        for _ in read_usable(volume, *block, unusable):
-            pass
-    return unusable
-
-
-@dataclass(frozen=True, repr=False)
-class UsableSlices(Volume):
-    """A volume that leaves out some slices when it is iterated over.
-
-    Attributes:
-        unusable: Their numbers.
-    """
-
-    unusable: frozenset[int]
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        """The other slices, one by one."""
-        return (self[number] for number in range(len(self)) if number not in self.unusable)
-
-
-def leave_out(volume: Volume, unusable: frozenset[int]) -> Volume:
-    """The volume without these slices when it is iterated over; their numbers stay."""
-    return UsableSlices(**vars(volume), unusable=unusable) if unusable else volume

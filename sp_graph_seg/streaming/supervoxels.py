@@ -11,7 +11,8 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.graphs import node_means
 from sp_graph_seg.transforms import ToRAG, add_hessian_features, compute_superpixels
-from sp_graph_seg.transforms.prepare import scale_down
+from sp_graph_seg.transforms.prepare import scale_down, scale_mask
+from sp_graph_seg.transforms.superpixels import MASKED
 
 
 def label_supervoxels(
@@ -32,25 +33,32 @@ def label_supervoxels(
     config = segmenter.config_
     numbers: list[int] = []
     planes: list[NDArray] = []
+    insides: list[NDArray[np.bool_]] = []
     seen: list[Tensor] = []
     for number, plane in slices:
-        array = segmenter.normalize(plane)
+        values, inside = segmenter.normalize(plane)
+        size = values.shape[1], values.shape[2]
         numbers.append(number)
-        planes.append(scale_down(array, config.superpixel_size).numpy())
-        seen.append(scale_down(array, config.max_size))
-        size = array.shape[1], array.shape[2]
+        planes.append(scale_down(values, config.superpixel_size).numpy())
+        insides.append(np.ones(size, bool) if inside is None else inside)
+        seen.append(scale_down(values, config.max_size))
     if not numbers:
         return
     block = np.stack(planes, axis=1)  # (C, D, h, w)
+    used = np.stack([scale_mask(inside, block.shape[2:]).numpy() for inside in insides])
+    if not used.any():
+        yield from ((number, np.full(size, MASKED)) for number in numbers)
+        return
+    mask = None if used.all() else used
     options = {**config.superpixel_options(), "n_segments": _count(block.shape[1:], config)}
-    nodes = compute_superpixels(block, **options)
+    nodes = compute_superpixels(block, **options, mask=mask)
     has_head = segmenter.net_.head is not None
-    graph = ToRAG(tau=config.tau_con, superpixels=nodes)(block) if has_head else None
+    graph = ToRAG(tau=config.tau_con, superpixels=nodes, mask=mask)(block) if has_head else None
     # One slice after the other: z has far more channels than what the network sees.
     features = (segmenter.encode(add_hessian_features(s, config.hessian_scales)) for s in seen)
     labels = segmenter.paint(segmenter.cluster(_means(features, nodes), graph), nodes)
-    for number, plane in zip(numbers, labels, strict=True):
-        yield number, segmenter.finish(plane, size)
+    for number, plane, inside in zip(numbers, labels, insides, strict=True):
+        yield number, segmenter.finish(plane, size, None if inside.all() else inside)
 
 
 def _count(shape: tuple[int, ...], config: Config) -> int:
@@ -62,12 +70,15 @@ def _count(shape: tuple[int, ...], config: Config) -> int:
 
 def _means(features: Iterable[Tensor], nodes: NDArray[np.int64]) -> Tensor:
     """The mean of z over each supervoxel ``(N, F)``, slice by slice to bound the memory."""
-    sizes = np.bincount(nodes.ravel())
+    sizes = np.bincount(nodes[nodes >= 0])
     total: Tensor | None = None
     for z, plane in zip(features, nodes, strict=True):
-        ids, local = np.unique(plane, return_inverse=True)
-        counts = np.bincount(local.ravel())
-        sums = node_means(z, local.ravel(), plane.shape) * torch.from_numpy(counts)[:, None].to(z)
+        ids, local = np.unique(plane[plane >= 0], return_inverse=True)
+        counts = np.bincount(local)
+        numbered = np.full(plane.shape, MASKED)
+        numbered[plane >= 0] = local
+        sums = node_means(z, numbered.ravel(), plane.shape)
+        sums = sums * torch.from_numpy(counts)[:, None].to(z)
         if total is None:
             total = z.new_zeros(len(sizes), z.size(0))
         total.index_add_(0, torch.from_numpy(ids).to(z.device), sums)

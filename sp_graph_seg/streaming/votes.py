@@ -23,11 +23,12 @@ def vote_axes(
 
     Args:
         segmenter: A trained model.
-        volume: ``(C, D, H, W)``, floating point, in the units of the model's ``intensity_range_``.
+        volume: ``(C, D, H, W)``, floating point, in the units of the model's ``intensity_range_``;
+            NaN where there is no data.
         axes: Some of z, y and x. (default: all three)
 
     Returns:
-        Labels ``(D, H, W)``.
+        Labels ``(D, H, W)``, -1 where there is no data.
 
     Raises:
         InputError: If the volume has another shape or type, or there is no such axis.
@@ -47,13 +48,20 @@ def vote_axes(
         for plane, vote in zip(planes, votes, strict=True):
             vote += _probabilities(segmenter, plane) / len(axes)
     labels = np.stack([total[:, z].argmax(axis=0) for z in range(total.shape[1])])
-    return np.stack([segmenter.finish(plane, plane.shape) for plane in labels])
+    insides = ~np.isnan(volume).any(axis=0)
+    return np.stack(
+        [
+            segmenter.finish(plane, plane.shape, None if inside.all() else inside)
+            for plane, inside in zip(labels, insides, strict=True)
+        ]
+    )
 
 
 def _probabilities(segmenter: Segmenter, plane: NDArray[np.floating]) -> NDArray[np.float32]:
     """The softmax of the features of each pixel's node, ``(F, H, W)``."""
     prepared = segmenter.prepare(plane)
     p = segmenter.node_features(prepared).softmax(dim=-1).cpu().numpy()  # (N, F)
-    p = p if prepared.nodes is None else p[prepared.nodes]
+    if prepared.nodes is not None:  # node -1 is the last: none
+        p = np.concatenate([p, np.zeros_like(p, shape=(1, p.shape[1]))])[prepared.nodes]
     p = p.T.reshape(-1, *prepared.node_size)
     return np.stack([scale_labels(channel, prepared.size) for channel in p])

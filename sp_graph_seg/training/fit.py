@@ -104,13 +104,7 @@ class _EncoderAndHead(nn.Module):
         self._forward = net.forward
 
     def forward(self, subject: Subject) -> None:
-        self._forward(
-            subject.image,
-            subject.pixel_index,
-            subject.num_nodes,
-            subject.edges,
-            subject.adjacency,
-        )
+        self._forward(*subject.inputs)
 
 
 def _summarize(terms: Sequence[Terms], step: int, epoch: int, seconds: float) -> Step:

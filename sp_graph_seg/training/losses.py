@@ -23,6 +23,7 @@ from sp_graph_seg.nn import (
     reconstruction_loss,
     similarity_loss,
 )
+from sp_graph_seg.nn.superpixel_net import pixels_inside
 from sp_graph_seg.training.patches import PatchWindows, cut_patches
 from sp_graph_seg.training.subject import Subject
 
@@ -70,14 +71,28 @@ class Loss:
 
 def _reconstruction(step: ForwardPass) -> Tensor:
     if step.config.reconstruction == "image":
-        return reconstruction_loss(step.model.decode(step.z), step.subject.image)
-    batches = [cut_patches(step.subject.image, shape) for shape in step.windows]
-    pixels = sum(batch.numel() for batch in batches)
+        return reconstruction_loss(
+            step.model.decode(step.z), step.subject.image, step.subject.inside
+        )
+    return _patch_reconstruction(step.model, step.subject, step.windows)
+
+
+def _patch_reconstruction(
+    model: SuperpixelNet, subject: Subject, windows: list[PatchWindows]
+) -> Tensor:
+    """Mean squared error over all pixels of the patches that are data."""
+    batches = [cut_patches(subject.image, shape) for shape in windows]
+    if subject.inside is None:
+        masks: list[Tensor | None] = [None] * len(batches)
+        weights = [batch[:, 0].numel() for batch in batches]
+    else:
+        masks = [cut_patches(subject.inside[None], shape)[:, 0] for shape in windows]
+        weights = [int(mask.sum()) for mask in masks if mask is not None]
     parts = [
-        reconstruction_loss(step.model.reconstruct(batch), batch) * (batch.numel() / pixels)
-        for batch in batches
+        reconstruction_loss(model.reconstruct(batch), batch, mask) * (weight / max(1, sum(weights)))
+        for batch, mask, weight in zip(batches, masks, weights, strict=True)
     ]
-    return torch.stack(parts).sum()  # the mean squared error over all pixels of the patches
+    return torch.stack(parts).sum()
 
 
 def _cut(step: ForwardPass) -> Tensor:
@@ -88,14 +103,15 @@ def _similarity(step: ForwardPass) -> Tensor:
     y = _similarity_labels(step)
     if step.config.similarity_on == "nodes":
         return similarity_loss(step.features, y)
-    pixels = step.z.flatten(1).T  # (P, F)
+    pixels = pixels_inside(step.z, step.subject.inside).T  # (P, F)
     pixels = pixels if step.config.loss_input == "logits" else pixels.softmax(dim=-1)
     return similarity_loss(pixels, y[step.subject.pixel_index])
 
 
 def _similarity_labels(step: ForwardPass) -> Tensor:
     if step.config.similarity_labels == "pixels":
-        return pixel_labels(step.z.flatten(1), step.subject.pixel_index, step.subject.num_nodes)
+        pixels = pixels_inside(step.z, step.subject.inside)
+        return pixel_labels(pixels, step.subject.pixel_index, step.subject.num_nodes)
     if step.config.similarity_labels == "kmeans" and step.x.isfinite().all():
         return kmeans_labels(step.x)
     return argmax_labels(step.x)  # also where K-means has no answer: the loss is NaN anyway
@@ -103,8 +119,17 @@ def _similarity_labels(step: ForwardPass) -> Tensor:
 
 def _continuity(step: ForwardPass) -> Tensor:
     if step.config.nodes == "pixels":
-        return dense_continuity_loss(step.features.T.reshape(-1, *step.z.shape[1:]))
+        inside = step.subject.inside
+        if inside is None:
+            return dense_continuity_loss(step.features.T.reshape(-1, *step.z.shape[1:]))
+        return dense_continuity_loss(_paint(step.features, inside), inside)
     return continuity_loss(step.features, step.subject.edges, step.subject.adjacency)
+
+
+def _paint(features: Tensor, inside: Tensor) -> Tensor:
+    """Features of the pixels inside ``(N, F)`` on the grid ``(F, H, W)``, 0 outside."""
+    grid = features.new_zeros(inside.numel(), features.size(1))
+    return grid.masked_scatter(inside.view(-1, 1), features).T.view(-1, *inside.shape)
 
 
 #: The terms of Eq. 9 by name, in its order.

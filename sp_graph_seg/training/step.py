@@ -46,9 +46,7 @@ def _losses(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """The losses of one image whose weight in Eq. 9 is not 0, and its nodes' labels."""
     with autocast(config, subject.image.device):
-        z, x = model(
-            subject.image, subject.pixel_index, subject.num_nodes, subject.edges, subject.adjacency
-        )
+        z, x = model(*subject.inputs)
         x = x.float()  # a head may leave half precision
         step = ForwardPass(model, subject, windows, config, z, x)
         losses = {name: LOSSES[name].compute(step) for name, beta in betas(config).items() if beta}

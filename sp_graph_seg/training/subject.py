@@ -15,15 +15,21 @@ from sp_graph_seg.transforms import affinity, softmax_adjacency
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """An image, its graph and the part of it that its patches should show."""
+    """An image and its graph, whose nodes hold the pixels that are data."""
 
     image: Tensor
     """``(C, H, W)``, values in [0, 1]."""
     graph: Data
     """Of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`, or, where the nodes are
-    pixels, from :class:`~sp_graph_seg.transforms.ToPixelGraph`."""
-    mask: Tensor | None = None
-    """``(H, W)`` bool; ``None`` for the whole image."""
+    pixels, from :class:`~sp_graph_seg.transforms.ToPixelGraph`; with the mask of the data, if not
+    all pixels are."""
+
+    @property
+    def inside(self) -> Tensor | None:
+        """The pixels that are data, ``(H, W)`` bool; ``None`` if all are."""
+        if "pixel_mask" not in self.graph:
+            return None
+        return self.graph.pixel_mask.view(self.image.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Subject:
     """A training image on the device of the network, with all that does not change."""
 
     image: Tensor
+    inside: Tensor | None
     pixel_index: Tensor
     num_nodes: int
     edges: EdgeIndex
@@ -47,8 +54,10 @@ class Subject:
         distance = graph.edge_attr[:, 0]
         edges, _ = sort_edges(graph.edge_index.to(device), graph.num_nodes)
         adjacency = softmax_adjacency(distance, graph.edge_index, graph.num_nodes, config.tau_con)
+        inside = training.inside
         return cls(
             image=training.image.to(device),
+            inside=None if inside is None else inside.to(device),
             pixel_index=graph.pixel_index.to(device),
             num_nodes=graph.num_nodes,
             edges=edges,
@@ -60,9 +69,21 @@ class Subject:
                 config.minibatches,
                 generator,
                 config.redraw_patches,
-                training.mask,
+                inside,
                 config.foreground,
             ),
+        )
+
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, int, EdgeIndex, Tensor, Tensor | None]:
+        """What the network is called with."""
+        return (
+            self.image,
+            self.pixel_index,
+            self.num_nodes,
+            self.edges,
+            self.adjacency,
+            self.inside,
         )
 
 

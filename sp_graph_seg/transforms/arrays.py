@@ -9,7 +9,7 @@ from sp_graph_seg.errors import InputError
 
 
 def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float32]:
-    """An image or a volume as a float32 array, channels first.
+    """An image or a volume as a float32 array, channels first, with values meant to be in [0, 1].
 
     Args:
         image: ``(C, H, W)`` or ``(C, D, H, W)``. Unsigned integers are divided by the largest
@@ -17,8 +17,30 @@ def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float
         name: What an error calls the image.
 
     Raises:
-        InputError: If it has another number of axes, no pixel, no real numbers, or NaN or Inf, or
-            if it looks channels-last: over 16 in the first axis and up to 16 in the last.
+        InputError: As :func:`as_native`, and if there is a NaN.
+    """
+    image = as_array(image)
+    array = as_native(image, name)
+    if image.dtype.kind == "u":
+        return array / np.float32(np.iinfo(image.dtype).max)
+    bad = np.count_nonzero(np.isnan(array)) if image.dtype.kind == "f" else 0
+    if bad:
+        raise InputError(f"{name}: {bad} values are NaN or Inf; replace them, by 0 for instance.")
+    return array
+
+
+def as_native(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float32]:
+    """An image or a volume as a float32 array, channels first, its values as they are.
+
+    NaN, which marks pixels that are no data, is kept.
+
+    Args:
+        image: ``(C, H, W)`` or ``(C, D, H, W)``, real numbers in any units.
+        name: What an error calls the image.
+
+    Raises:
+        InputError: If it has another number of axes, no pixel, no real numbers, or Inf, or if it
+            looks channels-last: over 16 in the first axis and up to 16 in the last.
     """
     array = as_array(image)
     if array.ndim not in (3, 4):
@@ -33,14 +55,13 @@ def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float
         )
     if array.size == 0:
         raise InputError(f"{name}: shape {array.shape} holds no pixel; give a larger one.")
-    if array.dtype.kind == "u":
-        return array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-    if array.dtype.kind not in "bif":
+    if array.dtype.kind not in "buif":
         raise InputError(f"{name}: values of type {array.dtype} are no real numbers; convert them.")
     with np.errstate(over="ignore"):  # what does not fit is Inf and refused
         array = np.ascontiguousarray(array, dtype=np.float32)
-    bad = array.size - np.count_nonzero(np.isfinite(array))
+    bad = np.count_nonzero(np.isinf(array))
     if bad:
+        bad = array.size - np.count_nonzero(np.isfinite(array))
         raise InputError(f"{name}: {bad} values are NaN or Inf; replace them, by 0 for instance.")
     return array
 
@@ -62,3 +83,13 @@ def as_mask(mask: Tensor | ArrayLike, size: tuple[int, ...]) -> NDArray[np.bool_
     if not inside.any():
         raise InputError("mask: no pixel is set; give a mask that is true where to segment.")
     return inside
+
+
+def fill_outside(image: NDArray, inside: NDArray[np.bool_]) -> NDArray:
+    """A copy of an image whose pixels outside have the mean of those inside, in each channel."""
+    if not inside.any():
+        return np.zeros_like(image)
+    filled = image.copy()
+    for channel in filled:
+        channel[~inside] = channel[inside].mean(dtype=np.float64)
+    return filled

@@ -1,7 +1,8 @@
-"""From the user's images to what the network sees: checks, intensity range, scale."""
+"""From the user's images to what the network sees: checks, data or none, range, scale."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,25 +12,35 @@ from torch import Tensor
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms import as_array, as_image
+from sp_graph_seg.transforms.arrays import as_array, as_mask, as_native, fill_outside
+from sp_graph_seg.volumes.intensity import IntensitySample, find_numbers
 
 Image = ArrayLike | Tensor
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
-#: Shares of the pixels that may lie below and above the range: dead pixels and hot ones.
-_OUTLIERS = (0.001, 0.999)
-
-#: Largest sample that the range is measured on; sorting more would tell nothing new.
-_SAMPLE = 1 << 22
+#: Share of the values that may lie outside of a model's range; dead pixels and highlights do.
+_OUTSIDE = 0.5
 
 
-def as_image_list(images: Image | Sequence[Image]) -> list[Array]:
-    """One image ``(C, H, W)`` or several of any sizes, as checked arrays."""
+class ScaledImage(NamedTuple):
+    """An image whose intensities are scaled."""
+
+    values: Array
+    """``(C, H, W)`` in [0, 1]; the mean of the data where there is none."""
+    inside: Mask | None
+    """``(H, W)``, which pixels are data; ``None`` if all are."""
+
+
+def as_image_list(
+    images: Image | Sequence[Image], convert: Callable[[Image, str], Array] = as_native
+) -> list[Array]:
+    """One image ``(C, H, W)`` or several of any sizes, as arrays that ``convert`` checked."""
     if isinstance(images, Tensor | np.ndarray) and images.ndim in (0, 2, 3):
         images = [images]
     if len(images) == 0:  # type: ignore[arg-type]
         raise InputError("images: there is none; give one or more.")
-    return [as_image(image, f"images[{n}]") for n, image in enumerate(images)]  # type: ignore[arg-type]
+    return [convert(image, f"images[{n}]") for n, image in enumerate(images)]  # type: ignore[arg-type]
 
 
 def match_images(
@@ -79,21 +90,84 @@ def check_image(image: Array, name: str, channels: int, config: Config) -> None:
         )
 
 
-def measure_intensity_range(images: Sequence[Array]) -> tuple[float, float]:
-    """The 0.1 and 99.9 percentiles over all channels of all images; ``(v, v + 1)`` if all are v."""
-    pixels = [image.ravel() for image in images]
-    step = -(-sum(part.size for part in pixels) // _SAMPLE)
-    sample = np.concatenate([part[::step] for part in pixels])
-    low, high = np.quantile(sample, _OUTLIERS)
-    if high <= low:
-        low, high = sample.min(), sample.max()
-    low, high = float(low), float(high)
+def find_data(image: Array, mask: Image | None, superpixels: Image | None) -> Mask | None:
+    """The pixels of an image ``(C, H, W)`` that are data, ``(H, W)``; ``None`` if all are.
+
+    No data are NaN in any channel, what lies outside of the mask, and negative ids of superpixels.
+    """
+    size = image.shape[1:]
+    parts = [find_numbers(image), None if mask is None else as_mask(mask, size)]
+    if superpixels is not None:
+        labels = as_array(superpixels)
+        if labels.shape != size:
+            raise InputError(
+                f"superpixels: size {labels.shape} is not that of the image, {size}; resize the "
+                "label map with nearest-neighbour interpolation."
+            )
+        parts.append(labels >= 0)
+    told = [part for part in parts if part is not None and not part.all()]
+    return np.logical_and.reduce(told) if told else None
+
+
+def find_data_of_each(
+    images: Sequence[Array],
+    masks: Sequence[Image | None],
+    superpixels: Sequence[Image | None],
+) -> list[Mask | None]:
+    """What :func:`find_data` gives for each image; images without any data are refused."""
+    insides = [find_data(*triple) for triple in zip(images, masks, superpixels, strict=True)]
+    for number, inside in enumerate(insides):
+        if inside is not None and not inside.any():
+            raise InputError(f"images[{number}]: no pixel is data; check masks and NaN.")
+    return insides
+
+
+def measure_intensity_range(
+    images: Sequence[Array], insides: Sequence[Mask | None] | None = None
+) -> tuple[float, float]:
+    """The range of the data of all images and channels; ``(v, v + 1)`` if all of them are v.
+
+    The rule is that of :class:`~sp_graph_seg.volumes.intensity.IntensitySample`.
+    """
+    sample = IntensitySample(sum(image.size for image in images))
+    for image, inside in zip(images, insides or map(find_numbers, images), strict=True):
+        sample.add(image, inside)
+    low, high = sample.range()
     return low, high if high > low else max(low + 1.0, math.nextafter(low, math.inf))
 
 
+def check_range(
+    low: float, high: float, images: Sequence[Array], insides: Sequence[Mask | None]
+) -> None:
+    """Refuses a range that does not ascend or in which no image has data."""
+    data = [
+        image if inside is None else image[:, inside]
+        for image, inside in zip(images, insides, strict=True)
+    ]
+    if not low < high or all(values.max() <= low or values.min() >= high for values in data):
+        raise InputError(
+            f"intensity_range={(low, high)} must ascend and overlap the values of the images; "
+            "give both in the same units."
+        )
+
+
+def lies_outside(image: Array, inside: Mask | None, low: float, high: float) -> bool:
+    """Whether most values of the data lie outside of a range."""
+    values = image if inside is None else image[:, inside]
+    outside = (values < np.float32(low)) | (values > np.float32(high))  # as the values are
+    return bool(np.count_nonzero(outside) > _OUTSIDE * values.size)
+
+
 def normalize(image: Array, low: float, high: float) -> Array:
-    """Maps ``low`` to 0 and ``high`` to 1, and clips what lies beyond."""
-    return np.clip((image - np.float32(low)) / np.float32(high - low), 0.0, 1.0)
+    """Maps ``low`` to 0 and ``high`` to 1, and clips what lies beyond; NaN becomes 0."""
+    scaled = (image - np.float32(low)) / np.float32(high - low)
+    return np.fmin(np.fmax(scaled, np.float32(0)), np.float32(1))
+
+
+def scale_intensities(image: Array, inside: Mask | None, low: float, high: float) -> ScaledImage:
+    """The image scaled by a range; what stood where there is no data leaves no trace."""
+    values = normalize(image, low, high)
+    return ScaledImage(values if inside is None else fill_outside(values, inside), inside)
 
 
 def scale_down(image: Array, max_size: int) -> Tensor:

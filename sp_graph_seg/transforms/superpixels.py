@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sp_graph_seg.errors import FewSuperpixelsWarning, InputError
-from sp_graph_seg.transforms.arrays import as_mask
+from sp_graph_seg.transforms.arrays import as_mask, fill_outside
 
 Labels = NDArray[np.int64]
 Spacing = tuple[float, ...] | None
@@ -65,9 +65,11 @@ def compute_superpixels(
     """
     check_superpixel_method(superpixel_method, image.ndim - 1)
     inside = None if mask is None else as_mask(mask, image.shape[1:])
+    if inside is not None:
+        # scikit-image's SLIC inside a mask takes up to 36 times as long (4000 of 1024 x 1024).
+        image = fill_outside(np.asarray(image, dtype=np.float32), inside)
     make = SUPERPIXEL_METHODS[superpixel_method]
-    labels = make(image, n_segments, compactness, spacing, inside)
-    regions = connected_regions(labels, inside)
+    regions = connected_regions(make(image, n_segments, compactness, spacing, inside), inside)
     made, wanted = int(regions.max()) + 1, min(n_segments, int((regions != MASKED).sum()))
     if made * 10 < wanted and wanted >= _WORTH_A_WARNING:
         warnings.warn(
@@ -139,21 +141,20 @@ def _slic(
 
     is_rgb = image.shape[0] == 3
     if not is_rgb:
-        # scikit-image stretches what is inside the mask to [0, 1]. Undone here, and with 1 for a
+        # scikit-image stretches the values to [0, 1]. Undone here, and with 1 for a
         # lightness of 100, a compactness means the same for grey, RGB and five channels, dark slice
         # or bright.
-        contrast = float(np.ptp(image if mask is None else image[:, mask]))
+        contrast = float(np.ptp(image))
         compactness /= _LIGHTNESS_RANGE * max(contrast, 1e-6)
     return slic(
         image,
-        n_segments=n_segments,
+        n_segments=round(_count_in_all(n_segments, mask)),
         compactness=compactness,
         spacing=spacing,
-        mask=mask,
         max_num_iter=_SLIC_ITERATIONS,
         convert2lab=is_rgb,
         channel_axis=0,
-        start_label=1,  # scikit-image gives the pixels outside the mask the id 0
+        start_label=0,
     )
 
 

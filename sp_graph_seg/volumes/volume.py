@@ -1,5 +1,7 @@
 """Volume: slices of a stack, a folder, an array or a video, read when they are asked for."""
 
+import dataclasses
+import math
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -166,9 +168,17 @@ class Volume:
         reader_of(self.source).read_into(region, block.transpose(np.argsort(order)))
         if self.picked != tuple(region.c):
             block = block[:, [channel - first for channel in self.picked]]
-        if self.fill is not None and block.dtype.kind == "f":
-            block[~np.isfinite(block)] = self.fill
-        return np.ascontiguousarray(self._binned(block))
+        has_fill = self.fill is not None and block.dtype.kind == "f"
+        if has_fill:
+            block[~np.isfinite(block)] = np.nan  # so that a bin that holds one is none either
+        block = np.ascontiguousarray(self._binned(block))
+        if has_fill:
+            block[np.isnan(block)] = self.fill
+        return block
+
+    def with_nan(self) -> "Volume":
+        """The same volume, with NaN instead of its ``fill`` where there is no data."""
+        return self if self.fill is None else dataclasses.replace(self, fill=math.nan)
 
     def _binned(self, block: np.ndarray) -> np.ndarray:
         """Average bins of slices, rows and columns to float32."""

@@ -189,7 +189,7 @@ def test_tiffs(tmp_path, channels, dtype, scale, capsys, files_in, photo_flags, 
     assert segmenter.intensity_range_[1] > (0.5 if dtype == "uint16" else 500)
 
     assert main(["predict", str(model), str(image), "-o", str(tmp_path)]) == 0
-    expected = segmenter.predict(read_image(image, float_range=None))
+    expected = segmenter.predict(read_image(image))
     np.testing.assert_array_equal(read_labels(tmp_path / "scan_labels.png"), expected)
 
 

@@ -15,7 +15,12 @@ from sp_graph_seg.cli import main
 
 
 def make_nan(path):
-    tifffile.imwrite(path, np.full((48, 64), np.nan, dtype=np.float32))
+    values = np.full((48, 64, 3), np.nan, dtype=np.float32)
+    tifffile.imwrite(path, values, photometric="rgb")
+
+
+def make_infinite(path):
+    tifffile.imwrite(path, np.full((48, 64), np.inf, dtype=np.float32))
 
 
 def make_text(path):
@@ -36,11 +41,12 @@ def make_grey(path):
     [
         (lambda path: None, "cannot be opened (No such file or directory)"),
         (make_text, "is not an image of a known format"),
-        (make_nan, "3072 of 3072 values are NaN or infinite"),
+        (make_nan, "is NaN in every pixel"),
+        (make_infinite, "3072 of 3072 values are infinite"),
         (make_small, "3x64 pixels are too few for depth=2"),
         (make_grey, "1 channels, where 3 are expected"),
     ],
-    ids=["missing", "text", "nan", "small", "grey"],
+    ids=["missing", "text", "nan", "infinite", "small", "grey"],
 )
 @pytest.mark.parametrize("command", ["segment", "predict"])
 def test_an_image_that_cannot_be_used(

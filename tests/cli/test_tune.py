@@ -91,10 +91,10 @@ def test_each_candidate_has_its_configuration(results):
 
 
 def test_the_table_is_what_tuning_finds(results):
-    from sp_graph_seg.cli.inputs import read_unscaled
+    from sp_graph_seg.io import read_image
 
     rows = json.loads((results / "new/out/candidates.json").read_text())
-    images = [read_unscaled(results / name) for name in ("a.png", "b.png")]
+    images = [read_image(results / name) for name in ("a.png", "b.png")]
     for row, candidate in zip(rows, tuning.tune(images, CONFIG), strict=True):
         assert (row["beta_cut"], row["beta_sim"]) == candidate.betas
         assert row["stage"] == candidate.stage

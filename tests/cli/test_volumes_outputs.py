@@ -14,7 +14,7 @@ import zarr
 
 from sp_graph_seg import Segmenter
 from sp_graph_seg.label_jobs import job as job_module
-from sp_graph_seg.segmenter.model_file import read_notes
+from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.streaming import label
 from sp_graph_seg.volumes import open_volume
 
@@ -57,15 +57,15 @@ def test_another_training_replaces_a_model_when_told(
 ):
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr", *stack_flags]
     assert run(*command) == 0
-    before = read_notes(tmp_path / "model.safetensors")
+    before = read_model(tmp_path / "model.safetensors").notes
     assert run(*command, "--seed", "1", "--overwrite") == 0
-    after = read_notes(tmp_path / "model.safetensors")
+    after = read_model(tmp_path / "model.safetensors").notes
     assert after == before | {"config": before["config"] | {"seed": 1}}
     (tmp_path / "model.safetensors").write_text("no model")
     capsys.readouterr()
     assert "cannot be read as a model" in refusal(*command, "--resume")
     assert run(*command, "--overwrite") == 0
-    assert read_notes(tmp_path / "model.safetensors") == before
+    assert read_model(tmp_path / "model.safetensors").notes == before
 
 
 def test_killed_and_repeated_it_gives_the_same_labels(tmp_path, model, run, refusal, make_slices):

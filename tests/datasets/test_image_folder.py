@@ -12,7 +12,7 @@ from sp_graph_seg import ToRAG
 from sp_graph_seg.datasets import ImageFolderRAG, base, majority_labels
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import (
-    read_image,
+    decode_image,
     read_labels,
     write_image,
     write_labels,
@@ -71,7 +71,7 @@ def test_graphs_are_those_of_the_transform_in_the_order_of_names(photos):
     assert len(dataset) == 3
     assert [data.name for data in dataset] == dataset.names == ["a", "b", "c"]
     for data in dataset:
-        expected = ToRAG(12)(read_image(photos / "photos" / f"{data.name}.png"))
+        expected = ToRAG(12)(decode_image(photos / "photos" / f"{data.name}.png"))
         truth = read_labels(photos / "truth" / f"{data.name}.png")
         expected.y = majority_labels(truth, expected)
         expected.name = data.name
@@ -236,3 +236,11 @@ def test_the_number_of_workers_follows_that_of_the_images(photos, monkeypatch):
     assert [dataset._count_workers(n) for n in (1, 32, 33, 96, 1000)] == [1, 1, 2, 3, 4]
     dataset.num_workers = 7
     assert dataset._count_workers(1) == 7
+
+
+def test_one_range_holds_for_all_images(photos):
+    dataset = make(photos, intensity_range=(50, 150))
+    for data in dataset:
+        values = decode_image(photos / "photos" / f"{data.name}.png").astype(np.float32)
+        expected = ToRAG(12)(((values - 50) / 100).clip(0, 1))
+        np.testing.assert_allclose(data.x, expected.x, atol=1e-6)

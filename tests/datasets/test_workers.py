@@ -9,6 +9,7 @@ from sp_graph_seg.io import write_image
 
 # Without `if __name__ == "__main__"`, and with a transform that only the script knows.
 SCRIPT = """
+import multiprocessing
 import os
 import numpy as np
 from sp_graph_seg import ToRAG
@@ -34,6 +35,7 @@ for make in (folder, volume):
         assert one.keys() == other.keys()
         assert all(np.array_equal(one[key], other[key]) for key in one.keys())
 
+assert not multiprocessing.active_children()  # they would keep their memory
 open("photos/c.png", "wb").write(b"no image")
 try:
     folder("broken", 2)

@@ -88,12 +88,26 @@ def test_intensities_are_scaled(halves):
     assert np.abs(first.astype(int) - second).max() <= 1
 
 
+def test_what_has_no_label_is_not_tinted_and_sets_no_brightness(halves):
+    image = np.random.default_rng(0).random((1, HEIGHT, WIDTH))
+    holed, outside = halves.copy(), np.zeros((HEIGHT, WIDTH), bool)
+    outside[:3] = True
+    holed[outside] = -1
+    pictures = [
+        overlay_labels(np.where(outside, value, image), holed) for value in (0.5, 1e6, np.nan)
+    ]
+    for picture in pictures:
+        red, green, blue = picture[outside].T
+        assert (red == green).all()
+        assert (green == blue).all()
+        np.testing.assert_array_equal(picture[~outside], pictures[0][~outside])
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"labels": np.zeros((3, 3), dtype=int)}, r"labels: an array of int64 with shape \(3, 3\)"),
         ({"labels": np.zeros((HEIGHT, WIDTH))}, "labels: an array of float64"),
-        ({"labels": np.full((HEIGHT, WIDTH), -1)}, "give integers from 0"),
         ({"alpha": 1.5}, "alpha=1.5"),
         ({"intensity_range": (1.0, 1.0)}, "is not increasing"),
         ({"image": np.zeros((1, 2, HEIGHT, WIDTH))}, "is that of a volume"),

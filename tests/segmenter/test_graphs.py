@@ -15,6 +15,7 @@ from sp_graph_seg.transforms import (
     add_hessian_features,
     compute_superpixels,
 )
+from sp_graph_seg.transforms.prepare import ScaledImage
 
 CONFIG = Config(
     num_features=4,
@@ -177,7 +178,7 @@ def test_given_superpixels_keep_their_size():
 
 def test_training_sees_superpixels_at_its_own_resolution():
     config = CONFIG.replace(max_size=24, superpixel_size=8)
-    training = training_image(IMAGE, None, None, config)
+    training = training_image(ScaledImage(IMAGE, None), None, config)
     assert training.graph.image_size.tolist() == [[16, 24]]
     assert training.image.shape == (3, 16, 24)
 
@@ -187,13 +188,13 @@ def test_training_sees_superpixels_at_its_own_resolution():
 
 def test_derived_channels_are_seen_and_not_segmented():
     config = CONFIG.replace(hessian_scales=(1.0, 2.0), max_size=24)
-    training = training_image(IMAGE, None, None, config)
+    training = training_image(ScaledImage(IMAGE, None), None, config)
     small = F.interpolate(torch.from_numpy(IMAGE)[None], (16, 24), mode="bilinear", antialias=True)[
         0
     ]
     torch.testing.assert_close(training.image, add_hessian_features(small, (1.0, 2.0)))
     assert training.graph.x.shape[1] == 3
-    prepared = prepare_image(IMAGE, None, config, with_graph=True)
+    prepared = prepare_image(ScaledImage(IMAGE, None), None, config, with_graph=True)
     torch.testing.assert_close(prepared.seen, training.image)
     assert prepared.graph.x.shape[1] == 3
     np.testing.assert_array_equal(prepared.nodes, compute_superpixels(IMAGE, 30).ravel())

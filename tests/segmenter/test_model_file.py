@@ -11,7 +11,7 @@ from torch_geometric.nn import GraphConv
 import sp_graph_seg
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.segmenter.model_file import digest_model, read_model, read_notes, write_model
+from sp_graph_seg.segmenter.model_file import read_model, write_model
 
 CONFIG = Config(
     num_features=4,
@@ -275,13 +275,21 @@ def test_a_head_of_the_configuration_needs_nothing(path, tmp_path, image):
 
 
 def test_a_model_without_notes_and_post_processing(path, image, fitted):
-    """As files of the first version are."""
-    assert read_notes(path) == {}
+    assert read_model(path).notes == {}
     rewrite_model(path, notes=..., relabel=...)
-    assert read_notes(path) == {}
+    assert read_model(path).notes == {}
     loaded = Segmenter.load(path)
     assert loaded.relabel_ is None
     np.testing.assert_array_equal(loaded.predict(image), fitted.predict(image))
+
+
+@pytest.mark.parametrize("number", [None, "1", "3"])
+def test_a_model_of_another_format(path, number):
+    """Those without a number scaled images before they measured their range."""
+    rewrite(path, format_number=number)
+    message = load_error(path)
+    assert message.startswith(f"{path}: is a model of format {number or 1}, ")
+    assert message.endswith("train it anew.")
 
 
 def test_a_post_processing_that_is_none(path):
@@ -291,11 +299,11 @@ def test_a_post_processing_that_is_none(path):
 
 def test_the_digest_is_that_of_the_content(path, fitted, tmp_path):
     fitted.save(tmp_path / "again.safetensors")
-    assert digest_model(tmp_path / "again.safetensors") == digest_model(path)
+    assert read_model(tmp_path / "again.safetensors").digest() == read_model(path).digest()
     fitted.save(tmp_path / "noted.safetensors", notes={"train_on": "3"})
-    assert digest_model(tmp_path / "noted.safetensors") != digest_model(path)
+    assert read_model(tmp_path / "noted.safetensors").digest() != read_model(path).digest()
     weights, metadata = read_model(path)
     name = sorted(weights)[0]
     weights[name] = weights[name] + 1
     write_model(tmp_path / "other.safetensors", weights, metadata)
-    assert digest_model(tmp_path / "other.safetensors") != digest_model(path)
+    assert read_model(tmp_path / "other.safetensors").digest() != read_model(path).digest()

@@ -29,17 +29,19 @@ def test_the_network_sees_large_images_scaled_down(seen, config, blocks, learned
     config = config.replace(max_size=32)
     large, small = blocks(64, 48), blocks(24, 32, seed=1)
     mask = np.random.default_rng(0).random((64, 48)) > 0.5
+    mask[16:32, 16:32] = True
     maps = [tiles(64, 48, size=16), None]
     segmenter = Segmenter(config).fit([large, small], masks=[mask, None], superpixels=maps)
 
     first, second = seen
     assert first.image.shape == (3, 32, 24)
     assert second.image.shape == (3, 24, 32)
-    assert first.mask.tolist() == mask.reshape(32, 2, 24, 2).any(axis=(1, 3)).tolist()
-    assert second.mask is None
+    assert first.inside.tolist() == mask.reshape(32, 2, 24, 2).any(axis=(1, 3)).tolist()
+    assert second.inside is None
     assert first.graph.num_nodes == 12
     assert first.graph.image_size.tolist() == [[32, 24]]
-    assert first.graph.pixel_index.view(32, 24)[8:16, 8:16].unique().tolist() == [4]
+    nodes = torch.full((32, 24), -1).masked_scatter(first.inside, first.graph.pixel_index)
+    assert nodes[8:16, 8:16].unique().tolist() == [4]
 
     sizes = []
     segmenter.net_.wnet.encoder.register_forward_pre_hook(
@@ -84,9 +86,11 @@ def test_training_takes_the_users_superpixels_and_masks(seen, config, image, blo
     first, second = seen
     low, high = segmenter.intensity_range_
     normal = (image - np.float32(low)) / np.float32(high - low)
-    torch.testing.assert_close(first.image, torch.from_numpy(normal.clip(0, 1)))
-    assert first.mask.tolist() == mask.tolist()
-    assert second.mask is None
+    normal = normal.clip(0, 1)
+    normal[:, ~mask] = normal[:, mask].mean(axis=1, keepdims=True)
+    torch.testing.assert_close(first.image, torch.from_numpy(normal))
+    assert first.inside.tolist() == mask.tolist()
+    assert second.inside is None
     assert first.graph.num_nodes != second.graph.num_nodes == 25
 
 
@@ -127,8 +131,8 @@ SMALL = np.zeros((31, 48), int)
         ({"superpixels": [TILES[..., None]]}, r"superpixels\[0\]: size \(32, 48, 1\)"),
         ({"masks": [None, TILES > 0]}, "masks: 2 are given for 1 images"),
         ({"superpixels": []}, "superpixels: 0 are given for 1 images"),
-        ({"masks": [TILES < 0]}, "mask: .*0 pixels"),
-        ({"superpixels": [TILES - 50]}, "superpixels: negative"),
+        ({"masks": [TILES < 0]}, "mask: no pixel is set"),
+        ({"superpixels": [TILES - 999]}, r"images\[0\]: no pixel is data"),
         ({"superpixels": [TILES / 2]}, "superpixels: .*float64"),
     ],
 )
@@ -141,7 +145,6 @@ def test_unusable_masks_and_superpixels(arguments, message, config, image):
     ("labels", "message"),
     [
         (SMALL, r"superpixels: size \(31, 48\)"),
-        (TILES - 50, "superpixels: negative"),
         (TILES / 2, "superpixels: .*float64"),
     ],
 )
@@ -153,13 +156,10 @@ def test_unusable_superpixels_to_predict_with(fitted, labels, message, image):
 # Images that cannot be used
 
 
-NAN = np.where(PIXELS > 0.9, np.nan, PIXELS)
-
 UNUSABLE = [
     (PIXELS[0], r"shape \(32, 48\) must be \(C, H, W\)"),
     (np.moveaxis(PIXELS, 0, -1), r"shape \(32, 48, 3\) looks .*moveaxis"),
     (np.zeros((3, 5, 32, 48)), "is a volume"),
-    (NAN, "NaN or Inf"),
     (np.full_like(PIXELS, np.inf), "NaN or Inf"),
     (PIXELS[:, :3], "3x48 pixels are too few for depth=2"),
     (PIXELS[:, :, :2], "32x2 pixels are too few"),

@@ -6,6 +6,7 @@ from sp_graph_seg import Segmenter
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.label_jobs import open_label_job
 from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.streaming import block as module
 from sp_graph_seg.streaming.block import BlockLabeler
 
@@ -86,9 +87,12 @@ def test_the_model_of_the_process_takes_the_relabelling_of_the_job(make_labeler,
 def test_a_model_that_was_replaced_is_loaded_anew(tmp_path, model):
     path = tmp_path / "m.safetensors"
     Segmenter.load(model).save(path)
-    first = module.load_model(path, 1)
-    assert module.load_model(path, 1) is first
-    assert module.load_model(path, 2) is not first
+    first = module.load_model(path)
+    assert module.load_model(str(path)) is first
+    assert first.digest == read_model(path).digest()
+    Segmenter.load(model).save(path, notes={"again": True})
+    assert module.load_model(path) is not first
+    assert module.load_model(path).notes == {"again": True}
 
 
 def test_the_number_of_threads_comes_back(make_labeler, volume, monkeypatch):

@@ -43,7 +43,7 @@ def _blocks(height=32, width=48, channels=3, seed=0, noise=0.1):
 
 
 def _subject(image, mask=None):
-    return TrainingImage(image, ToRAG(n_segments=40)(image), mask)
+    return TrainingImage(image, ToRAG(n_segments=40, mask=mask)(image))
 
 
 def _weights(net):

@@ -82,7 +82,7 @@ def first_windows(trainings, config):
             config.patches,
             config.minibatches,
             generator,
-            mask=training.mask,
+            mask=training.inside,
             foreground=config.foreground,
         )
         for training in trainings

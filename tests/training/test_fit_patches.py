@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from sp_graph_seg import ToRAG
 from sp_graph_seg.errors import SmallImageWarning
 from sp_graph_seg.training import TrainingImage, fit
 
@@ -60,7 +61,7 @@ def test_the_mask_moves_the_patches(one, one_step, make_net):
     seen = []
     net.wnet.encoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     config = one_step.replace(patches=((6, 9, 9),), foreground=1.0)
-    fit(net, [TrainingImage(one.image, one.graph, mask)], config)
+    fit(net, [TrainingImage(one.image, ToRAG(n_segments=40, mask=mask)(one.image))], config)
     (patches,) = [images for images in seen if len(images) == 6]
     window = one.image[:, 12:21, 16:25]
     for patch in patches:

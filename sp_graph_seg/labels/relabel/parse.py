@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 
 Label = int | str
 """A label, by its number or by its name."""
@@ -166,6 +167,7 @@ def _parse_name(where: str, name: Any) -> str:
 
 def _parse_color(where: str, color: Any) -> str:
     """Parses a colour to ``"#rrggbb"``."""
+    require("matplotlib")
     from matplotlib.colors import is_color_like, to_hex
 
     if not isinstance(color, str) or not is_color_like(color):

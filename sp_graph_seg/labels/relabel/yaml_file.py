@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 from sp_graph_seg.labels.relabel.description import Relabel
 
 _STEPS = """\
@@ -40,6 +41,7 @@ def read_relabel(path: str | os.PathLike[str]) -> Relabel:
 
 def relabel_to_yaml(relabel: Relabel) -> str:
     """Formats a description as YAML that :func:`read_relabel` reads back."""
+    require("yaml")
     import yaml
 
     values = relabel.to_dict()
@@ -69,6 +71,7 @@ def starter_yaml(counts: Mapping[int, int], colors: Mapping[int, str]) -> str:
 
 def _read_yaml(path: str | os.PathLike[str]) -> Any:
     """Reads a YAML file and refuses keys that are listed twice."""
+    require("yaml")
     import yaml
 
     class Loader(yaml.SafeLoader):

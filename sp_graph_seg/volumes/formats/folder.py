@@ -166,9 +166,7 @@ def _decode(file: Path) -> np.ndarray:
     with reading(file):
         header = read_header(file)
         decode = decode_tiff if header.startswith(TIFF_MAGICS) else decode_pillow
-        array, full = decode(file, header)
-        if array.dtype.kind == "i" and full == 65535:  # Pillow's idea of a PGM of 16 bits
-            array = array.astype(np.uint16)
+        array = decode(file, header)
         return array.astype(real_dtype(str(file), array.dtype), copy=False)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
 from sp_graph_seg.volumes.formats.arrays import ArrayReader
@@ -70,6 +71,7 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
         InputError: There is no such dataset, or several to choose from; it is compressed by a
             filter that is not installed; or its axes are unknown.
     """
+    require("h5py")
     import h5py
 
     with reading(path, "copy or export it again"), _open(file) as root:
@@ -210,7 +212,8 @@ def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
         if not h5py.h5z.filter_avail(number):
             raise InputError(
                 f"{path}: is compressed with the HDF5 filter {number} "
-                f"({name.decode(errors='replace')}), which is not installed; pip install hdf5plugin"
+                f"({name.decode(errors='replace')}), which is not installed; "
+                "pip install 'sp_graph_seg[volumes]'"
             )
 
 

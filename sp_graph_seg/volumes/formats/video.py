@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import check_axes_of_files, checked_letters, one_slice
 from sp_graph_seg.volumes.formats.video_index import (
@@ -218,6 +219,7 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
     Raises:
         InputError: The file is no video, encrypted, of an unknown codec, cut off, or has no frame.
     """
+    require("av")
     from av.video.reformatter import VideoReformatter
 
     letters = None if axes is None else checked_letters(axes)

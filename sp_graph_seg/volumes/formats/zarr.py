@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.extras import require
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
 from sp_graph_seg.volumes.formats.arrays import ArrayReader
 from sp_graph_seg.volumes.source import Reader, Source, Spacing, reading, real_dtype
@@ -77,6 +78,7 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
     Raises:
         InputError: There is no such array, or several to choose from, or its axes are unknown.
     """
+    require("zarr")
     import zarr
 
     name = (inner or "").strip("/")

@@ -56,7 +56,7 @@ def test_formats(tmp_path, suffix):
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.int16])
 def test_the_stored_type_is_kept(tmp_path, dtype):
-    array = (ARRAY.astype(np.float64) * 120 - 99).clip(0 if dtype == np.uint16 else None)
+    array = (ARRAY.astype(np.float64) * 120 - 99).clip(0 if dtype == np.uint16 else -np.inf)
     for i, image in enumerate(array.astype(dtype)):
         tifffile.imwrite(tmp_path / f"{i}.tif", image)
     volume = open_volume(tmp_path)

@@ -130,7 +130,7 @@ def test_a_filter_that_is_not_installed(path):
         properties.set_filter(32123, h5py.h5z.FLAG_OPTIONAL)
         space = h5py.h5s.create_simple((5, 6, 7))
         h5py.h5d.create(file.id, b"data", h5py.h5t.NATIVE_UINT16, space, properties)
-    refused(path, "filter 32123", "pip install hdf5plugin")
+    refused(path, "filter 32123", "pip install 'sp_graph_seg[volumes]'")
 
 
 def test_damage(path):

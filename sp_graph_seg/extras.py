@@ -1,0 +1,33 @@
+"""Optional packages, and the extra of this package that installs each of them."""
+
+import sys
+from importlib.util import find_spec
+
+from sp_graph_seg.errors import InputError
+
+#: The extras of setup.cfg, by the names under which their packages are imported.
+EXTRAS = {
+    "av": "video",
+    "cyclopts": "cli",
+    "distributed": "cluster",
+    "h5py": "volumes",
+    "imagecodecs": "volumes",
+    "matplotlib": "plot",
+    "yaml": "cli",
+    "zarr": "volumes",
+}
+
+
+def require(module: str) -> None:
+    """Checks that an optional package is installed; called right before its import.
+
+    Args:
+        module: The name under which the package is imported, one of `EXTRAS`.
+
+    Raises:
+        InputError: The package is missing. The message holds the command that installs it.
+    """
+    if sys.modules.get(module) is None and find_spec(module) is None:
+        raise InputError(
+            f"{module}: is not installed; pip install 'sp_graph_seg[{EXTRAS[module]}]'."
+        )
