@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering, KMeans
+from torch import Tensor
 from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
@@ -19,8 +21,9 @@ from sp_graph_seg.prototypes.descriptors import (
     node_colors,
     noise_whitening,
 )
-from sp_graph_seg.prototypes.merging import TouchingLabels, apply_order
+from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order
 from sp_graph_seg.training import History, TrainingImage, fit, seeded
+from sp_graph_seg.training.history import Step
 from sp_graph_seg.transforms import ToRAG, scatter_mean
 from sp_graph_seg.transforms.prepare import scale_down, scale_to
 
@@ -34,6 +37,9 @@ _PROTOTYPES = 32
 _TEMPERATURE = 30.0
 
 _STEPS_OF_Z = 4
+
+#: Channels of z that are scaled up at once, to bound the memory.
+_CHANNELS_AT_ONCE = 4
 
 
 @dataclass
@@ -52,17 +58,17 @@ class Appearance:
         config: Superpixels, size of the network and its training.
         whitening: ``(C, C)``.
         centers: Of the prototypes, ``(P, C + 2)``.
-        order: How prototypes are merged, see
-            :meth:`~sp_graph_seg.prototypes.merging.TouchingLabels.merge_order`.
         label_of: The label of each prototype, ``(P,)``, by mean lightness.
-        net: The network; ``None`` while it is trained.
+        order: How labels are merged, see
+            :meth:`~sp_graph_seg.prototypes.merging.TouchingLabels.merge_order`.
+        net: The network; ``None`` before it is trained.
     """
 
     config: Config
     whitening: Array
     centers: Array
-    order: list[tuple[int, int, float]]
     label_of: NDArray[np.int64]
+    order: list[Merger] = field(default_factory=list, repr=False)
     net: SuperpixelNet | None = field(default=None, repr=False)
 
     @property
@@ -70,25 +76,26 @@ class Appearance:
         """Number of labels."""
         return int(self.label_of.max()) + 1
 
-    def predict(self, image: Picture, mask: Mask | None = None) -> tuple[NDArray[np.int64], Picture]:
+    @property
+    def networks(self) -> list[SuperpixelNet]:
+        """What may be moved to a GPU."""
+        return [] if self.net is None else [self.net]
+
+    def predict(
+        self, image: Picture, mask: Mask | None = None
+    ) -> tuple[NDArray[np.int64], Picture]:
         """Labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` with values in [0, 1].
 
         A margin is the probability of the label less that of the next. Pixels outside of the mask
         have label -1 and margin 0.
         """
         graph, nodes = make_graph(image, mask, self.config)
-        probabilities = self.probabilities(image, graph, nodes)
-        top = np.sort(probabilities, axis=1)
-        margin = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
-        labels = np.append(probabilities.argmax(axis=1), -1)[nodes]
-        return labels, np.append(margin, 0).astype(np.float32)[nodes]
+        return paint(self.probabilities(image, graph, nodes), nodes)
 
     def probabilities(self, image: Picture, graph: Data, nodes: NDArray[np.int64]) -> Array:
         """The probability of each label at each node, ``(N, K)``."""
         colors = node_colors(image, nodes)
-        descriptors = describe_nodes(
-            graph, colors, self.whitening, self.config.position_weight
-        )
+        descriptors = describe_nodes(graph, colors, self.whitening, self.config.position_weight)
         measured = self._measured(descriptors)
         if self.net is None:
             return measured
@@ -100,25 +107,76 @@ class Appearance:
 
     def _measured(self, descriptors: Array) -> Array:
         """By the distance to the nearest prototype of each label."""
-        distance = _squared_distances(descriptors, self.centers)
+        distance = squared_distances(descriptors, self.centers)
         each = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / (2 * _TEMPERATURE))
         best = np.stack(
-            [each[:, self.label_of == label].max(axis=1) for label in range(self.num_labels)], axis=1
+            [each[:, self.label_of == label].max(axis=1) for label in range(self.num_labels)],
+            axis=1,
         )
         return best / best.sum(axis=1, keepdims=True)
 
-    @torch.no_grad()
     def _learned(self, image: Picture, nodes: NDArray[np.int64]) -> Array:
         """By the softmax of the mean of z over each node."""
+        index = torch.from_numpy(nodes.ravel())
+        inside = index >= 0
+        parts = [
+            scatter_mean(
+                scale_to(part, nodes.shape).flatten(1)[:, inside], index[inside], int(nodes.max()) + 1
+            )
+            for part in self.encode(image).cpu().split(_CHANNELS_AT_ONCE)
+        ]
+        x = torch.cat(parts, dim=1)[:, : self.num_labels]  # (N, K)
+        return x.softmax(dim=-1).numpy().astype(np.float64)
+
+    @torch.no_grad()
+    def encode(self, image: Picture) -> Tensor:
+        """Features z of the network, ``(F, h, w)``, at the size at which it sees the image."""
         assert self.net is not None, "the network is trained"
         device = next(self.net.parameters()).device
-        z = self.net.encode(scale_down(image, self.config.max_size).to(device))
-        index = torch.from_numpy(nodes.ravel()).to(device)
-        inside = index >= 0
-        parts = [scale_to(part, nodes.shape).flatten(1)[:, inside] for part in z.split(4)]
-        count = int(nodes.max()) + 1
-        x = torch.cat([scatter_mean(part, index[inside], count) for part in parts], dim=1)  # (N, F)
-        return x[:, : self.num_labels].softmax(dim=-1).cpu().numpy().astype(np.float64)
+        return self.net.encode(scale_down(image, self.config.max_size).to(device))
+
+    def merge(self, num_labels: int) -> NDArray[np.int64]:
+        """The label of each label when only so many are wanted, ``(K,)``."""
+        return apply_order(self.order, self.num_labels, num_labels)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors and the JSON values that :meth:`from_state` makes the model of."""
+        tensors = {
+            name: torch.from_numpy(np.ascontiguousarray(getattr(self, name)))
+            for name in ("whitening", "centers", "label_of")
+        }
+        if self.net is not None:
+            weights = self.net.state_dict().items()
+            tensors |= {f"net.{name}": weight for name, weight in weights}
+        return tensors, {"order": [list(merger) for merger in self.order]}
+
+    @classmethod
+    def from_state(
+        cls, tensors: dict[str, Tensor], values: dict[str, Any], config: Config, channels: int
+    ) -> "Appearance":
+        """A model from what :meth:`state` returned."""
+        weights = {n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")}
+        net = make_net(channels, config)
+        net.load_state_dict(weights)
+        arrays = [tensors[name].numpy() for name in ("whitening", "centers", "label_of")]
+        order = [(int(one), int(other), float(cost)) for one, other, cost in values["order"]]
+        return cls(config, *arrays, order, net.eval())
+
+
+def paint(
+    probabilities: Array, nodes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], Picture]:
+    """Labels and margins of pixels from the probabilities of nodes, -1 and 0 outside."""
+    top = np.sort(probabilities, axis=1)
+    margins = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
+    labels = np.append(probabilities.argmax(axis=1), -1)  # node -1 is the last
+    return labels[nodes], np.append(margins, 0).astype(np.float32)[nodes]
+
+
+def make_net(channels: int, config: Config) -> SuperpixelNet:
+    """A network whose weights depend on the seed alone."""
+    with seeded(config.seed):
+        return SuperpixelNet(WNet(channels, config.num_features, config.width, config.depth))
 
 
 def make_graph(
@@ -140,7 +198,7 @@ def fit_appearance(
     images: Sequence[Picture],
     masks: Sequence[Mask | None],
     config: Config,
-    on_step: Callable[[dict[str, float]], None] | None = None,
+    on_step: Callable[[Step], None] | None = None,
 ) -> tuple[Appearance, History]:
     """Finds prototypes of the superpixels of images, and trains a network with their labels.
 
@@ -164,22 +222,23 @@ def fit_appearance(
     ]
     areas = [graph.area.numpy().astype(np.float64) for graph in graphs]
     centers = _fit_centers(np.concatenate(descriptors), np.concatenate(areas))
-    nearest = [_squared_distances(part, centers).argmin(axis=1) for part in descriptors]
+    nearest = [squared_distances(part, centers).argmin(axis=1) for part in descriptors]
     touching = TouchingLabels(len(centers), whitening.shape[1])
     for graph, labels, part, area in zip(graphs, nearest, descriptors, areas, strict=True):
         touching.add(graph, labels, part[:, :-2], area)
-    order = touching.merge_order()
-    label_of = apply_order(order, len(centers), config.num_labels)
+    label_of = apply_order(touching.merge_order(), len(centers), config.num_labels)
     labels = [label_of[part] for part in nearest]
     rank = _by_brightness(labels, colors, areas)
-    model = Appearance(config, whitening, centers, order, rank[label_of])
+    label_of, labels = rank[label_of], [rank[part] for part in labels]
+    left = TouchingLabels(int(label_of.max()) + 1, whitening.shape[1])
+    for graph, part, descriptor, area in zip(graphs, labels, descriptors, areas, strict=True):
+        left.add(graph, part, descriptor[:, :-2], area)
+    model = Appearance(config, whitening, centers, label_of, left.merge_order())
     subjects = [
-        TrainingImage(torch.from_numpy(image), graph, None, torch.from_numpy(rank[part]))
+        TrainingImage(torch.from_numpy(image), graph, torch.from_numpy(part))
         for image, graph, part in zip(small, graphs, labels, strict=True)
     ]
-    with seeded(config.seed):
-        wnet = WNet(len(images[0]), config.num_features, config.width, config.depth)
-    net = SuperpixelNet(wnet)
+    net = make_net(len(images[0]), config)
     history = fit(net, subjects, config, on_step)
     model.net = net
     return model, history
@@ -212,5 +271,5 @@ def _by_brightness(
     return mean.argsort(kind="stable").argsort()
 
 
-def _squared_distances(points: Array, centers: Array) -> Array:
+def squared_distances(points: Array, centers: Array) -> Array:
     return ((points[:, None] - centers) ** 2).sum(axis=-1)

@@ -6,9 +6,12 @@ from torch_geometric.data import Data
 
 Array = NDArray[np.float64]
 
+#: The label that is kept, the one that joins it, and how far they differ in units of colour.
+Merger = tuple[int, int, float]
+
 #: Units of colour (CIELAB): labels whose common boundary jumps by less are one, where the user does
 #: not say how many there are to be.
-_JUMP = 6.0
+_JUMP = 5.0
 
 
 class TouchingLabels:
@@ -38,7 +41,7 @@ class TouchingLabels:
         np.add.at(self.total, labels, colors * area[:, None])
         np.add.at(self.area, labels, area)
 
-    def merge_order(self) -> list[tuple[int, int, float]]:
+    def merge_order(self) -> list[Merger]:
         """All mergers, the least difference first: (kept label, label that joins it, difference).
 
         The sums of a label that joins are added to those of the other, and its boundaries with it.
@@ -68,14 +71,14 @@ class TouchingLabels:
 
 
 def apply_order(
-    order: list[tuple[int, int, float]], num_labels: int, wanted: int
+    order: list[Merger], num_labels: int, wanted: int
 ) -> NDArray[np.int64]:
     """The group of each label, from 0 and without gaps, after the first mergers of an order.
 
     Args:
         order: From :meth:`TouchingLabels.merge_order`.
         num_labels: Number of labels before.
-        wanted: Number of labels after; 0: until all boundaries jump by 6 units of colour or more.
+        wanted: Number of labels after; 0: until all boundaries jump by 5 units of colour or more.
     """
     group = np.arange(num_labels)
     left = len(order) + 1

@@ -7,7 +7,12 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import KMeans
 
-from sp_graph_seg.prototypes.thresholds import histogram, otsu_thresholds
+from sp_graph_seg.prototypes.thresholds import (
+    MODE_DEPTH,
+    histogram,
+    mode_depths,
+    otsu_thresholds,
+)
 
 #: K-means is fitted to a random sample of more points than this, from so many starts.
 _SAMPLE = 50000
@@ -15,6 +20,9 @@ _STARTS = 8
 
 #: Cells a side of the histogram by which the density of points is measured.
 _CELLS = 16
+
+#: So many prototypes are looked for where their number is to be found.
+_MOST = 8
 
 #: Distances of so many points to all prototypes are held at once.
 _AT_ONCE = 1 << 20
@@ -104,6 +112,35 @@ def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
     found = Prototypes(fitted.cluster_centers_.astype(np.float32), np.ones(num_labels, np.float32))
     shares = np.bincount(found.nearest(points)[0], minlength=num_labels) / len(points)
     return Prototypes(found.centers, shares.astype(np.float32))
+
+
+def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
+    """Finds as many prototypes, of two to eight, as there are modes of several features.
+
+    Two prototypes are one where the points of both, seen along the line between them, have no
+    valley that parts them. From eight on, the pair with the shallowest valley becomes one, and all
+    are fitted anew.
+
+    Args:
+        points: Features of training points, ``(P, Q)``.
+    """
+    for num_labels in range(_MOST, 1, -1):
+        found = fit_prototypes(points, num_labels)
+        if len(found) <= 2 or _shallowest_valley(points, found) >= MODE_DEPTH:
+            break
+    return found
+
+
+def _shallowest_valley(points: NDArray[np.float32], prototypes: Prototypes) -> float:
+    """The least depth of a valley between two prototypes, along the line between them."""
+    labels, _ = prototypes.nearest(points)
+    depths = []
+    for one in range(len(prototypes)):
+        for other in range(one):
+            pair = points[(labels == one) | (labels == other)]
+            along = pair @ (prototypes.centers[one] - prototypes.centers[other])
+            depths.append(max(mode_depths(along), default=0.0))
+    return min(depths)
 
 
 def _fit_one_feature(values: NDArray[np.float32], num_labels: int) -> Prototypes:

@@ -10,8 +10,11 @@ _TAILS = (0.0005, 0.9995)
 _BINS = 128
 
 #: A mode counts where it rises over the valley beside it by this much in log density: the valley is
-#: then at least 30 % lower than the peak.
-_MODE_DEPTH = 0.35
+#: then at least a third lower than the peak.
+MODE_DEPTH = 0.42
+
+#: A mode of a smaller share of the values is none.
+_SMALLEST_MODE = 0.002
 
 
 def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> NDArray[np.float64]:
@@ -87,7 +90,8 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
     """How far each mode of the values, but the highest, rises over the valley beside it.
 
     The histogram is smoothed; a mode's depth is its persistence in log density: its height over
-    the higher of the valleys that part it from a higher mode.
+    the higher of the valleys that part it from a higher mode. A mode of less than 0.2 % of the
+    values has a depth of 0.
 
     Args:
         values: Any shape, finite.
@@ -100,10 +104,10 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
     low, high = np.quantile(values, _TAILS)
     if not low < high:
         return []
-    inside = values[(values > low) & (values < high)]
-    counts = np.histogram(inside, bins, (low, high))[0].astype(np.float64)
+    counts = np.histogram(np.clip(values, low, high), bins, (low, high))[0].astype(np.float64)
     density = gaussian_filter1d(counts, bandwidth * bins)
     height = np.log(density / max(density.max(), 1e-12) + 1e-4)
+    mass = density / max(density.sum(), 1e-12)
     root = np.full(bins, -1)
     depths: list[float] = []
 
@@ -116,12 +120,16 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
         beside = [n for n in (current - 1, current + 1) if 0 <= n < bins and root[n] >= 0]
         peaks = sorted({find(n) for n in beside}, key=lambda peak: height[peak])
         root[current] = peaks[-1] if peaks else current
+        if peaks:
+            mass[peaks[-1]] += mass[current]
         if len(peaks) == 2:
-            depths.append(float(height[peaks[0]] - height[current]))
+            counts_as_mode = mass[peaks[0]] > _SMALLEST_MODE
+            depths.append(float(height[peaks[0]] - height[current]) * counts_as_mode)
+            mass[peaks[1]] += mass[peaks[0]]
             root[peaks[0]] = peaks[1]
     return sorted(depths, reverse=True)
 
 
 def count_modes(values: NDArray) -> int:
-    """The number of modes of the values that stand out: :func:`mode_depths` of 0.35 or more."""
-    return 1 + sum(depth > _MODE_DEPTH for depth in mode_depths(values))
+    """The number of modes of the values that stand out: :func:`mode_depths` of 0.42 or more."""
+    return 1 + sum(depth >= MODE_DEPTH for depth in mode_depths(values))

@@ -57,14 +57,19 @@ class Segmenter(BaseEstimator):
     that is given is negative. The network sees the mean of the others there.
 
     Args:
-        config: The hyperparameters; the preset ``fast`` by default.
+        config: The hyperparameters. By default the preset ``photo`` where the training images have
+            three channels, else the preset ``tomogram``; with a head the preset ``fast``.
         head: A graph network to use instead of ``config.head``, any module called as
             ``head(x, edge_index, edge_weight)`` with node features ``(N, num_features)``. Each
             training starts from a copy of it. A file that :meth:`save` writes holds its weights,
             but not its code: give an equal module to :meth:`load`.
 
     Attributes:
-        net_: The trained network.
+        net_: The trained network of labels that are the largest feature of a node
+            (``label_by="argmax"``), else ``None``.
+        labeller_: What labels by prototypes otherwise, a
+            :class:`~sp_graph_seg.prototypes.Phases` or
+            :class:`~sp_graph_seg.prototypes.Appearance`, else ``None``.
         config_: The hyperparameters that it was trained with.
         in_channels_: Channels of the training images.
         intensity_range_: The lowest and highest intensity, mapped to 0 and 1 in every image:
@@ -85,7 +90,8 @@ class Segmenter(BaseEstimator):
         (64, 64)
     """
 
-    net_: SuperpixelNet
+    net_: SuperpixelNet | None
+    labeller_: Labeller | None
     config_: Config
     in_channels_: int
     intensity_range_: tuple[float, float]
@@ -124,9 +130,9 @@ class Segmenter(BaseEstimator):
                 Inf or no data, or differs from the others in its channels; if a mask or a label map
                 has another size than its image; or as :func:`sp_graph_seg.training.fit` does.
         """
-        config = self._resolve_config()
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
+        config = self._resolve_config(channels)
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)
         label_maps = match_images(superpixels, arrays, "superpixels")
@@ -134,21 +140,22 @@ class Segmenter(BaseEstimator):
         low, high = intensity_range or measure_intensity_range(arrays, insides)
         if intensity_range is not None:
             check_range(low, high, arrays, insides)
-        subjects = [
-            training_image(scale_intensities(array, inside, low, high), labels, config)
-            for array, inside, labels in zip(arrays, insides, label_maps, strict=True)
+        scaled = [
+            scale_intensities(array, inside, low, high)
+            for array, inside in zip(arrays, insides, strict=True)
         ]
-        net = make_net(channels, config, self.head)
-        steps = config.epochs * config.minibatches
-        if progress:
-            with WorkProgress(steps, "steps") as bar:
-                history = fit(
-                    net, subjects, config, lambda step: bar.advance(note=describe_step(step))
-                )
-        else:
-            history = fit(net, subjects, config)
-        self.net_, self.config_, self.history_ = net, config, history
-        self.in_channels_, self.intensity_range_ = channels, (low, high)
+        with show_steps(config.epochs * config.minibatches, progress) as on_step:
+            if config.label_by == "argmax":
+                net = make_net(channels, config, self.head)
+                pairs = zip(scaled, label_maps, strict=True)
+                subjects = [training_image(image, labels, config) for image, labels in pairs]
+                self.history_ = fit(net, subjects, config, on_step)
+                self.net_, self.labeller_ = net, None
+            else:
+                refuse_superpixels(superpixels, config)
+                self.labeller_, self.history_ = fit_labeller(scaled, config, on_step)
+                self.net_ = None
+        self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
         self.relabel_ = None
         return self
 
@@ -164,15 +171,91 @@ class Segmenter(BaseEstimator):
             mask: True for the pixels that are data, ``(H, W)``.
 
         Returns:
-            Labels ``(H, W)`` from 0 to ``num_features - 1``: the largest feature of each
-            superpixel, or of each pixel where the nodes are pixels. A label means the same in every
-            image. -1 for pixels that are no data.
+            Labels ``(H, W)`` from 0 to ``num_labels_ - 1``. A label means the same in every image.
+            Those of prototypes are in the order of their mean intensity. -1 for pixels that are no
+            data.
 
         Raises:
             sklearn.exceptions.NotFittedError: Before :meth:`fit`.
             InputError: If the image cannot be used, or has other channels than the model.
         """
-        return self.label(self.prepare(image, superpixels, mask))
+        if self._labeller is None:
+            return self.label(self.prepare(image, superpixels, mask))
+        return self.predict_with_margin(image, superpixels, mask)[0]
+
+    def predict_with_margin(
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Labels an image and says how sure each label is, by prototypes only.
+
+        It takes and raises what :meth:`predict` does.
+
+        Returns:
+            The labels ``(H, W)``, and margins ``(H, W)`` from 0, where another label is as good, to
+            1; 0 for pixels that are no data.
+        """
+        labeller = self._labeller
+        if labeller is None:
+            raise InputError("label_by='argmax': has no margins; train with 'phases' or another.")
+        refuse_superpixels(superpixels, self.config_)
+        scaled = self.normalize(image, superpixels, mask)
+        labels, margins = labeller.predict(scaled.values, scaled.inside)
+        return self.finish(labels, scaled.values.shape[1:], scaled.inside), margins
+
+    @property
+    def _labeller(self) -> Labeller | None:
+        """What labels by prototypes, of a Segmenter that has been trained."""
+        if not hasattr(self, "config_"):
+            raise NotFittedError(
+                "This Segmenter has not been trained: call fit, or Segmenter.load."
+            )
+        return self.labeller_
+
+    def merge_labels(self, num_labels: int) -> "Segmenter":
+        """Merges the labels of prototypes that are most alike, at once and without the network.
+
+        The merging becomes ``relabel_``, in place of any other post-processing, and is saved.
+
+        Args:
+            num_labels: Number of labels that are left.
+
+        Raises:
+            InputError: If there are fewer labels, or they are not those of prototypes.
+        """
+        labeller = self._labeller
+        if labeller is None or not 1 <= num_labels <= labeller.num_labels:
+            has = "the largest features" if labeller is None else f"{labeller.num_labels} labels"
+            raise InputError(
+                f"num_labels={num_labels}: the model has {has}; give 1 to their number, for a "
+                "model with label_by='phases' or 'appearance'."
+            )
+        groups = labeller.merge(num_labels)
+        merge = {
+            int(np.flatnonzero(groups == group)[0]): np.flatnonzero(groups == group)[1:].tolist()
+            for group in range(groups.max() + 1)
+        }
+        self.relabel_ = Relabel(merge={target: rest for target, rest in merge.items() if rest})
+        return self
+
+    @property
+    def networks_(self) -> list[nn.Module]:
+        """All networks, such as to move them to a GPU."""
+        labeller = self._labeller
+        return [self.paper_net] if labeller is None else list(labeller.networks)
+
+    @property
+    def paper_net(self) -> SuperpixelNet:
+        """The network whose largest feature is the label.
+
+        Raises:
+            InputError: If the model labels by prototypes.
+        """
+        if self._labeller is not None or self.net_ is None:
+            raise InputError(
+                f"label_by={self.config_.label_by!r}: this is only for models whose label is the "
+                "largest feature of a node; train one with the preset fast or paper."
+            )
+        return self.net_
 
     def prepare(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
@@ -183,7 +266,7 @@ class Segmenter(BaseEstimator):
         a second core busy, or the first one while a GPU works.
         """
         scaled = self.normalize(image, superpixels, mask)
-        has_head = self.net_.head is not None
+        has_head = self.paper_net.head is not None
         return prepare_image(scaled, superpixels, self.config_, with_graph=has_head)
 
     def label(self, prepared: PreparedImage) -> NDArray[np.int64]:
@@ -195,7 +278,9 @@ class Segmenter(BaseEstimator):
     def num_labels_(self) -> int:
         """Labels run from 0 to this number less one; not all of them need to occur."""
         merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
-        return max([self.config_.num_features, *(target + 1 for target in merged)])
+        labeller = self._labeller
+        count = self.config_.num_features if labeller is None else labeller.num_labels
+        return max([count, *(target + 1 for target in merged)])
 
     def transform(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
@@ -207,15 +292,19 @@ class Segmenter(BaseEstimator):
         Takes and raises what :meth:`predict` does.
 
         Returns:
-            A graph with ``z (N, F)``, the features whose largest is the label; the other fields
-            are of the image with its intensity range mapped to [0, 1], scaled down to
+            A graph with ``z (N, F)``, the learned features, whose largest is the label where
+            ``label_by="argmax"``; the other fields are of the image with its intensity range mapped to [0, 1], scaled down to
             ``superpixel_size`` where that is set.
         """
         scaled = self.normalize(image, superpixels, mask)
         prepared = prepare_image(scaled, superpixels, self.config_, with_graph=True)
         if prepared.graph is None:
             raise InputError("image: no pixel is data; check mask and NaN.")
-        prepared.graph.z = self.node_features(prepared).cpu()
+        if self._labeller is None:
+            prepared.graph.z = self.node_features(prepared).cpu()
+        else:
+            z = self._labeller.encode(scaled.values)
+            prepared.graph.z = node_means(z, prepared.nodes, prepared.node_size).cpu()
         return prepared.graph
 
     def normalize(
@@ -225,10 +314,7 @@ class Segmenter(BaseEstimator):
 
         Warns if most values of the data lie outside of it: those images are in other units.
         """
-        if not hasattr(self, "net_"):
-            raise NotFittedError(
-                "This Segmenter has not been trained: call fit, or Segmenter.load."
-            )
+        _ = self._labeller  # refuses before training
         array = as_native(image)
         check_image(array, "image", self.in_channels_, self.config_)
         inside = find_data(array, mask, superpixels)
@@ -244,16 +330,18 @@ class Segmenter(BaseEstimator):
 
     def encode(self, seen: Tensor) -> Tensor:
         """Features z of what the network sees: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
-        with evaluating(self.net_), torch.no_grad():
-            return self.net_.encode(seen.to(next(self.net_.parameters()).device))
+        net = self.paper_net
+        with evaluating(net), torch.no_grad():
+            return net.encode(seen.to(next(net.parameters()).device))
 
     def cluster(self, x: Tensor, graph: Data | None) -> Tensor:
         """The features of nodes whose largest is the label, from their means of z, ``(N, F)``."""
-        if graph is None or self.net_.head is None:
+        net = self.paper_net
+        if graph is None or net.head is None:
             return x
         edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
-        with evaluating(self.net_), torch.no_grad():
-            return self.net_.cluster(x, edges, weight)
+        with evaluating(net), torch.no_grad():
+            return net.cluster(x, edges, weight)
 
     def paint(self, x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """The labels of pixels, from the features of their nodes ``(N, F)``."""
@@ -283,18 +371,23 @@ class Segmenter(BaseEstimator):
             notes: JSON values to keep with the model, such as what it was trained on;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` gives them back.
         """
-        if not hasattr(self, "net_"):
-            raise NotFittedError("This Segmenter has not been trained: call fit before save.")
-        head = self.net_.head if self.config_.head == "identity" else None
+        labeller = self._labeller
+        if labeller is None:
+            tensors, values = self.paper_net.state_dict(), {}
+            head = self.paper_net.head if self.config_.head == "identity" else None
+        else:
+            tensors, values = labeller.state()
+            head = None
         metadata = {
             "config": self.config_.to_dict(),
             "in_channels": self.in_channels_,
             "intensity_range": self.intensity_range_,
             "head": describe_head(head),
+            "labeller": values,
             "relabel": None if self.relabel_ is None else self.relabel_.to_dict(),
             "notes": dict(notes or {}),
         }
-        write_model(path, self.net_.state_dict(), metadata)
+        write_model(path, tensors, metadata)
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
@@ -325,12 +418,10 @@ class Segmenter(BaseEstimator):
             if not low < high:
                 raise ValueError(f"intensity_range from {low} to {high}")
             segmenter.intensity_range_ = low, high
-            segmenter.config_ = segmenter._resolve_config()
+            segmenter.config_ = segmenter._resolve_config(segmenter.in_channels_)
             relabel = metadata.get("relabel")
             segmenter.relabel_ = None if relabel is None else Relabel.from_dict(relabel)
-            net = make_net(segmenter.in_channels_, segmenter.config_, head)
-            if not difference:
-                net.load_state_dict(weights)
+            segmenter._take_weights(weights, metadata, None if difference else head)
         except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise InputError(
@@ -341,10 +432,24 @@ class Segmenter(BaseEstimator):
                 f"{path}: was trained with another head ({difference}); give a module like that "
                 "to Segmenter.load(path, head=...)."
             )
-        segmenter.net_, segmenter.history_ = net.eval(), None
         return segmenter
 
-    def _resolve_config(self) -> Config:
+    def _take_weights(
+        self, weights: dict[str, Tensor], metadata: Mapping[str, Any], head: nn.Module | None
+    ) -> None:
+        """The networks of a model file."""
+        self.net_ = self.labeller_ = self.history_ = None
+        if self.config_.label_by == "argmax":
+            net = make_net(self.in_channels_, self.config_, head)
+            net.load_state_dict(weights)
+            self.net_ = net.eval()
+        else:
+            self.labeller_ = labeller_from_state(
+                self.config_, weights, metadata["labeller"], self.in_channels_
+            )
+
+    def _resolve_config(self, channels: int) -> Config:
         """The hyperparameters; a head that is given takes the place of a named one."""
-        config = Config() if self.config is None else self.config
-        return config if self.head is None else config.replace(head="identity")
+        if self.head is not None:
+            return (self.config or Config()).replace(head="identity")
+        return self.config or Config.preset("photo" if channels == 3 else "tomogram")

@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn.blind_spot import BlindSpotNet, hidden_loss, hide_pixels, slow_loss
+from sp_graph_seg.training.history import History, Step
 
 #: Weight of the slow features beside the reconstruction of hidden pixels.
 _SLOW_WEIGHT = 0.02
@@ -25,8 +26,7 @@ _SPARE = 4
 #: Batch normalisation is set to the statistics of tiles of this side in pixels.
 _TILE = 256
 
-#: One step: the loss, its two terms and the seconds since the start.
-OnStep = Callable[[dict[str, float]], None]
+OnStep = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def fit_blind_spot(
     config: Config,
     device: torch.device,
     on_step: OnStep | None = None,
-) -> list[dict[str, float]]:
+) -> History:
     """Trains a network in place with Adam whose learning rate falls as a half cosine.
 
     Every step sees pairs of windows of all images. The loss is that of hidden pixels, plus 0.02
@@ -65,13 +65,14 @@ def fit_blind_spot(
         on_step: Called after every step with its row of the history.
 
     Returns:
-        A row for each step: ``step``, ``loss``, ``rec``, ``slow`` and ``seconds``.
+        The history; its ``rec`` is the loss of hidden pixels.
 
     Raises:
         InputError: If the loss is no longer finite.
     """
     generator = Generator().manual_seed(config.seed)
-    steps, history, start = config.epochs * config.minibatches, [], time.perf_counter()
+    steps, history = config.epochs * config.minibatches, History()
+    start = time.perf_counter()
     subjects = [
         _make_subject(*pair, config, device) for pair in zip(images, masks, strict=True)
     ]
@@ -87,8 +88,9 @@ def fit_blind_spot(
         loss.backward()
         optimizer.step()
         schedule.step()
-        row = {
+        row: Step = {
             "step": number,
+            "epoch": 1 + (number - 1) // config.minibatches,
             "loss": loss.item(),
             "rec": rec.item(),
             "slow": slow.item(),

@@ -6,10 +6,16 @@ from collections.abc import Iterator
 from sp_graph_seg.io.files import to_csv
 from sp_graph_seg.training.losses import LOSSES
 
-#: One optimisation step by column; a loss that has no weight in Eq. 9 is ``nan``.
+#: One optimisation step by column; what a training does not have is ``nan``.
 Step = dict[str, float]
 
-COLUMNS: tuple[str, ...] = ("step", "epoch", "loss", *LOSSES, "num_labels", "seconds")
+#: What the terms of a loss are called in plots: those of Eq. 9, and that of slow features.
+TERMS: dict[str, str] = {
+    **{name: loss.title for name, loss in LOSSES.items()},
+    "slow": "slow features",
+}
+
+COLUMNS: tuple[str, ...] = ("step", "epoch", "loss", *TERMS, "num_labels", "seconds")
 
 
 class History:
@@ -18,10 +24,10 @@ class History:
     ``history["loss"]`` is one column as a list, ``len(history)`` the number of steps, and
     iteration yields the rows.
 
-    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is Eq. 9; each name in
-    :data:`~sp_graph_seg.training.LOSSES` is a term of it before weighting, the mean over the
-    images; ``num_labels`` is the number of labels that nodes of any image have; ``seconds`` are
-    those since the start.
+    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is what is minimised, such as Eq. 9; each
+    name in :data:`~sp_graph_seg.training.LOSSES`, and ``slow``, is a term of it before weighting,
+    the mean over the images; ``num_labels`` is the number of labels that nodes of any image have;
+    ``seconds`` are those since the start.
     """
 
     def __init__(self) -> None:
@@ -29,7 +35,7 @@ class History:
 
     def append(self, row: Step) -> None:
         """Adds a step."""
-        self._rows.append(row)
+        self._rows.append({name: row.get(name, math.nan) for name in COLUMNS})
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -42,7 +48,7 @@ class History:
 
     def last_losses(self) -> dict[str, float]:
         """The losses of the last step that have a weight and are finite, by name."""
-        last = {name: self._rows[-1][name] for name in LOSSES}
+        last = {name: self._rows[-1][name] for name in TERMS}
         return {name: loss for name, loss in last.items() if math.isfinite(loss)}
 
     def to_csv(self) -> str:
@@ -57,7 +63,9 @@ def describe_step(step: Step) -> str:
     """The losses of a step that have a weight, and its labels: ``loss 1.23 rec 0.500 9 labels``."""
     terms = [
         f"{name} {step[name]:.{2 if step[name] >= 1 else 3}f}"
-        for name in ("loss", *LOSSES)
-        if not math.isnan(step[name])
+        for name in ("loss", *TERMS)
+        if not math.isnan(step.get(name, math.nan))
     ]
-    return " ".join([*terms, f"{step['num_labels']} labels"])
+    if "num_labels" in step:
+        terms.append(f"{step['num_labels']} labels")
+    return " ".join(terms)
