@@ -124,6 +124,7 @@ def _label(
     preflight: bool,
 ) -> None:
     from sp_graph_seg.streaming import label_volume
+    from sp_graph_seg.streaming.block import load_model
 
     job = label_volume(
         model,
@@ -142,7 +143,7 @@ def _label(
     )
     has_blocks = not job.is_assembled()
     if overlay is not None and has_blocks:  # first: the command goes on here after a kill -9
-        segmenter = Segmenter.load(model)
+        segmenter = load_model(model).segmenter
         look = relabel or segmenter.relabel_
         colors = look.colors if look else {}
         _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)

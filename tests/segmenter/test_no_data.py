@@ -45,7 +45,7 @@ def outside(image, value):
 
 CONFIGS = {
     "superpixels": CONFIG,
-    "watershed": CONFIG.replace(superpixels="watershed"),
+    "watershed": CONFIG.replace(superpixel_method="watershed"),
     "scaled": CONFIG.replace(max_size=32, superpixel_size=40),
     "pixels": CONFIG.replace(nodes="pixels", beta_cut=0.5, radius=2.0),
     "head": CONFIG.replace(head="gcn"),
@@ -147,7 +147,7 @@ def test_post_processing_leaves_what_is_no_data(clean, fitted):
     segmenter.relabel_ = relabel = Relabel(merge={2: [0, 1]}, smooth=2)
     labels = segmenter.predict(clean, mask=INSIDE)
     np.testing.assert_array_equal(labels < 0, ~INSIDE)
-    expected = Relabel(merge={2: [0, 1]}, smooth=2, unlabeled=-1).apply(plain)
+    expected = Relabel(merge={2: [0, 1]}, smooth=2, unlabelled=-1).apply(plain)
     np.testing.assert_array_equal(labels, expected)
     assert segmenter.relabel_ is relabel
 
