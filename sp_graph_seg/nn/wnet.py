@@ -147,15 +147,25 @@ def conv_module(
     in_channels: int, out_channels: int, separable: bool, padding_mode: str = "zeros"
 ) -> nn.Sequential:
     """Two 3x3 convolutions, each followed by ReLU and batch normalisation."""
-    same = {"kernel_size": 3, "padding": 1, "padding_mode": padding_mode}
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         if separable:
             layers += [
-                nn.Conv2d(channels, channels, groups=channels, **same),
+                _conv3x3(channels, channels, padding_mode, groups=channels),
                 nn.Conv2d(channels, out_channels, kernel_size=1),
             ]
         else:
-            layers += [nn.Conv2d(channels, out_channels, **same)]
+            layers += [_conv3x3(channels, out_channels, padding_mode)]
         layers += [nn.ReLU(), nn.BatchNorm2d(out_channels)]
     return nn.Sequential(*layers)
+
+
+def _conv3x3(in_channels: int, out_channels: int, padding_mode: str, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size=3,
+        padding=1,
+        groups=groups,
+        padding_mode=padding_mode,  # type: ignore[arg-type]
+    )

@@ -99,9 +99,7 @@ class Appearance:
         measured = self._measured(descriptors)
         if self.net is None:
             return measured
-        learned = diffuse(
-            self._learned(image, nodes), links(graph, descriptors), _STEPS_OF_Z
-        )
+        learned = diffuse(self._learned(image, nodes), links(graph, descriptors), _STEPS_OF_Z)
         both = np.sqrt(measured * learned)
         return both / np.maximum(both.sum(axis=1, keepdims=True), 1e-12)
 
@@ -119,10 +117,9 @@ class Appearance:
         """By the softmax of the mean of z over each node."""
         index = torch.from_numpy(nodes.ravel())
         inside = index >= 0
+        count = int(nodes.max()) + 1
         parts = [
-            scatter_mean(
-                scale_to(part, nodes.shape).flatten(1)[:, inside], index[inside], int(nodes.max()) + 1
-            )
+            scatter_mean(scale_to(part, nodes.shape).flatten(1)[:, inside], index[inside], count)
             for part in self.encode(image).cpu().split(_CHANNELS_AT_ONCE)
         ]
         x = torch.cat(parts, dim=1)[:, : self.num_labels]  # (N, K)
@@ -142,7 +139,7 @@ class Appearance:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors and the JSON values that :meth:`from_state` makes the model of."""
         tensors = {
-            name: torch.from_numpy(np.ascontiguousarray(getattr(self, name)))
+            name: torch.from_numpy(getattr(self, name).copy())
             for name in ("whitening", "centers", "label_of")
         }
         if self.net is not None:
@@ -158,14 +155,14 @@ class Appearance:
         weights = {n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")}
         net = make_net(channels, config)
         net.load_state_dict(weights)
-        arrays = [tensors[name].numpy() for name in ("whitening", "centers", "label_of")]
+        whitening, centers, label_of = (
+            tensors[name].numpy() for name in ("whitening", "centers", "label_of")
+        )
         order = [(int(one), int(other), float(cost)) for one, other, cost in values["order"]]
-        return cls(config, *arrays, order, net.eval())
+        return cls(config, whitening, centers, label_of, order, net.eval())
 
 
-def paint(
-    probabilities: Array, nodes: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], Picture]:
+def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Picture]:
     """Labels and margins of pixels from the probabilities of nodes, -1 and 0 outside."""
     top = np.sort(probabilities, axis=1)
     margins = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
@@ -179,13 +176,11 @@ def make_net(channels: int, config: Config) -> SuperpixelNet:
         return SuperpixelNet(WNet(channels, config.num_features, config.width, config.depth))
 
 
-def make_graph(
-    image: Picture, mask: Mask | None, config: Config
-) -> tuple[Data, NDArray[np.int64]]:
-    """The region adjacency graph of an image, and the node of each pixel, -1 outside of the mask."""
-    graph = ToRAG(
-        **config.superpixel_options(), mask=mask, attributes=("area", "boundary_length")
-    )(image)
+def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
+    """The region adjacency graph of an image, and the node of each pixel, -1 outside."""
+    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=("area", "boundary_length"))(
+        image
+    )
     nodes = np.full(image.shape[1:], -1, np.int64)
     if "pixel_mask" in graph:
         nodes.ravel()[graph.pixel_mask.numpy()] = graph.pixel_index.numpy()
@@ -255,10 +250,10 @@ def _fit_centers(descriptors: Array, areas: Array) -> Array:
     if count < 2:
         return descriptors[:1]
     group = AgglomerativeClustering(count, linkage="ward").fit_predict(descriptors)
-    start = np.stack(
-        [np.average(descriptors[group == k], axis=0, weights=areas[group == k]) for k in range(count)]
-    )
-    return KMeans(count, init=start, n_init=1).fit(descriptors, sample_weight=areas).cluster_centers_
+    members = [group == number for number in range(count)]
+    start = [np.average(descriptors[own], axis=0, weights=areas[own]) for own in members]
+    kmeans = KMeans(count, init=np.stack(start), n_init=1)
+    return kmeans.fit(descriptors, sample_weight=areas).cluster_centers_
 
 
 def _by_brightness(
@@ -272,4 +267,5 @@ def _by_brightness(
 
 
 def squared_distances(points: Array, centers: Array) -> Array:
+    """Of all points ``(N, D)`` to all centres ``(P, D)``, ``(N, P)``."""
     return ((points[:, None] - centers) ** 2).sum(axis=-1)

@@ -129,9 +129,7 @@ def _gain_map(gain: NDArray[np.float64], size: tuple[int, int]) -> Array:
     return np.clip(1 + np.tensordot(gain, _monomials(size), axes=1), 0.3, 3).astype(np.float32)
 
 
-def _fit_gain(
-    image: Array, phases: Array, inside: NDArray[np.bool_] | None
-) -> NDArray[np.float64]:
+def _fit_gain(image: Array, phases: Array, inside: NDArray[np.bool_] | None) -> NDArray[np.float64]:
     """Least squares for ``image = phases * (1 + gain . monomials)`` on a sample of the pixels."""
     step = max(1, int(np.sqrt(image.size / _SAMPLE)))
     some = np.s_[::step, ::step]

@@ -25,8 +25,10 @@ def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
         image: ``(C, H, W)``, values in [0, 1].
         nodes: Node of each pixel, ``(H, W)``; negative where there is no data.
     """
-    colors = np.moveaxis(rgb2lab(image, channel_axis=0), 0, -1) if len(image) == 3 else (
-        np.moveaxis(image, 0, -1) * _UNITS
+    colors = (
+        np.moveaxis(rgb2lab(image, channel_axis=0), 0, -1)
+        if len(image) == 3
+        else (np.moveaxis(image, 0, -1) * _UNITS)
     )
     inside = nodes >= 0
     count = np.bincount(nodes[inside])

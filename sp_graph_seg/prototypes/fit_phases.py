@@ -152,8 +152,8 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
     _warn_of_few(prototypes, num_labels)
     labels, _ = prototypes.nearest(points)
     brightness = _of_all([view.value for view in views], views).mean(axis=0)
-    count = np.maximum(np.bincount(labels, minlength=len(prototypes)), 1)
-    order = np.argsort(np.bincount(labels, brightness, len(prototypes)) / count, kind="stable")
+    pixels = np.maximum(np.bincount(labels, minlength=len(prototypes)), 1)
+    order = np.argsort(np.bincount(labels, brightness, len(prototypes)) / pixels, kind="stable")
     model.prototypes = prototypes.reordered(order)
 
 
@@ -177,8 +177,8 @@ def _flat_pixels(views: Sequence[_View]) -> Array:
     """The measured values ``(C, P)`` of data pixels where they hardly change."""
     parts = []
     for view in views:
-        gradients = np.stack(np.gradient(view.value, axis=(1, 2)))
-        flat = np.sqrt((gradients**2).sum(axis=0).mean(axis=0)) < _FLAT
+        down, right = np.gradient(view.value, axis=(1, 2))
+        flat = np.sqrt((down**2 + right**2).mean(axis=0)) < _FLAT
         if view.mask is not None:
             flat &= view.mask
         enough = flat.mean() > _FEWEST_FLAT

@@ -70,9 +70,7 @@ class TouchingLabels:
         return order
 
 
-def apply_order(
-    order: list[Merger], num_labels: int, wanted: int
-) -> NDArray[np.int64]:
+def apply_order(order: list[Merger], num_labels: int, wanted: int) -> NDArray[np.int64]:
     """The group of each label, from 0 and without gaps, after the first mergers of an order.
 
     Args:
@@ -87,6 +85,7 @@ def apply_order(
             break
         group[group == other] = one
         left -= 1
-    absent = np.setdiff1d(group, [order[-1][0], *(pair[1] for pair in order)]) if order else []
-    group[np.isin(group, absent)] = order[-1][0] if order else 0  # labels without any area
+    if order:
+        known = {label for merger in order for label in merger[:2]}
+        group[[label not in known for label in range(num_labels)]] = order[0][0]  # without any area
     return np.unique(group, return_inverse=True)[1]

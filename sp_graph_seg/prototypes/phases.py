@@ -1,6 +1,5 @@
 """Labels of phases: what a pixel measures, without noise, and what its surroundings look like."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -107,9 +106,7 @@ class Phases:
             return project(slow, self.directions)
         return np.stack([value[0], gaussian_filter(value[0], _SURROUNDINGS), dark_lines(value[0])])
 
-    def predict(
-        self, image: Array, mask: Mask | None = None
-    ) -> tuple[NDArray[np.int64], Array]:
+    def predict(self, image: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:
         """Labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` with values in [0, 1].
 
         Pixels outside of the mask have label -1 and margin 0.
@@ -153,7 +150,7 @@ class Phases:
             for name in ("gain", "rings"):
                 array = getattr(self.correction, name)
                 arrays |= {} if array is None else {name: array}
-        tensors = {name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()}
+        tensors = {name: torch.from_numpy(a.copy()) for name, a in arrays.items()}
         for number, net in enumerate(self.nets):
             weights = net.state_dict().items()
             tensors |= {f"net{number}.{name}": weight for name, weight in weights}
@@ -175,16 +172,18 @@ class Phases:
         if "size" in values:
             height, width = map(int, values["size"])
             correction = Correction(arrays.get("gain"), arrays.get("rings"), (height, width))
-        numbers = (float(values[name]) for name in ("mean", "std", "blend", "smoothing"))
         return cls(
             nets,
-            *numbers,
-            correction,
-            values["kind"],
-            arrays["directions"],
-            arrays["offset"],
-            arrays["scale"],
-            Prototypes(arrays["centers"], arrays["shares"]),
+            mean=float(values["mean"]),
+            std=float(values["std"]),
+            blend=float(values["blend"]),
+            smoothing=float(values["smoothing"]),
+            correction=correction,
+            kind=values["kind"],
+            directions=arrays["directions"],
+            offset=arrays["offset"],
+            scale=arrays["scale"],
+            prototypes=Prototypes(arrays["centers"], arrays["shares"]),
         )
 
 
@@ -199,4 +198,5 @@ def dark_lines(image: Array) -> Array:
         gaussian_filter(image, _LINES, order=order) * _LINES**2
         for order in ((2, 0), (1, 1), (0, 2))
     )
-    return (rows + columns) / 2 + np.sqrt(((rows - columns) / 2) ** 2 + both**2)
+    larger = (rows + columns) / 2 + np.sqrt(((rows - columns) / 2) ** 2 + both**2)
+    return larger.astype(np.float32)

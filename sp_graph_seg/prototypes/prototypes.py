@@ -84,7 +84,9 @@ class Prototypes:
         copies = np.maximum(1, np.round(1000 * self.shares)).astype(int)
         owner = np.repeat(np.arange(len(self)), copies)
         tree = linkage(self.centers[owner].astype(np.float64), "ward")
-        groups = fcluster(tree, num_labels, "maxclust")[np.searchsorted(owner, np.arange(len(self)))]
+        groups = fcluster(tree, num_labels, "maxclust")[
+            np.searchsorted(owner, np.arange(len(self)))
+        ]
         first = {group: n for n, group in enumerate(dict.fromkeys(groups.tolist()))}
         return np.array([first[group] for group in groups.tolist()])
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter1d
 
-#: Shares of the values that lie below and above a histogram: a few stray pixels must not stretch it.
+#: Shares of the values below and above a histogram: a few stray pixels must not stretch it.
 _TAILS = (0.0005, 0.9995)
 
 _BINS = 128

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
@@ -18,17 +17,18 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError, IntensityRangeWarning
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
-from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.segmenter.graphs import (
     PreparedImage,
     node_means,
     prepare_image,
+    refuse_superpixels,
     training_image,
 )
-from sp_graph_seg.segmenter.head_file import describe_head, find_difference
+from sp_graph_seg.segmenter.labellers import Labeller, fit_labeller
 from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
-from sp_graph_seg.segmenter.network import evaluating, make_net
-from sp_graph_seg.training import History, describe_step, fit
+from sp_graph_seg.segmenter.network import cluster, encode, make_net, paint
+from sp_graph_seg.segmenter.saving import take_file, to_file
+from sp_graph_seg.training import History, fit, show_steps
 from sp_graph_seg.transforms.arrays import as_native
 from sp_graph_seg.transforms.prepare import (
     Image,
@@ -132,7 +132,7 @@ class Segmenter(BaseEstimator):
         """
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
-        config = self._resolve_config(channels)
+        config = self.resolve_config(channels)
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)
         label_maps = match_images(superpixels, arrays, "superpixels")
@@ -203,13 +203,18 @@ class Segmenter(BaseEstimator):
         return self.finish(labels, scaled.values.shape[1:], scaled.inside), margins
 
     @property
-    def _labeller(self) -> Labeller | None:
-        """What labels by prototypes, of a Segmenter that has been trained."""
+    def trained_config(self) -> Config:
+        """``config_`` of a Segmenter that has been trained; NotFittedError otherwise."""
         if not hasattr(self, "config_"):
             raise NotFittedError(
                 "This Segmenter has not been trained: call fit, or Segmenter.load."
             )
-        return self.labeller_
+        return self.config_
+
+    @property
+    def _labeller(self) -> Labeller | None:
+        """What labels by prototypes, of a Segmenter that has been trained."""
+        return self.labeller_ if self.trained_config else None
 
     def merge_labels(self, num_labels: int) -> "Segmenter":
         """Merges the labels of prototypes that are most alike, at once and without the network.
@@ -229,12 +234,7 @@ class Segmenter(BaseEstimator):
                 f"num_labels={num_labels}: the model has {has}; give 1 to their number, for a "
                 "model with label_by='phases' or 'appearance'."
             )
-        groups = labeller.merge(num_labels)
-        merge = {
-            int(np.flatnonzero(groups == group)[0]): np.flatnonzero(groups == group)[1:].tolist()
-            for group in range(groups.max() + 1)
-        }
-        self.relabel_ = Relabel(merge={target: rest for target, rest in merge.items() if rest})
+        self.relabel_ = Relabel.from_groups(labeller.merge(num_labels))
         return self
 
     @property
@@ -271,7 +271,7 @@ class Segmenter(BaseEstimator):
 
     def label(self, prepared: PreparedImage) -> NDArray[np.int64]:
         """The labels ``(H, W)`` of an image that :meth:`prepare` prepared."""
-        labels = self.paint(self.node_features(prepared), prepared.nodes)
+        labels = paint(self.node_features(prepared), prepared.nodes)
         return self.finish(labels.reshape(prepared.node_size), prepared.size, prepared.inside)
 
     @property
@@ -293,8 +293,8 @@ class Segmenter(BaseEstimator):
 
         Returns:
             A graph with ``z (N, F)``, the learned features, whose largest is the label where
-            ``label_by="argmax"``; the other fields are of the image with its intensity range mapped to [0, 1], scaled down to
-            ``superpixel_size`` where that is set.
+            ``label_by="argmax"``; the other fields are of the image with its intensity range mapped
+            to [0, 1], scaled down to ``superpixel_size`` where that is set.
         """
         scaled = self.normalize(image, superpixels, mask)
         prepared = prepare_image(scaled, superpixels, self.config_, with_graph=True)
@@ -328,26 +328,6 @@ class Segmenter(BaseEstimator):
             )
         return scale_intensities(array, inside, low, high)
 
-    def encode(self, seen: Tensor) -> Tensor:
-        """Features z of what the network sees: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
-        net = self.paper_net
-        with evaluating(net), torch.no_grad():
-            return net.encode(seen.to(next(net.parameters()).device))
-
-    def cluster(self, x: Tensor, graph: Data | None) -> Tensor:
-        """The features of nodes whose largest is the label, from their means of z, ``(N, F)``."""
-        net = self.paper_net
-        if graph is None or net.head is None:
-            return x
-        edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
-        with evaluating(net), torch.no_grad():
-            return net.cluster(x, edges, weight)
-
-    def paint(self, x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """The labels of pixels, from the features of their nodes ``(N, F)``."""
-        labels = x.argmax(dim=-1).cpu().numpy()
-        return labels if nodes is None else np.append(labels, MASKED)[nodes]  # node -1 is the last
-
     def finish(
         self, labels: NDArray[np.int64], size: tuple[int, int], inside: Mask | None = None
     ) -> NDArray[np.int64]:
@@ -360,8 +340,9 @@ class Segmenter(BaseEstimator):
 
     def node_features(self, prepared: PreparedImage) -> Tensor:
         """The features ``(N, F)`` of the nodes of an image, whose largest is the label."""
-        x = node_means(self.encode(prepared.seen), prepared.nodes, prepared.node_size)
-        return self.cluster(x, prepared.graph)
+        net = self.paper_net
+        x = node_means(encode(net, prepared.seen), prepared.nodes, prepared.node_size)
+        return cluster(net, x, prepared.graph)
 
     def save(self, path: str | Path, notes: Mapping[str, Any] | None = None) -> None:
         """Writes weights, configuration, intensity range, post-processing and version to a file.
@@ -371,23 +352,7 @@ class Segmenter(BaseEstimator):
             notes: JSON values to keep with the model, such as what it was trained on;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` gives them back.
         """
-        labeller = self._labeller
-        if labeller is None:
-            tensors, values = self.paper_net.state_dict(), {}
-            head = self.paper_net.head if self.config_.head == "identity" else None
-        else:
-            tensors, values = labeller.state()
-            head = None
-        metadata = {
-            "config": self.config_.to_dict(),
-            "in_channels": self.in_channels_,
-            "intensity_range": self.intensity_range_,
-            "head": describe_head(head),
-            "labeller": values,
-            "relabel": None if self.relabel_ is None else self.relabel_.to_dict(),
-            "notes": dict(notes or {}),
-        }
-        write_model(path, tensors, metadata)
+        write_model(path, *to_file(self, notes))
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
@@ -409,46 +374,9 @@ class Segmenter(BaseEstimator):
         cls, file: ModelFile, path: str | Path, head: nn.Module | None = None
     ) -> "Segmenter":
         """What :meth:`load` makes of a file that was read; ``path`` is for messages."""
-        weights, metadata = file
-        try:
-            difference = find_difference(metadata["head"], describe_head(head))
-            segmenter = cls(Config.from_dict(metadata["config"]), head)
-            segmenter.in_channels_ = int(metadata["in_channels"])
-            low, high = map(float, metadata["intensity_range"])
-            if not low < high:
-                raise ValueError(f"intensity_range from {low} to {high}")
-            segmenter.intensity_range_ = low, high
-            segmenter.config_ = segmenter._resolve_config(segmenter.in_channels_)
-            relabel = metadata.get("relabel")
-            segmenter.relabel_ = None if relabel is None else Relabel.from_dict(relabel)
-            segmenter._take_weights(weights, metadata, None if difference else head)
-        except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{path}: not a model that this version can read ({reason}); train it anew."
-            ) from error
-        if difference:
-            raise InputError(
-                f"{path}: was trained with another head ({difference}); give a module like that "
-                "to Segmenter.load(path, head=...)."
-            )
-        return segmenter
+        return take_file(cls(head=head), file, path)
 
-    def _take_weights(
-        self, weights: dict[str, Tensor], metadata: Mapping[str, Any], head: nn.Module | None
-    ) -> None:
-        """The networks of a model file."""
-        self.net_ = self.labeller_ = self.history_ = None
-        if self.config_.label_by == "argmax":
-            net = make_net(self.in_channels_, self.config_, head)
-            net.load_state_dict(weights)
-            self.net_ = net.eval()
-        else:
-            self.labeller_ = labeller_from_state(
-                self.config_, weights, metadata["labeller"], self.in_channels_
-            )
-
-    def _resolve_config(self, channels: int) -> Config:
+    def resolve_config(self, channels: int) -> Config:
         """The hyperparameters; a head that is given takes the place of a named one."""
         if self.head is not None:
             return (self.config or Config()).replace(head="identity")

@@ -49,7 +49,8 @@ class BlockLabeler:
         start, stop = block
         segmenter = copy.copy(load_model(self.model).segmenter)
         if torch.cuda.is_available():
-            segmenter.net_.cuda()
+            for network in segmenter.networks_:
+                network.cuda()
         segmenter.relabel_ = self.relabel
         skipped: dict[int, str] = {}
         slices = self._read(start, stop, skipped)

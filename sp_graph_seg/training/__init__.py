@@ -3,7 +3,7 @@
 from sp_graph_seg.training.blind_spot import fit_blind_spot
 from sp_graph_seg.training.device import find_device
 from sp_graph_seg.training.fit import fit
-from sp_graph_seg.training.history import TERMS, History, describe_step
+from sp_graph_seg.training.history import TERMS, History, describe_step, show_steps
 from sp_graph_seg.training.losses import LOSSES
 from sp_graph_seg.training.patches import PatchSampler, PatchWindows, cut_patches, draw_windows
 from sp_graph_seg.training.seeding import seeded
@@ -23,4 +23,5 @@ __all__ = [
     "fit",
     "fit_blind_spot",
     "seeded",
+    "show_steps",
 ]

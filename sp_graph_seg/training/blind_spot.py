@@ -73,9 +73,7 @@ def fit_blind_spot(
     generator = Generator().manual_seed(config.seed)
     steps, history = config.epochs * config.minibatches, History()
     start = time.perf_counter()
-    subjects = [
-        _make_subject(*pair, config, device) for pair in zip(images, masks, strict=True)
-    ]
+    subjects = [_make_subject(*pair, config, device) for pair in zip(images, masks, strict=True)]
     net.to(device).train()
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: _warm_cosine(n, steps))

@@ -1,9 +1,11 @@
 """What happened in training, step by step."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sp_graph_seg.io.files import to_csv
+from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.training.losses import LOSSES
 
 #: One optimisation step by column; what a training does not have is ``nan``.
@@ -69,3 +71,13 @@ def describe_step(step: Step) -> str:
     if "num_labels" in step:
         terms.append(f"{step['num_labels']} labels")
     return " ".join(terms)
+
+
+@contextmanager
+def show_steps(total: int, is_shown: bool) -> Iterator[Callable[[Step], None] | None]:
+    """What a training calls after every step; ``None`` where nothing is to be shown."""
+    if not is_shown:
+        yield None
+        return
+    with WorkProgress(total, "steps") as bar:
+        yield lambda step: bar.advance(note=describe_step(step))
