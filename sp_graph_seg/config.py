@@ -32,6 +32,8 @@ class Config:
         num_labels: Number of labels of phases and appearance; 0: as many as stand out.
         position_weight: Units of colour (CIELAB) that a hundredth of the longer side of the image
             is worth where appearance compares superpixels.
+        memory: Share that the probabilities of the frame before have, where the same thing lay at
+            the same place, when appearance labels the frames of a video; 0: each for itself.
         num_features: F, the channels of the encoder's output and the most labels there can be.
         width: Channels of the first module of each U-Net; each level below has twice as many.
         depth: Poolings in each U-Net; the image is halved so many times.
@@ -86,6 +88,7 @@ class Config:
     label_by: Literal["argmax", "phases", "appearance"] = "argmax"
     num_labels: int = 0
     position_weight: float = 0.0
+    memory: float = 0.0
     num_features: int = 32
     width: int = 16
     depth: int = 4
@@ -140,8 +143,9 @@ class Config:
                 raise InputError(f"{name}={getattr(self, name)} must be positive.")
         if any(scale <= 0 for scale in self.hessian_scales):
             raise InputError(f"hessian_scales={self.hessian_scales} must be positive.")
-        if self.foreground > 1:
-            raise InputError(f"foreground={self.foreground} is a share: use 0 to 1.")
+        for name in ("foreground", "memory"):
+            if getattr(self, name) > 1:
+                raise InputError(f"{name}={getattr(self, name)} is a share: use 0 to 1.")
         if not self.patches or min(min(patch) for patch in self.patches) < 1:
             raise InputError(
                 f"patches={self.patches} must name a positive count, height and width each, "
@@ -216,6 +220,7 @@ SUPERPIXEL_FIELDS = ("superpixel_method", "n_segments", "compactness")
 _AT_LEAST: dict[str, float] = {
     "num_labels": 0,
     "position_weight": 0,
+    "memory": 0,
     "num_features": 1,
     "width": 1,
     "depth": 1,
@@ -259,7 +264,9 @@ PRESETS: dict[str, dict[str, Any]] = {
     "video": {
         "label_by": "appearance",
         "position_weight": 0.6,
+        "memory": 0.9,
         "n_segments": 1500,
+        "superpixel_size": 640,
         "width": 12,
         "depth": 3,
         "beta_sim": 0.3,

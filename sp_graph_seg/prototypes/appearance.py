@@ -21,11 +21,12 @@ from sp_graph_seg.prototypes.descriptors import (
     node_colors,
     noise_whitening,
 )
+from sp_graph_seg.prototypes.memory import Memory, recall
 from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order
 from sp_graph_seg.training import History, TrainingImage, fit, seeded
 from sp_graph_seg.training.history import Step
 from sp_graph_seg.transforms import ToRAG, scatter_mean
-from sp_graph_seg.transforms.prepare import scale_down, scale_to
+from sp_graph_seg.transforms.prepare import scale_down, scale_labels, scale_mask, scale_to
 
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.float32]
@@ -89,8 +90,25 @@ class Appearance:
         A margin is the probability of the label less that of the next. Pixels outside of the mask
         have label -1 and margin 0.
         """
-        graph, nodes = make_graph(image, mask, self.config)
-        return paint(self.probabilities(image, graph, nodes), nodes)
+        return self.predict_after(None, image, mask)[:2]
+
+    def predict_after(
+        self, before: Memory | None, image: Picture, mask: Mask | None = None
+    ) -> tuple[NDArray[np.int64], Picture, Memory | None]:
+        """Labels and margins of a frame, and what the next frame is to remember of it."""
+        small = scale_down(image, self.config.superpixel_size).numpy()
+        inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
+        graph, nodes = make_graph(small, inside, self.config)
+        probabilities = self.probabilities(small, graph, nodes)
+        if self.config.memory:
+            colors = node_colors(small, nodes)
+            probabilities, before = recall(probabilities, graph, colors, before, self.config.memory)
+        labels, margins = paint(probabilities, nodes)
+        size = image.shape[1:]
+        labels, margins = scale_labels(labels, size), scale_labels(margins, size)
+        if mask is not None:
+            labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
+        return labels, margins, before
 
     def probabilities(self, image: Picture, graph: Data, nodes: NDArray[np.int64]) -> Array:
         """The probability of each label at each node, ``(N, K)``."""
@@ -205,7 +223,10 @@ def fit_appearance(
         on_step: Called after every step of the training.
     """
     small = [scale_down(image, config.max_size).numpy() for image in images]
-    inside = [None if m is None else _shrink(m, s) for m, s in zip(masks, small, strict=True)]
+    inside = [
+        None if mask is None else scale_mask(mask, image.shape[1:]).numpy()
+        for mask, image in zip(masks, small, strict=True)
+    ]
     graphs, nodes = zip(
         *(make_graph(*pair, config) for pair in zip(small, inside, strict=True)), strict=True
     )
@@ -237,11 +258,6 @@ def fit_appearance(
     history = fit(net, subjects, config, on_step)
     model.net = net
     return model, history
-
-
-def _shrink(mask: Mask, image: Picture) -> Mask:
-    scaled = scale_to(torch.from_numpy(mask)[None].float(), image.shape[1:])[0]
-    return (scaled > 0.5).numpy()
 
 
 def _fit_centers(descriptors: Array, areas: Array) -> Array:

@@ -15,6 +15,7 @@ from sp_graph_seg.prototypes.correction import Correction
 from sp_graph_seg.prototypes.measure import keep_structure, total_variation
 from sp_graph_seg.prototypes.prototypes import Prototypes
 from sp_graph_seg.prototypes.slow import project
+from sp_graph_seg.prototypes.tiles import in_tiles
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -77,18 +78,36 @@ class Phases:
         """What may be moved to a GPU."""
         return self.nets
 
-    @torch.no_grad()
     def look(self, image: Array) -> tuple[Array, Array]:
         """The measured values ``(C, H, W)`` and the slow features ``(S, H, W)`` of an image."""
-        image = image if self.correction is None else self.correction(image[0])[None]
+        image = self.correct(image)
+        answer = in_tiles(self._ask, image)
+        return self.denoise(image, answer[: len(image)]), answer[len(image) :]
+
+    def measure(self, image: Array) -> Array:
+        """The measured values ``(C, H, W)`` alone: no network is asked where it has no say."""
+        return self.denoise(*[self.correct(image)] * 2) if self.blend == 1 else self.look(image)[0]
+
+    def correct(self, image: Array) -> Array:
+        """The image without rings and with an even gain."""
+        return image if self.correction is None else self.correction(image[0])[None]
+
+    def denoise(self, image: Array, clean: Array) -> Array:
+        """An image and its reconstruction, blended and smoothed."""
+        value = (1 - self.blend) * keep_structure(image, clean) + self.blend * image
+        return in_tiles(self._smooth, value.astype(np.float32))
+
+    def _smooth(self, value: Array) -> Array:
+        return total_variation(torch.from_numpy(value), self.smoothing).numpy()
+
+    @torch.no_grad()
+    def _ask(self, image: Array) -> Array:
+        """The first network's reconstruction and all slow features, ``(C + S, h, w)``."""
         device = next(self.nets[0].parameters()).device
         seen = ((torch.from_numpy(image).to(device) - self.mean) / self.std)[None]
         answers = [net(seen) for net in self.nets]
-        clean = (answers[0][0][0] * self.std + self.mean).cpu().numpy()
-        value = (1 - self.blend) * keep_structure(image, clean) + self.blend * image
-        slow = torch.cat([answer[1][0] for answer in answers]).cpu().numpy()
-        smooth = total_variation(torch.from_numpy(value).float().to(device), self.smoothing)
-        return smooth.cpu().numpy(), slow
+        parts = [answers[0][0][0] * self.std + self.mean, *(slow[0] for _, slow in answers)]
+        return torch.cat(parts).cpu().numpy()
 
     def features(self, value: Array, slow: Array) -> Array:
         """Features ``(Q, H, W)`` whose nearest prototype is the label, from :meth:`look`."""
@@ -112,7 +131,10 @@ class Phases:
         Pixels outside of the mask have label -1 and margin 0.
         """
         assert self.prototypes is not None, "the prototypes are fitted"
-        features = self.features(*self.look(image))
+        if self.kind == "intensity":
+            features = self.features(self.measure(image), image)
+        else:
+            features = self.features(*self.look(image))
         labels, margins = self.prototypes.nearest(features.reshape(len(features), -1).T)
         labels, margins = labels.reshape(image.shape[1:]), margins.reshape(image.shape[1:])
         if mask is not None:
@@ -121,9 +143,8 @@ class Phases:
 
     def encode(self, image: Array) -> Tensor:
         """Learned features of the pixels, ``(F, H, W)``: those of the first network."""
-        image = image if self.correction is None else self.correction(image[0])[None]
         device = next(self.nets[0].parameters()).device
-        seen = ((torch.from_numpy(image).to(device) - self.mean) / self.std)[None]
+        seen = ((torch.from_numpy(self.correct(image)).to(device) - self.mean) / self.std)[None]
         with torch.no_grad():
             return self.nets[0].encoder(seen)[0]
 
@@ -135,7 +156,7 @@ class Phases:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The tensors and the JSON values that :meth:`from_state` makes the model of."""
         assert self.prototypes is not None, "the prototypes are fitted"
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "directions": self.directions,
             "offset": self.offset,
             "scale": self.scale,
