@@ -31,6 +31,7 @@ ORDER = (
     ("datasets",),
     ("nn",),
     ("training",),
+    ("prototypes",),
     ("segmenter",),
     ("streaming",),
     ("evaluation",),
@@ -88,7 +89,7 @@ def forbidden_imports(source, module, path):
 
 def test_every_part_has_its_place():
     assert {part_of(module) for module in INNER} <= set(RANK)
-    assert len(RANK) == 22
+    assert len(RANK) == 23
 
 
 @pytest.mark.parametrize("module", INNER)
