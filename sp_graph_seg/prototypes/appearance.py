@@ -171,7 +171,7 @@ class Appearance:
     ) -> "Appearance":
         """A model from what :meth:`state` returned."""
         weights = {n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")}
-        net = make_net(channels, config)
+        net = make_net(channels, config, int(tensors["label_of"].max()) + 1)
         net.load_state_dict(weights)
         whitening, centers, label_of = (
             tensors[name].numpy() for name in ("whitening", "centers", "label_of")
@@ -188,10 +188,11 @@ def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.in
     return labels[nodes], np.append(margins, 0).astype(np.float32)[nodes]
 
 
-def make_net(channels: int, config: Config) -> SuperpixelNet:
-    """A network whose weights depend on the seed alone."""
+def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
+    """A network with a feature for each label, whose weights depend on the seed alone."""
+    num_features = max(config.num_features, num_labels)
     with seeded(config.seed):
-        return SuperpixelNet(WNet(channels, config.num_features, config.width, config.depth))
+        return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
 
 
 def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
@@ -254,7 +255,7 @@ def fit_appearance(
         TrainingImage(torch.from_numpy(image), graph, torch.from_numpy(part))
         for image, graph, part in zip(small, graphs, labels, strict=True)
     ]
-    net = make_net(len(images[0]), config)
+    net = make_net(len(images[0]), config, model.num_labels)
     history = fit(net, subjects, config, on_step)
     model.net = net
     return model, history

@@ -99,7 +99,7 @@ def fit_blind_spot(
                 f"learning_rate={config.learning_rate}: the loss is {row['loss']} in step "
                 f"{number}; try a smaller learning rate."
             )
-        history.append(row)
+        row = history.append(row)
         if on_step is not None:
             on_step(row)
     _set_batch_norm(net, subjects)

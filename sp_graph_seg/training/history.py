@@ -35,9 +35,10 @@ class History:
     def __init__(self) -> None:
         self._rows: list[Step] = []
 
-    def append(self, row: Step) -> None:
-        """Adds a step."""
+    def append(self, row: Step) -> Step:
+        """Adds a step, and returns it with all columns; those that are missing are ``nan``."""
         self._rows.append({name: row.get(name, math.nan) for name in COLUMNS})
+        return self._rows[-1]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -68,7 +69,7 @@ def describe_step(step: Step) -> str:
         for name in ("loss", *TERMS)
         if not math.isnan(step.get(name, math.nan))
     ]
-    if "num_labels" in step:
+    if not math.isnan(step.get("num_labels", math.nan)):
         terms.append(f"{step['num_labels']} labels")
     return " ".join(terms)
 
