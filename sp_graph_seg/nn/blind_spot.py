@@ -72,17 +72,18 @@ def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     down = torch.randint(-_REACH, _REACH + 1, shape, generator=generator)
     right = torch.randint(-_REACH, _REACH + 1, shape, generator=generator)
     down[(down == 0) & (right == 0)] = 1
-    row = _mirror(torch.arange(height).view(-1, 1) + down, height)
-    column = _mirror(torch.arange(width) + right, width)
+    row = _step(torch.arange(height).view(-1, 1), down, height)
+    column = _step(torch.arange(width), right, width)
     place = (row * width + column).flatten(2).expand(batch, channels, -1).to(images.device)
     other = images.flatten(2).gather(2, place).view_as(images)
     hidden = hidden.to(images.device)
     return torch.where(hidden, other, images), hidden
 
 
-def _mirror(index: Tensor, size: int) -> Tensor:
-    index = index.abs()
-    return torch.where(index >= size, 2 * size - 2 - index, index).clamp(0, size - 1)
+def _step(index: Tensor, step: Tensor, size: int) -> Tensor:
+    """Beyond the border it goes the other way; mirrored, it could end where it began."""
+    there = index + step
+    return torch.where((there < 0) | (there >= size), index - step, there).clamp(0, size - 1)
 
 
 def hidden_loss(reconstruction: Tensor, images: Tensor, counted: Tensor) -> Tensor:
