@@ -26,7 +26,7 @@ from streams import update_json
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.baselines import MultiOtsu, PixelKMeans, SuperpixelSpectral
-from sp_graph_seg.evaluation import score_clustering
+from sp_graph_seg.evaluation import contingency_table, score_clustering
 from sp_graph_seg.transforms import compute_superpixels
 from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 from sp_graph_seg.volumes import open_volume
@@ -178,7 +178,7 @@ def baselines(image: Image, k: int) -> Iterator[tuple[str, Predict]]:
 
 def ami(labels: Labels, truth: Labels) -> float:
     """The adjusted mutual information of two label maps."""
-    return score_clustering(labels, truth)["ami"]
+    return score_clustering(contingency_table(labels, truth))["ami"]
 
 
 # Trivial pictures, windows, steadiness
@@ -197,7 +197,7 @@ def simple(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 settings = config(data).replace(num_labels=count)
                 model = Segmenter(settings).fit(data.images[0])
                 labels = model.predict(data.images[1])
-                v = score_clustering(labels, data.truths[1])["v"]
+                v = score_clustering(contingency_table(labels, data.truths[1]))["v"]
                 row[title] = f"{v:.3f}" + ("" if count else f" ({model.num_labels_})")
         rows.append(row)
     return rows
