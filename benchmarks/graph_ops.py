@@ -72,7 +72,7 @@ def measure(size: int, limit: float, memory: bool) -> dict:
     """Seconds or bytes of every operation at one size; ``None`` for what was left out."""
     torch.manual_seed(0)
     image, labels = make_regions(size)
-    transform = ToRAG(superpixels=labels)
+    transform = ToRAG(superpixels=labels, edge_weight="softmax")
     graph = transform(image)
     n = graph.num_nodes
     edges, weight = sort_edges(graph.edge_index, n, graph.edge_weight)

@@ -89,7 +89,7 @@ def sparse_losses(image) -> list[dict[str, str]]:
 
 
 def losses_call(image, n_segments: int):
-    graph = ToRAG(n_segments)(image)
+    graph = ToRAG(n_segments, edge_weight="softmax")(image)
     edges, weight = sort_edges(graph.edge_index, graph.num_nodes, graph.edge_weight)
     affinities = affinity(graph.edge_attr[:, 0])
     z = torch.randn(32, image[0].size, requires_grad=True)

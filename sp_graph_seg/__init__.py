@@ -23,6 +23,7 @@ pos ``(N, 2)``     centroid of a node: row, column (``(N, 3)`` in a volume)
 z ``(F, H, W)``    output of the encoder; f is its softmax
 ``edge_index``     ``(2, E)``: ``[0]`` is the source J, ``[1]`` the target I of an edge
 ``pixel_index``    ``(P,)``: node of each pixel
+``pixel_mask``     ``(H*W,)``: which pixels those are
 =================  ==================================================================
 """
 
@@ -49,7 +50,17 @@ _HOME = {
 }
 
 _MODULES = (
-    *("errors", "config", "parallel", "progress", "io", "volumes", "label_jobs", "transforms"),
+    *(
+        "errors",
+        "presets",
+        "config",
+        "parallel",
+        "progress",
+        "io",
+        "volumes",
+        "label_jobs",
+        "transforms",
+    ),
     *("labels", "datasets", "nn", "training", "prototypes", "segmenter", "streaming", "evaluation"),
     *("baselines", "experiments", "plot", "cli"),
 )

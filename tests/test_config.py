@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import yaml
 
-from sp_graph_seg.config import MODEL_TYPES, PRESETS, Config, config_to_yaml, read_config
+from sp_graph_seg.config import Config, config_to_yaml, read_config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.presets import MODEL_TYPES, PRESETS
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 

@@ -20,6 +20,7 @@ NAME = "sp_graph_seg"
 ORDER = (
     ("errors", "_version"),
     ("extras",),
+    ("presets",),
     ("config",),
     ("parallel",),
     ("progress",),

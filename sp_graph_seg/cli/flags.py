@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from sp_graph_seg.config import PRESETS, SUPERPIXEL_FIELDS, Config, read_config
+from sp_graph_seg.config import SUPERPIXEL_FIELDS, Config, read_config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.presets import PRESETS
 
 T = TypeVar("T")
 

@@ -25,9 +25,10 @@ def graph(
 ) -> None:
     """Make the region adjacency graph of an image.
 
-    This writes a dictionary of tensors, which Data.from_dict(torch.load("GRAPH.pt")) makes a graph
-    of PyTorch Geometric, and a picture of it, GRAPH.png. Colours are between 0 and 1, the ends of
-    the range of the image without dead and hot pixels, as in training.
+    This writes a dictionary of tensors, which ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a
+    graph of PyTorch Geometric, and a picture of it, GRAPH.png. Colours are between 0 and 1, the
+    ends of the range of the image without dead and hot pixels, as in training. Weights of edges are
+    those of Eq. 8.
 
     Args:
         image: Image to make the graph of.
@@ -58,7 +59,11 @@ def graph(
 
     inside = find_data(array, None, regions)
     to_rag = ToRAG(
-        tau=config.tau_con, superpixels=regions, mask=inside, **config.superpixel_options()
+        tau=config.tau_con,
+        superpixels=regions,
+        mask=inside,
+        edge_weight="softmax",
+        **config.superpixel_options(),
     )
     low, high = intensity_range or measure_intensity_range([array], [inside])
     data = to_rag(scale_intensities(array, inside, low, high).values)

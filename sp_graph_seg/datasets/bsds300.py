@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
+from sp_graph_seg.datasets.base import Example, Filter, GraphDataset, Source, ToGraph, Transform
 from sp_graph_seg.datasets.image_folder import list_by_stem
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import decode_image, read_labels
@@ -46,6 +46,9 @@ class BSDS300(GraphDataset):
             (default: :obj:`0`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
+        pre_filter: Called with a graph before ``pre_transform``; where it returns false, the
+            dataset does without. (default: :obj:`None`)
+        log: Show in a terminal how far the graphs are. (default: :obj:`True`)
         force_reload: Make all graphs anew. (default: :obj:`False`)
         num_workers: Processes that make graphs; by default one for every 32 images, but no more
             than there are cores.
@@ -63,6 +66,8 @@ class BSDS300(GraphDataset):
         annotator: int = 0,
         transform: Transform | None = None,
         pre_transform: Transform | None = None,
+        pre_filter: Filter | None = None,
+        log: bool = True,
         force_reload: bool = False,
         num_workers: int | None = None,
     ) -> None:
@@ -71,15 +76,24 @@ class BSDS300(GraphDataset):
         if annotator < 0:
             raise InputError(f"annotator={annotator} must be 0 or more.")
         found = find_bsds300(root, split)
-        self._truth_files = [truth for _, truth in found.values()]
+        self._truth_files = {name: truth for name, (_, truth) in found.items()}
         sources = [
             Source(name, partial(_read, image, truth, annotator), (image, *truth))
             for name, (image, truth) in found.items()
         ]
-        kind = self._truth_files[0][0].suffix
+        kind = next(iter(self._truth_files.values()))[0].suffix
         parameters = {"split": split, "annotator": annotator, "truth": kind}
         super().__init__(
-            root, sources, to_graph, transform, pre_transform, force_reload, num_workers, parameters
+            root,
+            sources,
+            to_graph,
+            transform,
+            pre_transform,
+            pre_filter,
+            log,
+            force_reload,
+            num_workers,
+            parameters,
         )
 
     def truth(self, idx: int) -> list[NDArray[np.int64]]:
@@ -88,7 +102,7 @@ class BSDS300(GraphDataset):
         Args:
             idx: Position of the image's graph in this dataset.
         """
-        return _read_truth(self._truth_files[self.indices()[idx]])
+        return _read_truth(self._truth_files[self.names[self.indices()[idx]]])
 
 
 def find_bsds300(
@@ -214,14 +228,14 @@ def _numerically(path: Path) -> tuple[int, str]:
     return (int(path.name) if path.name.isdecimal() else 0, path.name)
 
 
-def _read(image: Path, truth: Sequence[Path], annotator: int) -> tuple[NDArray, NDArray]:
+def _read(image: Path, truth: Sequence[Path], annotator: int) -> Example:
     people = _read_truth(truth)
     if annotator >= len(people):
         raise InputError(
             f"annotator={annotator}: {image} has {len(people)} annotators; use 0 to "
             f"{len(people) - 1}."
         )
-    return decode_image(image), people[annotator]
+    return Example(decode_image(image), people[annotator])
 
 
 def _read_truth(files: Sequence[Path]) -> list[NDArray[np.int64]]:

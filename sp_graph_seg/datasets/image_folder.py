@@ -1,14 +1,11 @@
-"""ImageFolderRAG: any folder of images, with or without a folder of labels."""
+"""ImageFolderRAG: any folder of images, with or without folders of labels and masks."""
 
 import os
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from numpy.typing import NDArray
-
-from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
+from sp_graph_seg.datasets.base import Example, Filter, GraphDataset, Source, ToGraph, Transform
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import decode_image, read_labels
 from sp_graph_seg.transforms.prepare import normalize
@@ -28,18 +25,23 @@ class ImageFolderRAG(GraphDataset):
             other files are ignored. Graphs come in the order of the files' names.
         labels: Folder with a label file for each image, whose name differs in its suffix only, as
             :func:`~sp_graph_seg.io.read_labels` takes them. (default: :obj:`None`)
+        masks: Folder with a mask for each image, files like those of labels; where a mask is 0 or
+            negative, there is nothing to segment. (default: :obj:`None`)
         to_graph: Makes a graph of an image ``(C, H, W)``. (default: :obj:`ToRAG()`)
         intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
             are divided by the largest of their type, and others kept. (default: :obj:`None`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
+        pre_filter: Called with a graph before ``pre_transform``; where it returns false, the
+            dataset does without. (default: :obj:`None`)
+        log: Show in a terminal how far the graphs are. (default: :obj:`True`)
         force_reload: Make all graphs anew. (default: :obj:`False`)
         num_workers: Processes that make graphs; by default one for every 32 images, but no more
             than there are cores.
 
     Raises:
-        InputError: If the folder is missing or holds no image, an image has no label file, or one
-            cannot be read; the graphs already made are kept.
+        InputError: If a folder is missing or holds no image, an image has no label file or mask, or
+            one cannot be read; the graphs already made are kept.
 
     Example:
         >>> from sp_graph_seg import ToRAG
@@ -56,26 +58,39 @@ class ImageFolderRAG(GraphDataset):
         to_graph: ToGraph | None = None,
         transform: Transform | None = None,
         pre_transform: Transform | None = None,
+        pre_filter: Filter | None = None,
+        log: bool = True,
         force_reload: bool = False,
         num_workers: int | None = None,
         intensity_range: tuple[float, float] | None = None,
+        masks: str | os.PathLike[str] | None = None,
     ) -> None:
-        files: dict[str, tuple[Path, ...]] = {
-            stem: (file,) for stem, file in list_by_stem(images, IMAGE_SUFFIXES, "image").items()
-        }
-        if labels is not None:
-            files = _add_labels(files, labels)
-        sources = [
-            Source(stem, partial(read_pair, pair, intensity_range), pair)
-            for stem, pair in files.items()
-        ]
+        files = list_by_stem(images, IMAGE_SUFFIXES, "image")
+        truth = {} if labels is None else _files_of(files, labels, "label file")
+        inside = {} if masks is None else _files_of(files, masks, "mask")
+        sources = []
+        for stem, file in files.items():
+            parts = (file, truth.get(stem), inside.get(stem))
+            read = partial(read_example, *parts, intensity_range=intensity_range)
+            sources.append(Source(stem, read, tuple(part for part in parts if part is not None)))
         parameters = {
             "intensity_range": intensity_range,
-            "images": _resolve(images),
-            "labels": None if labels is None else _resolve(labels),
+            **{
+                name: None if folder is None else resolve(folder)
+                for name, folder in (("images", images), ("labels", labels), ("masks", masks))
+            },
         }
         super().__init__(
-            root, sources, to_graph, transform, pre_transform, force_reload, num_workers, parameters
+            root,
+            sources,
+            to_graph,
+            transform,
+            pre_transform,
+            pre_filter,
+            log,
+            force_reload,
+            num_workers,
+            parameters,
         )
 
 
@@ -103,26 +118,36 @@ def list_by_stem(
     return {file.stem: file for file in files}
 
 
-def read_pair(
-    files: Sequence[Path], intensity_range: tuple[float, float] | None = None
-) -> tuple[NDArray, NDArray | None]:
-    """Reads an image, as :class:`ImageFolderRAG` scales it, and its labels if they are there."""
-    path, *labels = files
-    image = decode_image(path)
+def read_example(
+    image: Path,
+    truth: Path | None = None,
+    mask: Path | None = None,
+    label: int | None = None,
+    intensity_range: tuple[float, float] | None = None,
+) -> Example:
+    """Reads an image, as :class:`ImageFolderRAG` scales it, and its labels and mask, if any."""
+    values = decode_image(image)
     if intensity_range is not None:
-        image = normalize(image, *intensity_range)
-    return image, read_labels(labels[0]) if labels else None
+        values = normalize(values, *intensity_range)
+    return Example(
+        values,
+        None if truth is None else read_labels(truth),
+        None if mask is None else read_labels(mask) > 0,
+        label,
+    )
 
 
-def _add_labels(
-    images: dict[str, tuple[Path, ...]], folder: str | os.PathLike[str]
-) -> dict[str, tuple[Path, ...]]:
-    labels = list_by_stem(folder, LABEL_SUFFIXES, "label file")
-    for stem, (image,) in images.items():
-        if stem not in labels:
-            raise InputError(f"{image}: has no label file in {folder}; add {stem}.png.")
-    return {stem: (image, labels[stem]) for stem, (image,) in images.items()}
-
-
-def _resolve(folder: str | os.PathLike[str]) -> Path:
+def resolve(folder: str | os.PathLike[str]) -> Path:
+    """What tells a folder from others."""
     return Path(folder).expanduser().resolve()
+
+
+def _files_of(
+    images: dict[str, Path], folder: str | os.PathLike[str], kind: str
+) -> dict[str, Path]:
+    """The file for each image in another folder."""
+    files = list_by_stem(folder, LABEL_SUFFIXES, kind)
+    for stem, image in images.items():
+        if stem not in files:
+            raise InputError(f"{image}: has no {kind} in {folder}; add {stem}.png.")
+    return files

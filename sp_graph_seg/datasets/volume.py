@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from sp_graph_seg.datasets.base import GraphDataset, Source, ToGraph, Transform
+from sp_graph_seg.datasets.base import Example, Filter, GraphDataset, Source, ToGraph, Transform
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import ToRAG, as_image
 from sp_graph_seg.volumes import Volume, open_volume
@@ -44,6 +44,9 @@ class VolumeRAG(GraphDataset):
             of its smallest distance)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
+        pre_filter: Called with a graph before ``pre_transform``; where it returns false, the
+            dataset does without. (default: :obj:`None`)
+        log: Show in a terminal how far the graphs are. (default: :obj:`True`)
         force_reload: Make all graphs anew. (default: :obj:`False`)
         num_workers: Processes that make graphs; by default one for every 32 images, but no more
             than there are cores.
@@ -66,6 +69,8 @@ class VolumeRAG(GraphDataset):
         to_graph: ToGraph | None = None,
         transform: Transform | None = None,
         pre_transform: Transform | None = None,
+        pre_filter: Filter | None = None,
+        log: bool = True,
         force_reload: bool = False,
         num_workers: int | None = None,
     ) -> None:
@@ -80,15 +85,24 @@ class VolumeRAG(GraphDataset):
             Source(name, partial(_cut, volume, truth, region, name), files)
             for name, region in regions.items()
         ]
-        self.regions: list[Region] = list(regions.values())
         parameters = {
             "volume": volume.fingerprint(),
             "labels": None if truth is None else truth.fingerprint(),
             "block": block,
         }
         super().__init__(
-            root, sources, to_graph, transform, pre_transform, force_reload, num_workers, parameters
+            root,
+            sources,
+            to_graph,
+            transform,
+            pre_transform,
+            pre_filter,
+            log,
+            force_reload,
+            num_workers,
+            parameters,
         )
+        self.regions: list[Region] = [regions[name] for name in self.names]
 
 
 def _opened(volume: VolumeLike, name: str) -> Volume:
@@ -125,8 +139,8 @@ def _open_labels(labels: VolumeLike, volume: Volume) -> Volume:
 
 def _relative_spacing(volume: Volume, is_block: bool) -> list[float] | None:
     """The shape of a voxel; its size would change what the compactness of superpixels means."""
-    if volume.spacing is None:
-        return None
+    if volume.spacing is None:  # said of a block, so that many channels are no batch of images
+        return [1.0] * 3 if is_block else None
     sides = volume.spacing if is_block else volume.spacing[1:]
     return [side / min(sides) for side in sides]
 
@@ -153,11 +167,9 @@ def _pieces(size: int, step: int) -> list[slice]:
     return [slice(start, min(start + step, size)) for start in range(0, size, step)]
 
 
-def _cut(
-    volume: Volume, labels: Volume | None, region: Region, name: str
-) -> tuple[NDArray, NDArray | None]:
+def _cut(volume: Volume, labels: Volume | None, region: Region, name: str) -> Example:
     image = as_image(_read(volume, region), f"{volume.path} {name}")
-    return image, None if labels is None else _read(labels, region)[0]
+    return Example(image, None if labels is None else _read(labels, region)[0])
 
 
 def _read(volume: Volume, region: Region) -> NDArray:

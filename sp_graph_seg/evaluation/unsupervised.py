@@ -4,9 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
-from sp_graph_seg.datasets.node_labels import majority_labels
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms import affinity
+from sp_graph_seg.transforms import affinity, majority_labels
 
 #: The affinity of two superpixels is exp(tau * distance), as in the N-Cut loss by default.
 _TAU = -10.0

@@ -197,14 +197,10 @@ def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
 
 def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
     """The region adjacency graph of an image, and the node of each pixel, -1 outside."""
-    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=("area", "boundary_length"))(
-        image
-    )
+    attributes = ("area", "edge_boundary_length")
+    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
     nodes = np.full(image.shape[1:], -1, np.int64)
-    if "pixel_mask" in graph:
-        nodes.ravel()[graph.pixel_mask.numpy()] = graph.pixel_index.numpy()
-    else:
-        nodes.ravel()[:] = graph.pixel_index.numpy()
+    nodes.ravel()[graph.pixel_mask.numpy().ravel()] = graph.pixel_index.numpy()
     return graph, nodes
 
 

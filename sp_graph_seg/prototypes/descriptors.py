@@ -68,7 +68,7 @@ def describe_nodes(graph: Data, colors: Array, whitening: Array, position: float
     """Whitened colours and weighted place, smoothed along the edges, ``(N, C + 2)``.
 
     Args:
-        graph: From :class:`~sp_graph_seg.ToRAG` with ``boundary_length``.
+        graph: From :class:`~sp_graph_seg.ToRAG` with ``edge_boundary_length``.
         colors: ``(N, C)``, from :func:`node_colors`.
         whitening: From :func:`noise_whitening`.
         position: Units of colour that a hundredth of the image's longer side is worth.
@@ -87,7 +87,7 @@ def links(graph: Data, descriptors: Array) -> csr_array:
     """
     source, target = graph.edge_index.numpy()
     distance = ((descriptors[source] - descriptors[target]) ** 2).sum(axis=1)
-    weight = graph.boundary_length.numpy().ravel() * np.exp(-distance / (2 * _LINK_SCALE**2))
+    weight = graph.edge_boundary_length.numpy().ravel() * np.exp(-distance / (2 * _LINK_SCALE**2))
     weight = weight + 1e-9  # a node unlike all its neighbours still has some
     total = np.bincount(target, weight, minlength=graph.num_nodes)
     shape = (graph.num_nodes, graph.num_nodes)

@@ -34,7 +34,7 @@ class TouchingLabels:
     def add(self, graph: Data, labels: NDArray[np.int64], colors: Array, area: Array) -> None:
         """Adds the nodes of an image, with their labels ``(N,)`` and colours ``(N, C)``."""
         source, target = graph.edge_index.numpy()  # both directions are there
-        length = graph.boundary_length.numpy().ravel()
+        length = graph.edge_boundary_length.numpy().ravel()
         pair = (labels[source], labels[target])
         np.add.at(self.jump, pair, (colors[source] - colors[target]) * length[:, None])
         np.add.at(self.length, pair, length)

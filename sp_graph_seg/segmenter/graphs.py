@@ -45,11 +45,13 @@ def to_graph(
             tau=config.tau_con,
             superpixels=superpixels,
             mask=inside,
+            edge_weight="softmax",
             **config.superpixel_options(),
         )
     _refuse_superpixels(superpixels)
     # Only the N-Cut loss looks further than to the next pixel.
-    return ToPixelGraph(config.radius if config.beta_cut else 1.0, config.tau_con, inside)
+    radius = config.radius if config.beta_cut else 1.0
+    return ToPixelGraph(radius, config.tau_con, inside, edge_weight="softmax")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ def label_supervoxels(
     options = {**config.superpixel_options(), "n_segments": _count(block.shape[1:], config)}
     nodes = compute_superpixels(block, **options, mask=mask)
     has_head = net.head is not None
-    graph = ToRAG(tau=config.tau_con, superpixels=nodes, mask=mask)(block) if has_head else None
+    to_rag = ToRAG(tau=config.tau_con, superpixels=nodes, mask=mask, edge_weight="softmax")
+    graph = to_rag(block) if has_head else None
     # One slice after the other: z has far more channels than what the network sees.
     features = (encode(net, add_hessian_features(s, config.hessian_scales)) for s in seen)
     labels = paint(cluster(net, _means(features, nodes), graph), nodes)

@@ -30,7 +30,7 @@ class TrainingImage:
     @property
     def inside(self) -> Tensor | None:
         """The pixels that are data, ``(H, W)`` bool; ``None`` if all are."""
-        if "pixel_mask" not in self.graph:
+        if self.graph.pixel_mask.all():
             return None
         return self.graph.pixel_mask.view(self.image.shape[1:])
 

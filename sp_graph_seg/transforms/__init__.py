@@ -1,6 +1,7 @@
 """From images to graphs: superpixels, region adjacency graphs, edge weights, reductions."""
 
 from sp_graph_seg.transforms.arrays import as_array, as_image
+from sp_graph_seg.transforms.attributes import ATTRIBUTES, Regions
 from sp_graph_seg.transforms.bridges import (
     from_networkx,
     from_scipy,
@@ -9,6 +10,8 @@ from sp_graph_seg.transforms.bridges import (
     to_scipy,
 )
 from sp_graph_seg.transforms.features import add_hessian_features
+from sp_graph_seg.transforms.image_graph import ImageGraph
+from sp_graph_seg.transforms.node_labels import majority_labels
 from sp_graph_seg.transforms.pixel_graph import ToPixelGraph
 from sp_graph_seg.transforms.rag import ToRAG
 from sp_graph_seg.transforms.reduce import scatter_mean
@@ -20,7 +23,10 @@ from sp_graph_seg.transforms.superpixels import (
 from sp_graph_seg.transforms.weights import affinity, color_distance, softmax_adjacency
 
 __all__ = [
+    "ATTRIBUTES",
     "SUPERPIXEL_METHODS",
+    "ImageGraph",
+    "Regions",
     "ToPixelGraph",
     "ToRAG",
     "add_hessian_features",
@@ -32,6 +38,7 @@ __all__ = [
     "connected_regions",
     "from_networkx",
     "from_scipy",
+    "majority_labels",
     "scatter_mean",
     "softmax_adjacency",
     "to_label_image",

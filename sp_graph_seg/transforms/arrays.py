@@ -8,18 +8,23 @@ from torch import Tensor
 from sp_graph_seg.errors import InputError
 
 
-def as_image(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float32]:
+def as_image(
+    image: Tensor | ArrayLike, name: str = "image", mask: Tensor | ArrayLike | None = None
+) -> NDArray[np.float32]:
     """An image or a volume as a float32 array, channels first, with values meant to be in [0, 1].
 
     Args:
         image: ``(C, H, W)`` or ``(C, D, H, W)``. Unsigned integers are divided by the largest
             value of their type; signed ones and floating-point values are kept.
         name: What an error calls the image.
+        mask: True for the pixels that count; the others become 0, whatever they hold.
 
     Raises:
         InputError: As :func:`as_native`, and if there is a NaN.
     """
-    image = as_array(image)
+    image = as_array(image, name)
+    if mask is not None and image.ndim in (3, 4):
+        image = np.where(as_mask(mask, image.shape[1:]), image, np.zeros_like(image, shape=()))
     array = as_native(image, name)
     if image.dtype.kind == "u":
         return array / np.float32(np.iinfo(image.dtype).max)
@@ -42,7 +47,7 @@ def as_native(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.floa
         InputError: If it has another number of axes, no pixel, no real numbers, or Inf, or if it
             looks channels-last: over 16 in the first axis and up to 16 in the last.
     """
-    array = as_array(image)
+    array = as_array(image, name)
     if array.ndim not in (3, 4):
         raise InputError(
             f"{name}: shape {array.shape} must be (C, H, W), or (C, D, H, W) for a volume; "
@@ -66,8 +71,13 @@ def as_native(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.floa
     return array
 
 
-def as_array(values: Tensor | ArrayLike) -> NDArray:
-    """A tensor or an array as an array, wherever it lies."""
+def as_array(values: Tensor | ArrayLike, name: str = "array") -> NDArray:
+    """A tensor or an array as an array, wherever it lies; masked elements are refused."""
+    if np.ma.is_masked(values):
+        raise InputError(
+            f"{name}: some elements of the masked array are masked; give array.filled(0), and "
+            "mask=~array.mask where a mask is taken."
+        )
     if not isinstance(values, Tensor):
         return np.asarray(values)
     if values.dtype == torch.bfloat16:  # NumPy has no such type
@@ -77,7 +87,7 @@ def as_array(values: Tensor | ArrayLike) -> NDArray:
 
 def as_mask(mask: Tensor | ArrayLike, size: tuple[int, ...]) -> NDArray[np.bool_]:
     """A mask as booleans, checked to have the image's size and a pixel that is set."""
-    inside = as_array(mask).astype(bool)
+    inside = as_array(mask, "mask").astype(bool)
     if inside.shape != size:
         raise InputError(f"mask: size {inside.shape} is not that of the image, {size}; resize it.")
     if not inside.any():

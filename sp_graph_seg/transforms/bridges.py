@@ -1,7 +1,7 @@
 """Between our graphs and others: label images, scipy matrices, networkx and scikit-image."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import networkx as nx
 import numpy as np
@@ -12,9 +12,12 @@ from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.transforms.image_graph import OF_THE_IMAGE, ImageGraph
 
 if TYPE_CHECKING:
     from skimage.graph import RAG
+
+Edge = tuple[int, int]
 
 
 def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
@@ -38,8 +41,12 @@ def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
         raise InputError("data: is a batch of images; take one with batch.get_example(i).")
     if data.pixel_index.numel() and data.pixel_index.max() >= data.num_nodes:
         raise InputError(
-            "data: pixel_index names nodes that are gone, as after subgraph(); paint the labels "
-            "of the whole graph."
+            "data: pixel_index names nodes that are gone; paint the labels of the whole graph."
+        )
+    if "n_id" in data:
+        raise InputError(
+            "data: is the part of a graph that a loader took; collect the labels of all parts by "
+            "data.n_id and paint the whole graph."
         )
     painted = labels[data.pixel_index]
     if "pixel_mask" in data:
@@ -81,7 +88,8 @@ def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
     with :func:`to_label_image` of ``torch.arange(N)`` for their label image. A node carries
     ``labels`` and, as far as the graph has them, ``"mean color"``, ``"total color"`` and
     ``"pixel count"``, as theirs do, and every other node attribute under its own name; an edge
-    carries ``weight``.
+    carries ``weight`` and every edge attribute under its own name, ``{(source, target): value}``
+    where the two directions differ; the graph carries what belongs to the image.
 
     Args:
         data: Any graph; both directions of every edge.
@@ -105,25 +113,33 @@ def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
     graph = RAG()
     for node in range(data.num_nodes):  # one by one, for scikit-image keeps count of the ids
         graph.add_node(node, labels=[node])
-    for name, values in _node_columns(data).items():
+    nodes, edges = _node_columns(data), _edge_columns(data)
+    for name, values in nodes.items():
         nx.set_node_attributes(graph, dict(enumerate(values)), name)
     source, target = data.edge_index.tolist()
     graph.add_weighted_edges_from(zip(source, target, weight.tolist(), strict=True))
+    for name, by_edge in edges.items():
+        nx.set_edge_attributes(graph, by_edge, name)
+    others = set(data.keys()) - {*nodes, *edges, "x", "edge_index", "num_nodes"}
+    graph.graph.update({name: data[name] for name in sorted(others)})
     return graph
 
 
 def from_networkx(graph: nx.Graph) -> Data:
-    """A graph from networkx, such as scikit-image's ``rag_mean_color`` makes it.
+    """A graph from networkx, as :func:`to_networkx` or scikit-image's ``rag_mean_color`` makes it.
 
-    Nodes are numbered in the order of their ids, whatever order networkx holds them in.
+    Nodes are numbered in the order of their ids, whatever order networkx holds them in. Where they
+    were merged, as by ``merge_hierarchical``, the pixels get the new ids.
 
     Args:
         graph: Undirected; the numbers that all its nodes have become node attributes,
-            ``"mean color"`` becoming ``x``; ``weight`` of its edges becomes ``edge_weight`` (1
-            where it is missing).
+            ``"mean color"`` becoming ``x``, those that all its edges have become edge attributes,
+            named ``edge_...``; ``weight`` becomes ``edge_weight`` (1 where it is missing), unless
+            the edges have that as well. Parallel edges are added up.
 
     Returns:
-        A graph with both directions of every edge, sorted by target, and ``node_id (N,)``, the ids.
+        A graph with both directions of every edge, sorted by target, and ``node_id (N,)``, the ids;
+        an :class:`~sp_graph_seg.transforms.ImageGraph` where it was made from one.
 
     Raises:
         InputError: If the graph is directed, or its ids are not integers.
@@ -136,36 +152,44 @@ def from_networkx(graph: nx.Graph) -> Data:
         )
     ids = sorted(graph)
     number = {node: k for k, node in enumerate(ids)}
-    ends = [(number[a], number[b]) for a, b in graph.edges()]
-    values = [float(value) for _, _, value in graph.edges(data="weight", default=1.0)]
-    edges = torch.tensor(ends, dtype=torch.long).view(-1, 2).t()
-    weight = torch.tensor(values)
-    is_loop = edges[0] == edges[1]
-    edge_index, edge_weight = coalesce(
-        torch.cat([edges, edges[:, ~is_loop].flip(0)], dim=1),
-        torch.cat([weight, weight[~is_loop]]),
-        num_nodes=len(ids),
-        sort_by_row=False,
+    directed = [
+        (a, b, fields)
+        for one, other, fields in graph.edges(data=True)
+        for a, b in dict.fromkeys([(one, other), (other, one)])  # a self-loop is one edge
+    ]
+    ends = torch.tensor([(number[a], number[b]) for a, b, _ in directed], dtype=torch.long)
+    columns = {"edge_weight": torch.tensor([float(f.get("weight", 1.0)) for *_, f in directed])}
+    for name in _shared(fields for *_, fields in directed) - {"weight"}:
+        column = _as_tensor([_one_way(fields[name], (a, b)) for a, b, fields in directed])
+        if column is not None:
+            columns[name if name.startswith("edge_") else f"edge_{name}"] = column
+    edge_index, values = coalesce(
+        ends.view(-1, 2).t(), list(columns.values()), num_nodes=len(ids), sort_by_row=False
     )
-    data = Data(
+    kind = ImageGraph if "image_size" in graph.graph else Data
+    data = kind(
         edge_index=edge_index,
-        edge_weight=edge_weight,
         num_nodes=len(ids),
         node_id=torch.tensor(ids, dtype=torch.long),
+        **dict(zip(columns, values, strict=True)),
     )
-    shared = set.intersection(*(set(graph.nodes[node]) for node in ids)) if ids else set()
-    for name in sorted(shared - {"labels", "total color", "pixel count"}):
-        column = np.asarray([graph.nodes[node][name] for node in ids])
-        if column.dtype.kind in "biuf":  # text is no tensor
-            tensor = torch.from_numpy(column)
-            is_real = tensor.is_floating_point()
-            data["x" if name == "mean color" else name] = tensor.float() if is_real else tensor
+    for name in sorted(_shared(graph.nodes[node] for node in ids) - _OF_SCIKIT_IMAGE):
+        column = _as_tensor([graph.nodes[node][name] for node in ids])
+        if column is not None:
+            data["x" if name == "mean color" else name] = column
+    if isinstance(data, ImageGraph):
+        data.update(graph.graph)
+        data.renumber_pixels(_new_numbers([graph.nodes[node]["labels"] for node in ids], data))
     return data
+
+
+#: What scikit-image wants to find, and we know without.
+_OF_SCIKIT_IMAGE = frozenset({"labels", "total color", "pixel count"})
 
 
 def _node_columns(data: Data) -> dict[str, Sequence]:
     """The attributes of the nodes by the names that scikit-image has for them."""
-    names = set(data.node_attrs()) - {"pixel_index", "pixel_mask"}
+    names = set(data.node_attrs()) - OF_THE_IMAGE
     columns: dict[str, Sequence] = {name: data[name].tolist() for name in names - {"x"}}
     if data.x is not None:
         colors = data.x.double().numpy()
@@ -175,3 +199,50 @@ def _node_columns(data: Data) -> dict[str, Sequence]:
             columns["total color"] = list(colors * count[:, None])
             columns["pixel count"] = count.tolist()
     return columns
+
+
+def _edge_columns(data: Data) -> dict[str, dict[Edge, Any]]:
+    """The attributes of the edges: one value for an edge, or for each of its directions."""
+    edges = [(source, target) for source, target in data.edge_index.t().tolist()]
+    columns = {}
+    for name in set(data.edge_attrs()) - OF_THE_IMAGE - {"edge_index"}:
+        there = dict(zip(edges, data[name].tolist(), strict=True))
+        columns[name] = {edge: _both_ways(edge, there) for edge in edges}
+    return columns
+
+
+def _both_ways(edge: Edge, values: dict[Edge, Any]) -> Any:
+    back = edge[::-1]
+    one, other = values[edge], values.get(back, values[edge])
+    return one if one == other else {edge: one, back: other}
+
+
+def _one_way(value: Any, edge: Edge) -> Any:
+    return value.get(edge) if isinstance(value, dict) else value
+
+
+def _shared(fields: Iterable[dict]) -> set[str]:
+    """The names that all of them have."""
+    names = [set(each) for each in fields]
+    return set.intersection(*names) if names else set()
+
+
+def _as_tensor(values: list) -> Tensor | None:
+    """Numbers of one shape as a tensor, ``None`` for text and the like."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # of several shapes
+        return None
+    if array.dtype.kind not in "biuf":
+        return None
+    tensor = torch.from_numpy(array)
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _new_numbers(labels: Sequence[Sequence[int]], data: ImageGraph) -> Tensor:
+    """The new id of each node that the pixels speak of; ``labels`` are the old ids of each new."""
+    size = 1 + max((int(data.pixel_index.max()), *(max(old) for old in labels)))
+    number = torch.full((size,), -1)
+    for new, old in enumerate(labels):
+        number[torch.tensor(old, dtype=torch.long)] = new
+    return number

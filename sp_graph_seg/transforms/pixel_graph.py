@@ -1,42 +1,49 @@
 """ToPixelGraph: an image or a volume becomes a graph with one node a pixel."""
 
 import itertools
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
-from torch_geometric.data import Data
 from torch_geometric.data.datapipes import functional_transform
-from torch_geometric.transforms import BaseTransform
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms.arrays import as_image, as_mask
-from sp_graph_seg.transforms.weights import color_distance, softmax_adjacency
+from sp_graph_seg.transforms.adjacency import Boundary
+from sp_graph_seg.transforms.attributes import Attribute, Regions
+from sp_graph_seg.transforms.image_transform import EdgeWeight, Given, ImageTransform
+from sp_graph_seg.transforms.superpixels import MASKED, Labels
 
 
 @functional_transform("to_pixel_graph")
-class ToPixelGraph(BaseTransform):
+class ToPixelGraph(ImageTransform):
     r"""Converts an image to a graph with one node a pixel or voxel (functional name:
     :obj:`to_pixel_graph`), on which the sparse losses of `"Unsupervised Few-Shot Image Segmentation
     with Dense Feature Learning and Sparse Clustering"
     <https://doi.org/10.5220/0012380700003660>`_ are its dense ones (Eqs. 1 to 3).
 
-    Called on an image ``(C, H, W)`` or a volume ``(C, D, H, W)``, it returns a
-    :class:`~torch_geometric.data.Data` with the fields of :class:`~sp_graph_seg.transforms.ToRAG`.
-    Pixels closer to each other than or as close as the radius are neighbours.
+    Called on what :class:`~sp_graph_seg.transforms.ToRAG` takes, but for superpixels, it returns an
+    :class:`~sp_graph_seg.transforms.ImageGraph` with the same fields. Pixels closer to each other
+    than or as close as the radius are neighbours.
 
     Args:
-        radius: Radius of the neighbourhood in pixels: 1 joins pixels that share a face, 1.5 also
-            those that share a corner in 2D; Xia & Kulis 2017 take 5. (default: :obj:`1.0`)
-        tau: Temperature of the edge weights, as in ``ToRAG``. (default: :obj:`1.0`)
+        radius: Radius of the neighbourhood: 1 joins pixels that share a face, 1.5 also those that
+            share a corner in 2D; Xia & Kulis 2017 take 5. In units of the spacing, where there is
+            one, or else in pixels. (default: :obj:`1.0`)
+        tau: Temperature of the edge weights, as in ``ToRAG``.
+            (default: :obj:`-10.0` for affinities, :obj:`1.0` for the softmax)
         mask: True where there is something to segment, of the image's size; other pixels are no
-            nodes. (default: :obj:`None`)
+            nodes, and may hold anything. (default: :obj:`None`)
+        edge_weight: ``"affinity"`` or ``"softmax"``, as in ``ToRAG``.
+            (default: :obj:`"affinity"`)
+        spacing: Size of a pixel along each axis. (default: :obj:`None`)
+        attributes: More to compute, as in ``ToRAG``. (default: :obj:`()`)
 
     Raises:
-        InputError: For a parameter out of its range; when called, for an image that is not
-            ``(C, H, W)`` or ``(C, D, H, W)``, is empty or holds NaN or Inf, or a mask of another
-            size.
+        InputError: For a parameter out of its range; when called, for an image that ``ToRAG``
+            refuses, a mask of another size, or superpixels.
 
     Example:
         >>> ToPixelGraph()(torch.rand(3, 2, 2)).edge_index
@@ -45,57 +52,76 @@ class ToPixelGraph(BaseTransform):
     """
 
     def __init__(
-        self, radius: float = 1.0, tau: float = 1.0, mask: ArrayLike | Tensor | None = None
+        self,
+        radius: float = 1.0,
+        tau: float | None = None,
+        mask: ArrayLike | Tensor | None = None,
+        *,
+        edge_weight: EdgeWeight = "affinity",
+        spacing: Sequence[float] | None = None,
+        attributes: Iterable[str | Attribute] = (),
     ) -> None:
-        if not (np.isfinite(radius) and radius >= 1):
-            raise InputError(f"radius={radius} joins no pixels: use 1 or more.")
-        if not np.isfinite(tau):
-            raise InputError(f"tau={tau} must be finite.")
+        super().__init__(edge_weight, tau, mask, spacing, attributes)
+        if not (np.isfinite(radius) and radius >= min(self.spacing or (1.0,))):
+            least = min(self.spacing or (1,))
+            raise InputError(f"radius={radius} joins no pixels: use {least:g} or more.")
         self.radius = radius
-        self.tau = tau
-        self.mask = mask
 
-    def forward(self, data: Tensor | ArrayLike) -> Data:
-        """Makes the graph of an image ``(C, H, W)`` or of a volume ``(C, D, H, W)``."""
-        image = as_image(data)
-        size = image.shape[1:]
-        mask = None if self.mask is None else as_mask(self.mask, size)
-        inside = np.ones(size, dtype=bool) if mask is None else mask
-        pixels = np.flatnonzero(inside)
-        x = torch.from_numpy(image.reshape(image.shape[0], -1)[:, pixels].T.copy())
-        edge_index = torch.from_numpy(_neighbors(inside, self.radius))
-        distance = color_distance(x, edge_index)
-        graph = Data(
-            x=x,
-            pos=torch.from_numpy(np.stack(np.unravel_index(pixels, size), axis=1)).float(),
-            edge_index=edge_index,
-            edge_attr=distance.unsqueeze(-1),
-            edge_weight=softmax_adjacency(distance, edge_index, len(x), self.tau),
-            pixel_index=torch.arange(len(x)),
-            num_nodes=len(x),
-            image_size=torch.tensor([size]),
+    def _find_regions(self, given: Given) -> Regions:
+        if given.superpixels is not None:
+            raise InputError("superpixels: are of no use to ToPixelGraph; use ToRAG.")
+        size = given.image.shape[1:]
+        inside = np.ones(size, dtype=bool) if given.mask is None else given.mask
+        spacing = self._spacing_of(given)
+        offsets = _half_ball(self.radius, spacing)
+        labels = np.where(inside, np.cumsum(inside).reshape(size) - 1, MASKED)
+        return Regions(
+            image=given.image,
+            labels=labels,
+            num_nodes=int(inside.sum()),
+            offsets=offsets,
+            find_boundary=partial(_find_pairs, labels, offsets),
+            spacing=spacing,
         )
-        if mask is not None:
-            graph.pixel_mask = torch.from_numpy(mask.ravel())
-        return graph
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(radius={self.radius}, tau={self.tau})"
+    def _find_edges(self, regions: Regions) -> Tensor:
+        return torch.from_numpy(_neighbors(regions.labels, regions.offsets))
+
+    def _shown(self) -> list[str]:
+        return ["radius"]
 
 
-def _neighbors(inside: NDArray[np.bool_], radius: float) -> NDArray[np.int64]:
-    """The edges between pixels inside, ``(2, E)``, sorted by target and then by source."""
-    reach = range(-int(radius), int(radius) + 1)
-    offsets = np.array(list(itertools.product(reach, repeat=inside.ndim)))  # in C order
-    length = np.linalg.norm(offsets, axis=1)
-    offsets = offsets[(length > 0) & (length <= radius)]
-    # A frame of outside pixels as wide as the radius makes every neighbour's flat index valid.
-    framed = np.pad(inside, int(radius)).ravel()
-    shape = np.asarray(inside.shape) + 2 * int(radius)
-    strides = np.append(np.cumprod(shape[:0:-1])[::-1], 1)
-    targets = np.flatnonzero(framed)  # (N,)
-    sources = targets[:, None] + offsets @ strides  # (N, K), ascending in each row
-    exists = framed[sources]
-    node = np.cumsum(framed) - 1
-    counts = exists.sum(axis=1)
-    return np.stack([node[sources[exists]], np.repeat(np.arange(len(targets)), counts)])
+def _half_ball(radius: float, spacing: NDArray[np.float64]) -> NDArray[np.int64]:
+    """One of each two opposite offsets no longer than the radius, ``(K, ndim)``, in C order."""
+    radius *= 1 + 1e-9  # 0.3 is less than 3 times 0.1
+    reach = [range(-int(radius / size), int(radius / size) + 1) for size in spacing]
+    offsets = np.array(list(itertools.product(*reach)))  # in C order, 0 is in the middle
+    later = offsets[len(offsets) // 2 + 1 :]
+    return later[np.linalg.norm(later * spacing, axis=1) <= radius]
+
+
+def _neighbors(labels: Labels, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The edges between pixels, ``(2, E)``, sorted by target and then by source."""
+    framed, steps = _frame(labels, offsets)
+    targets = np.flatnonzero(framed >= 0)  # (N,)
+    both = np.concatenate([-steps[::-1], steps])  # ascending, as offsets are in C order
+    sources = framed[targets[:, None] + both]  # (N, K)
+    exists = sources >= 0
+    return np.stack([sources[exists], np.repeat(np.arange(len(targets)), exists.sum(axis=1))])
+
+
+def _find_pairs(labels: Labels, offsets: NDArray[np.int64]) -> Boundary:
+    """The same pairs of pixels, one direction of each."""
+    framed, steps = _frame(labels, offsets)
+    pixels = np.flatnonzero(labels >= 0)  # (N,)
+    others = framed[np.flatnonzero(framed >= 0)[:, None] + steps]  # (N, K)
+    first, offset = np.nonzero(others >= 0)
+    return Boundary(pixels[first], pixels[others[first, offset]], offset)
+
+
+def _frame(labels: Labels, offsets: NDArray[np.int64]) -> tuple[Labels, NDArray[np.int64]]:
+    """The labels with a frame of outside that no offset leaves, flat, and the offsets in it."""
+    width = np.abs(offsets).max(axis=0, initial=0)
+    framed = np.pad(labels, [(w, w) for w in width], constant_values=MASKED)
+    strides = np.append(np.cumprod(framed.shape[:0:-1])[::-1], 1)
+    return framed.ravel(), offsets @ strides

@@ -89,6 +89,16 @@ def test_truth_follows_a_subset(own_layout):
     assert [len(dataset.truth(k)) for k in (0, 1)] == [1, 2]
 
 
+def is_20(data):
+    return data.name == "20"
+
+
+def test_truth_follows_the_filter(own_layout):
+    dataset = BSDS300(own_layout, to_graph=ToRAG(20), pre_filter=is_20)
+    assert dataset.names == ["20"]
+    assert np.array_equal(dataset.truth(0), [halves(3)])
+
+
 def test_an_annotator_that_an_image_lacks_is_named(own_layout):
     with pytest.raises(InputError, match=r"annotator=1: .*20\.jpg has 1 annotators; use 0 to 0"):
         BSDS300(own_layout, "train", ToRAG(20), annotator=1)

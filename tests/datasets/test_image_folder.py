@@ -1,3 +1,4 @@
+import functools
 import os
 import pickle
 
@@ -55,7 +56,7 @@ def count(monkeypatch):
 
 def make(photos, *args, labels=True, **kwargs):
     folder = photos / "truth" if labels else None
-    kwargs.setdefault("to_graph", ToRAG(12))
+    kwargs.setdefault("to_graph", ToRAG(12, 1e3))
     return ImageFolderRAG(photos / "root", photos / "photos", folder, *args, **kwargs)
 
 
@@ -71,10 +72,12 @@ def test_graphs_are_those_of_the_transform_in_the_order_of_names(photos):
     assert len(dataset) == 3
     assert [data.name for data in dataset] == dataset.names == ["a", "b", "c"]
     for data in dataset:
-        expected = ToRAG(12)(decode_image(photos / "photos" / f"{data.name}.png"))
+        expected = ToRAG(12, 1e3)(decode_image(photos / "photos" / f"{data.name}.png"))
         truth = read_labels(photos / "truth" / f"{data.name}.png")
         expected.y = majority_labels(truth, expected)
+        expected.train_mask = expected.y >= 0
         expected.name = data.name
+        assert data.num_nodes > 4
         assert_equal(data, expected)
         assert data.validate()
     assert dataset.num_classes == 4
@@ -132,7 +135,7 @@ def test_a_second_run_makes_nothing(photos, count):
 def test_other_parameters_make_other_files(photos, count):
     folders = {
         make(photos, to_graph=to_graph, labels=labels).processed_dir
-        for to_graph in (ToRAG(12), ToRAG(13), Compose([ToRAG(12), Constant()]))
+        for to_graph in (ToRAG(12, 1e3), ToRAG(13, 1e3), Compose([ToRAG(12, 1e3), Constant()]))
         for labels in (True, False)
     }
     assert len(folders) == 6
@@ -143,7 +146,7 @@ def test_another_folder_of_images_does_not_meet_the_graphs_of_the_first(photos):
     make(photos, labels=False)
     (photos / "more").mkdir()
     write_image(photos / "more" / "a.png", np.zeros((3, 9, 9)))
-    dataset = ImageFolderRAG(photos / "root", photos / "more", to_graph=ToRAG(12))
+    dataset = ImageFolderRAG(photos / "root", photos / "more", to_graph=ToRAG(12, 1e3))
     assert dataset[0].image_size.tolist() == [[9, 9]]
 
 
@@ -198,7 +201,7 @@ def test_a_bad_image_is_named_and_what_is_done_stays(photos, count):
 
 def test_an_image_that_the_transform_refuses_is_named(photos):
     with pytest.raises(InputError, match=r"photos.a\.png: mask: size \(3, 3\)"):
-        make(photos, to_graph=ToRAG(12, mask=np.ones((3, 3))))
+        make(photos, to_graph=ToRAG(12, 1e3, mask=np.ones((3, 3))))
 
 
 def test_labels_of_another_size_are_named(photos):
@@ -242,5 +245,77 @@ def test_one_range_holds_for_all_images(photos):
     dataset = make(photos, intensity_range=(50, 150))
     for data in dataset:
         values = decode_image(photos / "photos" / f"{data.name}.png").astype(np.float32)
-        expected = ToRAG(12)(((values - 50) / 100).clip(0, 1))
+        expected = ToRAG(12, 1e3)(((values - 50) / 100).clip(0, 1))
         np.testing.assert_allclose(data.x, expected.x, atol=1e-6)
+
+
+def test_masks_are_those_of_the_images(photos):
+    (photos / "masks").mkdir()
+    for k, (name, size) in enumerate(SIZES.items()):
+        mask = np.zeros(size, dtype=np.int64)
+        mask[k + 1 :, 2:] = k + 1
+        write_labels(photos / "masks" / f"{name}.png", mask)
+    dataset = make(photos, masks=photos / "masks")
+    for data in dataset:
+        mask = read_labels(photos / "masks" / f"{data.name}.png") > 0
+        expected = ToRAG(12, 1e3, mask=mask)(decode_image(photos / "photos" / f"{data.name}.png"))
+        expected.y = majority_labels(read_labels(photos / "truth" / f"{data.name}.png"), expected)
+        expected.update({"train_mask": expected.y >= 0, "name": data.name})
+        assert_equal(data, expected)
+    assert dataset.processed_dir != make(photos).processed_dir
+    (batch,) = DataLoader([*dataset, *make(photos)], batch_size=6)  # with masks and without
+    assert batch.pixel_mask.sum() == batch.pixel_index.numel()
+    os.remove(photos / "masks" / "b.png")
+    with pytest.raises(InputError, match=r"photos.b\.png: has no mask in .*; add b\.png"):
+        make(photos, masks=photos / "masks")
+
+
+def test_an_empty_mask_is_named(photos):
+    (photos / "masks").mkdir()
+    for name, size in SIZES.items():
+        write_labels(photos / "masks" / f"{name}.png", np.zeros(size, dtype=int))
+    with pytest.raises(InputError, match=r"photos.a\.png: mask: no pixel is set"):
+        make(photos, masks=photos / "masks")
+
+
+def test_nodes_without_labels_are_not_trained_on(photos):
+    for name, size in SIZES.items():
+        labels = np.full(size, -1)
+        labels[:, size[1] // 2 :] = 3
+        np.save(photos / "truth" / f"{name}.npy", labels)
+        os.remove(photos / "truth" / f"{name}.png")
+    for data in make(photos):
+        assert torch.equal(data.train_mask, data.y >= 0)
+        assert data.train_mask.unique().tolist() == [False, True]
+
+
+def is_not_square(data):
+    height, width = data.image_size[0].tolist()
+    return height != width
+
+
+def is_b(data):
+    return data.name == "b"
+
+
+def test_what_the_filter_leaves_out_is_not_there(photos, count):
+    for pre_filter, names in ((is_not_square, ["a", "b"]), (is_b, ["b"])):
+        dataset = make(photos, pre_filter=pre_filter)
+        assert [data.name for data in dataset] == dataset.names == names
+        assert len(dataset) == len(names)
+        assert len(make(photos, pre_filter=pre_filter)) == len(names)
+    assert len(count) == 6  # nor is what was left out made again
+    assert len(make(photos)) == 3
+    assert dataset.processed_dir != make(photos).processed_dir
+
+
+def test_the_filter_comes_before_pre_transform(photos):
+    dataset = make(photos, pre_filter=is_b, pre_transform=Constant(5.0))
+    assert dataset[0].x[:, -1].unique() == 5
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_progress_is_shown_in_a_terminal_unless_not_wanted(photos, log, monkeypatch, capsys):
+    monkeypatch.setattr(base, "Console", functools.partial(base.Console, force_terminal=True))
+    make(photos, log=log)
+    assert ("graphs" in capsys.readouterr().err) is log

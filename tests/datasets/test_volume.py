@@ -188,3 +188,19 @@ def test_unusable_parameters_are_named(tmp_path, volume, parameters, message):
 def test_labels_that_do_not_fit_are_named(tmp_path, save, volume, labels, axes, message):
     with pytest.raises(InputError, match=rf"labels\.npy: .*{message}.*of shape \(5, 6, 9\)"):
         VolumeRAG(tmp_path, volume, labels=save("labels", labels, axes))
+
+
+def is_wide(data):
+    return data.image_size[0, -1] == 4
+
+
+def test_regions_are_those_of_the_graphs_that_the_filter_keeps(tmp_path, volume):
+    dataset = VolumeRAG(tmp_path, volume, block=(5, 6, 4), to_graph=ToRAG(5), pre_filter=is_wide)
+    assert [data.name[-6:] for data in dataset] == ["w00000", "w00004"]
+    assert [region[2] for region in dataset.regions] == [slice(0, 4), slice(4, 8)]
+
+
+def test_thin_blocks_of_many_channels_are_no_batch(tmp_path, save):
+    volume = save("many", np.random.default_rng(0).random((6, 4, 6, 5), dtype=np.float32))
+    dataset = VolumeRAG(tmp_path, volume, block=(3, 6, 5))
+    assert [data.image_size[0, 0].item() for data in dataset] == [3, 1]

@@ -16,7 +16,8 @@ def artists(figure, kind):
 
 
 def test_a_graph_shows_every_edge_once_and_every_node(image, tmp_path):
-    data = ToRAG(20)(image)
+    data = ToRAG(20, 1e3)(image)
+    assert data.num_nodes > 10
     figure = draw_graph(image, data)
     edges, nodes = artists(figure, LineCollection), artists(figure, PathCollection)
     assert len(edges.get_segments()) == data.num_edges // 2

@@ -34,7 +34,7 @@ def blobs(levels=(0.0, 1.0), channels=1, noise=0.1, seed=0, size=(80, 96)):
     return (image + rng.normal(0, noise, image.shape)).astype(np.float32), truth
 
 
-def textures(seed=0, size=(96, 128)):
+def textures(seed=1, size=(112, 144)):
     """Fibres along x on the left, along y on the right, of the same mean and spread."""
     rng = np.random.default_rng(seed)
     along, across = (gaussian_filter(rng.normal(size=size), s) for s in ((0.8, 4), (4, 0.8)))
@@ -118,7 +118,10 @@ def test_another_slice_has_the_same_labels(two):
     labels, margins = model.predict(scaled(image))
     assert (labels == truth).mean() > 0.99
     assert 0 <= margins.min() <= margins.max() <= 1
+    noisy, truth = blobs(seed=5, noise=0.35)
+    labels, margins = model.predict(scaled(noisy))
     wrong = labels != truth
+    assert wrong.mean() > 0.01
     assert margins[wrong].mean() < 0.7 * margins[~wrong].mean()
 
 
@@ -212,18 +215,18 @@ def test_a_model_is_what_its_state_says(channels):
 
 def test_a_correction_is_kept():
     """Cupping of the whole picture: one threshold cannot tell the phases apart."""
-    image, truth = blobs((0.5, 1.0), noise=0.01, size=(100, 110))
+    image, truth = blobs((0.5, 1.0), noise=0.01, seed=1, size=(100, 110))
     y, x = np.meshgrid(np.linspace(-1, 1, 100), np.linspace(-1, 1, 110), indexing="ij")
     shaded = image * (0.75 + 0.45 * (x * x + y * y)).astype(np.float32)
     shaded /= shaded.max()
-    model, _ = fit_phases([shaded], [None], TINY.replace(num_labels=2))
+    model, _ = fit_phases([shaded], [None], CONFIG.replace(num_labels=2))
     assert model.correction.gain is not None
-    again = round_trip(model, 1, TINY)
+    again = round_trip(model, 1, CONFIG)
     labels, _ = again.predict(shaded)
     np.testing.assert_array_equal(labels, model.predict(shaded)[0])
-    assert (labels == truth).mean() > 0.98
+    assert (labels == truth).mean() > 0.99
     best = max(((shaded[0] > t) == truth).mean() for t in np.linspace(0, 1, 200))
-    assert best < 0.95
+    assert best < 0.98
 
 
 def test_textures_of_the_same_mean_are_told_apart(texture):

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from sp_graph_seg import Config, Segmenter, ToRAG
-from sp_graph_seg.config import MODEL_TYPES
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.presets import MODEL_TYPES
 from sp_graph_seg.segmenter import graphs as module
 from sp_graph_seg.segmenter.graphs import node_means, prepare_image, to_graph, training_image
 from sp_graph_seg.transforms import (
@@ -56,11 +56,12 @@ def test_the_graph_is_that_of_the_configuration():
     rag = to_graph(
         None, CONFIG.replace(superpixel_method="watershed", tau_con=-2.0, compactness=3.0)
     )
-    assert repr(rag) == repr(ToRAG(30, 3.0, -2.0, superpixel_method="watershed"))
+    softmax = {"edge_weight": "softmax"}
+    assert repr(rag) == repr(ToRAG(30, 3.0, -2.0, superpixel_method="watershed", **softmax))
     # Only the N-Cut loss looks further than to the next pixel.
-    assert repr(to_graph(None, DENSE)) == repr(ToPixelGraph(1.0, 1.0))
+    assert repr(to_graph(None, DENSE)) == repr(ToPixelGraph(1.0, 1.0, **softmax))
     cut = DENSE.replace(beta_cut=1.0, radius=3.0, tau_con=-2.0)
-    assert repr(to_graph(None, cut)) == repr(ToPixelGraph(3.0, -2.0))
+    assert repr(to_graph(None, cut)) == repr(ToPixelGraph(3.0, -2.0, **softmax))
 
 
 @pytest.mark.parametrize("size", [(32, 48), (19, 5)])
@@ -115,7 +116,7 @@ def test_superpixels_are_refused_where_nodes_are_pixels():
 def test_a_head_sees_the_pixels():
     segmenter = Segmenter(DENSE.replace(head="gcn")).fit(IMAGE)
     seen = torch.from_numpy(normalized(segmenter, IMAGE))
-    graph = ToPixelGraph(1.0, 1.0)(seen)
+    graph = ToPixelGraph(1.0, 1.0, edge_weight="softmax")(seen)
     x = encode(segmenter, seen)[0].flatten(1).T
     with torch.no_grad():
         x = segmenter.net_.eval().head(x, graph.edge_index, graph.edge_weight)

@@ -35,7 +35,8 @@ def test_labels_are_the_largest_mean_feature_of_each_superpixel(
 def test_transform_returns_the_graph_of_the_normalized_image(fitted, config, image):
     low, high = fitted.intensity_range_
     graph = fitted.transform(image)
-    expected = ToRAG(60, tau=config.tau_con)(((image - low) / (high - low)).clip(0, 1))
+    to_rag = ToRAG(60, tau=config.tau_con, edge_weight="softmax")
+    expected = to_rag(((image - low) / (high - low)).clip(0, 1))
     assert graph.z.shape == (graph.num_nodes, config.num_features)
     assert not graph.z.requires_grad
     assert graph.image_size.tolist() == [[32, 48]]
@@ -153,7 +154,7 @@ def test_prediction_in_steps(fitted, image):
     prepared = fitted.prepare(image)
     assert prepared.size == prepared.node_size == (32, 48)
     assert prepared.graph is None
-    assert fitted.node_features(prepared).shape == (prepared.nodes.max() + 1, 4)
+    assert fitted.node_features(prepared).shape == (prepared.nodes.max() + 1, 6)
     labels = np.arange(6).reshape(2, 3)
     expected = labels.repeat(2, axis=0).repeat(2, axis=1)
     np.testing.assert_array_equal(fitted.finish(labels, (4, 6)), expected)

@@ -97,7 +97,7 @@ def test_a_head_sees_the_graph_of_the_supervoxels(fit_model, config, tmp_path, i
     segmenter = Segmenter.load(path)
     block = normalized(segmenter, images).transpose(1, 0, 2, 3)
     nodes = compute_superpixels(block, 30)
-    graph = ToRAG(tau=-2.0, superpixels=nodes)(block)
+    graph = ToRAG(tau=-2.0, superpixels=nodes, edge_weight="softmax")(block)
     np.testing.assert_array_equal(graph.pixel_index, nodes.ravel())
     z = features(segmenter, images, (24, 32)).transpose(1, 0, 2, 3).reshape(4, -1)
     means = [z[:, nodes.ravel() == node].mean(axis=1) for node in range(graph.num_nodes)]

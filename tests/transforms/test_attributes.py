@@ -1,10 +1,14 @@
+import itertools
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from skimage.measure import regionprops
 
-from sp_graph_seg.transforms import ToRAG
-from sp_graph_seg.transforms.attributes import ATTRIBUTES
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.transforms import ATTRIBUTES, ToPixelGraph, ToRAG
+from sp_graph_seg.transforms.attributes import histogram
 
 # shape, connectivity, spacing
 CASES = [
@@ -45,7 +49,16 @@ def test_regionprops_agree(case):
         assert data.area[node].item() == pytest.approx(prop.area, rel=1e-6)
         np.testing.assert_allclose(data.pos[node], prop.centroid, rtol=1e-5)
         np.testing.assert_array_equal(data.bbox[node], prop.bbox)
-        np.testing.assert_allclose(data.x[node], prop.intensity_mean, rtol=1e-5)
+        for name, oracle in (
+            ("x", prop.intensity_mean),
+            ("minimum", prop.intensity_min),
+            ("maximum", prop.intensity_max),
+            ("std", prop.intensity_std),
+        ):
+            np.testing.assert_allclose(data[name][node], oracle, rtol=1e-5, atol=1e-6)
+        if len(spacing) == 2:
+            axes = [prop.axis_major_length, prop.axis_minor_length]
+            np.testing.assert_allclose(data.axis_lengths[node], axes, rtol=1e-4, atol=1e-3)
 
 
 def test_nodes_equal_a_loop(case):
@@ -57,8 +70,29 @@ def test_nodes_equal_a_loop(case):
         np.testing.assert_allclose(data.variance[node], colors.var(axis=0), rtol=1e-4, atol=1e-9)
         np.testing.assert_allclose(data.pos[node], np.mean(pixels, axis=0) * spacing, rtol=1e-6)
         assert data.area[node].item() == pytest.approx(len(pixels) * spacing.prod())
+        edges = np.arange(9) / 8
+        shares = [np.histogram(channel, edges)[0] / len(pixels) for channel in colors.T]
+        np.testing.assert_allclose(data.histogram[node], np.concatenate(shares), rtol=1e-6)
+        centered = (np.array(pixels) - np.mean(pixels, axis=0)) * spacing
+        moments = np.linalg.eigvalsh(centered.T @ centered / len(pixels))[::-1]
+        axes = 2 * np.sqrt((len(spacing) + 2) * moments.clip(0))
+        np.testing.assert_allclose(data.axis_lengths[node], axes, rtol=1e-4, atol=1e-3)
         box = [*np.min(pixels, axis=0), *np.max(pixels, axis=0) + 1]
         assert data.bbox[node].tolist() == box
+
+
+def test_perimeters_equal_a_loop(case):
+    data, _, nodes, regions, spacing = case
+    for node, pixels in regions.nodes.items():
+        total = 0.0
+        for pixel in pixels:
+            for axis, side in itertools.product(range(nodes.ndim), (-1, 1)):
+                neighbor = list(pixel)
+                neighbor[axis] += side
+                is_in = 0 <= neighbor[axis] < nodes.shape[axis]
+                if not is_in or nodes[tuple(neighbor)] != node:
+                    total += spacing.prod() / spacing[axis]
+        assert data.perimeter[node].item() == pytest.approx(total)
 
 
 def test_edges_equal_a_loop(case):
@@ -73,8 +107,11 @@ def test_edges_equal_a_loop(case):
                 length += spacing.prod() / step.sum()
             difference = np.linalg.norm(image[:, *pixel] - image[:, *neighbor])
             gradients.append(difference / np.linalg.norm(step))
-        assert data.boundary_length[number].item() == pytest.approx(length)
-        assert data.boundary_gradient[number].item() == pytest.approx(np.mean(gradients))
+        assert data.edge_boundary_length[number].item() == pytest.approx(length)
+        assert data.edge_boundary_gradient[number].item() == pytest.approx(np.mean(gradients))
+        colors = [np.mean([image[:, *p] for p in regions.nodes[n]], axis=0) for n in edge]
+        difference = np.abs(colors[0] - colors[1])
+        np.testing.assert_allclose(data.edge_color_difference[number], difference, atol=1e-6)
 
 
 def test_types_and_shapes(case):
@@ -83,9 +120,16 @@ def test_types_and_shapes(case):
     shapes = {
         "area": (data.num_nodes,),
         "variance": (data.num_nodes, channels),
+        "std": (data.num_nodes, channels),
+        "minimum": (data.num_nodes, channels),
+        "maximum": (data.num_nodes, channels),
+        "histogram": (data.num_nodes, 8 * channels),
         "bbox": (data.num_nodes, 2 * ndim),
-        "boundary_length": (data.num_edges,),
-        "boundary_gradient": (data.num_edges,),
+        "perimeter": (data.num_nodes,),
+        "axis_lengths": (data.num_nodes, ndim),
+        "edge_boundary_length": (data.num_edges,),
+        "edge_boundary_gradient": (data.num_edges,),
+        "edge_color_difference": (data.num_edges, channels),
     }
     assert set(shapes) == set(ATTRIBUTES)
     for name, shape in shapes.items():
@@ -97,19 +141,21 @@ def test_perimeter_of_a_square():
     """Known by hand: 3x3 in the middle of 9x9, pixels of 2 by 5."""
     labels = np.zeros((9, 9), int)
     labels[3:6, 3:6] = 1
-    names = ("boundary_length", "area", "boundary_gradient")
+    names = ("edge_boundary_length", "area", "edge_boundary_gradient", "perimeter")
     data = ToRAG(superpixels=labels, spacing=(2.0, 5.0), attributes=names)(labels[None] * 1.0)
-    assert data.boundary_length.tolist() == [2 * 3 * 2 + 2 * 3 * 5] * 2
+    assert data.edge_boundary_length.tolist() == [2 * 3 * 2 + 2 * 3 * 5] * 2
+    assert data.perimeter.tolist() == [2 * 12 * 2 + 2 * 12 * 5, 2 * 3 * 2 + 2 * 3 * 5]
     assert data.area.tolist() == [72 * 10, 9 * 10]
     # Six faces at a distance of 2 and six at one of 5, colours one apart.
-    torch.testing.assert_close(data.boundary_gradient, torch.full((2,), (1 / 2 + 1 / 5) / 2))
+    torch.testing.assert_close(data.edge_boundary_gradient, torch.full((2,), (1 / 2 + 1 / 5) / 2))
 
 
 def test_one_superpixel():
     data = ToRAG(superpixels=np.zeros((4, 5), int), attributes=tuple(ATTRIBUTES))(
         np.ones((1, 4, 5))
     )
-    assert data.boundary_length.shape == data.boundary_gradient.shape == (0,)
+    assert data.edge_boundary_length.shape == data.edge_boundary_gradient.shape == (0,)
+    assert data.edge_color_difference.shape == (0, 1)
     assert data.variance.tolist() == [[0.0]]
     assert data.bbox.tolist() == [[0, 0, 4, 5]]
 
@@ -119,3 +165,82 @@ def test_bright_images_keep_their_variance():
     image = 1000 + 0.01 * np.random.default_rng(0).standard_normal((1, 64, 64))
     data = ToRAG(superpixels=np.zeros((64, 64), int), attributes=["variance"])(image)
     assert data.variance.item() == pytest.approx(image.var(), rel=0.05)
+
+
+def median(regions):
+    return torch.tensor([np.median(regions.colors[:, regions.nodes == n]) for n in range(2)])
+
+
+def edge_is_upward(regions):
+    return regions.edge_index[0] < regions.edge_index[1]
+
+
+def test_functions_of_the_users_own():
+    labels = np.array([[0, 0, 0, 1]])
+    to_rag = ToRAG(
+        superpixels=labels, attributes=[median, edge_is_upward, partial(histogram, bins=2)]
+    )
+    data = to_rag(np.array([[[0.1, 0.2, 0.6, 0.9]]]))
+    torch.testing.assert_close(data["median"], torch.tensor([0.2, 0.9]))
+    assert data.edge_is_upward.tolist() == [False, True]
+    torch.testing.assert_close(data.histogram, torch.tensor([[2 / 3, 1 / 3], [0.0, 1.0]]))
+    assert "attributes=('median', 'edge_is_upward', 'histogram')" in repr(to_rag)
+
+
+def x(regions):
+    return torch.zeros(regions.num_nodes)
+
+
+def too_few(regions):
+    return torch.zeros(regions.num_nodes - 1)
+
+
+def edge_of_nodes(regions):
+    return torch.zeros(regions.num_nodes, 2)
+
+
+def no_tensor(regions):
+    return 3
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        (["size"], "'size' is unknown: use some of area, "),
+        ("area", "'a' is unknown"),
+        ([x], "'x' is there already"),
+        (["area", "area"], "'area' is there already"),
+        ([lambda regions: 0], "has no name; use a function"),
+        ([3], "3 has no name"),
+        ([too_few], r"too_few returns \(2,\) where .* each of 3 nodes"),
+        ([edge_of_nodes], r"edge_of_nodes returns \(3, 2\) where .* each of 4 edges"),
+        ([no_tensor], "no_tensor returns int where"),
+    ],
+)
+def test_unusable_attributes_are_named(attributes, message):
+    with pytest.raises(InputError, match=f"^attributes: .*{message}"):
+        ToRAG(superpixels=np.arange(3)[None], attributes=attributes)(np.zeros((1, 1, 3)))
+
+
+@pytest.mark.parametrize("spacing", [None, (2.0, 1.0)])
+def test_attributes_of_pixels_are_those_of_regions_of_one_pixel(spacing):
+    image = np.random.default_rng(0).random((2, 4, 5), dtype=np.float32)
+    mask = image[0] > 0.2
+    names = tuple(ATTRIBUTES)
+    pixels = ToPixelGraph(2.0 if spacing else 1.0, mask=mask, spacing=spacing, attributes=names)(
+        image
+    )
+    if spacing is None:
+        regions = ToRAG(superpixels=np.arange(20).reshape(4, 5), mask=mask, attributes=names)(image)
+        assert pixels.keys() == regions.keys()
+        for name in regions.keys():  # noqa: SIM118, a graph iterates over pairs
+            torch.testing.assert_close(pixels[name], regions[name])
+    # Neighbours two columns or one row apart, at the same distance, of which one pair has a face.
+    steps = pixels.pos[pixels.edge_index[0]] - pixels.pos[pixels.edge_index[1]]
+    distance = steps.norm(dim=1)
+    assert distance.max() <= (2.0 if spacing else 1.0)
+    is_face = (steps / torch.tensor(spacing or (1.0, 1.0))).abs().sum(dim=1) == 1
+    assert torch.equal(pixels.edge_boundary_length > 0, is_face)
+    torch.testing.assert_close(
+        pixels.edge_boundary_gradient, pixels.edge_attr[:, 0] / distance, rtol=1e-4, atol=1e-6
+    )

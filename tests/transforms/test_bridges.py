@@ -9,10 +9,12 @@ from torch_geometric.data import Batch, Data
 from sp_graph_seg import ToRAG
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import (
+    ATTRIBUTES,
     ToPixelGraph,
     affinity,
     from_networkx,
     from_scipy,
+    softmax_adjacency,
     to_label_image,
     to_networkx,
     to_scipy,
@@ -95,7 +97,8 @@ def test_scipy_holds_the_edges_that_arrive_in_rows(rag, adjacency):
     matrix = to_scipy(rag)
     expected = adjacency(rag.edge_index, rag.edge_weight, rag.num_nodes)
     assert np.array_equal(matrix.toarray(), expected.numpy())
-    np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-5)  # Eq. 8
+    ones = softmax_adjacency(rag.edge_attr[:, 0], rag.edge_index, rag.num_nodes)
+    np.testing.assert_allclose(to_scipy(rag, ones).sum(axis=1), 1, rtol=1e-5)  # Eq. 8
     ones = to_scipy(rag, torch.ones(rag.num_edges))
     assert ones.sum() == rag.num_edges
 
@@ -142,7 +145,8 @@ def test_networkx_and_back_in_any_order_of_the_nodes(rag):
     shuffled.add_edges_from((b, a, edge) for a, b, edge in graph.edges(data=True))
     for back in (from_networkx(graph), from_networkx(shuffled)):
         assert torch.equal(back.edge_index, rag.edge_index)
-        assert torch.equal(back.edge_weight, rag.edge_attr[:, 0])
+        assert torch.equal(back.edge_weight, rag.edge_weight)
+        assert torch.equal(back.edge_attr, rag.edge_attr)
         assert torch.equal(back.x, rag.x)
         assert torch.equal(back.pos, rag.pos)
         assert torch.equal(back.node_id, torch.arange(rag.num_nodes))
@@ -193,7 +197,8 @@ def test_directed_graphs_and_other_names_are_refused():
 
 
 def test_asymmetric_weights_are_refused(data, rag):
-    for graph, weight in ((rag, rag.edge_weight), (data, torch.arange(data.num_edges))):
+    softmax = softmax_adjacency(rag.edge_attr[:, 0], rag.edge_index, rag.num_nodes)
+    for graph, weight in ((rag, softmax), (data, torch.arange(data.num_edges))):
         with pytest.raises(InputError, match="weight: differs between the directions of an edge"):
             to_networkx(graph, weight)
 
@@ -273,7 +278,65 @@ def test_a_graph_without_colours_goes_to_networkx_and_back():
     assert torch.equal(again.edge_weight, data.edge_weight)
 
 
-def test_labels_of_a_part_of_a_graph_are_refused(data):
-    part = data.subgraph(torch.arange(2))
-    with pytest.raises(InputError, match="subgraph"):
-        to_label_image(torch.zeros(2), part)
+def test_every_attribute_survives_networkx(label_map):
+    mask = np.ones((9, 11), bool)
+    mask[3:5, 2:6] = False
+    to_rag = ToRAG(
+        superpixels=label_map((9, 11)), mask=mask, edge_weight="softmax", attributes=ATTRIBUTES
+    )
+    data = to_rag(np.random.default_rng(0).random((3, 9, 11)))
+    data.edge_step = data.pos[data.edge_index[0]] - data.pos[data.edge_index[1]]
+    data.y = torch.arange(data.num_nodes)
+    data.name = "a"
+    graph = to_networkx(data)
+    one, other = data.edge_index[:, 0].tolist()
+    step = data.edge_step[0].tolist()
+    assert graph.edges[one, other]["edge_step"][one, other] == step
+    back = from_networkx(graph)
+    assert set(back.keys()) == set(data.keys()) | {"node_id"}
+    for name, value in data.to_dict().items():
+        assert torch.equal(back[name], value) if torch.is_tensor(value) else back[name] == value
+
+
+def test_pixels_follow_their_nodes_when_scikit_image_merges_them(data, quarters):
+    graph = to_networkx(data)
+    graph.merge_nodes(0, 1)
+    back = from_networkx(graph)
+    assert back.num_nodes == 3
+    assert back.node_id.tolist() == [1, 2, 3]
+    expected = np.array([0, 0, 1, 2])[quarters[1]]
+    assert np.array_equal(node_image(back), expected)
+    graph.remove_node(1)
+    back = from_networkx(graph)
+    assert np.array_equal(node_image(back), np.array([-1, -1, 0, 1])[quarters[1]])
+
+
+def test_edge_attributes_of_others_are_called_so():
+    graph = nx.Graph()
+    graph.add_edge(0, 1, width=2, kind="road", shape=[1.0, 2.0])
+    graph.add_edge(1, 2, width=5, kind="rail", shape=[3.0, 4.0])
+    graph.add_edge(1, 2, length=9)
+    data = from_networkx(graph)
+    assert data.edge_width.tolist() == [2, 2, 5, 5]
+    assert data.edge_shape.tolist() == [[1, 2], [1, 2], [3, 4], [3, 4]]
+    assert set(data.keys()) == {
+        "edge_index", "edge_shape", "edge_weight", "edge_width", "node_id", "num_nodes"
+    }  # fmt: skip
+
+
+def test_labels_of_a_part_of_a_graph_are_painted_where_it_is(data, quarters):
+    for subset in (torch.tensor([3, 1]), torch.tensor([False, True, False, True])):
+        part = data.subgraph(subset)
+        kept = [3, 1] if subset.dtype == torch.long else [1, 3]
+        painted = to_label_image(torch.tensor(kept), part).numpy()
+        assert np.array_equal(painted, np.array([-1, 1, -1, 3])[quarters[1]])
+
+
+def test_labels_of_what_a_loader_took_are_refused(data):
+    data.n_id = torch.tensor([3, 2, 1, 0])
+    with pytest.raises(InputError, match=r"that a loader took; .* data\.n_id"):
+        to_label_image(torch.zeros(4), data)
+    less = data.clone()
+    less.num_nodes = 2
+    with pytest.raises(InputError, match="nodes that are gone"):
+        to_label_image(torch.zeros(2), less)

@@ -47,7 +47,7 @@ def brute_force(shape, radius, mask):
 @pytest.mark.parametrize("is_masked", [False, True])
 def test_graph_is_that_of_brute_force(shape, radius, is_masked):
     image, mask = draw(shape, is_masked)
-    data = ToPixelGraph(radius, tau=-2.0, mask=mask)(image)
+    data = ToPixelGraph(radius, -2.0, mask, edge_weight="softmax")(image)
     pixels, edges = brute_force(shape[1:], radius, mask)
     assert data.validate()
     assert data.num_nodes == len(pixels)
@@ -63,6 +63,21 @@ def test_graph_is_that_of_brute_force(shape, radius, is_masked):
         torch.testing.assert_close(data.edge_weight[data.edge_index[1] == node], expected)
 
 
+@pytest.mark.parametrize(
+    ("shape", "spacing", "radius"),
+    [((4, 5), (2.0, 1.0), 2), ((4, 5), (0.1, 0.1), 0.3), ((3, 4, 5), (3.0, 1.0, 0.5), 1.2)],
+)
+def test_the_radius_is_in_units_of_the_spacing(shape, spacing, radius):
+    image, mask = draw((2, *shape), True)
+    data = ToPixelGraph(radius, mask=mask, spacing=spacing)(image)
+    pixels, _ = brute_force(shape, 0, mask)
+    places = np.array(pixels) * spacing
+    torch.testing.assert_close(data.pos, torch.tensor(places).float())
+    distance = np.linalg.norm(places[:, None] - places, axis=2)
+    is_near = (distance > 0) & (distance < radius + 1e-6)
+    assert data.edge_index.tolist() == np.stack(np.nonzero(is_near)[::-1]).tolist()
+
+
 @pytest.mark.parametrize("is_masked", [False, True])
 @pytest.mark.parametrize("shape", [(2, 4, 5), (1, 2, 3, 4)])
 def test_labels_are_painted_onto_their_pixels(shape, is_masked):
@@ -71,7 +86,7 @@ def test_labels_are_painted_onto_their_pixels(shape, is_masked):
     painted = to_label_image(data.x[:, 0], data, fill=-1).numpy()
     inside = np.ones(shape[1:], dtype=bool) if mask is None else mask
     assert np.array_equal(painted, np.where(inside, image[0], -1))
-    assert ("pixel_mask" in data) is is_masked
+    assert np.array_equal(data.pixel_mask, inside.ravel())
 
 
 def test_graphs_of_a_batch_stay_apart():
@@ -133,6 +148,7 @@ def test_repr():
         ({"radius": 0.5}, r"radius=0\.5 joins no pixels"),
         ({"radius": math.nan}, "radius=nan"),
         ({"radius": math.inf}, "radius=inf"),
+        ({"radius": 1.5, "spacing": (2, 3)}, r"radius=1\.5 joins no pixels: use 2 or more"),
         ({"tau": math.inf}, "tau=inf must be finite"),
     ],
 )
@@ -149,6 +165,7 @@ def test_unusable_parameters_are_named(parameters, message):
         (np.full((1, 2, 2), np.nan), None, "4 values are NaN or Inf"),
         (np.zeros((1, 4, 5)), np.ones((5, 4)), r"mask: size \(5, 4\) is not .* \(4, 5\)"),
         (np.zeros((1, 4, 5)), np.zeros((4, 5)), "mask: no pixel is set"),
+        (np.zeros((5, 3, 4, 5)), None, "looks like a batch of images"),
     ],
 )
 def test_unusable_images_are_named(image, mask, message):

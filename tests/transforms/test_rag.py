@@ -80,14 +80,13 @@ def test_any_label_map(labels, channels, connectivity, tau, masked, draw, find_r
     if masked:
         mask = draw.draw(arrays(bool, labels.shape))
         mask.flat[-1] = True
-    data = ToRAG(superpixels=labels, connectivity=connectivity, tau=tau, mask=mask)(image)
+    data = ToRAG(
+        superpixels=labels, connectivity=connectivity, edge_weight="softmax", tau=tau, mask=mask
+    )(image)
     assert_valid(data, image, connectivity, tau, find_regions, mask)
     nodes = connected_regions(labels, mask, connectivity)
     np.testing.assert_array_equal(data.pixel_index, nodes[nodes >= 0])
-    if masked:
-        np.testing.assert_array_equal(data.pixel_mask, mask.ravel())
-    else:
-        assert "pixel_mask" not in data
+    np.testing.assert_array_equal(data.pixel_mask, np.ravel(nodes >= 0))
 
 
 @pytest.mark.parametrize("method", ["slic", "watershed"])
@@ -98,7 +97,10 @@ def test_own_superpixels(method, shape, connectivity, find_regions):
     image = scipy.ndimage.gaussian_filter(
         random_image(*shape).numpy(), (0, *[1] * (len(shape) - 1))
     )
-    data = ToRAG(20, 30.0, -1.0, superpixel_method=method, connectivity=connectivity)(image)
+    to_rag = ToRAG(
+        20, 30.0, -1.0, edge_weight="softmax", superpixel_method=method, connectivity=connectivity
+    )
+    data = to_rag(image)
     assert data.num_nodes > 5
     assert_valid(data, image, connectivity, -1.0, find_regions)
 
@@ -147,7 +149,9 @@ def test_input_is_not_changed():
     labels = torch.arange(144).reshape(12, 12) // 20
     mask = image[0] > 0.3
     before = image.clone(), labels.clone(), mask.clone()
-    data = ToRAG(superpixels=labels, mask=mask, attributes=["variance", "boundary_gradient"])(image)
+    data = ToRAG(superpixels=labels, mask=mask, attributes=["variance", "edge_boundary_gradient"])(
+        image
+    )
     ToRAG(9, mask=mask)(image)
     for value in data.to_dict().values():
         if isinstance(value, torch.Tensor):
@@ -185,7 +189,7 @@ def test_mask_splits_and_isolates():
     mask = np.array([[True, True, False, True, True]])
     data = ToRAG(superpixels=labels, mask=mask)(random_image(1, 1, 5))
     assert data.edge_index.tolist() == [[1, 0, 3, 2], [0, 1, 2, 3]]
-    assert data.edge_weight.tolist() == [1.0] * 4
+    torch.testing.assert_close(data.edge_weight, (-10 * data.edge_attr[:, 0]).exp())
     mask[0, 1] = False
     data = ToRAG(superpixels=labels, mask=mask)(random_image(1, 1, 5))
     assert data.edge_index.tolist() == [[2, 1], [1, 2]]
@@ -205,7 +209,7 @@ def test_spacing_scales_positions_and_area(spacing):
 @pytest.mark.parametrize("tau", [-4.0, 0.0, 2.0])
 def test_tau_changes_the_weights_only(tau):
     image = random_image(3, 10, 12)
-    plain, data = (ToRAG(8, 1e3, t)(image) for t in (1.0, tau))
+    plain, data = (ToRAG(8, 1e3, t, edge_weight="softmax")(image) for t in (None, tau))
     assert plain.num_nodes > 4
     assert torch.equal(plain.edge_attr, data.edge_attr)
     assert not torch.equal(plain.edge_weight, data.edge_weight)
@@ -220,7 +224,7 @@ def test_tau_changes_the_weights_only(tau):
     [(torch.rand(3, 1, 1), 1), (torch.zeros(1, 1, 1, 1), 1), (torch.zeros(3, 8, 8), 4)],
 )
 def test_least_images(method, image, num_nodes, find_regions):
-    data = ToRAG(4, superpixel_method=method)(image)
+    data = ToRAG(4, superpixel_method=method, edge_weight="softmax")(image)
     assert data.num_nodes == num_nodes
     assert_valid(data, image.numpy(), 1, 1.0, find_regions)
 
@@ -238,17 +242,19 @@ def test_one_superpixel_has_no_edges():
     ("kwargs", "name"),
     [
         ({"n_segments": 0}, "n_segments"),
+        ({"n_segments": 50.5}, "n_segments=50.5 must be an integer"),
+        ({"n_segments": "50"}, "n_segments=50 must be an integer"),
         ({"compactness": 0}, "compactness"),
         ({"compactness": np.nan}, "compactness"),
         ({"compactness": np.inf}, "compactness"),
         ({"tau": np.inf}, "tau"),
         ({"tau": np.nan}, "tau"),
+        ({"tau": 0.0}, "tau=0.0 makes no affinity"),
+        ({"edge_weight": "distance"}, "edge_weight='distance' is unknown"),
         ({"superpixel_method": "quickshift"}, "superpixel_method='quickshift' is unknown"),
         ({"spacing": (1, 0)}, "spacing"),
         ({"spacing": (1, -2)}, "spacing"),
         ({"spacing": (np.nan, 1)}, "spacing"),
-        ({"attributes": ["size"]}, "attributes"),
-        ({"attributes": "area"}, "attributes"),
     ],
 )
 def test_bad_parameters(kwargs, name):
@@ -288,13 +294,15 @@ def test_bad_images(image):
 
 
 def test_repr():
-    assert (
-        repr(ToRAG(9)) == "ToRAG(n_segments=9, compactness=10.0, tau=1.0, superpixel_method='slic')"
+    assert repr(ToRAG(9)) == (
+        "ToRAG(n_segments=9, compactness=10.0, superpixel_method='slic', tau=-10.0)"
     )
-    assert repr(ToRAG(superpixels=np.zeros((2, 2)), tau=3.0)) == "ToRAG(superpixels=..., tau=3.0)"
+    assert repr(ToRAG(superpixels=np.zeros((2, 2)), tau=3.0, edge_weight="softmax")) == (
+        "ToRAG(superpixels=..., tau=3.0, edge_weight='softmax')"
+    )
     more = ToRAG(superpixels=np.zeros((2, 2)), mask=np.ones((2, 2)), spacing=(1, 2), connectivity=2)
     assert repr(more) == (
-        "ToRAG(superpixels=..., tau=1.0, connectivity=2, mask=..., spacing=(1.0, 2.0))"
+        "ToRAG(superpixels=..., connectivity=2, tau=-10.0, mask=..., spacing=(1.0, 2.0))"
     )
 
 
@@ -354,7 +362,9 @@ def three_graphs():
     sizes = [(8, 9), (1, 1), (12, 5)]
     pixels = [random_image(2, *size, seed=n) for n, size in enumerate(sizes)]
     graphs = [
-        ToRAG(6, 1e3, mask=image[0] > 0.01, attributes=["area", "bbox", "boundary_length"])(image)
+        ToRAG(6, 1e3, mask=image[0] > 0.01, attributes=["area", "bbox", "edge_boundary_length"])(
+            image
+        )
         for image in pixels
     ]
     return pixels, graphs

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from skimage import data
+from sklearn.datasets import load_sample_image
 
 from sp_graph_seg import Config
 from sp_graph_seg.errors import FewSuperpixelsWarning, InputError
@@ -307,3 +308,29 @@ def test_felzenszwalb_makes_about_the_number_wanted_and_no_crumbs(picture, n_seg
     labels = compute_superpixels(image, n_segments, superpixel_method="felzenszwalb")
     assert 0.5 * n_segments <= labels.max() + 1 <= 1.3 * n_segments
     assert np.bincount(labels.ravel()).min() >= image[0].size / n_segments / 4 - 1
+
+
+@pytest.mark.parametrize("method", ["slic", "watershed"])
+@pytest.mark.parametrize("unit", [1e-3, 1e4])
+def test_the_unit_of_the_spacing_is_no_matter(method, unit):
+    image = scipy.ndimage.gaussian_filter(
+        np.random.default_rng(0).random((1, 8, 24, 24)), (0, 1, 2, 2)
+    )
+    spacing = np.array([3.0, 1.0, 1.0])
+    expected = compute_superpixels(image, 40, 10.0, method, tuple(spacing))
+    labels = compute_superpixels(image, 40, 10.0, method, tuple(spacing * unit))
+    assert expected.max() > 20
+    np.testing.assert_array_equal(labels, expected)
+
+
+@pytest.mark.parametrize("number", [50.5, 0, -3, "50", None])
+def test_what_is_no_number_of_superpixels_is_refused(number):
+    with pytest.raises(InputError, match=f"^n_segments={number} must be an integer, 1 or more"):
+        compute_superpixels(np.zeros((1, 8, 8)), number)
+
+
+def test_seeds_that_a_mask_leaves_empty_are_no_warning():
+    photo = load_sample_image("flower.jpg").transpose(2, 0, 1) / 255
+    mask = photo[0] < 0.9
+    labels = compute_superpixels(photo, 500, mask=mask)
+    np.testing.assert_array_equal(labels >= 0, mask)

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch_geometric.data import Data
 
-from sp_graph_seg.transforms import as_array
+from sp_graph_seg.transforms.arrays import as_array
 from sp_graph_seg.transforms.reduce import majority_over_nodes
 
 

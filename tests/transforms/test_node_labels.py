@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from sp_graph_seg import ToRAG
-from sp_graph_seg.datasets import majority_labels
-from sp_graph_seg.transforms import to_label_image
+from sp_graph_seg.transforms import majority_labels, to_label_image
 
 
 def rag(labels, **parameters):

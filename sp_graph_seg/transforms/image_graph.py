@@ -1,0 +1,86 @@
+"""ImageGraph: a PyG ``Data`` that knows which of its fields speak of pixels and of the image."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric import EdgeIndex
+from torch_geometric.data import Data
+from torch_geometric.data.storage import GlobalStorage
+
+#: What belongs neither to the nodes nor to the edges, whatever its length.
+OF_THE_IMAGE = frozenset({"image_size", "name", "pixel_index", "pixel_mask"})
+
+
+class _ImageStorage(GlobalStorage):
+    """Where PyG's transforms and loaders ask what belongs to the nodes and what to the edges."""
+
+    def is_node_attr(self, key: str) -> bool:
+        return key not in OF_THE_IMAGE and super().is_node_attr(key)
+
+    def is_edge_attr(self, key: str) -> bool:
+        return key not in OF_THE_IMAGE and super().is_edge_attr(key)
+
+
+class ImageGraph(Data):
+    """A :class:`~torch_geometric.data.Data` of an image, as our transforms and datasets make it.
+
+    PyG takes for an attribute of the nodes or edges what is as long as there are nodes or edges; in
+    an image with as many pixels as edges its transforms would sort ``pixel_index`` like an edge
+    attribute. Here ``pixel_index``, ``pixel_mask``, ``image_size`` and ``name`` are neither. Where
+    there are as many nodes as edges PyG goes by the name, so that every edge attribute of ours is
+    called ``edge_...``; call yours so too. Only the label ``y (1,)`` of a graph of one node looks
+    like that of its node.
+
+    :meth:`subgraph` keeps ``pixel_index`` and ``pixel_mask`` right.
+    """
+
+    pixel_index: Tensor
+    pixel_mask: Tensor
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        mapping = self._store.to_dict()
+        self.__dict__["_store"] = _ImageStorage(_parent=self)
+        self._store._mapping.update(mapping)
+
+    def subgraph(self, subset: Tensor) -> "ImageGraph":
+        """The subgraph of some nodes, ids or a mask; ``pixel_mask`` leaves out the others' pixels.
+
+        Args:
+            subset: Ids of the nodes to keep, or bool ``(N,)``.
+        """
+        part = super().subgraph(subset)
+        kept = subset.nonzero()[:, 0] if subset.dtype == torch.bool else subset
+        number = kept.new_full((self.num_nodes,), -1)
+        number[kept] = torch.arange(len(kept), device=kept.device)
+        part.renumber_pixels(number)
+        return part
+
+    def renumber_pixels(self, number: Tensor) -> None:
+        """Gives the pixels the new ids of their nodes, in place; does nothing without any pixels.
+
+        Args:
+            number: The new id of each old one; -1 for a node that is gone.
+        """
+        if "pixel_index" not in self:
+            return
+        nodes = number[self.pixel_index]
+        inside = nodes >= 0
+        if "pixel_mask" in self:
+            inside = torch.zeros_like(self.pixel_mask).masked_scatter_(self.pixel_mask, inside)
+        self.pixel_index, self.pixel_mask = nodes[nodes >= 0], inside
+
+    def sorted_edge_index(self) -> EdgeIndex:
+        """``edge_index`` as an ``EdgeIndex`` that knows its order, for faster layers of PyG.
+
+        Raises:
+            ValueError: If the edges are no longer sorted by target, or not undirected.
+        """
+        size = (self.num_nodes, self.num_nodes)
+        edges = EdgeIndex(self.edge_index, sparse_size=size, sort_order="col", is_undirected=True)
+        return edges.validate()
+
+
+# As PyG does for its own: its datasets in memory name the class, and load nothing unknown.
+torch.serialization.add_safe_globals([ImageGraph])

@@ -1,0 +1,190 @@
+"""What ToRAG and ToPixelGraph share: from an image and its regions to a graph."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.transforms.arrays import as_image, as_mask
+from sp_graph_seg.transforms.attributes import (
+    Attribute,
+    Regions,
+    attribute_name,
+    centroid,
+    compute_attribute,
+    mean_color,
+)
+from sp_graph_seg.transforms.image_graph import ImageGraph
+from sp_graph_seg.transforms.node_labels import majority_labels
+from sp_graph_seg.transforms.weights import affinity, color_distance, softmax_adjacency
+
+EdgeWeight = Literal["affinity", "softmax"]
+
+#: The tau of each kind of weights where none is given.
+_TAU = {"affinity": -10.0, "softmax": 1.0}
+
+#: What the transforms take from a ``Data`` and do not hand on.
+_INPUTS = frozenset({"image", "mask", "superpixels"})
+
+#: Images have no more channels than red, green, blue and opacity.
+_COLORS = 4
+
+
+class Given(NamedTuple):
+    """What a transform was called with."""
+
+    image: NDArray[np.float32]
+    """``(C, *size)``, 0 outside the mask."""
+    mask: NDArray[np.bool_] | None
+    superpixels: Tensor | ArrayLike | None
+
+
+class ImageTransform(BaseTransform):
+    """Base class of the transforms that make an :class:`ImageGraph` of an image."""
+
+    def __init__(
+        self,
+        edge_weight: EdgeWeight,
+        tau: float | None,
+        mask: ArrayLike | Tensor | None,
+        spacing: Sequence[float] | None,
+        attributes: Iterable[str | Attribute],
+    ) -> None:
+        if edge_weight not in _TAU:
+            known = " or ".join(map(repr, _TAU))
+            raise InputError(f"edge_weight={edge_weight!r} is unknown: use {known}.")
+        if tau is not None and not np.isfinite(tau):
+            raise InputError(f"tau={tau} must be finite.")
+        if edge_weight == "affinity" and tau is not None and tau >= 0:
+            raise InputError(
+                f"tau={tau} makes no affinity of a distance: use a negative number, or "
+                "edge_weight='softmax'."
+            )
+        if spacing is not None and not all(np.isfinite(s) and s > 0 for s in spacing):
+            raise InputError(f"spacing={tuple(spacing)} must be positive, one number an axis.")
+        self.edge_weight = edge_weight
+        self.tau = _TAU[edge_weight] if tau is None else tau
+        self.mask = mask
+        self.spacing = None if spacing is None else tuple(float(s) for s in spacing)
+        self.attributes = tuple(attributes)
+        names = [attribute_name(attribute) for attribute in self.attributes]
+        for name in names:
+            if names.count(name) > 1 or name in _FIELDS:
+                raise InputError(f"attributes: {name!r} is there already; use another name.")
+
+    def __call__(self, data: Tensor | ArrayLike | Data) -> ImageGraph:
+        """Like ``forward``, which changes nothing: PyG would copy first, even a tensor."""
+        return self.forward(data)
+
+    def forward(self, data: Tensor | ArrayLike | Data) -> ImageGraph:
+        """Makes the graph of an image ``(C, H, W)`` or of a volume ``(C, D, H, W)``.
+
+        Args:
+            data: The image, or a :class:`~torch_geometric.data.Data` with ``image`` and perhaps
+                ``mask`` and ``superpixels``, in place of the transform's own, and ``y``. A ``y`` of
+                the image's size becomes the most frequent label of each node, and ``train_mask
+                (N,)``, false where there is none (``y`` is -1). Other fields are handed on, but for
+                those that the graph has.
+        """
+        fields: dict[str, Any] = data.to_dict() if isinstance(data, Data) else {"image": data}
+        if fields.get("image") is None:
+            raise InputError("data: has no image; give Data(image=...), (C, H, W) or (C, D, H, W).")
+        given = self._check(fields)
+        regions = self._find_regions(given)
+        edge_index = self._find_edges(regions)
+        x = mean_color(regions)
+        distance = color_distance(x, edge_index)
+        graph = ImageGraph(
+            x=x,
+            pos=centroid(regions),
+            edge_index=edge_index,
+            edge_attr=distance.unsqueeze(-1),
+            edge_weight=self._weigh(distance, edge_index, regions.num_nodes),
+            pixel_index=torch.from_numpy(regions.nodes),
+            pixel_mask=torch.from_numpy(regions.inside),
+            num_nodes=regions.num_nodes,
+            image_size=torch.tensor([regions.labels.shape]),
+        )
+        for attribute in self.attributes:
+            values = compute_attribute(attribute, regions, edge_index.size(1))
+            graph[attribute_name(attribute)] = values
+        for name, value in fields.items():
+            if name not in _INPUTS | _FIELDS:
+                graph[name] = value
+        _add_labels(graph, fields.get("y"), regions.labels.shape)
+        return graph
+
+    @abstractmethod
+    def _find_regions(self, given: Given) -> Regions:
+        """The nodes."""
+
+    def _find_edges(self, regions: Regions) -> Tensor:
+        """``(2, E)``, sorted by target, then by source."""
+        return regions.edge_index
+
+    def _weigh(self, distance: Tensor, edge_index: Tensor, num_nodes: int) -> Tensor:
+        if self.edge_weight == "affinity":
+            return affinity(distance, self.tau)
+        return softmax_adjacency(distance, edge_index, num_nodes, self.tau)
+
+    def _check(self, fields: dict[str, Any]) -> Given:
+        own = {"mask": self.mask, "superpixels": getattr(self, "superpixels", None)}
+        chosen = {
+            name: default if fields.get(name) is None else fields[name]
+            for name, default in own.items()
+        }
+        image = as_image(fields["image"], mask=chosen["mask"])
+        size, ndim = image.shape[1:], image.ndim - 1
+        if self.spacing is not None and len(self.spacing) != ndim:
+            raise InputError(f"spacing={self.spacing} must have {ndim} numbers for this image.")
+        is_said = any(value is not None for value in (self.spacing, *chosen.values()))
+        if ndim == 3 and size[0] in (1, 3) and len(image) > _COLORS and not is_said:
+            raise InputError(
+                f"image: shape {image.shape} looks like a batch of images; call the transform on "
+                "one after the other, or give spacing=(1, 1, 1) where it is a volume."
+            )
+        mask = None if chosen["mask"] is None else as_mask(chosen["mask"], size)
+        return Given(image, mask, chosen["superpixels"])
+
+    def _spacing_of(self, given: Given) -> NDArray[np.float64]:
+        return np.asarray(self.spacing or (1.0,) * (given.image.ndim - 1))
+
+    def __repr__(self) -> str:
+        names = [*self._shown(), "tau"]
+        if self.edge_weight != "affinity":
+            names.append("edge_weight")
+        names += [n for n in ("mask", "spacing") if getattr(self, n) is not None]
+        names += ["attributes"] if self.attributes else []
+        return f"{type(self).__name__}({', '.join(map(self._show, names))})"
+
+    @abstractmethod
+    def _shown(self) -> list[str]:
+        """Parameters of its own that ``repr`` shows."""
+
+    def _show(self, name: str) -> str:
+        if name in ("superpixels", "mask"):
+            return f"{name}=..."
+        if name == "attributes":
+            return f"attributes={tuple(map(attribute_name, self.attributes))!r}"
+        return f"{name}={getattr(self, name)!r}"
+
+
+#: What the transforms make themselves.
+_FIELDS = frozenset(
+    {"x", "pos", "edge_index", "edge_attr", "edge_weight", "pixel_index", "pixel_mask"}
+    | {"num_nodes", "image_size"}
+)
+
+
+def _add_labels(graph: ImageGraph, y: Any, size: tuple[int, ...]) -> None:
+    """Labels of pixels become labels of nodes; others, as that of the image, stay."""
+    if isinstance(y, Tensor | np.ndarray) and tuple(y.shape) == size:
+        graph.y = majority_labels(y, graph)
+        graph.train_mask = graph.y >= 0
