@@ -10,11 +10,16 @@ from sp_graph_seg.nn.losses import (
     similarity_loss,
     total_loss,
 )
+from sp_graph_seg.nn.pooling import DMoNPooling, MinCutPooling, NCutPooling, Pooled
 from sp_graph_seg.nn.propagate import propagate, sort_edges
 from sp_graph_seg.nn.superpixel_net import SuperpixelNet
 from sp_graph_seg.nn.wnet import UNet, WNet
 
 __all__ = [
+    "DMoNPooling",
+    "MinCutPooling",
+    "NCutPooling",
+    "Pooled",
     "SuperpixelNet",
     "UNet",
     "WNet",

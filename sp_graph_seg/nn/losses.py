@@ -77,7 +77,7 @@ def ncut_loss(
         has_members = ~(total <= torch.finfo(x.dtype).tiny / torch.finfo(x.dtype).eps)  # or NaN
         ratio = torch.where(has_members, within / torch.where(has_members, total, 1), 0)
         loss = 1 - ratio.mean(dim=-1)  # Eq. 5, (B,)
-        return groups.mean_of_present(torch.where(has_members.any(dim=-1), loss, 0), x)
+        return groups.mean_of_present(torch.where(has_members.any(dim=-1), loss, 0))
 
 
 def similarity_loss(

@@ -1,5 +1,7 @@
 """Sums and means over the graphs of a batch."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch_geometric.utils import scatter
@@ -55,21 +57,33 @@ class NodeGroups:
             return values.sum(dim=0, keepdim=True)
         return scatter(values, self.batch, dim=0, dim_size=self.size, reduce="sum")
 
-    def counts(self, like: Tensor) -> Tensor:
-        """The number of nodes of each graph, ``(B,)``, of the type of another tensor."""
-        return self.sum(torch.ones_like(like[:, 0] if like.dim() > 1 else like).detach())
+    def counts(self) -> Tensor:
+        """The number of nodes of each graph of a batch, ``(B,)``."""
+        assert self.batch is not None
+        return self.sum(torch.ones_like(self.batch))
+
+    def split(self, *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """The rows of each graph in some ``(N, ...)``; with a batch it waits for the device."""
+        if self.batch is None:
+            yield values
+            return
+        sizes = self.counts().tolist()
+        if (self.batch[1:] < self.batch[:-1]).any():
+            order = self.batch.argsort(stable=True)
+            values = tuple(value[order] for value in values)
+        yield from zip(*(value.split(sizes) for value in values), strict=True)
 
     def mean(self, values: Tensor) -> Tensor:
         """Averages ``(N,)`` over the nodes of each graph, then over the graphs that have nodes."""
         if self.batch is None:
             return values.mean()
-        return self.mean_of_present(self.sum(values) / self.counts(values).clamp(min=1), values)
+        return self.mean_of_present(self.sum(values) / self.counts().clamp(min=1))
 
-    def mean_of_present(self, losses: Tensor, like: Tensor) -> Tensor:
+    def mean_of_present(self, losses: Tensor) -> Tensor:
         """Averages ``(B,)`` over the graphs that have nodes: a subset of a batch leaves gaps."""
         if self.batch is None:
             return losses.mean()
-        is_present = self.counts(like) > 0
+        is_present = self.counts() > 0
         return torch.where(is_present, losses, 0).sum() / is_present.sum()
 
 

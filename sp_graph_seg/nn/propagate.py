@@ -14,7 +14,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn.checks import refuse
 
 _EDGES_AT_ONCE = 1 << 18
-#: Devices that multiply sparse matrices in rows; the others add up the edges one by one.
+#: Devices that multiply sparse matrices by rows; the others add up the edges one by one.
 _WITH_SPARSE_ROWS = ("cpu", "cuda")
 
 with warnings.catch_warnings():
@@ -191,7 +191,7 @@ class _Product(torch.autograd.Function):
     def forward(x: Tensor, weight: Tensor, matrix: _Matrix) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
             x = x.contiguous()  # the gradient of a sum is an expanded scalar
-            if not isinstance(matrix.edges, EdgeIndex) or x.device.type not in _WITH_SPARSE_ROWS:
+            if not _has_rows(matrix.edges):
                 return _add_messages(x, weight, matrix)
             # The sum by rows needs no MKL and is the same for any number of threads.
             reduce = ("sum",) if x.device.type == "cpu" else ()
@@ -308,6 +308,10 @@ def _from_adj_t(adj_t: Any, num_nodes: int, edge_weight: Tensor | None) -> tuple
     return edges.flip(0), weight  # its rows are targets
 
 
+def _has_rows(edges: Tensor) -> bool:
+    return isinstance(edges, EdgeIndex) and edges.device.type in _WITH_SPARSE_ROWS
+
+
 def _is_prepared(edge_index: Tensor, num_nodes: int) -> bool:
     return (
         isinstance(edge_index, EdgeIndex)
@@ -320,10 +324,10 @@ def _is_prepared(edge_index: Tensor, num_nodes: int) -> bool:
 def _check_reverses(edges: EdgeIndex) -> None:
     """Sorted by source instead, the edges are their own reverses."""
     source, target = edges.as_tensor()
-    (_, other_target), order = edges.get_csr()
-    assert order is not None
-    if not ((source[order] != target) | (other_target != source)).any():
-        return
+    if _has_rows(edges):  # by the order that gradients need anyway
+        (_, other_target), order = edges.get_csr()
+        if not ((source[order] != target) | (other_target != source)).any():
+            return
     n = edges.num_rows  # PyG's sort may have left equal sources in any order
     if not torch.equal((source * n + target).sort().values, target * n + source):
         raise InputError(
