@@ -1,5 +1,6 @@
 """The W-Net, message passing, and the losses on graphs."""
 
+from sp_graph_seg.nn.head_call import call_head, check_head
 from sp_graph_seg.nn.heads import make_head
 from sp_graph_seg.nn.labels import argmax_labels, kmeans_labels, pixel_labels
 from sp_graph_seg.nn.losses import (
@@ -24,6 +25,8 @@ __all__ = [
     "UNet",
     "WNet",
     "argmax_labels",
+    "call_head",
+    "check_head",
     "continuity_loss",
     "dense_continuity_loss",
     "kmeans_labels",
