@@ -9,6 +9,8 @@ from torch_geometric.utils import scatter
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn.checks import can_validate, refuse
 
+_PARTS = 128
+
 
 class NodeGroups:
     """The graph that each node belongs to.
@@ -55,7 +57,12 @@ class NodeGroups:
         """Sums over the nodes of each graph: ``(N, ...)`` -> ``(B, ...)``."""
         if self.batch is None:
             return values.sum(dim=0, keepdim=True)
-        return scatter(values, self.batch, dim=0, dim_size=self.size, reduce="sum")
+        assert self.size is not None
+        # Large graphs in two steps: added up one by one, a million numbers lose two digits.
+        parts = _PARTS if len(values) > self.size * _PARTS**2 else 1
+        part = torch.arange(len(values), device=values.device) % parts
+        sums = scatter(values, self.batch * parts + part, 0, self.size * parts, reduce="sum")
+        return sums.unflatten(0, (self.size, parts)).sum(dim=1)
 
     def counts(self) -> Tensor:
         """The number of nodes of each graph of a batch, ``(B,)``."""

@@ -126,6 +126,16 @@ def test_compiled_as_one_graph(loss, batch, batched):
 
 
 @graph_losses
+def test_compiled_for_graphs_of_any_size(loss, random_graph):
+    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager", dynamic=True)
+    for num_nodes in (5, 9, 14):
+        graph = random_graph(num_nodes, seed=num_nodes)
+        batch = torch.zeros(num_nodes, dtype=torch.long)
+        result = compiled(*graph, batch=batch, batch_size=1)
+        torch.testing.assert_close(result, loss(*graph))
+
+
+@graph_losses
 def test_compiled_and_exported(loss, graph):
     class Model(torch.nn.Module):
         def forward(self, x, edge_index, edge_weight):
