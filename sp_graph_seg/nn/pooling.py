@@ -246,7 +246,10 @@ def _pooled_edges(adjacency: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Edges, weights and batch of the graphs of clusters from ``(B, C, C)``."""
     num_graphs, num_clusters, _ = adjacency.shape
     device = adjacency.device
-    target, source = (~torch.eye(num_clusters, dtype=torch.bool)).nonzero().t().to(device)
+    others = max(1, num_clusters - 1)
+    pair = torch.arange(num_clusters * (num_clusters - 1), device=device)
+    target, source = pair // others, pair % others
+    source = source + (source >= target)  # no loops
     graph = torch.arange(num_graphs, device=device)
     shift = (graph * num_clusters)[:, None]
     edge_index = torch.stack([(source + shift).flatten(), (target + shift).flatten()])

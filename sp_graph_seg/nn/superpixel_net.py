@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from sp_graph_seg.nn.head_call import call_head
+from sp_graph_seg.nn.head_call import call_head, check_head
 from sp_graph_seg.nn.wnet import WNet
 from sp_graph_seg.transforms import scatter_mean
 
@@ -15,12 +15,19 @@ class SuperpixelNet(nn.Module):
         head: From the node means of z, ``(N, F)``, and the graph it makes the node features that
             the losses see, ``(N, F')``; :func:`~sp_graph_seg.nn.call_head` calls it by the names in
             its signature. By default they are the means themselves, as in the paper.
+
+    Raises:
+        InputError: If the head cannot be called on F features; lazy layers get their sizes here.
     """
 
     def __init__(self, wnet: WNet, head: nn.Module | None = None) -> None:
         super().__init__()
         self.wnet = wnet
         self.head = head
+        #: Number of features F' that the losses see.
+        self.num_outputs = (
+            wnet.num_features if head is None else check_head(head, wnet.num_features)
+        )
 
     def forward(
         self,

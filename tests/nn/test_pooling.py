@@ -189,6 +189,14 @@ def id_(tensor):
 
 
 @all_layers
+def test_compiled_as_one_graph(layer, random_graph):
+    graph = random_graph(9, F)
+    module = make(layer)
+    compiled = torch.compile(module, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*graph), module(*graph))
+
+
+@all_layers
 def test_dropout_and_reset(layer, random_graph):
     graph = random_graph(9, F)
     module = make(layer, dropout=0.5)
