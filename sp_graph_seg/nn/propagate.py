@@ -1,7 +1,7 @@
 """One step of message passing over a weighted graph: the operation that all graph losses share."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,9 @@ from torch_geometric.utils import is_sparse, to_edge_index
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn.checks import refuse
 
-_EDGES_AT_ONCE = 1 << 18
+#: Messages in memory at one time: what a core's cache holds, elsewhere what keeps a GPU busy.
+_EDGES_AT_ONCE = {"cpu": 1 << 13}
+_EDGES_AT_ONCE_ELSEWHERE = 1 << 18
 #: Devices that multiply sparse matrices by rows; the others add up the edges one by one.
 _WITH_SPARSE_ROWS = ("cpu", "cuda")
 
@@ -231,9 +233,7 @@ class _EdgeProducts(torch.autograd.Function):
 
     @staticmethod
     def forward(a: Tensor, b: Tensor, matrix: _Matrix) -> Tensor:
-        row, col = matrix.entries()
-        parts = zip(row.split(_EDGES_AT_ONCE), col.split(_EDGES_AT_ONCE), strict=True)
-        return torch.cat([(a[i] * b[j]).sum(dim=-1) for i, j in parts])
+        return torch.cat([(a[i] * b[j]).sum(dim=-1) for i, j in _in_parts(*matrix.entries())])
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -266,11 +266,14 @@ class _EdgeProducts(torch.autograd.Function):
 
 def _add_messages(x: Tensor, weight: Tensor, matrix: _Matrix) -> Tensor:
     result = torch.zeros_like(x)
-    row, col = matrix.entries()
-    parts = (indices.split(_EDGES_AT_ONCE) for indices in (row, col, weight))
-    for i, j, w in zip(*parts, strict=True):
+    for i, j, w in _in_parts(*matrix.entries(), weight):
         result.index_add_(0, i, w.unsqueeze(-1) * x[j])
     return result
+
+
+def _in_parts(*of_edges: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    size = _EDGES_AT_ONCE.get(of_edges[0].device.type, _EDGES_AT_ONCE_ELSEWHERE)
+    return zip(*(values.split(size) for values in of_edges), strict=True)
 
 
 def _add(one: Tensor | None, other: Tensor | None) -> Tensor:

@@ -1,8 +1,12 @@
 """The losses under torch's other ways: second derivatives, ``torch.func``, compiled, on CUDA."""
 
+import warnings
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch_geometric.data import Data
+from torch_geometric.transforms import ToSparseTensor
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn import continuity_loss, ncut_loss, similarity_loss, sort_edges
@@ -200,6 +204,16 @@ def test_no_weights_are_ones(loss, graph, adjacency):
 def test_adj_t(loss, graph, adjacency):
     adj_t = adjacency(*graph[1:], 8).to_sparse_csr()
     torch.testing.assert_close(loss(graph.x, adj_t), loss(*graph))
+
+
+@graph_losses
+def test_adj_t_of_pyg_s_own_transform(loss, random_graph):
+    graph = random_graph(8, seed=4)
+    data = Data(x=graph.x, edge_index=graph.edge_index, edge_weight=graph.edge_weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch's sparse rows are in beta
+        data = ToSparseTensor(layout=torch.sparse_csr)(data)
+    torch.testing.assert_close(loss(data.x, data.adj_t), loss(*graph))
 
 
 @pytest.fixture

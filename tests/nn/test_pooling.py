@@ -156,6 +156,21 @@ def test_inputs_of_every_kind(layer, random_graph, adjacency):
 
 
 @all_layers
+def test_gradients_in_features_and_weights(layer, random_graph):
+    graph = random_graph(7, F, seed=2)
+    edge_index = graph.edge_index
+    module = make(layer)
+
+    def total(x, weight):
+        pooled = module(x, edge_index, weight)
+        return pooled.x.sum() + pooled.edge_weight.square().sum() + sum(pooled.losses.values())
+
+    inputs = graph.x.requires_grad_(), graph.edge_weight.requires_grad_()
+    assert torch.autograd.gradcheck(total, inputs)
+    assert torch.autograd.gradgradcheck(total, inputs)
+
+
+@all_layers
 def test_learns_the_two_cliques(layer):
     clique = 1 - torch.eye(6)
     matrix = torch.block_diag(clique, clique)

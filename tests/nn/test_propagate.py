@@ -104,7 +104,7 @@ def test_value_and_gradients_equal_a_dense_product(
     graph, adjacency, grad_of, at_once, way, monkeypatch
 ):
     """By rows; by adding up messages, as where there are no sparse rows; and without sorting."""
-    monkeypatch.setattr(module, "_EDGES_AT_ONCE", at_once)
+    monkeypatch.setitem(module._EDGES_AT_ONCE, "cpu", at_once)
     if way == "scatter":
         monkeypatch.setattr(module, "_WITH_SPARSE_ROWS", ())
     edges, weight = graph.edge_index, graph.edge_weight
