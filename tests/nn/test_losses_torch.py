@@ -166,9 +166,11 @@ class Synchronisations(TorchDispatchMode):
 
 @all_losses
 @pytest.mark.parametrize(("validate", "most"), [(False, 0), (True, 2)])
-def test_waits_for_the_device(loss, validate, most, batched):
+def test_waits_for_the_device(loss, validate, most, batched, monkeypatch):
     x, edge_index, weight = batched
     edges, weight = sort_edges(edge_index, 8, weight)
+    # No operation, but it waits as well.
+    monkeypatch.setattr(torch.Tensor, "tolist", None, raising=False)
     with Synchronisations() as waits:
         value = loss(
             x.requires_grad_(), edges, weight, batch=BATCH, batch_size=3, validate=validate
