@@ -1,8 +1,9 @@
 """Graphs and losses from 10^2 to 10^6 nodes: ``python benchmarks/graph_ops.py [--json FILE]``.
 
 Each size runs in a process of its own, so that its peak memory is its own. Side by side in one run:
-ours, scikit-image's RAG, PyG's ``dense_mincut_pool``, and the same losses by plain ``SimpleConv``
-message passing. A reference that would need over ``--limit`` GiB, or a minute, is left out.
+ours, scikit-image's RAG, PyG's ``dense_mincut_pool`` and our sparse ``MinCutPooling``, and the same
+losses by plain ``SimpleConv`` message passing. A reference that would need over ``--limit`` GiB, or
+a minute, is left out.
 """
 
 import argparse
@@ -24,11 +25,12 @@ from torch_geometric.nn import SimpleConv, dense_mincut_pool
 from torch_geometric.utils import to_dense_adj
 
 from sp_graph_seg import ToRAG, continuity_loss, ncut_loss, scatter_mean, similarity_loss
-from sp_graph_seg.nn import sort_edges
+from sp_graph_seg.nn import MinCutPooling, sort_edges
 from sp_graph_seg.transforms import affinity
 
 SIZES = (10**2, 10**3, 10**4, 10**5, 10**6)
 FEATURES = 32
+CLUSTERS = 10
 PIXELS_PER_NODE = 16
 SECONDS_PER_CASE = 2.0
 EXACT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "65536"}  # glibc gives every larger block back at once
@@ -80,6 +82,8 @@ def measure(size: int, limit: float, memory: bool) -> dict:
     x = torch.randn(n, FEATURES, requires_grad=True)
     z = torch.randn(FEATURES, graph.pixel_index.numel(), requires_grad=True)
 
+    layer = MinCutPooling(FEATURES, CLUSTERS)
+
     def three(ncut: Callable, continuity: Callable, edge_index: torch.Tensor) -> Callable:
         return lambda: backward(
             ncut(x.softmax(-1), edge_index, affinities)
@@ -101,6 +105,7 @@ def measure(size: int, limit: float, memory: bool) -> dict:
             if size <= LARGEST_SCIKIT_IMAGE
             else None
         ),
+        "MinCutPooling": lambda: backward(pooled(layer, x, edges, affinities)),
         "dense_mincut_pool": (
             (lambda: backward(dense_ncut(x, graph.edge_index, affinities)))
             if 4 * 4 * n**2 < limit * 2**30
@@ -155,6 +160,11 @@ def simple_ncut(f, edge_index, weight):
 
 def simple_continuity(x, edge_index, weight):
     return (SimpleConv()(x, edge_index, weight) - x).abs().mean()
+
+
+def pooled(layer, x, edges, weight):
+    result = layer(x, edges, weight)
+    return result.x.sum() + result.losses["cut"] + result.losses["orthogonality"]
 
 
 def dense_ncut(x, edge_index, weight):

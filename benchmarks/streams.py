@@ -76,9 +76,7 @@ class Subject:
         if id(image) not in self._superpixels:
             config, array = self.config, self._normalize(image)
             small = scale_down(array, config.superpixel_size).numpy()
-            nodes = compute_superpixels(
-                small, config.n_segments, config.compactness, config.superpixels
-            )
+            nodes = compute_superpixels(small, **config.superpixel_options())
             self._superpixels[id(image)] = image, scale_labels(nodes, array.shape[1:])
         return self._superpixels[id(image)][1]
 

@@ -3,8 +3,8 @@
     python examples/gat_head.py [IMAGE]
 
 The paper's model has no graph network: its losses see the mean features of the superpixels. Any
-module called as ``head(x, edge_index, edge_weight)`` may change them first. (``Config(head="gat")``
-is a head made already; this one is written out to show how.)
+module may change them first that takes ``x`` and, by name, parts of the graph: a layer of PyG as it
+is, or one like this. (``Config(head="gat")`` is a head made already.)
 """
 
 import sys

@@ -50,8 +50,18 @@ _HOME = {
 }
 
 _MODULES = (
-    *("errors", "config", "parallel", "progress", "io", "volumes", "label_jobs", "transforms"),
-    *("labels", "datasets", "nn", "training", "segmenter", "streaming", "evaluation"),
+    *(
+        "errors",
+        "presets",
+        "config",
+        "parallel",
+        "progress",
+        "io",
+        "volumes",
+        "label_jobs",
+        "transforms",
+    ),
+    *("labels", "datasets", "nn", "training", "prototypes", "segmenter", "streaming", "evaluation"),
     *("baselines", "experiments", "plot", "cli"),
 )
 

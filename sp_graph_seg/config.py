@@ -9,10 +9,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.extras import require
+from sp_graph_seg.presets import MODEL_TYPES, PRESETS
 
 Patches = tuple[tuple[int, int, int], ...]
 
@@ -25,6 +26,15 @@ class Config:
     its range raises :class:`~sp_graph_seg.errors.InputError` with the name of its field.
 
     Attributes:
+        label_by: What decides on a label: argmax, the largest feature of a node, as in the paper;
+            phases, prototypes of what a pixel measures without noise, or of its texture, for
+            tomograms and micrographs; appearance, prototypes of superpixels that a network learns,
+            for photographs and videos.
+        num_labels: Number of labels of phases and appearance; 0: as many as stand out.
+        position_weight: Units of colour (CIELAB) that a hundredth of the longer side of the image
+            is worth where appearance compares superpixels.
+        memory: Share that the probabilities of the frame before have, where the same thing lay at
+            the same place, when appearance labels the frames of a video; 0: each for itself.
         num_features: F, the channels of the encoder's output and the most labels there can be.
         width: Channels of the first module of each U-Net; each level below has twice as many.
         depth: Poolings in each U-Net; the image is halved so many times.
@@ -76,6 +86,10 @@ class Config:
             needs a GPU.
     """
 
+    label_by: Literal["argmax", "phases", "appearance"] = "argmax"
+    num_labels: int = 0
+    position_weight: float = 0.0
+    memory: float = 0.0
     num_features: int = 32
     width: int = 16
     depth: int = 4
@@ -118,6 +132,11 @@ class Config:
                 raise InputError(
                     f"{name}={getattr(self, name)} is too small: use {minimum} or more."
                 )
+        if self.num_labels and self.label_by == "argmax":
+            raise InputError(
+                f"num_labels={self.num_labels}: cannot be chosen with label_by='argmax'; use "
+                "label_by='phases' or 'appearance', as the presets tomogram, photo and video do."
+            )
         if self.tau_cut >= 0:
             raise InputError(f"tau_cut={self.tau_cut} is no affinity: use a negative number.")
         for name in ("compactness", "learning_rate"):
@@ -125,8 +144,9 @@ class Config:
                 raise InputError(f"{name}={getattr(self, name)} must be positive.")
         if any(scale <= 0 for scale in self.hessian_scales):
             raise InputError(f"hessian_scales={self.hessian_scales} must be positive.")
-        if self.foreground > 1:
-            raise InputError(f"foreground={self.foreground} is a share: use 0 to 1.")
+        for name in ("foreground", "memory"):
+            if getattr(self, name) > 1:
+                raise InputError(f"{name}={getattr(self, name)} is a share: use 0 to 1.")
         if not self.patches or min(min(patch) for patch in self.patches) < 1:
             raise InputError(
                 f"patches={self.patches} must name a positive count, height and width each, "
@@ -135,7 +155,11 @@ class Config:
 
     @classmethod
     def preset(cls, name: str) -> "Config":
-        """The configuration called ``"fast"`` (the defaults) or ``"paper"`` (its section 3.1)."""
+        """The configuration for a kind of data: ``"tomogram"``, ``"photo"`` or ``"video"``.
+
+        ``"paper"`` is that of its section 3.1, ``"fast"``, the defaults of every field, the same
+        model small.
+        """
         if name not in PRESETS:
             raise InputError(f"preset={name!r} is unknown: use {' or '.join(PRESETS)}.")
         return cls(**PRESETS[name])
@@ -195,6 +219,9 @@ _RENAMED = {"superpixels": "superpixel_method"}
 SUPERPIXEL_FIELDS = ("superpixel_method", "n_segments", "compactness")
 
 _AT_LEAST: dict[str, float] = {
+    "num_labels": 0,
+    "position_weight": 0,
+    "memory": 0,
     "num_features": 1,
     "width": 1,
     "depth": 1,
@@ -210,50 +237,6 @@ _AT_LEAST: dict[str, float] = {
     "min_labels": 0,
     "seed": 0,
 }
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {},
-    # Section 3.1 of the paper; it leaves the width open, and 64 is that of Xia & Kulis 2017.
-    "paper": {
-        "width": 64,
-        "max_size": 0,
-        "n_segments": 4000,
-        "patches": ((32, 96, 96), (72, 64, 64), (128, 48, 48)),
-        "epochs": 50,
-        "minibatches": 8,
-        "learning_rate": 1e-3,
-    },
-}
-
-
-class ModelType(NamedTuple):
-    """A model type of the paper's Table 1, as settings of :class:`Config`."""
-
-    settings: dict[str, str]
-    """What its nodes are and what it reconstructs."""
-    betas: tuple[str, ...]
-    """The weights in Eq. 9 that are its beta; the others of the three are 0."""
-
-
-def _model_types() -> dict[str, ModelType]:
-    nodes = {"Dense": "pixels", "Sparse": "superpixels"}
-    losses = {"NCut": ("beta_cut",), "SimCon": ("beta_sim", "beta_con")}
-    types = {
-        f"{graph}-{loss}-{rec.title()}": ModelType(
-            {"nodes": nodes[graph], "reconstruction": rec}, losses[loss]
-        )
-        for loss in losses
-        for graph in nodes
-        for rec in ("image", "patch")
-    }
-    without = ModelType({"nodes": "pixels", "reconstruction": "none"}, losses["SimCon"])
-    return {"Dense-SimCon-NoRec": without, **types}
-
-
-#: The nine model types of the paper by its names. Dense-NCut-Image is that of Xia & Kulis 2017,
-#: whose two losses are added here as in Eq. 9 instead of minimised in turn, Dense-SimCon-NoRec that
-#: of Kim et al. 2020, who stop at a minimum number of labels (``min_labels``).
-MODEL_TYPES: dict[str, ModelType] = _model_types()
 
 
 def read_config(path: str | Path) -> dict[str, Any]:

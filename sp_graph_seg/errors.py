@@ -12,6 +12,10 @@ class OutputError(InputError):
     """A result that cannot be written: the folder is gone or read-only, or the disk is full."""
 
 
+class FewLabelsWarning(UserWarning):
+    """Fewer labels were found than wanted, or only one: the images are all alike."""
+
+
 class FewSuperpixelsWarning(UserWarning):
     """Far fewer superpixels came out than were asked for."""
 

@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 import yaml
 
-from sp_graph_seg.config import MODEL_TYPES, PRESETS, Config, config_to_yaml, read_config
+from sp_graph_seg.config import Config, config_to_yaml, read_config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.presets import MODEL_TYPES, PRESETS
 
 FIELDS = [field.name for field in dataclasses.fields(Config)]
 
 # One value of each field that is good but not the default.
 OTHER = {
+    "label_by": "phases",
+    "num_labels": 3,
+    "position_weight": 0.5,
+    "memory": 0.25,
     "num_features": 7,
     "width": 8,
     "depth": 2,
@@ -57,7 +62,14 @@ BAD = [
     *((name, value) for name in COUNTS for value in (0, -1, 1.5, "3", True, None, math.nan, [1])),
     *(
         (name, value)
-        for name in ("max_size", "superpixel_size", "seed", "head_layers", "min_labels")
+        for name in (
+            "num_labels",
+            "max_size",
+            "superpixel_size",
+            "seed",
+            "head_layers",
+            "min_labels",
+        )
         for value in (-1, 0.5, False, "0")
     ),
     *(("beta_" + name, value) for name in ("rec", "cut", "sim", "con") for value in (-0.1, "x")),
@@ -66,12 +78,15 @@ BAD = [
     *(("learning_rate", value) for value in (0, -1e-3, math.inf, "fast")),
     *(("compactness", value) for value in (0, -1, math.nan, "square")),
     *(("hessian_scales", value) for value in (1.0, "1", (0.0,), (-1.0, 2.0), (math.nan,), None)),
+    *(("position_weight", value) for value in (-0.1, math.nan, "far")),
+    *(("memory", value) for value in (-0.1, 1.5, math.nan)),
     *(("radius", value) for value in (0, 0.9, -5, math.nan, "far")),
     *(("foreground", value) for value in (-0.1, 1.1, math.nan)),
     *(("redraw_patches", value) for value in (0, 1, "yes", "true", None)),
     *(
         (name, value)
         for name in (
+            "label_by",
             "nodes",
             "superpixel_method",
             "loss_input",
@@ -203,7 +218,7 @@ def test_missing_file_is_named(tmp_path):
         ("learningrate", "did you mean 'learning_rate'"),
         ("tau_sim", "did you mean"),
         ("superpixels", "did you mean 'superpixel_method'"),
-        ("zzz", "the keys are num_features, width"),
+        ("zzz", "the keys are label_by, num_labels"),
         (3, "the keys are"),
     ],
 )
@@ -233,7 +248,7 @@ def test_presets():
     assert (paper.n_segments, paper.epochs, paper.num_features) == (4000, 50, 32)
     for name, changes in PRESETS.items():
         assert Config.preset(name) == Config(**changes)
-    with pytest.raises(InputError, match=r"^preset='slow' is unknown: use fast or paper"):
+    with pytest.raises(InputError, match=r"^preset='slow' is unknown: use tomogram or photo"):
         Config.preset("slow")
 
 

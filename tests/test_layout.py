@@ -20,6 +20,7 @@ NAME = "sp_graph_seg"
 ORDER = (
     ("errors", "_version"),
     ("extras",),
+    ("presets",),
     ("config",),
     ("parallel",),
     ("progress",),
@@ -31,6 +32,8 @@ ORDER = (
     ("datasets",),
     ("nn",),
     ("training",),
+    ("prototypes",),
+    ("prototypes",),
     ("segmenter",),
     ("streaming",),
     ("evaluation",),
@@ -88,7 +91,7 @@ def forbidden_imports(source, module, path):
 
 def test_every_part_has_its_place():
     assert {part_of(module) for module in INNER} <= set(RANK)
-    assert len(RANK) == 22
+    assert len(RANK) == 24
 
 
 @pytest.mark.parametrize("module", INNER)

@@ -14,6 +14,7 @@ from sp_graph_seg.baselines.common import (
     check_num_labels,
     sample_pixels,
 )
+from sp_graph_seg.prototypes.thresholds import otsu_thresholds
 from sp_graph_seg.transforms import as_image
 from sp_graph_seg.transforms.prepare import Image
 
@@ -86,36 +87,3 @@ def gray_histogram(values: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int
         counts, edges = np.histogram(values, bins=_LEVELS)
         levels = (edges[1:] + edges[:-1]) / 2
     return levels[counts > 0], counts[counts > 0]
-
-
-def otsu_thresholds(
-    levels: NDArray[np.float64], counts: NDArray[np.int64], num_labels: int
-) -> NDArray[np.float64]:
-    """Finds the ``(K - 1,)`` thresholds with the greatest variance between the K classes.
-
-    Up to a constant, that variance is the sum over the classes of S^2 / P, where P is the number of
-    pixels of a class and S the sum of their values (Liao et al. 2001, "A fast algorithm for
-    multilevel thresholding"). The best split of the first levels into k classes follows from the
-    best splits into k - 1.
-
-    Args:
-        levels: The different values, increasing, ``(L,)``.
-        counts: The number of pixels of each, ``(L,)``.
-        num_labels: Number of classes. K is at most L.
-    """
-    pixels = np.append(0, np.cumsum(counts))
-    sums = np.append(0, np.cumsum(counts * (levels - levels.mean())))
-    begin, end = np.triu_indices(len(levels) + 1, k=1)
-    gain = np.full((len(levels) + 1,) * 2, -np.inf)  # of a class of the levels [begin, end)
-    gain[begin, end] = (sums[end] - sums[begin]) ** 2 / (pixels[end] - pixels[begin])
-
-    best, choices = gain[0], []  # best[end]: of all classes up to there
-    for _ in range(min(num_labels, len(levels)) - 1):
-        total = best[:, np.newaxis] + gain  # (begin of the last class, its end)
-        choices.append(total.argmax(axis=0))
-        best = total.max(axis=0)
-    start, thresholds = len(levels), []
-    for choice in reversed(choices):
-        start = choice[start]
-        thresholds.append((levels[start - 1] + levels[start]) / 2)
-    return np.array(thresholds[::-1], dtype=np.float64)

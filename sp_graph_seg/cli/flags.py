@@ -7,15 +7,16 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from cyclopts import Group, Parameter
 
-from sp_graph_seg.config import PRESETS, SUPERPIXEL_FIELDS, Config, read_config
+from sp_graph_seg.config import SUPERPIXEL_FIELDS, Config, read_config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.presets import PRESETS
 
 T = TypeVar("T")
 
 CONFIGURATION = Group(
     "Configuration",
     help="A preset, the keys of a file over it, and flags over both. The defaults shown are those "
-    "of the preset fast.",
+    "of the preset fast; the other presets have their own.",
     sort_key=1,
 )
 
@@ -25,22 +26,25 @@ class ConfigSource:
     """Where the configuration comes from.
 
     Attributes:
-        preset: Values to start from: fast, or those of section 3.1 of the paper, which take far
-            longer.
+        preset: Values to start from: those that measured best on tomograms and micrographs,
+            photographs or videos, chosen by what is opened; the paper's of its section 3.1, which
+            take far longer; or fast, the paper's model in small.
         config: YAML file with any of the keys below, such as the config.yaml of an earlier run:
             "n_segments: 1000".
     """
 
-    preset: Literal["fast", "paper"] = "fast"
+    preset: Literal["auto", "tomogram", "photo", "video", "paper", "fast"] = "auto"
     config: Annotated[Path | None, Parameter(metavar="FILE")] = None
 
-    def resolve(self, for_volume: bool = False) -> Config:
+    def resolve(self, kind: str = "fast", for_volume: bool = False) -> Config:
         """Preset < file < flags; raises InputError for what is no configuration.
+
+        The preset auto is that of the kind of data.
 
         The superpixels of a volume are made as the network sees it unless something else is said:
         at full resolution they would take most of the time.
         """
-        values = PRESETS[self.preset]
+        values = PRESETS[kind if self.preset == "auto" else self.preset]
         if self.config is not None:
             values = {**values, **read_config(self.config)}
             try:
@@ -51,7 +55,7 @@ class ConfigSource:
         given = {name: value for name, value in flags.items() if value is not None}
         merged = {**values, **given}
         config = Config.from_dict(merged)
-        if for_volume and "superpixel_size" not in merged:
+        if for_volume and config.label_by == "argmax" and "superpixel_size" not in merged:
             config = config.replace(superpixel_size=config.max_size)
         return config
 
@@ -65,7 +69,9 @@ def _with_flags_for(*names: str) -> Callable[[type[T]], type[T]]:
 
     def flag(name: str) -> Any:
         shown = _show_default(_CONFIG_FIELDS[name].default)
-        return Annotated[hints[name] | None, Parameter(show_default=shown, negative_iterable=())]
+        names = ("--labels", "--num-labels") if name == "num_labels" else None
+        parameter = Parameter(name=names, show_default=shown, negative_iterable=())
+        return Annotated[hints[name] | None, parameter]
 
     def add(cls: type[T]) -> type[T]:
         return dataclasses.make_dataclass(

@@ -13,6 +13,11 @@ from sp_graph_seg.io import read_image, read_labels
 _USUAL_CHANNELS = 4
 
 
+def kind_of_image(path: Path) -> str:
+    """The preset that suits an image: that of photographs where it has three channels."""
+    return "photo" if len(read_image(path)) == 3 else "tomogram"
+
+
 def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
     """Images to train on, checked against one another and the configuration."""
     images: list[np.ndarray] = []

@@ -2,7 +2,7 @@
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Range, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
-from sp_graph_seg.cli.inputs import check_range, read_images, read_masks
+from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
 from sp_graph_seg.cli.outputs import (
     MODEL_AND_RECORDS,
     check_outputs,
@@ -56,16 +56,9 @@ def segment(
     """
     check_range(intensity_range)
     if is_volume(images, output, volume, train_on):
-        config = flags.resolve(for_volume=True)
-        if volume.mode == "supervoxels":
-            from sp_graph_seg.transforms.superpixels import check_superpixel_method
-
-            check_superpixel_method(config.superpixel_method, ndim=3)
-        segment_volume(
-            images[0], output, train_on, mask, intensity_range, overwrite, config, volume
-        )
+        segment_volume(images[0], output, train_on, mask, intensity_range, overwrite, flags, volume)
         return
-    config = flags.resolve()
+    config = flags.resolve(kind_of_image(images[0]))
     model, *records = (output / name for name in MODEL_AND_RECORDS)
     inputs = [*images, *(mask or [])]
     check_outputs([*prediction_files(images, output), model, *records], inputs, overwrite)

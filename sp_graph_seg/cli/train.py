@@ -2,7 +2,7 @@
 
 from sp_graph_seg.cli.app import PROGRAM, File, Images, Masks, Range, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
-from sp_graph_seg.cli.inputs import check_range, read_images, read_masks
+from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     check_suffix,
@@ -38,8 +38,8 @@ def train(
         overwrite: Replace files that exist.
         flags: The configuration.
     """
-    config = flags.resolve()
     check_range(intensity_range)
+    config = flags.resolve(kind_of_image(images[0]))
     check_suffix(output, ".safetensors")
     records = [output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png")]
     check_outputs([output, *records], [*images, *(mask or [])], overwrite)

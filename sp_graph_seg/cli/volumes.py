@@ -17,6 +17,7 @@ from sp_graph_seg.label_jobs import LabelOutput, parse_output
 
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
+    from sp_graph_seg.cli.flags import ConfigSource
     from sp_graph_seg.label_jobs import LabelJob
     from sp_graph_seg.labels.relabel import Relabel
     from sp_graph_seg.streaming import Survey
@@ -37,12 +38,14 @@ def segment_volume(
     masks: Sequence[Path] | None,
     intensity_range: tuple[float, float] | None,
     overwrite: bool,
-    config: Config,
+    training_flags: "ConfigSource",
     flags: VolumeFlags,
 ) -> None:
     """Trains on a few slices and labels all of them."""
     target = parse_output(output)
     volume = flags.open(path)
+    config = training_flags.resolve(_kind(volume), for_volume=True)
+    _check_mode(flags, config)
     numbers, count = _parse_train_on(train_on, volume)
     folder = target.given.parent
     model, *records = (folder / name for name in (MODEL, *RECORDS))
@@ -154,6 +157,25 @@ def _label(
         report("overlay", f"{overlay}{kept}")
     for number, reason in sorted(skipped.items()):
         report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
+
+
+def _kind(volume: "Volume") -> str:
+    """The preset that suits a volume: that of videos where its slices are frames or in colour."""
+    is_video = volume.frame_rate is not None or volume.channels == 3
+    return "video" if is_video else "tomogram"
+
+
+def _check_mode(flags: VolumeFlags, config: Config) -> None:
+    if flags.mode == "slices":
+        return
+    from sp_graph_seg.transforms.superpixels import check_superpixel_method
+
+    if config.label_by != "argmax":
+        raise InputError(
+            f"--mode supervoxels: averages the features of the paper's model, but these labels are "
+            f"those of {config.label_by}; leave it out, or add --preset fast."
+        )
+    check_superpixel_method(config.superpixel_method, ndim=3)
 
 
 def _slices(volume: "Volume") -> str:

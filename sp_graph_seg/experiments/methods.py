@@ -13,8 +13,9 @@ from sp_graph_seg.baselines import (
     kmeans_superpixels,
     spectral_superpixels,
 )
-from sp_graph_seg.config import MODEL_TYPES, Config
+from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.presets import MODEL_TYPES
 from sp_graph_seg.segmenter import Segmenter
 
 #: The three baselines of the paper's Table 1.

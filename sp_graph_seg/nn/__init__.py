@@ -1,5 +1,7 @@
 """The W-Net, message passing, and the losses on graphs."""
 
+from sp_graph_seg.nn.blind_spot import BlindSpotNet
+from sp_graph_seg.nn.head_call import call_head, check_head
 from sp_graph_seg.nn.heads import make_head
 from sp_graph_seg.nn.labels import argmax_labels, kmeans_labels, pixel_labels
 from sp_graph_seg.nn.losses import (
@@ -10,15 +12,23 @@ from sp_graph_seg.nn.losses import (
     similarity_loss,
     total_loss,
 )
+from sp_graph_seg.nn.pooling import DMoNPooling, MinCutPooling, NCutPooling, Pooled
 from sp_graph_seg.nn.propagate import propagate, sort_edges
 from sp_graph_seg.nn.superpixel_net import SuperpixelNet
 from sp_graph_seg.nn.wnet import UNet, WNet
 
 __all__ = [
+    "BlindSpotNet",
+    "DMoNPooling",
+    "MinCutPooling",
+    "NCutPooling",
+    "Pooled",
     "SuperpixelNet",
     "UNet",
     "WNet",
     "argmax_labels",
+    "call_head",
+    "check_head",
     "continuity_loss",
     "dense_continuity_loss",
     "kmeans_labels",

@@ -4,6 +4,10 @@ Each is a pure function of node features ``x (N, F)`` and a graph. A pixel grid 
 Eqs. 1 and 5 are one function, and Eqs. 3 and 6. With ``batch (N,)``, PyG's node-to-graph vector,
 each loss is the mean of the losses graph by graph. Half precision is computed in 32 bits.
 
+``edge_index`` is PyG's ``(2, E)``, an ``EdgeIndex`` or ``adj_t``. With ``validate=False`` only
+shapes are looked at, as in compiled code; ``torch.vmap`` needs it. A loss then never waits for the
+device on edges from :func:`~sp_graph_seg.nn.sort_edges`, given ``batch_size`` beside a ``batch``.
+
 Memory is O(N F + E); a loss is finite, and so is its gradient, for graphs without edges, isolated
 nodes, labels nobody has and constant features.
 """
@@ -13,15 +17,22 @@ from collections.abc import Mapping
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch_geometric.utils import scatter
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.nn.checks import can_validate, refuse
 from sp_graph_seg.nn.labels import argmax_labels
-from sp_graph_seg.nn.propagate import has_neighbors, in_degree, propagate, sort_edges
+from sp_graph_seg.nn.node_groups import NodeGroups
+from sp_graph_seg.nn.propagate import as_edges, has_neighbors, in_degree, propagate, sort_edges
 
 
 def ncut_loss(
-    x: Tensor, edge_index: Tensor, edge_weight: Tensor, batch: Tensor | None = None
+    x: Tensor,
+    edge_index: Tensor,
+    edge_weight: Tensor | None = None,
+    batch: Tensor | None = None,
+    batch_size: int | None = None,
+    *,
+    validate: bool = True,
 ) -> Tensor:
     r"""The soft normalised cut (Eqs. 1 and 5).
 
@@ -36,10 +47,13 @@ def ncut_loss(
 
     Args:
         x: Memberships f, ``(N, F)``, not negative, such as a softmax over the last axis.
-        edge_index: Edges, ``(2, E)``, both directions, or the result of
-            :func:`~sp_graph_seg.nn.sort_edges`, which saves the checks and the sorting.
-        edge_weight: Affinities, ``(E,)``, not negative.
+        edge_index: Edges, ``(2, E)``, both directions; the result of
+            :func:`~sp_graph_seg.nn.sort_edges`, which saves the checks and the sorting; or
+            ``adj_t``, a sparse tensor of edges and weights.
+        edge_weight: Affinities, ``(E,)``, not negative; 1 by default.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
+        batch_size: Number of graphs; by default as many as ``batch`` names.
+        validate: Whether to look at what the tensors hold, not only at their shapes.
 
     Returns:
         A scalar in [0, 1] for memberships that are 1 or less. A label without members adds
@@ -54,22 +68,26 @@ def ncut_loss(
         >>> ncut_loss(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]]), edge_index, torch.ones(4))
         tensor(0.)
     """
-    if x.numel() and x.detach().min() < 0:
-        raise InputError("x: memberships must not be negative; apply softmax(dim=-1) first.")
-    with _full_precision(x):
-        x, edges, weight = _prepare(x, edge_index, edge_weight)
-        if weight.numel() and weight.detach().min() < 0:
-            raise InputError("edge_weight: affinities must not be negative; see affinity().")
-        within = _sum_graphs(x * propagate(x, edges, weight), batch)  # (B, F)
-        total = _sum_graphs(x * in_degree(edges, weight).unsqueeze(-1), batch)  # (B, F)
+    with full_precision(x):
+        x, edges, weight = prepare_graph(x, edge_index, edge_weight, validate, affinities=True)
+        groups = NodeGroups(x.size(0), batch, batch_size, validate)
+        within = groups.sum(x * propagate(x, edges, weight))  # (B, F)
+        total = groups.sum(x * in_degree(edges, weight, x.size(0)).unsqueeze(-1))  # (B, F)
         # The gradient divides by the total, and 1 / 1e-40 is Inf in 32 bits.
         has_members = ~(total <= torch.finfo(x.dtype).tiny / torch.finfo(x.dtype).eps)  # or NaN
         ratio = torch.where(has_members, within / torch.where(has_members, total, 1), 0)
         loss = 1 - ratio.mean(dim=-1)  # Eq. 5, (B,)
-        return _mean_of_present(torch.where(has_members.any(dim=-1), loss, 0), batch)
+        return groups.mean_of_present(torch.where(has_members.any(dim=-1), loss, 0))
 
 
-def similarity_loss(x: Tensor, labels: Tensor | None = None, batch: Tensor | None = None) -> Tensor:
+def similarity_loss(
+    x: Tensor,
+    labels: Tensor | None = None,
+    batch: Tensor | None = None,
+    batch_size: int | None = None,
+    *,
+    validate: bool = True,
+) -> Tensor:
     r"""The similarity loss (Eqs. 3 and 6): cross-entropy with the labels that are ahead now.
 
     .. math::
@@ -84,6 +102,8 @@ def similarity_loss(x: Tensor, labels: Tensor | None = None, batch: Tensor | Non
         labels: Label y of each node, ``(N,)``, from 0 to F - 1; by default the largest feature.
             :mod:`sp_graph_seg.nn.labels` has the paper's alternatives.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
+        batch_size: Number of graphs; by default as many as ``batch`` names.
+        validate: Whether to look at what the tensors hold, not only at their shapes.
 
     Returns:
         A scalar, not negative; at most log F with the default labels.
@@ -95,23 +115,21 @@ def similarity_loss(x: Tensor, labels: Tensor | None = None, batch: Tensor | Non
         >>> similarity_loss(torch.zeros(5, 2))
         tensor(0.6931)
     """
-    with _full_precision(x):
+    with full_precision(x):
         x = _as_features(x)
-        y = argmax_labels(x) if labels is None else labels
-        if (
-            y.shape != x.shape[:1]
-            or y.is_floating_point()
-            or not 0 <= y.min() <= y.max() < x.size(1)
-        ):
-            raise InputError(
-                f"labels: {tuple(y.shape)} of {y.dtype} must be ({x.size(0)},), one whole number "
-                f"from 0 to {x.size(1) - 1} a node."
-            )
-        return _mean_graphs(F.cross_entropy(x, y.long(), reduction="none"), batch)  # Eq. 6
+        y = argmax_labels(x) if labels is None else _checked_labels(labels, x, validate)
+        groups = NodeGroups(x.size(0), batch, batch_size, validate)
+        return groups.mean(F.cross_entropy(x, y.long(), reduction="none"))  # Eq. 6
 
 
 def continuity_loss(
-    x: Tensor, edge_index: Tensor, edge_weight: Tensor, batch: Tensor | None = None
+    x: Tensor,
+    edge_index: Tensor,
+    edge_weight: Tensor | None = None,
+    batch: Tensor | None = None,
+    batch_size: int | None = None,
+    *,
+    validate: bool = True,
 ) -> Tensor:
     r"""The sparse continuity loss (Eq. 7): a node should look like the mean of its neighbours.
 
@@ -121,10 +139,12 @@ def continuity_loss(
     Args:
         x: Node features, ``(N, F)``.
         edge_index: Edges, ``(2, E)``, both directions, or the result of
-            :func:`~sp_graph_seg.nn.sort_edges`; the second row holds the nodes I.
-        edge_weight: Weights A, ``(E,)``, used as given; the paper's are those of
+            :func:`~sp_graph_seg.nn.sort_edges`; the second row holds the nodes I. Or ``adj_t``.
+        edge_weight: Weights A, ``(E,)``, used as given, 1 by default; the paper's are those of
             :func:`~sp_graph_seg.transforms.softmax_adjacency`, which add up to 1 at each node.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
+        batch_size: Number of graphs; by default as many as ``batch`` names.
+        validate: Whether to look at what the tensors hold, not only at their shapes.
 
     Returns:
         A scalar, not negative. A node without neighbours adds nothing.
@@ -137,11 +157,11 @@ def continuity_loss(
         >>> continuity_loss(torch.tensor([[0.0], [3.0]]), edge_index, torch.ones(2))
         tensor(3.)
     """
-    with _full_precision(x):
-        x, edges, weight = _prepare(x, edge_index, edge_weight)
+    with full_precision(x):
+        x, edges, weight = prepare_graph(x, edge_index, edge_weight, validate)
         deviation = (propagate(x, edges, weight) - x).abs()  # (N, F)
-        deviation = deviation.mean(dim=-1) * has_neighbors(edges)
-        return _mean_graphs(deviation, batch)  # Eq. 7
+        deviation = deviation.mean(dim=-1) * has_neighbors(edges, x.size(0))
+        return NodeGroups(x.size(0), batch, batch_size, validate).mean(deviation)  # Eq. 7
 
 
 def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
@@ -170,7 +190,7 @@ def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
     """
     if x.dim() not in (3, 4) or x.numel() == 0:
         raise InputError(f"x: shape {tuple(x.shape)} must be (F, H, W) or (F, D, H, W), not empty.")
-    with _full_precision(x):
+    with full_precision(x):
         x = _at_least_32_bits(x)
         steps = [x.diff(dim=axis).abs() for axis in range(1, x.dim())]
         if inside is not None:
@@ -213,6 +233,71 @@ def total_loss(losses: Mapping[str, Tensor], betas: Mapping[str, float]) -> Tens
     return torch.stack([betas[name] * loss for name, loss in losses.items()]).sum()  # Eq. 9
 
 
+def prepare_graph(
+    x: Tensor,
+    edge_index: Tensor,
+    edge_weight: Tensor | None,
+    validate: bool,
+    affinities: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Features of 32 bits or more, and edges and weights that :func:`propagate` takes.
+
+    Args:
+        x: Node features, ``(N, F)``.
+        edge_index: Edges, ``(2, E)``, plain or prepared, or ``adj_t``.
+        edge_weight: Weights, ``(E,)``; ``None`` for ones.
+        validate: Whether to look at what the tensors hold.
+        affinities: Whether neither ``x`` nor the weights may be negative.
+
+    Raises:
+        InputError: If one of them does not fit.
+    """
+    x = _as_features(x)
+    if torch.compiler.is_compiling():
+        edges, weight = as_edges(edge_index, x.size(0), edge_weight)
+    else:
+        edges, weight = sort_edges(edge_index, x.size(0), edge_weight, validate=validate)
+    weight = x.new_ones(edges.size(1)) if weight is None else weight.to(x.dtype)
+    if can_validate(validate):
+        _check_values(x.detach(), weight.detach(), affinities)
+    return x, edges, weight
+
+
+def _check_values(x: Tensor, weight: Tensor, affinities: bool) -> None:
+    checks = [
+        (
+            ~weight.isfinite().all(),
+            lambda: "edge_weight: some weights are NaN or Inf; look at the node features.",
+        )
+    ]
+    if affinities:
+        checks += [
+            (
+                (x < 0).any(),
+                lambda: "x: memberships must not be negative; apply softmax(dim=-1) first.",
+            ),
+            (
+                (weight < 0).any(),
+                lambda: "edge_weight: affinities must not be negative; see affinity().",
+            ),
+        ]
+    refuse(*checks)
+
+
+def _checked_labels(labels: Tensor, x: Tensor, validate: bool) -> Tensor:
+    def message() -> str:
+        return (
+            f"labels: {tuple(labels.shape)} of {labels.dtype} must be ({x.size(0)},), one whole "
+            f"number from 0 to {x.size(1) - 1} a node."
+        )
+
+    if labels.shape != x.shape[:1] or labels.is_floating_point():
+        raise InputError(message())
+    if can_validate(validate):
+        refuse(((labels.min() < 0) | (labels.max() >= x.size(1)), message))
+    return labels
+
+
 def _as_features(x: Tensor) -> Tensor:
     if x.dim() != 2 or not x.is_floating_point():
         raise InputError(f"x: {tuple(x.shape)} of {x.dtype} must be (N, F), floating point.")
@@ -225,44 +310,6 @@ def _at_least_32_bits(x: Tensor) -> Tensor:
     return x.float() if x.dtype.itemsize < 4 else x
 
 
-def _prepare(x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    x = _as_features(x)
-    edges, weight = sort_edges(edge_index, x.size(0), edge_weight.to(x.dtype))
-    assert weight is not None
-    if not weight.detach().isfinite().all():
-        raise InputError("edge_weight: some weights are NaN or Inf; look at the node features.")
-    return x, edges, weight
-
-
-def _full_precision(x: Tensor) -> torch.autocast:
+def full_precision(x: Tensor) -> torch.autocast:
     """Keeps autocast out: sums over millions of nodes need 32 bits."""
     return torch.autocast(x.device.type, enabled=False)
-
-
-def _sum_graphs(values: Tensor, batch: Tensor | None) -> Tensor:
-    """Sums ``(N, F)`` over the nodes of each graph: ``(B, F)``."""
-    if batch is None:
-        return values.sum(dim=0, keepdim=True)
-    _check_batch(batch, values.size(0))
-    return scatter(values, batch, dim=0, reduce="sum")
-
-
-def _mean_graphs(values: Tensor, batch: Tensor | None) -> Tensor:
-    """Averages ``(N,)`` over the nodes of each graph, then over the graphs."""
-    if batch is None:
-        return values.mean()
-    _check_batch(batch, values.size(0))
-    return _mean_of_present(scatter(values, batch, dim=0, reduce="mean"), batch)
-
-
-def _mean_of_present(losses: Tensor, batch: Tensor | None) -> Tensor:
-    """Averages ``(B,)`` over the graphs that have nodes: a subset of a batch leaves gaps."""
-    return losses.mean() if batch is None else losses[batch.bincount() > 0].mean()
-
-
-def _check_batch(batch: Tensor, num_nodes: int) -> None:
-    if batch.shape != (num_nodes,) or batch.dtype != torch.long or batch.min() < 0:
-        raise InputError(
-            f"batch: {tuple(batch.shape)} of {batch.dtype} must be ({num_nodes},) of int64, the "
-            "number of its graph for each node."
-        )

@@ -1,16 +1,23 @@
 """One step of message passing over a weighted graph: the operation that all graph losses share."""
 
 import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric import EdgeIndex
-from torch_geometric.utils import scatter
+from torch_geometric.utils import is_sparse, to_edge_index
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.nn.checks import refuse
 
-_EDGES_AT_ONCE = 1 << 18
+#: Messages in memory at one time: what a core's cache holds, elsewhere what keeps a GPU busy.
+_EDGES_AT_ONCE = {"cpu": 1 << 13}
+_EDGES_AT_ONCE_ELSEWHERE = 1 << 18
+#: Devices that multiply sparse matrices by rows; the others add up the edges one by one.
+_WITH_SPARSE_ROWS = ("cpu", "cuda")
 
 with warnings.catch_warnings():
     # torch says once in a process that sparse rows are in beta and that their checks are off;
@@ -22,7 +29,11 @@ with warnings.catch_warnings():
 
 
 def sort_edges(
-    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
+    edge_index: Tensor,
+    num_nodes: int,
+    edge_weight: Tensor | None = None,
+    *,
+    validate: bool = True,
 ) -> tuple[EdgeIndex, Tensor | None]:
     """Checks a graph once and readies it for :func:`propagate`.
 
@@ -31,108 +42,66 @@ def sort_edges(
 
     Args:
         edge_index: Edges, ``(2, E)``, in any order, with both directions of each. Self-loops and
-            repeated edges are kept, as the sums in Eqs. 5 and 7 have it.
+            repeated edges are kept, as the sums in Eqs. 5 and 7 have it. PyG's ``adj_t``, a sparse
+            tensor ``(N, N)`` with the targets in its rows, holds edges and weights at once.
         num_nodes: Number of nodes N.
         edge_weight: Weights in the same order, ``(E,)``.
+        validate: Whether to look for nodes out of range and missing reverses.
 
     Returns:
-        The edges, sorted by target and then by source, with the pointers of both directions
-        cached, and the weights in their order.
+        The edges, sorted by target and then by source, which cache their pointers, and the weights
+        in their order.
 
     Raises:
         InputError: If the edges are no ``(2, E)`` integers, are out of range, lack their reverse,
             or if there is not one weight for each.
     """
-    _check_shapes(edge_index, num_nodes, edge_weight)
+    edge_index, edge_weight = as_edges(edge_index, num_nodes, edge_weight)
     if _is_prepared(edge_index, num_nodes):
         return edge_index, edge_weight
     plain = edge_index.as_tensor() if isinstance(edge_index, EdgeIndex) else edge_index
-    if plain.numel() and not 0 <= plain.min() <= plain.max() < num_nodes:
-        raise InputError(
-            f"edge_index names nodes {int(plain.min())} to {int(plain.max())} but x has "
-            f"{num_nodes} rows; make both from the same graph."
+    if validate and plain.numel():
+        refuse(
+            (
+                (plain.min() < 0) | (plain.max() >= num_nodes),
+                lambda: (
+                    f"edge_index names nodes {int(plain.min())} to {int(plain.max())} but x has "
+                    f"{num_nodes} rows; make both from the same graph."
+                ),
+            )
         )
     key = plain[1] * num_nodes + plain[0]
     if (key[1:] < key[:-1]).any():
         order = key.argsort(stable=True)
         plain = plain[:, order]
         edge_weight = edge_weight if edge_weight is None else edge_weight[order]
-    source, target = plain
-    if not torch.equal((source * num_nodes + target).sort().values, target * num_nodes + source):
-        raise InputError(
-            "edge_index holds an edge without its reverse; symmetrise the graph first with "
-            "torch_geometric.utils.to_undirected(edge_index, edge_weight)."
-        )
     ready = EdgeIndex(
         plain.contiguous(),  # which the transpose of a list of pairs is not
         sparse_size=(num_nodes, num_nodes),
         sort_order="col",
         is_undirected=True,
     )
-    return ready.fill_cache_(), edge_weight
+    if validate:
+        _check_reverses(ready)
+    return ready, edge_weight
 
 
-def propagate(x: Tensor, edges: EdgeIndex, edge_weight: Tensor) -> Tensor:
-    r"""Sums the neighbours' features: row I of the result is :math:`\sum_J w_{IJ} x_J`.
-
-    Both gradients take O(N F + E) memory; PyG's own product would materialise all E F messages for
-    that of the weights.
+def as_edges(
+    edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Edges ``(2, E)`` and weights ``(E,)`` of what PyG calls either; shapes are checked.
 
     Args:
-        x: Node features, ``(N, F)``, float32 or float64.
-        edges: From :func:`sort_edges`.
-        edge_weight: Weights, ``(E,)``, of the type of ``x``.
+        edge_index: Edges, ``(2, E)``, or PyG's ``adj_t``, ``(N, N)``: a ``SparseTensor`` or a
+            sparse tensor of PyTorch.
+        num_nodes: Number of nodes N.
+        edge_weight: Weights, ``(E,)``; not beside ``adj_t``, which holds its own.
 
-    Returns:
-        ``(N, F)``; zero for a node without neighbours.
+    Raises:
+        InputError: If a shape or a type is another, or there are two sets of weights.
     """
-    if edge_weight.requires_grad:
-        return _PropagateWithWeights.apply(x, edge_weight, edges)
-    return _matmul(edges, x, edge_weight)
-
-
-def in_degree(edges: EdgeIndex, edge_weight: Tensor) -> Tensor:
-    r"""The weights that arrive at each node, :math:`d_I = \sum_J w_{IJ}`, ``(N,)``."""
-    target = edges.as_tensor()[1]
-    return scatter(edge_weight, target, dim_size=edges.num_cols, reduce="sum")
-
-
-def has_neighbors(edges: EdgeIndex) -> Tensor:
-    """Which nodes have a neighbour, ``(N,)``."""
-    return edges.get_indptr().diff() > 0
-
-
-def _matmul(edges: EdgeIndex, x: Tensor, edge_weight: Tensor) -> Tensor:
-    """PyG's fastest way to propagate (all losses at 10^4 nodes: 3.8 ms, by ``SimpleConv`` 8.3)."""
-    return edges.matmul(x, edge_weight, transpose=True)
-
-
-class _PropagateWithWeights(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, edge_weight: Tensor, edges: EdgeIndex) -> Tensor:
-        ctx.save_for_backward(x, edge_weight)
-        ctx.edges = edges
-        return _matmul(edges, x.detach(), edge_weight.detach())
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
-        x, edge_weight = ctx.saved_tensors
-        edges: EdgeIndex = ctx.edges
-        source, target = edges.as_tensor()
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            # Sorted by source and then target, edge k is the reverse of edge k in the usual order.
-            reverse = source.argsort(stable=True)
-            grad_x = _matmul(edges, grad.contiguous(), edge_weight[reverse].detach())
-        parts = [
-            (grad[i] * x[j]).sum(dim=-1)
-            for j, i in zip(source.split(_EDGES_AT_ONCE), target.split(_EDGES_AT_ONCE), strict=True)
-        ]
-        return grad_x, torch.cat(parts), None
-
-
-def _check_shapes(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None) -> None:
+    if is_sparse(edge_index):
+        edge_index, edge_weight = _from_adj_t(edge_index, num_nodes, edge_weight)
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.long:
         raise InputError(
             f"edge_index: {tuple(edge_index.shape)} of {edge_index.dtype} must be (2, E) of int64."
@@ -144,16 +113,227 @@ def _check_shapes(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None
             f"edge_weight: shape {tuple(edge_weight.shape)} must be ({edge_index.size(1)},), one "
             "number an edge; select one column of edge_attr."
         )
+    return edge_index, edge_weight
+
+
+def propagate(x: Tensor, edges: Tensor, edge_weight: Tensor) -> Tensor:
+    r"""Sums the neighbours' features: row I of the result is :math:`\sum_J w_{IJ} x_J`.
+
+    The gradients take O(N F + E) memory, and so do those of the gradients; PyG's own product would
+    materialise all E F messages for that of the weights. ``torch.func`` and ``torch.compile`` know
+    the operation; compiled code adds up the messages, which the compiler does not keep.
+
+    Args:
+        x: Node features, ``(N, F)``, float32 or float64.
+        edges: From :func:`sort_edges`, or plain ``(2, E)``, in any order, which is slower.
+        edge_weight: Weights, ``(E,)``, of the type of ``x``.
+
+    Returns:
+        ``(N, F)``; zero for a node without neighbours.
+    """
+    if torch.compiler.is_compiling():
+        source, target = plain_edges(edges)
+        messages = edge_weight.unsqueeze(-1) * x[source]
+        return torch.zeros_like(x).index_add(0, target, messages)
+    return _Product.apply(x, edge_weight, _Matrix(edges, x.size(0)))
+
+
+def in_degree(edges: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
+    r"""The weights that arrive at each node, :math:`d_I = \sum_J w_{IJ}`, ``(N,)``."""
+    return edge_weight.new_zeros(num_nodes).index_add(0, plain_edges(edges)[1], edge_weight)
+
+
+def has_neighbors(edges: Tensor, num_nodes: int) -> Tensor:
+    """Which nodes have a neighbour, ``(N,)``."""
+    target = plain_edges(edges)[1]
+    return torch.zeros(num_nodes, dtype=torch.bool, device=target.device).index_fill(
+        0, target, True
+    )
+
+
+def plain_edges(edges: Tensor) -> Tensor:
+    """The edges as a plain tensor, ``(2, E)``."""
+    return edges.as_tensor() if isinstance(edges, EdgeIndex) else edges
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """Where a sparse matrix has entries: the adjacency, targets in rows, or its transpose."""
+
+    edges: Tensor
+    num_nodes: int
+    is_transposed: bool = False
+
+    def t(self) -> "_Matrix":
+        return replace(self, is_transposed=not self.is_transposed)
+
+    def entries(self) -> tuple[Tensor, Tensor]:
+        """Row and column of each entry, in the order of the weights, ``(E,)`` both."""
+        source, target = plain_edges(self.edges)
+        return (source, target) if self.is_transposed else (target, source)
+
+    def rows(self, weight: Tensor) -> Tensor:
+        """The matrix of these weights, compressed row by row."""
+        assert isinstance(self.edges, EdgeIndex)
+        compressed = self.edges.get_csr() if self.is_transposed else self.edges.get_csc()
+        (pointers, columns), order = compressed
+        values = weight if order is None else weight[order]
+        shape = (self.num_nodes, self.num_nodes)
+        return torch.sparse_csr_tensor(pointers, columns, values, size=shape)
+
+
+# Each of the two operations is the gradient of the other, so that they can be differentiated as
+# often as wanted without anything of size E F.
+
+
+class _Product(torch.autograd.Function):
+    """``A x``: one sum a row of the matrix."""
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, matrix: _Matrix) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.contiguous()  # the gradient of a sum is an expanded scalar
+            if not _has_rows(matrix.edges):
+                return _add_messages(x, weight, matrix)
+            # The sum by rows needs no MKL and is the same for any number of threads.
+            reduce = ("sum",) if x.device.type == "cpu" else ()
+            return torch.sparse.mm(matrix.rows(weight), x, *reduce)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, weight, ctx.matrix = inputs
+        ctx.save_for_backward(x, weight)
+        ctx.save_for_forward(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, _ = ctx.needs_input_grad
+        return (
+            _Product.apply(grad, weight, ctx.matrix.t()) if of_x else None,
+            _EdgeProducts.apply(grad, x, ctx.matrix) if of_weight else None,
+            None,
+        )
+
+    @staticmethod
+    def jvp(ctx: Any, x_tangent: Tensor | None, weight_tangent: Tensor | None, _: None) -> Tensor:
+        x, weight = ctx.saved_tensors
+        return _add(
+            None if x_tangent is None else _Product.apply(x_tangent, weight, ctx.matrix),
+            None if weight_tangent is None else _Product.apply(x, weight_tangent, ctx.matrix),
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
+        return _one_by_one(_Product.apply, info.batch_size, in_dims, inputs)
+
+
+class _EdgeProducts(torch.autograd.Function):
+    """The product of a row of ``a`` and one of ``b`` for each entry of the matrix, ``(E,)``."""
+
+    @staticmethod
+    def forward(a: Tensor, b: Tensor, matrix: _Matrix) -> Tensor:
+        return torch.cat([(a[i] * b[j]).sum(dim=-1) for i, j in _in_parts(*matrix.entries())])
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        a, b, ctx.matrix = inputs
+        ctx.save_for_backward(a, b)
+        ctx.save_for_forward(a, b)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        a, b = ctx.saved_tensors
+        of_a, of_b, _ = ctx.needs_input_grad
+        return (
+            _Product.apply(b, grad, ctx.matrix) if of_a else None,
+            _Product.apply(a, grad, ctx.matrix.t()) if of_b else None,
+            None,
+        )
+
+    @staticmethod
+    def jvp(ctx: Any, a_tangent: Tensor | None, b_tangent: Tensor | None, _: None) -> Tensor:
+        a, b = ctx.saved_tensors
+        return _add(
+            None if a_tangent is None else _EdgeProducts.apply(a_tangent, b, ctx.matrix),
+            None if b_tangent is None else _EdgeProducts.apply(a, b_tangent, ctx.matrix),
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple[Any, ...], *inputs: Any) -> tuple[Tensor, int]:
+        return _one_by_one(_EdgeProducts.apply, info.batch_size, in_dims, inputs)
+
+
+def _add_messages(x: Tensor, weight: Tensor, matrix: _Matrix) -> Tensor:
+    result = torch.zeros_like(x)
+    for i, j, w in _in_parts(*matrix.entries(), weight):
+        result.index_add_(0, i, w.unsqueeze(-1) * x[j])
+    return result
+
+
+def _in_parts(*of_edges: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    size = _EDGES_AT_ONCE.get(of_edges[0].device.type, _EDGES_AT_ONCE_ELSEWHERE)
+    return zip(*(values.split(size) for values in of_edges), strict=True)
+
+
+def _add(one: Tensor | None, other: Tensor | None) -> Tensor:
+    parts = [part for part in (one, other) if part is not None]
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def _one_by_one(
+    function: Callable[..., Tensor], size: int, in_dims: tuple[Any, ...], inputs: tuple[Any, ...]
+) -> tuple[Tensor, int]:
+    """What ``torch.vmap`` asks for, by a loop: a sparse product has one graph and one ``x``."""
+    results = [
+        function(
+            *(
+                value if dim is None else value.select(dim, item)
+                for value, dim in zip(inputs, in_dims, strict=True)
+            )
+        )
+        for item in range(size)
+    ]
+    return torch.stack(results), 0
+
+
+def _from_adj_t(adj_t: Any, num_nodes: int, edge_weight: Tensor | None) -> tuple[Tensor, Tensor]:
+    if edge_weight is not None:
+        raise InputError("edge_weight: adj_t holds the weights already; leave edge_weight out.")
+    sizes = tuple(adj_t.sizes()) if callable(getattr(adj_t, "sizes", None)) else tuple(adj_t.shape)
+    if sizes != (num_nodes, num_nodes):
+        raise InputError(f"edge_index: adj_t has shape {sizes} but x {num_nodes} rows.")
+    if isinstance(adj_t, Tensor) and adj_t.layout == torch.sparse_coo:
+        adj_t = adj_t.coalesce()  # to_edge_index has no gradient for this layout
+        edges, weight = adj_t.indices(), adj_t.values()
+    else:
+        edges, weight = to_edge_index(adj_t)
+    return edges.flip(0), weight  # its rows are targets
+
+
+def _has_rows(edges: Tensor) -> bool:
+    return isinstance(edges, EdgeIndex) and edges.device.type in _WITH_SPARSE_ROWS
 
 
 def _is_prepared(edge_index: Tensor, num_nodes: int) -> bool:
-    if not (
+    return (
         isinstance(edge_index, EdgeIndex)
         and edge_index.is_undirected
         and edge_index.is_sorted_by_col
         and edge_index.sparse_size() == (num_nodes, num_nodes)
-    ):
-        return False
-    # Within a target PyG allows any order, but the gradient of propagate relies on this one.
-    source, target = edge_index.as_tensor()
-    return not ((source[1:] < source[:-1]) & (target[1:] == target[:-1])).any()
+    )
+
+
+def _check_reverses(edges: EdgeIndex) -> None:
+    """Sorted by source instead, the edges are their own reverses."""
+    source, target = edges.as_tensor()
+    if _has_rows(edges):  # by the order that gradients need anyway
+        (_, other_target), order = edges.get_csr()
+        if not ((source[order] != target) | (other_target != source)).any():
+            return
+    n = edges.num_rows  # PyG's sort may have left equal sources in any order
+    if not torch.equal((source * n + target).sort().values, target * n + source):
+        raise InputError(
+            "edge_index holds an edge without its reverse; symmetrise the graph first with "
+            "torch_geometric.utils.to_undirected(edge_index, edge_weight)."
+        )

@@ -1,8 +1,8 @@
 """The whole model: W-Net, average over superpixels, clustering head."""
 
 from torch import Tensor, nn
-from torch_geometric import EdgeIndex
 
+from sp_graph_seg.nn.head_call import call_head, check_head
 from sp_graph_seg.nn.wnet import WNet
 from sp_graph_seg.transforms import scatter_mean
 
@@ -17,15 +17,22 @@ class SuperpixelNet(nn.Module):
 
     Args:
         wnet: Encoder and decoder.
-        head: Called as ``head(x, edge_index, edge_weight)`` with the node means of z, ``(N, F)``,
-            it returns the node features that the losses see, ``(N, F')``. By default they are the
-            means themselves, as in the paper.
+        head: From the node means of z, ``(N, F)``, and the graph it makes the node features that
+            the losses see, ``(N, F')``; :func:`~sp_graph_seg.nn.call_head` calls it by the names in
+            its signature. By default they are the means themselves, as in the paper.
+
+    Raises:
+        InputError: If the head cannot be called on F features; lazy layers get their sizes here.
     """
 
     def __init__(self, wnet: WNet, head: nn.Module | None = None) -> None:
         super().__init__()
         self.wnet = wnet
         self.head = head
+        #: Number of features F' that the losses see.
+        self.num_outputs = (
+            wnet.num_features if head is None else check_head(head, wnet.num_features)
+        )
 
     def forward(
         self,
@@ -58,9 +65,7 @@ class SuperpixelNet(nn.Module):
         """Features of the nodes from the means of z: ``(N, F)`` -> ``(N, F')``."""
         if self.head is None:
             return x
-        if isinstance(edge_index, EdgeIndex):
-            edge_index = edge_index.as_tensor()  # not every layer knows the subclass
-        return self.head(x, edge_index, edge_weight)
+        return call_head(self.head, x, edge_index, edge_weight)
 
     def decode(self, z: Tensor) -> Tensor:
         """The reconstruction of an image from its features: ``(F, H, W)`` -> ``(C, H, W)``."""

@@ -89,22 +89,31 @@ class UNet(nn.Module):
         out_channels: Channels of the output.
         width: Channels of the first module.
         depth: Number of poolings.
+        padding_mode: How convolutions go on beyond the border: ``"zeros"`` as in the paper, or
+            ``"reflect"``, with which the border of an image looks like its inside.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, width: int, depth: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        width: int,
+        depth: int,
+        padding_mode: str = "zeros",
+    ) -> None:
         super().__init__()
         self.multiple = 2**depth
         widths = [width * 2**level for level in range(depth + 1)]
         ins = [in_channels, *widths[:-1]]
         self.down = nn.ModuleList(
-            conv_module(i, o, separable=level > 0)
+            conv_module(i, o, level > 0, padding_mode)
             for level, (i, o) in enumerate(zip(ins, widths, strict=True))
         )
         self.grow = nn.ModuleList(
             nn.ConvTranspose2d(2 * w, w, kernel_size=2, stride=2) for w in widths[:-1]
         )
         self.up = nn.ModuleList(
-            conv_module(2 * w, w, separable=level > 0) for level, w in enumerate(widths[:-1])
+            conv_module(2 * w, w, level > 0, padding_mode) for level, w in enumerate(widths[:-1])
         )
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
@@ -134,16 +143,29 @@ class UNet(nn.Module):
         return left, right, top, bottom
 
 
-def conv_module(in_channels: int, out_channels: int, separable: bool) -> nn.Sequential:
+def conv_module(
+    in_channels: int, out_channels: int, separable: bool, padding_mode: str = "zeros"
+) -> nn.Sequential:
     """Two 3x3 convolutions, each followed by ReLU and batch normalisation."""
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         if separable:
             layers += [
-                nn.Conv2d(channels, channels, kernel_size=3, padding=1, groups=channels),
+                _conv3x3(channels, channels, padding_mode, groups=channels),
                 nn.Conv2d(channels, out_channels, kernel_size=1),
             ]
         else:
-            layers += [nn.Conv2d(channels, out_channels, kernel_size=3, padding=1)]
+            layers += [_conv3x3(channels, out_channels, padding_mode)]
         layers += [nn.ReLU(), nn.BatchNorm2d(out_channels)]
     return nn.Sequential(*layers)
+
+
+def _conv3x3(in_channels: int, out_channels: int, padding_mode: str, groups: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size=3,
+        padding=1,
+        groups=groups,
+        padding_mode=padding_mode,  # type: ignore[arg-type]
+    )

@@ -23,24 +23,29 @@ def plot_history(history: "History") -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    from sp_graph_seg.training import LOSSES
+    from sp_graph_seg.training import TERMS
 
     figure = Figure(figsize=(8.5, 5), layout="constrained")
-    losses, labels = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     steps = history["step"]
-    losses.plot(steps, history["loss"], label="loss (Eq. 9)", color="black", marker=".")
-    for number, (name, loss) in enumerate(LOSSES.items()):
+    counts_labels = bool(np.isfinite(history["num_labels"]).any())
+    panels = figure.subplots(
+        1 + counts_labels, 1, sharex=True, squeeze=False, height_ratios=(2, 1)[: 1 + counts_labels]
+    ).ravel()
+    panels[0].plot(steps, history["loss"], label="loss", color="black", marker=".")
+    for number, (name, title) in enumerate(TERMS.items()):
         if np.isfinite(history[name]).any():
-            losses.plot(steps, history[name], label=loss.title, color=f"C{number}", marker=".")
-    losses.set_ylabel("loss")
+            panels[0].plot(steps, history[name], label=title, color=f"C{number}", marker=".")
+    panels[0].set_ylabel("loss")
     figure.legend(loc="outside right upper")
-    labels.step(steps, history["num_labels"], where="mid", marker=".", color="black")
-    labels.set(xlabel="step", ylabel="number of labels")
-    labels.set_ylim(bottom=0)
-    for axes in (losses, labels):
+    if counts_labels:
+        panels[1].step(steps, history["num_labels"], where="mid", marker=".", color="black")
+        panels[1].set_ylabel("number of labels")
+        panels[1].set_ylim(bottom=0)
+        panels[1].yaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in panels:
         axes.grid(alpha=0.3)
-    labels.xaxis.set_major_locator(MaxNLocator(integer=True))
-    labels.yaxis.set_major_locator(MaxNLocator(integer=True))
+    panels[-1].set_xlabel("step")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 

@@ -151,6 +151,15 @@ def training_image(scaled: ScaledImage, superpixels: Image | None, config: Confi
     return TrainingImage(add_hessian_features(small, config.hessian_scales), graph)
 
 
+def refuse_superpixels(superpixels: object, config: Config) -> None:
+    """Refuses label maps where labels do not depend on superpixels that are given."""
+    if superpixels is not None:
+        raise InputError(
+            f"superpixels: cannot be used with label_by={config.label_by!r}; leave them out, or "
+            "use label_by='argmax'."
+        )
+
+
 def _refuse_superpixels(superpixels: Image | None) -> None:
     if superpixels is not None:
         raise InputError(

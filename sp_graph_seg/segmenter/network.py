@@ -4,12 +4,17 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
 from sp_graph_seg.training import seeded
 from sp_graph_seg.transforms.features import PER_SCALE
+from sp_graph_seg.transforms.superpixels import MASKED
 
 
 def make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
@@ -32,3 +37,24 @@ def evaluating(net: nn.Module) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+def encode(net: SuperpixelNet, seen: Tensor) -> Tensor:
+    """Features z of what the network sees: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
+    with evaluating(net), torch.no_grad():
+        return net.encode(seen.to(next(net.parameters()).device))
+
+
+def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None) -> Tensor:
+    """The features of nodes whose largest is the label, from their means of z, ``(N, F)``."""
+    if graph is None or net.head is None:
+        return x
+    edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
+    with evaluating(net), torch.no_grad():
+        return net.cluster(x, edges, weight)
+
+
+def paint(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """The labels of pixels, from the features of their nodes ``(N, F)``."""
+    labels = x.argmax(dim=-1).cpu().numpy()
+    return labels if nodes is None else np.append(labels, MASKED)[nodes]  # node -1 is the last

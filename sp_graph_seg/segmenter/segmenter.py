@@ -1,54 +1,39 @@
 """The Segmenter: train on a few images without labels, then label any image like them."""
 
-import dataclasses
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
-from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch import nn
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import InputError, IntensityRangeWarning
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
-from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.segmenter.graphs import (
-    PreparedImage,
-    node_means,
-    prepare_image,
+    refuse_superpixels,
     training_image,
 )
-from sp_graph_seg.segmenter.head_file import describe_head, find_difference
+from sp_graph_seg.segmenter.labellers import Labeller, fit_labeller
 from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
-from sp_graph_seg.segmenter.network import evaluating, make_net
-from sp_graph_seg.training import History, describe_step, fit
-from sp_graph_seg.transforms.arrays import as_native
+from sp_graph_seg.segmenter.network import make_net
+from sp_graph_seg.segmenter.prediction import Prediction
+from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
+from sp_graph_seg.training import History, fit, show_steps
 from sp_graph_seg.transforms.prepare import (
     Image,
-    Mask,
-    ScaledImage,
     as_image_list,
     check_image,
     check_range,
-    find_data,
     find_data_of_each,
-    lies_outside,
     match_images,
     measure_intensity_range,
     scale_intensities,
-    scale_labels,
 )
-from sp_graph_seg.transforms.superpixels import MASKED
 
 
-class Segmenter(BaseEstimator):
+class Segmenter(Prediction, BaseEstimator):
     """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
 
     Images may be in any units, those to label in the units of those to train on; integers are taken
@@ -57,14 +42,19 @@ class Segmenter(BaseEstimator):
     that is given is negative. The network sees the mean of the others there.
 
     Args:
-        config: The hyperparameters; the preset ``fast`` by default.
+        config: The hyperparameters. By default the preset ``photo`` where the training images have
+            three channels, else the preset ``tomogram``; with a head the preset ``fast``.
         head: A graph network to use instead of ``config.head``, any module called as
             ``head(x, edge_index, edge_weight)`` with node features ``(N, num_features)``. Each
             training starts from a copy of it. A file that :meth:`save` writes holds its weights,
             but not its code: give an equal module to :meth:`load`.
 
     Attributes:
-        net_: The trained network.
+        net_: The trained network of labels that are the largest feature of a node
+            (``label_by="argmax"``), else ``None``.
+        labeller_: What labels by prototypes otherwise, a
+            :class:`~sp_graph_seg.prototypes.Phases` or
+            :class:`~sp_graph_seg.prototypes.Appearance`, else ``None``.
         config_: The hyperparameters that it was trained with.
         in_channels_: Channels of the training images.
         intensity_range_: The lowest and highest intensity, mapped to 0 and 1 in every image:
@@ -85,7 +75,8 @@ class Segmenter(BaseEstimator):
         (64, 64)
     """
 
-    net_: SuperpixelNet
+    net_: SuperpixelNet | None
+    labeller_: Labeller | None
     config_: Config
     in_channels_: int
     intensity_range_: tuple[float, float]
@@ -124,9 +115,9 @@ class Segmenter(BaseEstimator):
                 Inf or no data, or differs from the others in its channels; if a mask or a label map
                 has another size than its image; or as :func:`sp_graph_seg.training.fit` does.
         """
-        config = self._resolve_config()
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
+        config = self._resolve_config(channels)
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)
         label_maps = match_images(superpixels, arrays, "superpixels")
@@ -134,146 +125,45 @@ class Segmenter(BaseEstimator):
         low, high = intensity_range or measure_intensity_range(arrays, insides)
         if intensity_range is not None:
             check_range(low, high, arrays, insides)
-        subjects = [
-            training_image(scale_intensities(array, inside, low, high), labels, config)
-            for array, inside, labels in zip(arrays, insides, label_maps, strict=True)
+        scaled = [
+            scale_intensities(array, inside, low, high)
+            for array, inside in zip(arrays, insides, strict=True)
         ]
-        net = make_net(channels, config, self.head)
-        steps = config.epochs * config.minibatches
-        if progress:
-            with WorkProgress(steps, "steps") as bar:
-                history = fit(
-                    net, subjects, config, lambda step: bar.advance(note=describe_step(step))
-                )
-        else:
-            history = fit(net, subjects, config)
-        self.net_, self.config_, self.history_ = net, config, history
-        self.in_channels_, self.intensity_range_ = channels, (low, high)
+        with show_steps(config.epochs * config.minibatches, progress) as on_step:
+            if config.label_by == "argmax":
+                net = make_net(channels, config, self.head)
+                pairs = zip(scaled, label_maps, strict=True)
+                subjects = [training_image(image, labels, config) for image, labels in pairs]
+                self.history_ = fit(net, subjects, config, on_step)
+                self.net_, self.labeller_ = net, None
+            else:
+                refuse_superpixels(superpixels, config)
+                self.labeller_, self.history_ = fit_labeller(scaled, config, on_step)
+                self.net_ = None
+        self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
         self.relabel_ = None
         return self
 
-    def predict(
-        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
-    ) -> NDArray[np.int64]:
-        """Labels an image, whether it was trained on or not.
+    def merge_labels(self, num_labels: int) -> "Segmenter":
+        """Merges the labels of prototypes that are most alike, at once and without the network.
+
+        The merging becomes ``relabel_``, in place of any other post-processing, and is saved.
 
         Args:
-            image: ``(C, H, W)``, any size from the network's minimum on.
-            superpixels: A label map ``(H, W)`` to use instead of making superpixels; negative
-                where there is no data.
-            mask: True for the pixels that are data, ``(H, W)``.
-
-        Returns:
-            Labels ``(H, W)`` from 0 to ``num_features - 1``: the largest feature of each
-            superpixel, or of each pixel where the nodes are pixels. A label means the same in every
-            image. -1 for pixels that are no data.
+            num_labels: Number of labels that are left.
 
         Raises:
-            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
-            InputError: If the image cannot be used, or has other channels than the model.
+            InputError: If there are fewer labels, or they are not those of prototypes.
         """
-        return self.label(self.prepare(image, superpixels, mask))
-
-    def prepare(
-        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
-    ) -> PreparedImage:
-        """What :meth:`predict` does before it asks the network: checks, intensities, superpixels.
-
-        It takes and raises what :meth:`predict` does. In another thread than :meth:`label` it keeps
-        a second core busy, or the first one while a GPU works.
-        """
-        scaled = self.normalize(image, superpixels, mask)
-        has_head = self.net_.head is not None
-        return prepare_image(scaled, superpixels, self.config_, with_graph=has_head)
-
-    def label(self, prepared: PreparedImage) -> NDArray[np.int64]:
-        """The labels ``(H, W)`` of an image that :meth:`prepare` prepared."""
-        labels = self.paint(self.node_features(prepared), prepared.nodes)
-        return self.finish(labels.reshape(prepared.node_size), prepared.size, prepared.inside)
-
-    @property
-    def num_labels_(self) -> int:
-        """Labels run from 0 to this number less one; not all of them need to occur."""
-        merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
-        return max([self.config_.num_features, *(target + 1 for target in merged)])
-
-    def transform(
-        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
-    ) -> Data:
-        """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
-
-        Where the nodes are pixels it is made by :class:`~sp_graph_seg.transforms.ToPixelGraph`.
-
-        Takes and raises what :meth:`predict` does.
-
-        Returns:
-            A graph with ``z (N, F)``, the features whose largest is the label; the other fields
-            are of the image with its intensity range mapped to [0, 1], scaled down to
-            ``superpixel_size`` where that is set.
-        """
-        scaled = self.normalize(image, superpixels, mask)
-        prepared = prepare_image(scaled, superpixels, self.config_, with_graph=True)
-        if prepared.graph is None:
-            raise InputError("image: no pixel is data; check mask and NaN.")
-        prepared.graph.z = self.node_features(prepared).cpu()
-        return prepared.graph
-
-    def normalize(
-        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
-    ) -> ScaledImage:
-        """The image checked, its intensity range mapped to [0, 1], and which pixels are data.
-
-        Warns if most values of the data lie outside of it: those images are in other units.
-        """
-        if not hasattr(self, "net_"):
-            raise NotFittedError(
-                "This Segmenter has not been trained: call fit, or Segmenter.load."
+        labeller = self._labeller
+        if labeller is None or not 1 <= num_labels <= labeller.num_labels:
+            has = "the largest features" if labeller is None else f"{labeller.num_labels} labels"
+            raise InputError(
+                f"num_labels={num_labels}: the model has {has}; give 1 to their number, for a "
+                "model with label_by='phases' or 'appearance'."
             )
-        array = as_native(image)
-        check_image(array, "image", self.in_channels_, self.config_)
-        inside = find_data(array, mask, superpixels)
-        low, high = self.intensity_range_
-        if lies_outside(array, inside, low, high):
-            warnings.warn(
-                f"most values of an image lie outside of {low:g} to {high:g}, the range of the "
-                "images that the model was trained on; give images in the same units.",
-                IntensityRangeWarning,
-                stacklevel=3,
-            )
-        return scale_intensities(array, inside, low, high)
-
-    def encode(self, seen: Tensor) -> Tensor:
-        """Features z of what the network sees: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
-        with evaluating(self.net_), torch.no_grad():
-            return self.net_.encode(seen.to(next(self.net_.parameters()).device))
-
-    def cluster(self, x: Tensor, graph: Data | None) -> Tensor:
-        """The features of nodes whose largest is the label, from their means of z, ``(N, F)``."""
-        if graph is None or self.net_.head is None:
-            return x
-        edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
-        with evaluating(self.net_), torch.no_grad():
-            return self.net_.cluster(x, edges, weight)
-
-    def paint(self, x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
-        """The labels of pixels, from the features of their nodes ``(N, F)``."""
-        labels = x.argmax(dim=-1).cpu().numpy()
-        return labels if nodes is None else np.append(labels, MASKED)[nodes]  # node -1 is the last
-
-    def finish(
-        self, labels: NDArray[np.int64], size: tuple[int, int], inside: Mask | None = None
-    ) -> NDArray[np.int64]:
-        """Labels ``(h, w)`` at the size of the image, -1 outside, post-processed."""
-        labels, relabel = scale_labels(labels, size), self.relabel_
-        if inside is not None:
-            labels = np.where(inside, labels, MASKED)
-            relabel = relabel and dataclasses.replace(relabel, unlabelled=MASKED)
-        return labels if relabel is None else relabel.apply(labels)
-
-    def node_features(self, prepared: PreparedImage) -> Tensor:
-        """The features ``(N, F)`` of the nodes of an image, whose largest is the label."""
-        x = node_means(self.encode(prepared.seen), prepared.nodes, prepared.node_size)
-        return self.cluster(x, prepared.graph)
+        self.relabel_ = Relabel.from_groups(labeller.merge(num_labels))
+        return self
 
     def save(self, path: str | Path, notes: Mapping[str, Any] | None = None) -> None:
         """Writes weights, configuration, intensity range, post-processing and version to a file.
@@ -283,18 +173,16 @@ class Segmenter(BaseEstimator):
             notes: JSON values to keep with the model, such as what it was trained on;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` gives them back.
         """
-        if not hasattr(self, "net_"):
-            raise NotFittedError("This Segmenter has not been trained: call fit before save.")
-        head = self.net_.head if self.config_.head == "identity" else None
-        metadata = {
-            "config": self.config_.to_dict(),
-            "in_channels": self.in_channels_,
-            "intensity_range": self.intensity_range_,
-            "head": describe_head(head),
-            "relabel": None if self.relabel_ is None else self.relabel_.to_dict(),
-            "notes": dict(notes or {}),
-        }
-        write_model(path, self.net_.state_dict(), metadata)
+        config = self.trained_config
+        trained = Trained(
+            config,
+            self.in_channels_,
+            self.intensity_range_,
+            self.net_,
+            self.labeller_,
+            self.relabel_,
+        )
+        write_model(path, *to_file(trained, notes))
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
@@ -316,35 +204,15 @@ class Segmenter(BaseEstimator):
         cls, file: ModelFile, path: str | Path, head: nn.Module | None = None
     ) -> "Segmenter":
         """What :meth:`load` makes of a file that was read; ``path`` is for messages."""
-        weights, metadata = file
-        try:
-            difference = find_difference(metadata["head"], describe_head(head))
-            segmenter = cls(Config.from_dict(metadata["config"]), head)
-            segmenter.in_channels_ = int(metadata["in_channels"])
-            low, high = map(float, metadata["intensity_range"])
-            if not low < high:
-                raise ValueError(f"intensity_range from {low} to {high}")
-            segmenter.intensity_range_ = low, high
-            segmenter.config_ = segmenter._resolve_config()
-            relabel = metadata.get("relabel")
-            segmenter.relabel_ = None if relabel is None else Relabel.from_dict(relabel)
-            net = make_net(segmenter.in_channels_, segmenter.config_, head)
-            if not difference:
-                net.load_state_dict(weights)
-        except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{path}: not a model that this version can read ({reason}); train it anew."
-            ) from error
-        if difference:
-            raise InputError(
-                f"{path}: was trained with another head ({difference}); give a module like that "
-                "to Segmenter.load(path, head=...)."
-            )
-        segmenter.net_, segmenter.history_ = net.eval(), None
+        trained = from_file(file, path, head)
+        segmenter = cls(trained.config, head)
+        segmenter.config_, segmenter.history_ = trained.config, None
+        segmenter.in_channels_, segmenter.intensity_range_ = trained[1:3]
+        segmenter.net_, segmenter.labeller_, segmenter.relabel_ = trained[3:]
         return segmenter
 
-    def _resolve_config(self) -> Config:
+    def _resolve_config(self, channels: int) -> Config:
         """The hyperparameters; a head that is given takes the place of a named one."""
-        config = Config() if self.config is None else self.config
-        return config if self.head is None else config.replace(head="identity")
+        if self.head is not None:
+            return (self.config or Config()).replace(head="identity")
+        return self.config or Config.preset("photo" if channels == 3 else "tomogram")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.label_jobs import LabelJob
 from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.prototypes import Appearance
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.streaming.slices import read_slices, read_usable
@@ -25,6 +26,10 @@ from sp_graph_seg.streaming.supervoxels import label_supervoxels
 from sp_graph_seg.volumes import Volume
 
 Mode = Literal["slices", "supervoxels"]
+
+#: Frames before a block that are labelled only to be remembered, so that the labels of a block
+#: hardly depend on where it begins.
+_WARM_UP = 5
 
 #: Slices that are read ahead of the threads that label.
 _AHEAD = 2
@@ -49,19 +54,26 @@ class BlockLabeler:
         start, stop = block
         segmenter = copy.copy(load_model(self.model).segmenter)
         if torch.cuda.is_available():
-            segmenter.net_.cuda()
+            for network in segmenter.networks_:
+                network.cuda()
         segmenter.relabel_ = self.relabel
         skipped: dict[int, str] = {}
-        slices = self._read(start, stop, skipped)
+        remembers = segmenter.config_.memory > 0 and isinstance(segmenter.labeller_, Appearance)
+        first = max(0, start - _WARM_UP) if remembers else start
+        slices = self._read(first, stop, skipped)
         with _one_thread() as threads:
-            if self.mode == "slices":
+            if remembers:
+                numbered = _label_frames(segmenter, slices)
+            elif self.mode == "slices":
                 numbered = _label_slices(segmenter, slices, threads)
             else:
                 numbered = label_supervoxels(segmenter, slices)
             labels = np.full((stop - start, *self.job.shape[1:]), self.job.unlabelled, np.uint16)
             for number, plane in numbered:
-                labels[number - start] = np.where(plane < 0, self.job.unlabelled, plane)
-        self.job.write_block(start, labels, skipped)
+                if number >= start:
+                    labels[number - start] = np.where(plane < 0, self.job.unlabelled, plane)
+        own = {number: reason for number, reason in skipped.items() if number >= start}
+        self.job.write_block(start, labels, own)
         return stop - start
 
     def _read(
@@ -116,6 +128,18 @@ def _label_slices(
                 yield done, labels.result()
         for done, labels in waiting:
             yield done, labels.result()
+
+
+def _label_frames(
+    segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]]
+) -> Iterator[tuple[int, NDArray]]:
+    """Labels frames one after the other; each remembers the one before."""
+    labeller, before = segmenter.labeller_, None
+    assert isinstance(labeller, Appearance), "the labeller of videos"
+    for number, frame in frames:
+        values, inside = segmenter.normalize(frame)
+        labels, _, before = labeller.predict_after(before, values, inside)
+        yield number, segmenter.finish(labels, labels.shape, inside)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from torch import Tensor
 from sp_graph_seg.config import Config
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.graphs import node_means
+from sp_graph_seg.segmenter.network import cluster, encode, paint
 from sp_graph_seg.transforms import ToRAG, add_hessian_features, compute_superpixels
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask
 from sp_graph_seg.transforms.superpixels import MASKED
@@ -30,7 +31,7 @@ def label_supervoxels(
     Yields:
         Each number with the labels ``(H, W)``.
     """
-    config = segmenter.config_
+    config, net = segmenter.config_, segmenter.paper_net
     numbers: list[int] = []
     planes: list[NDArray] = []
     insides: list[NDArray[np.bool_]] = []
@@ -52,12 +53,12 @@ def label_supervoxels(
     mask = None if used.all() else used
     options = {**config.superpixel_options(), "n_segments": _count(block.shape[1:], config)}
     nodes = compute_superpixels(block, **options, mask=mask)
-    has_head = segmenter.net_.head is not None
+    has_head = net.head is not None
     to_rag = ToRAG(tau=config.tau_con, superpixels=nodes, mask=mask, edge_weight="softmax")
     graph = to_rag(block) if has_head else None
     # One slice after the other: z has far more channels than what the network sees.
-    features = (segmenter.encode(add_hessian_features(s, config.hessian_scales)) for s in seen)
-    labels = segmenter.paint(segmenter.cluster(_means(features, nodes), graph), nodes)
+    features = (encode(net, add_hessian_features(s, config.hessian_scales)) for s in seen)
+    labels = paint(cluster(net, _means(features, nodes), graph), nodes)
     for number, plane, inside in zip(numbers, labels, insides, strict=True):
         yield number, segmenter.finish(plane, size, None if inside.all() else inside)
 

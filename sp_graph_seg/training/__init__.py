@@ -1,7 +1,9 @@
 """Training: patches, losses, the loop and its history."""
 
+from sp_graph_seg.training.blind_spot import fit_blind_spot
+from sp_graph_seg.training.device import find_device
 from sp_graph_seg.training.fit import fit
-from sp_graph_seg.training.history import History, describe_step
+from sp_graph_seg.training.history import TERMS, History, describe_step, show_steps
 from sp_graph_seg.training.losses import LOSSES
 from sp_graph_seg.training.patches import PatchSampler, PatchWindows, cut_patches, draw_windows
 from sp_graph_seg.training.seeding import seeded
@@ -9,6 +11,7 @@ from sp_graph_seg.training.subject import TrainingImage
 
 __all__ = [
     "LOSSES",
+    "TERMS",
     "History",
     "PatchSampler",
     "PatchWindows",
@@ -16,6 +19,9 @@ __all__ = [
     "cut_patches",
     "describe_step",
     "draw_windows",
+    "find_device",
     "fit",
+    "fit_blind_spot",
     "seeded",
+    "show_steps",
 ]

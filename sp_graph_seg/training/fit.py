@@ -71,7 +71,7 @@ def fit(
             scaler.step(optimizer)
             scaler.update()
             step = _summarize(terms, len(history) + 1, epoch, time.perf_counter() - start)
-            history.append(step)
+            step = history.append(step)
             if on_step is not None:
                 on_step(step)
             if not math.isfinite(step["loss"]):

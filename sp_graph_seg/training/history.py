@@ -1,15 +1,23 @@
 """What happened in training, step by step."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sp_graph_seg.io.files import to_csv
+from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.training.losses import LOSSES
 
-#: One optimisation step by column; a loss that has no weight in Eq. 9 is ``nan``.
+#: One optimisation step by column; what a training does not have is ``nan``.
 Step = dict[str, float]
 
-COLUMNS: tuple[str, ...] = ("step", "epoch", "loss", *LOSSES, "num_labels", "seconds")
+#: What the terms of a loss are called in plots: those of Eq. 9, and that of slow features.
+TERMS: dict[str, str] = {
+    **{name: loss.title for name, loss in LOSSES.items()},
+    "slow": "slow features",
+}
+
+COLUMNS: tuple[str, ...] = ("step", "epoch", "loss", *TERMS, "num_labels", "seconds")
 
 
 class History:
@@ -18,18 +26,19 @@ class History:
     ``history["loss"]`` is one column as a list, ``len(history)`` the number of steps, and
     iteration yields the rows.
 
-    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is Eq. 9; each name in
-    :data:`~sp_graph_seg.training.LOSSES` is a term of it before weighting, the mean over the
-    images; ``num_labels`` is the number of labels that nodes of any image have; ``seconds`` are
-    those since the start.
+    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is what is minimised, such as Eq. 9; each
+    name in :data:`~sp_graph_seg.training.LOSSES`, and ``slow``, is a term of it before weighting,
+    the mean over the images; ``num_labels`` is the number of labels that nodes of any image have;
+    ``seconds`` are those since the start.
     """
 
     def __init__(self) -> None:
         self._rows: list[Step] = []
 
-    def append(self, row: Step) -> None:
-        """Adds a step."""
-        self._rows.append(row)
+    def append(self, row: Step) -> Step:
+        """Adds a step, and returns it with all columns; those that are missing are ``nan``."""
+        self._rows.append({name: row.get(name, math.nan) for name in COLUMNS})
+        return self._rows[-1]
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -42,7 +51,7 @@ class History:
 
     def last_losses(self) -> dict[str, float]:
         """The losses of the last step that have a weight and are finite, by name."""
-        last = {name: self._rows[-1][name] for name in LOSSES}
+        last = {name: self._rows[-1][name] for name in TERMS}
         return {name: loss for name, loss in last.items() if math.isfinite(loss)}
 
     def to_csv(self) -> str:
@@ -57,7 +66,19 @@ def describe_step(step: Step) -> str:
     """The losses of a step that have a weight, and its labels: ``loss 1.23 rec 0.500 9 labels``."""
     terms = [
         f"{name} {step[name]:.{2 if step[name] >= 1 else 3}f}"
-        for name in ("loss", *LOSSES)
-        if not math.isnan(step[name])
+        for name in ("loss", *TERMS)
+        if not math.isnan(step.get(name, math.nan))
     ]
-    return " ".join([*terms, f"{step['num_labels']} labels"])
+    if not math.isnan(step.get("num_labels", math.nan)):
+        terms.append(f"{step['num_labels']} labels")
+    return " ".join(terms)
+
+
+@contextmanager
+def show_steps(total: int, is_shown: bool) -> Iterator[Callable[[Step], None] | None]:
+    """What a training calls after every step; ``None`` where nothing is to be shown."""
+    if not is_shown:
+        yield None
+        return
+    with WorkProgress(total, "steps") as bar:
+        yield lambda step: bar.advance(note=describe_step(step))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sp_graph_seg.config import Config
@@ -100,12 +101,20 @@ def _cut(step: ForwardPass) -> Tensor:
 
 
 def _similarity(step: ForwardPass) -> Tensor:
+    if step.subject.labels is not None:
+        return _taught_similarity(step.features, step.subject.labels)
     y = _similarity_labels(step)
     if step.config.similarity_on == "nodes":
         return similarity_loss(step.features, y)
     pixels = pixels_inside(step.z, step.subject.inside).T  # (P, F)
     pixels = pixels if step.config.loss_input == "logits" else pixels.softmax(dim=-1)
     return similarity_loss(pixels, y[step.subject.pixel_index])
+
+
+def _taught_similarity(features: Tensor, labels: Tensor) -> Tensor:
+    """Eq. 6 with labels that are given; a label counts by the square root of its nodes."""
+    count = torch.bincount(labels, minlength=features.size(1)).clamp(min=1)
+    return F.cross_entropy(features, labels, weight=count.rsqrt())
 
 
 def _similarity_labels(step: ForwardPass) -> Tensor:

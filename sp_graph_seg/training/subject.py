@@ -23,6 +23,9 @@ class TrainingImage:
     """Of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`, or, where the nodes are
     pixels, from :class:`~sp_graph_seg.transforms.ToPixelGraph`; with the mask of the data, if not
     all pixels are."""
+    labels: Tensor | None = None
+    """Labels y of the nodes in Eq. 6, ``(N,)``, that the network is to learn; ``None`` for those of
+    ``similarity_labels``."""
 
     @property
     def inside(self) -> Tensor | None:
@@ -43,6 +46,7 @@ class Subject:
     edges: EdgeIndex
     adjacency: Tensor
     affinity: Tensor
+    labels: Tensor | None
     sampler: PatchSampler
 
     @classmethod
@@ -63,6 +67,7 @@ class Subject:
             edges=edges,
             adjacency=adjacency.to(device),
             affinity=affinity(distance, config.tau_cut).to(device),
+            labels=None if training.labels is None else training.labels.to(device),
             sampler=PatchSampler(
                 (height, width),
                 config.patches if uses_patches(config) else (),

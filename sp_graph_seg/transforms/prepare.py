@@ -1,6 +1,7 @@
 """From the user's images to what the network sees: checks, data or none, range, scale."""
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, IntensityRangeWarning
 from sp_graph_seg.transforms.arrays import as_array, as_mask, as_native, fill_outside
 from sp_graph_seg.volumes.intensity import IntensitySample, find_numbers
 
@@ -151,11 +152,17 @@ def check_range(
         )
 
 
-def lies_outside(image: Array, inside: Mask | None, low: float, high: float) -> bool:
-    """Whether most values of the data lie outside of a range."""
+def warn_of_other_units(image: Array, inside: Mask | None, low: float, high: float) -> None:
+    """Warns if most values of the data lie outside of the range of the training images."""
     values = image if inside is None else image[:, inside]
     outside = (values < np.float32(low)) | (values > np.float32(high))  # as the values are
-    return bool(np.count_nonzero(outside) > _OUTSIDE * values.size)
+    if np.count_nonzero(outside) > _OUTSIDE * values.size:
+        warnings.warn(
+            f"most values of an image lie outside of {low:g} to {high:g}, the range of the images "
+            "that the model was trained on; give images in the same units.",
+            IntensityRangeWarning,
+            stacklevel=4,
+        )
 
 
 def normalize(image: Array, low: float, high: float) -> Array:

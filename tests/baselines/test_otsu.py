@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sp_graph_seg.baselines.otsu import gray_histogram, otsu_thresholds
+from sp_graph_seg.baselines.otsu import gray_histogram
+from sp_graph_seg.prototypes.thresholds import otsu_thresholds
 
 
 def test_a_histogram_has_the_values_themselves_or_256_bins():

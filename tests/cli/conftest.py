@@ -10,9 +10,31 @@ from PIL import Image
 from sp_graph_seg import Segmenter
 from sp_graph_seg.cli import main
 
-_PHOTO_FLAGS = ["--width", "4", "--depth", "2", "--num-features", "8", "--n-segments", "40"]
+_PHOTO_FLAGS = [
+    "--preset",
+    "fast",
+    "--width",
+    "4",
+    "--depth",
+    "2",
+    "--num-features",
+    "8",
+    "--n-segments",
+    "40",
+]
 _PHOTO_FLAGS += ["--epochs", "1", "--minibatches", "2", "--patches", "4", "16", "16"]
-_STACK_FLAGS = ["--width", "4", "--depth", "2", "--num-features", "4", "--n-segments", "30"]
+_STACK_FLAGS = [
+    "--preset",
+    "fast",
+    "--width",
+    "4",
+    "--depth",
+    "2",
+    "--num-features",
+    "4",
+    "--n-segments",
+    "30",
+]
 _STACK_FLAGS += ["--epochs", "1", "--minibatches", "1", "--patches", "2", "16", "16"]
 
 

@@ -50,7 +50,7 @@ def test_no_slices_to_train_on(tmp_path, stack, refusal):
 
 def test_a_superpixel_method_without_supervoxels(tmp_path, stack, files_in, refusal):
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr"]
-    flags = ["--mode", "supervoxels", "--superpixel-method", "felzenszwalb"]
+    flags = ["--preset", "fast", "--mode", "supervoxels", "--superpixel-method", "felzenszwalb"]
     line = refusal(*command, *flags)
     assert line.startswith("superpixel_method='felzenszwalb' is for images and makes no supervoxel")
     assert files_in(tmp_path) == {"scan.tif"}

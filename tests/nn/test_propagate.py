@@ -5,7 +5,13 @@ import torch
 from torch_geometric import EdgeIndex
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.nn.propagate import has_neighbors, in_degree, propagate, sort_edges
+from sp_graph_seg.nn.propagate import (
+    has_neighbors,
+    in_degree,
+    plain_edges,
+    propagate,
+    sort_edges,
+)
 
 module = importlib.import_module("sp_graph_seg.nn.propagate")  # the name is its function's, too
 
@@ -70,39 +76,59 @@ def test_sort_edges_takes_a_transposed_list_of_pairs():
     assert torch.equal(edges.as_tensor(), pairs.t())
 
 
-def test_sort_edges_orders_sources_that_are_not(random_graph):
+def test_sources_of_an_edge_index_may_come_in_any_order(random_graph, adjacency):
     graph = random_graph(8, density=0.6)
     loose, order = source_out_of_order(graph.edge_index, 8)
     edges, weight = sort_edges(loose, 8, graph.edge_weight[order])
-    expected = sort_edges(graph.edge_index, 8, graph.edge_weight)
-    assert torch.equal(edges.as_tensor(), expected[0].as_tensor())
-    assert torch.equal(weight, expected[1])
+    assert edges is loose
+    assert_equals_a_dense_product(graph.x, edges, weight, adjacency)
+
+
+def assert_equals_a_dense_product(x, edges, weight, adjacency):
+    leaves = [leaf for leaf in (x, weight) if leaf.requires_grad]
+    upstream = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
+    result = propagate(x, edges, weight)
+    dense = adjacency(plain_edges(edges), weight, x.size(0)) @ x
+    torch.testing.assert_close(result, dense)
+    if leaves:
+        torch.testing.assert_close(
+            torch.autograd.grad(result, leaves, upstream),
+            torch.autograd.grad(dense, leaves, upstream),
+        )
 
 
 @pytest.mark.parametrize("grad_of", ["x", "weight", "both"])
 @pytest.mark.parametrize("at_once", [3, 1 << 18])
-def test_value_and_gradients_equal_a_dense_product(graph, adjacency, grad_of, at_once, monkeypatch):
-    monkeypatch.setattr(module, "_EDGES_AT_ONCE", at_once)
-    edges, weight = sort_edges(graph.edge_index, graph.num_nodes, graph.edge_weight)
+@pytest.mark.parametrize("way", ["rows", "scatter", "plain edges"])
+def test_value_and_gradients_equal_a_dense_product(
+    graph, adjacency, grad_of, at_once, way, monkeypatch
+):
+    """By rows; by adding up messages, as where there are no sparse rows; and without sorting."""
+    monkeypatch.setitem(module._EDGES_AT_ONCE, "cpu", at_once)
+    if way == "scatter":
+        monkeypatch.setattr(module, "_WITH_SPARSE_ROWS", ())
+    edges, weight = graph.edge_index, graph.edge_weight
+    if way != "plain edges":
+        edges, weight = sort_edges(edges, graph.num_nodes, weight)
     x = graph.x.clone().requires_grad_(grad_of != "weight")
     weight = weight.clone().requires_grad_(grad_of != "x")
-    leaves = [leaf for leaf in (x, weight) if leaf.requires_grad]
-    upstream = torch.randn(x.shape, dtype=x.dtype, generator=torch.Generator().manual_seed(0))
-
-    result = propagate(x, edges, weight)
-    dense = adjacency(edges.as_tensor(), weight, graph.num_nodes) @ x
-    torch.testing.assert_close(result, dense)
-    torch.testing.assert_close(
-        torch.autograd.grad(result, leaves, upstream), torch.autograd.grad(dense, leaves, upstream)
-    )
+    assert_equals_a_dense_product(x, edges, weight, adjacency)
 
 
-def test_gradcheck(random_graph):
+@pytest.mark.parametrize("way", ["rows", "scatter"])
+def test_gradients_of_every_kind(random_graph, way, monkeypatch):
+    """First and second, backward and forward."""
+    if way == "scatter":
+        monkeypatch.setattr(module, "_WITH_SPARSE_ROWS", ())
     graph = random_graph(6, 2, isolated=1, self_loops=2, duplicates=2)
     edges, weight = sort_edges(graph.edge_index, 6, graph.edge_weight)
-    assert torch.autograd.gradcheck(
-        lambda x, w: propagate(x, edges, w), (graph.x.requires_grad_(), weight.requires_grad_())
-    )
+    inputs = graph.x.requires_grad_(), weight.requires_grad_()
+
+    def function(x, w):
+        return propagate(x, edges, w)
+
+    assert torch.autograd.gradcheck(function, inputs, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(function, inputs, check_fwd_over_rev=True)
 
 
 def test_expanded_gradient(random_graph):
@@ -122,8 +148,11 @@ def test_nothing_of_size_e_times_f_is_kept(random_graph):
     edges, weight = sort_edges(graph.edge_index, 40, graph.edge_weight.requires_grad_())
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, id_):
-        propagate(graph.x.requires_grad_(), edges, weight)
-    assert sum(kept) <= graph.x.numel() + graph.edge_weight.numel()
+        out = propagate(graph.x.requires_grad_(), edges, weight)
+        assert sum(kept) <= graph.x.numel() + graph.edge_weight.numel()
+        inputs = graph.x, weight
+        torch.autograd.grad(out.square().sum(), inputs, create_graph=True)
+    assert 0 < max(kept) <= max(graph.x.numel(), graph.edge_weight.numel())
 
 
 def id_(tensor):
@@ -133,9 +162,11 @@ def id_(tensor):
 def test_in_degree_and_neighbors(graph, adjacency):
     edges, weight = sort_edges(graph.edge_index, graph.num_nodes, graph.edge_weight)
     rows = adjacency(graph.edge_index, graph.edge_weight, graph.num_nodes).sum(dim=1)
-    torch.testing.assert_close(in_degree(edges, weight), rows)
+    torch.testing.assert_close(in_degree(edges, weight, graph.num_nodes), rows)
     targets = set(graph.edge_index[1].tolist())
-    assert has_neighbors(edges).tolist() == [node in targets for node in range(graph.num_nodes)]
+    assert has_neighbors(edges, graph.num_nodes).tolist() == [
+        node in targets for node in range(graph.num_nodes)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -164,3 +195,60 @@ def test_refuses_int32_and_a_matrix_of_weights():
         sort_edges(edge_index.int(), 2)
     with pytest.raises(InputError, match="edge_weight: "):
         sort_edges(edge_index, 2, torch.ones(2, 1))
+
+
+@pytest.mark.parametrize("layout", [torch.sparse_coo, torch.sparse_csr, torch.sparse_csc])
+def test_adj_t_holds_edges_and_weights(graph, adjacency, layout):
+    matrix = adjacency(graph.edge_index, graph.edge_weight, graph.num_nodes)
+    adj_t = matrix.to_sparse(layout=layout).requires_grad_()
+    edges, weight = sort_edges(adj_t, graph.num_nodes)
+    torch.testing.assert_close(adjacency(edges.as_tensor(), weight, graph.num_nodes), matrix)
+    if weight.numel():
+        (gradient,) = torch.autograd.grad(weight.square().sum(), adj_t)
+        torch.testing.assert_close(gradient.to_dense(), 2 * matrix)
+
+
+def test_entries_of_adj_t_that_are_repeated_are_added(adjacency):
+    indices = torch.tensor([[0, 0, 1, 1], [1, 1, 0, 0]])
+    adj_t = torch.sparse_coo_tensor(indices, torch.tensor([1.0, 2, 4, 8]), (2, 2))
+    edges, weight = sort_edges(adj_t, 2)
+    assert not adj_t.is_coalesced()
+    assert torch.equal(
+        adjacency(edges.as_tensor(), weight, 2), torch.tensor([[0.0, 3.0], [12.0, 0.0]])
+    )
+
+
+class FakeSparseTensor:
+    """What ``torch_sparse.SparseTensor`` answers; that package is optional."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def sizes(self):
+        return [2, 2]
+
+    def coo(self):
+        return torch.tensor([0, 1]), torch.tensor([1, 0]), self.value
+
+
+@pytest.mark.parametrize("value", [None, torch.tensor([3.0, 5.0])])
+def test_adj_t_of_torch_sparse(monkeypatch, value):
+    for name in ("is_sparse", "to_edge_index"):
+        function = getattr(module, name)
+        monkeypatch.setitem(function.__globals__, "SparseTensor", FakeSparseTensor)
+    edges, weight = sort_edges(FakeSparseTensor(value), 2)
+    assert edges.tolist() == [[1, 0], [0, 1]]
+    assert torch.equal(weight, torch.ones(2) if value is None else value)
+
+
+def test_refuses_an_adj_t_that_does_not_fit():
+    adj_t = torch.eye(3).to_sparse_csr()
+    with pytest.raises(InputError, match=r"^edge_index: adj_t has shape \(3, 3\) but x 4 rows"):
+        sort_edges(adj_t, 4)
+    with pytest.raises(InputError, match=r"^edge_weight: adj_t holds the weights already"):
+        sort_edges(adj_t, 3, torch.ones(3))
+    with pytest.raises(InputError, match=r"^edge_index: "):
+        sort_edges(torch.eye(4).to_sparse_bsr((2, 2)), 4)
+    one_way = torch.tensor([[0.0, 1.0], [0.0, 0.0]]).to_sparse_csr()
+    with pytest.raises(InputError, match=r"^edge_index .*reverse"):
+        sort_edges(one_way, 2)

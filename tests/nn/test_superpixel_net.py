@@ -1,7 +1,9 @@
 import pytest
 import torch
 from torch import nn
+from torch_geometric.nn import GraphConv
 
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn import SuperpixelNet, WNet, sort_edges
 
 
@@ -84,3 +86,16 @@ def test_features_have_at_least_32_bits(wnet, sample):
         result = net(*sample)
     assert [part.dtype for part in result] == [torch.float32] * 2
     torch.testing.assert_close(result, expected, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("head", [None, GraphConv(4, 7), GraphConv(-1, 7), nn.Sequential()])
+def test_a_head_is_tried_when_the_net_is_made(wnet, head, sample):
+    net = SuperpixelNet(wnet, head)
+    assert (
+        net.num_outputs == net(*sample)[1].size(1) == (7 if head else 4)
+    )  # an empty Sequential is a head, but has no length
+
+
+def test_a_head_that_does_not_fit_is_refused(wnet):
+    with pytest.raises(InputError, match=r"^head: GraphConv cannot be called on nodes of 4 feat"):
+        SuperpixelNet(wnet, GraphConv(5, 7))

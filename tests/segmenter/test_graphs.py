@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from sp_graph_seg import Config, Segmenter, ToRAG
-from sp_graph_seg.config import MODEL_TYPES
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.presets import MODEL_TYPES
 from sp_graph_seg.segmenter import graphs as module
 from sp_graph_seg.segmenter.graphs import node_means, prepare_image, to_graph, training_image
 from sp_graph_seg.transforms import (

@@ -60,14 +60,18 @@ def test_parameters_as_scikit_learn_has_them(fitted, config):
     assert "Segmenter(config=Config(" in repr(fitted)
 
 
-def test_without_a_configuration_the_preset_fast_is_used(monkeypatch, image):
+@pytest.mark.parametrize(("channels", "preset"), [(1, "tomogram"), (3, "photo"), (5, "tomogram")])
+def test_without_a_configuration_the_preset_suits_the_channels(monkeypatch, channels, preset):
     used = []
-    monkeypatch.setattr(module, "fit", lambda net, images, config: used.append((net, config)))
-    segmenter = Segmenter().fit(image)
-    ((net, config),) = used
+
+    def fit_labeller(images, config, on_step):
+        used.append(config)
+        return None, None
+
+    monkeypatch.setattr(module, "fit_labeller", fit_labeller)
+    segmenter = Segmenter().fit(np.random.default_rng(0).random((channels, 32, 32)))
     assert segmenter.config is None
-    assert config == Config()
-    assert net.wnet.num_features == Config().num_features
+    assert used == [segmenter.config_] == [Config.preset(preset)]
 
 
 @pytest.mark.parametrize("copy_model", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])

@@ -98,7 +98,7 @@ def test_a_model_that_was_replaced_is_loaded_anew(tmp_path, model):
 def test_the_number_of_threads_comes_back(make_labeler, volume, monkeypatch):
     used = []
     monkeypatch.setattr(
-        Segmenter, "label", lambda *_: used.append(torch.get_num_threads()) or 1 / 0
+        Segmenter, "predict", lambda *_: used.append(torch.get_num_threads()) or 1 / 0
     )
     torch.set_num_threads(2)
     try:

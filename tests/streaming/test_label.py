@@ -397,7 +397,7 @@ def test_a_failure_of_a_block_is_one_line(tmp_path, model, volume, monkeypatch):
     def fail(*_):
         raise RuntimeError("out of\nmemory")
 
-    monkeypatch.setattr(Segmenter, "label", fail)
+    monkeypatch.setattr(Segmenter, "predict", fail)
     with pytest.raises(InputError) as refused:
         label_volume(model, volume, tmp_path / "out.zarr", block=3, workers=0)
     assert str(refused.value) == (

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from sp_graph_seg.config import MODEL_TYPES
+from sp_graph_seg.presets import MODEL_TYPES
 from sp_graph_seg.training import TrainingImage, fit
 from sp_graph_seg.transforms import ToPixelGraph
 

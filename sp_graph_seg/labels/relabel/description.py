@@ -123,6 +123,16 @@ class Relabel:
                 raise InputError(f"{key!r}: this key is unknown; {hint}")
         return cls(**values)
 
+    @classmethod
+    def from_groups(cls, groups: NDArray[np.int64]) -> "Relabel":
+        """Merges labels of one group into the first of them.
+
+        Args:
+            groups: The group of each label, ``(K,)``, from 0.
+        """
+        members = [np.flatnonzero(groups == group).tolist() for group in range(groups.max() + 1)]
+        return cls(merge={first: rest for first, *rest in members if rest})
+
     def to_dict(self) -> dict[str, Any]:
         """Returns plain values, as in JSON and YAML, without the keys that have no effect."""
         values = dataclasses.asdict(self)

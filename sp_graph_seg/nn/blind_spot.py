@@ -1,0 +1,117 @@
+"""A network that sees each pixel's surroundings: a denoised image and slowly varying features."""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from sp_graph_seg.nn.wnet import UNet
+
+#: Share of the pixels that are hidden, and how far away the value that replaces them comes from.
+_HIDDEN = 0.12
+_REACH = 2
+
+#: Weights of the three terms of VICReg, as Bardes et al. 2022 chose them.
+_INVARIANCE, _VARIANCE, _COVARIANCE = 25.0, 25.0, 1.0
+
+
+class BlindSpotNet(nn.Module):
+    """The encoder of a W-Net that reconstructs hidden pixels by a linear readout.
+
+    A W-Net's second U-Net can copy noise from the first. Here the image is predicted from the
+    features alone, one linear map a pixel, and the loss counts only pixels whose value the encoder
+    was not shown (Noise2Void, Krull et al. 2019): noise, which nothing around it tells, is left
+    out, and the features hold what does.
+
+    Args:
+        in_channels: Channels C of the image.
+        num_features: Features F that the image is reconstructed from.
+        num_slow: Further features S, trained by :func:`slow_loss`.
+        width: Channels of the first module of the encoder.
+        depth: Number of poolings.
+
+    Example:
+        >>> net = BlindSpotNet(1, num_features=4, num_slow=2, width=4, depth=1)
+        >>> reconstruction, slow = net(torch.rand(1, 1, 12, 17))
+        >>> reconstruction.shape, slow.shape
+        (torch.Size([1, 1, 12, 17]), torch.Size([1, 2, 12, 17]))
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_features: int = 16,
+        num_slow: int = 8,
+        width: int = 16,
+        depth: int = 2,
+    ) -> None:
+        super().__init__()
+        self.num_features = num_features
+        self.encoder = UNet(in_channels, num_features + num_slow, width, depth, "reflect")
+        self.readout = nn.Conv2d(num_features, in_channels, kernel_size=1)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """The reconstruction ``(B, C, H, W)`` and the slow features ``(B, S, H, W)``."""
+        z = self.encoder(image)
+        return self.readout(z[:, : self.num_features]), z[:, self.num_features :]
+
+
+def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """Replaces 12 % of the pixels by one of the 24 pixels around them.
+
+    Args:
+        images: ``(B, C, H, W)``.
+        generator: The only source of randomness.
+
+    Returns:
+        The images, and which pixels were replaced, ``(B, 1, H, W)`` bool.
+    """
+    batch, channels, height, width = images.shape
+    shape = (batch, 1, height, width)
+    hidden = torch.rand(shape, generator=generator) < _HIDDEN
+    down = torch.randint(-_REACH, _REACH + 1, shape, generator=generator)
+    right = torch.randint(-_REACH, _REACH + 1, shape, generator=generator)
+    down[(down == 0) & (right == 0)] = 1
+    row = _step(torch.arange(height).view(-1, 1), down, height)
+    column = _step(torch.arange(width), right, width)
+    place = (row * width + column).flatten(2).expand(batch, channels, -1).to(images.device)
+    other = images.flatten(2).gather(2, place).view_as(images)
+    hidden = hidden.to(images.device)
+    return torch.where(hidden, other, images), hidden
+
+
+def _step(index: Tensor, step: Tensor, size: int) -> Tensor:
+    """Beyond the border it goes the other way; mirrored, it could end where it began."""
+    there = index + step
+    return torch.where((there < 0) | (there >= size), index - step, there).clamp(0, size - 1)
+
+
+def hidden_loss(reconstruction: Tensor, images: Tensor, counted: Tensor) -> Tensor:
+    """Mean squared error over the pixels that count, ``(B, 1, H, W)`` bool."""
+    squares = (reconstruction - images).square() * counted
+    return squares.sum() / (counted.sum() * images.size(1)).clamp(min=1)
+
+
+def slow_loss(first: Tensor, second: Tensor) -> Tensor:
+    r"""Features that hardly change between neighbouring windows, yet do not collapse.
+
+    The loss of VICReg (Bardes, Ponce & LeCun 2022) for pairs of windows that lie side by side:
+    their features are to be alike (invariance), of unit variance over the windows (variance) and
+    uncorrelated (covariance). Minimised by a linear map it would be the relaxed normalised cut, by
+    which the windows that cost least to part are parted.
+
+    Args:
+        first: Mean features of windows, ``(n, S)``.
+        second: Those of the windows beside them, ``(n, S)``.
+    """
+    invariance = (first - second).square().mean()
+    both = torch.cat([first, second])
+    variance = F.relu(1 - (both.var(dim=0) + 1e-4).sqrt()).mean()
+    centred = both - both.mean(dim=0)
+    covariance = centred.T @ centred / (len(both) - 1)
+    off_diagonal = covariance - torch.diag(covariance.diag())
+    return (
+        _INVARIANCE * invariance
+        + _VARIANCE * variance
+        + _COVARIANCE * off_diagonal.square().sum() / both.size(1)
+    )

@@ -1,0 +1,151 @@
+"""How a clustering head is called: by the names in its signature, so PyG's layers work bare."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn import Sequential
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.nn.propagate import plain_edges
+
+#: What a head may ask for by name.
+HEAD_INPUTS = ("x", "edge_index", "edge_weight", "edge_attr", "pos", "batch", "data")
+
+
+def call_head(
+    head: nn.Module, x: Tensor, edge_index: Tensor, edge_weight: Tensor, **fields: Tensor | None
+) -> Tensor:
+    """Calls a head with those parts of a graph that its signature names.
+
+    The first argument is ``x``, whatever its name, unless that is another of
+    :data:`HEAD_INPUTS`; one called ``data`` is a whole :class:`torch_geometric.data.Data`. Optional
+    arguments are given where the graph has them. ``edge_attr`` is the weights as one column where
+    the graph has no other, and is left out where the layer was made with ``edge_dim=None``.
+
+    Args:
+        head: A module, such as a layer or a model of PyG.
+        x: Node features, ``(N, F)``.
+        edge_index: Edges, ``(2, E)``.
+        edge_weight: Weights, ``(E,)``.
+        fields: ``edge_attr (E, D)``, ``pos (N, 2 or 3)`` and ``batch (N,)``, as far as there are.
+
+    Returns:
+        What the head returns, ``(N, F')``.
+
+    Raises:
+        InputError: If the head asks for something that the graph does not have.
+    """
+    graph = {"x": x, "edge_index": plain_edges(edge_index), "edge_weight": edge_weight, **fields}
+    graph = {name: value for name, value in graph.items() if value is not None}
+    graph.setdefault("edge_attr", edge_weight.unsqueeze(-1))
+    wants_edge_attr = _wants_edge_attr(head)
+    arguments: dict[str, Any] = {}
+    for name, parameter, is_required in _parameters(head):
+        if name == "data":
+            arguments[parameter] = Data(**graph)
+        elif is_required and name not in graph:
+            raise InputError(
+                f"head: {type(head).__name__} asks for {name!r}; a head is called with "
+                f"{', '.join(HEAD_INPUTS)}, as far as the graph has them."
+            )
+        elif name in graph and (is_required or name != "edge_attr" or wants_edge_attr):
+            arguments[parameter] = graph[name]
+    if isinstance(head, Sequential):
+        return head(*arguments.values())  # a copy of it has forgotten the names
+    return head(**arguments)
+
+
+def check_head(
+    head: nn.Module,
+    num_features: int,
+    *,
+    edge_dim: int | None = None,
+    pos_dim: int | None = None,
+    has_batch: bool = False,
+) -> int:
+    """Tries a head on a path of three nodes, as :func:`call_head` will call it.
+
+    Lazy layers get their sizes here. Nothing else of the head changes, nor does the random state.
+
+    Args:
+        head: A module.
+        num_features: Number of features F of a node.
+        edge_dim: Number of columns of ``edge_attr``, if the graphs have that.
+        pos_dim: Number of columns of ``pos``, if they have that.
+        has_batch: Whether they have ``batch``.
+
+    Returns:
+        Number of features F' that it returns for a node.
+
+    Raises:
+        InputError: If it cannot be called, or does not return floating-point ``(N, F')``.
+    """
+    name = type(head).__name__
+    some = next((p for p in head.parameters() if p.is_floating_point()), torch.empty(0))
+    like = torch.empty(0, dtype=some.dtype, device=some.device)  # lazy weights have no size
+    edge_index = torch.tensor([[1, 0, 2, 1], [0, 1, 1, 2]], device=some.device)
+    x, weight = like.new_zeros(3, num_features), like.new_ones(4)
+    fields = {
+        "edge_attr": None if edge_dim is None else like.new_zeros(4, edge_dim),
+        "pos": None if pos_dim is None else like.new_zeros(3, pos_dim),
+        "batch": like.new_zeros(3, dtype=torch.long) if has_batch else None,
+    }
+    with _as_it_is(head), torch.no_grad():
+        try:
+            out: Any = call_head(head, x, edge_index, weight, **fields)
+        except InputError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"head: {name} cannot be called on nodes of {num_features} features ({reason}); "
+                "wrap it in a module with forward(x, edge_index, edge_weight)."
+            ) from error
+    shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    if len(shape) != 2 or shape[0] != 3 or not out.is_floating_point():
+        raise InputError(
+            f"head: {name} returns {shape} for 3 nodes; it must return (N, F'), floating point."
+        )
+    return out.size(1)
+
+
+def _parameters(head: nn.Module) -> Iterator[tuple[str, str, bool]]:
+    """What each argument is to be, what it is called, and whether it must be given."""
+    if isinstance(head, Sequential):  # the signature of its forward is lost when it is copied
+        named = dict.fromkeys(head.signature.param_dict, True)
+    else:
+        parameters = inspect.signature(head.forward).parameters.values()
+        if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+            raise InputError(
+                f"head: {type(head).__name__}.forward names no arguments; name those that it "
+                f"takes of {', '.join(HEAD_INPUTS)}."
+            )
+        named = {p.name: p.default is p.empty for p in parameters if p.kind is not p.VAR_KEYWORD}
+    for position, (name, is_required) in enumerate(named.items()):
+        is_x = position == 0 and name not in HEAD_INPUTS
+        yield "x" if is_x else name, name, is_required
+
+
+def _wants_edge_attr(head: nn.Module) -> bool:
+    """Whether any layer takes edge features, as far as PyG's layers tell."""
+    layers = [layer for layer in head.modules() if hasattr(layer, "edge_dim")]
+    return not layers or any(layer.edge_dim is not None for layer in layers)
+
+
+@contextmanager
+def _as_it_is(head: nn.Module) -> Iterator[None]:
+    """Evaluation, after which every layer is in its own mode again, and the random state too."""
+    modes = {layer: layer.training for layer in head.modules()}
+    state = torch.get_rng_state()
+    head.eval()
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+        for layer, mode in modes.items():
+            layer.training = mode

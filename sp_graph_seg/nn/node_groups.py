@@ -1,0 +1,101 @@
+"""Sums and means over the graphs of a batch."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch_geometric.utils import scatter
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.nn.checks import can_validate, refuse
+
+_PARTS = 128
+
+
+class NodeGroups:
+    """The graph that each node belongs to.
+
+    Args:
+        num_nodes: Number of nodes N.
+        batch: Graph of each node, ``(N,)``; ``None`` for one graph.
+        batch_size: Number of graphs B; by default as many as ``batch`` names, which waits for the
+            device.
+        validate: Whether to look at the numbers in ``batch``.
+
+    Raises:
+        InputError: If ``batch`` has another shape or type, or names a graph out of range.
+    """
+
+    def __init__(
+        self,
+        num_nodes: int,
+        batch: Tensor | None = None,
+        batch_size: int | None = None,
+        validate: bool = True,
+    ) -> None:
+        self.batch = batch
+        self.size = 1 if batch is None else batch_size
+        if batch is None:
+            return
+        if batch.shape != (num_nodes,) or batch.dtype != torch.long:
+            raise _bad_batch(batch, num_nodes)
+        if self.size is None:
+            low, high = torch.stack(batch.aminmax()).tolist()
+            self.size = high + 1
+            if low < 0:
+                raise _bad_batch(batch, num_nodes)
+        elif can_validate(validate):
+            refuse(
+                (batch.min() < 0, lambda: str(_bad_batch(batch, num_nodes))),
+                (
+                    batch.max() >= self.size,
+                    lambda: f"batch_size={batch_size} must exceed each number in batch.",
+                ),
+            )
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sums over the nodes of each graph: ``(N, ...)`` -> ``(B, ...)``."""
+        if self.batch is None:
+            return values.sum(dim=0, keepdim=True)
+        assert self.size is not None
+        # Large graphs in two steps: added up one by one, a million numbers lose two digits.
+        parts = _PARTS if len(values) > self.size * _PARTS**2 else 1
+        part = torch.arange(len(values), device=values.device) % parts
+        sums = scatter(values, self.batch * parts + part, 0, self.size * parts, reduce="sum")
+        return sums.unflatten(0, (self.size, parts)).sum(dim=1)
+
+    def counts(self) -> Tensor:
+        """The number of nodes of each graph of a batch, ``(B,)``."""
+        assert self.batch is not None
+        return self.sum(torch.ones_like(self.batch))
+
+    def split(self, *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """The rows of each graph in some ``(N, ...)``; with a batch it waits for the device."""
+        if self.batch is None:
+            yield values
+            return
+        sizes = self.counts().tolist()
+        if (self.batch[1:] < self.batch[:-1]).any():
+            order = self.batch.argsort(stable=True)
+            values = tuple(value[order] for value in values)
+        yield from zip(*(value.split(sizes) for value in values), strict=True)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Averages ``(N,)`` over the nodes of each graph, then over the graphs that have nodes."""
+        if self.batch is None:
+            return values.mean()
+        return self.mean_of_present(self.sum(values) / self.counts().clamp(min=1))
+
+    def mean_of_present(self, losses: Tensor) -> Tensor:
+        """Averages ``(B,)`` over the graphs that have nodes: a subset of a batch leaves gaps."""
+        if self.batch is None:
+            return losses.mean()
+        is_present = self.counts() > 0
+        return torch.where(is_present, losses, 0).sum() / is_present.sum()
+
+
+def _bad_batch(batch: Tensor, num_nodes: int) -> InputError:
+    return InputError(
+        f"batch: {tuple(batch.shape)} of {batch.dtype} must be ({num_nodes},) of int64, the "
+        "number of its graph for each node."
+    )

@@ -1,0 +1,271 @@
+"""Pooling by soft clusters on sparse graphs: the dense layers of PyG in O(N (F + C) + E) memory.
+
+A layer assigns each node to C clusters, softly, and makes a node of every cluster. Its losses say
+how good the clusters are; add their sum to the loss of the task.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn import MLP
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.nn.losses import full_precision, ncut_loss, prepare_graph
+from sp_graph_seg.nn.node_groups import NodeGroups
+from sp_graph_seg.nn.propagate import in_degree, plain_edges, propagate
+
+
+class Pooled(NamedTuple):
+    """Graphs of C nodes each, and how they came about."""
+
+    x: Tensor
+    """Features of the clusters, ``(B C, F)``."""
+    edge_index: Tensor
+    """All pairs of clusters of one graph, both directions, no loops, ``(2, B C (C - 1))``."""
+    edge_weight: Tensor
+    """Symmetrically normalised weights between the clusters, ``(B C (C - 1),)``."""
+    batch: Tensor
+    """Graph of each cluster, ``(B C,)``."""
+    s: Tensor
+    """Memberships of the nodes, ``(N, C)``; each row adds up to 1."""
+    losses: dict[str, Tensor]
+    """The terms of the layer by name, scalars; means over the graphs."""
+
+
+@dataclass(frozen=True)
+class _Clusters:
+    """Sums over the nodes of each graph, from which pooled graphs and losses follow."""
+
+    adjacency: Tensor
+    """:math:`S^T A S`, ``(B, C, C)``; sources in rows."""
+    overlap: Tensor
+    """:math:`S^T S`, ``(B, C, C)``."""
+    features: Tensor
+    """:math:`S^T X`, ``(B, C, F)``."""
+    degree: Tensor
+    """:math:`S^T d`, ``(B, C)``."""
+    size: Tensor
+    """:math:`S^T 1`, ``(B, C)``."""
+    own_degree: Tensor
+    """The trace of :math:`S^T D S`, ``(B,)``."""
+
+    @property
+    def within(self) -> Tensor:
+        """The trace of :math:`S^T A S`, ``(B,)``."""
+        return self.adjacency.diagonal(dim1=1, dim2=2).sum(dim=-1)
+
+
+class _Pooling(nn.Module):
+    """What the layers share: an MLP makes the memberships, sums make the pooled graph."""
+
+    _activation: Callable[[Tensor], Tensor] | None = None
+
+    def __init__(
+        self, channels: int | list[int], k: int, dropout: float = 0.0, temp: float = 1.0
+    ) -> None:
+        super().__init__()
+        if k < 1 or temp <= 0:
+            raise InputError(f"k={k}, temp={temp}: both must be positive.")
+        channels = [channels] if isinstance(channels, int) else channels
+        self.mlp = MLP([*channels, k], act=None, norm=None)
+        self.dropout = dropout
+        self.temp = temp
+
+    def reset_parameters(self) -> None:
+        """Draws the weights of the MLP anew."""
+        self.mlp.reset_parameters()
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_weight: Tensor | None = None,
+        batch: Tensor | None = None,
+        batch_size: int | None = None,
+        *,
+        validate: bool = True,
+    ) -> Pooled:
+        """Clusters the nodes of each graph and pools them.
+
+        Args:
+            x: Node features, ``(N, F)``.
+            edge_index: Edges, ``(2, E)``, both directions, plain or from
+                :func:`~sp_graph_seg.nn.sort_edges`, or ``adj_t``.
+            edge_weight: Affinities, ``(E,)``, not negative; 1 by default.
+            batch: Graph of each node, ``(N,)``; ``None`` for one graph.
+            batch_size: Number of graphs; by default as many as ``batch`` names.
+            validate: Whether to look at what the tensors hold, not only at their shapes.
+
+        Raises:
+            InputError: If one of them does not fit.
+        """
+        logits = F.dropout(self.mlp(x), self.dropout, self.training)
+        with full_precision(x):
+            s = (logits.to(torch.promote_types(x.dtype, torch.float32)) / self.temp).softmax(dim=-1)
+            s, edges, weight = prepare_graph(s, edge_index, edge_weight, validate, affinities=True)
+            groups = NodeGroups(x.size(0), batch, batch_size, validate)
+            clusters = _sum_clusters(s, x.to(s.dtype), edges, weight, groups)
+            losses = self._losses(s, edges, weight, groups, clusters)
+            features = clusters.features.flatten(0, 1)
+            if self._activation is not None:
+                features = self._activation(features)
+            return Pooled(features, *_pooled_edges(clusters.adjacency), s, losses)
+
+    def _losses(
+        self, s: Tensor, edges: Tensor, weight: Tensor, groups: NodeGroups, clusters: _Clusters
+    ) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.mlp.in_channels}, k={self.mlp.out_channels})"
+
+
+class NCutPooling(_Pooling):
+    r"""Pooling by the soft normalised cut of Eq. 5, :func:`~sp_graph_seg.ncut_loss`.
+
+    Each cluster's cut is divided by its own weight, where :class:`MinCutPooling` divides the sums,
+    so that a small cluster counts as much as a large one. Losses: ``cut`` and ``orthogonality``.
+
+    Args:
+        channels: Number of features, or the sizes of the layers of the MLP that makes memberships.
+        k: Number of clusters C.
+        dropout: Probability with which a logit is left out in training.
+        temp: Temperature of the softmax; less than 1 makes memberships harder.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
+        >>> pooled = NCutPooling(channels=8, k=2)(torch.rand(4, 8), edge_index)
+        >>> pooled.x.shape, pooled.edge_index.tolist(), sorted(pooled.losses)
+        (torch.Size([2, 8]), [[1, 0], [0, 1]], ['cut', 'orthogonality'])
+    """
+
+    def _losses(
+        self, s: Tensor, edges: Tensor, weight: Tensor, groups: NodeGroups, clusters: _Clusters
+    ) -> dict[str, Tensor]:
+        cut = ncut_loss(s, edges, weight, groups.batch, groups.size, validate=False)
+        return {"cut": cut, "orthogonality": groups.mean_of_present(_orthogonality(clusters))}
+
+
+class MinCutPooling(_Pooling):
+    r"""PyG's ``dense_mincut_pool`` on sparse graphs (Bianchi et al., arXiv 1907.00481).
+
+    .. math::
+        L_{cut} = -\frac{\mathrm{Tr}(S^T A S)}{\mathrm{Tr}(S^T D S)}, \qquad
+        L_{orthogonality} =
+        \left\| \frac{S^T S}{\|S^T S\|} - \frac{I_C}{\sqrt C} \right\|
+
+    Losses: ``cut`` and ``orthogonality``. A graph without edges has a ``cut`` of 0.
+
+    Args:
+        channels: Number of features, or the sizes of the layers of the MLP that makes memberships.
+        k: Number of clusters C.
+        dropout: Probability with which a logit is left out in training.
+        temp: Temperature of the softmax; less than 1 makes memberships harder.
+    """
+
+    def _losses(
+        self, s: Tensor, edges: Tensor, weight: Tensor, groups: NodeGroups, clusters: _Clusters
+    ) -> dict[str, Tensor]:
+        terms = {
+            "cut": -_divide(clusters.within, clusters.own_degree),
+            "orthogonality": _orthogonality(clusters),
+        }
+        return {name: groups.mean_of_present(term) for name, term in terms.items()}
+
+
+class DMoNPooling(_Pooling):
+    r"""PyG's ``DMoNPooling`` on sparse graphs (Tsitsulin et al., arXiv 2006.16904).
+
+    .. math::
+        L_{modularity} = -\frac{1}{2m} \mathrm{Tr}\left(
+        S^T A S - \frac{S^T d \, d^T S}{2m} \right), \qquad
+        L_{collapse} = \frac{\sqrt C}{N} \left\| \sum_I S_I \right\| - 1
+
+    Losses: ``modularity``, ``orthogonality`` (of :class:`MinCutPooling`) and ``collapse``, which
+    PyG calls spectral, ortho and cluster loss; in a batch N is the graph's own number of nodes,
+    where PyG 2.8 mixes those of all graphs. Features pass a SELU, as there, and the weights of
+    its layer load here. A graph without edges has a ``modularity`` of 0.
+
+    Args:
+        channels: Number of features, or the sizes of the layers of the MLP that makes memberships.
+        k: Number of clusters C.
+        dropout: Probability with which a logit is left out in training.
+        temp: Temperature of the softmax; less than 1 makes memberships harder.
+    """
+
+    _activation = staticmethod(F.selu)
+
+    def _losses(
+        self, s: Tensor, edges: Tensor, weight: Tensor, groups: NodeGroups, clusters: _Clusters
+    ) -> dict[str, Tensor]:
+        total = clusters.degree.sum(dim=-1)  # 2m
+        expected = _divide(clusters.degree.square().sum(dim=-1), total)
+        num_nodes = clusters.size.sum(dim=-1).detach()
+        num_clusters = s.size(1)
+        terms = {
+            "modularity": -_divide(clusters.within - expected, total),
+            "orthogonality": _orthogonality(clusters),
+            "collapse": _divide(clusters.size.norm(dim=-1), num_nodes) * num_clusters**0.5 - 1,
+        }
+        return {name: groups.mean_of_present(term) for name, term in terms.items()}
+
+
+def _sum_clusters(
+    s: Tensor, x: Tensor, edges: Tensor, weight: Tensor, groups: NodeGroups
+) -> _Clusters:
+    """All sums in one product a graph: :math:`S^T` times what there is at the nodes."""
+    degree = in_degree(plain_edges(edges).flip(0), weight, s.size(0))  # PyG's: of the sources
+    ones = torch.ones_like(degree)
+    columns = [propagate(s, edges, weight), s, x, torch.stack([degree, ones], dim=1)]
+    at_nodes = torch.cat(columns, dim=1)  # (N, 2 C + F + 2)
+    sums = torch.stack([one.t() @ other for one, other in groups.split(s, at_nodes)])
+    to_sources, overlap, features, rest = sums.split([c.size(1) for c in columns], dim=2)
+    return _Clusters(
+        adjacency=to_sources.transpose(1, 2),
+        overlap=overlap,
+        features=features,
+        degree=rest[..., 0],
+        size=rest[..., 1],
+        own_degree=groups.sum(degree * s.square().sum(dim=-1)),
+    )
+
+
+def _orthogonality(clusters: _Clusters) -> Tensor:
+    """How far the clusters are from being disjoint and of one size, ``(B,)``."""
+    overlap = clusters.overlap
+    identity = torch.eye(overlap.size(1), dtype=overlap.dtype, device=overlap.device)
+    parts = _divide(overlap, overlap.norm(dim=(1, 2), keepdim=True))
+    return (parts - identity / identity.norm()).norm(dim=(1, 2))
+
+
+def _pooled_edges(adjacency: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Edges, weights and batch of the graphs of clusters from ``(B, C, C)``."""
+    num_graphs, num_clusters, _ = adjacency.shape
+    device = adjacency.device
+    others = max(1, num_clusters - 1)
+    pair = torch.arange(num_clusters * (num_clusters - 1), device=device)
+    target, source = pair // others, pair % others
+    source = source + (source >= target)  # no loops
+    graph = torch.arange(num_graphs, device=device)
+    shift = (graph * num_clusters)[:, None]
+    edge_index = torch.stack([(source + shift).flatten(), (target + shift).flatten()])
+    between = adjacency * (1 - torch.eye(num_clusters, dtype=adjacency.dtype, device=device))
+    degree = between.sum(dim=-1)
+    has_edges = degree > 0
+    scale = torch.where(has_edges, torch.where(has_edges, degree, 1).rsqrt(), 0)
+    edge_weight = between * scale[:, :, None] * scale[:, None, :]
+    return (
+        edge_index,
+        edge_weight[:, source, target].flatten(),
+        graph.repeat_interleave(num_clusters),
+    )
+
+
+def _divide(numerator: Tensor, denominator: Tensor) -> Tensor:
+    """The ratio, and 0 where the denominator is; so are the gradients."""
+    is_zero = denominator == 0
+    return torch.where(is_zero, 0, numerator / torch.where(is_zero, 1, denominator))

@@ -1,0 +1,8 @@
+"""From what is measured and learned at a place to its label: prototypes in feature space."""
+
+from sp_graph_seg.prototypes.appearance import Appearance, fit_appearance
+from sp_graph_seg.prototypes.fit_phases import fit_phases
+from sp_graph_seg.prototypes.phases import Phases
+from sp_graph_seg.prototypes.prototypes import Prototypes, fit_prototypes
+
+__all__ = ["Appearance", "Phases", "Prototypes", "fit_appearance", "fit_phases", "fit_prototypes"]

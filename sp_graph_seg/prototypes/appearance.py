@@ -1,0 +1,284 @@
+"""Labels of superpixels: how they look and where they lie, and what a network makes of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.cluster import AgglomerativeClustering, KMeans
+from torch import Tensor
+from torch_geometric.data import Data
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.nn import SuperpixelNet, WNet
+from sp_graph_seg.prototypes.descriptors import (
+    Array,
+    describe_nodes,
+    diffuse,
+    links,
+    node_colors,
+    noise_whitening,
+)
+from sp_graph_seg.prototypes.memory import Memory, recall
+from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order
+from sp_graph_seg.training import History, TrainingImage, fit, seeded
+from sp_graph_seg.training.history import Step
+from sp_graph_seg.transforms import ToRAG, scatter_mean
+from sp_graph_seg.transforms.prepare import scale_down, scale_labels, scale_mask, scale_to
+
+Mask = NDArray[np.bool_]
+Picture = NDArray[np.float32]
+
+#: Prototypes before those that touch without an edge are merged into labels.
+_PROTOTYPES = 32
+
+#: Units of colour squared (CIELAB): how fast a label's probability falls with the distance.
+_TEMPERATURE = 30.0
+
+_STEPS_OF_Z = 4
+
+#: Channels of z that are scaled up at once, to bound the memory.
+_CHANNELS_AT_ONCE = 4
+
+
+@dataclass
+class Appearance:
+    """Prototypes of superpixels, and a network that learned their labels.
+
+    1. Superpixels are described by colours that are whitened by what differs between neighbours,
+       and by their place, smoothed over the graph where there is no edge.
+    2. Their prototypes, 32 by Ward's method and K-means, are merged where they touch without a
+       visible boundary. Nothing up to here is drawn by chance.
+    3. A W-Net is trained with these labels as y of Eq. 6, together with reconstruction and
+       continuity. A superpixel's label is the most probable by both, the measured distances to the
+       prototypes and the network's features.
+
+    Attributes:
+        config: Superpixels, size of the network and its training.
+        whitening: ``(C, C)``.
+        centers: Of the prototypes, ``(P, C + 2)``.
+        label_of: The label of each prototype, ``(P,)``, by mean lightness.
+        order: How labels are merged, see
+            :meth:`~sp_graph_seg.prototypes.merging.TouchingLabels.merge_order`.
+        net: The network; ``None`` before it is trained.
+    """
+
+    config: Config
+    whitening: Array
+    centers: Array
+    label_of: NDArray[np.int64]
+    order: list[Merger] = field(default_factory=list, repr=False)
+    net: SuperpixelNet | None = field(default=None, repr=False)
+
+    @property
+    def num_labels(self) -> int:
+        """Number of labels."""
+        return int(self.label_of.max()) + 1
+
+    @property
+    def networks(self) -> list[SuperpixelNet]:
+        """What may be moved to a GPU."""
+        return [] if self.net is None else [self.net]
+
+    def predict(
+        self, image: Picture, mask: Mask | None = None
+    ) -> tuple[NDArray[np.int64], Picture]:
+        """Labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` with values in [0, 1].
+
+        A margin is the probability of the label less that of the next. Pixels outside of the mask
+        have label -1 and margin 0.
+        """
+        return self.predict_after(None, image, mask)[:2]
+
+    def predict_after(
+        self, before: Memory | None, image: Picture, mask: Mask | None = None
+    ) -> tuple[NDArray[np.int64], Picture, Memory | None]:
+        """Labels and margins of a frame, and what the next frame is to remember of it."""
+        small = scale_down(image, self.config.superpixel_size).numpy()
+        inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
+        graph, nodes = make_graph(small, inside, self.config)
+        probabilities = self.probabilities(small, graph, nodes)
+        if self.config.memory:
+            colors = node_colors(small, nodes)
+            probabilities, before = recall(probabilities, graph, colors, before, self.config.memory)
+        labels, margins = paint(probabilities, nodes)
+        size = image.shape[1:]
+        labels, margins = scale_labels(labels, size), scale_labels(margins, size)
+        if mask is not None:
+            labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
+        return labels, margins, before
+
+    def probabilities(self, image: Picture, graph: Data, nodes: NDArray[np.int64]) -> Array:
+        """The probability of each label at each node, ``(N, K)``."""
+        colors = node_colors(image, nodes)
+        descriptors = describe_nodes(graph, colors, self.whitening, self.config.position_weight)
+        measured = self._measured(descriptors)
+        if self.net is None:
+            return measured
+        learned = diffuse(self._learned(image, nodes), links(graph, descriptors), _STEPS_OF_Z)
+        both = np.sqrt(measured * learned)
+        return both / np.maximum(both.sum(axis=1, keepdims=True), 1e-12)
+
+    def _measured(self, descriptors: Array) -> Array:
+        """By the distance to the nearest prototype of each label."""
+        distance = squared_distances(descriptors, self.centers)
+        each = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / (2 * _TEMPERATURE))
+        best = np.stack(
+            [each[:, self.label_of == label].max(axis=1) for label in range(self.num_labels)],
+            axis=1,
+        )
+        return best / best.sum(axis=1, keepdims=True)
+
+    def _learned(self, image: Picture, nodes: NDArray[np.int64]) -> Array:
+        """By the softmax of the mean of z over each node."""
+        index = torch.from_numpy(nodes.ravel())
+        inside = index >= 0
+        count = int(nodes.max()) + 1
+        parts = [
+            scatter_mean(scale_to(part, nodes.shape).flatten(1)[:, inside], index[inside], count)
+            for part in self.encode(image).cpu().split(_CHANNELS_AT_ONCE)
+        ]
+        x = torch.cat(parts, dim=1)[:, : self.num_labels]  # (N, K)
+        return x.softmax(dim=-1).numpy().astype(np.float64)
+
+    @torch.no_grad()
+    def encode(self, image: Picture) -> Tensor:
+        """Features z of the network, ``(F, h, w)``, at the size at which it sees the image."""
+        assert self.net is not None, "the network is trained"
+        device = next(self.net.parameters()).device
+        return self.net.encode(scale_down(image, self.config.max_size).to(device))
+
+    def merge(self, num_labels: int) -> NDArray[np.int64]:
+        """The label of each label when only so many are wanted, ``(K,)``."""
+        return apply_order(self.order, self.num_labels, num_labels)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors and the JSON values that :meth:`from_state` makes the model of."""
+        tensors = {
+            name: torch.from_numpy(getattr(self, name).copy())
+            for name in ("whitening", "centers", "label_of")
+        }
+        if self.net is not None:
+            weights = self.net.state_dict().items()
+            tensors |= {f"net.{name}": weight for name, weight in weights}
+        return tensors, {"order": [list(merger) for merger in self.order]}
+
+    @classmethod
+    def from_state(
+        cls, tensors: dict[str, Tensor], values: dict[str, Any], config: Config, channels: int
+    ) -> "Appearance":
+        """A model from what :meth:`state` returned."""
+        weights = {n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")}
+        net = make_net(channels, config, int(tensors["label_of"].max()) + 1)
+        net.load_state_dict(weights)
+        whitening, centers, label_of = (
+            tensors[name].numpy() for name in ("whitening", "centers", "label_of")
+        )
+        order = [(int(one), int(other), float(cost)) for one, other, cost in values["order"]]
+        return cls(config, whitening, centers, label_of, order, net.eval())
+
+
+def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Picture]:
+    """Labels and margins of pixels from the probabilities of nodes, -1 and 0 outside."""
+    top = np.sort(probabilities, axis=1)
+    margins = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
+    labels = np.append(probabilities.argmax(axis=1), -1)  # node -1 is the last
+    return labels[nodes], np.append(margins, 0).astype(np.float32)[nodes]
+
+
+def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
+    """A network with a feature for each label, whose weights depend on the seed alone."""
+    num_features = max(config.num_features, num_labels)
+    with seeded(config.seed):
+        return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
+
+
+def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
+    """The region adjacency graph of an image, and the node of each pixel, -1 outside."""
+    attributes = ("area", "edge_boundary_length")
+    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
+    nodes = np.full(image.shape[1:], -1, np.int64)
+    nodes.ravel()[graph.pixel_mask.numpy().ravel()] = graph.pixel_index.numpy()
+    return graph, nodes
+
+
+def fit_appearance(
+    images: Sequence[Picture],
+    masks: Sequence[Mask | None],
+    config: Config,
+    on_step: Callable[[Step], None] | None = None,
+) -> tuple[Appearance, History]:
+    """Finds prototypes of the superpixels of images, and trains a network with their labels.
+
+    Args:
+        images: ``(C, H, W)``, values in [0, 1].
+        masks: For each the pixels that are data, ``(H, W)``, or ``None`` for all.
+        config: ``num_labels`` (0: until all boundaries between labels are visible), superpixels,
+            the network and its training.
+        on_step: Called after every step of the training.
+    """
+    small = [scale_down(image, config.max_size).numpy() for image in images]
+    inside = [
+        None if mask is None else scale_mask(mask, image.shape[1:]).numpy()
+        for mask, image in zip(masks, small, strict=True)
+    ]
+    graphs, nodes = zip(
+        *(make_graph(*pair, config) for pair in zip(small, inside, strict=True)), strict=True
+    )
+    colors = [node_colors(*pair) for pair in zip(small, nodes, strict=True)]
+    whitening = noise_whitening(colors, list(graphs))
+    descriptors = [
+        describe_nodes(graph, color, whitening, config.position_weight)
+        for graph, color in zip(graphs, colors, strict=True)
+    ]
+    areas = [graph.area.numpy().astype(np.float64) for graph in graphs]
+    centers = _fit_centers(np.concatenate(descriptors), np.concatenate(areas))
+    nearest = [squared_distances(part, centers).argmin(axis=1) for part in descriptors]
+    touching = TouchingLabels(len(centers), whitening.shape[1])
+    for graph, labels, part, area in zip(graphs, nearest, descriptors, areas, strict=True):
+        touching.add(graph, labels, part[:, :-2], area)
+    label_of = apply_order(touching.merge_order(), len(centers), config.num_labels)
+    labels = [label_of[part] for part in nearest]
+    rank = _by_brightness(labels, colors, areas)
+    label_of, labels = rank[label_of], [rank[part] for part in labels]
+    left = TouchingLabels(int(label_of.max()) + 1, whitening.shape[1])
+    for graph, part, descriptor, area in zip(graphs, labels, descriptors, areas, strict=True):
+        left.add(graph, part, descriptor[:, :-2], area)
+    model = Appearance(config, whitening, centers, label_of, left.merge_order())
+    subjects = [
+        TrainingImage(torch.from_numpy(image), graph, torch.from_numpy(part))
+        for image, graph, part in zip(small, graphs, labels, strict=True)
+    ]
+    net = make_net(len(images[0]), config, model.num_labels)
+    history = fit(net, subjects, config, on_step)
+    model.net = net
+    return model, history
+
+
+def _fit_centers(descriptors: Array, areas: Array) -> Array:
+    """Ward's clusters, then K-means from their means, each node as heavy as its area."""
+    count = min(_PROTOTYPES, len(np.unique(descriptors.round(6), axis=0)))
+    if count < 2:
+        return descriptors[:1]
+    group = AgglomerativeClustering(count, linkage="ward").fit_predict(descriptors)
+    members = [group == number for number in range(count)]
+    start = [np.average(descriptors[own], axis=0, weights=areas[own]) for own in members]
+    kmeans = KMeans(count, init=np.stack(start), n_init=1)
+    return kmeans.fit(descriptors, sample_weight=areas).cluster_centers_
+
+
+def _by_brightness(
+    labels: list[NDArray[np.int64]], colors: list[Array], areas: list[Array]
+) -> NDArray[np.int64]:
+    """The rank of each label by the mean of its first colour channel: lightness, or the value."""
+    every, area = np.concatenate(labels), np.concatenate(areas)
+    first = np.concatenate([color[:, 0] for color in colors])
+    mean = np.bincount(every, first * area) / np.maximum(np.bincount(every, area), 1e-12)
+    return mean.argsort(kind="stable").argsort()
+
+
+def squared_distances(points: Array, centers: Array) -> Array:
+    """Of all points ``(N, D)`` to all centres ``(P, D)``, ``(N, P)``."""
+    return ((points[:, None] - centers) ** 2).sum(axis=-1)

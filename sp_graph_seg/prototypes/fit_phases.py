@@ -1,0 +1,192 @@
+"""How :class:`~sp_graph_seg.prototypes.Phases` are found in training images."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import FewLabelsWarning
+from sp_graph_seg.prototypes.correction import fit_correction
+from sp_graph_seg.prototypes.measure import noise_statistics
+from sp_graph_seg.prototypes.phases import Array, Kind, Mask, Phases, make_blind_spot_net
+from sp_graph_seg.prototypes.prototypes import Prototypes, fit_distinct_prototypes, fit_prototypes
+from sp_graph_seg.prototypes.slow import slow_directions
+from sp_graph_seg.prototypes.thresholds import count_modes
+from sp_graph_seg.training import History, find_device, fit_blind_spot, seeded
+from sp_graph_seg.training.history import Step
+
+OnStep = Callable[[Step], None]
+
+#: The reconstruction is used alone where the noise is white, and not at all where a reconstruction
+#: has smoothed it: neighbours then tell of each other's noise, and hiding a pixel hides nothing.
+_WHITE, _SMOOTHED = 0.8, 0.4
+
+#: Strength of total variation: a little always, more by the noise that the network cannot remove.
+_TV_LEAST, _TV_BY_NOISE, _TV_MOST = 0.01, 1.7, 0.2
+
+#: A slow feature is a texture where it is so much slower than noise, and than the next one.
+_SLOW, _SLOWER_THAN_NEXT = 5.0, 2.5
+
+#: Networks whose slow features tell textures apart: one alone depends on its seed.
+_NETS_OF_TEXTURE = 3
+
+#: Modes are counted where the measured value changes less than this from pixel to pixel; at edges
+#: it takes all values in between and fills the valleys. Fewer pixels than this share: everywhere.
+_FLAT = 0.08
+_FEWEST_FLAT = 0.05
+
+#: Prototypes are fitted to so many pixels of each image at most, on a regular grid.
+_SAMPLE = 1 << 19
+
+
+@dataclass(frozen=True)
+class _View:
+    """A training image as a model without prototypes sees it."""
+
+    value: Array
+    slow: Array
+    mask: Mask | None
+
+
+def fit_phases(
+    images: Sequence[Array],
+    masks: Sequence[Mask | None],
+    config: Config,
+    on_step: OnStep | None = None,
+) -> tuple[Phases, History]:
+    """Trains networks on images and finds the prototypes of their pixels.
+
+    Args:
+        images: ``(C, H, W)``, values in [0, 1].
+        masks: For each the pixels that are data, ``(H, W)``, or ``None`` for all.
+        config: ``num_labels`` (0: as many as the values have modes, at least two), the size of the
+            network and its training.
+        on_step: Called after every step of the training.
+
+    Returns:
+        The model, and the history of its training.
+    """
+    grey = len(images[0]) == 1
+    correction = fit_correction(images[0][0], config.num_labels or 3, masks[0]) if grey else None
+    flat = [image if correction is None else correction(image[0])[None] for image in images]
+    data = np.concatenate([_pixels(*pair) for pair in zip(flat, masks, strict=True)], axis=1)
+    mean, std = float(data.mean()), max(float(data.std()), 1e-6)
+    blend, smoothing = _trust_in_noise(flat)
+    model = Phases([], mean, std, blend, smoothing, correction)
+    history = _train(model, flat, masks, config, on_step)
+    views = [_View(*model.look(image), mask) for image, mask in zip(images, masks, strict=True)]
+    directions, slowness = slow_directions(views[0].slow)
+    model.kind = _choose_kind(views, slowness)
+    if model.kind == "texture":
+        for number in range(1, _NETS_OF_TEXTURE):
+            other = config.replace(seed=config.seed + 1000 * number)
+            for row in _train(model, flat, masks, other, on_step):
+                history.append({**row, "step": len(history) + 1})
+        views = [_View(*model.look(i), mask) for i, mask in zip(images, masks, strict=True)]
+        directions, _ = slow_directions(views[0].slow)
+    model.directions = np.ascontiguousarray(directions[:, :1])
+    _fit_prototypes(model, views, config.num_labels)
+    return model, history
+
+
+def _train(
+    model: Phases,
+    flat: Sequence[Array],
+    masks: Sequence[Mask | None],
+    config: Config,
+    on_step: OnStep | None,
+) -> History:
+    """Trains one more network of the model."""
+    with seeded(config.seed):
+        net = make_blind_spot_net(len(flat[0]), config)
+    model.nets.append(net)
+    mean, std = np.float32(model.mean), np.float32(model.std)
+    return fit_blind_spot(
+        net,
+        [torch.from_numpy((image - mean) / std) for image in flat],
+        [None if mask is None else torch.from_numpy(mask) for mask in masks],
+        config,
+        find_device(config),
+        on_step,
+    )
+
+
+def _trust_in_noise(images: Sequence[Array]) -> tuple[float, float]:
+    """The share of the image in the measured value, and the weight of total variation."""
+    statistics = [noise_statistics(channel) for image in images for channel in image]
+    whiteness, noise = np.median(np.array(statistics), axis=0)
+    blend = float(np.clip((_WHITE - whiteness) / (_WHITE - _SMOOTHED), 0, 1))
+    return blend, _TV_LEAST + blend * min(_TV_BY_NOISE * float(noise), _TV_MOST)
+
+
+def _choose_kind(views: Sequence[_View], slowness: NDArray[np.float64]) -> Kind:
+    if len(views[0].value) > 1 or count_modes(_flat_pixels(views)[0]) > 1:
+        return "intensity"
+    if slowness[0] > _SLOW and slowness[0] > _SLOWER_THAN_NEXT * slowness[1]:
+        return "texture"
+    return "mixed"
+
+
+def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> None:
+    if model.kind == "intensity":
+        count = len(views[0].value)
+        model.offset, model.scale = np.zeros(count, np.float32), np.ones(count, np.float32)
+    else:
+        raw = [model.raw_features(view.value, view.slow) for view in views]
+        sample = _of_all(raw, views)
+        model.offset, model.scale = sample.mean(axis=1), np.maximum(sample.std(axis=1), 1e-6)
+    points = _of_all([model.features(view.value, view.slow) for view in views], views).T
+    if num_labels:
+        prototypes = fit_prototypes(points, num_labels)
+    elif model.kind == "mixed":
+        prototypes = fit_prototypes(points, 2)
+    elif points.shape[1] > 1:
+        prototypes = fit_distinct_prototypes(_flat_pixels(views).T)
+    else:
+        values = _flat_pixels(views)[0] if model.kind == "intensity" else points
+        prototypes = fit_prototypes(points, max(2, count_modes(values)))
+    _warn_of_few(prototypes, num_labels)
+    labels, _ = prototypes.nearest(points)
+    brightness = _of_all([view.value for view in views], views).mean(axis=0)
+    pixels = np.maximum(np.bincount(labels, minlength=len(prototypes)), 1)
+    order = np.argsort(np.bincount(labels, brightness, len(prototypes)) / pixels, kind="stable")
+    model.prototypes = prototypes.reordered(order)
+
+
+def _warn_of_few(prototypes: Prototypes, num_labels: int) -> None:
+    if len(prototypes) < max(2, num_labels):
+        warnings.warn(
+            f"only {len(prototypes)} labels were found, because the training images have hardly "
+            "more different values; check the images and their range.",
+            FewLabelsWarning,
+            stacklevel=2,
+        )
+
+
+def _of_all(values: Sequence[Array], views: Sequence[_View]) -> Array:
+    """The data pixels of all images, ``(Q, P)``."""
+    pairs = zip(values, views, strict=True)
+    return np.concatenate([_pixels(value, view.mask) for value, view in pairs], axis=1)
+
+
+def _flat_pixels(views: Sequence[_View]) -> Array:
+    """The measured values ``(C, P)`` of data pixels where they hardly change."""
+    parts = []
+    for view in views:
+        down, right = np.gradient(view.value, axis=(1, 2))
+        flat = np.sqrt((down**2 + right**2).mean(axis=0)) < _FLAT
+        if view.mask is not None:
+            flat &= view.mask
+        enough = flat.mean() > _FEWEST_FLAT
+        parts.append(_pixels(view.value, flat if enough else view.mask))
+    return np.concatenate(parts, axis=1)
+
+
+def _pixels(values: Array, mask: Mask | None) -> Array:
+    """The data pixels of ``(Q, H, W)``, or a regular sample of them, ``(Q, P)``."""
+    flat = values.reshape(len(values), -1) if mask is None else values[:, mask]
+    return flat[:, :: max(1, flat.shape[1] // _SAMPLE)]

@@ -1,0 +1,93 @@
+"""What is measured at a pixel, without its noise."""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import convolve, gaussian_filter, uniform_filter
+from torch import Tensor
+
+#: The second difference along both axes, of variance 1 for white noise of variance 1.
+_HIGH_PASS = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]).astype(np.float32) / 6
+
+_WINDOW = 5
+
+#: Residuals of so much more energy than their median are structure and not noise, in the mean over
+#: a Gaussian of so many pixels.
+_STRUCTURE = 1.3
+_REACH = 1.5
+_FEWEST = 100
+
+
+def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
+    """Whiteness and size of the noise of a grey image, from its brighter half.
+
+    Args:
+        image: ``(H, W)``.
+
+    Returns:
+        The standard deviation of the noise after a filter that keeps only the finest detail,
+        divided by that of the noise itself: 1 where the noise of neighbouring pixels is independent
+        (white), near 0 where a reconstruction or an interpolation has smoothed it. And the
+        standard deviation of the noise, in units of the image.
+    """
+    mean = uniform_filter(image, _WINDOW)
+    variance = np.maximum(uniform_filter(image * image, _WINDOW) - mean * mean, 0)
+    fine = uniform_filter(convolve(image, _HIGH_PASS) ** 2, _WINDOW)
+    noisy = (variance > 1e-5) & (mean > np.median(mean))
+    if noisy.sum() <= _FEWEST:
+        noisy = np.ones_like(noisy)
+    whiteness = np.sqrt(np.median((fine / np.maximum(variance, 1e-9))[noisy]))
+    return float(whiteness), float(np.sqrt(np.median(variance[noisy])))
+
+
+def total_variation(image: Tensor, weight: float, iterations: int = 40) -> Tensor:
+    r"""Denoises by total variation (Rudin, Osher & Fatemi 1992): edges stay sharp.
+
+    .. math:: \min_u \tfrac12 \lVert u - f \rVert^2 + w \sum |\nabla u|
+
+    by the accelerated primal-dual method (Chambolle & Pock 2011, algorithm 2), which reaches the
+    minimum in a quarter of the iterations of ``skimage.restoration.denoise_tv_chambolle``.
+
+    Args:
+        image: f, ``(..., H, W)``; every leading index is an image of its own.
+        weight: w, in units of the image. 0 changes nothing.
+        iterations: Number of iterations.
+    """
+    if weight <= 0:
+        return image
+    u = ahead = image
+    rows, columns = torch.zeros_like(image), torch.zeros_like(image)  # the dual variable
+    tau, sigma = 0.35, 1 / (8 * 0.35)
+    for _ in range(iterations):
+        rows[..., :-1, :].add_(ahead[..., 1:, :] - ahead[..., :-1, :], alpha=sigma)
+        columns[..., :, :-1].add_(ahead[..., :, 1:] - ahead[..., :, :-1], alpha=sigma)
+        norm = torch.hypot(rows, columns).div_(weight).clamp_(min=1)
+        rows.div_(norm)
+        columns.div_(norm)
+        divergence = rows + columns
+        divergence[..., 1:, :] -= rows[..., :-1, :]
+        divergence[..., :, 1:] -= columns[..., :, :-1]
+        new = (u + tau * (divergence + image)) / (1 + tau)
+        momentum = 1 / math.sqrt(1 + 2 * 0.7 * tau)
+        tau, sigma = tau * momentum, sigma / momentum
+        ahead = new + momentum * (new - u)
+        u = new
+    return u
+
+
+def keep_structure(image: NDArray[np.float32], clean: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A denoised image, with thin things and edges back where it had blurred them.
+
+    Where the residual has more energy than noise has anywhere (its median), that share of it is
+    given back, as a Wiener filter does.
+
+    Args:
+        image: ``(C, H, W)``.
+        clean: The same without noise.
+    """
+    residual = image - clean
+    energy = gaussian_filter((residual**2).mean(axis=0), _REACH)
+    excess = 1 - _STRUCTURE * np.median(energy) / np.maximum(energy, 1e-12)
+    return clean + np.clip(excess, 0, 1).astype(np.float32) * residual

@@ -1,0 +1,223 @@
+"""Labels of phases: what a pixel measures, without noise, and what its surroundings look like."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.nn import BlindSpotNet
+from sp_graph_seg.prototypes.correction import Correction
+from sp_graph_seg.prototypes.measure import keep_structure, total_variation
+from sp_graph_seg.prototypes.prototypes import Prototypes
+from sp_graph_seg.prototypes.slow import project
+from sp_graph_seg.prototypes.tiles import in_tiles
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+#: What tells the labels apart: intensities, one slow feature of the networks, or intensities
+#: together with their surroundings and dark lines.
+Kind = Literal["intensity", "texture", "mixed"]
+
+_TV_OF_TEXTURE = 0.5
+_SURROUNDINGS = 8.0
+_LINES = 4.0
+
+
+@dataclass
+class Phases:
+    """Networks and prototypes that label the pixels of tomograms and micrographs.
+
+    The nodes are the pixels themselves. Of an image with values in [0, 1]:
+
+    1. Gain and rings are corrected where they show (:mod:`~sp_graph_seg.prototypes.correction`).
+    2. What is measured at a pixel is denoised: by a network, as far as the noise is white, and by
+       total variation.
+    3. Where the measured values have several modes, they are the features. Else, where one slow
+       feature of the networks stands out, it is: a texture. Else the measured value, the mean of
+       its surroundings and dark lines at equal spread.
+    4. A pixel has the label of the nearest prototype of these features.
+
+    Attributes:
+        nets: The trained networks: one, or three of a texture.
+        mean, std: What is subtracted from an image for a network, and what it is divided by.
+        blend: Share of the image itself in the measured value; the rest is the reconstruction.
+        smoothing: Weight of total variation on the measured value.
+        correction: Gain and rings of grey images, or ``None``.
+        kind: Which features tell the labels apart.
+        directions: Of slow features, as columns, ``(S, Q)``.
+        offset, scale: What standardises each feature, ``(Q,)``.
+        prototypes: In the space of the features, label 0 that of the lowest intensity.
+    """
+
+    nets: list[BlindSpotNet] = field(repr=False)
+    mean: float
+    std: float
+    blend: float
+    smoothing: float
+    correction: Correction | None = None
+    kind: Kind = "intensity"
+    directions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 1)), repr=False)
+    offset: Array = field(default_factory=lambda: np.zeros(1, np.float32), repr=False)
+    scale: Array = field(default_factory=lambda: np.ones(1, np.float32), repr=False)
+    prototypes: Prototypes | None = field(default=None, repr=False)
+
+    @property
+    def num_labels(self) -> int:
+        """Number of labels."""
+        assert self.prototypes is not None, "the prototypes are fitted"
+        return len(self.prototypes)
+
+    @property
+    def networks(self) -> list[BlindSpotNet]:
+        """What may be moved to a GPU."""
+        return self.nets
+
+    def look(self, image: Array) -> tuple[Array, Array]:
+        """The measured values ``(C, H, W)`` and the slow features ``(S, H, W)`` of an image."""
+        image = self.correct(image)
+        answer = in_tiles(self._ask, image)
+        return self.denoise(image, answer[: len(image)]), answer[len(image) :]
+
+    def measure(self, image: Array) -> Array:
+        """The measured values ``(C, H, W)`` alone: no network is asked where it has no say."""
+        return self.denoise(*[self.correct(image)] * 2) if self.blend == 1 else self.look(image)[0]
+
+    def correct(self, image: Array) -> Array:
+        """The image without rings and with an even gain."""
+        return image if self.correction is None else self.correction(image[0])[None]
+
+    def denoise(self, image: Array, clean: Array) -> Array:
+        """An image and its reconstruction, blended and smoothed."""
+        value = (1 - self.blend) * keep_structure(image, clean) + self.blend * image
+        return in_tiles(self._smooth, value.astype(np.float32))
+
+    def _smooth(self, value: Array) -> Array:
+        return total_variation(torch.from_numpy(value), self.smoothing).numpy()
+
+    @torch.no_grad()
+    def _ask(self, image: Array) -> Array:
+        """The first network's reconstruction and all slow features, ``(C + S, h, w)``."""
+        device = next(self.nets[0].parameters()).device
+        seen = ((torch.from_numpy(image).to(device) - self.mean) / self.std)[None]
+        answers = [net(seen) for net in self.nets]
+        parts = [answers[0][0][0] * self.std + self.mean, *(slow[0] for _, slow in answers)]
+        return torch.cat(parts).cpu().numpy()
+
+    def features(self, value: Array, slow: Array) -> Array:
+        """Features ``(Q, H, W)`` whose nearest prototype is the label, from :meth:`look`."""
+        raw = self.raw_features(value, slow)
+        standard = (raw - self.offset[:, None, None]) / self.scale[:, None, None]
+        if self.kind == "texture":
+            standard = total_variation(torch.from_numpy(standard), _TV_OF_TEXTURE).numpy()
+        return standard
+
+    def raw_features(self, value: Array, slow: Array) -> Array:
+        """Features as they come, before they are standardised."""
+        if self.kind == "intensity":
+            return value
+        if self.kind == "texture":
+            return project(slow, self.directions)
+        return np.stack([value[0], gaussian_filter(value[0], _SURROUNDINGS), dark_lines(value[0])])
+
+    def predict(self, image: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:
+        """Labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` with values in [0, 1].
+
+        Pixels outside of the mask have label -1 and margin 0.
+        """
+        assert self.prototypes is not None, "the prototypes are fitted"
+        if self.kind == "intensity":
+            features = self.features(self.measure(image), image)
+        else:
+            features = self.features(*self.look(image))
+        labels, margins = self.prototypes.nearest(features.reshape(len(features), -1).T)
+        labels, margins = labels.reshape(image.shape[1:]), margins.reshape(image.shape[1:])
+        if mask is not None:
+            labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
+        return labels, margins
+
+    def encode(self, image: Array) -> Tensor:
+        """Learned features of the pixels, ``(F, H, W)``: those of the first network."""
+        device = next(self.nets[0].parameters()).device
+        seen = ((torch.from_numpy(self.correct(image)).to(device) - self.mean) / self.std)[None]
+        with torch.no_grad():
+            return self.nets[0].encoder(seen)[0]
+
+    def merge(self, num_labels: int) -> NDArray[np.int64]:
+        """The label of each label when only so many are wanted, ``(K,)``."""
+        assert self.prototypes is not None, "the prototypes are fitted"
+        return self.prototypes.merge(num_labels)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The tensors and the JSON values that :meth:`from_state` makes the model of."""
+        assert self.prototypes is not None, "the prototypes are fitted"
+        arrays: dict[str, NDArray[Any]] = {
+            "directions": self.directions,
+            "offset": self.offset,
+            "scale": self.scale,
+            "centers": self.prototypes.centers,
+            "shares": self.prototypes.shares,
+        }
+        names = ("mean", "std", "blend", "smoothing", "kind")
+        values: dict[str, Any] = {name: getattr(self, name) for name in names}
+        values["nets"] = len(self.nets)
+        if self.correction is not None:
+            values["size"] = list(self.correction.size)
+            for name in ("gain", "rings"):
+                array = getattr(self.correction, name)
+                arrays |= {} if array is None else {name: array}
+        tensors = {name: torch.from_numpy(a.copy()) for name, a in arrays.items()}
+        for number, net in enumerate(self.nets):
+            weights = net.state_dict().items()
+            tensors |= {f"net{number}.{name}": weight for name, weight in weights}
+        return tensors, values
+
+    @classmethod
+    def from_state(
+        cls, tensors: dict[str, Tensor], values: dict[str, Any], config: Config, channels: int
+    ) -> "Phases":
+        """A model from what :meth:`state` returned."""
+        nets = [make_blind_spot_net(channels, config) for _ in range(int(values["nets"]))]
+        for number, net in enumerate(nets):
+            start = f"net{number}."
+            own = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
+            net.load_state_dict(own)
+            net.eval()
+        arrays = {name: t.numpy() for name, t in tensors.items() if not name.startswith("net")}
+        correction = None
+        if "size" in values:
+            height, width = map(int, values["size"])
+            correction = Correction(arrays.get("gain"), arrays.get("rings"), (height, width))
+        return cls(
+            nets,
+            mean=float(values["mean"]),
+            std=float(values["std"]),
+            blend=float(values["blend"]),
+            smoothing=float(values["smoothing"]),
+            correction=correction,
+            kind=values["kind"],
+            directions=arrays["directions"],
+            offset=arrays["offset"],
+            scale=arrays["scale"],
+            prototypes=Prototypes(arrays["centers"], arrays["shares"]),
+        )
+
+
+def make_blind_spot_net(channels: int, config: Config) -> BlindSpotNet:
+    """A network of the size that the configuration says."""
+    return BlindSpotNet(channels, config.num_features, width=config.width, depth=config.depth)
+
+
+def dark_lines(image: Array) -> Array:
+    """The larger eigenvalue of the Hessian at 4 pixels: high on dark lines."""
+    rows, both, columns = (
+        gaussian_filter(image, _LINES, order=order) * _LINES**2
+        for order in ((2, 0), (1, 1), (0, 2))
+    )
+    larger = (rows + columns) / 2 + np.sqrt(((rows - columns) / 2) ** 2 + both**2)
+    return larger.astype(np.float32)

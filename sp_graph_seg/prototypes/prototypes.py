@@ -1,0 +1,168 @@
+"""Labels by the nearest prototype in feature space."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.cluster.hierarchy import fcluster, linkage
+from sklearn.cluster import KMeans
+
+from sp_graph_seg.prototypes.thresholds import (
+    MODE_DEPTH,
+    histogram,
+    mode_depths,
+    otsu_thresholds,
+)
+
+#: K-means is fitted to a random sample of more points than this, from so many starts.
+_SAMPLE = 50000
+_STARTS = 8
+
+#: Cells a side of the histogram by which the density of points is measured.
+_CELLS = 16
+
+#: So many prototypes are looked for where their number is to be found.
+_MOST = 8
+
+#: Distances of so many points to all prototypes are held at once.
+_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Prototypes:
+    """Centres in feature space; a point has the label of the nearest.
+
+    Attributes:
+        centers: ``(K, Q)``.
+        shares: Share of the training points that each has, ``(K,)``.
+    """
+
+    centers: NDArray[np.float32]
+    shares: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.centers)
+
+    def nearest(self, points: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Labels of points ``(P, Q)``, and how sure each is.
+
+        Returns:
+            Labels ``(P,)``, and margins ``(P,)`` from 0, halfway between two prototypes, to 1, at a
+            prototype: with d1 and d2 the distances to the nearest two, (d2 - d1) / d2.
+        """
+        labels = np.zeros(len(points), np.int64)
+        margins = np.ones(len(points), np.float32)
+        if len(self) == 1:
+            return labels, margins
+        step = max(1, _AT_ONCE // len(self))
+        for start in range(0, len(points), step):
+            part = np.s_[start : start + step]
+            distance = np.stack(
+                [np.linalg.norm(points[part] - center, axis=1) for center in self.centers], axis=1
+            )  # (p, K)
+            labels[part] = distance.argmin(axis=1)
+            first, second = np.partition(distance, 1, axis=1)[:, :2].T
+            margins[part] = (second - first) / np.maximum(second, 1e-12)
+        return labels, margins
+
+    def reordered(self, order: NDArray[np.int64]) -> "Prototypes":
+        """The prototypes in another order: ``order[0]`` becomes label 0."""
+        return Prototypes(self.centers[order], self.shares[order])
+
+    def merge(self, num_labels: int) -> NDArray[np.int64]:
+        """The label, of ``num_labels`` or fewer, that each prototype has after merging.
+
+        Prototypes are joined by Ward's criterion, each as heavy as its share: first those whose
+        union adds least to the squared distances of the training points.
+
+        Returns:
+            ``(K,)``, numbered from 0 in the order of the first prototype of each.
+        """
+        if num_labels >= len(self):
+            return np.arange(len(self))
+        # scipy's Ward counts points: each prototype stands for as many as its share in thousandths.
+        copies = np.maximum(1, np.round(1000 * self.shares)).astype(int)
+        owner = np.repeat(np.arange(len(self)), copies)
+        tree = linkage(self.centers[owner].astype(np.float64), "ward")
+        groups = fcluster(tree, num_labels, "maxclust")[
+            np.searchsorted(owner, np.arange(len(self)))
+        ]
+        first = {group: n for n, group in enumerate(dict.fromkeys(groups.tolist()))}
+        return np.array([first[group] for group in groups.tolist()])
+
+
+def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
+    """Finds prototypes where common points do not outvote rare ones.
+
+    Each point weighs (density)^(-1/2). Of one feature, the classes are those of
+    Otsu's criterion, found exactly; of several, those of K-means, the best of eight starts that are
+    always the same.
+
+    Args:
+        points: Features of the training points, ``(P, Q)``.
+        num_labels: K; there are fewer prototypes where there are fewer different points.
+    """
+    if points.shape[1] == 1:
+        return _fit_one_feature(points[:, 0], num_labels)
+    generator = np.random.default_rng(0)
+    sample = points
+    if len(points) > _SAMPLE:
+        sample = points[generator.choice(len(points), _SAMPLE, replace=False)]
+    weights = _rarity(sample)
+    num_labels = min(num_labels, len(np.unique(sample, axis=0)))
+    fitted = KMeans(num_labels, n_init=_STARTS, random_state=0).fit(sample, sample_weight=weights)
+    found = Prototypes(fitted.cluster_centers_.astype(np.float32), np.ones(num_labels, np.float32))
+    shares = np.bincount(found.nearest(points)[0], minlength=num_labels) / len(points)
+    return Prototypes(found.centers, shares.astype(np.float32))
+
+
+def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
+    """Finds as many prototypes, of two to eight, as there are modes of several features.
+
+    Two prototypes are one where the points of both, seen along the line between them, have no
+    valley that parts them. From eight on, the pair with the shallowest valley becomes one, and all
+    are fitted anew.
+
+    Args:
+        points: Features of training points, ``(P, Q)``.
+    """
+    for num_labels in range(_MOST, 1, -1):
+        found = fit_prototypes(points, num_labels)
+        if len(found) <= 2 or _shallowest_valley(points, found) >= MODE_DEPTH:
+            break
+    return found
+
+
+def _shallowest_valley(points: NDArray[np.float32], prototypes: Prototypes) -> float:
+    """The least depth of a valley between two prototypes, along the line between them."""
+    labels, _ = prototypes.nearest(points)
+    depths = []
+    for one in range(len(prototypes)):
+        for other in range(one):
+            pair = points[(labels == one) | (labels == other)]
+            along = pair @ (prototypes.centers[one] - prototypes.centers[other])
+            depths.append(max(mode_depths(along), default=0.0))
+    return min(depths)
+
+
+def _fit_one_feature(values: NDArray[np.float32], num_labels: int) -> Prototypes:
+    """The balanced classes of one feature; their weighted means part them where they end."""
+    levels, counts = histogram(values)
+    weights = np.sqrt(counts)
+    labels = np.searchsorted(otsu_thresholds(levels, weights, num_labels), levels)
+    centers = np.bincount(labels, weights * levels) / np.bincount(labels, weights)
+    shares = np.bincount(labels, counts) / counts.sum()
+    return Prototypes(centers[:, None].astype(np.float32), shares.astype(np.float32))
+
+
+def _rarity(points: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(Density)^(-1/2) of each point, by a histogram of the first three principal components."""
+    centred = points - points.mean(axis=0)
+    _, directions = np.linalg.eigh(np.cov(centred.T))
+    components = centred @ directions[:, ::-1][:, :3]  # (P, 3)
+    low, high = np.quantile(components, (0.001, 0.999), axis=0)
+    side = max(float((high - low).max()), 1e-12)
+    cell = np.clip((components - low) / side * _CELLS, 0, _CELLS - 1).astype(int)
+    counts = np.zeros((_CELLS,) * components.shape[1])
+    np.add.at(counts, tuple(cell.T), 1)
+    return counts[tuple(cell.T)] ** -0.5

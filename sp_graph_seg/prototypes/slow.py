@@ -1,0 +1,40 @@
+"""Slow features: directions in feature space that change least between neighbouring places."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from scipy.ndimage import gaussian_filter
+
+_SMOOTHING = 2.0
+_LAG = 10
+
+
+def slow_directions(z: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    r"""Directions of the largest variance in relation to that of differences 10 pixels apart.
+
+    These are the maximum autocorrelation factors of Switzer & Green 1984: the relaxed normalised
+    cut of the pixel grid, restricted to linear functions of the features. With C the covariance of
+    the features and D that of their differences they solve :math:`C v = \lambda D v / 2`.
+
+    Args:
+        z: Features of the pixels, ``(F, H, W)``.
+
+    Returns:
+        The directions as columns ``(F, F)``, the slowest first, and their eigenvalues ``(F,)``.
+        Noise has an eigenvalue of 1.
+    """
+    smooth = gaussian_filter(z, (0, _SMOOTHING, _SMOOTHING))
+    count = len(smooth)
+    along = [smooth[:, :, _LAG:] - smooth[:, :, :-_LAG], smooth[:, _LAG:] - smooth[:, :-_LAG]]
+    difference = np.concatenate([part.reshape(count, -1) for part in along], axis=1)
+    covariance = np.atleast_2d(np.cov(smooth.reshape(count, -1)))
+    noise = difference @ difference.T / difference.shape[1] / 2
+    ridge = 1e-4 * np.trace(covariance) / count + 1e-12
+    eigenvalues, directions = eigh(covariance, noise + ridge * np.eye(count))
+    return directions[:, ::-1], eigenvalues[::-1]
+
+
+def project(z: NDArray[np.float32], directions: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Smoothed features along directions: ``(F, H, W)`` and ``(F, Q)`` -> ``(Q, H, W)``."""
+    smooth = gaussian_filter(z, (0, _SMOOTHING, _SMOOTHING))
+    return np.tensordot(directions.T.astype(np.float32), smooth, axes=1)

@@ -1,0 +1,135 @@
+"""Thresholds of one value: by the variance between classes, and by the modes of the histogram."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import gaussian_filter1d
+
+#: Shares of the values below and above a histogram: a few stray pixels must not stretch it.
+_TAILS = (0.0005, 0.9995)
+
+_BINS = 128
+
+#: A mode counts where it rises over the valley beside it by this much in log density: the valley is
+#: then at least a third lower than the peak.
+MODE_DEPTH = 0.42
+
+#: A mode of a smaller share of the values is none.
+_SMALLEST_MODE = 0.002
+
+
+def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> NDArray[np.float64]:
+    """Finds the ``(K - 1,)`` thresholds with the greatest variance between the K classes.
+
+    Up to a constant, that variance is the sum over the classes of S^2 / P, where P is the number of
+    pixels of a class and S the sum of their values (Liao et al. 2001, "A fast algorithm for
+    multilevel thresholding"). The best split of the first levels into k classes follows from the
+    best splits into k - 1.
+
+    Args:
+        levels: The different values, increasing, ``(L,)``.
+        counts: The number of pixels of each, or any other positive weight, ``(L,)``.
+        num_labels: Number of classes. K is at most L.
+    """
+    levels, counts = np.asarray(levels, np.float64), np.asarray(counts, np.float64)
+    pixels = np.append(0, np.cumsum(counts))
+    sums = np.append(0, np.cumsum(counts * (levels - levels.mean())))
+    begin, end = np.triu_indices(len(levels) + 1, k=1)
+    gain = np.full((len(levels) + 1,) * 2, -np.inf)  # of a class of the levels [begin, end)
+    gain[begin, end] = (sums[end] - sums[begin]) ** 2 / (pixels[end] - pixels[begin])
+
+    best, choices = gain[0], []  # best[end]: of all classes up to there
+    for _ in range(min(num_labels, len(levels)) - 1):
+        total = best[:, np.newaxis] + gain  # (begin of the last class, its end)
+        choices.append(total.argmax(axis=0))
+        best = total.max(axis=0)
+    start, thresholds = len(levels), []
+    for choice in reversed(choices):
+        start = choice[start]
+        thresholds.append((levels[start - 1] + levels[start]) / 2)
+    return np.array(thresholds[::-1], dtype=np.float64)
+
+
+def histogram(
+    values: NDArray, bins: int = _BINS
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centres and counts of the bins that hold a value, without the outermost 0.05 % of values.
+
+    Args:
+        values: Any shape, finite.
+        bins: Number of bins. Fewer different values than that are their own bins.
+    """
+    levels, counts = np.unique(values, return_counts=True)
+    if len(levels) > bins:
+        low, high = np.quantile(values, _TAILS)
+        if not low < high:
+            low, high = levels[0], levels[-1]
+        counts, edges = np.histogram(np.clip(values, low, high), bins, (low, high))
+        levels = (edges[1:] + edges[:-1]) / 2
+    return levels[counts > 0].astype(np.float64), counts[counts > 0].astype(np.float64)
+
+
+def balanced_thresholds(values: NDArray, num_labels: int) -> NDArray[np.float64]:
+    """Otsu's thresholds where a class of many pixels does not outvote a rare one.
+
+    Each pixel weighs (density of its value)^(-1/2): the histogram's counts enter by their square
+    root. Otsu's own criterion, like that of K-means, splits a common phase before it finds one that
+    covers 2 % of the picture.
+
+    Args:
+        values: Any shape, finite.
+        num_labels: Number of classes K.
+
+    Returns:
+        Increasing, ``(K - 1,)`` or fewer where there are fewer different values.
+    """
+    levels, counts = histogram(values)
+    return otsu_thresholds(levels, np.sqrt(counts), num_labels)
+
+
+def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> list[float]:
+    """How far each mode of the values, but the highest, rises over the valley beside it.
+
+    The histogram is smoothed; a mode's depth is its persistence in log density: its height over
+    the higher of the valleys that part it from a higher mode. A mode of less than 0.2 % of the
+    values has a depth of 0.
+
+    Args:
+        values: Any shape, finite.
+        bins: Number of bins.
+        bandwidth: Standard deviation of the smoothing, as a share of the range.
+
+    Returns:
+        The depths, the largest first; empty for a single mode.
+    """
+    low, high = np.quantile(values, _TAILS)
+    if not low < high:
+        return []
+    counts = np.histogram(np.clip(values, low, high), bins, (low, high))[0].astype(np.float64)
+    density = gaussian_filter1d(counts, bandwidth * bins)
+    height = np.log(density / max(density.max(), 1e-12) + 1e-4)
+    mass = density / max(density.sum(), 1e-12)
+    root = np.full(bins, -1)
+    depths: list[float] = []
+
+    def find(bin_: int) -> int:
+        while root[bin_] != bin_:
+            bin_ = root[bin_]
+        return bin_
+
+    for current in np.argsort(-height, kind="stable"):  # the water sinks
+        beside = [n for n in (current - 1, current + 1) if 0 <= n < bins and root[n] >= 0]
+        peaks = sorted({find(n) for n in beside}, key=lambda peak: height[peak])
+        root[current] = peaks[-1] if peaks else current
+        if peaks:
+            mass[peaks[-1]] += mass[current]
+        if len(peaks) == 2:
+            counts_as_mode = mass[peaks[0]] > _SMALLEST_MODE
+            depths.append(float(height[peaks[0]] - height[current]) * counts_as_mode)
+            mass[peaks[1]] += mass[peaks[0]]
+            root[peaks[0]] = peaks[1]
+    return sorted(depths, reverse=True)
+
+
+def count_modes(values: NDArray) -> int:
+    """The number of modes of the values that stand out: :func:`mode_depths` of 0.42 or more."""
+    return 1 + sum(depth >= MODE_DEPTH for depth in mode_depths(values))

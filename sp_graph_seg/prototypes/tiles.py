@@ -1,0 +1,42 @@
+"""Large images in tiles that see beyond their borders, so that memory is bounded."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Side of a tile in pixels, and how far it sees beyond. Both are whole multiples of the coarsest
+#: pixel of a network with up to six poolings.
+_TILE = 1024
+_HALO = 64
+
+Array = NDArray[np.float32]
+
+
+def in_tiles(function: Callable[[Array], Array], image: Array) -> Array:
+    """Applies a function to overlapping tiles of an image and joins their inner parts.
+
+    Args:
+        function: ``(C, h, w)`` -> ``(Q, h, w)``; what it computes at a pixel depends on no pixel
+            farther than 64 away, or hardly.
+        image: ``(C, H, W)``. One that fits into a tile is given whole.
+    """
+    height, width = image.shape[1:]
+    if max(height, width) <= _TILE + 2 * _HALO:
+        return function(image)
+    result: Array | None = None
+    for top in range(0, height, _TILE):
+        for left in range(0, width, _TILE):
+            rows = slice(max(0, top - _HALO), min(height, top + _TILE + _HALO))
+            columns = slice(max(0, left - _HALO), min(width, left + _TILE + _HALO))
+            part = function(np.ascontiguousarray(image[:, rows, columns]))
+            if result is None:
+                result = np.empty((len(part), height, width), part.dtype)
+            inner = np.s_[
+                :,
+                top - rows.start : top - rows.start + _TILE,
+                left - columns.start : left - columns.start + _TILE,
+            ]
+            result[:, top : top + _TILE, left : left + _TILE] = part[inner]
+    assert result is not None, "an image has pixels"
+    return result

@@ -1,0 +1,62 @@
+"""The models that label by prototypes, as the Segmenter sees them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.prototypes import Appearance, Phases, fit_appearance, fit_phases
+from sp_graph_seg.training import History
+from sp_graph_seg.training.history import Step
+from sp_graph_seg.transforms.prepare import ScaledImage
+
+OnStep = Callable[[Step], None]
+
+
+class Labeller(Protocol):
+    """What labels images by prototypes; its weights and arrays are saved with the Segmenter."""
+
+    @property
+    def num_labels(self) -> int:
+        """Number of labels."""
+
+    @property
+    def networks(self) -> Sequence[nn.Module]:
+        """What may be moved to a GPU."""
+
+    def predict(
+        self, image: NDArray[np.float32], mask: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Labels and margins, both ``(H, W)``, -1 and 0 outside of the mask."""
+
+    def encode(self, image: NDArray[np.float32]) -> Tensor:
+        """Learned features, ``(F, h, w)``."""
+
+    def merge(self, num_labels: int) -> NDArray[np.int64]:
+        """The label of each label when only so many are wanted, ``(K,)``."""
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors and JSON values."""
+
+
+_KINDS: dict[str, type[Phases] | type[Appearance]] = {"phases": Phases, "appearance": Appearance}
+
+
+def fit_labeller(
+    images: Sequence[ScaledImage], config: Config, on_step: OnStep | None
+) -> tuple[Labeller, History]:
+    """Trains the labeller that the configuration names on images with values in [0, 1]."""
+    values, masks = [image.values for image in images], [image.inside for image in images]
+    if config.label_by == "phases":
+        return fit_phases(values, masks, config, on_step)
+    return fit_appearance(values, masks, config, on_step)
+
+
+def labeller_from_state(
+    config: Config, tensors: dict[str, Tensor], values: dict[str, Any], channels: int
+) -> Labeller:
+    """The labeller of a model file."""
+    return _KINDS[config.label_by].from_state(tensors, values, config, channels)

@@ -1,0 +1,199 @@
+"""What a trained Segmenter does with images."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.nn import SuperpixelNet
+from sp_graph_seg.segmenter.graphs import (
+    PreparedImage,
+    node_means,
+    prepare_image,
+    refuse_superpixels,
+)
+from sp_graph_seg.segmenter.labellers import Labeller
+from sp_graph_seg.segmenter.network import cluster, encode, paint
+from sp_graph_seg.transforms.arrays import as_native
+from sp_graph_seg.transforms.prepare import (
+    Image,
+    Mask,
+    ScaledImage,
+    check_image,
+    find_data,
+    scale_intensities,
+    scale_labels,
+    warn_of_other_units,
+)
+from sp_graph_seg.transforms.superpixels import MASKED
+
+
+class Prediction:
+    """Labels, margins, graphs and features of images, of a model that was trained or loaded."""
+
+    net_: SuperpixelNet | None
+    labeller_: Labeller | None
+    config_: Config
+    in_channels_: int
+    intensity_range_: tuple[float, float]
+    relabel_: Relabel | None
+
+    def predict(
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
+    ) -> NDArray[np.int64]:
+        """Labels an image, whether it was trained on or not.
+
+        Args:
+            image: ``(C, H, W)``, any size from the network's minimum on.
+            superpixels: A label map ``(H, W)`` to use instead of making superpixels; negative
+                where there is no data.
+            mask: True for the pixels that are data, ``(H, W)``.
+
+        Returns:
+            Labels ``(H, W)`` from 0 to ``num_labels_ - 1``. A label means the same in every image.
+            Those of prototypes are in the order of their mean intensity. -1 for pixels that are no
+            data.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
+            InputError: If the image cannot be used, or has other channels than the model.
+        """
+        if self._labeller is None:
+            prepared = self.prepare(image, superpixels, mask)
+            labels = paint(self.node_features(prepared), prepared.nodes)
+            return self.finish(labels.reshape(prepared.node_size), prepared.size, prepared.inside)
+        return self.predict_with_margin(image, superpixels, mask)[0]
+
+    def predict_with_margin(
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Labels an image and says how sure each label is, by prototypes only.
+
+        It takes and raises what :meth:`predict` does.
+
+        Returns:
+            The labels ``(H, W)``, and margins ``(H, W)`` from 0, where another label is as good, to
+            1; 0 for pixels that are no data.
+        """
+        labeller = self._labeller
+        if labeller is None:
+            raise InputError("label_by='argmax': has no margins; train with 'phases' or another.")
+        refuse_superpixels(superpixels, self.config_)
+        scaled = self.normalize(image, superpixels, mask)
+        labels, margins = labeller.predict(scaled.values, scaled.inside)
+        return self.finish(labels, scaled.values.shape[1:], scaled.inside), margins
+
+    @property
+    def trained_config(self) -> Config:
+        """``config_`` of a Segmenter that has been trained; NotFittedError otherwise."""
+        if not hasattr(self, "config_"):
+            raise NotFittedError(
+                "This Segmenter has not been trained: call fit, or Segmenter.load."
+            )
+        return self.config_
+
+    @property
+    def _labeller(self) -> Labeller | None:
+        """What labels by prototypes, of a Segmenter that has been trained."""
+        return self.labeller_ if self.trained_config else None
+
+    @property
+    def networks_(self) -> list[nn.Module]:
+        """All networks, such as to move them to a GPU."""
+        labeller = self._labeller
+        return [self.paper_net] if labeller is None else list(labeller.networks)
+
+    @property
+    def paper_net(self) -> SuperpixelNet:
+        """The network whose largest feature is the label.
+
+        Raises:
+            InputError: If the model labels by prototypes.
+        """
+        if self._labeller is not None or self.net_ is None:
+            raise InputError(
+                f"label_by={self.config_.label_by!r}: this is only for models whose label is the "
+                "largest feature of a node; train one with the preset fast or paper."
+            )
+        return self.net_
+
+    def prepare(
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
+    ) -> PreparedImage:
+        """What :meth:`predict` does before it asks the network: checks, intensities, superpixels.
+
+        It takes and raises what :meth:`predict` does, of labels that are the largest feature.
+        """
+        scaled = self.normalize(image, superpixels, mask)
+        has_head = self.paper_net.head is not None
+        return prepare_image(scaled, superpixels, self.config_, with_graph=has_head)
+
+    @property
+    def num_labels_(self) -> int:
+        """Labels run from 0 to this number less one; not all of them need to occur."""
+        merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
+        labeller = self._labeller
+        count = self.config_.num_features if labeller is None else labeller.num_labels
+        return max([count, *(target + 1 for target in merged)])
+
+    def transform(
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
+    ) -> Data:
+        """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
+
+        Where the nodes are pixels it is made by :class:`~sp_graph_seg.transforms.ToPixelGraph`.
+
+        Takes and raises what :meth:`predict` does.
+
+        Returns:
+            A graph with ``z (N, F)``, the learned features, whose largest is the label where
+            ``label_by="argmax"``; the other fields are of the image with its intensity range mapped
+            to [0, 1], scaled down to ``superpixel_size`` where that is set.
+        """
+        scaled = self.normalize(image, superpixels, mask)
+        prepared = prepare_image(scaled, superpixels, self.config_, with_graph=True)
+        if prepared.graph is None:
+            raise InputError("image: no pixel is data; check mask and NaN.")
+        if self._labeller is None:
+            prepared.graph.z = self.node_features(prepared).cpu()
+        else:
+            z = self._labeller.encode(scaled.values)
+            prepared.graph.z = node_means(z, prepared.nodes, prepared.node_size).cpu()
+        return prepared.graph
+
+    def normalize(
+        self, image: Image, superpixels: Image | None = None, mask: Image | None = None
+    ) -> ScaledImage:
+        """The image checked, its intensity range mapped to [0, 1], and which pixels are data.
+
+        Warns if most values of the data lie outside of it: those images are in other units.
+        """
+        _ = self._labeller  # refuses before training
+        array = as_native(image)
+        check_image(array, "image", self.in_channels_, self.config_)
+        inside = find_data(array, mask, superpixels)
+        low, high = self.intensity_range_
+        warn_of_other_units(array, inside, low, high)
+        return scale_intensities(array, inside, low, high)
+
+    def finish(
+        self, labels: NDArray[np.int64], size: tuple[int, int], inside: Mask | None = None
+    ) -> NDArray[np.int64]:
+        """Labels ``(h, w)`` at the size of the image, -1 outside, post-processed."""
+        labels, relabel = scale_labels(labels, size), self.relabel_
+        if inside is not None:
+            labels = np.where(inside, labels, MASKED)
+            relabel = relabel and dataclasses.replace(relabel, unlabelled=MASKED)
+        return labels if relabel is None else relabel.apply(labels)
+
+    def node_features(self, prepared: PreparedImage) -> Tensor:
+        """The features ``(N, F)`` of the nodes of an image, whose largest is the label."""
+        net = self.paper_net
+        x = node_means(encode(net, prepared.seen), prepared.nodes, prepared.node_size)
+        return cluster(net, x, prepared.graph)

@@ -1,0 +1,88 @@
+"""A trained model as what its file holds, and back."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.nn import SuperpixelNet
+from sp_graph_seg.segmenter.head_file import describe_head, find_difference
+from sp_graph_seg.segmenter.labellers import Labeller, labeller_from_state
+from sp_graph_seg.segmenter.model_file import ModelFile
+from sp_graph_seg.segmenter.network import make_net
+
+
+class Trained(NamedTuple):
+    """What a Segmenter has after training, without the history."""
+
+    config: Config
+    in_channels: int
+    intensity_range: tuple[float, float]
+    net: SuperpixelNet | None
+    """Of labels that are the largest feature."""
+    labeller: Labeller | None
+    """Of labels by prototypes."""
+    relabel: Relabel | None
+
+
+def to_file(
+    trained: Trained, notes: Mapping[str, Any] | None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the JSON values of a trained model."""
+    head: nn.Module | None = None
+    values: dict[str, Any] = {}
+    if trained.labeller is not None:
+        tensors, values = trained.labeller.state()
+    else:
+        assert trained.net is not None, "a model has a network or a labeller"
+        tensors = trained.net.state_dict()
+        head = trained.net.head if trained.config.head == "identity" else None
+    return tensors, {
+        "config": trained.config.to_dict(),
+        "in_channels": trained.in_channels,
+        "intensity_range": trained.intensity_range,
+        "head": describe_head(head),
+        "labeller": values,
+        "relabel": None if trained.relabel is None else trained.relabel.to_dict(),
+        "notes": dict(notes or {}),
+    }
+
+
+def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trained:
+    """The trained model of a file, with the head that the user gave.
+
+    Raises:
+        InputError: If the file holds something else, or the head is missing or another one.
+    """
+    weights, metadata = file
+    try:
+        difference = find_difference(metadata["head"], describe_head(head))
+        config = Config.from_dict(metadata["config"])
+        channels = int(metadata["in_channels"])
+        low, high = map(float, metadata["intensity_range"])
+        if not low < high:
+            raise ValueError(f"intensity_range from {low} to {high}")
+        relabel = metadata.get("relabel")
+        relabel = None if relabel is None else Relabel.from_dict(relabel)
+        net, labeller = None, None
+        if config.label_by != "argmax":
+            labeller = labeller_from_state(config, weights, metadata["labeller"], channels)
+        elif not difference:
+            net = make_net(channels, config, head)
+            net.load_state_dict(weights)
+            net.eval()
+    except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: not a model that this version can read ({reason}); train it anew."
+        ) from error
+    if difference:
+        raise InputError(
+            f"{path}: was trained with another head ({difference}); give a module like that "
+            "to Segmenter.load(path, head=...)."
+        )
+    return Trained(config, channels, (low, high), net, labeller, relabel)

@@ -1,0 +1,191 @@
+"""Training of a :class:`~sp_graph_seg.nn.BlindSpotNet`: pairs of windows, side by side."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.nn.blind_spot import BlindSpotNet, hidden_loss, hide_pixels, slow_loss
+from sp_graph_seg.training.history import History, Step
+
+#: Weight of the slow features beside the reconstruction of hidden pixels.
+_SLOW_WEIGHT = 0.02
+
+#: Border of a window, in pixels, that its mean features leave out: there the padding shows.
+_MARGIN = 4
+
+#: Pairs are drawn so many times as often as needed, since some have a window outside of the data.
+_SPARE = 4
+
+#: Batch normalisation is set to the statistics of tiles of this side in pixels.
+_TILE = 256
+
+OnStep = Callable[[Step], None]
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """An image on its device and where windows with data begin."""
+
+    image: Tensor
+    inside: Tensor | None
+    """Pixels that are data, ``(1, H, W)`` bool."""
+    corners: Tensor | None
+    """Upper left pixels of windows of which more than half are data, ``(M, 2)``."""
+    size: int
+    """Side of a window in pixels."""
+
+
+def fit_blind_spot(
+    net: BlindSpotNet,
+    images: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    config: Config,
+    device: torch.device,
+    on_step: OnStep | None = None,
+) -> History:
+    """Trains a network in place with Adam whose learning rate falls as a half cosine.
+
+    Every step sees pairs of windows of all images. The loss is that of hidden pixels, plus 0.02
+    times that of the slow features of each pair.
+
+    Args:
+        net: The network; it ends on the CPU in evaluation mode.
+        images: ``(C, H, W)``, standardised to mean 0 and standard deviation 1.
+        masks: For each the pixels that are data, ``(H, W)`` bool, or ``None`` for all.
+        config: Epochs, mini-batches, learning rate, seed and ``patches``: the first shape's count
+            is that of the windows in an epoch, and its height their side in pixels.
+        device: Where to train.
+        on_step: Called after every step with its row of the history.
+
+    Returns:
+        The history; its ``rec`` is the loss of hidden pixels.
+
+    Raises:
+        InputError: If the loss is no longer finite.
+    """
+    generator = Generator().manual_seed(config.seed)
+    steps, history = config.epochs * config.minibatches, History()
+    start = time.perf_counter()
+    subjects = [_make_subject(*pair, config, device) for pair in zip(images, masks, strict=True)]
+    net.to(device).train()
+    optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: _warm_cosine(n, steps))
+    pairs = max(2, config.patches[0][0] // config.minibatches // 2 // len(subjects))
+    for number in range(1, steps + 1):
+        terms = [_losses(net, subject, pairs, generator) for subject in subjects]
+        rec, slow = (torch.stack(values).mean() for values in zip(*terms, strict=True))
+        loss = rec + _SLOW_WEIGHT * slow
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        row: Step = {
+            "step": number,
+            "epoch": 1 + (number - 1) // config.minibatches,
+            "loss": loss.item(),
+            "rec": rec.item(),
+            "slow": slow.item(),
+            "seconds": time.perf_counter() - start,
+        }
+        if not math.isfinite(row["loss"]):
+            raise InputError(
+                f"learning_rate={config.learning_rate}: the loss is {row['loss']} in step "
+                f"{number}; try a smaller learning rate."
+            )
+        row = history.append(row)
+        if on_step is not None:
+            on_step(row)
+    _set_batch_norm(net, subjects)
+    net.eval().to("cpu")
+    return history
+
+
+def _warm_cosine(step: int, steps: int) -> float:
+    """Rises over ten steps, then falls to 2 % of the learning rate."""
+    return min(1.0, (step + 1) / 10) * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.02)
+
+
+def _make_subject(
+    image: Tensor, mask: Tensor | None, config: Config, device: torch.device
+) -> _Subject:
+    size = min(config.patches[0][1], *image.shape[1:])
+    if mask is None or mask.all():
+        return _Subject(image.to(device), None, None, size)
+    share = F.avg_pool2d(mask[None].float(), size, stride=1)[0]  # (H - size + 1, W - size + 1)
+    corners = (share >= min(0.5, float(share.max()))).nonzero()
+    return _Subject(image.to(device), mask[None].to(device), corners, size)
+
+
+def _losses(
+    net: BlindSpotNet, subject: _Subject, pairs: int, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """The loss of hidden pixels and that of slow features, of one image in one step."""
+    corners = _draw_pairs(subject, pairs, generator)
+    windows = _cut(subject.image, corners, subject.size)
+    inside = None if subject.inside is None else _cut(subject.inside, corners, subject.size)
+    flips = [dim for dim in (2, 3) if torch.rand((), generator=generator) < 0.5]
+    windows = windows.flip(flips)
+    shown, hidden = hide_pixels(windows, generator)
+    reconstruction, slow = net(shown)
+    counted = hidden if inside is None else hidden & inside.flip(flips)
+    rec = hidden_loss(reconstruction, windows, counted)
+    margin = _MARGIN if subject.size > 4 * _MARGIN else 0
+    inner = slow[..., margin : subject.size - margin, margin : subject.size - margin]
+    first, second = inner.mean(dim=(2, 3)).chunk(2)
+    return rec, slow_loss(first, second)
+
+
+def _draw_pairs(subject: _Subject, pairs: int, generator: Generator) -> Tensor:
+    """Corners of windows, ``(2 n, 2)``: n windows, then for each one beside it in any direction."""
+    last = torch.tensor(subject.image.shape[1:]) - subject.size
+    lag = min(subject.size - _MARGIN, max(1, int(last.max())))
+    count = _SPARE * pairs
+    if subject.corners is None:
+        first = (torch.rand(count, 2, generator=generator) * (last + 1)).long()
+    else:
+        first = subject.corners[torch.randint(len(subject.corners), (count,), generator=generator)]
+    angle = torch.rand(count, generator=generator) * 2 * math.pi
+    second = first + (lag * torch.stack([angle.sin(), angle.cos()], dim=1)).round().long()
+    fits = ((second >= 0) & (second <= last)).all(dim=1)
+    if subject.inside is not None:
+        middle = (second.clamp(min=0).minimum(last) + subject.size // 2).unbind(1)
+        fits &= subject.inside[0].cpu()[middle]
+    if fits.sum() < 2:  # a picture hardly larger than a window
+        second, fits = second.clamp(min=0).minimum(last), torch.ones_like(fits)
+    return torch.cat([first[fits][:pairs], second[fits][:pairs]])
+
+
+def _cut(image: Tensor, corners: Tensor, size: int) -> Tensor:
+    """Windows of an image: ``(C, H, W)`` -> ``(K, C, size, size)``."""
+    return torch.stack([image[:, i : i + size, j : j + size] for i, j in corners.tolist()])
+
+
+@torch.no_grad()
+def _set_batch_norm(net: BlindSpotNet, subjects: Sequence[_Subject]) -> None:
+    """Sets batch normalisation to the statistics of the whole images, tile by tile."""
+    layers = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None  # the mean of all batches
+    for subject in subjects:
+        for tile in _tiles(subject.image):
+            net.encoder(tile[None])
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+
+
+def _tiles(image: Tensor) -> Iterator[Tensor]:
+    """Tiles of equal size that cover all of an image but less than a tile at its far sides."""
+    height, width = image.shape[1:]
+    rows, columns = min(_TILE, height), min(_TILE, width)
+    for top in range(0, height - rows + 1, rows):
+        for left in range(0, width - columns + 1, columns):
+            yield image[:, top : top + rows, left : left + columns]

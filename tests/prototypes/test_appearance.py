@@ -1,0 +1,223 @@
+"""Labels of superpixels by how they look, on small scenes with truth."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from sp_graph_seg import Config, Segmenter
+from sp_graph_seg.prototypes import Appearance, fit_appearance
+from sp_graph_seg.prototypes.appearance import make_graph, paint, squared_distances
+
+CONFIG = Config.preset("photo").replace(
+    width=4,
+    depth=2,
+    n_segments=150,
+    compactness=40.0,  # some of the scenes are noisy
+    patches=((8, 16, 16),),
+    epochs=3,
+    minibatches=2,
+    accelerator="cpu",
+)
+COLORS = np.array([[0.2, 0.15, 0.4], [0.3, 0.6, 0.25], [0.95, 0.85, 0.5]])  # by lightness
+
+
+def scene(seed=0, size=(64, 80), shift=0, noise=0.03, colors=COLORS):
+    """Ground, sky and a disc of three colours, and the truth; float32 in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[: size[0], : size[1]]
+    truth = (y < size[0] / 2).astype(int)
+    truth[np.hypot(y - size[0] / 2, x - size[1] / 3 - shift) < size[0] / 4] = 2
+    image = np.moveaxis(np.asarray(colors)[truth], -1, 0)
+    image = (image + rng.normal(0, noise, image.shape)).clip(0, 1)
+    return image.astype(np.float32), truth
+
+
+def round_trip(model, channels=3):
+    tensors, values = model.state()
+    return Appearance.from_state(tensors, values, model.config, channels)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A model of the scene with three labels; no test may change it."""
+    return fit_appearance([scene()[0]], [None], CONFIG.replace(num_labels=3))[0]
+
+
+@pytest.mark.parametrize("num_labels", [3, 0])
+def test_three_things_are_three_labels_by_lightness(num_labels):
+    image, truth = scene(noise=0.01)
+    model, history = fit_appearance([image], [None], CONFIG.replace(num_labels=num_labels))
+    labels, margins = model.predict(image)
+    assert model.num_labels == 3
+    assert (labels == truth).mean() > 0.97
+    assert 0 <= margins.min() <= margins.max() <= 1
+    assert len(history) == 6
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_other_numbers_of_channels(channels):
+    colors = np.array([0.1, 0.5, 0.9])[:, None] * np.linspace(1, 0.8, channels)
+    image, truth = scene(colors=colors)
+    model, _ = fit_appearance([image], [None], CONFIG.replace(num_labels=3))
+    assert (model.predict(image)[0] == truth).mean() > 0.97
+    again = round_trip(model, channels)
+    np.testing.assert_array_equal(again.predict(image)[0], model.predict(image)[0])
+
+
+def test_another_picture_of_the_same_things_has_the_same_labels(fitted):
+    image, truth = scene(seed=3, shift=20)
+    assert (fitted.predict(image)[0] == truth).mean() > 0.97
+
+
+@pytest.mark.parametrize("num_labels", [1, 2, 4, 7])
+def test_there_are_as_many_labels_as_asked_for(num_labels):
+    config = CONFIG.replace(num_labels=num_labels)
+    model, _ = fit_appearance([scene(noise=0.1)[0]], [None], config)
+    assert model.num_labels == num_labels
+    assert sorted(set(model.label_of.tolist())) == list(range(num_labels))
+    assert model.predict(scene(noise=0.1)[0])[0].max() < num_labels
+
+
+def test_more_labels_than_features_widen_the_network():
+    model, _ = fit_appearance([scene()[0]], [None], CONFIG.replace(num_labels=5, num_features=2))
+    labels, _ = model.predict(scene()[0])
+    assert model.num_labels == 5
+    np.testing.assert_array_equal(round_trip(model).predict(scene()[0])[0], labels)
+
+
+def test_no_more_labels_than_prototypes_or_colours():
+    """32 prototypes at most; one where the picture has one colour."""
+    image = np.random.default_rng(0).random((3, 64, 64)).astype(np.float32)
+    model, _ = fit_appearance([image], [None], CONFIG.replace(num_labels=40))
+    assert model.num_labels <= 32
+    flat = np.full((3, 40, 48), 0.5, np.float32)
+    model, _ = fit_appearance([flat], [None], CONFIG.replace(num_labels=3))
+    labels, margins = model.predict(flat)
+    assert (labels == 0).all()
+    assert np.isfinite(margins).all()
+
+
+def test_the_same_seed_gives_the_same_model(fitted):
+    again, _ = fit_appearance([scene()[0]], [None], CONFIG.replace(num_labels=3))
+    for name, value in fitted.state()[0].items():
+        assert torch.equal(value, again.state()[0][name]), name
+
+
+def test_prototypes_do_not_depend_on_the_seed(fitted):
+    other, _ = fit_appearance([scene()[0]], [None], CONFIG.replace(num_labels=3, seed=7))
+    np.testing.assert_array_equal(other.centers, fitted.centers)
+    np.testing.assert_array_equal(other.label_of, fitted.label_of)
+    same = other.predict(scene()[0])[0] == fitted.predict(scene()[0])[0]
+    assert same.mean() > 0.99
+
+
+def test_a_model_is_what_its_state_says(fitted):
+    again = round_trip(fitted)
+    image, _ = scene(seed=2)
+    for one, other in zip(fitted.predict(image), again.predict(image), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert torch.equal(fitted.encode(image), again.encode(image))
+    assert [again.merge(k).tolist() for k in (1, 2, 3)] == [
+        fitted.merge(k).tolist() for k in (1, 2, 3)
+    ]
+
+
+def test_fewer_labels_are_unions_of_those_there_were(fitted):
+    assert fitted.merge(3).tolist() == [0, 1, 2]
+    assert len(set(fitted.merge(2).tolist())) == 2
+    assert fitted.merge(1).tolist() == [0, 0, 0]
+
+
+def test_probabilities_are_those_of_measured_and_learned(fitted):
+    """The geometric mean of both; without a network the measured ones alone."""
+    image, _ = scene()
+    graph, nodes = make_graph(image, None, fitted.config)
+    both = fitted.probabilities(image, graph, nodes)
+    measured_only = Appearance(fitted.config, fitted.whitening, fitted.centers, fitted.label_of)
+    measured = measured_only.probabilities(image, graph, nodes)
+    for values in (both, measured):
+        assert values.shape == (graph.num_nodes, 3)
+        assert (values >= 0).all()
+        np.testing.assert_allclose(values.sum(axis=1), 1)
+    learned = both**2 / np.maximum(measured, 1e-300)
+    ratio = learned / learned.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        np.sqrt(measured * ratio) / np.sqrt(measured * ratio).sum(axis=1, keepdims=True),
+        both,
+        atol=1e-6,
+    )
+    assert measured_only.networks == []
+    assert (measured_only.predict(image)[0] == scene()[1]).mean() > 0.95
+
+
+def test_what_is_masked_is_minus_one_and_changes_nothing_inside():
+    image, truth = scene()
+    inside = np.zeros(truth.shape, bool)
+    inside[:, 8:70] = True
+    runs = []
+    for value in (0.0, 1.0):
+        given = np.where(inside, image, np.float32(value))
+        config = CONFIG.replace(num_labels=3, max_size=0)
+        segmenter = Segmenter(config).fit(given, masks=inside)
+        runs.append(segmenter.predict_with_margin(given, mask=inside))
+    (labels, margins), (others, other_margins) = runs
+    np.testing.assert_array_equal(labels, others)
+    np.testing.assert_array_equal(margins, other_margins)
+    assert (labels[~inside] == -1).all()
+    assert (margins[~inside] == 0).all()
+    assert (labels == truth)[inside].mean() > 0.95
+
+
+def test_labels_have_the_size_of_the_picture_whatever_it_is_scaled_to():
+    config = CONFIG.replace(num_labels=3, max_size=40, superpixel_size=48)
+    image, truth = scene(size=(96, 130))
+    model, _ = fit_appearance([image], [None], config)
+    labels, margins = model.predict(image)
+    assert labels.shape == margins.shape == truth.shape
+    assert (labels == truth).mean() > 0.93
+    assert max(model.encode(image).shape[1:]) == 40
+
+
+def test_a_frame_is_remembered_by_the_next():
+    config = CONFIG.replace(num_labels=3, memory=0.9)
+    model, _ = fit_appearance([scene()[0]], [None], config)
+    frames = [scene(seed=seed, noise=0.25)[0] for seed in range(6)]
+    alone = [model.predict(frame)[0] for frame in frames]
+    remembered, before = [], None
+    for frame in frames:
+        labels, _, before = model.predict_after(before, frame)
+        remembered.append(labels)
+    np.testing.assert_array_equal(alone[0], remembered[0])
+    flicker, calm = (
+        np.mean([(a != b).mean() for a, b in itertools.pairwise(run)])
+        for run in (alone, remembered)
+    )
+    assert calm < 0.6 * flicker
+
+
+def test_without_memory_frames_are_labelled_each_for_itself(fitted):
+    first, second = scene()[0], scene(seed=1, shift=15)[0]
+    _, _, before = fitted.predict_after(None, first)
+    assert before is None
+    labels, _, _ = fitted.predict_after(before, second)
+    np.testing.assert_array_equal(labels, fitted.predict(second)[0])
+
+
+def test_nodes_are_painted_with_their_label_and_margin():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.45, 0.45], [0.0, 0.0, 1.0]])
+    nodes = np.array([[0, 1, -1], [2, 2, 0]])
+    labels, margins = paint(probabilities, nodes)
+    assert labels.tolist() == [[0, 1, -1], [2, 2, 0]]
+    np.testing.assert_allclose(margins, [[0.5, 0, 0], [1, 1, 0.5]], atol=1e-6)
+    labels, margins = paint(np.ones((2, 1)), np.array([[0, -1, 1]]))
+    assert labels.tolist() == [[0, -1, 0]]
+    assert margins.tolist() == [[1, 0, 1]]
+
+
+def test_distances_by_a_loop():
+    rng = np.random.default_rng(0)
+    points, centers = rng.normal(size=(7, 3)), rng.normal(size=(4, 3))
+    expected = [[sum((p - c) ** 2) for c in centers] for p in points]
+    np.testing.assert_allclose(squared_distances(points, centers), expected)

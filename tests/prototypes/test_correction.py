@@ -1,0 +1,119 @@
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from sp_graph_seg.prototypes.correction import Correction, fit_correction
+
+SIZE = (120, 140)
+
+
+def phases(seed=0, noise=0.02):
+    """Blobs of two phases, 0.3 and 0.6, with noise."""
+    rng = np.random.default_rng(seed)
+    blobs = gaussian_filter(rng.normal(size=SIZE), 4) > 0
+    clean = np.where(blobs, 0.6, 0.3)
+    return clean.astype(np.float32), rng.normal(0, noise, SIZE).astype(np.float32)
+
+
+def cupping(gain):
+    """1 + the polynomial, pixel by pixel."""
+    result = np.ones(SIZE)
+    for row in range(SIZE[0]):
+        y = 2 * row / (SIZE[0] - 1) - 1
+        for column in range(SIZE[1]):
+            x = 2 * column / (SIZE[1] - 1) - 1
+            terms = (x, y, x * x - 1 / 3, y * y - 1 / 3, x * y)
+            result[row, column] += sum(g * term for g, term in zip(gain, terms, strict=True))
+    return result.astype(np.float32)
+
+
+def rings(seed=1, strength=0.06):
+    """Added round the middle: here and there another value, about three pixels wide."""
+    rng = np.random.default_rng(seed)
+    profile = 2 * gaussian_filter(rng.normal(0, strength, 120) * (rng.random(120) < 0.4), 1.2)
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    radius = np.hypot(y - (SIZE[0] - 1) / 2, x - (SIZE[1] - 1) / 2)
+    return np.interp(radius, np.arange(120), profile).astype(np.float32)
+
+
+def otsu_error(image, clean):
+    """Share of the pixels that one threshold gets wrong, the best that there is."""
+    thresholds = np.linspace(image.min(), image.max(), 200)
+    return min(((image > t) != (clean > 0.45)).mean() for t in thresholds)
+
+
+def test_a_gain_is_recovered():
+    gain = np.array([0.1, -0.05, 0.5, 0.5, 0.05])
+    clean, noise = phases()
+    shaded = clean * cupping(gain) + noise
+    fitted = fit_correction(shaded, 2, None)
+    assert fitted.rings is None
+    # The overall factor is free: it belongs to the prototypes as well.
+    found = np.median(fitted(shaded)[clean > 0.45]) / np.median(fitted(shaded)[clean < 0.45])
+    assert found == pytest.approx(2, rel=0.05)
+    ratio = fitted(np.ones(SIZE, np.float32)) * cupping(gain)
+    assert ratio.std() / ratio.mean() < 0.03
+    assert cupping(gain).std() > 0.15
+    assert otsu_error(fitted(shaded), clean) < 0.005 < 0.03 < otsu_error(shaded, clean)
+
+
+def test_rings_are_recovered():
+    clean, noise = phases()
+    ringed = clean + noise + rings()
+    fitted = fit_correction(ringed, 2, None)
+    assert fitted.rings is not None
+    rest = fitted(ringed) - clean - noise
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    far = np.hypot(y - (SIZE[0] - 1) / 2, x - (SIZE[1] - 1) / 2) > 10
+    assert rest[far].std() < 0.45 * rings()[far].std()
+
+
+def test_rings_round_another_place_are_no_rings():
+    clean, noise = phases()
+    moved = clean + noise + np.roll(rings(), (25, -30), (0, 1))
+    assert fit_correction(moved, 2, None).rings is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.08])
+def test_an_even_image_is_left_alone(seed, noise):
+    clean, added = phases(seed, noise)
+    image = clean + added
+    fitted = fit_correction(image, 2, None)
+    assert (fitted.gain, fitted.rings) == (None, None)
+    np.testing.assert_array_equal(fitted(image), image)
+
+
+def test_what_is_no_data_has_no_say():
+    gain = np.array([0.0, 0.0, 0.4, 0.4, 0.0])
+    clean, noise = phases()
+    shaded = clean * cupping(gain) + noise
+    inside = np.ones(SIZE, bool)
+    inside[:30] = inside[:, 100:] = False
+    other = np.where(inside, shaded, 0.9).astype(np.float32)
+    filled = np.where(inside, shaded, shaded[inside].mean()).astype(np.float32)
+    for image in (other, filled):
+        fitted = fit_correction(image, 2, inside)
+        assert fitted.gain is not None
+        # The polynomial is known inside only.
+        ratio = (fitted(np.ones(SIZE, np.float32)) * cupping(gain))[inside]
+        assert ratio.std() / ratio.mean() < 0.05
+
+
+def test_slices_of_another_size_stay_as_they_are():
+    fitted = Correction(np.array([0.3, 0, 0, 0, 0]), np.ones(50), (20, 30))
+    image = np.random.default_rng(0).random((21, 30), np.float32)
+    assert fitted(image) is image
+    assert fitted(image[:20]).dtype == np.float32
+
+
+def test_a_correction_undoes_gain_and_rings():
+    """With the formula of the class, by hand: (x - rings) / gain."""
+    profile = np.random.default_rng(0).normal(0, 0.1, 100)
+    gain = np.array([0.2, 0.1, 0.2, -0.1, 0.05])
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    radius = np.hypot(y - (SIZE[0] - 1) / 2, x - (SIZE[1] - 1) / 2)
+    added = np.interp(radius, np.arange(100), profile)
+    clean, _ = phases()
+    result = Correction(gain, profile, SIZE)((clean * cupping(gain) + added).astype(np.float32))
+    np.testing.assert_allclose(result, clean, atol=1e-4)

@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch_geometric.data import Data
+
+from sp_graph_seg.prototypes.merging import TouchingLabels, apply_order
+
+
+def chain(*lengths):
+    """Nodes in a row, with the lengths of the boundaries between them."""
+    count = len(lengths) + 1
+    one, other = np.arange(count - 1), np.arange(1, count)
+    edges = torch.tensor(np.array([[*one, *other], [*other, *one]]))
+    length = torch.tensor([*lengths, *lengths], dtype=torch.float32)
+    return Data(edge_index=edges, boundary_length=length, num_nodes=count)
+
+
+def add(touching, graph, labels, colors, area=None):
+    labels, colors = np.array(labels), np.array(colors, float)
+    touching.add(graph, labels, colors, np.ones(len(labels)) if area is None else np.array(area))
+    return touching
+
+
+def test_labels_that_touch_differ_by_the_jump_and_others_by_their_means():
+    """A ramp of one label, 0 to 40, whose end touches a second of 42; a third of 60 beyond it."""
+    colors = [[0.0], [20.0], [40.0], [42.0], [60.0]]
+    touching = add(TouchingLabels(3, 1), chain(1, 1, 1, 1), [0, 0, 0, 1, 2], colors)
+    one, other, cost = touching.merge_order()[0]
+    assert {one, other} == {0, 1}
+    assert cost == pytest.approx(2)  # and not 22, as the means would say
+    assert touching.merge_order()[1][2] == pytest.approx(18)
+    apart = add(TouchingLabels(2, 1), chain(1, 1), [0, 0, 0], [[1.0], [2.0], [3.0]])
+    apart = add(apart, chain(1), [1, 1], [[10.0], [20.0]])
+    assert [cost for *_, cost in apart.merge_order()] == pytest.approx([13])
+
+
+def test_long_boundaries_count_more():
+    """Twice between labels 0 and 1: a jump of 10 over 3 pixels, one of 2 over 9."""
+    touching = add(TouchingLabels(2, 1), chain(3), [0, 1], [[0.0], [10.0]])
+    touching = add(touching, chain(9), [0, 1], [[0.0], [2.0]])
+    ((_, _, cost),) = touching.merge_order()
+    assert cost == pytest.approx((10 * 3 + 2 * 9) / 12)
+
+
+def test_jumps_to_and_fro_cancel():
+    """A texture of two labels has no visible boundary on the mean."""
+    touching = add(TouchingLabels(2, 1), chain(5), [0, 1], [[0.0], [10.0]])
+    touching = add(touching, chain(5), [0, 1], [[10.0], [0.0]])
+    ((_, _, cost),) = touching.merge_order()
+    assert cost == pytest.approx(0)
+
+
+def test_a_merged_label_has_the_boundaries_of_both():
+    """0 and 1 merge first; then 2 differs by what it jumps to 0 and 1, weighed by length."""
+    touching = add(TouchingLabels(3, 1), chain(4, 6), [0, 1, 2], [[0.0], [1.0], [21.0]])
+    touching = add(touching, chain(2), [0, 2], [[0.0], [10.0]])
+    first, second = touching.merge_order()
+    assert {first[0], first[1]} == {0, 1}
+    assert second[2] == pytest.approx((20 * 6 + 10 * 2) / 8)
+
+
+@given(num_labels=st.integers(1, 7), seed=st.integers(0, 20))
+def test_mergers_are_nested_and_leave_as_many_as_wanted(num_labels, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(num_labels), rng.integers(0, num_labels, 13)])
+    graph = chain(*rng.integers(1, 9, len(labels) - 1))
+    colors = rng.random((len(labels), 2)) * 50
+    order = add(TouchingLabels(num_labels, 2), graph, labels, colors).merge_order()
+    assert len(order) == num_labels - 1
+    finer = apply_order(order, num_labels, num_labels)
+    assert finer.tolist() == list(range(num_labels))
+    for wanted in range(num_labels - 1, 0, -1):
+        coarser = apply_order(order, num_labels, wanted)
+        assert sorted(set(coarser.tolist())) == list(range(wanted))
+        assert len(set(zip(finer.tolist(), coarser.tolist(), strict=True))) == wanted + 1
+        finer = coarser
+    assert apply_order(order, num_labels, num_labels + 3).tolist() == list(range(num_labels))
+
+
+def test_without_a_number_all_merge_whose_boundary_is_under_5_units():
+    colors = [[0.0], [4.0], [10.0], [13.0]]
+    order = add(TouchingLabels(4, 1), chain(1, 1, 1), [0, 1, 2, 3], colors).merge_order()
+    assert apply_order(order, 4, 0).tolist() == [0, 0, 1, 1]
+
+
+def test_labels_that_have_no_node_join_others():
+    touching = add(TouchingLabels(4, 1), chain(1), [1, 3], [[0.0], [50.0]])
+    order = touching.merge_order()
+    assert len(order) == 1
+    labels = apply_order(order, 4, 2)
+    assert sorted(set(labels.tolist())) == [0, 1]
+    assert labels[1] != labels[3]
+
+
+def test_the_order_leaves_the_sums_as_they_were():
+    touching = add(TouchingLabels(3, 1), chain(4, 6), [0, 1, 2], [[0.0], [1.0], [21.0]])
+    assert touching.merge_order() == touching.merge_order()

@@ -1,0 +1,273 @@
+"""Labels of phases, from training to a model that is read again, on small pictures with truth."""
+
+import itertools
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from sklearn.metrics import adjusted_mutual_info_score, v_measure_score
+
+from sp_graph_seg import Config, Segmenter
+from sp_graph_seg.errors import FewLabelsWarning
+from sp_graph_seg.prototypes import Phases, fit_phases
+from sp_graph_seg.prototypes.phases import dark_lines
+
+CONFIG = Config.preset("tomogram").replace(
+    num_features=8,
+    width=8,
+    patches=((32, 24, 24),),
+    epochs=10,
+    minibatches=2,
+    accelerator="cpu",
+)
+TINY = CONFIG.replace(num_features=3, width=4, depth=1, patches=((8, 16, 16),), epochs=2)
+
+
+def blobs(levels=(0.0, 1.0), channels=1, noise=0.1, seed=0, size=(80, 96)):
+    """A picture of phases with noise, and the truth: the quantiles of a smooth field."""
+    rng = np.random.default_rng(seed)
+    field = gaussian_filter(rng.normal(size=size), 7)
+    truth = np.digitize(field, np.quantile(field, np.linspace(0, 1, len(levels) + 1)[1:-1]))
+    image = np.array(levels)[truth] * np.linspace(1, 0.7, channels)[:, None, None]
+    return (image + rng.normal(0, noise, image.shape)).astype(np.float32), truth
+
+
+def textures(seed=1, size=(112, 144)):
+    """Fibres along x on the left, along y on the right, of the same mean and spread."""
+    rng = np.random.default_rng(seed)
+    along, across = (gaussian_filter(rng.normal(size=size), s) for s in ((0.8, 4), (4, 0.8)))
+    truth = np.broadcast_to(np.arange(size[1]) >= size[1] // 2, size).astype(int)
+    image = np.where(truth, across / across.std(), along / along.std())
+    return image[None].astype(np.float32), truth
+
+
+def scaled(image):
+    return (image - image.min()) / np.ptp(image)
+
+
+def likeness(truth, labels):
+    return v_measure_score(truth.ravel(), labels.ravel())
+
+
+def round_trip(model, channels, config):
+    tensors, values = model.state()
+    return Phases.from_state(tensors, values, config, channels)
+
+
+@pytest.fixture(scope="module")
+def two():
+    """A model of two phases, its picture in [0, 1] and the truth; no test may change them."""
+    image, truth = blobs()
+    image = scaled(image)
+    model, _ = fit_phases([image], [None], CONFIG.replace(num_labels=2))
+    return model, image, truth
+
+
+@pytest.fixture(scope="module")
+def texture():
+    image, truth = textures()
+    config = CONFIG.replace(num_labels=2, epochs=40)
+    model, history = fit_phases([scaled(image)], [None], config)
+    return model, history, scaled(image), truth, config
+
+
+UNITS = {
+    "uint8": lambda x: np.clip(40 + 120 * x, 0, 255).astype(np.uint8),
+    "uint16": lambda x: np.clip(9000 + 20000 * x, 0, 65535).astype(np.uint16),
+    "float": lambda x: 1e-3 * x - 5,
+}
+
+
+@pytest.mark.parametrize("num_labels", [2, 0])
+@pytest.mark.parametrize("unit", UNITS)
+def test_two_phases_are_two_labels(unit, num_labels):
+    image, truth = blobs()
+    image = UNITS[unit](image)
+    segmenter = Segmenter(CONFIG.replace(num_labels=num_labels)).fit(image)
+    labels = segmenter.predict(image)
+    assert segmenter.labeller_.kind == "intensity"
+    assert segmenter.num_labels_ == 2
+    assert likeness(truth, labels) > 0.97
+    assert (labels == truth).mean() > 0.99  # the darker phase is label 0
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_two_phases_in_five_channels(unit):
+    image, truth = blobs(channels=5, noise=0.2)
+    image = UNITS[unit](image)
+    labels = Segmenter(CONFIG.replace(num_labels=2)).fit(image).predict(image)
+    assert likeness(truth, labels) > 0.97
+
+
+@pytest.mark.parametrize("num_labels", [3, 0])
+def test_three_phases_in_the_order_of_their_intensity(num_labels):
+    image, truth = blobs((0.2, 0.9, 0.5), noise=0.05)
+    segmenter = Segmenter(CONFIG.replace(num_labels=num_labels)).fit(image)
+    labels = segmenter.predict(image)
+    assert segmenter.num_labels_ == 3
+    assert (labels == np.array([0, 2, 1])[truth]).mean() > 0.97
+    means = [image[0][labels == label].mean() for label in range(3)]
+    assert means == sorted(means)
+
+
+def test_another_slice_has_the_same_labels(two):
+    model, *_ = two
+    image, truth = blobs(seed=5)
+    labels, margins = model.predict(scaled(image))
+    assert (labels == truth).mean() > 0.99
+    assert 0 <= margins.min() <= margins.max() <= 1
+    noisy, truth = blobs(seed=5, noise=0.35)
+    labels, margins = model.predict(scaled(noisy))
+    wrong = labels != truth
+    assert wrong.mean() > 0.01
+    assert margins[wrong].mean() < 0.7 * margins[~wrong].mean()
+
+
+def test_seeds_agree():
+    image, _ = blobs(noise=0.2)
+    runs = [
+        fit_phases([scaled(image)], [None], CONFIG.replace(num_labels=2, seed=seed))[0]
+        for seed in range(3)
+    ]
+    labels = [model.predict(scaled(image))[0].ravel() for model in runs]
+    for one, other in itertools.combinations(labels, 2):
+        assert adjusted_mutual_info_score(one, other) > 0.9
+
+
+def test_the_same_seed_gives_the_same_model(two):
+    model, image, _ = two
+    again, _ = fit_phases([image], [None], CONFIG.replace(num_labels=2))
+    for one, other in zip(model.state()[0].values(), again.state()[0].values(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("num_labels", [1, 2, 5, 12])
+def test_there_are_as_many_labels_as_asked_for(num_labels):
+    image, _ = blobs(noise=0.3)
+    with warnings.catch_warnings():
+        if num_labels == 1:
+            warnings.simplefilter("ignore", FewLabelsWarning)
+        model, _ = fit_phases([scaled(image)], [None], TINY.replace(num_labels=num_labels))
+    labels, _ = model.predict(scaled(image))
+    assert model.num_labels == num_labels
+    assert set(np.unique(labels)) == set(range(num_labels))
+
+
+def test_a_picture_of_one_value_has_one_label_and_a_warning():
+    flat = np.full((1, 32, 40), 0.5, np.float32)
+    with pytest.warns(FewLabelsWarning, match=r"only 1 labels.*check the images and their range\."):
+        model, _ = fit_phases([flat], [None], TINY.replace(num_labels=2))
+    labels, margins = model.predict(flat)
+    assert (labels == 0).all()
+    assert (margins == 1).all()
+
+
+def test_labels_at_the_border_are_those_of_the_inside():
+    """A window of the picture has the labels that the whole picture has there."""
+    image, _ = blobs(size=(140, 150))
+    model, _ = fit_phases([scaled(image)], [None], CONFIG.replace(num_labels=2))
+    model.correction = None  # it knows one size only
+    whole, _ = model.predict(scaled(image))
+    part, _ = model.predict(np.ascontiguousarray(scaled(image)[:, 33:113, 21:121]))
+    differ = part != whole[33:113, 21:121]
+    assert differ.mean() < 0.02
+    assert differ[20:-20, 20:-20].mean() < 0.005
+
+
+def test_what_is_masked_is_minus_one_and_changes_nothing_inside():
+    image, truth = blobs(size=(90, 100))
+    inside = np.zeros(truth.shape, bool)
+    inside[5:80, 10:95] = True
+    runs = []
+    for garbage in (0.0, 50.0, np.nan):
+        given = np.where(inside, image, np.float32(garbage))
+        segmenter = Segmenter(CONFIG.replace(num_labels=2)).fit(given, masks=inside)
+        runs.append(segmenter.predict_with_margin(given, mask=inside))
+    (labels, margins), *others = runs
+    for other in others:
+        np.testing.assert_array_equal(other[0], labels)
+        np.testing.assert_array_equal(other[1], margins)
+    assert (labels[~inside] == -1).all()
+    assert (margins[~inside] == 0).all()
+    assert (labels == truth)[inside].mean() > 0.985
+
+
+def test_fewer_labels_are_unions_of_those_there_were():
+    image, _ = blobs((0, 0.2, 0.8, 1.0), noise=0.03)
+    model, _ = fit_phases([scaled(image)], [None], TINY.replace(num_labels=4))
+    assert model.merge(2).tolist() == [0, 0, 1, 1]
+    assert model.merge(4).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_model_is_what_its_state_says(channels):
+    image, _ = blobs(channels=channels, noise=0.2)
+    image = scaled(image)
+    model, _ = fit_phases([image], [None], TINY.replace(num_labels=3))
+    again = round_trip(model, channels, TINY)
+    for one, other in zip(model.predict(image), again.predict(image), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert torch.equal(model.encode(image), again.encode(image))
+    assert (again.kind, again.num_labels) == (model.kind, 3)
+
+
+def test_a_correction_is_kept():
+    """Cupping of the whole picture: one threshold cannot tell the phases apart."""
+    image, truth = blobs((0.5, 1.0), noise=0.01, seed=1, size=(100, 110))
+    y, x = np.meshgrid(np.linspace(-1, 1, 100), np.linspace(-1, 1, 110), indexing="ij")
+    shaded = image * (0.75 + 0.45 * (x * x + y * y)).astype(np.float32)
+    shaded /= shaded.max()
+    model, _ = fit_phases([shaded], [None], CONFIG.replace(num_labels=2))
+    assert model.correction.gain is not None
+    again = round_trip(model, 1, CONFIG)
+    labels, _ = again.predict(shaded)
+    np.testing.assert_array_equal(labels, model.predict(shaded)[0])
+    assert (labels == truth).mean() > 0.99
+    best = max(((shaded[0] > t) == truth).mean() for t in np.linspace(0, 1, 200))
+    assert best < 0.98
+
+
+def test_textures_of_the_same_mean_are_told_apart(texture):
+    model, history, image, truth, config = texture
+    labels, _ = model.predict(image)
+    assert model.kind == "texture"
+    assert len(model.networks) == 3
+    assert history["step"] == list(range(1, 3 * config.epochs * config.minibatches + 1))
+    assert likeness(truth, labels) > 0.8
+    best = max(likeness(truth, image[0] > t) for t in np.linspace(0, 1, 50))
+    assert best < 0.05
+
+
+def test_a_model_of_textures_is_what_its_state_says(texture):
+    model, _, image, _, config = texture
+    again = round_trip(model, 1, config)
+    assert (again.kind, len(again.networks)) == ("texture", 3)
+    np.testing.assert_array_equal(again.predict(image)[0], model.predict(image)[0])
+
+
+def test_dark_lines_by_a_loop():
+    """The larger eigenvalue of the Hessian of the smoothed image."""
+    rng = np.random.default_rng(0)
+    image = gaussian_filter(rng.normal(size=(40, 44)), 3).astype(np.float32)
+    derivatives = [gaussian_filter(image, 4.0, order=o) for o in ((2, 0), (1, 1), (0, 2))]
+    found = dark_lines(image)
+    for row, column in itertools.product(range(0, 40, 7), range(0, 44, 7)):
+        rows, both, columns = (16 * d[row, column] for d in derivatives)
+        expected = np.linalg.eigvalsh([[rows, both], [both, columns]])[-1]
+        assert found[row, column] == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_dark_line_stands_out_in_every_direction():
+    y, x = np.mgrid[:60, :60]
+    for angle in np.linspace(0, np.pi, 5):
+        distance = (x - 30) * np.cos(angle) + (y - 30) * np.sin(angle)
+        dark = (1 - np.exp(-(distance**2) / 8)).astype(np.float32)
+        inner = np.hypot(x - 30, y - 30) < 20
+        on, off = (
+            dark_lines(dark)[(np.abs(distance) < 1) & inner],
+            dark_lines(dark)[(np.abs(distance) > 12) & inner],
+        )
+        assert on.min() > 3 * np.abs(off).max()
+        assert dark_lines(1 - dark)[(np.abs(distance) < 1) & inner].max() < 0.2 * on.min()
