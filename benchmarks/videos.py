@@ -2,8 +2,9 @@
 
     python benchmarks/videos.py --data FOLDER [--only VIDEO ...] [--json FILE] [--output FOLDER]
 
-FOLDER holds ``car-shadow/frames``, ``car-shadow/masks``, ``cheetah`` and ``skater``, folders of
-numbered images. Contact sheets are written to the folder after ``--output``.
+FOLDER holds ``car-shadow/frames``, ``car-shadow/masks``, the same of ``blackswan``, and ``cheetah``
+and ``skater``, folders of numbered images. Ours is the preset of videos, with each seed. Contact
+sheets are written to the folder after ``--output``.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from streams import (
     update_json,
 )
 
-from sp_graph_seg import Config
+from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.plot import contact_sheet_of_frames
 from sp_graph_seg.streaming import read_slice
 from sp_graph_seg.volumes import measure_range, open_volume
@@ -33,14 +34,16 @@ from sp_graph_seg.volumes import measure_range, open_volume
 Image = NDArray[np.float32]
 Masks = Mapping[int, NDArray[np.bool_]]
 
+#: The superpixels that spectral clustering sees.
+BASELINE = Config(n_segments=1500, superpixel_size=640)
+
 #: Numbers of clusters of the baselines; the best on the training frames is kept.
 NUM_LABELS = (2, 4, 6, 8, 12, 16)
 
 
 class Video(NamedTuple):
-    """What is trained on, with what settings, and which frames are labelled."""
+    """What is trained on, and which frames are labelled."""
 
-    config: Config
     train_on: tuple[int, ...]
     """Positions in the folder."""
     shown: tuple[int, ...]
@@ -49,27 +52,16 @@ class Video(NamedTuple):
     binning: int = 1
 
 
-#: The network is narrow, and it and the superpixels see frames at the same size.
-FRAMES = Config(max_size=480, superpixel_size=480, n_segments=4000, width=8)
-
-#: Shallower networks and lower weights keep the outlines of small moving things.
-CHEETAH = FRAMES.replace(depth=3, epochs=3, beta_sim=0.3, beta_con=0.3)
-SKATER = FRAMES.replace(depth=2, num_features=16, beta_sim=0.1, beta_con=0.1)
-
 VIDEOS = {
-    "car-shadow": Video(
-        FRAMES.replace(beta_sim=1.0, beta_con=1.0),
-        train_on=(0, 20),
-        shown=(0, 5, 12, 20, 28, 36),
-    ),
+    "car-shadow": Video(train_on=(0, 20), shown=(0, 5, 12, 20, 28, 36)),
+    "blackswan": Video(train_on=(0, 25), shown=(0, 8, 16, 25, 36, 48)),
     "cheetah": Video(
-        CHEETAH,
         train_on=(9, 122, 269, 369),  # files 10, 123, 270 and 370
         shown=(9, 70, 122, 269, 310, 369),
         step=10,
         binning=2,
     ),
-    "skater": Video(SKATER, train_on=(4, 40, 75), shown=(4, 20, 40, 60, 75, 79), binning=2),
+    "skater": Video(train_on=(4, 40, 75), shown=(4, 20, 40, 60, 75, 79), binning=2),
 }
 
 
@@ -77,6 +69,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with the videos")
     parser.add_argument("--only", nargs="+", choices=VIDEOS, default=list(VIDEOS))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--labels", type=int, default=0, help="number of labels of ours")
     parser.add_argument("--json", type=Path, help="also write the measurements to this file")
     parser.add_argument("--output", type=Path, help="also write contact sheets to this folder")
     arguments = parser.parse_args()
@@ -98,11 +92,10 @@ def measure(
     numbers = sorted({*steady, *video.shown, *video.train_on})
     images = {number: read_slice(frames, number) for number in numbers}
     masks = read_masks(folder / "masks", numbers) if has_masks else None
-    subject = Subject([images[n] for n in video.train_on], measure_range(frames), video.config)
+    subject = Subject([images[n] for n in video.train_on], measure_range(frames), BASELINE)
 
     rows = []
-    for method, labeler in labelers(subject, video, images, masks):
-        labels = {n: labeler(image).astype(np.uint8) for n, image in images.items()}
+    for method, labels in label_all(subject, video, images, masks, arguments):
         row = {"method": method, "labels": len(np.unique(np.stack(list(labels.values()))))}
         if masks:
             row |= score_union(labels, masks, video.train_on)
@@ -115,17 +108,24 @@ def measure(
     return title + (f", every {video.step}th labelled" if video.step > 1 else ""), rows
 
 
-def labelers(
-    subject: Subject, video: Video, images: Mapping[int, Image], masks: Masks | None
-) -> Iterator[tuple[str, Labeler]]:
-    """Ours, then each baseline.
+def label_all(
+    subject: Subject,
+    video: Video,
+    images: Mapping[int, Image],
+    masks: Masks | None,
+    arguments: argparse.Namespace,
+) -> Iterator[tuple[str, dict[int, Labels]]]:
+    """The labels of all frames by ours, then by each baseline.
 
     Where there are masks, a baseline has the number of clusters that fits them best on the training
     frames; else as many as we have labels there.
     """
-    ours = subject.segmenter()
-    yield "ours", ours.predict
-    count = len(np.unique(np.stack([ours.predict(image) for image in subject.images])))
+    for seed in range(arguments.seeds):
+        config = Config.preset("video").replace(seed=seed, num_labels=arguments.labels)
+        model = Segmenter(config).fit(subject.images, intensity_range=subject.intensity_range)
+        labels = follow(model, images)
+        yield f"ours, seed {seed}", labels
+    count = len(np.unique(np.stack([labels[n] for n in video.train_on])))
     for method, title in BASELINES.items():
         counts = NUM_LABELS if masks else (max(2, count),)
         fits = {k: getattr(subject, method)(k) for k in counts}
@@ -135,7 +135,16 @@ def labelers(
             return union_ious(labels, masks, video.train_on)[0] if masks else 0.0
 
         best = max(fits, key=score)
-        yield f"{title}, k = {best}", fits[best]
+        yield f"{title}, k = {best}", {n: fits[best](image) for n, image in images.items()}
+
+
+def follow(model: Segmenter, images: Mapping[int, Image]) -> dict[int, Labels]:
+    """Labels the frames in their order, each with the memory of the one before."""
+    labels, before = {}, None
+    for number, image in sorted(images.items()):
+        values, inside = model.normalize(image)
+        labels[number], _, before = model.labeller_.predict_after(before, values, inside)
+    return labels
 
 
 def read_masks(folder: Path, numbers: Sequence[int]) -> Masks:
