@@ -1,7 +1,5 @@
 """Volumes and videos labelled by prototypes: blocks leave no trace, or hardly any."""
 
-import itertools
-
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -13,7 +11,7 @@ from sp_graph_seg.volumes import open_volume
 
 SMALL = {"width": 4, "depth": 2, "epochs": 3, "minibatches": 2, "accelerator": "cpu"}
 PHASES = Config.preset("tomogram").replace(
-    num_labels=2, num_features=4, patches=((16, 24, 24),), **SMALL
+    num_labels=2, num_features=8, patches=((32, 24, 24),), **{**SMALL, "width": 8, "epochs": 10}
 )
 VIDEO = Config.preset("video").replace(
     num_labels=3, n_segments=300, compactness=40.0, patches=((4, 16, 16),), **SMALL
@@ -28,18 +26,33 @@ def make_scan(count=7, height=40, width=48, seed=0):
     return (1000 + 2000 * truth + rng.normal(0, 150, truth.shape)).astype(np.uint16), truth
 
 
-def make_video(count=14, height=48, width=64, seed=0):
-    """A disc that moves over ground and sky, uint8 ``(T, C, H, W)``, and the truth."""
+def make_video(share, count=14, height=48, width=64, seed=0):
+    """A disc that moves over ground and sky, uint8 ``(T, C, H, W)``, and the truth.
+
+    A patch between ground and sky (-1) has the given share of the ground's colour, a little more in
+    every other frame.
+    """
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:height, :width]
     frames, truth = [], []
     for number in range(count):
         labels = (y < height / 2).astype(int)
-        labels[np.hypot(y - 26, x - 14 - 2 * number) < 11] = 2
-        colors = np.moveaxis(COLORS[labels], -1, 0) * (1 + 0.03 * (-1) ** number)
-        frames.append((colors + rng.normal(0, 4, colors.shape)).clip(0, 255))
-        truth.append(labels)
+        labels[np.hypot(y - 30, x - 14 - 2 * number) < 11] = 2
+        patch = (x < 20) & (y < 18)
+        ground = share + 0.03 * (-1) ** number
+        mixed = ground * COLORS[0] + (1 - ground) * COLORS[1]
+        seen = np.where(patch[..., None], mixed, COLORS[labels])
+        frames.append(np.moveaxis(seen + rng.normal(0, 4, seen.shape), -1, 0).clip(0, 255))
+        truth.append(np.where(patch, -1, labels))
     return np.array(frames).astype(np.uint8), np.array(truth)
+
+
+def find_border(segmenter):
+    """The share of the ground's colour from which on the patch is ground."""
+    for share in np.linspace(0, 1, 41):
+        if segmenter.predict(make_video(share, 1)[0][0])[9, 10] == 0:
+            break
+    return share
 
 
 def write(folder, slices, axes):
@@ -64,27 +77,28 @@ def scan(tmp_path_factory):
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     folder = tmp_path_factory.mktemp("video")
-    frames, truth = make_video()
+    plain, _ = make_video(0.0)
     model = folder / "model.safetensors"
-    Segmenter(VIDEO).fit([frames[0], frames[8]]).save(model)
-    return model, write(folder, frames, "tcyx"), truth
+    segmenter = Segmenter(VIDEO).fit([plain[0], plain[8]])
+    segmenter.save(model)
+    frames, truth = make_video(find_border(segmenter))
+    return model, write(folder, frames, "tcyx"), truth, frames
 
 
 @pytest.fixture(scope="module")
 def alone(video):
     """What ``predict`` says of each frame, which remembers nothing."""
     segmenter = Segmenter.load(video[0])
-    return np.stack([segmenter.predict(frame) for frame in make_video()[0]])
+    return np.stack([segmenter.predict(frame) for frame in video[3]])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_a_volume_is_labelled_the_same_in_blocks_of_any_size(tmp_path, scan, workers):
+def test_a_volume_is_labelled_the_same_in_blocks_of_any_size(tmp_path, scan):
     model, volume, truth = scan
     segmenter = Segmenter.load(model)
     expected = np.stack([segmenter.predict(plane[None]) for plane in make_scan()[0]])
     assert (expected == truth).mean() > 0.98
-    for block in (1, 3, 7) if workers == 0 else (2,):
-        labels = label(tmp_path, model, volume, block, workers=workers)
+    for block in (1, 3, 7):
+        labels = label(tmp_path, model, volume, block, workers=0)
         np.testing.assert_array_equal(labels, expected)
 
 
@@ -102,36 +116,36 @@ def test_supervoxels_are_refused(tmp_path, scan):
 
 
 def test_frames_of_a_video_are_labelled_right(tmp_path, video):
-    model, volume, truth = video
+    model, volume, truth, _ = video
     labels = label(tmp_path, model, volume, 14, workers=0)
-    assert (labels == truth).mean() > 0.95
+    assert (labels == truth)[truth >= 0].mean() > 0.95
 
 
 def test_the_first_frame_is_that_of_predict_and_the_others_are_remembered(tmp_path, video, alone):
-    model, volume, _ = video
+    model, volume, *_ = video
     labels = label(tmp_path, model, volume, 14, workers=0)
     np.testing.assert_array_equal(labels[0], alone[0])
     assert (labels[1:] != alone[1:]).any()
 
 
 def test_where_a_block_begins_changes_few_labels(tmp_path, video):
-    """Five frames before a block are seen again, to be remembered."""
-    model, volume, _ = video
+    """Five frames before a block are seen again; only what is like two labels may differ."""
+    model, volume, truth, _ = video
     whole = label(tmp_path, model, volume, 14, workers=0)
+    patch = truth < 0
     for block in (1, 4, 9):
-        labels = label(tmp_path, model, volume, block, workers=0)
-        assert (labels != whole).mean() < 0.005
-        first = min(block, 6)  # as many frames as a block and what it remembers
-        np.testing.assert_array_equal(labels[:first], whole[:first])
+        differ = label(tmp_path, model, volume, block, workers=0) != whole
+        assert differ[~patch].mean() < 0.005
+        assert not differ[: max(block, 6)].any()  # the first block, and those that see all before
 
 
 def test_without_memory_frames_are_those_of_predict(tmp_path, video):
-    model, volume, _ = video
+    model, volume, *_ = video
     segmenter = Segmenter.load(model)
     segmenter.config_ = segmenter.config = segmenter.config_.replace(memory=0.0)
     segmenter.save(tmp_path / "forgets.safetensors")
     segmenter = Segmenter.load(tmp_path / "forgets.safetensors")
-    expected = np.stack([segmenter.predict(frame) for frame in make_video()[0]])
+    expected = np.stack([segmenter.predict(frame) for frame in video[3]])
     for block in (5, 14):
         labels = label(tmp_path, tmp_path / "forgets.safetensors", volume, block, workers=0)
         np.testing.assert_array_equal(labels, expected)
@@ -139,8 +153,8 @@ def test_without_memory_frames_are_those_of_predict(tmp_path, video):
 
 def test_a_frame_that_cannot_be_used_is_left_out_and_nothing_else(tmp_path, video):
     """The frames after it remember the one before."""
-    model, volume, _ = video
-    frames = make_video()[0].astype(np.float32)
+    model, volume, *_ = video
+    frames = video[3].astype(np.float32)
     frames[5] = np.inf
     broken = write(tmp_path, frames, "tcyx")
     job = label_volume(
@@ -155,14 +169,14 @@ def test_a_frame_that_cannot_be_used_is_left_out_and_nothing_else(tmp_path, vide
 
 
 def test_memory_takes_flicker_away(tmp_path, video, alone):
-    """Beyond what moves: labels that go back to what they were two frames before."""
-    model, volume, truth = video
+    """Labels that are again what they were two frames before, with another in between."""
+    model, volume, truth, _ = video
     labels = label(tmp_path, model, volume, 14, workers=0)
+    patch = truth[0] < 0
 
     def flicker(run):
-        triples = zip(run, run[1:], run[2:], strict=False)
-        return np.mean([((a == c) & (a != b)).mean() for a, b, c in triples])
+        back = (run[:-2] == run[2:]) & (run[:-2] != run[1:-1])
+        return back[:, patch].mean()
 
-    assert flicker(labels) <= flicker(alone)
-    changes = [(a != b).mean() for a, b in itertools.pairwise(truth)]
-    assert np.mean([(a != b).mean() for a, b in itertools.pairwise(labels)]) < 2 * np.mean(changes)
+    assert flicker(alone) > 0.5
+    assert flicker(labels) < 0.5 * flicker(alone)
