@@ -77,6 +77,7 @@ def label_volume(
     loaded = load_model(model)
     segmenter = copy.copy(loaded.segmenter)  # the one that is kept stays as it is
     if mode == "supervoxels":
+        _ = segmenter.paper_net  # refuses models that label by prototypes
         check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
