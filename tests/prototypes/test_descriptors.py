@@ -15,7 +15,7 @@ from sp_graph_seg.prototypes.descriptors import (
 
 
 def make_graph(image, **options):
-    attributes = ("area", "boundary_length")
+    attributes = ("area", "edge_boundary_length")
     graph = ToRAG(n_segments=60, attributes=attributes, **options)(image)
     return graph, graph.pixel_index.numpy().reshape(image.shape[1:])
 
@@ -87,7 +87,7 @@ def test_links_by_a_loop(image):
     graph, _ = make_graph(image)
     descriptors = np.random.default_rng(0).normal(0, 8, (graph.num_nodes, 4))
     expected = np.zeros((graph.num_nodes,) * 2)
-    lengths = graph.boundary_length.numpy().ravel()
+    lengths = graph.edge_boundary_length.numpy().ravel()
     for (source, target), length in zip(graph.edge_index.t().tolist(), lengths, strict=True):
         distance = ((descriptors[source] - descriptors[target]) ** 2).sum()
         expected[target, source] = length * np.exp(-distance / (2 * 15**2))

@@ -14,7 +14,7 @@ def chain(*lengths):
     one, other = np.arange(count - 1), np.arange(1, count)
     edges = torch.tensor(np.array([[*one, *other], [*other, *one]]))
     length = torch.tensor([*lengths, *lengths], dtype=torch.float32)
-    return Data(edge_index=edges, boundary_length=length, num_nodes=count)
+    return Data(edge_index=edges, edge_boundary_length=length, num_nodes=count)
 
 
 def add(touching, graph, labels, colors, area=None):
