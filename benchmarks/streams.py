@@ -10,17 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from report import machine
-from scipy.optimize import linear_sum_assignment
-from sklearn.cluster import AgglomerativeClustering
 from torch_geometric.data import Data
 
 from sp_graph_seg import Config, Segmenter, ToRAG
 from sp_graph_seg.baselines import MultiOtsu, PixelKMeans, SuperpixelSpectral
-from sp_graph_seg.evaluation import contingency_table
-from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.transforms import compute_superpixels
 from sp_graph_seg.transforms.prepare import normalize, scale_down, scale_labels
-from sp_graph_seg.transforms.reduce import mean_over_nodes
 
 Labels = NDArray[np.int64]
 Images = Sequence[NDArray[np.float32]]
@@ -89,57 +84,6 @@ class Subject:
 
     def _normalize(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         return normalize(image, *self.intensity_range)
-
-
-def merge_by_intensity(labels: Sequence[Labels], images: Images, num_labels: int) -> Relabel:
-    """Merges labels of alike mean colours until so many are left; no truth is seen.
-
-    Labels are the points of a hierarchical clustering with average linkage, each counted once
-    whatever its area: merging by area, as Ward's criterion does, would cut the large classes by
-    their noise as K-means does, and merge the small ones. Labels of less than one pixel in 10,000
-    are left out and join the nearest other.
-    """
-    flat = np.concatenate([array.ravel() for array in labels])
-    colors = np.concatenate([image.reshape(len(image), -1) for image in images], axis=1)
-    areas = np.bincount(flat)
-    means = mean_over_nodes(colors, flat, len(areas)).numpy()
-    large = np.flatnonzero(areas > 1e-4 * flat.size)
-    clustering = AgglomerativeClustering(min(num_labels, len(large)), linkage="average")
-    clusters = clustering.fit_predict(means[large]) if len(large) > 1 else np.zeros(1, int)
-    merge: dict[int, list[int]] = {}
-    for label in np.flatnonzero(areas):
-        nearest = np.linalg.norm(means[large] - means[label], axis=1).argmin()
-        target = int(large[np.flatnonzero(clusters == clusters[nearest])[0]])
-        if target != label:
-            merge.setdefault(target, []).append(int(label))
-    return Relabel(merge=merge)
-
-
-def one_to_one_ious(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The IoU of each class ``(classes,)`` with the label that is assigned to it, from counts.
-
-    Each label goes to at most one class, so that the sum of the IoUs is the greatest (Hungarian
-    method); what has another label, or none, is an error.
-    """
-    union = table.sum(axis=1, keepdims=True) + table.sum(axis=0) - table
-    iou = table / np.maximum(union, 1)
-    ious = np.zeros(len(table))
-    classes, labels = linear_sum_assignment(-iou)
-    ious[classes] = iou[classes, labels]
-    return ious
-
-
-def name_like(labels: Labels, truth: Labels) -> Labels:
-    """Labels with the numbers of the classes that they go to, so that pictures agree in colours.
-
-    What goes to no class gets numbers of its own, from the number of classes on.
-    """
-    ids, compact = np.unique(labels, return_inverse=True)
-    classes = np.unique(truth)
-    names = classes.max() + 1 + np.arange(len(ids))
-    rows, columns = linear_sum_assignment(-contingency_table(labels, truth).table.toarray())
-    names[columns] = classes[rows]
-    return names[compact].reshape(labels.shape)
 
 
 def best_union(labels: Sequence[Labels], masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:

@@ -64,6 +64,7 @@ class WorkProgress:
             note: Something to add, such as how many failed, or the losses of a training.
         """
         self.done += count
+        self.total = max(self.total, self.done)  # such as further networks of a texture
         self._note = note
         text = self._describe(seconds_left)
         self._progress.update(self._task, completed=self.done, text=text)

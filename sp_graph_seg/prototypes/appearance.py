@@ -1,5 +1,6 @@
 """Labels of superpixels: how they look and where they lie, and what a network makes of them."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
+from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.nn import SuperpixelNet, WNet
 from sp_graph_seg.prototypes.descriptors import (
     Array,
@@ -247,6 +249,13 @@ def fit_appearance(
     for graph, part, descriptor, area in zip(graphs, labels, descriptors, areas, strict=True):
         left.add(graph, part, descriptor[:, :-2], area)
     model = Appearance(config, whitening, centers, label_of, left.merge_order())
+    if model.num_labels < config.num_labels:
+        warnings.warn(
+            f"only {model.num_labels} of {config.num_labels} labels were found; there are at most "
+            f"{_PROTOTYPES}, and as many as superpixels that differ.",
+            FewLabelsWarning,
+            stacklevel=2,
+        )
     subjects = [
         TrainingImage(torch.from_numpy(image), graph, torch.from_numpy(part))
         for image, graph, part in zip(small, graphs, labels, strict=True)

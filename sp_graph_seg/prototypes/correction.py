@@ -15,9 +15,13 @@ _MIN_GAIN = 0.15
 
 #: Rings are kept where they explain so large a share of the squared error, and three times as much
 #: as rings round three other centres do.
-_MIN_RINGS = 0.08
+_MIN_RINGS = 0.03
 _RING_FACTOR = 3.0
 _OTHER_CENTRES = ((0.35, 0.35), (0.6, 0.4), (0.4, 0.65))
+
+#: The edge of a round thing in the middle is a ring of few radii; so large a share of the radii,
+#: those of the strongest rings, is left out of the comparison.
+_EDGES = 0.05
 
 #: A radius on which fewer pixels lie has no ring.
 _FEWEST = 12
@@ -172,4 +176,5 @@ def _ring_strength(
     sharp = profile - median_filter(profile, _WIDE, mode="nearest")
     sharp[count <= _FEWEST] = 0
     squares = residual**2 if inside is None else residual[inside] ** 2
-    return float((count * sharp**2).sum() / max(squares.sum(), 1e-12))
+    energy = np.sort(count * sharp**2)[: round((1 - _EDGES) * len(sharp))]
+    return float(energy.sum() / max(squares.sum(), 1e-12))

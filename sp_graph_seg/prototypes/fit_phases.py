@@ -116,11 +116,18 @@ def _train(
 
 
 def _trust_in_noise(images: Sequence[Array]) -> tuple[float, float]:
-    """The share of the image in the measured value, and the weight of total variation."""
-    statistics = [noise_statistics(channel) for image in images for channel in image]
-    whiteness, noise = np.median(np.array(statistics), axis=0)
+    """The share of the image in the measured value, and the weight of total variation.
+
+    Where noise makes up most of the spread, fine structures hide among it, such as fibres of few
+    pixels: the weight is that much smaller.
+    """
+    channels = [channel for image in images for channel in image]
+    statistics = [(*noise_statistics(channel), channel.std()) for channel in channels]
+    whiteness, noise, spread = np.median(np.array(statistics), axis=0)
     blend = float(np.clip((_WHITE - whiteness) / (_WHITE - _SMOOTHED), 0, 1))
-    return blend, _TV_LEAST + blend * min(_TV_BY_NOISE * float(noise), _TV_MOST)
+    structure = 1 - min(1.0, float(noise) / max(float(spread), 1e-12))
+    weight = blend * structure * min(_TV_BY_NOISE * float(noise), _TV_MOST)
+    return blend, _TV_LEAST + weight
 
 
 def _choose_kind(views: Sequence[_View], slowness: NDArray[np.float64]) -> Kind:

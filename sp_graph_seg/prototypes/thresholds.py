@@ -13,8 +13,8 @@ _BINS = 128
 #: then at least a third lower than the peak.
 MODE_DEPTH = 0.42
 
-#: A mode of a smaller share of the values is none.
-_SMALLEST_MODE = 0.002
+#: A mode of a smaller share of the values counts nothing: correlated noise makes such modes.
+_SMALLEST_MODE = 0.01
 
 
 def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> NDArray[np.float64]:
@@ -90,7 +90,7 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
     """How far each mode of the values, but the highest, rises over the valley beside it.
 
     The histogram is smoothed; a mode's depth is its persistence in log density: its height over
-    the higher of the valleys that part it from a higher mode. A mode of less than 0.2 % of the
+    the higher of the valleys that part it from a higher mode. A mode of less than 1 % of the
     values has a depth of 0.
 
     Args:

@@ -214,5 +214,13 @@ class Segmenter(Prediction, BaseEstimator):
     def _resolve_config(self, channels: int) -> Config:
         """The hyperparameters; a head that is given takes the place of a named one."""
         if self.head is not None:
-            return (self.config or Config()).replace(head="identity")
-        return self.config or Config.preset("photo" if channels == 3 else "tomogram")
+            config = (self.config or Config()).replace(head="identity")
+        else:
+            config = self.config or Config.preset("photo" if channels == 3 else "tomogram")
+        has_head = self.head is not None or config.head != "identity"
+        if config.label_by != "argmax" and (has_head or config.hessian_scales):
+            raise InputError(
+                "head, hessian_scales: have no effect on labels by prototypes "
+                f"(label_by={config.label_by!r}); leave them out, or use the preset fast or paper."
+            )
+        return config

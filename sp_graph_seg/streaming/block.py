@@ -29,7 +29,7 @@ Mode = Literal["slices", "supervoxels"]
 
 #: Frames before a block that are labelled only to be remembered, so that the labels of a block
 #: hardly depend on where it begins.
-_WARM_UP = 5
+_WARM_UP = 10
 
 #: Slices that are read ahead of the threads that label.
 _AHEAD = 2

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sp_graph_seg import Config, Segmenter
+from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.prototypes import Appearance, fit_appearance
 from sp_graph_seg.prototypes.appearance import make_graph, paint, squared_distances
 
@@ -97,10 +98,12 @@ def test_more_labels_than_features_widen_the_network():
 def test_no_more_labels_than_prototypes_or_colours():
     """32 prototypes at most; one where the picture has one colour."""
     image = np.random.default_rng(0).random((3, 64, 64)).astype(np.float32)
-    model, _ = fit_appearance([image], [None], CONFIG.replace(num_labels=40))
+    with pytest.warns(FewLabelsWarning, match="of 40 labels were found"):
+        model, _ = fit_appearance([image], [None], CONFIG.replace(num_labels=40))
     assert model.num_labels <= 32
     flat = np.full((3, 40, 48), 0.5, np.float32)
-    model, _ = fit_appearance([flat], [None], CONFIG.replace(num_labels=3))
+    with pytest.warns(FewLabelsWarning, match="only 1 of 3 labels"):
+        model, _ = fit_appearance([flat], [None], CONFIG.replace(num_labels=3))
     labels, margins = model.predict(flat)
     assert (labels == 0).all()
     assert np.isfinite(margins).all()

@@ -117,3 +117,11 @@ def test_a_correction_undoes_gain_and_rings():
     clean, _ = phases()
     result = Correction(gain, profile, SIZE)((clean * cupping(gain) + added).astype(np.float32))
     np.testing.assert_allclose(result, clean, atol=1e-4)
+
+
+def test_a_disc_in_the_middle_is_no_ring():
+    y, x = np.mgrid[:96, :112]
+    disc = np.hypot(y - 47.5, x - 55.5) < 32
+    noise = np.random.default_rng(0).normal(0, 0.05, disc.shape)
+    image = (0.2 + 0.5 * disc + noise).astype(np.float32)
+    assert fit_correction(image, 2, None).rings is None
