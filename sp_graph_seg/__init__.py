@@ -50,8 +50,8 @@ _HOME = {
 
 _MODULES = (
     *("errors", "config", "parallel", "progress", "io", "volumes", "label_jobs", "transforms"),
-    *("labels", "datasets", "nn", "training", "segmenter", "streaming", "evaluation"),
-    *("baselines", "experiments", "plot", "cli"),
+    *("labels", "regions", "datasets", "nn", "training", "prototypes", "segmenter", "streaming"),
+    *("evaluation", "baselines", "experiments", "plot", "cli"),
 )
 
 __all__ = [

@@ -28,9 +28,11 @@ ORDER = (
     ("label_jobs",),
     ("transforms",),
     ("labels",),
+    ("regions",),
     ("datasets",),
     ("nn",),
     ("training",),
+    ("prototypes",),
     ("segmenter",),
     ("streaming",),
     ("evaluation",),
@@ -88,7 +90,7 @@ def forbidden_imports(source, module, path):
 
 def test_every_part_has_its_place():
     assert {part_of(module) for module in INNER} <= set(RANK)
-    assert len(RANK) == 22
+    assert len(RANK) == 24
 
 
 @pytest.mark.parametrize("module", INNER)
