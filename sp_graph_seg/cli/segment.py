@@ -6,9 +6,7 @@ from sp_graph_seg.cli.inputs import check_range, read_images, read_masks
 from sp_graph_seg.cli.outputs import (
     MODEL_AND_RECORDS,
     check_outputs,
-    join_names,
     prediction_files,
-    report,
     report_predictions,
     write_model,
     write_predictions,
@@ -81,4 +79,3 @@ def segment(
     pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
     num_labels = write_predictions(segmenter, images, pairs, output)
     report_predictions(num_labels, images, output)
-    report("model", f"{model}, with {join_names(file.name for file in records)}")

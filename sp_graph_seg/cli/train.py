@@ -6,8 +6,6 @@ from sp_graph_seg.cli.inputs import check_range, read_images, read_masks
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     check_suffix,
-    join_names,
-    report,
     write_model,
 )
 from sp_graph_seg.io import check_writable
@@ -52,4 +50,3 @@ def train(
         arrays, masks=masks, intensity_range=intensity_range, progress=True
     )
     write_model(segmenter, output, records)
-    report("model", f"{output}, with {join_names(file.name for file in records)}")

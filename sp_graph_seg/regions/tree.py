@@ -85,6 +85,11 @@ class RegionTree:
         )
         return np.pad(strength, 1, mode="edge")
 
+    def contours(self) -> NDArray[np.float64]:
+        """The contour map with one value a pixel, ``(H, W)``: that to the right or below of it."""
+        ucm = self.ucm()
+        return np.maximum(ucm[1::2, 2::2], ucm[2::2, 1::2])
+
     def _num_above(self, threshold: float) -> int:
         merged = int(np.searchsorted(self.altitude, threshold, side="right"))
         return self.num_leaves - merged
