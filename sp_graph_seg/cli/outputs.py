@@ -47,10 +47,13 @@ def write_model(
     model: Path,
     records: Sequence[Path],
     notes: Mapping[str, Any] | None = None,
-) -> None:
+) -> str:
     """Writes a trained model, and its configuration, history and picture of the history.
 
-    Where nothing was trained step by step, there is no history. Tells what was written.
+    Where nothing was trained step by step, there is no history.
+
+    Returns:
+        What was written, in words.
     """
     config_file, history_file, picture = records
     history = segmenter.history_
@@ -64,7 +67,7 @@ def write_model(
         save_figure(picture, plot_history(history))
         written = [config_file, history_file, picture]
     segmenter.save(model, notes)  # last: where it lies, all of them do
-    report("model", f"{model}, with {join_names(file.name for file in written)}")
+    return f"{model}, with {join_names(file.name for file in written)}"
 
 
 def write_predictions(

@@ -7,6 +7,7 @@ from sp_graph_seg.cli.outputs import (
     MODEL_AND_RECORDS,
     check_outputs,
     prediction_files,
+    report,
     report_predictions,
     write_model,
     write_predictions,
@@ -75,7 +76,8 @@ def segment(
     segmenter = Segmenter(config).fit(
         arrays, masks=masks, intensity_range=intensity_range, progress=True
     )
-    write_model(segmenter, model, records)
+    written = write_model(segmenter, model, records)
     pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
     num_labels = write_predictions(segmenter, images, pairs, output)
     report_predictions(num_labels, images, output)
+    report("model", written)

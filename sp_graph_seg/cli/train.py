@@ -6,6 +6,7 @@ from sp_graph_seg.cli.inputs import check_range, read_images, read_masks
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     check_suffix,
+    report,
     write_model,
 )
 from sp_graph_seg.io import check_writable
@@ -49,4 +50,4 @@ def train(
     segmenter = Segmenter(config).fit(
         arrays, masks=masks, intensity_range=intensity_range, progress=True
     )
-    write_model(segmenter, output, records)
+    report("model", write_model(segmenter, output, records))

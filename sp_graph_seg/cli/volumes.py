@@ -69,7 +69,7 @@ def segment_volume(
         report("model", f"{model} is there, trained as asked")
     else:
         segmenter = _train(survey, numbers, count, read, intensity_range, config)
-        write_model(segmenter, model, records, notes=training)
+        report("model", write_model(segmenter, model, records, notes=training))
     _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
 

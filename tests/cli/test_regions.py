@@ -49,6 +49,20 @@ def test_a_threshold_and_a_mask(run, picture):
     assert not read_labels(path.parent / "four_regions.png")[:24].any()
 
 
+def test_labels_of_regions_come_without_a_history(run, picture, capsys):
+    path, truth = picture
+    output = path.parent / "out"
+    assert run("segment", path, "--output", output, "--label-by", "regions") == 0
+    assert capsys.readouterr().out.endswith("model.safetensors, with config.yaml\n")
+    names = {"four_labels.png", "four_overlay.png", "model.safetensors", "config.yaml"}
+    assert {file.name for file in output.iterdir()} == names
+    labels = read_labels(output / "four_labels.png")
+    assert score_segmentation(labels, [truth])["v"] > 0.95
+    model = output / "model.safetensors"
+    assert run("predict", model, path, "--output", path.parent / "again") == 0
+    assert (read_labels(path.parent / "again" / "four_labels.png") == labels).all()
+
+
 @pytest.mark.parametrize(
     ("wish", "message"),
     [
