@@ -18,10 +18,13 @@ Floats = NDArray[np.float64]
 _ALPHA = 1e-3
 _BETA = 20.0
 
-#: Up to so many superpixels a dense solver is as fast. It also takes over after so many restarts of
-#: the other, which does not converge where most superpixels touch nothing like them.
+#: Up to so many superpixels a dense solver is as fast. The other does not converge where most
+#: superpixels touch nothing like them; after so many restarts the dense one takes over while it can
+#: (seconds), then a tolerance.
 _DENSE = 400
 _RESTARTS = 300
+_DENSE_AT_MOST = 3000
+_TOLERANCE = 1e-3
 
 
 def bipartite_affinity(cells: Cells, features: Sequence[Floats]) -> tuple[csr_array, Floats]:
@@ -126,20 +129,22 @@ def transfer_cut_regions(cells: Cells, values: NDArray, num_regions: int, seed: 
 
 def _largest(matrix: csr_array, count: int) -> tuple[Floats, Floats]:
     """The largest eigenvalues, descending, and their vectors; dense where that is faster."""
+    n = matrix.shape[0]
     try:
-        values, vectors = _few_of(matrix, count)
+        is_small = n <= _DENSE or count >= n // 2
+        values, vectors = _of_dense(matrix, count) if is_small else _of_sparse(matrix, count)
     except ArpackNoConvergence:
-        values, vectors = _of_dense(matrix, count)
+        is_small = n <= _DENSE_AT_MOST
+        values, vectors = (
+            _of_dense(matrix, count) if is_small else _of_sparse(matrix, count, _TOLERANCE)
+        )
     order = np.argsort(-values, kind="stable")
     return values[order], vectors[:, order]
 
 
-def _few_of(matrix: csr_array, count: int) -> tuple[Floats, Floats]:
-    n = matrix.shape[0]
-    if n <= _DENSE or count >= n // 2:
-        return _of_dense(matrix, count)
-    start = np.random.default_rng(0).random(n)  # the same answer every time
-    return eigsh(matrix, k=count, which="LA", v0=start, maxiter=_RESTARTS)
+def _of_sparse(matrix: csr_array, count: int, tolerance: float = 0.0) -> tuple[Floats, Floats]:
+    start = np.random.default_rng(0).random(matrix.shape[0])  # the same answer every time
+    return eigsh(matrix, k=count, which="LA", v0=start, maxiter=_RESTARTS, tol=tolerance)
 
 
 def _of_dense(matrix: csr_array, count: int) -> tuple[Floats, Floats]:
