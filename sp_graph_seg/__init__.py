@@ -50,19 +50,9 @@ _HOME = {
 }
 
 _MODULES = (
-    *(
-        "errors",
-        "presets",
-        "config",
-        "parallel",
-        "progress",
-        "io",
-        "volumes",
-        "label_jobs",
-        "transforms",
-    ),
-    *("labels", "datasets", "nn", "training", "prototypes", "segmenter", "streaming", "evaluation"),
-    *("baselines", "experiments", "plot", "cli"),
+    *("errors", "presets", "config", "parallel", "progress", "io", "volumes", "label_jobs"),
+    *("transforms", "labels", "regions", "datasets", "nn", "training", "prototypes", "segmenter"),
+    *("streaming", "evaluation", "baselines", "experiments", "plot", "cli"),
 )
 
 __all__ = [

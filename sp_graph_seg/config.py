@@ -27,10 +27,11 @@ class Config:
 
     Attributes:
         label_by: What decides on a label: argmax, the largest feature of a node, as in the paper;
-            phases, prototypes of what a pixel measures without noise, or of its texture, for
-            tomograms and micrographs; appearance, prototypes of superpixels that a network learns,
-            for photographs and videos.
-        num_labels: Number of labels of phases and appearance; 0: as many as stand out.
+            regions, the mean colour of the regions of an image's own tree, without a network, for
+            photographs; phases, prototypes of what a pixel measures without noise, or of its
+            texture, for tomograms and micrographs; appearance, prototypes of superpixels that a
+            network learns, for videos.
+        num_labels: Number of labels of regions, phases and appearance; 0: as many as stand out.
         position_weight: Units of colour (CIELAB) that a hundredth of the longer side of the image
             is worth where appearance compares superpixels.
         memory: Share that the probabilities of the frame before have, where the same thing lay at
@@ -53,9 +54,9 @@ class Config:
             graph-based one of Felzenszwalb & Huttenlocher 2004, which knows no compactness.
         n_segments: Superpixels wanted in an image.
         compactness: Weight of space against colour in the superpixels: higher makes them squarer.
-        superpixel_size: Longest side in pixels at which an image's superpixels are made when it is
-            labelled; a larger one is scaled down for it, which is faster and coarser. 0: never
-            scaled.
+        superpixel_size: Longest side in pixels at which an image's superpixels, or its tree of
+            regions, are made when it is labelled; a larger one is scaled down for it, which is
+            faster and coarser. 0: never scaled.
         tau_con: tau of Eq. 8, the temperature of the weights in the continuity loss: below 0 the
             most similar neighbours weigh most, at 0 all alike, above 0 the most different.
         tau_cut: Exponent that makes affinities exp(tau_cut * w) of colour distances w for the N-Cut
@@ -86,7 +87,7 @@ class Config:
             needs a GPU.
     """
 
-    label_by: Literal["argmax", "phases", "appearance"] = "argmax"
+    label_by: Literal["argmax", "regions", "phases", "appearance"] = "argmax"
     num_labels: int = 0
     position_weight: float = 0.0
     memory: float = 0.0
@@ -135,7 +136,8 @@ class Config:
         if self.num_labels and self.label_by == "argmax":
             raise InputError(
                 f"num_labels={self.num_labels}: cannot be chosen with label_by='argmax'; use "
-                "label_by='phases' or 'appearance', as the presets tomogram, photo and video do."
+                "label_by='phases', 'regions' or 'appearance', as the presets tomogram, photo and "
+                "video do."
             )
         if self.tau_cut >= 0:
             raise InputError(f"tau_cut={self.tau_cut} is no affinity: use a negative number.")

@@ -15,17 +15,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "epochs": 30,
         "learning_rate": 4e-3,
     },
-    "photo": {
-        "label_by": "appearance",
-        "width": 12,
-        "depth": 3,
-        "beta_sim": 0.3,
-        "beta_con": 0.03,
-        "tau_con": -10.0,
-        "patches": ((96, 64, 64),),
-        "epochs": 5,
-        "learning_rate": 5e-3,
-    },
+    "photo": {"label_by": "regions", "superpixel_size": 500},
     "video": {
         "label_by": "appearance",
         "position_weight": 0.6,

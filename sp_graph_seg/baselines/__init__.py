@@ -1,4 +1,4 @@
-"""The baselines: K-means, multi-Otsu and spectral clustering.
+"""The baselines: K-means, multi-Otsu, spectral clustering, and regions of others.
 
 They use colours only. Each is a class in the manner of scikit-learn, which is fitted to one or more
 images, such as slices of a volume or frames of a video, and then labels others. A function labels
@@ -13,6 +13,12 @@ from sp_graph_seg.baselines.kmeans import (
     kmeans_superpixels,
 )
 from sp_graph_seg.baselines.otsu import MultiOtsu
+from sp_graph_seg.baselines.regions import (
+    felzenszwalb_regions,
+    grid_regions,
+    one_label,
+    sas_regions,
+)
 from sp_graph_seg.baselines.spectral import SuperpixelSpectral, spectral_superpixels
 
 __all__ = [
@@ -20,7 +26,11 @@ __all__ = [
     "PixelKMeans",
     "SuperpixelKMeans",
     "SuperpixelSpectral",
+    "felzenszwalb_regions",
+    "grid_regions",
     "kmeans_pixels",
     "kmeans_superpixels",
+    "one_label",
+    "sas_regions",
     "spectral_superpixels",
 ]

@@ -9,6 +9,7 @@ from sp_graph_seg.cli import (  # noqa: F401, each registers its command
     graph,
     inspect,
     predict,
+    regions,
     relabel,
     segment,
     train,

@@ -47,17 +47,27 @@ def write_model(
     model: Path,
     records: Sequence[Path],
     notes: Mapping[str, Any] | None = None,
-) -> None:
-    """Writes a trained model, and its configuration, history and picture of the history."""
-    from sp_graph_seg.plot import plot_history, save_figure
+) -> str:
+    """Writes a trained model, and its configuration, history and picture of the history.
 
+    Where nothing was trained step by step, there is no history.
+
+    Returns:
+        What was written, in words.
+    """
     config_file, history_file, picture = records
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
     write_text(config_file, config_to_yaml(segmenter.config_))
-    write_text(history_file, history.to_csv())
-    save_figure(picture, plot_history(history))
+    written = [config_file]
+    if len(history):
+        from sp_graph_seg.plot import plot_history, save_figure
+
+        write_text(history_file, history.to_csv())
+        save_figure(picture, plot_history(history))
+        written = [config_file, history_file, picture]
     segmenter.save(model, notes)  # last: where it lies, all of them do
+    return f"{model}, with {join_names(file.name for file in written)}"
 
 
 def write_predictions(

@@ -6,7 +6,6 @@ from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, rea
 from sp_graph_seg.cli.outputs import (
     MODEL_AND_RECORDS,
     check_outputs,
-    join_names,
     prediction_files,
     report,
     report_predictions,
@@ -70,8 +69,8 @@ def segment(
     segmenter = Segmenter(config).fit(
         arrays, masks=masks, intensity_range=intensity_range, progress=True
     )
-    write_model(segmenter, model, records)
+    written = write_model(segmenter, model, records)
     pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
     num_labels = write_predictions(segmenter, images, pairs, output)
     report_predictions(num_labels, images, output)
-    report("model", f"{model}, with {join_names(file.name for file in records)}")
+    report("model", written)

@@ -6,7 +6,6 @@ from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, rea
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     check_suffix,
-    join_names,
     report,
     write_model,
 )
@@ -51,5 +50,4 @@ def train(
     segmenter = Segmenter(config).fit(
         arrays, masks=masks, intensity_range=intensity_range, progress=True
     )
-    write_model(segmenter, output, records)
-    report("model", f"{output}, with {join_names(file.name for file in records)}")
+    report("model", write_model(segmenter, output, records))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sp_graph_seg.cli.inputs import read_masks
-from sp_graph_seg.cli.outputs import check_outputs, join_names, report, write_model
+from sp_graph_seg.cli.outputs import check_outputs, report, write_model
 from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
@@ -72,8 +72,7 @@ def segment_volume(
         report("model", f"{model} is there, trained as asked")
     else:
         segmenter = _train(survey, numbers, count, read, intensity_range, config)
-        write_model(segmenter, model, records, notes=training)
-        report("model", f"{model}, with {join_names(file.name for file in records)}")
+        report("model", write_model(segmenter, model, records, notes=training))
     _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
 

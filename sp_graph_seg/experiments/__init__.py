@@ -13,7 +13,9 @@ from sp_graph_seg.experiments.methods import (
     BETAS,
     METHODS,
     NUM_CLUSTERS,
+    REGION_METHODS,
     Method,
+    find_regions,
     method_from_dict,
 )
 from sp_graph_seg.experiments.paper import PAPER
@@ -27,6 +29,7 @@ __all__ = [
     "METHODS",
     "NUM_CLUSTERS",
     "PAPER",
+    "REGION_METHODS",
     "Experiment",
     "Job",
     "Method",
@@ -37,6 +40,7 @@ __all__ = [
     "check_photos",
     "describe_machine",
     "find_photos",
+    "find_regions",
     "make_jobs",
     "method_from_dict",
     "run_experiment",

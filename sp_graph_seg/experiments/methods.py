@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.baselines import (
+    felzenszwalb_regions,
+    grid_regions,
     kmeans_pixels,
     kmeans_superpixels,
+    one_label,
+    sas_regions,
     spectral_superpixels,
 )
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.presets import MODEL_TYPES
+from sp_graph_seg.prototypes import fit_region_colors
+from sp_graph_seg.regions import build_region_tree
 from sp_graph_seg.segmenter import Segmenter
 
 #: The three baselines of the paper's Table 1.
@@ -24,8 +30,22 @@ BASELINES = ("KMeans-Pixels", "KMeans-Superpixels", "Spectral-Superpixels")
 #: The twelve rows of the paper's Table 1, in its order.
 METHODS = (*BASELINES, *MODEL_TYPES)
 
+#: What needs neither training nor superpixels that are given, with its setting where none is named:
+#: a scale for Felzenszwalb, else a number of regions or labels. Of the region tree it is 15, what
+#: its own rule gives in the mean; One-Label takes no notice of it.
+REGION_METHODS: dict[str, float] = {
+    "Felzenszwalb": 300.0,
+    "SAS": 12.0,
+    "Region-Tree": 15.0,
+    "Region-Labels": 10.0,
+    "One-Label": 1.0,
+    "Grid": 12.0,
+}
+
 #: Numbers of clusters tried where the paper gives none.
 NUM_CLUSTERS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
+
+_ALL = (*METHODS, *REGION_METHODS)
 
 #: Nine betas, for the paper tells their number only.
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -37,7 +57,7 @@ class Method:
 
     Attributes:
         name: What the row is called.
-        kind: One of :data:`METHODS`.
+        kind: One of :data:`METHODS` or :data:`REGION_METHODS`.
         settings: Values of its one free parameter: beta of a model, clusters of a baseline.
         config: All else; what a model's type, setting and seed say replaces its values.
     """
@@ -48,13 +68,14 @@ class Method:
     config: Config
 
     def __post_init__(self) -> None:
-        if self.kind not in METHODS:
-            raise InputError(f"type={self.kind!r} is unknown: use one of {', '.join(METHODS)}.")
+        if self.kind not in _ALL:
+            raise InputError(f"type={self.kind!r} is unknown: use one of {', '.join(_ALL)}.")
         if not self.settings or not all(0 < value < np.inf for value in self.settings):
             raise InputError(f"settings={self.settings} must be one or more positive numbers.")
         if len(set(self.settings)) < len(self.settings):
             raise InputError(f"settings={self.settings} has a number twice; remove one of them.")
-        if self.is_baseline and any(value != int(value) for value in self.settings):
+        counts = self.is_baseline and self.kind != "Felzenszwalb"
+        if counts and any(value != int(value) for value in self.settings):
             raise InputError(f"settings={self.settings} are numbers of clusters; use whole ones.")
         if not self.name or "/" in self.name or self.name.startswith("."):
             raise InputError(f"{self.name!r} names a row and a folder; use letters and digits.")
@@ -62,24 +83,29 @@ class Method:
     @property
     def is_baseline(self) -> bool:
         """Whether nothing is trained."""
-        return self.kind in BASELINES
+        return self.kind in BASELINES or self.kind in REGION_METHODS
 
     def describe(self, setting: float, seed: int) -> dict[str, Any]:
         """All that labels and scores depend on besides the image and its ground truth."""
         if not self.is_baseline:
             values = _describe_model(self.config, self.kind, setting, seed)
             return {"kind": self.kind, "config": values}
+        number = int(setting) if setting == int(setting) else setting
         superpixels = self.config.superpixel_options()  # also those of the unsupervised score
-        return {"kind": self.kind, "num_labels": int(setting), "seed": seed, **superpixels}
+        return {"kind": self.kind, "num_labels": number, "seed": seed, **superpixels}
 
     def uses_superpixels(self) -> bool:
         """Whether it is a method on superpixels."""
+        if self.kind in REGION_METHODS:
+            return False
         return self.kind != "KMeans-Pixels" and not self.kind.startswith("Dense-")
 
     def label(
         self, image: NDArray[np.float32], superpixels: NDArray | None, setting: float, seed: int
     ) -> tuple[NDArray[np.int64], dict[str, float]]:
         """Labels ``(H, W)`` of an image ``(C, H, W)``, and the last value of each loss."""
+        if self.kind in REGION_METHODS:
+            return find_regions(self.kind, image, setting, seed), {}
         if self.is_baseline:
             return self._cluster(image, superpixels, int(setting), seed), {}
         config = self.config.replace(seed=seed).as_type(self.kind, setting)
@@ -99,6 +125,24 @@ class Method:
             "Spectral-Superpixels": spectral_superpixels,
         }[self.kind]
         return cluster(image, num_labels, superpixels, seed)
+
+
+def find_regions(
+    kind: str, image: NDArray[np.float32], setting: float, seed: int = 0
+) -> NDArray[np.int64]:
+    """The regions ``(H, W)`` of ``(C, H, W)`` in [0, 1] by one of :data:`REGION_METHODS`."""
+    num = int(setting)
+    if kind == "Felzenszwalb":
+        return felzenszwalb_regions(image, setting)
+    if kind == "SAS":
+        return sas_regions(image, num, seed)
+    if kind == "Region-Tree":
+        tree = build_region_tree(image)
+        return tree.cut(min(num, tree.num_leaves))
+    if kind == "Region-Labels":
+        config = Config(label_by="regions", num_labels=num)
+        return fit_region_colors([image], [None], config).predict(image)[0]
+    return grid_regions(image, num) if kind == "Grid" else one_label(image)
 
 
 @cache
@@ -126,7 +170,10 @@ def method_from_dict(
     """
     own = dict(values)
     kind = own.pop("type", "Sparse-SimCon-Patch")
-    settings = own.pop("settings", clusters if kind in BASELINES else betas)
+    usual = clusters if kind in BASELINES else betas
+    if isinstance(kind, str) and kind in REGION_METHODS:
+        usual = (REGION_METHODS[kind],)
+    settings = own.pop("settings", usual)
     settings = settings if isinstance(settings, list | tuple) else [settings]
     try:
         numbers = tuple(float(value) for value in settings)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -13,13 +14,15 @@ from sp_graph_seg.io.tiff import tiff_samples
 NPY_MAGIC = b"\x93NUMPY"
 
 
-def write_labels(path: str | os.PathLike[str], labels: np.ndarray) -> None:
+def write_labels(
+    path: str | os.PathLike[str], labels: np.ndarray, bits: Literal[8, 16] = 8
+) -> None:
     """Writes labels as a one-channel PNG without palette: the grey value is the label.
 
     Args:
         path: The PNG to write. An existing file is replaced as a whole.
-        labels: ``(H, W)`` integer or bool array of values from 0 to 65535. It is written with 8
-            bits if all values are below 256, else with 16.
+        labels: ``(H, W)`` integer or bool array of values from 0 to 65535.
+        bits: The fewest to write; 8 become 16 if a value is above 255.
 
     Raises:
         InputError: If the labels are not such an array, or ``path`` does not end in .png or cannot
@@ -38,7 +41,8 @@ def write_labels(path: str | os.PathLike[str], labels: np.ndarray) -> None:
             f"labels: the largest, {labels.max()}, exceeds the limit of a PNG, 65535; renumber "
             "the labels without gaps, or use numpy.save."
         )
-    _write_png(path, labels.astype(np.uint8 if labels.max() < 256 else np.uint16))
+    is_small = bits == 8 and labels.max() < 256
+    _write_png(path, labels.astype(np.uint8 if is_small else np.uint16))
 
 
 def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:

@@ -19,12 +19,17 @@ def plot_history(history: "History") -> "Figure":
     Args:
         history: Result of :func:`sp_graph_seg.training.fit`. A term without finite values is left
             out.
+
+    Raises:
+        InputError: If the history has no step, as that of ``label_by="regions"``.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     from sp_graph_seg.training import TERMS
 
+    if len(history) == 0:
+        raise InputError("history: there are no steps, nothing was trained; plot the labels.")
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     steps = history["step"]
     counts_labels = bool(np.isfinite(history["num_labels"]).any())

@@ -4,5 +4,15 @@ from sp_graph_seg.prototypes.appearance import Appearance, fit_appearance
 from sp_graph_seg.prototypes.fit_phases import fit_phases
 from sp_graph_seg.prototypes.phases import Phases
 from sp_graph_seg.prototypes.prototypes import Prototypes, fit_prototypes
+from sp_graph_seg.prototypes.region_colors import RegionColors, fit_region_colors
 
-__all__ = ["Appearance", "Phases", "Prototypes", "fit_appearance", "fit_phases", "fit_prototypes"]
+__all__ = [
+    "Appearance",
+    "Phases",
+    "Prototypes",
+    "RegionColors",
+    "fit_appearance",
+    "fit_phases",
+    "fit_prototypes",
+    "fit_region_colors",
+]

@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.prototypes import Appearance, Phases, fit_appearance, fit_phases
+from sp_graph_seg.prototypes import (
+    Appearance,
+    Phases,
+    RegionColors,
+    fit_appearance,
+    fit_phases,
+    fit_region_colors,
+)
 from sp_graph_seg.training import History
 from sp_graph_seg.training.history import Step
 from sp_graph_seg.transforms.prepare import ScaledImage
@@ -33,7 +40,7 @@ class Labeller(Protocol):
         """Labels and margins, both ``(H, W)``, -1 and 0 outside of the mask."""
 
     def encode(self, image: NDArray[np.float32]) -> Tensor:
-        """Learned features, ``(F, h, w)``."""
+        """Learned features, or what stands in their place, ``(F, h, w)``."""
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
         """The label of each label when only so many are wanted, ``(K,)``."""
@@ -42,7 +49,11 @@ class Labeller(Protocol):
         """Tensors and JSON values."""
 
 
-_KINDS: dict[str, type[Phases] | type[Appearance]] = {"phases": Phases, "appearance": Appearance}
+_KINDS: dict[str, type[Phases] | type[Appearance] | type[RegionColors]] = {
+    "phases": Phases,
+    "appearance": Appearance,
+    "regions": RegionColors,
+}
 
 
 def fit_labeller(
@@ -50,6 +61,8 @@ def fit_labeller(
 ) -> tuple[Labeller, History]:
     """Trains the labeller that the configuration names on images with values in [0, 1]."""
     values, masks = [image.values for image in images], [image.inside for image in images]
+    if config.label_by == "regions":
+        return fit_region_colors(values, masks, config), History()
     if config.label_by == "phases":
         return fit_phases(values, masks, config, on_step)
     return fit_appearance(values, masks, config, on_step)

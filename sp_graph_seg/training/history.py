@@ -51,7 +51,7 @@ class History:
 
     def last_losses(self) -> dict[str, float]:
         """The losses of the last step that have a weight and are finite, by name."""
-        last = {name: self._rows[-1][name] for name in TERMS}
+        last = {name: self._rows[-1][name] for name in TERMS} if self._rows else {}
         return {name: loss for name, loss in last.items() if math.isfinite(loss)}
 
     def to_csv(self) -> str:

@@ -4,7 +4,7 @@ import pytest
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.baselines import kmeans_superpixels, spectral_superpixels
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.experiments import BASELINES, METHODS, method_from_dict
+from sp_graph_seg.experiments import BASELINES, METHODS, REGION_METHODS, method_from_dict
 
 BETAS, CLUSTERS = (1.0, 3.0), (4.0,)
 
@@ -110,3 +110,21 @@ def test_a_model_is_trained_on_the_image_that_it_labels(photos, quick):
     segmenter = Segmenter(config).fit(image)
     assert np.array_equal(labels, segmenter.predict(image))
     assert losses == {name: segmenter.history_[name][-1] for name in ("rec", "sim", "con")}
+
+
+@pytest.mark.parametrize("kind", REGION_METHODS)
+def test_regions_need_neither_training_nor_superpixels(kind):
+    method = make({"type": kind})
+    (setting,) = method.settings
+    assert setting == REGION_METHODS[kind]
+    assert method.is_baseline
+    assert not method.uses_superpixels()
+    assert method.describe(setting, 1)["num_labels"] == setting
+    image = np.zeros((3, 32, 48), np.uint8)
+    image[0, :, 20:] = 200
+    labels, losses = method.label(image, None, setting, 0)
+    assert labels.shape == (32, 48)
+    assert losses == {}
+    if kind in ("Felzenszwalb", "Region-Tree", "Region-Labels"):
+        assert np.unique(labels[:, :10]).size == np.unique(labels[:, 30:]).size == 1
+        assert labels[0, 0] != labels[0, -1]

@@ -1,0 +1,48 @@
+"""Ward's method for things of different weight (Ward 1963): few clusters, dense matrices."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def ward_clusters(points: Array, weights: Array, num_clusters: int) -> NDArray[np.int64]:
+    """The cluster of each point, from 0 in the order of their first points.
+
+    Args:
+        points: ``(N, D)``.
+        weights: ``(N,)``, positive.
+        num_clusters: How many; where there are fewer points, each is one.
+    """
+    return _merge(points, weights, num_clusters, 0.0)
+
+
+def merge_near(points: Array, weights: Array, distance: float) -> NDArray[np.int64]:
+    """The cluster of each point after those nearer to each other than this were merged."""
+    return _merge(points, weights, 1, distance)
+
+
+def _merge(points: Array, weights: Array, least: int, distance: float) -> NDArray[np.int64]:
+    """Merges to the least number of clusters, or with a distance until none is nearer."""
+    means, mass = points.astype(np.float64), weights.astype(np.float64)
+    group, alive = np.arange(len(means)), np.ones(len(means), dtype=bool)
+    cost = np.stack([_costs(means, mass, i, alive, distance) for i in range(len(means))])
+    while alive.sum() > least:
+        i, j = divmod(int(cost.argmin()), len(cost))
+        if distance and cost[i, j] >= distance**2:
+            break
+        means[i] = (mass[i] * means[i] + mass[j] * means[j]) / (mass[i] + mass[j])
+        mass[i] += mass[j]
+        alive[j], group[group == j] = False, i
+        cost[j] = cost[:, j] = np.inf
+        cost[i] = cost[:, i] = _costs(means, mass, i, alive, distance)
+    first, inverse = np.unique(group, return_index=True, return_inverse=True)[1:]
+    return np.argsort(np.argsort(first))[inverse]
+
+
+def _costs(means: Array, mass: Array, i: int, alive: NDArray[np.bool_], distance: float) -> Array:
+    """Of merging cluster i with each: the rise of the variance, or the squared distance."""
+    squares = ((means - means[i]) ** 2).sum(axis=1)
+    costs = squares if distance else squares * mass * mass[i] / (mass + mass[i])
+    costs[~alive] = costs[i] = np.inf
+    return costs

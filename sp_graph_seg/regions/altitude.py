@@ -1,0 +1,101 @@
+"""How probable it is that people part two regions that touch: cues and their weights.
+
+The weights are a logistic regression of the share of pixel pairs that annotators parted. **They
+saw annotators**: those of 40 training photographs of BSDS300 (every fifth of the 200), as the
+weights of gPb did (Arbelaez et al., TPAMI 2011). ``benchmarks/fit_region_tree.py`` fits them.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.regions.cues import HISTOGRAM_STARTS, boundary_maps, region_histograms
+from sp_graph_seg.regions.levels import Cells
+from sp_graph_seg.regions.merging import MergingRegions
+from sp_graph_seg.regions.touching import absorb_small, find_touching, region_means, region_sizes
+from sp_graph_seg.regions.transfer_cut import spectral_embedding
+from sp_graph_seg.transforms.superpixels import Labels, connected_regions
+
+Floats = NDArray[np.float64]
+
+#: Leaves of fewer pixels are absorbed before anything is merged.
+_MIN_SIZE = 12
+
+#: Eigenvectors of the transfer cut; the first is constant.
+_NUM_VECTORS = 16
+
+#: What is known of two touching regions, and what it adds to the log-odds that they are parted.
+WEIGHTS: dict[str, float] = {
+    "edge_1": 5.59696290,  # root of the gradient along their boundary, at 1 pixel
+    "edge_2": -0.48835557,  # at 2.5 pixels
+    "color_gradient": 2.77567336,  # root of the change of local colours, at 6 pixels
+    "texture_gradient": 2.48467101,  # root of the change of local texture, at 10 pixels
+    "lightness": 0.50084167,  # root of the chi-squared distance of their histograms
+    "a": 0.60634222,
+    "b": 0.61064189,
+    "texture": 0.66717966,
+    "log_small": 0.28434430,  # logarithm of the smaller region's share of the image
+    "log_large": 0.13265355,
+    "rim": -0.09655593,  # length of their boundary over the root of the smaller region's pixels
+    "spectral": 0.35038435,  # root of their distance in the space of the transfer cut
+}
+BIAS = -3.91204915
+
+_WEIGHTS = np.array(list(WEIGHTS.values()))
+
+
+def describe_regions(cells: Cells, lab: Floats) -> tuple[MergingRegions, Labels]:
+    """The leaves of a tree, ready to be merged: connected cells of 12 pixels or more.
+
+    Args:
+        cells: Of the image.
+        lab: CIELAB / 100 or what stands in its place, ``(H, W, 3)``.
+
+    Returns:
+        Their statistics, and the leaf of each pixel, ``(H, W)``, -1 where there is no data.
+    """
+    pieces = connected_regions(cells.cells, cells.cells >= 0)
+    leaves = absorb_small(pieces, lab, _MIN_SIZE)
+    embedding = spectral_embedding(cells, lab, _NUM_VECTORS)[cells.cells]  # (H, W, K - 1)
+    blocks = [*region_histograms(lab, leaves), region_means(embedding, leaves)]
+    touching = find_touching(leaves)
+    first, second, num = touching.first, touching.second, len(touching.pairs)
+    along = []
+    for strength in boundary_maps(lab):
+        root = np.sqrt(strength.ravel())
+        along.append(np.bincount(touching.which, (root[first] + root[second]) / 2, num))
+    regions = MergingRegions(
+        region_sizes(leaves),
+        np.concatenate(blocks, axis=1),
+        touching.pairs,
+        np.bincount(touching.which, minlength=num),
+        np.stack(along, axis=1),
+    )
+    return regions, leaves
+
+
+def pair_cues(regions: MergingRegions, i: int, others: Labels) -> Floats:
+    """The cues of a region and some neighbours, ``(J, 12)``, in the order of :data:`WEIGHTS`."""
+    length, along = regions.boundary(i, others)
+    x, y = regions.mean[i], regions.mean[others]
+    end = HISTOGRAM_STARTS[-1]
+    parts = (y[:, :end] - x[:end]) ** 2 / (y[:, :end] + x[:end] + 1e-9)
+    chi = 0.5 * np.add.reduceat(parts, HISTOGRAM_STARTS[:-1], axis=1)  # (J, 6)
+    apart = np.linalg.norm(y[:, end:] - x[end:], axis=1)
+    small = np.minimum(regions.size[i], regions.size[others])
+    large = np.maximum(regions.size[i], regions.size[others])
+    return np.column_stack(
+        [
+            along,
+            np.sqrt(chi[:, :3]),
+            np.sqrt(chi[:, 3:].mean(axis=1)),
+            np.log(small / regions.total),
+            np.log(large / regions.total),
+            length / np.sqrt(small),
+            np.sqrt(apart),
+        ]
+    )
+
+
+def log_odds(regions: MergingRegions, i: int, others: Labels) -> Floats:
+    """Of "annotators part the region from its neighbour", ``(J,)``."""
+    return pair_cues(regions, i, others) @ _WEIGHTS + BIAS

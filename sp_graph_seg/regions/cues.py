@@ -1,0 +1,105 @@
+"""What tells two things apart: gradients at each pixel, and histograms of regions.
+
+Gradients of soft histograms with a Gaussian derivative take the place of the half-disc differences
+of gPb (Martin, Fowlkes & Malik, TPAMI 2004; Arbelaez et al., TPAMI 2011). Colours are CIELAB / 100.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
+
+from sp_graph_seg.transforms.superpixels import Labels
+
+Floats = NDArray[np.float64]
+Range = tuple[float, float]
+
+#: Of lightness, a and b in the histograms of regions, and their bins.
+_LAB_RANGES: tuple[Range, ...] = ((0.0, 1.0), (-0.5, 0.6), (-0.6, 0.7))
+_LAB_BINS = (20, 24, 24)
+
+#: Of lightness, a and b where gradients of colour are looked for, and bins.
+_LOCAL_RANGES: tuple[Range, ...] = ((0.0, 1.0), (-0.4, 0.5), (-0.5, 0.6))
+_LOCAL_BINS = 8
+
+#: Of the logarithms of texture in the histograms of regions, and in gradients, and their bins.
+_TEXTURE_SCALES = (0.7, 1.5, 3.0)
+_TEXTURE_RANGES: tuple[Range, ...] = ((-6, -0.5), (-6, -1), (-6, -1))
+_TEXTURE_BINS = 10
+_LOCAL_TEXTURE_RANGE: Range = (-6, -1)
+_LOCAL_TEXTURE_BINS = 6
+
+#: Where each histogram of a region starts, lightness, a, b and three of texture; the last ends.
+HISTOGRAM_STARTS = np.cumsum([0, *_LAB_BINS, *[_TEXTURE_BINS] * len(_TEXTURE_SCALES)])
+
+
+def boundary_maps(lab: Floats) -> list[Floats]:
+    """The four boundary strengths of each pixel of ``(H, W, 3)``, ``(H, W)`` each.
+
+    Edges at 1 and 2.5 pixels, local colour at 6, local texture at 10. The latter two are computed
+    at half the resolution.
+    """
+    small = [_halve(channel) for channel in np.moveaxis(lab, -1, 0)]
+    energy = [_halve(channel) for channel in texture_energy(lab[..., 0])]
+    color = _histogram_gradient(small, _LOCAL_RANGES, _LOCAL_BINS, 3.0)
+    ranges = [_LOCAL_TEXTURE_RANGE] * len(energy)
+    texture = _histogram_gradient(energy, ranges, _LOCAL_TEXTURE_BINS, 5.0)
+    height, width = lab.shape[:2]
+    twice = [np.repeat(np.repeat(m, 2, 0), 2, 1)[:height, :width] for m in (color, texture)]
+    return [edge_strength(lab, 1.0), edge_strength(lab, 2.5), *twice]
+
+
+def edge_strength(lab: Floats, sigma: float) -> Floats:
+    """Gradient magnitude over all channels, times sigma: ``(H, W, C)`` -> ``(H, W)``."""
+    squares = [gaussian_gradient_magnitude(c, sigma) ** 2 for c in np.moveaxis(lab, -1, 0)]
+    return np.sqrt(sum(squares)) * sigma
+
+
+def texture_energy(lightness: Floats) -> list[Floats]:
+    """Logarithm of the gradient of lightness ``(H, W)`` at three scales."""
+    return [np.log(gaussian_gradient_magnitude(lightness, s) * s + 0.003) for s in _TEXTURE_SCALES]
+
+
+def region_histograms(lab: Floats, labels: Labels) -> list[Floats]:
+    """Histograms of lightness, a, b and three texture energies: six of ``(R, bins)``."""
+    colors = zip(np.moveaxis(lab, -1, 0), _LAB_RANGES, _LAB_BINS, strict=True)
+    textures = zip(texture_energy(lab[..., 0]), _TEXTURE_RANGES, strict=True)
+    return [
+        *(_region_histogram(values, span, bins, labels) for values, span, bins in colors),
+        *(_region_histogram(values, span, _TEXTURE_BINS, labels) for values, span in textures),
+    ]
+
+
+def _halve(values: Floats) -> Floats:
+    return gaussian_filter(values, 0.7)[::2, ::2]
+
+
+def _histogram_gradient(
+    maps: Sequence[Floats], ranges: Sequence[Range], bins: int, sigma: float
+) -> Floats:
+    """How much the local histograms change: root of the squared gradients of all soft bins."""
+    squares = np.zeros_like(maps[0])
+    for values, span in zip(maps, ranges, strict=True):
+        position = _bin_position(values, span, bins)
+        for number in range(bins):
+            share = np.maximum(0, 1 - np.abs(position - number))  # of the two nearest bins
+            squares += gaussian_gradient_magnitude(share, sigma) ** 2
+    return np.sqrt(squares) * sigma
+
+
+def _region_histogram(values: Floats, span: Range, bins: int, labels: Labels) -> Floats:
+    """Histogram of ``(H, W)`` in each region, with linear weights of two bins: ``(R, bins)``."""
+    inside = labels >= 0
+    position = _bin_position(values[inside], span, bins)
+    lower = np.minimum(position.astype(int), bins - 2)
+    share, num = position - lower, int(labels.max()) + 1
+    slot = labels[inside] * bins + lower
+    counts = np.bincount(slot, 1 - share, num * bins) + np.bincount(slot + 1, share, num * bins)
+    table = counts.reshape(num, bins)
+    return table / table.sum(axis=1, keepdims=True)
+
+
+def _bin_position(values: Floats, span: Range, bins: int) -> Floats:
+    low, high = span
+    return np.clip((values - low) / (high - low), 0, 1) * (bins - 1)

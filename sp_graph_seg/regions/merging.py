@@ -1,0 +1,114 @@
+"""Regions that merge one by one, the least different neighbours first.
+
+The difference of touching regions is computed anew for each merged region from its own statistics
+(Haralick & Shapiro 1985; Nunez-Iglesias et al., PLoS ONE 2013, for merging by several cues).
+"""
+
+import heapq
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.transforms.superpixels import Labels
+
+Floats = NDArray[np.float64]
+
+
+class MergingRegions:
+    """Statistics of N regions while they merge; slots 0 to N - 1 are leaves, then the merged.
+
+    Args:
+        size: ``(N,)`` pixels.
+        mean: ``(N, D)`` means over pixels, such as of colours, histograms and eigenvectors.
+        pairs: ``(E, 2)`` regions that touch.
+        length: ``(E,)`` pixel faces between them.
+        strength: ``(E, B)`` sums over these of B boundary cues.
+
+    Attributes:
+        num_leaves: N.
+        total: Pixels of all regions.
+        size: ``(2N - 1,)``.
+        mean: ``(2N - 1, D)``.
+        edges: For each region its neighbours: ``{J: (length, strength)}``, in one array.
+    """
+
+    def __init__(
+        self, size: NDArray, mean: Floats, pairs: Labels, length: NDArray, strength: Floats
+    ) -> None:
+        num = len(size)
+        self.num_leaves = num
+        self.total = float(size.sum())
+        self.size = np.zeros(2 * num - 1)
+        self.size[:num] = size
+        self.mean = np.zeros((2 * num - 1, mean.shape[1]))
+        self.mean[:num] = mean
+        self.edges: list[dict[int, Floats]] = [{} for _ in range(2 * num - 1)]
+        packed = np.concatenate([length[:, None], strength], axis=1).astype(float)
+        for (i, j), values in zip(pairs.tolist(), packed, strict=True):
+            self.edges[i][j] = values
+            self.edges[j][i] = values
+
+    def boundary(self, i: int, others: Labels) -> tuple[Floats, Floats]:
+        """Lengths ``(J,)`` and mean boundary cues ``(J, B)`` between a region and neighbours."""
+        packed = np.stack([self.edges[i][j] for j in others.tolist()])
+        return packed[:, 0], packed[:, 1:] / packed[:, :1]
+
+    def merge(self, i: int, j: int, new: int) -> None:
+        """Slot ``new`` becomes the union of i and j."""
+        total = self.size[i] + self.size[j]
+        self.size[new] = total
+        self.mean[new] = (self.size[i] * self.mean[i] + self.size[j] * self.mean[j]) / total
+        joined = self.edges[i]
+        for k, values in self.edges[j].items():
+            joined[k] = joined[k] + values if k in joined else values
+        for k in (i, j):
+            joined.pop(k, None)
+        for k, values in joined.items():
+            self.edges[k].pop(i, None)
+            self.edges[k].pop(j, None)
+            self.edges[k][new] = values
+        self.edges[new], self.edges[i], self.edges[j] = joined, {}, {}
+
+
+#: The difference of a region and some of its neighbours, ``(J,)``.
+Difference = Callable[[MergingRegions, int, Labels], Floats]
+
+
+def merge_greedily(
+    regions: MergingRegions, difference: Difference
+) -> Iterator[tuple[int, int, float]]:
+    """Merges until no two regions touch; the t-th merger, from 0, makes region N + t.
+
+    Yields:
+        The two regions and their difference, before they are merged.
+    """
+    num = regions.num_leaves
+    alive = np.zeros(2 * num - 1, dtype=bool)
+    alive[:num] = True
+    heap: list[tuple[float, int, int]] = []
+    for i in range(num):
+        _push(heap, regions, i, [j for j in regions.edges[i] if j > i], difference)
+    new = num
+    while heap:
+        value, i, j = heapq.heappop(heap)
+        if not (alive[i] and alive[j]):
+            continue
+        yield i, j, value
+        regions.merge(i, j, new)
+        alive[[i, j]], alive[new] = False, True
+        _push(heap, regions, new, list(regions.edges[new]), difference)
+        new += 1
+
+
+def _push(
+    heap: list[tuple[float, int, int]],
+    regions: MergingRegions,
+    i: int,
+    others: list[int],
+    difference: Difference,
+) -> None:
+    if others:
+        values = difference(regions, i, np.array(others, dtype=np.int64)).tolist()
+        for value, j in zip(values, others, strict=True):
+            heapq.heappush(heap, (value, min(i, j), max(i, j)))

@@ -1,0 +1,83 @@
+"""Label maps of regions: means, which regions touch and where, and small ones absorbed.
+
+Ids run from 0; negative pixels are no data and belong to no region.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from sp_graph_seg.transforms.adjacency import find_boundary
+from sp_graph_seg.transforms.superpixels import Labels
+
+#: Rounds in which small regions are absorbed; each at least halves those that have a neighbour.
+_ROUNDS = 6
+
+
+class Touching(NamedTuple):
+    """The E pairs of regions that share a pixel face, and the B faces between them."""
+
+    pairs: Labels
+    """``(E, 2)``, the smaller id first."""
+    which: Labels
+    """``(B,)``, the pair that a face separates."""
+    first: Labels
+    """``(B,)``, the flat index of the pixel on one side."""
+    second: Labels
+    """``(B,)``, and on the other."""
+
+
+def find_touching(labels: Labels) -> Touching:
+    """The pairs of regions of ``(H, W)`` that share a pixel face."""
+    first, second, _ = find_boundary(labels)
+    num = int(labels.max()) + 1
+    i, j = labels.ravel()[first], labels.ravel()[second]
+    code, which = np.unique(np.minimum(i, j) * num + np.maximum(i, j), return_inverse=True)
+    return Touching(np.stack([code // num, code % num], axis=1), which, first, second)
+
+
+def region_sizes(labels: Labels) -> Labels:
+    """Pixels of each region, ``(R,)``."""
+    return np.bincount(labels[labels >= 0])
+
+
+def region_means(values: NDArray, labels: Labels) -> NDArray[np.float64]:
+    """Mean of ``(H, W, C)`` in each region of ``(H, W)``: ``(R, C)``."""
+    inside = labels >= 0
+    ids, size = labels[inside], region_sizes(labels)
+    return np.stack([np.bincount(ids, c, size.size) / size for c in values[inside].T], axis=1)
+
+
+def number_regions(labels: Labels) -> Labels:
+    """The same regions with ids from 0 without gaps, -1 where they are negative."""
+    inside, numbered = labels >= 0, np.full(labels.shape, -1)
+    numbered[inside] = np.unique(labels[inside], return_inverse=True)[1]
+    return numbered
+
+
+def absorb_small(labels: Labels, values: NDArray, min_size: int) -> Labels:
+    """Joins regions of fewer pixels with the touching one whose mean value is nearest.
+
+    Args:
+        labels: ``(H, W)``.
+        values: ``(H, W, C)``, such as CIELAB.
+        min_size: Pixels that a region should have; one that touches no other is kept.
+    """
+    for _ in range(_ROUNDS):
+        size = region_sizes(labels)
+        pairs = find_touching(labels).pairs
+        if size.min() >= min_size or len(pairs) == 0:
+            break
+        mean = region_means(values, labels)
+        i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
+        order = np.lexsort((np.linalg.norm(mean[i] - mean[j], axis=1), i))
+        i, j = i[order], j[order]
+        nearest = np.r_[True, i[1:] != i[:-1]] & (size[i] < min_size)
+        links = (np.ones(nearest.sum()), (i[nearest], j[nearest]))
+        graph = coo_array(links, shape=(size.size, size.size))
+        joined = connected_components(graph, directed=False)[1].astype(np.int64)
+        labels = np.append(joined, -1)[labels]  # -1 is the last
+    return labels

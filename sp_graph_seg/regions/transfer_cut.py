@@ -1,0 +1,152 @@
+"""The transfer cut of a bipartite graph (Li, Wu & Chang, CVPR 2012, section 3.2)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from scipy.sparse import block_array, coo_array, csr_array, diags_array
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+
+from sp_graph_seg.regions.levels import Cells
+from sp_graph_seg.regions.touching import find_touching, region_means
+from sp_graph_seg.transforms.superpixels import Labels
+
+Floats = NDArray[np.float64]
+
+#: Weight of "lies in" against "touches", and inverse scale of distances: alpha and beta of Eq. 1.
+_ALPHA = 1e-3
+_BETA = 20.0
+
+#: Up to so many superpixels a dense solver is as fast. The other does not converge where most
+#: superpixels touch nothing like them; after so many restarts the dense one takes over while it can
+#: (seconds), then a tolerance.
+_DENSE = 400
+_RESTARTS = 300
+_DENSE_AT_MOST = 3000
+_TOLERANCE = 1e-3
+
+
+def bipartite_affinity(cells: Cells, features: Sequence[Floats]) -> tuple[csr_array, Floats]:
+    """The bipartite graph of cells and superpixels (rows) and superpixels (columns).
+
+    A pixel has an edge of weight alpha to each superpixel that it lies in; a superpixel has one of
+    exp(-beta d) to those of its level that it touches, d their distance in feature space, and one
+    of 1 to itself (Li, Wu & Chang, Eq. 1).
+
+    Args:
+        cells: M levels, N cells, S superpixels in all.
+        features: ``(S_m, F)`` for each level, such as mean colours in CIELAB / 100.
+
+    Returns:
+        B ``(N + S, S)``, cells first, and how many nodes each row stands for, ``(N + S,)``.
+    """
+    start = np.concatenate([[0], np.cumsum([len(x) for x in features])])
+    total = int(start[-1])
+    num_cells, num_levels = cells.member.shape
+    rows = np.repeat(np.arange(num_cells), num_levels)
+    columns = (cells.member + start[:-1]).ravel()
+    lies_in = coo_array((np.full(rows.size, _ALPHA), (rows, columns)), shape=(num_cells, total))
+    i, j, w = [np.arange(total)], [np.arange(total)], [np.ones(total)]
+    for m, x in enumerate(features):
+        a, b = find_touching(cells.levels[m]).pairs.T
+        near = np.exp(-_BETA * np.linalg.norm(x[a] - x[b], axis=1))
+        i += [a + start[m], b + start[m]]
+        j += [b + start[m], a + start[m]]
+        w += [near, near]
+    touch = coo_array((np.concatenate(w), (np.concatenate(i), np.concatenate(j))), (total, total))
+    weight = np.concatenate([cells.size, np.ones(total)]).astype(float)
+    return block_array([[lies_in], [touch]]).tocsr(), weight
+
+
+def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple[Floats, Floats]:
+    r"""The first eigenvectors of the normalised cut of a bipartite graph.
+
+    The graph has X nodes on one side, Y on the other, and edges ``B`` between the sides only. With
+    :math:`D_X, D_Y` the degrees, the vectors :math:`L f = \gamma D f` of all X + Y nodes come from
+    the small problem on Y nodes
+
+    .. math::
+        (D_Y - B^T D_X^{-1} B) v = \lambda D_Y v, \quad \gamma (2 - \gamma) = \lambda, \quad
+        u = \frac{1}{1 - \gamma} D_X^{-1} B v .
+
+    Args:
+        affinity: B, ``(X, Y)``, not negative, no empty row or column.
+        weight: ``(X,)``, how many equal nodes each row stands for.
+        num_vectors: K; no more than Y are found.
+
+    Returns:
+        Eigenvalues gamma ``(K,)``, ascending, and the vectors of the X rows ``(X, K)``.
+    """
+    degree = affinity.sum(axis=1)  # D_X of one node of each row
+    transition = diags_array(1 / degree) @ affinity  # D_X^-1 B
+    root = 1 / np.sqrt(affinity.T @ weight)  # D_Y^-1/2
+    small = affinity.T @ (diags_array(weight) @ transition)  # B^T D_X^-1 B, (Y, Y)
+    values, vectors = _largest(diags_array(root) @ small @ diags_array(root), num_vectors)
+    keep = np.sqrt(np.clip(values, 1e-12, 1.0))  # 1 - lambda = (1 - gamma)^2
+    return 1 - keep, (transition @ (root[:, None] * vectors)) / keep
+
+
+def spectral_embedding(cells: Cells, values: NDArray, num_vectors: int) -> Floats:
+    """The cells in the space of the eigenvectors after the first: ``(N, K - 1)``.
+
+    Each vector has a mean square of 1 over pixels, over the root of its eigenvalue relative to that
+    of the first one, as in gPb (Arbelaez et al., TPAMI 2011, Eq. 12).
+
+    Args:
+        cells: The levels.
+        values: ``(H, W, C)``, what the links compare: CIELAB / 100, or learned features.
+        num_vectors: K.
+    """
+    means = [region_means(values, level) for level in cells.levels]
+    gamma, u = transfer_cut(*bipartite_affinity(cells, means), num_vectors)
+    u, gamma = u[: cells.size.size, 1:], np.maximum(gamma[1:], 1e-6)
+    u = u / np.sqrt((cells.size[:, None] * u**2).sum(axis=0) / cells.size.sum() + 1e-12)
+    return u / np.sqrt(gamma / gamma[:1])
+
+
+def transfer_cut_regions(cells: Cells, values: NDArray, num_regions: int, seed: int = 0) -> Labels:
+    """The segmentation of SAS: K-means of the first K eigenvectors, each cell weighed.
+
+    Args:
+        cells: The levels.
+        values: ``(H, W, C)``, as in :func:`spectral_embedding`.
+        num_regions: K; where there are fewer cells, there are fewer.
+        seed: Seed of K-means.
+
+    Returns:
+        ``(H, W)`` from 0, -1 where there is no data.
+    """
+    from sklearn.cluster import KMeans
+
+    means = [region_means(values, level) for level in cells.levels]
+    _, u = transfer_cut(*bipartite_affinity(cells, means), num_regions)
+    num_cells = cells.size.size
+    model = KMeans(min(num_regions, num_cells), n_init=5, random_state=seed)
+    labels = model.fit_predict(u[:num_cells], sample_weight=cells.size)
+    return np.append(labels, -1).astype(np.int64)[cells.cells]
+
+
+def _largest(matrix: csr_array, count: int) -> tuple[Floats, Floats]:
+    """The largest eigenvalues, descending, and their vectors; dense where that is faster."""
+    n = matrix.shape[0]
+    try:
+        is_small = n <= _DENSE or count >= n // 2
+        values, vectors = _of_dense(matrix, count) if is_small else _of_sparse(matrix, count)
+    except ArpackNoConvergence:
+        is_small = n <= _DENSE_AT_MOST
+        values, vectors = (
+            _of_dense(matrix, count) if is_small else _of_sparse(matrix, count, _TOLERANCE)
+        )
+    order = np.argsort(-values, kind="stable")
+    return values[order], vectors[:, order]
+
+
+def _of_sparse(matrix: csr_array, count: int, tolerance: float = 0.0) -> tuple[Floats, Floats]:
+    start = np.random.default_rng(0).random(matrix.shape[0])  # the same answer every time
+    return eigsh(matrix, k=count, which="LA", v0=start, maxiter=_RESTARTS, tol=tolerance)
+
+
+def _of_dense(matrix: csr_array, count: int) -> tuple[Floats, Floats]:
+    n, dense = matrix.shape[0], matrix.toarray()
+    return eigh((dense + dense.T) / 2, subset_by_index=[max(0, n - count), n - 1])
