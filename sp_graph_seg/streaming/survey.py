@@ -95,7 +95,7 @@ def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -
     # Of other axes the check would tell the numbers of stored slices.
     unusable = dict(volume.check(quick=True)) if volume.axis == "z" else {}
     places = places_to_look_at(len(volume), choose) if choose else np.empty(0)
-    for block in volume.blocks():
+    for block in volume.read_runs():
         for number, image in read_usable(volume, *block, unusable):
             if number in unusable:
                 continue
