@@ -89,8 +89,8 @@ def _count(volume: "Volume", counter: "LabelCounter") -> None:
     from sp_graph_seg.progress import WorkProgress
 
     with WorkProgress(len(volume), "slices") as progress:
-        for plane in volume:
-            counter.add(plane[0])
+        for image in volume:
+            counter.add(image[0])
             progress.advance()
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
 
 #: What a folder of ``segment`` holds once, and for each image.
-MODEL_AND_RECORDS = ("model.safetensors", "config.yaml", "history.csv", "history.png")
+MODEL_FILES = ("model.safetensors", "config.yaml", "history.csv", "history.png")
 ENDINGS = ("_labels.png", "_overlay.png")
 
 
@@ -45,13 +45,13 @@ def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], overwrite: bo
 def write_model(
     segmenter: "Segmenter",
     model: Path,
-    records: Sequence[Path],
+    training_files: Sequence[Path],
     notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a trained model, and its configuration, history and picture of the history."""
     from sp_graph_seg.plot import plot_history, save_figure
 
-    config_file, history_file, picture = records
+    config_file, history_file, picture = training_files
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
     write_text(config_file, config_to_yaml(segmenter.config_))

@@ -4,7 +4,7 @@ from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Range, Switch, 
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
 from sp_graph_seg.cli.outputs import (
-    MODEL_AND_RECORDS,
+    MODEL_FILES,
     check_outputs,
     join_names,
     prediction_files,
@@ -59,9 +59,9 @@ def segment(
         segment_volume(images[0], output, train_on, mask, intensity_range, overwrite, flags, volume)
         return
     config = flags.resolve(kind_of_image(images[0]))
-    model, *records = (output / name for name in MODEL_AND_RECORDS)
+    model, *training_files = (output / name for name in MODEL_FILES)
     inputs = [*images, *(mask or [])]
-    check_outputs([*prediction_files(images, output), model, *records], inputs, overwrite)
+    check_outputs([*prediction_files(images, output), model, *training_files], inputs, overwrite)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
     check_writable(output)
@@ -70,8 +70,8 @@ def segment(
     segmenter = Segmenter(config).fit(
         arrays, masks=masks, intensity_range=intensity_range, progress=True
     )
-    write_model(segmenter, model, records)
+    write_model(segmenter, model, training_files)
     pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
     num_labels = write_predictions(segmenter, images, pairs, output)
     report_predictions(num_labels, images, output)
-    report("model", f"{model}, with {join_names(file.name for file in records)}")
+    report("model", f"{model}, with {join_names(file.name for file in training_files)}")

@@ -41,8 +41,8 @@ def train(
     check_range(intensity_range)
     config = flags.resolve(kind_of_image(images[0]))
     check_suffix(output, ".safetensors")
-    records = [output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png")]
-    check_outputs([output, *records], [*images, *(mask or [])], overwrite)
+    training_files = [output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png")]
+    check_outputs([output, *training_files], [*images, *(mask or [])], overwrite)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
     check_writable(output.parent)
@@ -51,5 +51,5 @@ def train(
     segmenter = Segmenter(config).fit(
         arrays, masks=masks, intensity_range=intensity_range, progress=True
     )
-    write_model(segmenter, output, records)
-    report("model", f"{output}, with {join_names(file.name for file in records)}")
+    write_model(segmenter, output, training_files)
+    report("model", f"{output}, with {join_names(file.name for file in training_files)}")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sp_graph_seg.volumes import Volume
 
 #: What ``segment`` leaves in the folder of its output.
-RECORDS = ("config.yaml", "history.csv", "history.png")
+TRAINING_FILES = ("config.yaml", "history.csv", "history.png")
 MODEL = "model.safetensors"
 
 #: Frames a second of an overlay whose input does not tell.
@@ -48,10 +48,10 @@ def segment_volume(
     _check_mode(flags, config)
     numbers, count = _parse_train_on(train_on, volume)
     folder = target.given.parent
-    model, *records = (folder / name for name in (MODEL, *RECORDS))
+    model, *training_files = (folder / name for name in (MODEL, *TRAINING_FILES))
     inputs = [volume.source.file, *(masks or [])]
     relabel, overlay = _check(target, volume, inputs, overwrite, flags)
-    check_outputs([model, *records], inputs, overwrite=True)
+    check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
     training = {
         "input": volume.fingerprint(),
@@ -62,7 +62,7 @@ def segment_volume(
     }
     is_trained = _is_trained(model, training, overwrite)
     if not is_trained:
-        _refuse_records(records, config, overwrite)
+        _refuse_training_files(training_files, config, overwrite)
     from sp_graph_seg.streaming import survey_volume
 
     survey = survey_volume(volume) if is_trained else survey_volume(volume, numbers, count)
@@ -72,8 +72,8 @@ def segment_volume(
         report("model", f"{model} is there, trained as asked")
     else:
         segmenter = _train(survey, numbers, count, read, intensity_range, config)
-        write_model(segmenter, model, records, notes=training)
-        report("model", f"{model}, with {join_names(file.name for file in records)}")
+        write_model(segmenter, model, training_files, notes=training)
+        report("model", f"{model}, with {join_names(file.name for file in training_files)}")
     _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
 
@@ -256,12 +256,12 @@ def _read_masks(
     return read_masks(masks, [Path(volume.path)] * count, [like] * count)
 
 
-def _refuse_records(records: Sequence[Path], config: Config, overwrite: bool) -> None:
+def _refuse_training_files(training_files: Sequence[Path], config: Config, overwrite: bool) -> None:
     """Refuses to replace files, unless this very command wrote them and was interrupted."""
-    config_file = records[0]
+    config_file = training_files[0]
     if config_file.is_file() and config_file.read_bytes() == config_to_yaml(config).encode():
         return
-    refuse_existing(records, overwrite)
+    refuse_existing(training_files, overwrite)
 
 
 def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:

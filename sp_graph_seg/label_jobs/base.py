@@ -1,4 +1,4 @@
-"""What every format of labels gives: a record to read, and one of two ways to be written."""
+"""What every format of labels gives: a provenance to read, and one of two ways to be written."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -9,8 +9,8 @@ import numpy as np
 
 from sp_graph_seg.label_jobs.manifest import Manifest
 
-RECORD = "sp_graph_seg"
-"""The name of the record in an output."""
+PROVENANCE = "sp_graph_seg"
+"""The name of the provenance in an output."""
 
 Blocks = Iterator[tuple[int, np.ndarray]]
 """Number of the first slice and labels ``(n, H, W)`` of each block, in order."""
@@ -22,13 +22,13 @@ class Finished(NamedTuple):
     Attributes:
         shape: ``(S, H, W)``.
         dtype: The type of its labels.
-        record: `Manifest.record`.
+        provenance: `Manifest.provenance`.
         dataset: The dataset in an HDF5 file.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    record: dict[str, Any]
+    provenance: dict[str, Any]
     dataset: str | None = None
 
 
@@ -40,7 +40,7 @@ class Format(ABC):
         is_folder: Whether it is a folder, not one file.
         may_hold_more: Whether other things than labels may lie in it, such as another dataset.
         is_packed: Whether the labels are compressed.
-        keeps_record: Whether it has room for the settings.
+        keeps_provenance: Whether it has room for the settings.
         dataset: Name of the dataset where the user gives none; None: the format has no datasets.
         package: The optional package that writes it, if it needs one.
     """
@@ -49,13 +49,13 @@ class Format(ABC):
     is_folder: bool = False
     may_hold_more: bool = False
     is_packed: bool = True
-    keeps_record: bool = True
+    keeps_provenance: bool = True
     dataset: str | None = None
     package: str | None = None
 
     @abstractmethod
     def read(self, path: Path) -> Finished:
-        """Read the record of a finished output; whatever is raised says that it is none."""
+        """Reads the provenance of a finished output; whatever is raised says that it is none."""
 
 
 class StreamedFormat(Format):
@@ -65,7 +65,7 @@ class StreamedFormat(Format):
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
     ) -> None:
-        """Write the output from its blocks, a few of which are in memory at a time."""
+        """Writes the output from its blocks, a few of which are in memory at a time."""
 
 
 class PiecewiseFormat(Format):
@@ -73,16 +73,16 @@ class PiecewiseFormat(Format):
 
     @abstractmethod
     def create(self, path: Path, manifest: Manifest) -> None:
-        """Create the output without labels, unless it is there."""
+        """Creates the output without labels, unless it is there."""
 
     @abstractmethod
     def write_block(self, path: Path, start: int, labels: np.ndarray) -> None:
-        """Write a block and wait until it is on the disk."""
+        """Writes a block and wait until it is on the disk."""
 
     @abstractmethod
     def read_block(self, path: Path, start: int, stop: int) -> np.ndarray:
-        """Read the labels of a block."""
+        """Reads the labels of a block."""
 
     @abstractmethod
     def complete(self, path: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-        """Add the record, and remove what was left by writers that were killed."""
+        """Adds the provenance, and remove what was left by writers that were killed."""

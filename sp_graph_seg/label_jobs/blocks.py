@@ -54,14 +54,14 @@ class BlockStore(ABC):
 
     @abstractmethod
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Write a block, whole or not at all.
+        """Writes a block, whole or not at all.
 
         Raises:
             OSError, InputError: The file system refuses it.
         """
 
     def read(self, start: int, shape: tuple[int, int, int], dtype: np.dtype) -> Block | None:
-        """Read a block and verify all of it.
+        """Reads a block and verify all of it.
 
         Args:
             start: The number of its first slice.
@@ -85,7 +85,7 @@ class BlockStore(ABC):
         return block if (block.labels.shape, block.labels.dtype) == (shape, dtype) else None
 
     def skipped(self, start: int) -> dict[int, str] | None:
-        """Read which slices of a block were skipped, and why; None as in `read`."""
+        """Reads which slices of a block were skipped, and why; None as in `read`."""
         if not _may_open(self.file(start)):
             return None
         try:
@@ -118,7 +118,7 @@ class BlockFiles(BlockStore):
     _suffix = ".npz"
 
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Write one file."""
+        """Writes one file."""
         with (
             durable_write(self.file(start)) as temporary,
             zipfile.ZipFile(
@@ -152,7 +152,7 @@ class BlocksInPlace(BlockStore):
     _suffix = ".json"
 
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Write the labels, then the file that says so."""
+        """Writes the labels, then the file that says so."""
         self._format.write_block(self.output.assembled, start, labels)
         header = self._new_header(start, skipped)
         header["crc32"] = _checksum(header, labels)
@@ -176,7 +176,7 @@ class BlocksInPlace(BlockStore):
 
 
 def block_store(output: LabelOutput, fingerprint: str, size: int) -> BlockStore:
-    """Give the place of the blocks of a job: in the output where its format allows that."""
+    """Returns the place of the blocks of a job: in the output where its format allows that."""
     is_piecewise = isinstance(output.format, PiecewiseFormat)
     return (BlocksInPlace if is_piecewise else BlockFiles)(output, fingerprint, size)
 
@@ -190,13 +190,13 @@ def _skipped(header: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _may_open(path: Path) -> bool:
-    """Tell whether a file is there; refuse one without permission, which is not damaged."""
+    """Tells whether a file is there; refuse one without permission, which is not damaged."""
     try:
         os.close(os.open(path, os.O_RDONLY))
     except FileNotFoundError:
         return False
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be opened ({error.strerror}); give yourself leave to read it"
+            f"{path}: cannot be opened ({error.strerror}); give yourself leave to read it."
         ) from error
     return True

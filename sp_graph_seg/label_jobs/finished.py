@@ -12,16 +12,16 @@ from sp_graph_seg.label_jobs.outputs import LabelOutput
 
 
 def exists(output: LabelOutput) -> bool:
-    """Tell whether an output is there; an empty folder is as good as none for folders."""
+    """Tells whether an output is there; an empty folder is as good as none for folders."""
     path = output.path
     return path.exists() and not (output.format.is_folder and is_empty_folder(path))
 
 
 def read_finished(output: LabelOutput) -> Finished | None:
-    """Read what a finished output says about itself.
+    """Reads what a finished output says about itself.
 
     Returns:
-        None if it is damaged, not made by this library, or of a format without a record.
+        None if it is damaged, not made by this library, or of a format without a provenance.
     """
     try:
         with warnings.catch_warnings():
@@ -32,7 +32,7 @@ def read_finished(output: LabelOutput) -> Finished | None:
 
 
 def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
-    """Verify that an output is the finished result of a job.
+    """Verifys that an output is the finished result of a job.
 
     Args:
         output: An output that exists.
@@ -49,16 +49,16 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
     if finished is None:
         why = (
             "is damaged or was not made by this program"
-            if output.format.keeps_record
+            if output.format.keeps_provenance
             else f"keeps no settings, as every {output.path.suffix} file"
         )
-        raise InputError(f"{output}: {why}, so it cannot be resumed; {remedy}")
-    wanted = manifest.record({}) | _array(manifest)
-    found = finished.record | {"skipped": {}} | _array(finished)
+        raise InputError(f"{output}: {why}, so it cannot be resumed; {remedy}.")
+    wanted = manifest.provenance({}) | _array(manifest)
+    found = finished.provenance | {"skipped": {}} | _array(finished)
     difference = describe_difference(found, wanted)
     if difference:
-        raise InputError(f"{output}: was made differently: {difference}; {remedy}")
-    return {int(key): reason for key, reason in finished.record["skipped"].items()}
+        raise InputError(f"{output}: was made differently: {difference}; {remedy}.")
+    return {int(key): reason for key, reason in finished.provenance["skipped"].items()}
 
 
 def _array(labels: Manifest | Finished) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _array(labels: Manifest | Finished) -> dict[str, Any]:
 
 
 def refuse_replacing(output: LabelOutput, overwrite: bool) -> None:
-    """Refuse to replace an output that is there, unless that was asked for and loses only labels.
+    """Refuses to replace an output that is there, unless that was asked for and loses only labels.
 
     A folder, a Zarr store or an HDF5 file is replaced as a whole: even with ``overwrite`` it must
     hold nothing but labels that were written here.
@@ -82,12 +82,12 @@ def refuse_replacing(output: LabelOutput, overwrite: bool) -> None:
         return
     if not overwrite:
         raise InputError(
-            f"{output.path}: already exists; add --overwrite or choose another --output"
+            f"{output.path}: already exists; add --overwrite or choose another --output."
         )
     path: Path = output.path
     is_shared = output.format.may_hold_more
     if (read_finished(output) is None) if is_shared else path.is_dir():
         raise InputError(
             f"{path}: holds other things than labels written by this program and is not "
-            "overwritten; choose another --output"
+            "overwritten; choose another --output."
         )

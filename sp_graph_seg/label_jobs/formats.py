@@ -12,7 +12,7 @@ import numpy as np
 
 from sp_graph_seg.io.durable import LateFailure, remove, sync, sync_tree
 from sp_graph_seg.label_jobs.base import (
-    RECORD,
+    PROVENANCE,
     Blocks,
     Finished,
     Format,
@@ -40,7 +40,7 @@ class Zarr(PiecewiseFormat):
     _CHUNKS = "c"
 
     def create(self, path: Path, manifest: Manifest) -> None:
-        """Create the array; of two processes one does, and both use it."""
+        """Creates the array; of two processes one does, and both use it."""
         if (path / self._METADATA).exists():
             return
         remove(path)  # what is left of one whose removal was interrupted
@@ -57,7 +57,7 @@ class Zarr(PiecewiseFormat):
             remove(temporary)
 
     def write_block(self, path: Path, start: int, labels: np.ndarray) -> None:
-        """Write the chunks of a block, which belong to no other one."""
+        """Writes the chunks of a block, which belong to no other one."""
         import zarr
 
         array = zarr.open_array(store=str(path), mode="r+")
@@ -69,16 +69,16 @@ class Zarr(PiecewiseFormat):
             sync(path / self._CHUNKS)
 
     def read_block(self, path: Path, start: int, stop: int) -> np.ndarray:
-        """Read the chunks of a block; Zstandard's checksums are compared."""
+        """Reads the chunks of a block; Zstandard's checksums are compared."""
         import zarr
 
         return np.asarray(zarr.open_array(store=str(path), mode="r")[start:stop])
 
     def complete(self, path: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-        """Put metadata with the record in the place of those without."""
+        """Puts metadata with the provenance in the place of those without."""
         temporary = path.with_stem(f"completing-{secrets.token_hex(8)}")
         try:
-            self._write_metadata(temporary, manifest, {RECORD: manifest.record(skipped)})
+            self._write_metadata(temporary, manifest, {PROVENANCE: manifest.provenance(skipped)})
             sync_tree(temporary)
             os.replace(temporary / self._METADATA, path / self._METADATA)
         finally:
@@ -89,12 +89,12 @@ class Zarr(PiecewiseFormat):
         sync(path)
 
     def read(self, path: Path) -> Finished:
-        """Read the record in the attributes."""
+        """Reads the provenance in the attributes."""
         import zarr
 
         array = zarr.open_array(store=str(path), mode="r")
-        record: Any = array.attrs[RECORD]
-        return Finished(array.shape, np.dtype(array.dtype), record)
+        provenance: Any = array.attrs[PROVENANCE]
+        return Finished(array.shape, np.dtype(array.dtype), provenance)
 
     def _write_metadata(self, path: Path, manifest: Manifest, attributes: dict[str, Any]) -> None:
         import zarr
@@ -113,14 +113,14 @@ class Zarr(PiecewiseFormat):
 
 
 class Tiff(StreamedFormat):
-    """One page a slice; the record is JSON in the description of the first page."""
+    """One page a slice; the provenance is JSON in the description of the first page."""
 
     suffixes = (".tif", ".tiff")
 
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
     ) -> None:
-        """Write all pages."""
+        """Writes all pages."""
         from tifffile import TiffWriter
 
         # Classic TIFF ends at 4 GiB, and how far labels shrink is not known before.
@@ -133,21 +133,23 @@ class Tiff(StreamedFormat):
                 compression="zlib",
                 metadata={
                     "axes": f"{manifest.axis.upper()}YX",
-                    RECORD: manifest.record(skipped),
+                    PROVENANCE: manifest.provenance(skipped),
                 },
             )
 
     def read(self, path: Path) -> Finished:
-        """Read the description of the first page."""
+        """Reads the description of the first page."""
         from tifffile import TiffFile
 
         with TiffFile(path) as tif:
             series = tif.series[0]
-            return Finished(series.shape, np.dtype(series.dtype), tif.shaped_metadata[0][RECORD])
+            return Finished(
+                series.shape, np.dtype(series.dtype), tif.shaped_metadata[0][PROVENANCE]
+            )
 
 
 class Hdf5(StreamedFormat):
-    """One chunked dataset; the record is JSON in one of its attributes."""
+    """One chunked dataset; the provenance is JSON in one of its attributes."""
 
     suffixes = (".h5", ".hdf5", ".nxs")
     package = "h5py"
@@ -157,7 +159,7 @@ class Hdf5(StreamedFormat):
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
     ) -> None:
-        """Write the dataset into a new file."""
+        """Writes the dataset into a new file."""
         import h5py
 
         # An attribute of more than 64 KiB, as many skipped slices make, needs the format of
@@ -176,13 +178,13 @@ class Hdf5(StreamedFormat):
             )
             for dimension, name in zip(dataset.dims, (manifest.axis, "y", "x"), strict=True):
                 dimension.label = name
-            dataset.attrs[RECORD] = json.dumps(manifest.record(skipped))
+            dataset.attrs[PROVENANCE] = json.dumps(manifest.provenance(skipped))
             for start, labels in blocks:
                 dataset[start : start + len(labels)] = labels
                 raw.tell_failure()
 
     def read(self, path: Path) -> Finished:
-        """Read the record of the one dataset of a file."""
+        """Reads the provenance of the one dataset of a file."""
         import h5py
 
         names: list[str] = []
@@ -192,19 +194,19 @@ class Hdf5(StreamedFormat):
             )
             (name,) = names
             dataset = file[name]
-            record = json.loads(dataset.attrs[RECORD])
-            return Finished(dataset.shape, dataset.dtype, record, dataset.name)
+            provenance = json.loads(dataset.attrs[PROVENANCE])
+            return Finished(dataset.shape, dataset.dtype, provenance, dataset.name)
 
 
 class Npy(StreamedFormat):
-    """One NumPy array, which has no room for a record."""
+    """One NumPy array, which has no room for a provenance."""
 
     suffixes = (".npy",)
     is_packed = False
-    keeps_record = False
+    keeps_provenance = False
 
     def write(self, path: Path, manifest: Manifest, _: Mapping[int, str], blocks: Blocks) -> None:
-        """Write the array."""
+        """Writes the array."""
         header = {
             "descr": np.lib.format.dtype_to_descr(manifest.dtype),
             "fortran_order": False,
@@ -216,12 +218,12 @@ class Npy(StreamedFormat):
                 file.write(labels.data)
 
     def read(self, path: Path) -> Finished:
-        """Refuse."""
-        raise ValueError(f"{path} holds no record")
+        """Refuses."""
+        raise ValueError(f"{path} holds no provenance")
 
 
 class Pngs(StreamedFormat):
-    """A folder of one-channel PNGs, one a slice; the record is JSON in a text chunk of each."""
+    """A folder of one-channel PNGs, one a slice; the provenance is JSON in a text chunk of each."""
 
     is_folder = True
     may_hold_more = True
@@ -229,7 +231,7 @@ class Pngs(StreamedFormat):
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
     ) -> None:
-        """Write a file for each slice, named by its number."""
+        """Writes a file for each slice, named by its number."""
         from PIL import Image
         from PIL.PngImagePlugin import PngInfo
 
@@ -239,12 +241,12 @@ class Pngs(StreamedFormat):
             for number, labels in enumerate(block, start):
                 here = {number: skipped[number]} if number in skipped else {}
                 info = PngInfo()
-                info.add_text(RECORD, json.dumps(manifest.record(here)))
+                info.add_text(PROVENANCE, json.dumps(manifest.provenance(here)))
                 file = path / f"{names[number]}.png"
                 Image.fromarray(labels).save(file, pnginfo=info, compress_type=RUN_LENGTHS)
 
     def read(self, path: Path) -> Finished:
-        """Read the records of all slices; nothing else may lie in the folder."""
+        """Reads the provenance of all slices; nothing else may lie in the folder."""
         from PIL import Image
 
         files = sorted(path.iterdir())
@@ -253,13 +255,13 @@ class Pngs(StreamedFormat):
         sizes, modes, skipped = set(), set(), {}
         for file in files:
             with Image.open(file) as image:
-                record = json.loads(image.info[RECORD])
+                provenance = json.loads(image.info[PROVENANCE])
                 sizes.add(image.size)
                 modes.add(image.mode)
-            skipped.update(record["skipped"])
+            skipped.update(provenance["skipped"])
         ((width, height),), (mode,) = sizes, modes
         dtype = np.dtype(np.uint8 if mode == "L" else np.uint16)
-        return Finished((len(files), height, width), dtype, record | {"skipped": skipped})
+        return Finished((len(files), height, width), dtype, provenance | {"skipped": skipped})
 
 
 PNGS = Pngs()

@@ -71,7 +71,7 @@ class LabelJob:
         return [(k, min(k + self.block, count)) for k in range(0, count, self.block)]
 
     def is_assembled(self) -> bool:
-        """Tell whether the blocks have served: at most the output is still to get its name."""
+        """Tells whether the blocks have served: at most the output is still to get its name."""
         return self.complete or self._state().skipped is not None
 
     def missing_blocks(self) -> list[tuple[int, int]]:
@@ -90,7 +90,7 @@ class LabelJob:
     def write_block(
         self, start: int, labels: np.ndarray, skipped: Mapping[int, str] | None = None
     ) -> None:
-        """Write the labels of one block, whole or not at all.
+        """Writes the labels of one block, whole or not at all.
 
         Args:
             start: The number of its first slice.
@@ -108,19 +108,19 @@ class LabelJob:
         if labels.shape != shape or labels.dtype.kind not in "bui":
             raise InputError(
                 f"labels: {labels.dtype} of shape {labels.shape} are not those of the slices "
-                f"{start} to {start + shape[0] - 1}; give integers of shape {shape}"
+                f"{start} to {start + shape[0] - 1}; give integers of shape {shape}."
             )
         if outside := [number for number in skipped if not 0 <= number - start < shape[0]]:
             raise InputError(
                 f"skipped: slice {outside[0]} is not in the block that starts at {start}; "
-                "count slices from the first one of the volume"
+                "count slices from the first one of the volume."
             )
         wrong = (labels < 0) | (labels >= self.num_labels) & (labels != self.unlabelled)
         wrong[[number - start for number in skipped]] = False
         if wrong.any():
             raise InputError(
                 f"labels: {labels[wrong][0]} is not 0 to {self.num_labels - 1}, nor "
-                f"{self.unlabelled} for unlabelled; give a larger num_labels"
+                f"{self.unlabelled} for unlabelled; give a larger num_labels."
             )
         stored = np.array(labels, dtype=self.dtype, order="C")
         stored[[number - start for number in skipped]] = self.unlabelled
@@ -129,7 +129,7 @@ class LabelJob:
             self._store.write(start, stored, skipped)
 
     def read_block(self, start: int) -> Block | None:
-        """Read one block back and verify it.
+        """Reads one block back and verify it.
 
         Args:
             start: The number of its first slice.
@@ -140,7 +140,7 @@ class LabelJob:
         return self._store.read(start, self._block_shape(start), self.dtype)
 
     def finish(self, progress: Progress | None = None) -> dict[int, str]:
-        """Assemble the output, give it its name, and remove the blocks.
+        """Assembles the output, give it its name, and remove the blocks.
 
         The memory is that of a few blocks. The output is assembled among the blocks, or verified
         where they were written into it, and then moved, so that it is never seen half-written.
@@ -176,7 +176,7 @@ class LabelJob:
     def _block_shape(self, start: int) -> tuple[int, int, int]:
         count, height, width = self.shape
         if start % self.block or not 0 <= start < count:
-            raise InputError(f"start: no block starts at slice {start}; use LabelJob.blocks")
+            raise InputError(f"start: no block starts at slice {start}; use LabelJob.blocks.")
         return min(self.block, count - start), height, width
 
     def _state(self) -> State:
@@ -184,7 +184,7 @@ class LabelJob:
         state = read_state(partial)
         if state is None or state.manifest.fingerprint != self.fingerprint:
             what = "is gone" if state is None else "now belongs to other settings"
-            raise InputError(f"{partial}: {what}; another process was there, start again")
+            raise InputError(f"{partial}: {what}; another process was there, start again.")
         return state
 
     def _skipped_in_blocks(self) -> dict[int, str]:
@@ -199,7 +199,7 @@ class LabelJob:
     def _missing(self, start: int, stop: int) -> InputError:
         return InputError(
             f"{self._store.file(start)}: the labels of slices {start} to {stop - 1} are missing "
-            "or damaged; repeat the same command to label them"
+            "or damaged; repeat the same command to label them."
         )
 
     def _assemble(
@@ -225,7 +225,7 @@ class LabelJob:
 
     def _refuse_finished(self) -> None:
         if self._state().skipped is not None:
-            raise InputError(f"{self.output}: was finished by another process meanwhile")
+            raise InputError(f"{self.output}: was finished by another process meanwhile.")
 
     def _stream(self, progress: Progress | None) -> Iterator[tuple[int, np.ndarray]]:
         for done, (start, stop) in enumerate(self.blocks, start=1):
@@ -237,7 +237,7 @@ class LabelJob:
                 progress(done, len(self.blocks))
 
     def _move(self) -> None:
-        """Give the assembled output its name, unless an interrupted call did."""
+        """Returns the assembled output its name, unless an interrupted call did."""
         path, assembled = self.output.path, self.output.assembled
         if not assembled.exists():
             return
@@ -250,7 +250,7 @@ class LabelJob:
 
     @contextmanager
     def _keeping_blocks(self) -> Iterator[None]:
-        """Say of a failure of the file system that no block is lost by it."""
+        """Says of a failure of the file system that no block is lost by it."""
         try:
             yield
         except Exception as error:
@@ -260,5 +260,5 @@ class LabelJob:
             reason = " ".join(str(cause.strerror or cause).split())
             raise InputError(
                 f"{self.output}: cannot be written ({reason}); make room or mend the folder and "
-                f"repeat the same command, the finished blocks are kept in {self.output.partial}"
+                f"repeat the same command, the finished blocks are kept in {self.output.partial}."
             ) from cause

@@ -62,11 +62,11 @@ class Manifest:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
-        """Rebuild a manifest from `to_json`."""
+        """Rebuilds a manifest from `to_json`."""
         known = {field.name: values[field.name] for field in fields(cls)}
         return cls(**known | {"shape": tuple(known["shape"])})
 
-    def record(self, skipped: Mapping[int, str]) -> dict[str, Any]:
+    def provenance(self, skipped: Mapping[int, str]) -> dict[str, Any]:
         """What the finished output says about itself, where its format has room for that."""
         return {
             "version": VERSION,
@@ -84,12 +84,12 @@ def label_dtype(num_labels: int) -> np.dtype:
         InputError: There are no labels, or more than 65535.
     """
     if not 1 <= num_labels <= MAX_LABELS:
-        raise InputError(f"num_labels: {num_labels} cannot be stored; give 1 to {MAX_LABELS}")
+        raise InputError(f"num_labels: {num_labels} cannot be stored; give 1 to {MAX_LABELS}.")
     return np.dtype(np.uint8 if num_labels <= 255 else np.uint16)
 
 
 def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give settings as they come back from a file: tuples become lists, keys text.
+    """Returns settings as they come back from a file: tuples become lists, keys text.
 
     Raises:
         InputError: A value has no form in JSON.
@@ -98,12 +98,12 @@ def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
         return json.loads(json.dumps(dict(settings), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"settings: cannot be kept as JSON ({error}); give numbers, texts, lists and mappings"
+            f"settings: cannot be kept as JSON ({error}); give numbers, texts, lists and mappings."
         ) from error
 
 
 def describe_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """Name up to three values that differ between two mappings of JSON values.
+    """Names up to three values that differ between two mappings of JSON values.
 
     Returns:
         As ``settings.model was 'a' and is 'b'``, or None if nothing differs.

@@ -61,7 +61,7 @@ def open_label_job(
     overwrite: bool = False,
     resume: bool = False,
 ) -> LabelJob:
-    """Begin or continue to label a volume or video block by block.
+    """Begins or continue to label a volume or video block by block.
 
     The blocks are kept in ``<output>.partial`` beside the output: those of a Zarr array as chunks
     of that array, those of other formats as files of which the output is assembled at the end. If
@@ -107,7 +107,7 @@ def open_label_job(
     if difference and not overwrite:
         raise InputError(
             f"{target.partial}: was begun differently: {difference}; go on as it was begun, "
-            "or discard it with --overwrite"
+            "or discard it with --overwrite."
         )
     is_moved = not difference and _is_moved(target, state)
     if is_moved and exists(target):  # interrupted while the blocks were removed
@@ -127,7 +127,7 @@ def open_label_job(
 def _finished_before(
     output: LabelOutput, manifest: Manifest, overwrite: bool
 ) -> dict[int, str] | None:
-    """Verify an output; of one that may be replaced, None says that it must be."""
+    """Verifys an output; of one that may be replaced, None says that it must be."""
     try:
         return verify_finished(output, manifest)
     except InputError:
@@ -137,7 +137,7 @@ def _finished_before(
 
 
 def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
-    """Make sure that there is a folder of work in progress with this manifest."""
+    """Makes sure that there is a folder of work in progress with this manifest."""
     partial = output.partial
     written = 0 if discard else len(list(partial.glob("block_*")))
     check_space(output, manifest, 1 - written * manifest.block / manifest.shape[0])
@@ -147,17 +147,17 @@ def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
         create_partial(partial, manifest)
         state = read_state(partial)
         if state is None or state.manifest != manifest:
-            raise InputError(f"{partial}: was begun by another process just now; start again")
+            raise InputError(f"{partial}: was begun by another process just now; start again.")
         if isinstance(output.format, PiecewiseFormat):
             output.format.create(output.assembled, manifest)
     except OSError as error:
         raise InputError(
-            f"{partial}: cannot be written ({error.strerror or error}); choose another --output"
+            f"{partial}: cannot be written ({error.strerror or error}); choose another --output."
         ) from error
 
 
 def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None:
-    """Compare the free space of the file system with what the labels may need.
+    """Compares the free space of the file system with what the labels may need.
 
     For a moment all blocks and the finished output lie side by side, unless the blocks are written
     into the output.
@@ -193,7 +193,7 @@ def _size(nbytes: float) -> str:
 
 
 def _is_moved(output: LabelOutput, state: State | None) -> bool:
-    """Tell whether the output has its name and only the removal of its blocks was interrupted."""
+    """Tells whether the output has its name and only the removal of its blocks was interrupted."""
     return state is not None and state.skipped is not None and not output.assembled.exists()
 
 
@@ -216,18 +216,18 @@ def _new_manifest(
     block: int | None,
     axis: Literal["z", "t"],
 ) -> Manifest:
-    """Check the parameters and put them together."""
+    """Checks the parameters and put them together."""
     sizes = tuple(int(n) for n in shape)
     if len(sizes) != 3 or min(sizes) < 1:
-        raise InputError(f"shape: {sizes} is not (S, H, W); give three sizes of at least 1")
+        raise InputError(f"shape: {sizes} is not (S, H, W); give three sizes of at least 1.")
     count, height, width = sizes
     if block is None:
         slice_bytes = height * width * label_dtype(num_labels).itemsize
         block = min(MAX_DEFAULT_BLOCK, max(1, DEFAULT_BLOCK_BYTES // slice_bytes))
     if block < 1:
-        raise InputError(f"block: {block} slices are no block; give at least 1")
+        raise InputError(f"block: {block} slices are no block; give at least 1.")
     if axis not in ("z", "t"):
-        raise InputError(f'axis: {axis!r} is unknown; give "z" or "t"')
+        raise InputError(f'axis: {axis!r} is unknown; give "z" or "t".')
     return Manifest(
         shape=(count, height, width),
         num_labels=num_labels,

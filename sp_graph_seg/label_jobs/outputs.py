@@ -51,7 +51,7 @@ class LabelOutput:
 
 
 def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
-    """Find the format of an output by its name.
+    """Finds the format of an output by its name.
 
     Args:
         output: A name that ends in .zarr, .tif, .tiff, .h5, .hdf5, .nxs or .npy; an HDF5 file may
@@ -75,18 +75,18 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
     path = Path(text).resolve()
     suffix = path.suffix.lower()
     if not path.name:
-        raise InputError(f"{output}: is no name for an output; give one below it")
+        raise InputError(f"{output}: is no name for an output; give one below it.")
     if suffix and suffix not in _FORMATS and not text.endswith(("/", os.sep)):
         raise InputError(
             f"{output}: labels cannot be written as {path.suffix}; end the name in "
-            f"{', '.join(_FORMATS)}, or in nothing for a folder of PNGs"
+            f"{', '.join(_FORMATS)}, or in nothing for a folder of PNGs."
         )
     form = _format_of(path)
     if form.package:
         require(form.package)
     usual = form.dataset
     if usual is None and dataset is not None:
-        raise InputError(f"{output}: only an HDF5 file has datasets; leave out :{dataset}")
+        raise InputError(f"{output}: only an HDF5 file has datasets; leave out :{dataset}.")
     given = Path(text) if Path(text).name == path.name else path  # such as "." or "a/.."
     return LabelOutput(path, given, f"/{dataset}" if dataset else usual)
 
@@ -96,7 +96,7 @@ def _format_of(path: Path) -> Format:
 
 
 def refuse_inputs(output: LabelOutput, inputs: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse an output that is an input, lies inside of one or contains one.
+    """Refuses an output that is an input, lies inside of one or contains one.
 
     Raises:
         InputError: Writing the output, or the work beside it, would change an input.
@@ -107,11 +107,11 @@ def refuse_inputs(output: LabelOutput, inputs: Iterable[str | os.PathLike[str]])
         same = output.path.exists() and path.exists() and os.path.samefile(path, output.path)
         if same or path == output.path or output.path in path.parents:
             raise InputError(
-                f"{output.path}: is or contains the input {path}; choose another --output"
+                f"{output.path}: is or contains the input {path}; choose another --output."
             )
         if path in output.path.parents:
             raise InputError(
-                f"{output.path}: lies inside the input {path}; choose an --output beside it"
+                f"{output.path}: lies inside the input {path}; choose an --output beside it."
             )
 
 

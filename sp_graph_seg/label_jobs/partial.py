@@ -29,7 +29,7 @@ class State(NamedTuple):
 
 
 def read_state(partial: Path) -> State | None:
-    """Read the manifest of a folder of work in progress.
+    """Reads the manifest of a folder of work in progress.
 
     Args:
         partial: The folder.
@@ -51,7 +51,7 @@ def read_state(partial: Path) -> State | None:
             return read_state(partial)
         text = ""
     except (OSError, ValueError) as error:
-        raise InputError(f"{partial}: cannot be read ({error}); move it away") from error
+        raise InputError(f"{partial}: cannot be read ({error}); move it away.") from error
     try:
         values = json.loads(text)
         if values["version"] == VERSION:
@@ -63,12 +63,12 @@ def read_state(partial: Path) -> State | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise InputError(
-        f"{partial}: holds no manifest that this version knows; move or delete the folder"
+        f"{partial}: holds no manifest that this version knows; move or delete the folder."
     )
 
 
 def create_partial(partial: Path, manifest: Manifest) -> None:
-    """Begin a job, unless another process began one at the same moment.
+    """Begins a job, unless another process began one at the same moment.
 
     The manifest gets its name by a hard link, which never replaces: of two processes one wins,
     and both must read afterwards who it was.
@@ -91,13 +91,13 @@ def create_partial(partial: Path, manifest: Manifest) -> None:
 
 
 def mark_assembled(partial: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-    """Record that the output is assembled, so that the blocks are needed no more."""
+    """Records that the output is assembled, so that the blocks are needed no more."""
     with durable_write(partial / MANIFEST) as temporary:
         temporary.write_text(_state_text(manifest, skipped), encoding="utf-8")
 
 
 def remove_partial(partial: Path) -> None:
-    """Remove the folder, the manifest last, so that an interrupted removal is repeated."""
+    """Removes the folder, the manifest last, so that an interrupted removal is repeated."""
     if not partial.exists():
         return
     for path in partial.iterdir():

@@ -61,7 +61,7 @@ class BlockLabeler:
         remembers = segmenter.config_.memory > 0 and isinstance(segmenter.labeller_, Appearance)
         first = max(0, start - _WARM_UP) if remembers else start
         slices = self._read(first, stop, skipped)
-        with _one_thread() as threads:
+        with _single_threaded() as threads:
             if remembers:
                 numbered = _label_frames(segmenter, slices)
             elif self.mode == "slices":
@@ -69,9 +69,9 @@ class BlockLabeler:
             else:
                 numbered = label_supervoxels(segmenter, slices)
             labels = np.full((stop - start, *self.job.shape[1:]), self.job.unlabelled, np.uint16)
-            for number, plane in numbered:
+            for number, found in numbered:
                 if number >= start:
-                    labels[number - start] = np.where(plane < 0, self.job.unlabelled, plane)
+                    labels[number - start] = np.where(found < 0, self.job.unlabelled, found)
         own = {number: reason for number, reason in skipped.items() if number >= start}
         self.job.write_block(start, labels, own)
         return stop - start
@@ -121,8 +121,8 @@ def _label_slices(
     """Labels so many slices at once; the next ones are read meanwhile."""
     waiting: deque[tuple[int, Future[NDArray]]] = deque()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for number, plane in slices:
-            waiting.append((number, pool.submit(segmenter.predict, plane)))
+        for number, image in slices:
+            waiting.append((number, pool.submit(segmenter.predict, image)))
             if len(waiting) >= threads + _AHEAD:
                 done, labels = waiting.popleft()
                 yield done, labels.result()
@@ -143,7 +143,7 @@ def _label_frames(
 
 
 @contextmanager
-def _one_thread() -> Iterator[int]:
+def _single_threaded() -> Iterator[int]:
     """The same sums in the same order on every machine; gives the threads that torch had.
 
     They do more where each labels a slice of its own: superpixels are made by one core.

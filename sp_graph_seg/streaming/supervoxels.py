@@ -33,19 +33,19 @@ def label_supervoxels(
     """
     config, net = segmenter.config_, segmenter.paper_net
     numbers: list[int] = []
-    planes: list[NDArray] = []
+    images: list[NDArray] = []
     insides: list[NDArray[np.bool_]] = []
     seen: list[Tensor] = []
-    for number, plane in slices:
-        values, inside = segmenter.normalize(plane)
+    for number, image in slices:
+        values, inside = segmenter.normalize(image)
         size = values.shape[1], values.shape[2]
         numbers.append(number)
-        planes.append(scale_down(values, config.superpixel_size).numpy())
+        images.append(scale_down(values, config.superpixel_size).numpy())
         insides.append(np.ones(size, bool) if inside is None else inside)
         seen.append(scale_down(values, config.max_size))
     if not numbers:
         return
-    block = np.stack(planes, axis=1)  # (C, D, h, w)
+    block = np.stack(images, axis=1)  # (C, D, h, w)
     used = np.stack([scale_mask(inside, block.shape[2:]).numpy() for inside in insides])
     if not used.any():
         yield from ((number, np.full(size, MASKED)) for number in numbers)
@@ -59,8 +59,8 @@ def label_supervoxels(
     # One slice after the other: z has far more channels than what the network sees.
     features = (encode(net, add_hessian_features(s, config.hessian_scales)) for s in seen)
     labels = paint(cluster(net, _means(features, nodes), graph), nodes)
-    for number, plane, inside in zip(numbers, labels, insides, strict=True):
-        yield number, segmenter.finish(plane, size, None if inside.all() else inside)
+    for number, found, inside in zip(numbers, labels, insides, strict=True):
+        yield number, segmenter.finish(found, size, None if inside.all() else inside)
 
 
 def _count(shape: tuple[int, ...], config: Config) -> int:
@@ -74,12 +74,12 @@ def _means(features: Iterable[Tensor], nodes: NDArray[np.int64]) -> Tensor:
     """The mean of z over each supervoxel ``(N, F)``, slice by slice to bound the memory."""
     sizes = np.bincount(nodes[nodes >= 0])
     total: Tensor | None = None
-    for z, plane in zip(features, nodes, strict=True):
-        ids, local = np.unique(plane[plane >= 0], return_inverse=True)
+    for z, part in zip(features, nodes, strict=True):
+        ids, local = np.unique(part[part >= 0], return_inverse=True)
         counts = np.bincount(local)
-        numbered = np.full(plane.shape, MASKED)
-        numbered[plane >= 0] = local
-        sums = node_means(z, numbered.ravel(), plane.shape)
+        numbered = np.full(part.shape, MASKED)
+        numbered[part >= 0] = local
+        sums = node_means(z, numbered.ravel(), part.shape)
         sums = sums * torch.from_numpy(counts)[:, None].to(z)
         if total is None:
             total = z.new_zeros(len(sizes), z.size(0))

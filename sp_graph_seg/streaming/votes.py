@@ -43,23 +43,23 @@ def vote_axes(
     total = np.zeros((segmenter.config_.num_features, *volume.shape[1:]), dtype=np.float16)
     for axis in axes:
         position = 1 + _AXES.index(axis)
-        planes = np.moveaxis(volume, position, 0)  # (slices, C, rows, columns)
+        images = np.moveaxis(volume, position, 0)  # (slices, C, rows, columns)
         votes = np.moveaxis(total, position, 0)
-        for plane, vote in zip(planes, votes, strict=True):
-            vote += _probabilities(segmenter, plane) / len(axes)
+        for image, vote in zip(images, votes, strict=True):
+            vote += _probabilities(segmenter, image) / len(axes)
     labels = np.stack([total[:, z].argmax(axis=0) for z in range(total.shape[1])])
     insides = ~np.isnan(volume).any(axis=0)
     return np.stack(
         [
-            segmenter.finish(plane, plane.shape, None if inside.all() else inside)
-            for plane, inside in zip(labels, insides, strict=True)
+            segmenter.finish(label_map, label_map.shape, None if inside.all() else inside)
+            for label_map, inside in zip(labels, insides, strict=True)
         ]
     )
 
 
-def _probabilities(segmenter: Segmenter, plane: NDArray[np.floating]) -> NDArray[np.float32]:
+def _probabilities(segmenter: Segmenter, image: NDArray[np.floating]) -> NDArray[np.float32]:
     """The softmax of the features of each pixel's node, ``(F, H, W)``."""
-    prepared = segmenter.prepare(plane)
+    prepared = segmenter.prepare(image)
     p = segmenter.node_features(prepared).softmax(dim=-1).cpu().numpy()  # (N, F)
     if prepared.nodes is not None:  # node -1 is the last: none
         p = np.concatenate([p, np.zeros_like(p, shape=(1, p.shape[1]))])[prepared.nodes]
