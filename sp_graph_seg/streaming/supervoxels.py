@@ -1,4 +1,4 @@
-"""Labels a block of slices by its supervoxels: consistent from slice to slice, beyond the paper."""
+"""Labels blocks by supervoxels, consistently from slice to slice. Not in the paper."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,14 +19,14 @@ from sp_graph_seg.transforms.superpixels import MASKED
 def label_supervoxels(
     segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]]
 ) -> Iterator[tuple[int, NDArray]]:
-    """Labels a block of slices: features of the 2D encoder, averaged over 3D superpixels.
+    """Labels a block of slices by features of the 2D encoder, averaged over 3D superpixels.
 
-    Supervoxels are about as deep as they are wide. With a head, the means go through it on the 3D
-    region adjacency graph. Blocks are labelled one by one: a supervoxel ends with its block.
+    Supervoxels are about as deep as wide. If the model has a head, it refines the means on the 3D
+    region adjacency graph. Blocks are labelled separately: a supervoxel ends with its block.
 
     Args:
         segmenter: A trained model.
-        slices: Numbers and slices ``(C, H, W)``.
+        slices: Numbers of the slices, and the slices ``(C, H, W)``.
 
     Yields:
         Each number with the labels ``(H, W)``.
@@ -56,7 +56,7 @@ def label_supervoxels(
     has_head = net.head is not None
     to_rag = ToRAG(tau=config.tau_con, superpixels=nodes, mask=mask, edge_weight="softmax")
     graph = to_rag(block) if has_head else None
-    # One slice after the other: z has far more channels than what the network sees.
+    # Slice by slice, because z has far more channels than the input of the network.
     features = (encode(net, add_hessian_features(s, config.hessian_scales)) for s in seen)
     labels = paint(cluster(net, _means(features, nodes), graph), nodes)
     for number, found, inside in zip(numbers, labels, insides, strict=True):
@@ -64,14 +64,14 @@ def label_supervoxels(
 
 
 def _count(shape: tuple[int, ...], config: Config) -> int:
-    """Supervoxels as wide as the superpixels of one slice, and as deep as wide."""
+    """Returns the number of supervoxels as wide as superpixels of a slice, and as deep as wide."""
     depth, height, width = shape
     side = (height * width / config.n_segments) ** 0.5
     return max(1, round(config.n_segments * max(1.0, depth / side)))
 
 
 def _means(features: Iterable[Tensor], nodes: NDArray[np.int64]) -> Tensor:
-    """The mean of z over each supervoxel ``(N, F)``, slice by slice to bound the memory."""
+    """Averages z over each supervoxel, ``(N, F)``, slice by slice to save memory."""
     sizes = np.bincount(nodes[nodes >= 0])
     total: Tensor | None = None
     for z, part in zip(features, nodes, strict=True):
