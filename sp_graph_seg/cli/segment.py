@@ -38,7 +38,7 @@ def segment(
     history.png.
 
     A volume or video goes to one output: .zarr, .tif, .h5, .npy or a folder of PNGs, with the model
-    beside it. Interrupted, the same command does the rest.
+    beside it. After an interruption, the same command continues.
 
     Args:
         images: Images to train on and to label; any sizes, the same channels. Or one volume or
@@ -46,8 +46,8 @@ def segment(
         output: Folder for the results, made if it is missing; the labels of a volume.
         train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for those
             that represent the rest best.
-        mask: For each image, or slice to train on, one of its size, 0 where there is no data; in
-            an image those pixels get no label.
+        mask: A mask for each image, or slice to train on, of its size, 0 for no data; in an image
+            those pixels get no label.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
         overwrite: Replace files that exist.

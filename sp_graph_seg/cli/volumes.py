@@ -1,4 +1,4 @@
-"""Volumes and videos on the command line: train on a few slices, label all of them."""
+"""Volumes and videos on the command line: trains on a few slices and labels all."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sp_graph_seg.cli.inputs import read_masks
-from sp_graph_seg.cli.outputs import check_outputs, join_names, report, write_model
+from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, join_names, report, write_model
 from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from sp_graph_seg.streaming import Survey
     from sp_graph_seg.volumes import Volume
 
-#: What ``segment`` leaves in the folder of its output.
-TRAINING_FILES = ("config.yaml", "history.csv", "history.png")
-MODEL = "model.safetensors"
-
-#: Frames a second of an overlay whose input does not tell.
+#: Frames per second of an overlay if the input has no frame rate.
 _FRAME_RATE = 10.0
 
 
@@ -48,7 +44,7 @@ def segment_volume(
     _check_mode(flags, config)
     numbers, count = _parse_train_on(train_on, volume)
     folder = target.given.parent
-    model, *training_files = (folder / name for name in (MODEL, *TRAINING_FILES))
+    model, *training_files = (folder / name for name in MODEL_FILES)
     inputs = [volume.source.file, *(masks or [])]
     relabel, overlay = _check(target, volume, inputs, overwrite, flags)
     check_outputs([model, *training_files], inputs, overwrite=True)
@@ -69,7 +65,7 @@ def segment_volume(
     survey.check(config, skip_bad=flags.skip_bad)
     check_writable(folder)
     if is_trained:
-        report("model", f"{model} is there, trained as asked")
+        report("model", f"{model} exists, trained by the same command")
     else:
         segmenter = _train(survey, numbers, count, read, intensity_range, config)
         write_model(segmenter, model, training_files, notes=training)
@@ -101,15 +97,17 @@ def _train(
 
     for number in numbers:
         if number in survey.unusable:
-            reason = survey.unusable[number]
-            raise InputError(f"--train-on: slice {number} cannot be used ({reason}).")
+            reason = survey.unusable[number].removesuffix(".")
+            raise InputError(
+                f"--train-on: slice {number} cannot be used ({reason}); give another one."
+            )
     volume = survey.volume
     measured = intensity_range or survey.intensity_range()
     if count:
         numbers = survey.choose(count, measured)
     report("chosen", f"{_slices(volume)} {', '.join(map(str, numbers))} of {len(volume)}")
     images = [survey.kept[n] if n in survey.kept else read_slice(volume, n) for n in numbers]
-    if intensity_range is None and masks is None:  # else of what the masks show
+    if intensity_range is None and masks is None:  # otherwise the range inside the masks counts
         intensity_range = measured
     return Segmenter(config).fit(
         images, masks=masks, intensity_range=intensity_range, progress=True
@@ -145,7 +143,7 @@ def _label(
         finish=False,
     )
     has_blocks = not job.is_assembled()
-    if overlay is not None and has_blocks:  # first: the command goes on here after a kill -9
+    if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
         segmenter = load_model(model).segmenter
         look = relabel or segmenter.relabel_
         colors = look.colors if look else {}
@@ -153,14 +151,14 @@ def _label(
     skipped = job.finish()
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if overlay is not None:
-        kept = "" if has_blocks else ": not written anew, the labels were complete"
+        kept = "" if has_blocks else ": not written again, the labels were complete"
         report("overlay", f"{overlay}{kept}")
     for number, reason in sorted(skipped.items()):
         report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
 
 
 def _kind(volume: "Volume") -> str:
-    """The preset that suits a volume: that of videos where its slices are frames or in colour."""
+    """Returns the preset that suits a volume: that of videos for frames or colours."""
     is_video = volume.frame_rate is not None or volume.channels == 3
     return "video" if is_video else "tomogram"
 
@@ -172,8 +170,8 @@ def _check_mode(flags: VolumeFlags, config: Config) -> None:
 
     if config.label_by != "argmax":
         raise InputError(
-            f"--mode supervoxels: averages the features of the paper's model, but these labels are "
-            f"those of {config.label_by}; leave it out, or add --preset fast."
+            f"--mode supervoxels: needs features of the paper's model, but labels are made by "
+            f"{config.label_by}; leave it out, or add --preset fast."
         )
     check_superpixel_method(config.superpixel_method, ndim=3)
 
@@ -189,7 +187,7 @@ def _write_overlay(
     intensity_range: tuple[float, float],
     colors: Mapping[int, str],
 ) -> None:
-    """The labels over the frames, read from the blocks that are done."""
+    """Writes a video of the labels over the frames, from the finished blocks."""
     from sp_graph_seg.io import write_overlay_video
     from sp_graph_seg.plot import overlay_labels
     from sp_graph_seg.streaming import read_slice
@@ -220,10 +218,10 @@ def _check(
     overwrite: bool,
     flags: VolumeFlags,
 ) -> tuple["Relabel | None", Path | None]:
-    """Refuses, before anything is read, what would be refused after training.
+    """Checks, before anything is read, what would otherwise fail after training.
 
     Returns:
-        The post-processing, and where the overlay goes.
+        The post-processing, and the path of the overlay.
     """
     from sp_graph_seg.label_jobs import check_label_output
     from sp_graph_seg.labels.relabel import read_relabel
@@ -235,8 +233,8 @@ def _check(
         overlay = output.given.with_name(f"{output.given.stem}_overlay.mp4")
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
-            raise InputError(f"--overlay {overlay}: must end in .mp4; rename it.")
-        # What work in progress may replace was checked when it began.
+            raise InputError(f"--overlay {overlay}: does not end in .mp4; rename it.")
+        # Work in progress was allowed to replace it when it began.
         goes_on = flags.resume or output.partial.exists()
         check_outputs([overlay], inputs, overwrite or goes_on)
         check_writable(overlay.parent)
@@ -247,17 +245,17 @@ def _check(
 def _read_masks(
     masks: Sequence[Path] | None, volume: "Volume", count: int
 ) -> list[np.ndarray] | None:
-    """A mask for each slice to train on."""
+    """Reads a mask for each slice to train on."""
     if masks and len(masks) != count:
         raise InputError(
-            f"--mask: {len(masks)} for {count} {_slices(volume)} to train on; give one for each."
+            f"--mask: got {len(masks)} for {count} training {_slices(volume)}; give one for each."
         )
     like = np.broadcast_to(np.uint8(0), (volume.channels, volume.height, volume.width))
     return read_masks(masks, [Path(volume.path)] * count, [like] * count)
 
 
 def _refuse_training_files(training_files: Sequence[Path], config: Config, overwrite: bool) -> None:
-    """Refuses to replace files, unless this very command wrote them and was interrupted."""
+    """Refuses to replace files, unless an interrupted run of this command wrote them."""
     config_file = training_files[0]
     if config_file.is_file() and config_file.read_bytes() == config_to_yaml(config).encode():
         return
@@ -265,7 +263,7 @@ def _refuse_training_files(training_files: Sequence[Path], config: Config, overw
 
 
 def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
-    """Whether the model of this very command is there, from a run that was interrupted."""
+    """Returns whether an interrupted run of this command has already written the model."""
     if not model.exists():
         return False
     from sp_graph_seg.streaming.block import load_model
@@ -278,19 +276,19 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
             raise
     if not overwrite:
         raise InputError(
-            f"{model}: is there, but trained otherwise; add --overwrite, choose another folder for "
-            "--output, or use it with predict."
+            f"{model}: exists, but was trained differently; add --overwrite, choose another folder "
+            "for --output, or use the model with predict."
         )
     return False
 
 
 def _parse_train_on(text: str | None, volume: "Volume") -> tuple[list[int], int]:
-    """The numbers of the slices to train on, or how many to choose."""
+    """Returns the numbers of the slices to train on, or how many to choose."""
     total = len(volume)
     if text is None:
         raise InputError(
-            f"--train-on: say which of the {total} {_slices(volume)} to train on, such as 0,"
-            f"{total // 2}, or auto:3 for those that represent the rest best."
+            f"--train-on: is missing; say which of the {total} {_slices(volume)} to train on, such "
+            f"as 0,{total // 2}, or auto:3 for those that represent the rest best."
         )
     kind, _, number = text.partition(":")
     try:
@@ -304,7 +302,7 @@ def _parse_train_on(text: str | None, volume: "Volume") -> tuple[list[int], int]
             raise ValueError
     except ValueError as error:
         raise InputError(
-            f"--train-on {text}: is not of the {total} {_slices(volume)}; give numbers from 0 to "
-            f"{total - 1} such as 0,{total // 2}, or auto:3."
+            f"--train-on {text}: does not name any of the {total} {_slices(volume)}; give numbers "
+            f"from 0 to {total - 1}, such as 0,{total // 2}, or auto:3."
         ) from error
     return list(dict.fromkeys(n % total for n in numbers)), 0
