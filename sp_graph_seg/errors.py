@@ -1,40 +1,41 @@
-"""The error that a user can mend: the command line shows its message and exits with 2."""
+"""Errors that the user can correct, and warnings: the command line shows one line for each."""
 
 
 class InputError(ValueError):
-    """A file, an array or a parameter that cannot be used, with what to do about it.
+    """A file, array or parameter that cannot be used.
 
-    Every message names the file or the parameter first and the remedy last, in one line.
+    Every message is one line: the file or parameter and what is wrong with it first, the remedy
+    last. The command line prints it and exits with 2.
     """
 
 
 class OutputError(InputError):
-    """A result that cannot be written: the folder is gone or read-only, or the disk is full."""
+    """A result cannot be written: the folder is missing or read-only, or the disk is full."""
 
 
 class FewLabelsWarning(UserWarning):
-    """Fewer labels were found than wanted, or only one: the images are all alike."""
+    """Fewer labels were found than requested, or only one, because the images are uniform."""
 
 
 class FewSuperpixelsWarning(UserWarning):
-    """Far fewer superpixels came out than were asked for."""
+    """An image has far fewer superpixels than requested."""
 
 
 class IntensityRangeWarning(UserWarning):
-    """An image has other intensities than those that a model was trained on."""
+    """The intensities of an image differ from those that the model was trained on."""
 
 
 class LowDiskSpaceWarning(UserWarning):
-    """The disk may become full before the labels of a volume are complete."""
+    """The disk may be full before all labels of a volume are written."""
 
 
 class ManyChannelsWarning(UserWarning):
-    """A file has so many channels that it may be a volume in truth."""
+    """An image file has so many channels that they may be the slices of a volume."""
 
 
 class MissingSlicesWarning(UserWarning):
-    """The numbers in the names of slices or frames have gaps."""
+    """Some numbers are missing in the file names of slices or frames."""
 
 
 class SmallImageWarning(UserWarning):
-    """An image is smaller than asked for, so something was shrunk to fit it."""
+    """An image is smaller than a setting requires, so the setting was reduced to fit."""

@@ -1,4 +1,4 @@
-"""Optional packages, and the extra of this package that installs each of them."""
+"""Optional packages, and the extras that install them."""
 
 import sys
 from importlib.util import find_spec
@@ -19,13 +19,13 @@ EXTRAS = {
 
 
 def require(module: str) -> None:
-    """Checks that an optional package is installed; called right before its import.
+    """Checks that an optional package is installed. Call it right before the import.
 
     Args:
         module: The name under which the package is imported, one of `EXTRAS`.
 
     Raises:
-        InputError: The package is missing. The message holds the command that installs it.
+        InputError: The package is missing. The message gives the command that installs it.
     """
     if sys.modules.get(module) is None and find_spec(module) is None:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Work spread over processes and machines with Dask, safe against workers that die."""
+"""Spreads work over processes and machines with Dask, and survives workers that die."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-#: Tasks handed out for each worker, so that none waits for the next one.
+#: Tasks submitted for each worker, so that no worker waits for the next one.
 _AHEAD = 3
 
 _SECONDS_TO_CONNECT = 15
@@ -30,31 +30,31 @@ def map_unordered(
 ) -> Iterator[tuple[Task, Result | BaseException]]:
     """Calls a function for every task, in any order and on any worker.
 
-    A task whose worker dies is done again by another, up to three times. A task that fails does not
-    stop the others: its exception comes in place of its result. Workers that join a scheduler later
-    get tasks too.
+    If a worker dies, another one repeats its task, up to three times. A task that fails does not
+    stop the others: its exception is returned in place of its result. Workers that join a scheduler
+    later get tasks too.
 
-    A script that starts processes this way must do so below ``if __name__ == "__main__":``, for
-    they import it.
+    A script that starts processes must call this below ``if __name__ == "__main__":``, because the
+    processes import the script.
 
     Args:
-        function: Called with one task; it, the tasks and the results must be picklable. To be safe
-            against a worker that dies it should do no harm when called again.
-        tasks: The tasks; only a few for each worker are held at a time.
-        workers: Processes on this machine; 0 to work in this process. By default one for each GPU,
-            or for each core where there is no GPU.
-        scheduler: Address of a Dask scheduler that the user runs, such as ``"tcp://host:8786"``,
+        function: Called with one task. The function, the tasks and the results must be picklable.
+            It may be called again with the same task after a worker died.
+        tasks: The tasks. Only a few for each worker are held at a time.
+        workers: Number of processes on this machine; 0 to work in this process. (default: one for
+            each GPU, or for each core if there is no GPU)
+        scheduler: Address of a running Dask scheduler, such as ``"tcp://host:8786"``, to use
             instead of processes on this machine.
 
     Yields:
-        Each task with its result, or with the exception that it raised.
+        Each task and its result, or the exception that it raised.
 
     Raises:
         InputError: If ``workers`` is negative, the scheduler cannot be reached, or one of its
-            workers has more than one thread: networks are seeded by process.
+            workers has more than one thread: random seeds are set for the whole process.
     """
     if workers is not None and workers < 0:
-        raise InputError(f"workers={workers} must be 0 or more.")
+        raise InputError(f"workers={workers}: must not be negative; give 0 or more.")
     if workers == 0 and scheduler is None:
         yield from ((task, _call(function, task)) for task in tasks)
         return
@@ -80,7 +80,10 @@ def map_unordered(
 
 
 def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: int = 1) -> int:
-    """How many tasks run at once: as many as asked for, or one for each GPU or so many cores."""
+    """Returns how many tasks run at once.
+
+    By default there is one worker for each GPU, or for every ``cores_per_worker`` cores.
+    """
     if scheduler is not None:
         with _open_client(workers, scheduler) as client:
             return _count_ready(client, scheduler)
@@ -89,10 +92,10 @@ def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: 
 
 @contextmanager
 def closing_joblib(workers: int) -> Iterator[None]:
-    """Ends joblib's worker processes, if there are several, with the block, not minutes later.
+    """Shuts down joblib's worker processes, if there are several, when the block ends.
 
-    Each of them holds all that it imported. Left to the end of a program on a busy machine, they
-    were killed late, and joblib warned of leaked semaphores.
+    Idle workers keep the memory of everything they imported. Left to the end of a program on a busy
+    machine, they were killed late, and joblib warned of leaked semaphores.
     """
     try:
         yield
@@ -111,12 +114,12 @@ def _call(function: Callable[[Task], Result], task: Task) -> Result | BaseExcept
 
 
 def _count_ready(client: "Client", scheduler: str | None) -> int:
-    """How many workers there are, 1 while the first is still to come."""
+    """Returns the number of workers, or 1 before the first one has joined."""
     threads = client.nthreads().values()
     if any(number != 1 for number in threads):
         raise InputError(
             f"scheduler={scheduler}: a worker has {max(threads)} threads, which would share "
-            "one random state; start workers with --nthreads 1."
+            "one random state; start its workers with --nthreads 1."
         )
     return max(1, len(threads))
 
@@ -154,21 +157,23 @@ def _reach(scheduler: str) -> "Client":
 def _local_cluster(workers: int) -> Any:
     from distributed import LocalCluster
 
-    threads = str(max(1, _count_cores() // workers))  # or the workers' threads fight for cores
+    threads = str(max(1, _count_cores() // workers))  # workers share the cores
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     return LocalCluster(
         n_workers=workers,
         threads_per_worker=1,
         memory_limit=0,
         dashboard_address=None,
-        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # else port 8787, perhaps in use
+        scheduler_kwargs={
+            "dashboard_address": "127.0.0.1:0"
+        },  # the default port 8787 may be in use
         silence_logs=logging.CRITICAL,
         env=dict.fromkeys(names, os.environ.get("OMP_NUM_THREADS", threads)),
     )
 
 
 def _make_pin(gpus: Sequence[str]) -> Any:
-    """A plugin that gives each worker a GPU of its own, before torch looks for one."""
+    """Makes a plugin that assigns a GPU to each worker before torch looks for one."""
     from distributed import WorkerPlugin
 
     class PinGPU(WorkerPlugin):
@@ -184,7 +189,7 @@ def _default_workers(cores_per_worker: int = 1) -> int:
 
 
 def _list_gpus() -> list[str]:
-    """The GPUs that this process may use, by the names that CUDA_VISIBLE_DEVICES takes."""
+    """Returns the GPUs that this process may use, named as in CUDA_VISIBLE_DEVICES."""
     import torch
 
     count = torch.cuda.device_count()

@@ -1,4 +1,4 @@
-"""How far long work is: a live bar in a terminal, now and then a line in a log."""
+"""Shows the progress of long work: a live bar in a terminal, a line now and then in a log."""
 
 import time
 from types import TracebackType
@@ -7,18 +7,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Column
 
-#: Seconds between two lines where there is no terminal, as in the log of a cluster's job.
+#: Seconds between two lines when the output is not a terminal, such as the log of a cluster job.
 _BETWEEN_LINES = 30.0
 
 
 class WorkProgress:
-    """Shows how many of some things are done, and an estimate of the time left.
+    """Shows how many items are done, and an estimate of the time left.
 
     Args:
-        total: How many there are.
-        unit: What they are called, such as ``"slices"``.
-        done: How many were done before; they do not count in the speed.
-        console: Where to show it; by default standard error.
+        total: Number of items.
+        unit: What the items are called, such as ``"slices"``.
+        done: Items that were done before. They do not count in the speed.
+        console: Where to show the progress. (default: standard error)
     """
 
     def __init__(
@@ -50,18 +50,18 @@ class WorkProgress:
         trace: TracebackType | None,
     ) -> None:
         has_news = self.done > self._before or bool(self._note)
-        self._progress.live.transient = not has_news  # then no line is left
+        self._progress.live.transient = not has_news  # leaves no empty bar behind
         self._progress.stop()
         if not self._console.is_terminal and has_news:
             self._print_line(self._describe(None))
 
     def advance(self, count: int = 1, seconds_left: float | None = None, note: str = "") -> None:
-        """Some more are done.
+        """Reports that more items are done.
 
         Args:
-            count: How many.
-            seconds_left: The time left; by default from the mean speed so far.
-            note: Something to add, such as how many failed, or the losses of a training.
+            count: Number of items.
+            seconds_left: The time left. (default: estimated from the mean speed so far)
+            note: Text to append, such as the number of failures or the current losses.
         """
         self.done += count
         self.total = max(self.total, self.done)  # such as further networks of a texture
@@ -87,7 +87,7 @@ class WorkProgress:
 
 
 def format_seconds(seconds: float) -> str:
-    """``0:07``, ``12:34`` or ``1:02:03``; ``?`` where it is not known."""
+    """Formats a duration as ``0:07``, ``12:34`` or ``1:02:03``; ``?`` if it is unknown."""
     if not seconds < float("inf"):
         return "?"
     minutes, rest = divmod(round(seconds), 60)

@@ -131,7 +131,7 @@ def test_a_scheduler_that_cannot_be_reached_is_named(monkeypatch, nobody):
 
 
 def test_a_negative_number_of_workers_is_refused():
-    with pytest.raises(InputError, match="workers=-1 must be 0 or more"):
+    with pytest.raises(InputError, match="workers=-1: must not be negative"):
         next(map_unordered(reciprocal, [1], workers=-1))
 
 

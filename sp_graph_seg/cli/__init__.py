@@ -1,6 +1,6 @@
 """The command line: ``sp-graph-seg`` and its commands.
 
-Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
+Large packages are imported only when a command runs, so that ``--help`` is fast.
 """
 
 from sp_graph_seg.cli import (  # noqa: F401, each registers its command

@@ -1,4 +1,4 @@
-"""The program: its name, and the application that every command adds itself to."""
+"""The program's name, and the application to which every command is added."""
 
 from pathlib import Path
 from typing import Annotated

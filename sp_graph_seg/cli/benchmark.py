@@ -31,7 +31,7 @@ Names = Annotated[
     list[str] | None, Parameter(metavar="NAME...", consume_multiple=True, negative=())
 ]
 
-#: Images whose segmentations are shown if none are asked for.
+#: Number of images whose segmentations are shown by default.
 _SHOWN = 4
 
 
@@ -61,7 +61,7 @@ def bsds300(
     """Recompute Table 1 of the paper: twelve methods, several seeds and settings of each.
 
     Every job (an image, a method, a setting, a seed) writes its labels and scores when it is done.
-    The same command does what is missing, after an interruption or with more seeds. It writes
+    After an interruption, or with more seeds, the same command runs the missing jobs. It writes
     table.csv and table.json (the oracle's selection as in the paper, and one setting for all
     images), settings.csv, per_image.csv, segmentations.png (the paper's Fig. 6), beta.png and, if
     jobs failed, failures.csv.
@@ -83,16 +83,16 @@ def bsds300(
         segments: What is scored: labels as they are, as in the paper, or their connected regions of
             at least 0.5 % of the image, which are written to files named regions_...
         show: Images to show in segmentations.png, the first four by default.
-        workers: Processes; by default one for each GPU, or for each core. 0: none besides this.
+        workers: Number of processes, by default one for each GPU or core; 0 for this process.
         scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
-        list_only: Tell how many jobs there are and how many are done, and stop.
-        flags: The configuration of all methods; what type, beta and seed say replaces its values.
+        list_only: Print how many jobs there are and how many are done, and stop.
+        flags: The configuration of all methods. Type, beta and seed override its values.
     """
     from sp_graph_seg import experiments
 
     methods = _make_methods(types, variants, betas, clusters, flags.resolve())
     if seeds < 1:
-        raise InputError(f"seeds={seeds} must be 1 or more.")
+        raise InputError(f"--seeds {seeds}: must be positive; give 1 or more.")
     photos = experiments.find_photos(data, split, images or [])
     shown = experiments.find_photos(data, split, show) if show else photos[:_SHOWN]
     if not set(shown) <= set(photos):
@@ -126,7 +126,7 @@ def bsds300(
     if experiment.failures:
         raise InputError(
             f"{output / 'failures.csv'}: {len(experiment.failures)} of {len(jobs)} jobs failed, "
-            "the tables are of the others; the same command tries them again."
+            "the tables are of the others; repeat the same command to try them again."
         )
 
 
@@ -145,10 +145,12 @@ def _make_methods(
             raise InputError("--types: cannot be used with --variants, which names its own types.")
         rows = read_config(variants)
         if not rows:
-            raise InputError(f"{variants}: names no row; write 'NAME:' and keys below it.")
+            raise InputError(f"{variants}: has no rows; write 'NAME:' and keys below it.")
     for name, values in rows.items():
         if not isinstance(values, dict | None):
-            raise InputError(f"{variants}: {name}: write keys below it, such as 'epochs: 8'.")
+            raise InputError(
+                f"{variants}: {name} has no keys; write keys below it, such as 'epochs: 8'."
+            )
     settings = tuple(betas or BETAS), tuple(clusters or NUM_CLUSTERS)
     return [
         method_from_dict(str(name), values or {}, config, *settings)
@@ -176,7 +178,7 @@ def _draw(experiment: "Experiment", photos: "list[Photo]", output: Path, prefix:
 
 
 def _print_table(experiment: "Experiment") -> None:
-    """Shows the oracle's scores, as in the paper, and beside them A-MI without oracle."""
+    """Prints the oracle's scores, as in the paper, and the A-MI without an oracle."""
     from rich.console import Console
     from rich.table import Table
 

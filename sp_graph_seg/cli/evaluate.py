@@ -1,4 +1,4 @@
-"""The command evaluate: the scores of label images against what people marked."""
+"""``sp-graph-seg evaluate``: the scores of label images against ground truth."""
 
 import json
 import sys
@@ -20,9 +20,9 @@ _LABEL_SUFFIXES = frozenset((".npy", ".png", ".tif", ".tiff"))
 _BSDS_SUFFIXES = frozenset((".mat", ".seg"))
 _TRUTH_SUFFIXES = _LABEL_SUFFIXES | _BSDS_SUFFIXES
 _MARK = "_labels"
-"""What segment and predict append to the name of an image."""
+"""The suffix that segment and predict append to the name of an image."""
 
-#: Columns of the table: heading and score. The other scores are in the file only.
+#: Columns of the table: heading and score. The other scores are only in the file.
 _COLUMNS = {
     "Rand": "rand",
     "A-MI": "ami",
@@ -90,7 +90,7 @@ def evaluate(
         check_outputs(
             [output], [f for pair in pairs for f in (pair.labels, *pair.truth)], overwrite
         )
-    for pair in pairs:  # all of them before the first is scored, and none of them kept
+    for pair in pairs:  # check all before scoring the first, without keeping any
         _read(pair, unlabelled)
     if output is not None:
         check_writable(output.parent)
@@ -111,13 +111,15 @@ def evaluate(
 
 
 def _match(labels: Path, truth: Path) -> list[Pair]:
-    """Pairs two files, or the files of two folders by their names."""
+    """Pairs two files, or the files of two folders by name."""
     for path in (labels, truth):
         if not path.exists():
             raise InputError(f"{path}: does not exist; give a file or a folder.")
     if labels.is_dir() != truth.is_dir():
         folder, file = (labels, truth) if labels.is_dir() else (truth, labels)
-        raise InputError(f"{folder}: is a folder, but {file} is a file; give two of a kind.")
+        raise InputError(
+            f"{folder}: is a folder, but {file} is a file; give two files or two folders."
+        )
     if not labels.is_dir():
         return [Pair(_name(labels), labels, (truth,))]
     ours, theirs = _files_by_name(labels, _LABEL_SUFFIXES), _truth_by_name(truth)
@@ -138,7 +140,7 @@ def _match(labels: Path, truth: Path) -> list[Pair]:
 
 
 def _truth_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
-    """The truth files of each image: one in the folder, or one in each annotator's folder."""
+    """Finds the truth files of each image, in the folder or in each annotator's folder."""
     people = sorted(
         person
         for person in folder.iterdir()
@@ -155,7 +157,7 @@ def _truth_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
-    """The files of these kinds by the names of their images; NAME_labels goes before all others."""
+    """Finds files by the names of their images. If there are NAME_labels, others are ignored."""
     files = sorted(
         file
         for file in folder.iterdir()
@@ -173,12 +175,12 @@ def _files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
 
 
 def _name(labels: Path) -> str:
-    """The name of the image that a label file is of."""
+    """Returns the name of the image of a label file."""
     return labels.stem.removesuffix(_MARK)
 
 
 def _read(pair: Pair, unlabelled: int | None) -> tuple[np.ndarray, list[np.ndarray]]:
-    """The labels of an image and each annotator's, checked to be of one size."""
+    """Reads the labels of an image and of each annotator, and checks that their sizes agree."""
     labels = read_labels(pair.labels)
     if unlabelled is not None:
         labels = np.where(labels == unlabelled, -1, labels.astype(np.int64))
@@ -190,17 +192,19 @@ def _read(pair: Pair, unlabelled: int | None) -> tuple[np.ndarray, list[np.ndarr
             if truth.shape != labels.shape:
                 own, wanted = ("x".join(map(str, array.shape)) for array in (labels, truth))
                 raise InputError(
-                    f"{pair.labels}: {own} pixels are not the {wanted} of {file}; "
+                    f"{pair.labels}: has {own} pixels, but {file} has {wanted}; "
                     "resize the labels with nearest-neighbour interpolation."
                 )
             if not ((truth >= 0) & (labels >= 0)).any():
-                raise InputError(f"{file}: labels no pixel that {pair.labels} has; leave it out.")
+                raise InputError(
+                    f"{file}: has no labels where {pair.labels} has some; leave it out."
+                )
             truths.append(truth)
     return labels, truths
 
 
 def _read_truth(file: Path) -> list[np.ndarray]:
-    """Each annotator's labels from a file; torch is loaded for the formats of BSDS only."""
+    """Reads each annotator's labels from a file. Loads torch only for the formats of BSDS."""
     if file.suffix.lower() not in _BSDS_SUFFIXES:
         return [read_labels(file)]
     from sp_graph_seg.datasets import read_truth
@@ -209,7 +213,7 @@ def _read_truth(file: Path) -> list[np.ndarray]:
 
 
 def _print_table(scores: Mapping[str, Scores], mean: Scores) -> None:
-    """Prints a row for each image and, of several, one for them all."""
+    """Prints a row for each image and, if there are several, a row of means."""
     from rich.console import Console
     from rich.table import Table
 
@@ -230,7 +234,7 @@ def _cells(row: Scores) -> list[str]:
 
 
 def _write_csv(path: Path, scores: Mapping[str, Scores], mean: Scores) -> None:
-    """Writes a row for each image and a last one, ``mean``, for all of them."""
+    """Writes a row for each image and a last row of means."""
     names = list(next(iter(scores.values())))
     rows = [
         [image, *(row.get(name, "") for name in names)]
@@ -246,7 +250,7 @@ def _write_json(
     annotators: Mapping[str, Sequence[Scores]],
     mean: Scores,
 ) -> None:
-    """Writes the scores of each image, of each of its annotators, and the mean."""
+    """Writes the scores of each image and each of its annotators, and the mean."""
     images: list[dict[str, Any]] = [
         {"image": name, **row, "annotators": annotators[name]} for name, row in scores.items()
     ]

@@ -1,4 +1,4 @@
-"""Flags for the fields of the configuration, made from it: names, help, types and defaults."""
+"""Flags for the fields of the configuration, with its names, help, types and defaults."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,8 +15,8 @@ T = TypeVar("T")
 
 CONFIGURATION = Group(
     "Configuration",
-    help="A preset, the keys of a file over it, and flags over both. The defaults shown are those "
-    "of the preset fast; the other presets have their own.",
+    help="Flags override the keys of the file, which override the preset. The defaults shown are "
+    "those of the preset fast; other presets have their own.",
     sort_key=1,
 )
 
@@ -37,12 +37,12 @@ class ConfigSource:
     config: Annotated[Path | None, Parameter(metavar="FILE")] = None
 
     def resolve(self, kind: str = "fast", for_volume: bool = False) -> Config:
-        """Preset < file < flags; raises InputError for what is no configuration.
+        """Combines the preset, the file and the flags; each overrides the one before.
 
-        The preset auto is that of the kind of data.
+        The preset auto becomes the preset for the kind of data.
 
-        The superpixels of a volume are made as the network sees it unless something else is said:
-        at full resolution they would take most of the time.
+        By default, the superpixels of a volume are computed at the size that the network sees. At
+        full resolution they would take most of the time.
         """
         values = PRESETS[kind if self.preset == "auto" else self.preset]
         if self.config is not None:
@@ -64,7 +64,7 @@ _CONFIG_FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 
 def _with_flags_for(*names: str) -> Callable[[type[T]], type[T]]:
-    """Adds to a dataclass an optional field for each of these fields of the configuration."""
+    """Adds an optional field to a dataclass for each of these configuration fields."""
     hints = get_type_hints(Config)
 
     def flag(name: str) -> Any:
@@ -87,7 +87,7 @@ def _with_flags_for(*names: str) -> Callable[[type[T]], type[T]]:
 
 
 def _show_default(value: Any) -> str:
-    """A default as it would be typed: patches as ``24 64 64, 40 48 48``."""
+    """Formats a default as it is typed: patches as ``24 64 64, 40 48 48``."""
     if not isinstance(value, tuple):
         return str(value)
     return ", ".join(" ".join(map(str, entry)) for entry in value)
@@ -102,4 +102,4 @@ class TrainingFlags(ConfigSource):
 @Parameter(name="*", group=CONFIGURATION)
 @_with_flags_for(*SUPERPIXEL_FIELDS, "tau_con")
 class GraphFlags(ConfigSource):
-    """What a graph depends on is a flag."""
+    """Every field that graphs depend on is a flag."""

@@ -25,17 +25,17 @@ def graph(
 ) -> None:
     """Make the region adjacency graph of an image.
 
-    This writes a dictionary of tensors, which ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a
-    graph of PyTorch Geometric, and a picture of it, GRAPH.png. Colours are between 0 and 1, the
-    ends of the range of the image without dead and hot pixels, as in training. Weights of edges are
-    those of Eq. 8.
+    This writes a dictionary of tensors, GRAPH.pt, and a picture of the graph, GRAPH.png.
+    ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a graph of PyTorch Geometric of it. As in
+    training, colours are scaled so that the range of the image, without dead and hot pixels,
+    becomes 0 to 1. Edge weights are those of Eq. 8.
 
     Args:
         image: Image to make the graph of.
         output: File for the graph, ending in .pt.
-        labels: Label map of the size of the image to use instead of superpixels: PNG, TIFF or
-            .npy. Every connected region becomes a node, but negative ids and NaN in the image none.
-        intensity_range: Intensities that become 0 and 1 instead of those measured.
+        labels: Label map to use instead of superpixels (PNG, TIFF or .npy), of the size of the
+            image. Every connected region is a node, except negative ids and NaN in the image.
+        intensity_range: Intensities that become 0 and 1, instead of the measured range.
         overwrite: Replace files that exist.
         flags: The configuration.
     """

@@ -1,4 +1,4 @@
-"""What the user gives: images, masks and label maps, each error with the name of its file."""
+"""Reads the images, masks and label maps of a command; errors name the file."""
 
 import warnings
 from collections.abc import Sequence
@@ -14,19 +14,19 @@ _USUAL_CHANNELS = 4
 
 
 def kind_of_image(path: Path) -> str:
-    """The preset that suits an image: that of photographs where it has three channels."""
+    """Returns the preset that suits an image: that of photographs for three channels."""
     return "photo" if len(read_image(path)) == 3 else "tomogram"
 
 
 def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
-    """Images to train on, checked against one another and the configuration."""
+    """Reads images to train on, and checks them against each other and the configuration."""
     images: list[np.ndarray] = []
     for path in paths:
         images.append(read_checked(path, len(images[0]) if images else None, config))
     if len(images[0]) > _USUAL_CHANNELS:
         warnings.warn(
-            f"{paths[0]}: read as one image of {len(images[0])} channels; if these are slices of a "
-            "volume, split it and give them one by one.",
+            f"{paths[0]}: is read as one image of {len(images[0])} channels; if they are slices of "
+            "a volume, give them one by one.",
             ManyChannelsWarning,
             stacklevel=2,
         )
@@ -34,7 +34,7 @@ def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
 
 
 def read_checked(path: Path, channels: int | None, config: Config) -> np.ndarray:
-    """An image, checked against the configuration and, where it is given, a number of channels."""
+    """Reads an image, and checks it against the configuration and the number of channels."""
     from sp_graph_seg.transforms.prepare import check_image, find_numbers
 
     image = read_image(path)
@@ -48,39 +48,39 @@ def read_checked(path: Path, channels: int | None, config: Config) -> np.ndarray
 def read_masks(
     paths: Sequence[Path] | None, images: Sequence[Path], arrays: Sequence[np.ndarray]
 ) -> list[np.ndarray] | None:
-    """A mask for each image, checked to have its size and a pixel that is set."""
+    """Reads a mask for each image, and checks its size and that it is not empty."""
     if paths is None:
         return None
     if len(paths) != len(images):
-        raise InputError(f"--mask: {len(paths)} for {len(images)} images; give one for each.")
+        raise InputError(f"--mask: got {len(paths)} for {len(images)} images; give one for each.")
     return [read_mask(*triple) for triple in zip(paths, images, arrays, strict=True)]
 
 
 def read_mask(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
-    """The pixels of an image that are data: those where its mask is not 0."""
+    """Reads a mask: the pixels that are not 0 are data."""
     mask = read_map(path, image, array) != 0
     if not mask.any():
-        raise InputError(f"{path}: is 0 everywhere; mark the pixels that are data.")
+        raise InputError(f"{path}: is 0 everywhere; mark the pixels with data.")
     return mask
 
 
 def check_range(intensity_range: tuple[float, float] | None) -> None:
-    """Refuses a range that does not ascend."""
+    """Refuses a range whose ends are not in ascending order."""
     if (
         intensity_range is not None
         and not -np.inf < intensity_range[0] < intensity_range[1] < np.inf
     ):
         low, high = intensity_range
-        raise InputError(f"--range {low:g} {high:g}: must ascend; give the lower value first.")
+        raise InputError(f"--range {low:g} {high:g}: is not ascending; give the lower value first.")
 
 
 def read_map(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
-    """A mask or a label map, checked to have the size of its image."""
+    """Reads a mask or a label map, and checks that it has the size of its image."""
     values = read_labels(path)
     if values.shape != array.shape[1:]:
         own, wanted = ("x".join(map(str, shape)) for shape in (values.shape, array.shape[1:]))
         raise InputError(
-            f"{path}: {own} pixels are not the {wanted} of {image}; "
+            f"{path}: has {own} pixels, but {image} has {wanted}; "
             "resize it with nearest-neighbour interpolation."
         )
     return values

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sp_graph_seg.labels.tables import LabelCounter
     from sp_graph_seg.volumes import Volume
 
-#: Of larger volumes, surfaces are made of every second voxel, every third and so on.
+#: Surfaces of larger volumes are made from every second voxel, every third and so on.
 _SURFACE_VOXELS = 256**3
 
 
@@ -39,16 +39,16 @@ def inspect(
     """Measure and look at the labels of a volume.
 
     This writes regions.csv (voxels, volume fraction, components and surface of each label) and
-    components.csv (a row for each component), counted slice by slice. Voxels of the largest value
+    components.csv (a row for each component), counted slice by slice. Voxels with the largest value
     of their type, such as 255, have no label. For the labels of --meshes it writes label_N.ply and
     surfaces.png.
 
     Args:
         labels: Labels of a volume, as segment and predict write them.
         output: Folder for the results; made if it is missing.
-        axes: Meaning of the stored axes where the file does not tell, such as zyx.
-        spacing: Size of a voxel along slices, rows and columns; by default that in the file.
-        unit: What the spacing is in, such as um.
+        axes: Meaning of the stored axes if the file does not declare it, such as zyx.
+        spacing: Size of a voxel along slices, rows and columns; by default that of the file.
+        unit: Unit of the spacing, such as um.
         names: YAML file with names and colours of labels, see the command relabel.
         meshes: Labels whose surface is extracted by marching cubes.
         overwrite: Replace files that exist.
@@ -60,11 +60,13 @@ def inspect(
     volume = open_volume(labels, axes=axes)
     if volume.channels != 1 or volume.dtype.kind not in "bui":
         raise InputError(
-            f"{labels}: {volume.channels} channels of {volume.dtype} are no labels; give the "
+            f"{labels}: holds {volume.channels} channels of {volume.dtype}, not labels; give the "
             "output of segment or predict."
         )
     if (spacing is None) != (unit is None):
-        raise InputError("--spacing, --unit: give both, such as --spacing 2 1 1 --unit um.")
+        raise InputError(
+            "--spacing, --unit: one is missing; give both, such as --spacing 2 1 1 --unit um."
+        )
     if spacing is None and volume.spacing is not None:
         spacing, unit = volume.spacing, volume.spacing_unit
         unit = unit or "unit"
@@ -89,18 +91,18 @@ def _count(volume: "Volume", counter: "LabelCounter") -> None:
     from sp_graph_seg.progress import WorkProgress
 
     with WorkProgress(len(volume), "slices") as progress:
-        for plane in volume:
-            counter.add(plane[0])
+        for image in volume:
+            counter.add(image[0])
             progress.advance()
 
 
 def _check_meshes(meshes: Iterable[int], counter: "LabelCounter", labels: Path) -> None:
-    """Refuses labels that were not found, before anything is written."""
+    """Refuses labels that do not occur, before anything is written."""
     found = counter.label_table()["label"].tolist()
     for label in meshes:
         if label not in found:
             there = ", ".join(map(str, found)) or "none"
-            raise InputError(f"--meshes {label}: {labels} has no such label; it has {there}.")
+            raise InputError(f"--meshes {label}: {labels} has no such label; give one of {there}.")
 
 
 def _write_tables(counter: "LabelCounter", files: list[Path]) -> None:

@@ -1,4 +1,4 @@
-"""What the user gets: names of files, checks before the work, writing, and what was written."""
+"""Names, checks, writes and reports the output files of the commands."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,24 +14,24 @@ from sp_graph_seg.io import refuse_existing, write_image, write_labels, write_te
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
 
-#: What a folder of ``segment`` holds once, and for each image.
-MODEL_AND_RECORDS = ("model.safetensors", "config.yaml", "history.csv", "history.png")
+#: The files that ``segment`` writes once, and for each image.
+MODEL_FILES = ("model.safetensors", "config.yaml", "history.csv", "history.png")
 ENDINGS = ("_labels.png", "_overlay.png")
 
 
 def prediction_files(images: Iterable[Path], output: Path) -> list[Path]:
-    """The label files of all images, then their overlays."""
+    """Returns the label files of all images, then their overlays."""
     return [output / f"{image.stem}{end}" for end in ENDINGS for image in images]
 
 
 def check_suffix(output: Path, suffix: str) -> None:
-    """Refuses a name with another ending than that of its format."""
+    """Refuses a name without the suffix of its format."""
     if output.suffix != suffix:
-        raise InputError(f"--output {output}: must end in {suffix}; rename it.")
+        raise InputError(f"--output {output}: does not end in {suffix}; rename it.")
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], overwrite: bool) -> None:
-    """Refuses to write a file twice, over an input, or, without leave, over any other file."""
+    """Refuses to write a file twice, over an input or, without ``overwrite``, over any file."""
     twice = [path for path, count in Counter(outputs).items() if count > 1]
     if twice:
         raise InputError(f"{twice[0]}: would be written for two images; rename one of them.")
@@ -45,7 +45,7 @@ def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], overwrite: bo
 def write_model(
     segmenter: "Segmenter",
     model: Path,
-    records: Sequence[Path],
+    training_files: Sequence[Path],
     notes: Mapping[str, Any] | None = None,
 ) -> str:
     """Writes a trained model, and its configuration, history and picture of the history.
@@ -55,7 +55,7 @@ def write_model(
     Returns:
         What was written, in words.
     """
-    config_file, history_file, picture = records
+    config_file, history_file, picture = training_files
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
     write_text(config_file, config_to_yaml(segmenter.config_))
@@ -76,9 +76,9 @@ def write_predictions(
     arrays: Iterable[tuple[np.ndarray, np.ndarray | None]],
     output: Path,
 ) -> int:
-    """Writes the labels and overlay of each image; returns how many labels there are in all.
+    """Writes the labels and overlay of each image, and returns the total number of labels.
 
-    Pixels that are no data get the largest value of the type of the labels, as in a volume.
+    Pixels without data get the largest value of the type of the labels, as in a volume.
 
     Args:
         segmenter: A trained model.
@@ -101,7 +101,7 @@ def write_predictions(
 
 
 def report_predictions(num_labels: int, images: Sequence[Path], output: Path) -> None:
-    """Tells how many labels were found and where they and their overlays are."""
+    """Prints how many labels were found and where the files are."""
     files = prediction_files(images, output)
     noun = "label" if num_labels == 1 else "labels"
     report("labels", f"{num_labels} {noun} in {join_names(map(str, files[: len(images)]))}")
@@ -109,12 +109,12 @@ def report_predictions(num_labels: int, images: Sequence[Path], output: Path) ->
 
 
 def report(what: str, where: str) -> None:
-    """Tells what was made and where, in one line."""
+    """Prints in one line what was made and where."""
     print(f"{what + ':':9}{where}")
 
 
 def join_names(names: Iterable[str]) -> str:
-    """``a, b and c``, or, of more than three, ``a to z (26 files)``."""
+    """Formats names as ``a, b and c`` or, if more than three, as ``a to z (26 files)``."""
     *first, last = names
     if len(first) > 2:
         return f"{first[0]} to {last} ({len(first) + 1} files)"

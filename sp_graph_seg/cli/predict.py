@@ -36,14 +36,14 @@ def predict(
 
     For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
     NAME_overlay.png to look at. A volume or video goes to one output: .zarr, .tif, .h5, .npy or a
-    folder of PNGs. Interrupted, the same command does the rest.
+    folder of PNGs. After an interruption, the same command continues.
 
     Args:
         model: Model file, ending in .safetensors.
-        images: Images to label, with the channels of those that the model was trained on. Or one
-            volume or video.
+        images: Images to label, with as many channels as the training images; or one volume or
+            video.
         output: Folder for the results, made if it is missing; the labels of a volume.
-        mask: For each image one of its size, 0 where there is no data; those pixels get no label.
+        mask: A mask for each image, of its size, 0 for no data; those pixels get no label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
     """
@@ -53,7 +53,7 @@ def predict(
         predict_volume(model, images[0], output, overwrite, volume)
         return
     if mask and len(mask) != len(images):
-        raise InputError(f"--mask: {len(mask)} for {len(images)} images; give one for each.")
+        raise InputError(f"--mask: got {len(mask)} for {len(images)} images; give one for each.")
     inputs = [model, *images, *(mask or [])]
     check_outputs(prediction_files(images, output), inputs, overwrite)
     from sp_graph_seg import Segmenter
@@ -65,7 +65,7 @@ def predict(
             array = read_checked(path, segmenter.in_channels_, segmenter.config_)
             yield array, read_mask(mask[number], path, array) if mask else None
 
-    for _ in read():  # all of them before the first is labelled, and none of them kept
+    for _ in read():  # check all before labelling the first, without keeping any
         pass
     check_writable(output)
     num_labels = write_predictions(segmenter, images, read(), output)

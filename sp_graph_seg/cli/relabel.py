@@ -1,4 +1,4 @@
-"""The command relabel: cleans label images as a file says, or makes such a file to edit."""
+"""``sp-graph-seg relabel``: cleans label images as a file describes, or makes such a file."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sp_graph_seg.labels.relabel import Relabel
 
 _MARK = "_labels"
-"""What segment and predict append to the name of an image."""
+"""The suffix that segment and predict append to the name of an image."""
 
 _LARGEST = 65535
 """The largest label that a label image can hold."""
@@ -47,22 +47,23 @@ def relabel(
 
     Args:
         labels: Label images (PNG, TIFF or .npy), such as those of segment and predict.
-        map_file: YAML file that says what to do.
+        map_file: YAML file with the description.
         make: YAML file to write instead, as a start.
         output: Folder for the results; made if it is missing.
         overwrite: Replace files that exist.
     """
     if (map_file is None) == (make is None):
         raise InputError(
-            "--map, --make: give one of them, --make MAP to start a file, --map MAP to use it."
+            "--map, --make: exactly one is needed; give --make MAP to start a file, or --map "
+            "MAP to use it."
         )
     if make is not None:
         if output is not None:
-            raise InputError("--output: is a folder for --map; leave it out with --make.")
+            raise InputError("--output: is not used with --make; leave it out.")
         _make(labels, make, overwrite)
         return
     if output is None:
-        raise InputError("--map: needs --output FOLDER for the new label images.")
+        raise InputError("--map: lacks a folder for the new label images; add --output FOLDER.")
     assert map_file is not None
     _apply(labels, map_file, output, overwrite)
 
@@ -95,7 +96,7 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
         raise InputError(
             f"{description}: merge: label {largest} does not fit a PNG; use up to {_LARGEST}."
         )
-    for path in paths:  # all of them before the first is changed, and none of them kept
+    for path in paths:  # check all before changing the first, without keeping any
         _read(path)
     check_writable(output)
 
@@ -116,24 +117,24 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
 
 
 def _name(path: Path) -> str:
-    """The name of the image that a label file is of."""
+    """Returns the name of the image of a label file."""
     return path.stem.removesuffix(_MARK)
 
 
 def _read(path: Path) -> np.ndarray:
-    """Labels that a label image can hold too."""
+    """Reads labels, and checks that a label image can hold them."""
     labels = read_labels(path)
     for label in (labels.min(), labels.max()):
         if not 0 <= label <= _LARGEST:
             raise InputError(
-                f"{path}: holds the label {label}; give labels from 0 to {_LARGEST}, and pixels "
-                "without one a value of their own, such as 255."
+                f"{path}: holds the label {label}; give labels from 0 to {_LARGEST}, and "
+                "unlabelled pixels a separate value, such as 255."
             )
     return labels
 
 
 def _colors(labels: Sequence[int]) -> dict[int, str]:
-    """The colours that overlays have for these labels."""
+    """Returns the colours of these labels in overlays."""
     from matplotlib.colors import to_hex
 
     from sp_graph_seg.plot.colors import NUM_COLORS, label_colors
@@ -142,7 +143,7 @@ def _colors(labels: Sequence[int]) -> dict[int, str]:
 
 
 def _paint(labels: np.ndarray, relabel: "Relabel") -> np.ndarray:
-    """A picture ``(H, W, 3)`` uint8: the colour of each label, black where there is none."""
+    """Paints labels with their colours, and black without one: ``(H, W, 3)`` uint8."""
     values, inverse = np.unique(labels, return_inverse=True)
     colors = _colors(values.tolist()) | relabel.colors
     if relabel.unlabelled is not None:

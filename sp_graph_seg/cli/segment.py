@@ -4,7 +4,7 @@ from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Range, Switch, 
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
 from sp_graph_seg.cli.outputs import (
-    MODEL_AND_RECORDS,
+    MODEL_FILES,
     check_outputs,
     prediction_files,
     report,
@@ -37,7 +37,7 @@ def segment(
     history.png.
 
     A volume or video goes to one output: .zarr, .tif, .h5, .npy or a folder of PNGs, with the model
-    beside it. Interrupted, the same command does the rest.
+    beside it. After an interruption, the same command continues.
 
     Args:
         images: Images to train on and to label; any sizes, the same channels. Or one volume or
@@ -45,8 +45,8 @@ def segment(
         output: Folder for the results, made if it is missing; the labels of a volume.
         train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for those
             that represent the rest best.
-        mask: For each image, or slice to train on, one of its size, 0 where there is no data; in
-            an image those pixels get no label.
+        mask: A mask for each image, or slice to train on, of its size, 0 for no data; in an image
+            those pixels get no label.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
         overwrite: Replace files that exist.
@@ -58,9 +58,9 @@ def segment(
         segment_volume(images[0], output, train_on, mask, intensity_range, overwrite, flags, volume)
         return
     config = flags.resolve(kind_of_image(images[0]))
-    model, *records = (output / name for name in MODEL_AND_RECORDS)
+    model, *training_files = (output / name for name in MODEL_FILES)
     inputs = [*images, *(mask or [])]
-    check_outputs([*prediction_files(images, output), model, *records], inputs, overwrite)
+    check_outputs([*prediction_files(images, output), model, *training_files], inputs, overwrite)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
     check_writable(output)
@@ -69,7 +69,7 @@ def segment(
     segmenter = Segmenter(config).fit(
         arrays, masks=masks, intensity_range=intensity_range, progress=True
     )
-    written = write_model(segmenter, model, records)
+    written = write_model(segmenter, model, training_files)
     pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
     num_labels = write_predictions(segmenter, images, pairs, output)
     report_predictions(num_labels, images, output)

@@ -31,13 +31,13 @@ _OWN_WARNINGS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; what a user can mend is one line on standard error, no traceback.
+    """Runs the command line. Errors that the user can correct are one line, without traceback.
 
     Args:
-        arguments: By default those that the program was started with.
+        arguments: The arguments. (default: those of the process)
 
     Returns:
-        The exit code: 0, 2 for what a user can mend, 130 when interrupted.
+        The exit code: 0, 2 for an error that the user can correct, or 130 if interrupted.
     """
     try:
         with _own_warnings_only():
@@ -60,7 +60,7 @@ def _fail(reason: object) -> int:
 
 @contextmanager
 def _own_warnings_only() -> Iterator[None]:
-    """Shows our warnings as one line each, and no warning or log record of other libraries."""
+    """Prints our warnings as one line each, and hides warnings and logs of other libraries."""
 
     def show(message: Warning | str, *_: Any) -> None:
         print(f"{PROGRAM}: warning: {message}", file=sys.stderr)

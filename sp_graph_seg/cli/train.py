@@ -31,7 +31,7 @@ def train(
     Args:
         images: Images to train on; any sizes, the same channels.
         output: File for the model, ending in .safetensors.
-        mask: For each image one of its size, 0 where there is no data.
+        mask: A mask for each image, of its size, 0 for no data.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
         overwrite: Replace files that exist.
@@ -40,8 +40,8 @@ def train(
     check_range(intensity_range)
     config = flags.resolve(kind_of_image(images[0]))
     check_suffix(output, ".safetensors")
-    records = [output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png")]
-    check_outputs([output, *records], [*images, *(mask or [])], overwrite)
+    training_files = [output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png")]
+    check_outputs([output, *training_files], [*images, *(mask or [])], overwrite)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
     check_writable(output.parent)
@@ -50,4 +50,4 @@ def train(
     segmenter = Segmenter(config).fit(
         arrays, masks=masks, intensity_range=intensity_range, progress=True
     )
-    report("model", write_model(segmenter, output, records))
+    report("model", write_model(segmenter, output, training_files))

@@ -13,7 +13,7 @@ from sp_graph_seg.io import check_writable, write_text
 if TYPE_CHECKING:
     from sp_graph_seg.experiments.tuning import Candidate
 
-#: What is written: the sheet to look at, the choice, and all candidates.
+#: The output files: the sheet to look at, the choice, and all candidates.
 SHEET, CHOICE, TABLE = "candidates.png", "config.yaml", "candidates.json"
 
 
@@ -26,12 +26,12 @@ def tune(
     overwrite: Switch = False,
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Try the weights of the losses on images without labels, and show what comes out.
+    """Try the weights of the losses on images without labels, and show the results.
 
     As in the paper's section 2.4 beta_cut is tried first, then beta_sim = beta_con, then finer
     steps. Look at candidates.png: each candidate with its labels, its losses and a score that needs
     no ground truth; the one with the best score is marked, and its configuration written to
-    config.yaml for train --config. If you like another one better, use candidate_N.yaml.
+    config.yaml for train --config. If you prefer another one, use candidate_N.yaml.
 
     Args:
         images: Images to train on, all at once; one to three show best.

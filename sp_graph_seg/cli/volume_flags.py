@@ -27,23 +27,23 @@ class VolumeFlags:
     """What is read of a volume or video, and how it is labelled.
 
     Attributes:
-        axes: What the stored axes mean, such as zyx, zcyx or tyxc; needed where a file does not
-            tell.
-        axis: The slices are perpendicular to it.
+        axes: Meaning of the stored axes, such as zyx, zcyx or tyxc; required if the file does not
+            declare it.
+        axis: The axis perpendicular to the slices.
         slices: Slices or frames to read, such as 100:400 or 0:1000:10; all by default.
         crop: Rows and columns to read, such as 10:200,30:400; all by default.
         binning: Rows and columns averaged into one, or three numbers for slices, rows and columns.
-        fill: Number to read NaN and infinite values as, such as those outside of the circle of a
+        fill: Number that replaces NaN and infinite values, such as those outside the circle of a
             reconstruction.
         mode: Label slices one by one, or average features over supervoxels of a block of slices.
         relabel: YAML file with the post-processing of the labels, see the command relabel.
-        overlay: Video of the labels over the frames, ending in .mp4; for videos one is always
-            written, beside the output.
-        block: Slices labelled and stored together.
-        workers: Processes; 0 for none besides this one, with all its threads. By default one for
-            each GPU, or for eight cores, where there is work for several.
+        overlay: Video of the labels over the frames, ending in .mp4; for a video, it is always
+            written, by default beside the output.
+        block: Number of slices that are labelled and stored together.
+        workers: Number of processes; 0 for this process with all its threads. By default one for
+            each GPU, or for every eight cores, if there is enough work.
         scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
-        resume: Accept an output of the same command that is complete.
+        resume: Accept a complete output of the same command.
         skip_bad: Leave slices that cannot be read unlabelled instead of refusing the volume.
     """
 
@@ -63,28 +63,30 @@ class VolumeFlags:
     skip_bad: Annotated[bool, Parameter(negative=())] = False
 
     def is_used(self) -> bool:
-        """Whether a flag was given."""
+        """Returns whether any flag was given."""
         return self != VolumeFlags()
 
     def check_workers(self) -> None:
-        """Refuses, before long work, blocks that are none and workers that cannot be had."""
+        """Refuses numbers of slices or workers that are out of range, before long work."""
         from sp_graph_seg.parallel import count_workers
 
         if self.block is not None and self.block < 1:
-            raise InputError(f"--block {self.block}: is no number of slices; give 1 or more.")
+            raise InputError(
+                f"--block {self.block}: must be a positive number of slices; give 1 or more."
+            )
         if self.workers is not None and self.workers < 0:
-            raise InputError(f"--workers {self.workers}: cannot be; give 0 or more.")
+            raise InputError(f"--workers {self.workers}: must not be negative; give 0 or more.")
         if self.scheduler is not None:
             count_workers(None, self.scheduler)
 
     def open(self, path: Path) -> "Volume":
-        """The volume, with its options checked."""
+        """Opens the volume with these options."""
         from sp_graph_seg.volumes import open_volume
 
         start, stop, step = _parse_slices(self.slices)
         binning = tuple(self.binning or [1])
         if len(binning) not in (1, 3):
-            raise InputError(f"--binning: {len(binning)} numbers; give one or three.")
+            raise InputError(f"--binning: got {len(binning)} numbers; give one or three.")
         return open_volume(
             path,
             axes=self.axes,
@@ -101,7 +103,7 @@ class VolumeFlags:
 def is_volume(
     images: Sequence[Path], output: Path, flags: VolumeFlags, train_on: str | None = None
 ) -> bool:
-    """Whether the user speaks of one volume or video, and not of single images."""
+    """Returns whether the input is one volume or video, and not single images."""
     from sp_graph_seg.io.tiff import is_tiff_stack
     from sp_graph_seg.volumes import VOLUME_SUFFIXES
 
@@ -114,13 +116,13 @@ def is_volume(
     if meant and len(images) > 1:
         raise InputError(
             f"{images[1]}: only one volume or video can be labelled at a time; put slices into one "
-            "folder and give that."
+            "folder and give the folder."
         )
     return meant
 
 
 def _is_label_file(output: Path) -> bool:
-    """Whether labels of a volume are written to such a name; folders may be of single images."""
+    """Returns whether only labels of a volume can have this name; folders may hold images too."""
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.formats import PNGS
 
@@ -140,7 +142,7 @@ def _parse_slices(text: str | None) -> tuple[int | None, int | None, int]:
             raise ValueError
     except ValueError as error:
         raise InputError(
-            f"--slices {text}: is no range; write first:end, such as 100:400, or 0:1000:10."
+            f"--slices {text}: is not a range; write first:end, such as 100:400, or 0:1000:10."
         ) from error
     start, stop, *step = numbers
     return start, stop, (step[0] if step and step[0] is not None else 1)

@@ -1,4 +1,4 @@
-"""Volumes and videos on the command line: train on a few slices, label all of them."""
+"""Volumes and videos on the command line: trains on a few slices and labels all."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sp_graph_seg.cli.inputs import read_masks
-from sp_graph_seg.cli.outputs import check_outputs, report, write_model
+from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, write_model
 from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
@@ -23,11 +23,7 @@ if TYPE_CHECKING:
     from sp_graph_seg.streaming import Survey
     from sp_graph_seg.volumes import Volume
 
-#: What ``segment`` leaves in the folder of its output.
-RECORDS = ("config.yaml", "history.csv", "history.png")
-MODEL = "model.safetensors"
-
-#: Frames a second of an overlay whose input does not tell.
+#: Frames per second of an overlay if the input has no frame rate.
 _FRAME_RATE = 10.0
 
 
@@ -48,10 +44,10 @@ def segment_volume(
     _check_mode(flags, config)
     numbers, count = _parse_train_on(train_on, volume)
     folder = target.given.parent
-    model, *records = (folder / name for name in (MODEL, *RECORDS))
+    model, *training_files = (folder / name for name in MODEL_FILES)
     inputs = [volume.source.file, *(masks or [])]
     relabel, overlay = _check(target, volume, inputs, overwrite, flags)
-    check_outputs([model, *records], inputs, overwrite=True)
+    check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
     training = {
         "input": volume.fingerprint(),
@@ -62,17 +58,17 @@ def segment_volume(
     }
     is_trained = _is_trained(model, training, overwrite)
     if not is_trained:
-        _refuse_records(records, config, overwrite)
+        _refuse_training_files(training_files, config, overwrite)
     from sp_graph_seg.streaming import survey_volume
 
     survey = survey_volume(volume) if is_trained else survey_volume(volume, numbers, count)
     survey.check(config, skip_bad=flags.skip_bad)
     check_writable(folder)
     if is_trained:
-        report("model", f"{model} is there, trained as asked")
+        report("model", f"{model} exists, trained by the same command")
     else:
         segmenter = _train(survey, numbers, count, read, intensity_range, config)
-        report("model", write_model(segmenter, model, records, notes=training))
+        report("model", write_model(segmenter, model, training_files, notes=training))
     _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
 
@@ -100,15 +96,17 @@ def _train(
 
     for number in numbers:
         if number in survey.unusable:
-            reason = survey.unusable[number]
-            raise InputError(f"--train-on: slice {number} cannot be used ({reason}).")
+            reason = survey.unusable[number].removesuffix(".")
+            raise InputError(
+                f"--train-on: slice {number} cannot be used ({reason}); give another one."
+            )
     volume = survey.volume
     measured = intensity_range or survey.intensity_range()
     if count:
         numbers = survey.choose(count, measured)
     report("chosen", f"{_slices(volume)} {', '.join(map(str, numbers))} of {len(volume)}")
     images = [survey.kept[n] if n in survey.kept else read_slice(volume, n) for n in numbers]
-    if intensity_range is None and masks is None:  # else of what the masks show
+    if intensity_range is None and masks is None:  # otherwise the range inside the masks counts
         intensity_range = measured
     return Segmenter(config).fit(
         images, masks=masks, intensity_range=intensity_range, progress=True
@@ -144,7 +142,7 @@ def _label(
         finish=False,
     )
     has_blocks = not job.is_assembled()
-    if overlay is not None and has_blocks:  # first: the command goes on here after a kill -9
+    if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
         segmenter = load_model(model).segmenter
         look = relabel or segmenter.relabel_
         colors = look.colors if look else {}
@@ -152,14 +150,14 @@ def _label(
     skipped = job.finish()
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if overlay is not None:
-        kept = "" if has_blocks else ": not written anew, the labels were complete"
+        kept = "" if has_blocks else ": not written again, the labels were complete"
         report("overlay", f"{overlay}{kept}")
     for number, reason in sorted(skipped.items()):
         report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
 
 
 def _kind(volume: "Volume") -> str:
-    """The preset that suits a volume: that of videos where its slices are frames or in colour."""
+    """Returns the preset that suits a volume: that of videos for frames or colours."""
     is_video = volume.frame_rate is not None or volume.channels == 3
     return "video" if is_video else "tomogram"
 
@@ -171,8 +169,8 @@ def _check_mode(flags: VolumeFlags, config: Config) -> None:
 
     if config.label_by != "argmax":
         raise InputError(
-            f"--mode supervoxels: averages the features of the paper's model, but these labels are "
-            f"those of {config.label_by}; leave it out, or add --preset fast."
+            f"--mode supervoxels: needs features of the paper's model, but labels are made by "
+            f"{config.label_by}; leave it out, or add --preset fast."
         )
     check_superpixel_method(config.superpixel_method, ndim=3)
 
@@ -188,7 +186,7 @@ def _write_overlay(
     intensity_range: tuple[float, float],
     colors: Mapping[int, str],
 ) -> None:
-    """The labels over the frames, read from the blocks that are done."""
+    """Writes a video of the labels over the frames, from the finished blocks."""
     from sp_graph_seg.io import write_overlay_video
     from sp_graph_seg.plot import overlay_labels
     from sp_graph_seg.streaming import read_slice
@@ -219,10 +217,10 @@ def _check(
     overwrite: bool,
     flags: VolumeFlags,
 ) -> tuple["Relabel | None", Path | None]:
-    """Refuses, before anything is read, what would be refused after training.
+    """Checks, before anything is read, what would otherwise fail after training.
 
     Returns:
-        The post-processing, and where the overlay goes.
+        The post-processing, and the path of the overlay.
     """
     from sp_graph_seg.label_jobs import check_label_output
     from sp_graph_seg.labels.relabel import read_relabel
@@ -234,8 +232,8 @@ def _check(
         overlay = output.given.with_name(f"{output.given.stem}_overlay.mp4")
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
-            raise InputError(f"--overlay {overlay}: must end in .mp4; rename it.")
-        # What work in progress may replace was checked when it began.
+            raise InputError(f"--overlay {overlay}: does not end in .mp4; rename it.")
+        # Work in progress was allowed to replace it when it began.
         goes_on = flags.resume or output.partial.exists()
         check_outputs([overlay], inputs, overwrite or goes_on)
         check_writable(overlay.parent)
@@ -246,25 +244,25 @@ def _check(
 def _read_masks(
     masks: Sequence[Path] | None, volume: "Volume", count: int
 ) -> list[np.ndarray] | None:
-    """A mask for each slice to train on."""
+    """Reads a mask for each slice to train on."""
     if masks and len(masks) != count:
         raise InputError(
-            f"--mask: {len(masks)} for {count} {_slices(volume)} to train on; give one for each."
+            f"--mask: got {len(masks)} for {count} training {_slices(volume)}; give one for each."
         )
     like = np.broadcast_to(np.uint8(0), (volume.channels, volume.height, volume.width))
     return read_masks(masks, [Path(volume.path)] * count, [like] * count)
 
 
-def _refuse_records(records: Sequence[Path], config: Config, overwrite: bool) -> None:
-    """Refuses to replace files, unless this very command wrote them and was interrupted."""
-    config_file = records[0]
+def _refuse_training_files(training_files: Sequence[Path], config: Config, overwrite: bool) -> None:
+    """Refuses to replace files, unless an interrupted run of this command wrote them."""
+    config_file = training_files[0]
     if config_file.is_file() and config_file.read_bytes() == config_to_yaml(config).encode():
         return
-    refuse_existing(records, overwrite)
+    refuse_existing(training_files, overwrite)
 
 
 def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
-    """Whether the model of this very command is there, from a run that was interrupted."""
+    """Returns whether an interrupted run of this command has already written the model."""
     if not model.exists():
         return False
     from sp_graph_seg.streaming.block import load_model
@@ -277,19 +275,19 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
             raise
     if not overwrite:
         raise InputError(
-            f"{model}: is there, but trained otherwise; add --overwrite, choose another folder for "
-            "--output, or use it with predict."
+            f"{model}: exists, but was trained differently; add --overwrite, choose another folder "
+            "for --output, or use the model with predict."
         )
     return False
 
 
 def _parse_train_on(text: str | None, volume: "Volume") -> tuple[list[int], int]:
-    """The numbers of the slices to train on, or how many to choose."""
+    """Returns the numbers of the slices to train on, or how many to choose."""
     total = len(volume)
     if text is None:
         raise InputError(
-            f"--train-on: say which of the {total} {_slices(volume)} to train on, such as 0,"
-            f"{total // 2}, or auto:3 for those that represent the rest best."
+            f"--train-on: is missing; say which of the {total} {_slices(volume)} to train on, such "
+            f"as 0,{total // 2}, or auto:3 for those that represent the rest best."
         )
     kind, _, number = text.partition(":")
     try:
@@ -303,7 +301,7 @@ def _parse_train_on(text: str | None, volume: "Volume") -> tuple[list[int], int]
             raise ValueError
     except ValueError as error:
         raise InputError(
-            f"--train-on {text}: is not of the {total} {_slices(volume)}; give numbers from 0 to "
-            f"{total - 1} such as 0,{total // 2}, or auto:3."
+            f"--train-on {text}: does not name any of the {total} {_slices(volume)}; give numbers "
+            f"from 0 to {total - 1}, such as 0,{total // 2}, or auto:3."
         ) from error
     return list(dict.fromkeys(n % total for n in numbers)), 0

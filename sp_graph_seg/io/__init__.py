@@ -1,4 +1,4 @@
-"""Single files in and out: images, labels, meshes, videos, writes that leave no half file."""
+"""Reads and writes single files: images, labels, meshes and videos. Writes are atomic."""
 
 from sp_graph_seg.io.files import atomic_write, check_writable, refuse_existing, to_csv, write_text
 from sp_graph_seg.io.images import decode_image, read_image

@@ -1,4 +1,4 @@
-"""What every decoder needs: the first bytes, quiet failure, orientation."""
+"""What all decoders share: file headers, one error for all failures, orientation."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ ORIENTATION_TAG = 0x0112
 
 
 def read_header(path: str | os.PathLike[str]) -> bytes:
-    """Read the first 32 bytes of a file, which tell its format.
+    """Reads the first 32 bytes of a file, which identify its format.
 
     Args:
         path: The file.
@@ -26,26 +26,26 @@ def read_header(path: str | os.PathLike[str]) -> bytes:
         Its first bytes, at least one.
 
     Raises:
-        InputError: The file is missing, a folder, empty, or cannot be opened.
+        InputError: The file is missing, empty, a folder, or cannot be opened.
     """
     if Path(path).is_dir():
-        raise InputError(f"{path}: is a folder; give a file in it")
+        raise InputError(f"{path}: is a folder; give a file in this folder.")
     try:
         with open(path, "rb") as file:
             header = file.read(32)
     except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror}); check the path") from error
+        raise InputError(f"{path}: cannot be opened ({error.strerror}); check the path.") from error
     if not header:
-        raise InputError(f"{path}: is empty (0 bytes); copy or export it again")
+        raise InputError(f"{path}: is empty (0 bytes); copy or export it again.")
     return header
 
 
 @contextmanager
 def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Decode a file in the block: quietly, with every failure an `InputError`.
+    """Silences decoders, and turns every exception of the block into an `InputError`.
 
-    Decoders meet damaged files with exceptions of many kinds, with warnings and (tifffile) with
-    log records; the user needs one line.
+    Decoders report damaged files by many kinds of exceptions, by warnings and (tifffile) by log
+    records. The user gets one line.
 
     Args:
         path: The file that the block decodes, for the message.
@@ -54,7 +54,7 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
         None.
 
     Raises:
-        InputError: The block raised.
+        InputError: The block raised an exception.
     """
 
     def mute(_: logging.LogRecord) -> bool:
@@ -71,14 +71,14 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{path}: cannot be decoded ({reason}); export it again, best as TIFF"
+            f"{path}: cannot be decoded ({reason}); export it again, preferably as TIFF."
         ) from error
     finally:
         logger.removeFilter(mute)
 
 
 def orient(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn an image upright.
+    """Turns an image upright.
 
     Args:
         array: ``(C, H, W)`` image as stored.

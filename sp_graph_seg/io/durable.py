@@ -1,4 +1,4 @@
-"""Files that are on the disk, not only in its cache, before they get their names."""
+"""Durable writes: a file gets its name only after its content has reached the disk."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from sp_graph_seg.io.files import atomic_write
 
 @contextmanager
 def durable_write(path: Path) -> Iterator[Path]:
-    """Write a file as `atomic_write` does, so that it also survives a power failure.
+    """Writes a file like `atomic_write`, so that it also survives a power failure.
 
     Args:
         path: The file to write; its folder must exist.
@@ -21,7 +21,7 @@ def durable_write(path: Path) -> Iterator[Path]:
         The temporary path.
 
     Raises:
-        InputError: The file system refuses the file.
+        InputError: The file cannot be written.
     """
     with atomic_write(path) as temporary:
         yield temporary
@@ -30,8 +30,8 @@ def durable_write(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or the entries of a folder are on the disk."""
-    if os.name == "nt":  # Windows opens no folder, and syncs no file that was opened to read
+    """Waits until a file, or the list of files of a folder, is on the disk."""
+    if os.name == "nt":  # Windows cannot open folders, nor sync files that are open for reading
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -41,7 +41,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Wait until a file, or a folder with all that is in it, is on the disk."""
+    """Waits until a file, or a folder and everything in it, is on the disk."""
     for folder, _, names in os.walk(path):
         for name in names:
             sync(Path(folder, name))
@@ -51,7 +51,7 @@ def sync_tree(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, if it is there."""
+    """Removes a file, or a folder and everything in it, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -59,22 +59,22 @@ def remove(path: Path) -> None:
 
 
 def is_empty_folder(path: Path) -> bool:
-    """Tell whether a folder exists and holds nothing."""
+    """Returns whether a path is an existing, empty folder."""
     return path.is_dir() and next(path.iterdir(), None) is None
 
 
 class LateFailure(io.FileIO):
-    """A file whose writes never fail; the first failure is raised when the block ends.
+    """A file whose writes appear to succeed; the first failure is raised when the block ends.
 
-    When a disk was full, HDF5 2.0.0 (h5py 3.16) could not close its file and then crashed the
-    whole process (segmentation fault). So it is told of no failure: the first one is kept, what
-    comes after it is dropped, and `tell_failure` raises it.
+    On a full disk, HDF5 2.0.0 (h5py 3.16) could not close its file and then crashed the whole
+    process (segmentation fault). So HDF5 never sees a failure: the first one is kept, all later
+    data are dropped, and `tell_failure` raises it.
     """
 
     failure: OSError | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
-        """Write all of the data, or note the failure."""
+        """Writes all of the data, or notes the failure."""
         rest = memoryview(data).cast("B")
         while rest and self.failure is None:
             try:
@@ -84,7 +84,7 @@ class LateFailure(io.FileIO):
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
-        """Set the size of the file, or note the failure."""
+        """Sets the size of the file, or notes the failure."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -92,7 +92,7 @@ class LateFailure(io.FileIO):
             return self.tell() if size is None else size
 
     def tell_failure(self) -> None:
-        """Raise the first failure, if there was one."""
+        """Raises the first failure, if there was one."""
         if self.failure is not None:
             raise self.failure
 

@@ -1,4 +1,4 @@
-"""Safe writes: nothing half-written, nothing replaced unasked, no work lost at the end."""
+"""Safe writes: no partial files, nothing replaced without permission."""
 
 import csv
 import io
@@ -15,21 +15,21 @@ from sp_graph_seg.errors import InputError, OutputError
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a file whole or not at all.
+    """Writes a file whole or not at all.
 
-    The block writes to a temporary file beside ``path``. It replaces ``path`` when the block ends
-    well and is removed when it does not, so that an old file at ``path`` is never damaged.
+    The block writes to a temporary file beside ``path``. It replaces ``path`` if the block succeeds
+    and is removed if it fails, so an existing file is never damaged.
 
     Args:
         path: The file to write; its folder must exist.
 
     Yields:
-        The temporary path: empty, in the same folder, with the same suffix and the permissions
-        that the umask gives.
+        The path of the temporary file: empty, in the same folder, with the same suffix and the
+        permissions that the umask gives.
 
     Raises:
-        OutputError: The file system refuses the file, here or in the block (no such folder, no
-            permission, disk full). Other exceptions of the block pass through unchanged.
+        OutputError: The file cannot be written (no such folder, no permission, disk full). Other
+            exceptions of the block pass through unchanged.
     """
     path = Path(path)
     temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
@@ -38,14 +38,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         mode = temporary.stat().st_mode
         try:
             yield temporary
-            temporary.chmod(mode)  # a writer may have put a private file in its place
+            temporary.chmod(mode)  # a writer may have replaced it by a private file
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); "
-            "choose a folder that exists, can be written to and has room"
+            "choose a folder that exists, is writable and has free space."
         ) from error
 
 
@@ -54,7 +54,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
     Args:
         path: The file to write; its folder must exist.
-        text: What it holds.
+        text: The content.
 
     Raises:
         OutputError: As :func:`atomic_write`.
@@ -64,7 +64,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def to_csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    """A table as comma-separated text.
+    """Formats a table as comma-separated text.
 
     Args:
         columns: The header.
@@ -78,10 +78,10 @@ def to_csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Make sure, before long work starts, that its results can be written to a folder.
+    """Checks, before long work starts, that a folder is writable.
 
     Args:
-        folder: The folder; it is created, with its parents, if it is missing.
+        folder: The folder. It is created, with its parents, if it is missing.
 
     Raises:
         OutputError: The folder cannot be created or written to.
@@ -92,20 +92,20 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
             pass
     except OSError as error:
         raise OutputError(
-            f"{folder}: cannot be written to ({error.strerror or error}); choose another folder"
+            f"{folder}: cannot be written to ({error.strerror or error}); choose another folder."
         ) from error
 
 
 def refuse_existing(paths: Iterable[str | os.PathLike[str]], overwrite: bool = False) -> None:
-    """Refuse to replace files unasked.
+    """Refuses to replace existing files without permission.
 
     Args:
         paths: The files about to be written.
         overwrite: Whether existing files may be replaced. Default: False.
 
     Raises:
-        InputError: One of the paths exists and ``overwrite`` is False; it names the first one.
+        InputError: One of the paths exists and ``overwrite`` is False. The message names the first.
     """
     existing = None if overwrite else next((path for path in paths if Path(path).exists()), None)
     if existing is not None:
-        raise InputError(f"{existing}: already exists; add --overwrite or choose another --output")
+        raise InputError(f"{existing}: already exists; add --overwrite or choose another --output.")

@@ -1,4 +1,4 @@
-"""Identity: a name for values and files, so that results of others are not taken for theirs."""
+"""Fingerprints of values and files, to recognise results made from the same input."""
 
 import functools
 import hashlib
@@ -15,40 +15,40 @@ from sp_graph_seg.errors import InputError
 
 
 def fingerprint(**parameters: Any) -> str:
-    """Hashes parameters with SHA-256: the same in every process, another one for other values.
+    """Hashes parameters with SHA-256. Equal values give the same hash in every process.
 
-    Of an array or a tensor its type, shape and content count, of an object, such as a transform,
-    its class and all its attributes, of a function its name (not its code). The order counts in
-    lists, and not in mappings and sets.
+    An array or tensor is hashed by its type, shape and content; an object, such as a transform, by
+    its class and all its attributes; a function by its name (not its code). Order matters in lists,
+    but not in mappings and sets.
 
     Args:
-        **parameters: Values, nested as they like.
+        **parameters: Values, which may be nested.
 
     Returns:
         32 hexadecimal digits.
 
     Raises:
-        InputError: If a value holds something that has no such name, as a lambda.
+        InputError: If a value holds something that has no name, such as a lambda.
     """
     named = [[name, _describe(value, name)] for name, value in sorted(parameters.items())]
     return _hash(json.dumps(named).encode())
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """Size and time of change of a file, which stand for its content where that is large.
+    """Returns the size and modification time of a file, which stand for the content of large files.
 
     Raises:
-        InputError: The file cannot be found.
+        InputError: The file does not exist.
     """
     try:
         status = file.stat()
     except OSError as error:
-        raise InputError(f"{file}: cannot be found ({error.strerror}); check the path") from error
+        raise InputError(f"{file}: cannot be found ({error.strerror}); check the path.") from error
     return status.st_size, status.st_mtime_ns
 
 
 def _describe(value: Any, name: str) -> Any:
-    """``value`` as nested lists of plain values; ``name`` is what an error calls it."""
+    """Converts ``value`` to nested lists of plain values. Errors call it ``name``."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, os.PathLike):
@@ -97,6 +97,6 @@ def _hash(content: Any) -> str:
 
 def _nameless(value: Any, name: str) -> InputError:
     return InputError(
-        f"{name}: {value!r} cannot be told from others of its kind when its results are looked up "
-        "on disk; use a function or a class with a name, its parameters as attributes."
+        f"{name}: {value!r} has no name by which stored results can be recognised; "
+        "use a function or a class with a name, and keep its parameters as attributes."
     )

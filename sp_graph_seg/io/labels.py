@@ -1,4 +1,4 @@
-"""Label maps in and out, and images out."""
+"""Reads and writes label maps, and writes images."""
 
 import os
 from pathlib import Path
@@ -31,15 +31,15 @@ def write_labels(
     labels = np.asarray(labels)
     if labels.dtype.kind not in "bui" or labels.ndim != 2 or labels.size == 0:
         raise InputError(
-            f"labels: an array of {labels.dtype} with shape {labels.shape} cannot be written; "
+            f"labels: {labels.dtype} of shape {labels.shape} cannot be written; "
             "give a non-empty (H, W) integer array."
         )
     if labels.min() < 0:
-        raise InputError(f"labels: the smallest is {labels.min()}; give labels from 0.")
+        raise InputError(f"labels: the smallest is {labels.min()}; give labels of 0 or more.")
     if labels.max() > 65535:
         raise InputError(
-            f"labels: the largest, {labels.max()}, exceeds the limit of a PNG, 65535; renumber "
-            "the labels without gaps, or use numpy.save."
+            f"labels: the largest is {labels.max()}, but a PNG holds at most 65535; renumber the "
+            "labels without gaps, or use numpy.save."
         )
     is_small = bits == 8 and labels.max() < 256
     _write_png(path, labels.astype(np.uint8 if is_small else np.uint16))
@@ -61,7 +61,7 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
     is_image = image.ndim == 3 and image.shape[0] in (1, 3) and image.size > 0
     if not is_image or not (is_float or image.dtype == np.uint8):
         raise InputError(
-            f"image: an array of {image.dtype} with shape {image.shape} cannot be written; "
+            f"image: {image.dtype} of shape {image.shape} cannot be written; "
             "give a non-empty (1, H, W) or (3, H, W) array, uint8 or float in [0, 1]."
         )
     if is_float and not (image.min() >= 0 and image.max() <= 1):  # NaN fails both
@@ -75,8 +75,8 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
 def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads a label map from a one-channel integer PNG or TIFF, or from a .npy file.
 
-    The labels are the grey values as they are stored, also in PNGs of 1, 2 or 4 bits, or the
-    indices into a palette.
+    The labels are the grey values as stored, also in PNGs of 1, 2 or 4 bits, or the indices into a
+    palette.
 
     Args:
         path: The label file. The format is detected from the content, not from the name.
@@ -97,10 +97,10 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
         elif header.startswith(NPY_MAGIC):
             array = np.load(path, allow_pickle=False)
         else:
-            raise InputError(f"{path}: this is not a label file; give a PNG, TIFF or .npy file.")
+            raise InputError(f"{path}: is not a label file; give a PNG, TIFF or .npy file.")
     if array.ndim != 2 or array.dtype.kind not in "bui" or array.size == 0:
         raise InputError(
-            f"{path}: an array of {array.dtype} with shape {array.shape} is not a label map; "
+            f"{path}: holds {array.dtype} of shape {array.shape}, not a label map; "
             "save a non-empty (H, W) integer array."
         )
     return array.astype(np.int64)
@@ -115,7 +115,7 @@ def _read_png(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
             raise _colours(path, len(image.getbands()))
         array = np.asarray(image)
     bits = header[24]
-    # Pillow spreads grey values of 2 and 4 bits over 0 to 255.
+    # Pillow scales grey values of 2 and 4 bits to 0 to 255.
     return array // {2: 85, 4: 17}[bits] if image.mode == "L" and bits in (2, 4) else array
 
 
@@ -131,18 +131,18 @@ def _read_tiff(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def _colours(path: str | os.PathLike[str], channels: int) -> InputError:
-    """The error for a file that holds colours instead of labels."""
+    """Makes the error for a file that holds colours instead of labels."""
     return InputError(
-        f"{path}: the file has {channels} channels, so it shows colours and not labels; "
-        "save one integer label for each pixel in one channel."
+        f"{path}: has {channels} channels, so it holds colours and not labels; "
+        "save one channel with an integer label for each pixel."
     )
 
 
 def _write_png(path: str | os.PathLike[str], array: np.ndarray) -> None:
-    """Writes a uint8 or uint16 array as PNG, completely or not at all."""
+    """Writes a uint8 or uint16 array as PNG, whole or not at all."""
     from PIL import Image
 
     if Path(path).suffix.lower() != ".png":
-        raise InputError(f"{path}: the name of a PNG must end in .png; rename it.")
+        raise InputError(f"{path}: the name does not end in .png; rename the file.")
     with atomic_write(path) as temporary:
         Image.fromarray(array).save(temporary, format="PNG")

@@ -1,4 +1,4 @@
-"""Triangle meshes as PLY files."""
+"""Writes triangle meshes as PLY files."""
 
 import os
 from pathlib import Path
@@ -21,8 +21,8 @@ def write_mesh(
 
     Args:
         path: The file to write, ending in .ply. An existing file is replaced as a whole.
-        vertices: ``(V, 3)`` x, y, z, written as 32-bit floats.
-        faces: ``(T, 3)`` integers, the vertices of each triangle.
+        vertices: ``(V, 3)`` coordinates x, y, z, written as 32-bit floats.
+        faces: ``(T, 3)`` integers, the vertex numbers of each triangle.
         color: Any colour that Matplotlib knows, such as ``"#ffa500"``. (default: :obj:`None`, no
             colour)
 
@@ -31,7 +31,7 @@ def write_mesh(
             .ply or cannot be written.
     """
     if Path(path).suffix.lower() != ".ply":
-        raise InputError(f"{path}: the name of a mesh file must end in .ply; rename it.")
+        raise InputError(f"{path}: the name does not end in .ply; rename the file.")
     points, triangles = np.asarray(vertices), np.asarray(faces)
     if points.shape[1:] != (3,) or triangles.shape[1:] != (3,) or triangles.dtype.kind not in "ui":
         raise InputError(
@@ -40,8 +40,8 @@ def write_mesh(
         )
     if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(points):
         raise InputError(
-            f"faces: the vertices run from {triangles.min()} to {triangles.max()}, but there are "
-            f"{len(points)}; give numbers from 0 to V - 1."
+            f"faces: the vertex numbers run from {triangles.min()} to {triangles.max()}, but there "
+            f"are {len(points)} vertices; give numbers from 0 to V - 1."
         )
     content = _ply(points.astype("<f4"), triangles, None if color is None else _as_bytes(color))
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
@@ -55,7 +55,9 @@ def _as_bytes(color: str) -> list[int]:
     from matplotlib.colors import is_color_like, to_rgb
 
     if not is_color_like(color):
-        raise InputError(f"color: {color!r} is not a colour; use a name or '#ffa500'.")
+        raise InputError(
+            f"color: {color!r} is not a colour; give a name, or a code such as '#ffa500'."
+        )
     return [round(255 * share) for share in to_rgb(color)]
 
 

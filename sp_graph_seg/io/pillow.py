@@ -1,4 +1,4 @@
-"""Every other format, by Pillow; PNG of 16 bits by imagecodecs."""
+"""Decodes all image formats but TIFF: 16-bit PNGs with imagecodecs, the others with Pillow."""
 
 import os
 from pathlib import Path
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
 
 def decode_pillow(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
-    """Decode any other format to ``(C, H, W)`` of its own type."""
+    """Decodes an image that is not a TIFF to ``(C, H, W)`` in its stored type."""
     from PIL import Image, UnidentifiedImageError
 
-    # Opened by its name, Pillow would map the file to memory and scramble a rotated CMYK TIFF.
+    # Given a name, Pillow maps the file to memory and scrambles a rotated CMYK TIFF.
     with open(path, "rb") as file:
         try:
             image = Image.open(file)
         except UnidentifiedImageError as error:
             raise InputError(
-                f"{path}: is not an image of a known format; give a PNG, JPEG or TIFF file"
+                f"{path}: is not an image of a known format; give a PNG, JPEG or TIFF file."
             ) from error
-        # The further pictures of a phone's MPO and the layers of a PSD are no frames.
+        # The other pictures of a phone's MPO and the layers of a PSD are not frames.
         frames = 1 if image.format in ("MPO", "PSD") else getattr(image, "n_frames", 1)
         if frames > 1:
-            raise InputError(f"{path}: is an animation of {frames} frames; save one frame as PNG")
+            raise InputError(f"{path}: is an animation of {frames} frames; save one frame as PNG.")
         image.load()
         orientation = image.getexif().get(ORIENTATION_TAG, 1)
-        is_deep_png = header.startswith(PNG_MAGIC) and header[24] == 16  # bits a sample
+        is_deep_png = header.startswith(PNG_MAGIC) and header[24] == 16  # bits per sample
         array = _deep_png(path) if is_deep_png else np.asarray(_grey_or_rgb(image))
         if (image.format, image.mode) == ("PPM", "I"):  # Pillow reads 16 bits of a PGM as int32
             array = array.astype(np.uint16)
@@ -40,14 +40,14 @@ def decode_pillow(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
 
 
 def _grey_or_rgb(image: "Image.Image") -> "Image.Image":
-    """Drop the alpha and convert the colours that are not RGB."""
+    """Drops alpha and converts all colours to RGB."""
     if image.mode in ("1", "L", "I", "F") or image.mode.startswith("I;16"):
         return image
     return image.convert("L" if image.mode in ("LA", "La") else "RGB")
 
 
 def _deep_png(path: str | os.PathLike[str]) -> np.ndarray:
-    """Decode a PNG of 16 bits a sample, which Pillow cuts to 8, to ``(H, W[, 3])`` uint16."""
+    """Decodes a 16-bit PNG, which Pillow reduces to 8 bits, to ``(H, W[, 3])`` uint16."""
     require("imagecodecs")
     import imagecodecs
 

@@ -1,4 +1,4 @@
-"""TIFF files, by tifffile: their axes, colours and bits."""
+"""Decodes TIFF files with tifffile: axes, colours and bit depths."""
 
 import math
 import os
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
 
 MAX_PAGES_AS_CHANNELS = 16
-"""More pages than this are the slices of a volume, fewer the channels of an image."""
+"""Up to this many pages are the channels of an image; more are the slices of a volume."""
 
 
 def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
-    """Decode a TIFF to ``(C, H, W)`` of its own type."""
+    """Decodes a TIFF to ``(C, H, W)`` in its stored type."""
     from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile
 
     with TiffFile(path) as tif:
@@ -39,7 +39,7 @@ def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
     if page.photometric == PHOTOMETRIC.PALETTE and len(array) == 1:
         return page.colormap[:, array[0]]
     if page.photometric == PHOTOMETRIC.MINISWHITE and array.dtype.kind in "bu":
-        full = 2 ** int(page.bitspersample) - 1  # a TIFF may have, say, 12 bits in its uint16
+        full = 2 ** int(page.bitspersample) - 1  # a uint16 TIFF may use, say, 12 bits
         array = ~array if array.dtype.kind == "b" else full - array
     alphas = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
     if len(array) == page.samplesperpixel and set(alphas) & set(page.extrasamples):
@@ -50,7 +50,7 @@ def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
 
 
 def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
-    """Read the samples of a TIFF's first series as they are stored, turned upright.
+    """Reads the samples of a TIFF's first series as stored, but upright.
 
     Args:
         path: The file, for the messages.
@@ -60,14 +60,14 @@ def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
         ``(C, H, W)`` array of the file's own dtype.
 
     Raises:
-        InputError: The TIFF holds no image, or a stack of them.
+        InputError: The TIFF holds no image, or a stack of images.
     """
     if not tif.series:
-        raise InputError(f"{path}: holds no readable image, it may be cut off; export it again")
+        raise InputError(f"{path}: holds no readable image and may be cut off; export it again.")
     series = tif.series[0]
     axes, shape = _true_axes(series)
     if 0 in shape:
-        raise InputError(f"{path}: has no pixels (shape {series.shape}); export it again")
+        raise InputError(f"{path}: has no pixels (shape {series.shape}); export it again.")
     channel = _channel_axis(path, axes, shape)
     array = series.asarray().reshape(shape)
     array = array[np.newaxis] if channel is None else np.moveaxis(array, channel, 0)
@@ -75,7 +75,7 @@ def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
 
 
 def is_tiff_stack(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a TIFF of slices, which is a volume and not one image."""
+    """Returns whether a file is a TIFF stack: a volume and not one image."""
     if not read_header(path).startswith(TIFF_MAGICS):
         return False
     from tifffile import TiffFile, TiffFileError
@@ -84,13 +84,13 @@ def is_tiff_stack(path: str | os.PathLike[str]) -> bool:
         with TiffFile(path) as tif:
             axes, shape = _true_axes(tif.series[0])
     except (TiffFileError, IndexError, ValueError, OSError):
-        return False  # what it is becomes clear when it is read
+        return False  # reading it will say what is wrong
     others = [(axis, n) for axis, n in zip(axes, shape, strict=True) if axis not in "YX"]
     return len(axes) - len(others) == 2 and bool(others) and not _are_channels(others)
 
 
 def _true_axes(series: "TiffPageSeries") -> tuple[str, list[int]]:
-    """The axes and their lengths, without those of length 1, which say nothing; Y and X stay."""
+    """Returns the axes and their lengths, without axes of length 1 other than Y and X."""
     kept = [
         (axis, n)
         for axis, n in zip(series.axes, series.shape, strict=True)
@@ -100,15 +100,15 @@ def _true_axes(series: "TiffPageSeries") -> tuple[str, list[int]]:
 
 
 def _are_channels(others: Sequence[tuple[str, int]]) -> bool:
-    """Samples of a pixel are channels by declaration; pages only when they are few."""
+    """Returns whether axes are channels: the samples of a pixel always, pages only if few."""
     (axis, length), *more = others
     return not more and (axis == "S" or (axis in "QIC" and length <= MAX_PAGES_AS_CHANNELS))
 
 
 def _channel_axis(path: str | os.PathLike[str], axes: str, shape: list[int]) -> int | None:
-    """Find the channels among a TIFF's axes (None: there is one channel), or refuse a stack."""
+    """Finds the channel axis of a TIFF, None if it has one channel; refuses a stack."""
     if [axis for axis in axes if axis in "YX"] != ["Y", "X"]:
-        raise InputError(f"{path}: has the axes {axes}, not an image's; save it as (C, H, W)")
+        raise InputError(f"{path}: has the axes {axes}, not an image; save it as (C, H, W).")
     others = [i for i, axis in enumerate(axes) if axis not in "YX"]
     if not others:
         return None
@@ -118,5 +118,5 @@ def _channel_axis(path: str | os.PathLike[str], axes: str, shape: list[int]) -> 
     height, width = shape[axes.index("Y")], shape[axes.index("X")]
     raise InputError(
         f"{path}: is a volume of {slices} slices of {height} x {width} pixels (axes {axes}), not "
-        "one image; use it as a volume (open_volume, or segment --train-on), or pass one slice"
+        "one image; open it as a volume (open_volume, or segment --train-on), or give one slice."
     )

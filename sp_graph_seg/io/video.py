@@ -1,4 +1,4 @@
-"""Videos for people to look at: coloured frames in, an .mp4 out."""
+"""Writes colour frames as an .mp4 video for viewing."""
 
 import math
 import os
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
 
-# Divides into whole ticks the usual rates (24, 25, 30, 50, 60, and those over 1.001), and is below
-# 65536, the most that MPEG-4 Part 2 knows.
+# A frame lasts a whole number of ticks at the usual rates (24, 25, 30, 50, 60, and those divided by
+# 1.001). Below 65536, the limit of MPEG-4 Part 2.
 TICKS = 60000
-BT709, LIMITED_RANGE = 1, 1  # numbers of ITU-T H.273
+BT709, LIMITED_RANGE = 1, 1  # codes of ITU-T H.273
 
 
 def write_overlay_video(
@@ -30,31 +30,31 @@ def write_overlay_video(
     fps: float,
     times: Iterable[float] | None = None,
 ) -> None:
-    """Write frames as an .mp4 video: H.264, or MPEG-4 where FFmpeg has no libx264.
+    """Writes frames as an .mp4 video: H.264, or MPEG-4 if FFmpeg lacks libx264.
 
-    The frames are taken one by one, so the memory does not grow with their number. The video has
-    one colour for four pixels (yuv420p), as most players want; so an odd height or width is
-    padded by one pixel that repeats the last row or column.
+    Frames are encoded one by one, so memory does not grow with their number. The video stores one
+    colour for four pixels (yuv420p), as most players require. Therefore an odd height or width is
+    padded by repeating the last row or column.
 
     Args:
-        path: The .mp4 file, replaced whole if it exists.
+        path: The .mp4 file. An existing file is replaced as a whole.
         frames: ``(H, W, 3)`` uint8 arrays, all of one shape.
-        fps: Frames a second.
-        times: When each frame is shown, in seconds, increasing, for a variable frame rate; the
-            first one is shown at once. Default: ``fps`` frames a second.
+        fps: Frames per second.
+        times: When each frame is shown, in increasing seconds, for a variable frame rate. The first
+            frame is shown at once. Default: ``fps`` frames per second.
 
     Raises:
-        InputError: There are no frames, they or their times are of another kind, or the file
+        InputError: There are no frames, the frames or times are not as described, or the file
             cannot be written.
     """
     if Path(path).suffix.lower() != ".mp4":
-        raise InputError(f"{path}: would hold an MP4 video; end its name in .mp4")
+        raise InputError(f"{path}: the name does not end in .mp4; rename the file.")
     if not 0.001 <= fps <= TICKS:
-        raise InputError(f"fps: {fps} is no frame rate; give 0.001 to {TICKS} frames a second")
+        raise InputError(f"fps: {fps} is not a frame rate; give 0.001 to {TICKS}.")
     checked = _checked(frames)
     first = next(checked, None)
     if first is None:
-        raise InputError(f"{path}: there are no frames to write; give at least one")
+        raise InputError(f"{path}: there are no frames to write; give at least one.")
     require("av")
     import av
 
@@ -63,11 +63,11 @@ def write_overlay_video(
             stream = _add_stream(container, first, fps)
             _encode(container, stream, chain([first], checked), _ticks(fps, times))
     except av.FFmpegError as error:
-        raise InputError(f"{path}: cannot be encoded ({error}); check the frames") from error
+        raise InputError(f"{path}: cannot be encoded ({error}); check the frames.") from error
 
 
 def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Pass on frames that are all like the first one, padded to even sides."""
+    """Yields the frames, padded to even sides; refuses those that differ from the first."""
     shape = None
     for number, frame in enumerate(frames):
         frame = np.asarray(frame)
@@ -76,14 +76,14 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         if not good or frame.shape != shape:
             raise InputError(
                 f"frames: frame {number} is {frame.dtype} of shape {frame.shape}; give uint8 "
-                "arrays (H, W, 3), all of one shape"
+                "arrays (H, W, 3) of one shape."
             )
         height, width, _ = shape
         yield np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def _ticks(fps: float, times: Iterable[float] | None) -> Iterator[int]:
-    """When each frame is shown, in ticks after the first one."""
+    """Yields when each frame is shown, in ticks after the first one."""
     if times is None:
         number = 0
         while True:
@@ -96,14 +96,14 @@ def _ticks(fps: float, times: Iterable[float] | None) -> Iterator[int]:
         tick = round(elapsed) if math.isfinite(elapsed) else last
         if tick <= last:
             raise InputError(
-                f"times: frame {number} at {time} s is not after the one before; sort the frames"
+                f"times: frame {number} at {time} s is not after the one before; sort the frames."
             )
         yield tick
         last = tick
 
 
 def _add_stream(container: "OutputContainer", frame: np.ndarray, fps: float) -> "VideoStream":
-    """Add a video stream for frames like this one."""
+    """Adds a video stream for frames like this one."""
     import av
 
     rate = Fraction(fps).limit_denominator(1001)
@@ -115,7 +115,7 @@ def _add_stream(container: "OutputContainer", frame: np.ndarray, fps: float) -> 
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
     context.time_base = Fraction(1, TICKS)
-    # Without these, players guess the colours by the size of the frames.
+    # Without these, players guess the colour space from the frame size.
     context.colorspace = context.color_primaries = context.color_trc = BT709
     context.color_range = LIMITED_RANGE
     return stream
@@ -127,13 +127,13 @@ def _encode(
     frames: Iterable[np.ndarray],
     ticks: Iterator[int],
 ) -> None:
-    """Encode all frames, each at its time."""
+    """Encodes all frames with their times."""
     import av
 
     for number, array in enumerate(frames):
         tick = next(ticks, None)
         if tick is None:
-            raise InputError(f"times: there are {number} for more frames; give one a frame")
+            raise InputError(f"times: there are only {number}; give one for each frame.")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="itu709")
         frame.pts, frame.time_base = tick, Fraction(1, TICKS)

@@ -1,4 +1,4 @@
-"""Labels of whole volumes and videos: written block by block, resumed after any interruption."""
+"""Writes the labels of volumes and videos block by block, and resumes after interruptions."""
 
 from sp_graph_seg.label_jobs.blocks import Block
 from sp_graph_seg.label_jobs.job import LabelJob

@@ -1,4 +1,4 @@
-"""What every format of labels gives: a record to read, and one of two ways to be written."""
+"""The base classes of label formats: provenance to read, and two ways of writing."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -9,26 +9,26 @@ import numpy as np
 
 from sp_graph_seg.label_jobs.manifest import Manifest
 
-RECORD = "sp_graph_seg"
-"""The name of the record in an output."""
+PROVENANCE = "sp_graph_seg"
+"""The key under which an output stores its provenance."""
 
 Blocks = Iterator[tuple[int, np.ndarray]]
-"""Number of the first slice and labels ``(n, H, W)`` of each block, in order."""
+"""The number of the first slice and the labels ``(n, H, W)`` of each block, in order."""
 
 
 class Finished(NamedTuple):
-    """What a finished output says about itself.
+    """What a finished output stores besides its labels.
 
     Attributes:
         shape: ``(S, H, W)``.
         dtype: The type of its labels.
-        record: `Manifest.record`.
+        provenance: The provenance, see `Manifest.provenance`.
         dataset: The dataset in an HDF5 file.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    record: dict[str, Any]
+    provenance: dict[str, Any]
     dataset: str | None = None
 
 
@@ -36,53 +36,53 @@ class Format(ABC):
     """A format of labels.
 
     Attributes:
-        suffixes: Endings of its names, in lower case.
-        is_folder: Whether it is a folder, not one file.
-        may_hold_more: Whether other things than labels may lie in it, such as another dataset.
+        suffixes: Suffixes of its names, in lower case.
+        is_folder: Whether an output is a folder, not one file.
+        may_hold_more: Whether an output may hold more than labels, such as another dataset.
         is_packed: Whether the labels are compressed.
-        keeps_record: Whether it has room for the settings.
-        dataset: Name of the dataset where the user gives none; None: the format has no datasets.
-        package: The optional package that writes it, if it needs one.
+        keeps_provenance: Whether it can store the provenance.
+        dataset: The default name of the dataset; None if the format has no datasets.
+        package: The optional package that writes it, or None.
     """
 
     suffixes: tuple[str, ...] = ()
     is_folder: bool = False
     may_hold_more: bool = False
     is_packed: bool = True
-    keeps_record: bool = True
+    keeps_provenance: bool = True
     dataset: str | None = None
     package: str | None = None
 
     @abstractmethod
     def read(self, path: Path) -> Finished:
-        """Read the record of a finished output; whatever is raised says that it is none."""
+        """Reads the provenance of a finished output. Raises any exception if it is not one."""
 
 
 class StreamedFormat(Format):
-    """A format that is written from the first slice to the last, once all blocks are done."""
+    """A format that is written from the first slice to the last after all blocks are done."""
 
     @abstractmethod
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
     ) -> None:
-        """Write the output from its blocks, a few of which are in memory at a time."""
+        """Writes the output from its blocks, with a few of them in memory at a time."""
 
 
 class PiecewiseFormat(Format):
-    """A format into which each block is written on its own, in any order, by any process."""
+    """A format into which each block is written separately, in any order, by any process."""
 
     @abstractmethod
     def create(self, path: Path, manifest: Manifest) -> None:
-        """Create the output without labels, unless it is there."""
+        """Creates the output without labels, unless it exists."""
 
     @abstractmethod
     def write_block(self, path: Path, start: int, labels: np.ndarray) -> None:
-        """Write a block and wait until it is on the disk."""
+        """Writes a block, and waits until it is on the disk."""
 
     @abstractmethod
     def read_block(self, path: Path, start: int, stop: int) -> np.ndarray:
-        """Read the labels of a block."""
+        """Reads the labels of a block."""
 
     @abstractmethod
     def complete(self, path: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-        """Add the record, and remove what was left by writers that were killed."""
+        """Adds the provenance, and removes what killed writers left behind."""

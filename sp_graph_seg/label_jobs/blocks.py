@@ -1,4 +1,4 @@
-"""The blocks that are done: where their labels are kept, and how they are verified."""
+"""Stores and verifies finished blocks."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from sp_graph_seg.io.durable import durable_write
 from sp_graph_seg.label_jobs.base import PiecewiseFormat
 from sp_graph_seg.label_jobs.outputs import LabelOutput
 
-# Measured on labels of 512 x 512 slices: level 1 packs 3 to 16 times at 110 to 350 MB/s, level 6
-# 4 to 25 times at 15 to 90 MB/s. A block is read twice and then removed: speed counts.
+# Measured on labels of 512 x 512 slices: level 1 compresses 3 to 16 times at 110 to 350 MB/s, level
+# 6 compresses 4 to 25 times at 15 to 90 MB/s. A block is read twice and then removed: speed counts.
 COMPRESSION_LEVEL = 1
 _HEADER, _LABELS = "header.json", "labels.npy"
 
 
 class Block(NamedTuple):
-    """The labels ``(n, H, W)`` of n slices, and the slices that were skipped, with the reason."""
+    """The labels ``(n, H, W)`` of n slices, and the skipped slices with the reasons."""
 
     labels: np.ndarray
     skipped: dict[int, str]
@@ -32,15 +32,15 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class BlockStore(ABC):
-    """The blocks of a job: each has a file of its own in the folder of the work in progress.
+    """The blocks of a job. Each has its own file in the folder of the work in progress.
 
-    The file comes last, whole or not at all. The fingerprint in it ties the block to its job: a
-    block of other settings does not count.
+    The file is written last, whole or not at all. It holds the fingerprint of the job, so that a
+    block made with other settings is ignored.
 
     Attributes:
-        output: Where the labels go.
+        output: The output of the job.
         fingerprint: The fingerprint of the job.
-        size: Slices in a block.
+        size: Number of slices in a block.
     """
 
     output: LabelOutput
@@ -49,19 +49,19 @@ class BlockStore(ABC):
     _suffix: ClassVar[str]
 
     def file(self, start: int) -> Path:
-        """The file of the block that begins with this slice."""
+        """Returns the file of the block that starts at this slice."""
         return self.output.partial / f"block_{start // self.size:06}{self._suffix}"
 
     @abstractmethod
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Write a block, whole or not at all.
+        """Writes a block, whole or not at all.
 
         Raises:
-            OSError, InputError: The file system refuses it.
+            OSError, InputError: The block cannot be written.
         """
 
     def read(self, start: int, shape: tuple[int, int, int], dtype: np.dtype) -> Block | None:
-        """Read a block and verify all of it.
+        """Reads a block and verifies all of it.
 
         Args:
             start: The number of its first slice.
@@ -72,7 +72,7 @@ class BlockStore(ABC):
             The block, or None if it is absent, damaged or belongs to another job.
 
         Raises:
-            InputError: Its file is there but may not be opened.
+            InputError: Its file exists but cannot be opened.
         """
         if not _may_open(self.file(start)):
             return None
@@ -80,12 +80,12 @@ class BlockStore(ABC):
             block = self._read(start, shape[0])
         except MemoryError:
             raise
-        except Exception:  # damage shows in many ways; the remedy is always to label again
+        except Exception:  # damage has many forms; the block is always labelled again
             return None
         return block if (block.labels.shape, block.labels.dtype) == (shape, dtype) else None
 
     def skipped(self, start: int) -> dict[int, str] | None:
-        """Read which slices of a block were skipped, and why; None as in `read`."""
+        """Reads which slices of a block were skipped, and why; None in the same cases as `read`."""
         if not _may_open(self.file(start)):
             return None
         try:
@@ -110,15 +110,15 @@ class BlockStore(ABC):
 
 
 class BlockFiles(BlockStore):
-    """Blocks whose labels lie in their files, .npz, until the output is assembled.
+    """Blocks that are kept in .npz files until the output is assembled.
 
-    The checksum is the CRC-32 that a ZIP archive keeps of each of its members.
+    The checksum is the CRC-32 that a ZIP archive stores for each member.
     """
 
     _suffix = ".npz"
 
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Write one file."""
+        """Writes one file."""
         with (
             durable_write(self.file(start)) as temporary,
             zipfile.ZipFile(
@@ -134,8 +134,8 @@ class BlockFiles(BlockStore):
             header = self._checked(archive.read(_HEADER), start)
             with archive.open(_LABELS) as member:
                 labels = np.lib.format.read_array(member, allow_pickle=False)
-                if member.read(1):  # to the very end, where the checksum is compared
-                    raise ValueError("there is more than the labels")
+                if member.read(1):  # the checksum is compared at the end
+                    raise ValueError("the file holds more than the labels")
         return Block(labels, _skipped(header))
 
     def _header(self, start: int) -> dict[str, Any]:
@@ -144,15 +144,15 @@ class BlockFiles(BlockStore):
 
 
 class BlocksInPlace(BlockStore):
-    """Blocks whose labels lie in the output already; a small file says that one is done.
+    """Blocks that are written into the output; a small file marks each finished one.
 
-    It holds a CRC-32 of the labels, so that a chunk that is lost or of another job is found.
+    That file holds a CRC-32 of the labels, which finds chunks that are lost or of another job.
     """
 
     _suffix = ".json"
 
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Write the labels, then the file that says so."""
+        """Writes the labels, then the file that marks them as finished."""
         self._format.write_block(self.output.assembled, start, labels)
         header = self._new_header(start, skipped)
         header["crc32"] = _checksum(header, labels)
@@ -176,7 +176,7 @@ class BlocksInPlace(BlockStore):
 
 
 def block_store(output: LabelOutput, fingerprint: str, size: int) -> BlockStore:
-    """Give the place of the blocks of a job: in the output where its format allows that."""
+    """Makes the store of a job's blocks: in the output if its format allows that, else files."""
     is_piecewise = isinstance(output.format, PiecewiseFormat)
     return (BlocksInPlace if is_piecewise else BlockFiles)(output, fingerprint, size)
 
@@ -190,13 +190,13 @@ def _skipped(header: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _may_open(path: Path) -> bool:
-    """Tell whether a file is there; refuse one without permission, which is not damaged."""
+    """Returns whether a file exists; refuses one that exists but cannot be opened."""
     try:
         os.close(os.open(path, os.O_RDONLY))
     except FileNotFoundError:
         return False
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be opened ({error.strerror}); give yourself leave to read it"
+            f"{path}: cannot be opened ({error.strerror}); give yourself permission to read it."
         ) from error
     return True

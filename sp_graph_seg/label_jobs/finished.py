@@ -1,4 +1,4 @@
-"""An output that is there already: is it this job's, and may it be replaced?"""
+"""Checks existing outputs: whether they belong to a job and may be replaced."""
 
 import warnings
 from pathlib import Path
@@ -12,27 +12,27 @@ from sp_graph_seg.label_jobs.outputs import LabelOutput
 
 
 def exists(output: LabelOutput) -> bool:
-    """Tell whether an output is there; an empty folder is as good as none for folders."""
+    """Returns whether an output exists. For formats of folders, an empty folder does not count."""
     path = output.path
     return path.exists() and not (output.format.is_folder and is_empty_folder(path))
 
 
 def read_finished(output: LabelOutput) -> Finished | None:
-    """Read what a finished output says about itself.
+    """Reads what a finished output stores besides its labels.
 
     Returns:
-        None if it is damaged, not made by this library, or of a format without a record.
+        None if it is damaged, not made by this library, or of a format without provenance.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return output.format.read(output.path)
-    except Exception:  # a foreign or damaged file fails in as many ways as there are decoders
+    except Exception:  # foreign and damaged files fail in many ways
         return None
 
 
 def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
-    """Verify that an output is the finished result of a job.
+    """Verifies that an output is the finished result of a job.
 
     Args:
         output: An output that exists.
@@ -42,23 +42,23 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
         The skipped slices and their reasons.
 
     Raises:
-        InputError: It is not, or its format keeps no settings to compare.
+        InputError: It is not, or its format stores no settings to compare.
     """
     remedy = "add --overwrite or choose another --output"
     finished = read_finished(output)
     if finished is None:
         why = (
             "is damaged or was not made by this program"
-            if output.format.keeps_record
-            else f"keeps no settings, as every {output.path.suffix} file"
+            if output.format.keeps_provenance
+            else f"cannot store settings ({output.path.suffix})"
         )
-        raise InputError(f"{output}: {why}, so it cannot be resumed; {remedy}")
-    wanted = manifest.record({}) | _array(manifest)
-    found = finished.record | {"skipped": {}} | _array(finished)
+        raise InputError(f"{output}: {why}, so it cannot be resumed; {remedy}.")
+    wanted = manifest.provenance({}) | _array(manifest)
+    found = finished.provenance | {"skipped": {}} | _array(finished)
     difference = describe_difference(found, wanted)
     if difference:
-        raise InputError(f"{output}: was made differently: {difference}; {remedy}")
-    return {int(key): reason for key, reason in finished.record["skipped"].items()}
+        raise InputError(f"{output}: was made differently: {difference}; {remedy}.")
+    return {int(key): reason for key, reason in finished.provenance["skipped"].items()}
 
 
 def _array(labels: Manifest | Finished) -> dict[str, Any]:
@@ -70,10 +70,10 @@ def _array(labels: Manifest | Finished) -> dict[str, Any]:
 
 
 def refuse_replacing(output: LabelOutput, overwrite: bool) -> None:
-    """Refuse to replace an output that is there, unless that was asked for and loses only labels.
+    """Refuses to replace an existing output without permission, or if it holds more than labels.
 
-    A folder, a Zarr store or an HDF5 file is replaced as a whole: even with ``overwrite`` it must
-    hold nothing but labels that were written here.
+    A folder, a Zarr store or an HDF5 file is replaced as a whole. So, even with ``overwrite``, it
+    must hold only labels written by this library.
 
     Raises:
         InputError: The output exists and may not be replaced.
@@ -82,12 +82,12 @@ def refuse_replacing(output: LabelOutput, overwrite: bool) -> None:
         return
     if not overwrite:
         raise InputError(
-            f"{output.path}: already exists; add --overwrite or choose another --output"
+            f"{output.path}: already exists; add --overwrite or choose another --output."
         )
     path: Path = output.path
     is_shared = output.format.may_hold_more
     if (read_finished(output) is None) if is_shared else path.is_dir():
         raise InputError(
-            f"{path}: holds other things than labels written by this program and is not "
-            "overwritten; choose another --output"
+            f"{path}: holds other things than labels written by this program, so it is not "
+            "overwritten; choose another --output."
         )

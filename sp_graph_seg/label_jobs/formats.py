@@ -1,4 +1,4 @@
-"""The formats of finished outputs. To add one: a class with its suffixes, and a line in FORMATS."""
+"""The formats of finished outputs. To add one, write a class and list it in FORMATS."""
 
 import json
 import math
@@ -12,7 +12,7 @@ import numpy as np
 
 from sp_graph_seg.io.durable import LateFailure, remove, sync, sync_tree
 from sp_graph_seg.label_jobs.base import (
-    RECORD,
+    PROVENANCE,
     Blocks,
     Finished,
     Format,
@@ -22,15 +22,15 @@ from sp_graph_seg.label_jobs.base import (
 from sp_graph_seg.label_jobs.manifest import Manifest
 
 ZARR_CHUNK_BYTES = 16 * 2**20
-HDF5_CHUNK_BYTES = 2**20  # what HDF5 keeps in memory of a dataset, unless told otherwise
+HDF5_CHUNK_BYTES = 2**20  # the default size of the chunk cache of HDF5
 MAX_CHUNK_SIDE = 1024
-# zlib's Z_RLE. Measured on labels of 512 x 512 pixels: as small as by default, in a fourth of the
-# time (8 against 28 ms).
+# zlib's Z_RLE. Measured on labels of 512 x 512 pixels: as small as with the default, in a fourth of
+# the time (8 instead of 28 ms).
 RUN_LENGTHS = 3
 
 
 class Zarr(PiecewiseFormat):
-    """A Zarr v3 array at the root of a folder; a lost chunk would read as unlabelled."""
+    """A Zarr v3 array at the root of a folder. A missing chunk reads as unlabelled."""
 
     suffixes = (".zarr",)
     package = "zarr"
@@ -40,10 +40,10 @@ class Zarr(PiecewiseFormat):
     _CHUNKS = "c"
 
     def create(self, path: Path, manifest: Manifest) -> None:
-        """Create the array; of two processes one does, and both use it."""
+        """Creates the array. If two processes do so, both use the first one."""
         if (path / self._METADATA).exists():
             return
-        remove(path)  # what is left of one whose removal was interrupted
+        remove(path)  # the rest of an interrupted removal
         temporary = path.with_stem(f"creating-{secrets.token_hex(8)}")
         try:
             self._write_metadata(temporary, manifest, {})
@@ -51,13 +51,13 @@ class Zarr(PiecewiseFormat):
             os.replace(temporary, path)
             sync(path.parent)
         except OSError:
-            if not (path / self._METADATA).exists():  # else another process was faster
+            if not (path / self._METADATA).exists():  # otherwise another process was faster
                 raise
         finally:
             remove(temporary)
 
     def write_block(self, path: Path, start: int, labels: np.ndarray) -> None:
-        """Write the chunks of a block, which belong to no other one."""
+        """Writes the chunks of a block. No chunk belongs to two blocks."""
         import zarr
 
         array = zarr.open_array(store=str(path), mode="r+")
@@ -65,20 +65,20 @@ class Zarr(PiecewiseFormat):
         array[start:stop] = labels
         for number in range(start // array.chunks[0], math.ceil(stop / array.chunks[0])):
             sync_tree(path / self._CHUNKS / str(number))
-        if (path / self._CHUNKS).exists():  # chunks without any label are not stored
+        if (path / self._CHUNKS).exists():  # chunks without labels are not stored
             sync(path / self._CHUNKS)
 
     def read_block(self, path: Path, start: int, stop: int) -> np.ndarray:
-        """Read the chunks of a block; Zstandard's checksums are compared."""
+        """Reads the chunks of a block, and verifies the checksums of Zstandard."""
         import zarr
 
         return np.asarray(zarr.open_array(store=str(path), mode="r")[start:stop])
 
     def complete(self, path: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-        """Put metadata with the record in the place of those without."""
+        """Replaces the metadata by metadata with the provenance."""
         temporary = path.with_stem(f"completing-{secrets.token_hex(8)}")
         try:
-            self._write_metadata(temporary, manifest, {RECORD: manifest.record(skipped)})
+            self._write_metadata(temporary, manifest, {PROVENANCE: manifest.provenance(skipped)})
             sync_tree(temporary)
             os.replace(temporary / self._METADATA, path / self._METADATA)
         finally:
@@ -89,12 +89,12 @@ class Zarr(PiecewiseFormat):
         sync(path)
 
     def read(self, path: Path) -> Finished:
-        """Read the record in the attributes."""
+        """Reads the provenance from the attributes."""
         import zarr
 
         array = zarr.open_array(store=str(path), mode="r")
-        record: Any = array.attrs[RECORD]
-        return Finished(array.shape, np.dtype(array.dtype), record)
+        provenance: Any = array.attrs[PROVENANCE]
+        return Finished(array.shape, np.dtype(array.dtype), provenance)
 
     def _write_metadata(self, path: Path, manifest: Manifest, attributes: dict[str, Any]) -> None:
         import zarr
@@ -113,17 +113,17 @@ class Zarr(PiecewiseFormat):
 
 
 class Tiff(StreamedFormat):
-    """One page a slice; the record is JSON in the description of the first page."""
+    """One page for each slice. The provenance is JSON in the description of the first page."""
 
     suffixes = (".tif", ".tiff")
 
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
     ) -> None:
-        """Write all pages."""
+        """Writes all pages."""
         from tifffile import TiffWriter
 
-        # Classic TIFF ends at 4 GiB, and how far labels shrink is not known before.
+        # Classic TIFF is limited to 4 GiB, and the compressed size is not known in advance.
         with TiffWriter(path, bigtiff=manifest.nbytes > 2**32 - 2**25) as tif:
             tif.write(
                 (page for _, labels in blocks for page in labels),
@@ -133,21 +133,23 @@ class Tiff(StreamedFormat):
                 compression="zlib",
                 metadata={
                     "axes": f"{manifest.axis.upper()}YX",
-                    RECORD: manifest.record(skipped),
+                    PROVENANCE: manifest.provenance(skipped),
                 },
             )
 
     def read(self, path: Path) -> Finished:
-        """Read the description of the first page."""
+        """Reads the description of the first page."""
         from tifffile import TiffFile
 
         with TiffFile(path) as tif:
             series = tif.series[0]
-            return Finished(series.shape, np.dtype(series.dtype), tif.shaped_metadata[0][RECORD])
+            return Finished(
+                series.shape, np.dtype(series.dtype), tif.shaped_metadata[0][PROVENANCE]
+            )
 
 
 class Hdf5(StreamedFormat):
-    """One chunked dataset; the record is JSON in one of its attributes."""
+    """One chunked dataset. The provenance is JSON in one of its attributes."""
 
     suffixes = (".h5", ".hdf5", ".nxs")
     package = "h5py"
@@ -157,10 +159,10 @@ class Hdf5(StreamedFormat):
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
     ) -> None:
-        """Write the dataset into a new file."""
+        """Writes the dataset into a new file."""
         import h5py
 
-        # An attribute of more than 64 KiB, as many skipped slices make, needs the format of
+        # With many skipped slices, the attribute may exceed 64 KiB, which requires the format of
         # HDF5 1.8.
         with (
             LateFailure(path, "w+") as raw,
@@ -176,13 +178,13 @@ class Hdf5(StreamedFormat):
             )
             for dimension, name in zip(dataset.dims, (manifest.axis, "y", "x"), strict=True):
                 dimension.label = name
-            dataset.attrs[RECORD] = json.dumps(manifest.record(skipped))
+            dataset.attrs[PROVENANCE] = json.dumps(manifest.provenance(skipped))
             for start, labels in blocks:
                 dataset[start : start + len(labels)] = labels
                 raw.tell_failure()
 
     def read(self, path: Path) -> Finished:
-        """Read the record of the one dataset of a file."""
+        """Reads the provenance of the only dataset of a file."""
         import h5py
 
         names: list[str] = []
@@ -192,19 +194,19 @@ class Hdf5(StreamedFormat):
             )
             (name,) = names
             dataset = file[name]
-            record = json.loads(dataset.attrs[RECORD])
-            return Finished(dataset.shape, dataset.dtype, record, dataset.name)
+            provenance = json.loads(dataset.attrs[PROVENANCE])
+            return Finished(dataset.shape, dataset.dtype, provenance, dataset.name)
 
 
 class Npy(StreamedFormat):
-    """One NumPy array, which has no room for a record."""
+    """One NumPy array, without provenance."""
 
     suffixes = (".npy",)
     is_packed = False
-    keeps_record = False
+    keeps_provenance = False
 
     def write(self, path: Path, manifest: Manifest, _: Mapping[int, str], blocks: Blocks) -> None:
-        """Write the array."""
+        """Writes the array."""
         header = {
             "descr": np.lib.format.dtype_to_descr(manifest.dtype),
             "fortran_order": False,
@@ -216,12 +218,12 @@ class Npy(StreamedFormat):
                 file.write(labels.data)
 
     def read(self, path: Path) -> Finished:
-        """Refuse."""
-        raise ValueError(f"{path} holds no record")
+        """Raises an error, because the format stores no provenance."""
+        raise ValueError(f"{path} stores no provenance")
 
 
 class Pngs(StreamedFormat):
-    """A folder of one-channel PNGs, one a slice; the record is JSON in a text chunk of each."""
+    """A folder with a one-channel PNG for each slice. Each has the provenance in a text chunk."""
 
     is_folder = True
     may_hold_more = True
@@ -229,7 +231,7 @@ class Pngs(StreamedFormat):
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
     ) -> None:
-        """Write a file for each slice, named by its number."""
+        """Writes a file for each slice, named by its number."""
         from PIL import Image
         from PIL.PngImagePlugin import PngInfo
 
@@ -239,27 +241,27 @@ class Pngs(StreamedFormat):
             for number, labels in enumerate(block, start):
                 here = {number: skipped[number]} if number in skipped else {}
                 info = PngInfo()
-                info.add_text(RECORD, json.dumps(manifest.record(here)))
+                info.add_text(PROVENANCE, json.dumps(manifest.provenance(here)))
                 file = path / f"{names[number]}.png"
                 Image.fromarray(labels).save(file, pnginfo=info, compress_type=RUN_LENGTHS)
 
     def read(self, path: Path) -> Finished:
-        """Read the records of all slices; nothing else may lie in the folder."""
+        """Reads the provenance of all slices. The folder must hold nothing else."""
         from PIL import Image
 
         files = sorted(path.iterdir())
         if [file.name for file in files] != [f"{name}.png" for name in slice_names(len(files))]:
-            raise ValueError(f"{path} does not hold all slices and nothing else")
+            raise ValueError(f"{path} does not hold exactly the slices")
         sizes, modes, skipped = set(), set(), {}
         for file in files:
             with Image.open(file) as image:
-                record = json.loads(image.info[RECORD])
+                provenance = json.loads(image.info[PROVENANCE])
                 sizes.add(image.size)
                 modes.add(image.mode)
-            skipped.update(record["skipped"])
+            skipped.update(provenance["skipped"])
         ((width, height),), (mode,) = sizes, modes
         dtype = np.dtype(np.uint8 if mode == "L" else np.uint16)
-        return Finished((len(files), height, width), dtype, record | {"skipped": skipped})
+        return Finished((len(files), height, width), dtype, provenance | {"skipped": skipped})
 
 
 PNGS = Pngs()
@@ -267,7 +269,7 @@ FORMATS: tuple[Format, ...] = (Zarr(), Tiff(), Hdf5(), Npy(), PNGS)
 
 
 def chunk_shape(manifest: Manifest, max_bytes: int) -> tuple[int, int, int]:
-    """Chunks of about max_bytes whose slices divide a block, so that each is written once."""
+    """Returns the shape of chunks of about max_bytes, a whole number of them in each block."""
     _, *sides = manifest.shape
     height, width = (math.ceil(n / math.ceil(n / MAX_CHUNK_SIDE)) for n in sides)
     room = max(1, max_bytes // (height * width * manifest.dtype.itemsize))
@@ -276,6 +278,6 @@ def chunk_shape(manifest: Manifest, max_bytes: int) -> tuple[int, int, int]:
 
 
 def slice_names(count: int) -> list[str]:
-    """The stems of the PNGs in a folder, which sort as the slices do."""
+    """Returns the stems of the PNGs in a folder, which sort like the slices."""
     digits = max(4, len(str(count - 1)))
     return [f"{number:0{digits}}" for number in range(count)]

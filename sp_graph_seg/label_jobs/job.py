@@ -1,4 +1,4 @@
-"""A label job: blocks in, one output out, and nothing lost in between."""
+"""A label job: takes labels in blocks and assembles one output."""
 
 import os
 import secrets
@@ -19,24 +19,24 @@ from sp_graph_seg.label_jobs.outputs import LabelOutput
 from sp_graph_seg.label_jobs.partial import State, mark_assembled, read_state, remove_partial
 
 Progress = Callable[[int, int], None]
-"""Called with the number of blocks that are assembled or verified and the number of all blocks."""
+"""Called with the number of blocks that are assembled or verified, and of all blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelJob:
-    """The labels of a volume or video on their way to one output; see `open_label_job`.
+    """The job of labelling a volume or video; see `open_label_job`.
 
-    A job is small and can be pickled: processes on several machines with a common file system may
-    write different blocks of it at the same time. One process finishes it.
+    A job is small and can be pickled. Processes on several machines with a common file system may
+    write different blocks at the same time. One process finishes the job.
 
     Attributes:
-        output: Where the labels go.
+        output: The output of the job.
         shape: ``(S, H, W)``.
         num_labels: The labels are 0 to num_labels - 1.
-        block: Slices in a block; the last block may have fewer.
-        fingerprint: Stands for the manifest.
-        overwrite: Whether an output that is there is replaced, at the very end.
-        complete: Whether the output is finished; then there is nothing to do.
+        block: Slices in a block. The last block may have fewer.
+        fingerprint: The fingerprint of the manifest.
+        overwrite: Whether an existing output is replaced, at the very end.
+        complete: Whether the output is finished, so that nothing is left to do.
         skipped: The skipped slices of a complete output, and the reasons.
     """
 
@@ -71,17 +71,17 @@ class LabelJob:
         return [(k, min(k + self.block, count)) for k in range(0, count, self.block)]
 
     def is_assembled(self) -> bool:
-        """Tell whether the blocks have served: at most the output is still to get its name."""
+        """Returns whether the blocks are no longer needed: the output is assembled."""
         return self.complete or self._state().skipped is not None
 
     def missing_blocks(self) -> list[tuple[int, int]]:
-        """The blocks that are still to be written; each one that is there is read and verified.
+        """Finds the blocks that must still be written. All existing blocks are read and verified.
 
         Returns:
             ``(start, stop)`` of the blocks that are absent or damaged, in order.
 
         Raises:
-            InputError: The work in progress is gone or belongs to other settings.
+            InputError: The work in progress is gone or has other settings.
         """
         if self.is_assembled():
             return []
@@ -90,37 +90,37 @@ class LabelJob:
     def write_block(
         self, start: int, labels: np.ndarray, skipped: Mapping[int, str] | None = None
     ) -> None:
-        """Write the labels of one block, whole or not at all.
+        """Writes the labels of one block, whole or not at all.
 
         Args:
             start: The number of its first slice.
             labels: ``(stop - start, H, W)`` integer array, 0 to num_labels - 1, or `unlabelled`.
-            skipped: Numbers of slices that could not be labelled, and the reasons. Whatever
-                ``labels`` says of them, they become `unlabelled`.
+            skipped: Numbers of slices that could not be labelled, and the reasons. They become
+                `unlabelled`, whatever their ``labels``.
 
         Raises:
             InputError: The labels do not fit the job, the work in progress is gone, assembled or
-                of other settings, or the file system refuses; the blocks that are finished stay.
+                of other settings, or the block cannot be written. Finished blocks are kept.
         """
         skipped = dict(skipped or {})
         shape = self._block_shape(start)
         labels = np.asarray(labels)
         if labels.shape != shape or labels.dtype.kind not in "bui":
             raise InputError(
-                f"labels: {labels.dtype} of shape {labels.shape} are not those of the slices "
-                f"{start} to {start + shape[0] - 1}; give integers of shape {shape}"
+                f"labels: {labels.dtype} of shape {labels.shape} do not fit slices {start} to "
+                f"{start + shape[0] - 1}; give integers of shape {shape}."
             )
         if outside := [number for number in skipped if not 0 <= number - start < shape[0]]:
             raise InputError(
-                f"skipped: slice {outside[0]} is not in the block that starts at {start}; "
-                "count slices from the first one of the volume"
+                f"skipped: slice {outside[0]} is not in the block that starts at slice {start}; "
+                "count slices from the start of the volume."
             )
         wrong = (labels < 0) | (labels >= self.num_labels) & (labels != self.unlabelled)
         wrong[[number - start for number in skipped]] = False
         if wrong.any():
             raise InputError(
-                f"labels: {labels[wrong][0]} is not 0 to {self.num_labels - 1}, nor "
-                f"{self.unlabelled} for unlabelled; give a larger num_labels"
+                f"labels: {labels[wrong][0]} is neither from 0 to {self.num_labels - 1} nor "
+                f"{self.unlabelled} (unlabelled); give a larger num_labels."
             )
         stored = np.array(labels, dtype=self.dtype, order="C")
         stored[[number - start for number in skipped]] = self.unlabelled
@@ -129,7 +129,7 @@ class LabelJob:
             self._store.write(start, stored, skipped)
 
     def read_block(self, start: int) -> Block | None:
-        """Read one block back and verify it.
+        """Reads a block and verifies it.
 
         Args:
             start: The number of its first slice.
@@ -140,12 +140,11 @@ class LabelJob:
         return self._store.read(start, self._block_shape(start), self.dtype)
 
     def finish(self, progress: Progress | None = None) -> dict[int, str]:
-        """Assemble the output, give it its name, and remove the blocks.
+        """Assembles the output, gives it its name and removes the blocks.
 
-        The memory is that of a few blocks. The output is assembled among the blocks, or verified
-        where they were written into it, and then moved, so that it is never seen half-written.
-        Interrupted at any moment, the same call on a job that was opened in the same way does the
-        rest.
+        Only a few blocks are in memory. The output is assembled in the folder of the work in
+        progress, or verified if the blocks were written into it, and then moved, so that it is
+        never incomplete. If interrupted, open the job in the same way and call this again.
 
         Args:
             progress: Called after each block that was assembled or verified. Default: None.
@@ -154,8 +153,8 @@ class LabelJob:
             The skipped slices and their reasons.
 
         Raises:
-            InputError: Blocks are missing or damaged, the output has appeared meanwhile, or the
-                file system refuses; the blocks that are finished stay.
+            InputError: Blocks are missing or damaged, the output has been created meanwhile, or
+                it cannot be written. Finished blocks are kept.
         """
         if self.complete:
             return dict(self.skipped or {})
@@ -176,15 +175,15 @@ class LabelJob:
     def _block_shape(self, start: int) -> tuple[int, int, int]:
         count, height, width = self.shape
         if start % self.block or not 0 <= start < count:
-            raise InputError(f"start: no block starts at slice {start}; use LabelJob.blocks")
+            raise InputError(f"start: no block starts at slice {start}; see LabelJob.blocks.")
         return min(self.block, count - start), height, width
 
     def _state(self) -> State:
         partial = self.output.partial
         state = read_state(partial)
         if state is None or state.manifest.fingerprint != self.fingerprint:
-            what = "is gone" if state is None else "now belongs to other settings"
-            raise InputError(f"{partial}: {what}; another process was there, start again")
+            what = "is gone" if state is None else "now has other settings"
+            raise InputError(f"{partial}: {what}, because of another process; start again.")
         return state
 
     def _skipped_in_blocks(self) -> dict[int, str]:
@@ -199,7 +198,7 @@ class LabelJob:
     def _missing(self, start: int, stop: int) -> InputError:
         return InputError(
             f"{self._store.file(start)}: the labels of slices {start} to {stop - 1} are missing "
-            "or damaged; repeat the same command to label them"
+            "or damaged; repeat the same command to label them."
         )
 
     def _assemble(
@@ -208,16 +207,16 @@ class LabelJob:
         target = self.output.format
         if isinstance(target, PiecewiseFormat):
             for _ in self._stream(progress):
-                pass  # verified once more: nothing but the blocks tells of a lost chunk
+                pass  # verifies the blocks, which is the only way to find a lost chunk
             target.complete(self.output.assembled, manifest, skipped)
             self._refuse_finished()
         elif isinstance(target, StreamedFormat) and not self.output.assembled.exists():
-            # Its own name for each attempt: two processes that finish at once do not mix.
+            # A name for each attempt, so that two processes that finish at once do not interfere.
             temporary = self.output.assembled.with_stem(f"assembling-{secrets.token_hex(8)}")
             try:
                 target.write(temporary, manifest, skipped, self._stream(progress))
                 sync_tree(temporary)
-                self._refuse_finished()  # its removal of the blocks took away files
+                self._refuse_finished()  # the other process removed the blocks
                 os.replace(temporary, self.output.assembled)
                 sync(self.output.partial)
             finally:
@@ -225,7 +224,7 @@ class LabelJob:
 
     def _refuse_finished(self) -> None:
         if self._state().skipped is not None:
-            raise InputError(f"{self.output}: was finished by another process meanwhile")
+            raise InputError(f"{self.output}: was finished by another process meanwhile.")
 
     def _stream(self, progress: Progress | None) -> Iterator[tuple[int, np.ndarray]]:
         for done, (start, stop) in enumerate(self.blocks, start=1):
@@ -237,20 +236,20 @@ class LabelJob:
                 progress(done, len(self.blocks))
 
     def _move(self) -> None:
-        """Give the assembled output its name, unless an interrupted call did."""
+        """Moves the assembled output to its name, unless an interrupted call did so."""
         path, assembled = self.output.path, self.output.assembled
         if not assembled.exists():
             return
         refuse_replacing(self.output, self.overwrite)
         if assembled.is_dir() and path.exists():
-            # Folders cannot be exchanged in one step; removed with the blocks.
+            # Folders cannot be exchanged in one step. The old one is removed with the blocks.
             os.replace(path, self.output.partial / f"replaced-{secrets.token_hex(8)}")
         os.replace(assembled, path)
         sync(path.parent)
 
     @contextmanager
     def _keeping_blocks(self) -> Iterator[None]:
-        """Say of a failure of the file system that no block is lost by it."""
+        """Turns a failure to write into an error that says where the finished blocks are."""
         try:
             yield
         except Exception as error:
@@ -259,6 +258,7 @@ class LabelJob:
                 raise
             reason = " ".join(str(cause.strerror or cause).split())
             raise InputError(
-                f"{self.output}: cannot be written ({reason}); make room or mend the folder and "
-                f"repeat the same command, the finished blocks are kept in {self.output.partial}"
+                f"{self.output}: cannot be written ({reason}), finished blocks are kept in "
+                f"{self.output.partial}; free space or repair the folder, then repeat the same "
+                "command."
             ) from cause

@@ -1,4 +1,4 @@
-"""The manifest of a label job: what is labelled, with which settings, in which blocks."""
+"""The manifest of a label job: its input, settings and blocks."""
 
 import json
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ MAX_LABELS = 65535
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """All that must stay the same from the first block to the finished output.
+    """What must stay the same from the first block to the finished output.
 
     Attributes:
         shape: ``(S, H, W)``, the slices or frames and their height and width in pixels.
         num_labels: The labels are 0 to num_labels - 1.
         block: Slices in a block; the last block may have fewer.
-        axis: What the slices follow: ``"z"`` in a volume, ``"t"`` in a video.
-        settings: What made the labels, as JSON values.
+        axis: The axis of the slices: ``"z"`` in a volume, ``"t"`` in a video.
+        settings: The model, input and options, as JSON values.
         dataset: The dataset in an HDF5 file, None for other formats.
     """
 
@@ -37,7 +37,7 @@ class Manifest:
 
     @property
     def dtype(self) -> np.dtype:
-        """uint8 if the labels and the value for "unlabelled" fit, else uint16."""
+        """The type of the labels: uint8 if they and the value for "unlabelled" fit, else uint16."""
         return label_dtype(self.num_labels)
 
     @property
@@ -47,27 +47,27 @@ class Manifest:
 
     @property
     def nbytes(self) -> int:
-        """Size of all labels, uncompressed."""
+        """The size of all labels in bytes, uncompressed."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     @cached_property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that stand for the whole manifest."""
+        """The fingerprint of the whole manifest, 32 hexadecimal digits."""
         return fingerprint(**self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """The manifest as JSON values, with the derived dtype for people who look inside."""
+        """Converts the manifest to JSON values, and adds the dtype for human readers."""
         derived = {"version": VERSION, "dtype": str(self.dtype), "unlabelled": self.unlabelled}
         return json.loads(json.dumps(derived | asdict(self)))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
-        """Rebuild a manifest from `to_json`."""
+        """Restores a manifest from the result of `to_json`."""
         known = {field.name: values[field.name] for field in fields(cls)}
         return cls(**known | {"shape": tuple(known["shape"])})
 
-    def record(self, skipped: Mapping[int, str]) -> dict[str, Any]:
-        """What the finished output says about itself, where its format has room for that."""
+    def provenance(self, skipped: Mapping[int, str]) -> dict[str, Any]:
+        """Returns the provenance that the finished output stores, if its format can."""
         return {
             "version": VERSION,
             "num_labels": self.num_labels,
@@ -78,35 +78,35 @@ class Manifest:
 
 
 def label_dtype(num_labels: int) -> np.dtype:
-    """The smallest type for labels 0 to num_labels - 1 and one value more for "unlabelled".
+    """Returns the smallest type for labels 0 to num_labels - 1 and one value for "unlabelled".
 
     Raises:
-        InputError: There are no labels, or more than 65535.
+        InputError: ``num_labels`` is not from 1 to 65535.
     """
     if not 1 <= num_labels <= MAX_LABELS:
-        raise InputError(f"num_labels: {num_labels} cannot be stored; give 1 to {MAX_LABELS}")
+        raise InputError(f"num_labels: {num_labels} cannot be stored; give 1 to {MAX_LABELS}.")
     return np.dtype(np.uint8 if num_labels <= 255 else np.uint16)
 
 
 def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give settings as they come back from a file: tuples become lists, keys text.
+    """Converts settings to what is read back from JSON: tuples become lists, keys strings.
 
     Raises:
-        InputError: A value has no form in JSON.
+        InputError: A value cannot be stored as JSON.
     """
     try:
         return json.loads(json.dumps(dict(settings), allow_nan=False))
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"settings: cannot be kept as JSON ({error}); give numbers, texts, lists and mappings"
+            f"settings: cannot be stored as JSON ({error}); give numbers, text, lists and mappings."
         ) from error
 
 
 def describe_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str | None:
-    """Name up to three values that differ between two mappings of JSON values.
+    """Describes up to three values that differ between two mappings of JSON values.
 
     Returns:
-        As ``settings.model was 'a' and is 'b'``, or None if nothing differs.
+        A text such as ``settings.model was 'a' and is 'b'``, or None if nothing differs.
     """
     found = _differences(old, new, "")
     more = f" ({len(found) - 3} more)" if len(found) > 3 else ""

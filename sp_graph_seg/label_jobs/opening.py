@@ -1,4 +1,4 @@
-"""Begin or continue a label job, after every check that can be made before the work."""
+"""Opens label jobs, new or interrupted, after all checks that are possible in advance."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ from sp_graph_seg.label_jobs.partial import State, create_partial, read_state, r
 
 DEFAULT_BLOCK_BYTES = 32 * 2**20
 MAX_DEFAULT_BLOCK = 32
-# Labels of smooth and of noisy images, and of superpixels, packed 3 to 25 times.
+# Labels of smooth images, noisy images and superpixels were compressed 3 to 25 times.
 BEST_PACKING = 40
 USUAL_PACKING = 4
 
@@ -35,11 +35,11 @@ def check_label_output(
     overwrite: bool = False,
     resume: bool = False,
 ) -> None:
-    """Refuses an output that :func:`open_label_job` would refuse for its name alone.
+    """Refuses an output that :func:`open_label_job` would refuse because of its name.
 
     Raises:
-        InputError: The format is unknown, it touches an input, it is there already, or its folder
-            cannot be written to.
+        InputError: The format is unknown, the output overlaps an input or exists, or its folder is
+            not writable.
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
@@ -61,41 +61,42 @@ def open_label_job(
     overwrite: bool = False,
     resume: bool = False,
 ) -> LabelJob:
-    """Begin or continue to label a volume or video block by block.
+    """Begins or continues to label a volume or video block by block.
 
-    The blocks are kept in ``<output>.partial`` beside the output: those of a Zarr array as chunks
-    of that array, those of other formats as files of which the output is assembled at the end. If
-    that folder is there and its manifest is the same, the work continues; the finished blocks are
-    kept. It does not matter how the work was interrupted: the same calls do the rest.
+    The blocks are kept in ``<output>.partial`` beside the output: for Zarr as chunks of the array,
+    for other formats as files from which the output is assembled at the end. If that folder exists
+    and has the same manifest, the work continues with the missing blocks. After any interruption,
+    the same calls finish the job.
 
-    A pixel without a label has the largest value of the type, 255 or 65535; so uint8 has room for
-    255 labels. The output records the settings, and the skipped slices with the reasons: a Zarr
-    array in its attributes, HDF5 in an attribute of the dataset, TIFF in the description of its
-    first page, PNGs in a text chunk, each under ``sp_graph_seg``; a .npy file has no room for them.
+    A pixel without a label has the largest value of the type, 255 or 65535. So uint8 is used for up
+    to 255 labels. The output stores its provenance (the settings, and the skipped slices with the
+    reasons) under ``sp_graph_seg``: Zarr in the attributes of the array, HDF5 in an attribute of
+    the dataset, TIFF in the description of the first page, PNGs in a text chunk. A .npy file stores
+    none.
 
     Args:
-        output: ``.zarr`` (Zarr v3, one array at the root), ``.tif`` or ``.tiff`` (a page a slice),
-            ``.h5``, ``.hdf5`` or ``.nxs`` (``file.h5:/dataset``, default ``/labels``; one file for
-            the labels alone), ``.npy``, or a name without suffix: a folder of PNGs.
-        shape: ``(S, H, W)``, the slices or frames and their height and width in pixels.
+        output: ``.zarr`` (Zarr v3, one array at the root), ``.tif`` or ``.tiff`` (a page for each
+            slice), ``.h5``, ``.hdf5`` or ``.nxs`` (``file.h5:/dataset``, default ``/labels``; the
+            file holds only the labels), ``.npy``, or a name without suffix for a folder of PNGs.
+        shape: ``(S, H, W)``, the number of slices or frames, their height and width in pixels.
         num_labels: The labels are 0 to num_labels - 1; at most 65535.
-        settings: What makes the labels (model, input, options) as JSON values. The work continues
-            only if they are the same.
+        settings: Model, input and options, as JSON values. The work continues only if they are the
+            same.
         block: Slices in a block. Default: that of the work in progress, else about 32 MiB of
             labels and at most 32 slices.
-        axis: What the slices follow: ``"z"`` in a volume (default), ``"t"`` in a video.
+        axis: The axis of the slices: ``"z"`` in a volume (default), ``"t"`` in a video.
         inputs: The files and folders that are labelled, which must not be written to.
-        overwrite: Replace an output that is there, once the new one is complete, and discard work
-            in progress of other settings. Default: False.
-        resume: Accept a finished output of the same settings as the result: the job is
+        overwrite: Replace an existing output once the new one is complete, and discard work in
+            progress that has other settings. Default: False.
+        resume: Accept a finished output with the same settings as the result. Then the job is
             ``complete`` and has no missing blocks. Default: False.
 
     Returns:
         The job.
 
     Raises:
-        InputError: A parameter is wrong, the output exists or touches an input, work in progress
-            has other settings, or the disk cannot be written to or is too full.
+        InputError: A parameter is wrong, the output exists or overlaps an input, work in progress
+            has other settings, or the disk is not writable or too full.
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
@@ -106,17 +107,17 @@ def open_label_job(
     difference = state and describe_difference(state.manifest.to_json(), manifest.to_json())
     if difference and not overwrite:
         raise InputError(
-            f"{target.partial}: was begun differently: {difference}; go on as it was begun, "
-            "or discard it with --overwrite"
+            f"{target.partial}: was begun differently: {difference}; use the same settings, or "
+            "discard it with --overwrite."
         )
     is_moved = not difference and _is_moved(target, state)
-    if is_moved and exists(target):  # interrupted while the blocks were removed
+    if is_moved and exists(target):  # interrupted while blocks were removed
         return _job(target, manifest, overwrite)
     if exists(target):
         skipped = _finished_before(target, manifest, overwrite) if resume else None
         if skipped is not None:
             if state is None:
-                remove_partial(target.partial)  # empty: interrupted at the very last step
+                remove_partial(target.partial)  # empty: interrupted at the last step
             return replace(_job(target, manifest, overwrite), complete=True, skipped=skipped)
         refuse_replacing(target, overwrite)
     check_writable(target.path.parent)
@@ -127,7 +128,7 @@ def open_label_job(
 def _finished_before(
     output: LabelOutput, manifest: Manifest, overwrite: bool
 ) -> dict[int, str] | None:
-    """Verify an output; of one that may be replaced, None says that it must be."""
+    """Verifies an output. None means that it does not match and may be replaced."""
     try:
         return verify_finished(output, manifest)
     except InputError:
@@ -137,7 +138,7 @@ def _finished_before(
 
 
 def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
-    """Make sure that there is a folder of work in progress with this manifest."""
+    """Creates the folder of the work in progress, unless it exists with this manifest."""
     partial = output.partial
     written = 0 if discard else len(list(partial.glob("block_*")))
     check_space(output, manifest, 1 - written * manifest.block / manifest.shape[0])
@@ -147,28 +148,28 @@ def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
         create_partial(partial, manifest)
         state = read_state(partial)
         if state is None or state.manifest != manifest:
-            raise InputError(f"{partial}: was begun by another process just now; start again")
+            raise InputError(f"{partial}: was just begun by another process; start again.")
         if isinstance(output.format, PiecewiseFormat):
             output.format.create(output.assembled, manifest)
     except OSError as error:
         raise InputError(
-            f"{partial}: cannot be written ({error.strerror or error}); choose another --output"
+            f"{partial}: cannot be written ({error.strerror or error}); choose another --output."
         ) from error
 
 
 def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None:
-    """Compare the free space of the file system with what the labels may need.
+    """Compares the free space on the disk with what the labels may need.
 
-    For a moment all blocks and the finished output lie side by side, unless the blocks are written
+    For a moment, all blocks and the finished output exist together, unless the blocks are written
     into the output.
 
     Args:
         output: The output; its folder must exist.
         manifest: The job.
-        missing: Share of the blocks that are still to be written, 0 to 1.
+        missing: Share of the blocks that must still be written, 0 to 1.
 
     Raises:
-        InputError: Even labels that pack well would not fit.
+        InputError: Even labels that compress well would not fit.
     """
     free = shutil.disk_usage(output.path.parent).free
     again = 0 if isinstance(output.format, PiecewiseFormat) else 1
@@ -179,8 +180,8 @@ def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None
     if free >= usual:
         return
     message = (
-        f"{output.path}: {_size(free)} are free, the labels need {_size(least)} to "
-        f"{_size(usual)}; make room or choose an --output on another disk"
+        f"{output.path}: {_size(free)} are free, but the labels need {_size(least)} to "
+        f"{_size(usual)}; free space or choose an --output on another disk."
     )
     if free < least:
         raise InputError(message)
@@ -193,7 +194,7 @@ def _size(nbytes: float) -> str:
 
 
 def _is_moved(output: LabelOutput, state: State | None) -> bool:
-    """Tell whether the output has its name and only the removal of its blocks was interrupted."""
+    """Returns whether the output was moved and only the removal of its blocks was interrupted."""
     return state is not None and state.skipped is not None and not output.assembled.exists()
 
 
@@ -216,18 +217,18 @@ def _new_manifest(
     block: int | None,
     axis: Literal["z", "t"],
 ) -> Manifest:
-    """Check the parameters and put them together."""
+    """Checks the parameters and makes the manifest."""
     sizes = tuple(int(n) for n in shape)
     if len(sizes) != 3 or min(sizes) < 1:
-        raise InputError(f"shape: {sizes} is not (S, H, W); give three sizes of at least 1")
+        raise InputError(f"shape: {sizes} is not (S, H, W); give three sizes of at least 1.")
     count, height, width = sizes
     if block is None:
         slice_bytes = height * width * label_dtype(num_labels).itemsize
         block = min(MAX_DEFAULT_BLOCK, max(1, DEFAULT_BLOCK_BYTES // slice_bytes))
     if block < 1:
-        raise InputError(f"block: {block} slices are no block; give at least 1")
+        raise InputError(f"block: {block} is not a positive number of slices; give at least 1.")
     if axis not in ("z", "t"):
-        raise InputError(f'axis: {axis!r} is unknown; give "z" or "t"')
+        raise InputError(f'axis: {axis!r} is unknown; give "z" or "t".')
     return Manifest(
         shape=(count, height, width),
         num_labels=num_labels,

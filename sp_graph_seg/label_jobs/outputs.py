@@ -1,4 +1,4 @@
-"""Where labels go: the name of the output tells its format."""
+"""Parses the name of an output, which determines its format."""
 
 import os
 import re
@@ -23,8 +23,8 @@ class LabelOutput:
 
     Attributes:
         path: The file or folder, absolute and without symbolic links.
-        given: The same as the user wrote it, where other results lie beside it.
-        dataset: The dataset in an HDF5 file, None for the other formats.
+        given: The path as the user wrote it. Other results are written beside it.
+        dataset: The dataset in an HDF5 file, None for other formats.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class LabelOutput:
 
     @property
     def format(self) -> Format:
-        """The format that its suffix names; a folder of PNGs where it names none."""
+        """The format of its suffix; a folder of PNGs without a suffix."""
         return _format_of(self.path)
 
     @property
@@ -43,7 +43,7 @@ class LabelOutput:
 
     @property
     def assembled(self) -> Path:
-        """Where the output waits in that folder until all of it is done and it gets its name."""
+        """Where the output is assembled in that folder, before it gets its name."""
         return self.partial / f"assembled{self.path.suffix}"
 
     def __str__(self) -> str:
@@ -51,20 +51,20 @@ class LabelOutput:
 
 
 def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
-    """Find the format of an output by its name.
+    """Parses the name of an output.
 
     Args:
         output: A name that ends in .zarr, .tif, .tiff, .h5, .hdf5, .nxs or .npy; an HDF5 file may
             be followed by its dataset, ``file.h5:/entry/labels`` (default: ``/labels``). A name
-            without suffix, or one that ends in a slash, is a folder of PNGs. What was parsed
-            before is given back as it is.
+            without suffix, or one that ends in a slash, is a folder of PNGs. A parsed output is
+            returned unchanged.
 
     Returns:
-        The path and dataset, which know their format.
+        The parsed output.
 
     Raises:
-        InputError: The suffix is unknown, a dataset is given for another format, or the package
-            that writes the format is not installed.
+        InputError: The suffix is unknown, a dataset is given for another format than HDF5, or the
+            package that writes the format is not installed.
     """
     if isinstance(output, LabelOutput):
         return output
@@ -75,18 +75,18 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
     path = Path(text).resolve()
     suffix = path.suffix.lower()
     if not path.name:
-        raise InputError(f"{output}: is no name for an output; give one below it")
+        raise InputError(f"{output}: is a folder without a name; give a name inside it.")
     if suffix and suffix not in _FORMATS and not text.endswith(("/", os.sep)):
         raise InputError(
-            f"{output}: labels cannot be written as {path.suffix}; end the name in "
-            f"{', '.join(_FORMATS)}, or in nothing for a folder of PNGs"
+            f"{output}: labels cannot be written as {path.suffix}; use one of "
+            f"{', '.join(_FORMATS)}, or no suffix for a folder of PNGs."
         )
     form = _format_of(path)
     if form.package:
         require(form.package)
     usual = form.dataset
     if usual is None and dataset is not None:
-        raise InputError(f"{output}: only an HDF5 file has datasets; leave out :{dataset}")
+        raise InputError(f"{output}: only an HDF5 file has datasets; leave out :{dataset}.")
     given = Path(text) if Path(text).name == path.name else path  # such as "." or "a/.."
     return LabelOutput(path, given, f"/{dataset}" if dataset else usual)
 
@@ -96,27 +96,27 @@ def _format_of(path: Path) -> Format:
 
 
 def refuse_inputs(output: LabelOutput, inputs: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuse an output that is an input, lies inside of one or contains one.
+    """Refuses an output that is an input, lies inside one or contains one.
 
     Raises:
-        InputError: Writing the output, or the work beside it, would change an input.
+        InputError: Writing the output, or the folder beside it, would change an input.
     """
     for given in inputs:
         path = _without_inner(os.fspath(given)).resolve()
-        # A hard link, or another spelling on a file system that ignores case, is the same file.
+        # samefile finds hard links, and other spellings where file names ignore case.
         same = output.path.exists() and path.exists() and os.path.samefile(path, output.path)
         if same or path == output.path or output.path in path.parents:
             raise InputError(
-                f"{output.path}: is or contains the input {path}; choose another --output"
+                f"{output.path}: is or contains the input {path}; choose another --output."
             )
         if path in output.path.parents:
             raise InputError(
-                f"{output.path}: lies inside the input {path}; choose an --output beside it"
+                f"{output.path}: lies inside the input {path}; choose an --output beside it."
             )
 
 
 def _without_inner(path: str) -> Path:
-    """The file of ``file:inner``, as the names of datasets and arrays are written."""
+    """Returns the file of ``file:inner``, where inner is a dataset or array."""
     cut = path
     while not Path(cut).exists() and ":" in cut:
         cut = cut.rpartition(":")[0]

@@ -1,4 +1,4 @@
-"""The folder of the work in progress: its manifest, and how it comes and goes."""
+"""The folder of the work in progress: created, read and removed."""
 
 import errno
 import json
@@ -16,12 +16,11 @@ MANIFEST = "manifest.json"
 
 
 class State(NamedTuple):
-    """How far a job is.
+    """The state of a job.
 
     Attributes:
-        manifest: What the job is.
-        skipped: The skipped slices and their reasons once the output is assembled; before that
-            None, as long as only the blocks count.
+        manifest: The manifest of the job.
+        skipped: The skipped slices and their reasons if the output is assembled; None before.
     """
 
     manifest: Manifest
@@ -29,13 +28,13 @@ class State(NamedTuple):
 
 
 def read_state(partial: Path) -> State | None:
-    """Read the manifest of a folder of work in progress.
+    """Reads the manifest of a folder of work in progress.
 
     Args:
         partial: The folder.
 
     Returns:
-        Its state, or None if there is no such folder, or one in which nothing was begun.
+        Its state, or None if the folder does not exist or no job was begun in it.
 
     Raises:
         InputError: The folder holds something else, or cannot be read.
@@ -47,11 +46,11 @@ def read_state(partial: Path) -> State | None:
             partial.is_dir() and all(path.name.startswith(".") for path in partial.iterdir())
         ):
             return None
-        if (partial / MANIFEST).is_file():  # another process began just now
+        if (partial / MANIFEST).is_file():  # another process just began
             return read_state(partial)
         text = ""
     except (OSError, ValueError) as error:
-        raise InputError(f"{partial}: cannot be read ({error}); move it away") from error
+        raise InputError(f"{partial}: cannot be read ({error}); move or delete it.") from error
     try:
         values = json.loads(text)
         if values["version"] == VERSION:
@@ -63,15 +62,15 @@ def read_state(partial: Path) -> State | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise InputError(
-        f"{partial}: holds no manifest that this version knows; move or delete the folder"
+        f"{partial}: holds no manifest that this version can read; move or delete the folder."
     )
 
 
 def create_partial(partial: Path, manifest: Manifest) -> None:
-    """Begin a job, unless another process began one at the same moment.
+    """Begins a job, unless another process began one at the same moment.
 
-    The manifest gets its name by a hard link, which never replaces: of two processes one wins,
-    and both must read afterwards who it was.
+    The manifest gets its name by a hard link, which never replaces a file: one of two processes
+    wins, and both must read the manifest afterwards.
     """
     partial.mkdir(exist_ok=True)
     temporary = partial / f".{secrets.token_hex(8)}.json"
@@ -91,13 +90,13 @@ def create_partial(partial: Path, manifest: Manifest) -> None:
 
 
 def mark_assembled(partial: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-    """Record that the output is assembled, so that the blocks are needed no more."""
+    """Notes in the manifest that the output is assembled and the blocks are no longer needed."""
     with durable_write(partial / MANIFEST) as temporary:
         temporary.write_text(_state_text(manifest, skipped), encoding="utf-8")
 
 
 def remove_partial(partial: Path) -> None:
-    """Remove the folder, the manifest last, so that an interrupted removal is repeated."""
+    """Removes the folder, the manifest last, so that an interrupted removal can be repeated."""
     if not partial.exists():
         return
     for path in partial.iterdir():

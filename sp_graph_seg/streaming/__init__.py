@@ -1,4 +1,4 @@
-"""Volumes and videos of any length: choose slices to train on, label block by block."""
+"""Chooses slices of volumes and videos to train on, and labels them block by block."""
 
 from sp_graph_seg.streaming.choose import choose_slices
 from sp_graph_seg.streaming.label import label_volume

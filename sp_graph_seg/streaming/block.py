@@ -1,4 +1,4 @@
-"""One block of slices: read, labelled and written by one worker."""
+"""Labels one block of slices in one worker."""
 
 import copy
 import os
@@ -28,19 +28,19 @@ from sp_graph_seg.volumes import Volume
 Mode = Literal["slices", "supervoxels"]
 
 #: Frames before a block that are labelled only to be remembered, so that the labels of a block
-#: hardly depend on where it begins.
+#: hardly depend on its first frame.
 _WARM_UP = 10
 
-#: Slices that are read ahead of the threads that label.
+#: Slices that are read ahead of the labelling threads.
 _AHEAD = 2
 
-#: Slices are read from the file in pieces of about so many bytes.
+#: Slices are read from the file in pieces of about this many bytes.
 _PIECE_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
 class BlockLabeler:
-    """Labels blocks; small enough to be sent to any worker."""
+    """Labels blocks. It is small enough to be sent to any worker."""
 
     model: Path
     volume: Volume
@@ -50,7 +50,7 @@ class BlockLabeler:
     skip_bad: bool
 
     def __call__(self, block: tuple[int, int]) -> int:
-        """Labels the slices from ``block[0]`` to before ``block[1]``; returns how many."""
+        """Labels the slices ``block[0]`` to ``block[1] - 1`` and returns their number."""
         start, stop = block
         segmenter = copy.copy(load_model(self.model).segmenter)
         if torch.cuda.is_available():
@@ -61,7 +61,7 @@ class BlockLabeler:
         remembers = segmenter.config_.memory > 0 and isinstance(segmenter.labeller_, Appearance)
         first = max(0, start - _WARM_UP) if remembers else start
         slices = self._read(first, stop, skipped)
-        with _one_thread() as threads:
+        with _single_threaded() as threads:
             if remembers:
                 numbered = _label_frames(segmenter, slices)
             elif self.mode == "slices":
@@ -69,9 +69,9 @@ class BlockLabeler:
             else:
                 numbered = label_supervoxels(segmenter, slices)
             labels = np.full((stop - start, *self.job.shape[1:]), self.job.unlabelled, np.uint16)
-            for number, plane in numbered:
+            for number, found in numbered:
                 if number >= start:
-                    labels[number - start] = np.where(plane < 0, self.job.unlabelled, plane)
+                    labels[number - start] = np.where(found < 0, self.job.unlabelled, found)
         own = {number: reason for number, reason in skipped.items() if number >= start}
         self.job.write_block(start, labels, own)
         return stop - start
@@ -79,7 +79,7 @@ class BlockLabeler:
     def _read(
         self, start: int, stop: int, skipped: dict[int, str]
     ) -> Iterator[tuple[int, NDArray]]:
-        """The slices with their numbers; those that cannot be used are noted, if they may be."""
+        """Yields slices with their numbers. If allowed, notes slices that cannot be used."""
         for first, last in self._pieces(start, stop):
             if self.skip_bad:
                 yield from read_usable(self.volume, first, last, skipped)
@@ -87,7 +87,7 @@ class BlockLabeler:
                 yield from enumerate(read_slices(self.volume, first, last), start=first)
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """As many slices as may be held at once."""
+        """Yields ranges of as many slices as may be held at once."""
         volume = self.volume
         size = volume.channels * volume.height * volume.width * volume.dtype.itemsize
         count = max(1, _PIECE_BYTES // max(1, size))
@@ -95,16 +95,16 @@ class BlockLabeler:
 
 
 class LoadedModel(NamedTuple):
-    """A model file that was read."""
+    """The content of a model file."""
 
     segmenter: Segmenter
     digest: str
-    """Stands for all that the file holds."""
+    """A hash of the content of the file."""
     notes: dict[str, Any]
 
 
 def load_model(path: str | os.PathLike[str]) -> LoadedModel:
-    """Reads a model file, once in each process as long as the file stays as it is."""
+    """Reads a model file, only once in each process unless the file changes."""
     file = Path(path).absolute()
     return _load_model(file, stamp(file) if file.exists() else (0, 0))
 
@@ -118,11 +118,11 @@ def _load_model(path: Path, stamp: tuple[int, int]) -> LoadedModel:
 def _label_slices(
     segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]], threads: int
 ) -> Iterator[tuple[int, NDArray]]:
-    """Labels so many slices at once; the next ones are read meanwhile."""
+    """Labels slices in several threads, while the next slices are read."""
     waiting: deque[tuple[int, Future[NDArray]]] = deque()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for number, plane in slices:
-            waiting.append((number, pool.submit(segmenter.predict, plane)))
+        for number, image in slices:
+            waiting.append((number, pool.submit(segmenter.predict, image)))
             if len(waiting) >= threads + _AHEAD:
                 done, labels = waiting.popleft()
                 yield done, labels.result()
@@ -133,7 +133,7 @@ def _label_slices(
 def _label_frames(
     segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]]
 ) -> Iterator[tuple[int, NDArray]]:
-    """Labels frames one after the other; each remembers the one before."""
+    """Labels frames one after the other. Each uses what was remembered of the one before."""
     labeller, before = segmenter.labeller_, None
     assert isinstance(labeller, Appearance), "the labeller of videos"
     for number, frame in frames:
@@ -143,10 +143,11 @@ def _label_frames(
 
 
 @contextmanager
-def _one_thread() -> Iterator[int]:
-    """The same sums in the same order on every machine; gives the threads that torch had.
+def _single_threaded() -> Iterator[int]:
+    """Lets each operation of torch use one thread; yields the number of threads before.
 
-    They do more where each labels a slice of its own: superpixels are made by one core.
+    So sums have the same order on every machine. The threads do more if each labels a slice of its
+    own, because superpixels use only one core.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Which slices to train on: those that represent the rest best."""
+"""Chooses the slices to train on: those that represent the rest best."""
 
 from collections.abc import Container, Mapping
 
@@ -13,12 +13,12 @@ from sp_graph_seg.transforms.prepare import scale_down, scale_intensities, scale
 from sp_graph_seg.volumes import Volume
 from sp_graph_seg.volumes.intensity import find_numbers
 
-#: A slice is described at this size, by so many superpixels and bins for each channel.
+#: Size, number of superpixels and bins for each channel with which slices are compared.
 _SIZE = 160
 _SUPERPIXELS = 200
 _BINS = 32
 
-#: Of more slices, so many at equal distances are looked at.
+#: Most slices that are compared. Of more, this many at equal distances are.
 _MOST = 200
 
 
@@ -30,24 +30,24 @@ def choose_slices(
 ) -> list[int]:
     """Chooses the slices or frames that represent the rest best: the medoids of all.
 
-    Each slice is described by the histogram of the mean colours of its superpixels, each weighted
-    by its area; pixels that are no data do not count. The distance of two slices is the L1 distance
-    of their cumulative histograms (the earth mover's distance of one channel). Medoids minimise the
-    sum of the distances of all slices to the nearest of them; they are found greedily, the BUILD
-    step of PAM (Kaufman & Rousseeuw, Finding Groups in Data, 1990). Of more than 200 slices, 200 at
-    equal distances are looked at.
+    Each slice is described by the histogram of the mean colours of its superpixels, weighted by
+    area. Pixels without data do not count. The distance of two slices is the L1 distance of their
+    cumulative histograms (for one channel, the earth mover's distance). Medoids minimise the sum of
+    the distances of all slices to their nearest medoid. They are found greedily, by the BUILD step
+    of PAM (Kaufman & Rousseeuw, Finding Groups in Data, 1990). Of more than 200 slices, 200 at
+    equal distances are compared.
 
     Args:
         volume: The volume or video.
         count: Number of slices to choose.
-        intensity_range: What is mapped to 0 and 1.
-        unusable: Slices that are neither looked at nor chosen.
+        intensity_range: The intensities that are mapped to 0 and 1.
+        unusable: Slices that are ignored.
 
     Returns:
         Their numbers, the most representative one first.
 
     Raises:
-        InputError: If there are fewer slices than wanted, or one cannot be read.
+        InputError: If there are fewer slices than requested, or one cannot be read.
     """
     usable = [number for number in range(len(volume)) if number not in unusable]
     total = len(usable)
@@ -62,12 +62,12 @@ def choose_slices(
 
 
 def places_to_look_at(total: int, count: int) -> NDArray[np.int64]:
-    """Which of so many slices are looked at to choose some, ascending."""
+    """Returns the numbers of the slices that are compared, ascending."""
     return np.linspace(0, total - 1, min(total, max(_MOST, count))).astype(int)
 
 
 def shrink(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A slice ``(C, H, W)`` as small as it is looked at, NaN where there is no data."""
+    """Scales a slice ``(C, H, W)`` down to the size of comparison, with NaN for no data."""
     inside = find_numbers(image)
     if inside is None:
         return scale_down(image, _SIZE).numpy()
@@ -79,7 +79,7 @@ def shrink(image: NDArray[np.float32]) -> NDArray[np.float32]:
 def find_representatives(
     small: Mapping[int, NDArray[np.float32]], count: int, intensity_range: tuple[float, float]
 ) -> list[int]:
-    """The numbers of the slices that represent the rest best, of small copies of them."""
+    """Returns the numbers of the slices that represent the rest best, from small copies."""
     numbers = list(small)
     described = np.stack([_describe(image, intensity_range) for image in small.values()])
     return [numbers[medoid] for medoid in _find_medoids(described, count)]
@@ -88,7 +88,7 @@ def find_representatives(
 def _describe(
     image: NDArray[np.float32], intensity_range: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Cumulative histograms of the superpixels' mean colours, ``(C * bins,)``."""
+    """Computes the cumulative histograms of the superpixels' mean colours, ``(C * bins,)``."""
     values, inside = scale_intensities(image, find_numbers(image), *intensity_range)
     nodes = compute_superpixels(values, _SUPERPIXELS, superpixel_method="watershed", mask=inside)
     used = nodes >= 0

@@ -1,4 +1,4 @@
-"""Labels a volume or video block by block: bounded memory, restart, many workers."""
+"""Labels a volume or video block by block, in bounded memory and with many workers."""
 
 import copy
 import os
@@ -42,8 +42,8 @@ def label_volume(
     """Labels every slice of a volume, or frame of a video, with a trained model.
 
     Slices are read, labelled and written in blocks, so that memory does not grow with their number.
-    The blocks that are done lie in ``<output>.partial``; after an interruption, ``kill -9``
-    included, the same call does the others. Labels do not depend on the number of workers.
+    Finished blocks are kept in ``<output>.partial``. After an interruption, even ``kill -9``, the
+    same call does the remaining blocks. Labels do not depend on the number of workers.
 
     Args:
         model: Model file.
@@ -52,30 +52,31 @@ def label_volume(
             :func:`~sp_graph_seg.io.open_label_job`.
         mode: ``"slices"`` labels each slice by itself, ``"supervoxels"`` averages the features of
             the slices of a block over 3D superpixels. (default: ``"slices"``)
-        relabel: Post-processing of the labels of each slice; that of the model by default.
+        relabel: Post-processing of the labels of each slice. (default: that of the model)
         block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
-        skip_bad: Leave slices that cannot be read unlabelled, and list them, instead of refusing.
-        resume: Accept an output of the same model and settings that is complete.
-        overwrite: Replace an output.
-        workers: Processes on this machine; 0: this one, with all its threads. (default: as many as
-            there are GPUs, else one for eight cores, or for each core in the mode
-            ``"supervoxels"``, but no more than blocks)
-        scheduler: Address of a Dask scheduler to use instead; its workers see the same files.
-        preflight: Read all slices once before the work; without it a bad slice is found late.
-        finish: Give the output its name. Without, the caller does so, by the ``finish`` of what is
-            returned, once all that is made from its blocks is made.
+        skip_bad: Leave slices that cannot be read unlabelled and list them, instead of refusing
+            the volume.
+        resume: Accept a complete output of the same model and settings.
+        overwrite: Replace an existing output.
+        workers: Number of processes on this machine; 0 for this process with all its threads.
+            (default: one for each GPU; without a GPU, one for every eight cores, or for each core
+            in the mode ``"supervoxels"``; but no more than blocks)
+        scheduler: Address of a Dask scheduler to use instead. Its workers must see the same files.
+        preflight: Read all slices once before the work. Otherwise a bad slice is found late.
+        finish: Give the output its name. If False, the caller must call ``finish`` of the job,
+            after making everything else from its blocks.
 
     Returns:
-        The job; its ``path`` is that of the labels, ``skipped`` the slices that could not be used
-        and why, ``unlabelled`` the value of pixels without a label.
+        The job: ``path`` is the output, ``skipped`` has the slices that could not be used and the
+        reasons, ``unlabelled`` is the value of pixels without a label.
 
     Raises:
         InputError: The model or volume cannot be used, a slice cannot be read, the output exists or
             was begun with another model, volume or settings, or a worker failed.
     """
-    output = parse_output(output)  # a name that cannot be used is refused at once
+    output = parse_output(output)  # refuses an invalid name at once
     loaded = load_model(model)
-    segmenter = copy.copy(loaded.segmenter)  # the one that is kept stays as it is
+    segmenter = copy.copy(loaded.segmenter)  # the cached one must not change
     if mode == "supervoxels":
         _ = segmenter.paper_net  # refuses models that label by prototypes
         check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
@@ -95,14 +96,14 @@ def label_volume(
     )
     missing = job.missing_blocks()
     if missing:
-        # Workers elsewhere know no relative path.
+        # A relative path is invalid for workers elsewhere.
         labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad)
         _label_blocks(labeler, missing, workers, scheduler)
     return replace(job, complete=True, skipped=job.finish()) if finish else job
 
 
 def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) -> dict[str, Any]:
-    """What the labels depend on: work begun with anything else is not continued."""
+    """Returns what the labels depend on. Work with another description is not continued."""
     return {
         "version": __version__,
         "model": digest,
@@ -124,7 +125,7 @@ def _label_blocks(
         cores = _THREADS if labeler.mode == "slices" else 1
         workers = min(count_workers(None, None, cores), len(missing))
         workers = 0 if workers == 1 else workers
-    # Closed at once when a block fails: its workers would go on with the others.
+    # Closed when a block fails, to stop the workers from labelling the others.
     outcomes = closing(map_unordered(labeler, missing, workers, scheduler))  # type: ignore[type-var]
     with WorkProgress(total, "slices", done=done) as progress, outcomes as results:
         for (start, stop), outcome in results:
@@ -138,6 +139,6 @@ def _failure(job: LabelJob, start: int, stop: int, error: BaseException) -> Inpu
         return error
     reason = " ".join(str(error).split()) or type(error).__name__
     return InputError(
-        f"{job.output}: labelling slices {start} to {stop - 1} failed ({reason}); the same command "
-        "goes on with what is done."
+        f"{job.output}: labelling slices {start} to {stop - 1} failed ({reason}); repeat the "
+        "same command to continue."
     )

@@ -1,4 +1,4 @@
-"""Slices of a volume as images: float32, in the units of the file, NaN where there is no data."""
+"""Reads slices as float32 images, in the units of the file, with NaN for pixels without data."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,15 @@ from sp_graph_seg.volumes.intensity import check_finite
 
 
 def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
-    """The slices from ``start`` to before ``stop``, ``(n, C, H, W)``.
+    """Reads the slices ``start`` to ``stop - 1``, ``(n, C, H, W)``.
 
-    Where the volume has a ``fill``, NaN and infinite values are NaN: they are no data.
+    If the volume has a ``fill``, NaN and infinite values mark pixels without data and become NaN.
 
     Raises:
-        InputError: A slice cannot be read, or holds NaN or infinite values that no ``fill`` allows.
+        InputError: A slice cannot be read, or holds NaN or infinite values although the volume has
+            no ``fill``.
     """
-    with np.errstate(over="ignore"):  # what does not fit is Inf and refused
+    with np.errstate(over="ignore"):  # values beyond float32 become Inf and are refused
         images = volume.with_nan().read(start, stop).astype(np.float32)
     if volume.dtype.kind == "f":
         for number, image in enumerate(images, start):
@@ -27,14 +28,14 @@ def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
 
 
 def read_slice(volume: Volume, number: int) -> NDArray[np.float32]:
-    """One slice, ``(C, H, W)``; takes and raises what :func:`read_slices` does."""
+    """Reads one slice, ``(C, H, W)``, like :func:`read_slices`."""
     return read_slices(volume, number, number + 1)[0]
 
 
 def read_usable(
     volume: Volume, start: int, stop: int, unusable: dict[int, str]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """The slices with their numbers; those that cannot be used are noted with the reason."""
+    """Yields slices with their numbers. Slices that cannot be used are added to ``unusable``."""
     try:
         images = read_slices(volume, start, stop)
     except InputError:

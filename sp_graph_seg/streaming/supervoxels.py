@@ -1,4 +1,4 @@
-"""Labels a block of slices by its supervoxels: consistent from slice to slice, beyond the paper."""
+"""Labels blocks by supervoxels, consistently from slice to slice. Not in the paper."""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,33 +19,33 @@ from sp_graph_seg.transforms.superpixels import MASKED
 def label_supervoxels(
     segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]]
 ) -> Iterator[tuple[int, NDArray]]:
-    """Labels a block of slices: features of the 2D encoder, averaged over 3D superpixels.
+    """Labels a block of slices by features of the 2D encoder, averaged over 3D superpixels.
 
-    Supervoxels are about as deep as they are wide. With a head, the means go through it on the 3D
-    region adjacency graph. Blocks are labelled one by one: a supervoxel ends with its block.
+    Supervoxels are about as deep as wide. If the model has a head, it refines the means on the 3D
+    region adjacency graph. Blocks are labelled separately: a supervoxel ends with its block.
 
     Args:
         segmenter: A trained model.
-        slices: Numbers and slices ``(C, H, W)``.
+        slices: Numbers of the slices, and the slices ``(C, H, W)``.
 
     Yields:
         Each number with the labels ``(H, W)``.
     """
     config, net = segmenter.config_, segmenter.paper_net
     numbers: list[int] = []
-    planes: list[NDArray] = []
+    images: list[NDArray] = []
     insides: list[NDArray[np.bool_]] = []
     seen: list[Tensor] = []
-    for number, plane in slices:
-        values, inside = segmenter.normalize(plane)
+    for number, image in slices:
+        values, inside = segmenter.normalize(image)
         size = values.shape[1], values.shape[2]
         numbers.append(number)
-        planes.append(scale_down(values, config.superpixel_size).numpy())
+        images.append(scale_down(values, config.superpixel_size).numpy())
         insides.append(np.ones(size, bool) if inside is None else inside)
         seen.append(scale_down(values, config.max_size))
     if not numbers:
         return
-    block = np.stack(planes, axis=1)  # (C, D, h, w)
+    block = np.stack(images, axis=1)  # (C, D, h, w)
     used = np.stack([scale_mask(inside, block.shape[2:]).numpy() for inside in insides])
     if not used.any():
         yield from ((number, np.full(size, MASKED)) for number in numbers)
@@ -56,30 +56,30 @@ def label_supervoxels(
     has_head = net.head is not None
     to_rag = ToRAG(tau=config.tau_con, superpixels=nodes, mask=mask, edge_weight="softmax")
     graph = to_rag(block) if has_head else None
-    # One slice after the other: z has far more channels than what the network sees.
+    # Slice by slice, because z has far more channels than the input of the network.
     features = (encode(net, add_hessian_features(s, config.hessian_scales)) for s in seen)
     labels = paint(cluster(net, _means(features, nodes), graph), nodes)
-    for number, plane, inside in zip(numbers, labels, insides, strict=True):
-        yield number, segmenter.finish(plane, size, None if inside.all() else inside)
+    for number, found, inside in zip(numbers, labels, insides, strict=True):
+        yield number, segmenter.finish(found, size, None if inside.all() else inside)
 
 
 def _count(shape: tuple[int, ...], config: Config) -> int:
-    """Supervoxels as wide as the superpixels of one slice, and as deep as wide."""
+    """Returns the number of supervoxels as wide as superpixels of a slice, and as deep as wide."""
     depth, height, width = shape
     side = (height * width / config.n_segments) ** 0.5
     return max(1, round(config.n_segments * max(1.0, depth / side)))
 
 
 def _means(features: Iterable[Tensor], nodes: NDArray[np.int64]) -> Tensor:
-    """The mean of z over each supervoxel ``(N, F)``, slice by slice to bound the memory."""
+    """Averages z over each supervoxel, ``(N, F)``, slice by slice to save memory."""
     sizes = np.bincount(nodes[nodes >= 0])
     total: Tensor | None = None
-    for z, plane in zip(features, nodes, strict=True):
-        ids, local = np.unique(plane[plane >= 0], return_inverse=True)
+    for z, part in zip(features, nodes, strict=True):
+        ids, local = np.unique(part[part >= 0], return_inverse=True)
         counts = np.bincount(local)
-        numbered = np.full(plane.shape, MASKED)
-        numbered[plane >= 0] = local
-        sums = node_means(z, numbered.ravel(), plane.shape)
+        numbered = np.full(part.shape, MASKED)
+        numbered[part >= 0] = local
+        sums = node_means(z, numbered.ravel(), part.shape)
         sums = sums * torch.from_numpy(counts)[:, None].to(z)
         if total is None:
             total = z.new_zeros(len(sizes), z.size(0))

@@ -1,4 +1,4 @@
-"""One pass over all slices of a volume, which tells all that training needs to know of them."""
+"""Reads all slices of a volume once to collect what training needs to know."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -19,59 +19,61 @@ Image = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Survey:
-    """What :func:`survey_volume` found."""
+    """The result of :func:`survey_volume`."""
 
     volume: Volume
     sample: IntensitySample
-    """The intensities of the slices that can be used."""
+    """The intensities of the usable slices."""
     unusable: dict[int, str] = field(default_factory=dict)
-    """The slices that cannot be used, and why: unreadable ones, and those with NaN or Inf."""
+    """The slices that cannot be used, and why: unreadable, or with NaN or Inf."""
     kept: dict[int, Image] = field(default_factory=dict)
-    """The slices that were to be kept, ``(C, H, W)``."""
+    """The requested slices, ``(C, H, W)``."""
     small: dict[int, Image] = field(default_factory=dict)
-    """Small copies of the slices that were looked at."""
+    """Small copies of the slices that are compared."""
 
     def check(self, config: Config, channels: int | None = None, skip_bad: bool = False) -> None:
-        """Refuses what cannot be labelled or trained on.
+        """Refuses a volume that cannot be labelled or trained on.
 
         Args:
-            config: That of the network.
-            channels: Channels that the network takes; by default those of the volume.
+            config: The configuration of the network.
+            channels: Channels of the network's input. (default: those of the volume)
             skip_bad: Allow slices that cannot be used, but not all of them.
 
         Raises:
-            InputError: Naming the first slice that cannot be used, its file and page.
+            InputError: The message names the first slice that cannot be used, its file and page.
         """
         volume = self.volume
         if self.unusable and not skip_bad:
             number, reason = min(self.unusable.items())
             more = f" and {len(self.unusable) - 1} more" if len(self.unusable) > 1 else ""
             raise InputError(
-                f"{volume.path}: slice {number}{more} cannot be used ({reason}); mend it, or leave "
-                "it unlabelled with --skip-bad."
+                f"{volume.path}: slice {number}{more} cannot be used ({_bare(reason)}); repair "
+                "it, or leave it unlabelled with --skip-bad."
             )
         if len(self.unusable) == len(volume):
             reason = min(self.unusable.items())[1]
-            raise InputError(f"{volume.path}: no slice can be used ({reason}); check the file.")
+            raise InputError(
+                f"{volume.path}: no slice can be used ({_bare(reason)}); check the file."
+            )
         shape = volume.channels, volume.height, volume.width
         check_image(
             np.broadcast_to(np.float32(0), shape), volume.path, channels or shape[0], config
         )
 
     def intensity_range(self) -> tuple[float, float]:
-        """The range of the slices that can be used, as ``measure_range`` gives it of a volume.
+        """Returns the intensity range of the usable slices, by the rule of ``measure_range``.
 
         Raises:
-            InputError: If all values are alike, or there are none.
+            InputError: If all values are equal, or there are none.
         """
         low, high = self.sample.range()
         if not low < high:
             path = self.volume.path
-            raise InputError(f"{path}: is {low:g} everywhere; there is nothing to tell apart.")
+            raise InputError(f"{path}: is {low:g} everywhere; give a volume with contrast.")
         return low, high
 
     def choose(self, count: int, intensity_range: tuple[float, float]) -> list[int]:
-        """The slices that represent the rest best, as :func:`choose_slices` gives them."""
+        """Chooses the slices that represent the rest best, like :func:`choose_slices`."""
         total = len(self.small)
         if not 1 <= count <= total:
             raise InputError(
@@ -82,21 +84,21 @@ class Survey:
 
 
 def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -> Survey:
-    """Reads every slice of a volume once: which can be used, their intensities, those to train on.
+    """Reads every slice of a volume once: checks it, samples intensities, keeps some slices.
 
     Args:
         volume: The volume or video.
         keep: Numbers of slices to keep.
-        choose: How many slices are to be chosen of it; 0 for none. Of more than 200 slices, 200 at
-            equal distances are looked at for that, and where one of them cannot be used, the next.
+        choose: How many slices will be chosen; 0 for none. Of more than 200 slices, 200 at equal
+            distances are compared. If one of them cannot be used, the next one is.
     """
     size = len(volume) * volume.channels * volume.height * volume.width
     survey = Survey(volume, IntensitySample(size))
-    # Of other axes the check would tell the numbers of stored slices.
+    # For other axes, the check returns numbers of stored slices.
     unusable = dict(volume.check(quick=True)) if volume.axis == "z" else {}
     places = places_to_look_at(len(volume), choose) if choose else np.empty(0)
-    for block in volume.blocks():
-        for number, image in read_usable(volume, *block, unusable):
+    for start, stop in volume.read_runs():
+        for number, image in read_usable(volume, start, stop, unusable):
             if number in unusable:
                 continue
             inside = find_numbers(image)
@@ -105,7 +107,7 @@ def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -
             if has_data and len(survey.small) < np.searchsorted(places, number, side="right"):
                 survey.small[number] = shrink(image)
             if number in keep:
-                survey.kept[number] = image.copy()  # a view would keep its block
+                survey.kept[number] = image.copy()  # a view would keep the whole run in memory
     survey.unusable.update(sorted(unusable.items()))
     return survey
 
@@ -113,9 +115,9 @@ def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -
 def check_slices(
     volume: Volume, config: Config, channels: int | None = None, skip_bad: bool = False
 ) -> dict[int, str]:
-    """All that can be known before long work: every slice can be read, and the network takes them.
+    """Checks, before long work, that every slice can be read and suits the network.
 
-    Takes and raises what :meth:`Survey.check` does; every slice is read once.
+    Arguments and errors are those of :meth:`Survey.check`. Every slice is read once.
 
     Returns:
         The slices that cannot be used, and why.
@@ -123,3 +125,8 @@ def check_slices(
     survey = survey_volume(volume)
     survey.check(config, channels, skip_bad)
     return survey.unusable
+
+
+def _bare(reason: str) -> str:
+    """Removes the full stop of a message that is quoted within another one."""
+    return reason.removesuffix(".")

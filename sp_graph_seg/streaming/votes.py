@@ -1,4 +1,4 @@
-"""Labels a volume along several axes and lets the probabilities vote: beyond the paper."""
+"""Labels a volume along several axes and lets the probabilities vote. Not in the paper."""
 
 from collections.abc import Sequence
 
@@ -15,53 +15,55 @@ _AXES = "zyx"
 def vote_axes(
     segmenter: Segmenter, volume: NDArray[np.floating], axes: Sequence[str] = _AXES
 ) -> NDArray[np.int64]:
-    """Labels the slices along each axis; a voxel gets the label of the best mean probability.
+    """Labels slices along each axis. A voxel gets the label with the highest mean probability.
 
-    A slice by slice segmentation knows nothing of the slices beside it; one along another axis
-    does. It suits volumes that look alike from all sides and have cubic voxels. All probabilities
-    are held in memory: 2 bytes for each voxel and feature.
+    A segmentation slice by slice ignores the neighbouring slices; slices along another axis include
+    them. The vote suits volumes that look the same from all sides and have cubic voxels. All
+    probabilities are held in memory: 2 bytes for each voxel and feature.
 
     Args:
         segmenter: A trained model.
         volume: ``(C, D, H, W)``, floating point, in the units of the model's ``intensity_range_``;
-            NaN where there is no data.
-        axes: Some of z, y and x. (default: all three)
+            NaN for no data.
+        axes: The axes to label along, of z, y and x. (default: all three)
 
     Returns:
-        Labels ``(D, H, W)``, -1 where there is no data.
+        Labels ``(D, H, W)``, -1 for no data.
 
     Raises:
-        InputError: If the volume has another shape or type, or there is no such axis.
+        InputError: If the volume has another shape or type, or an axis is unknown or repeated.
     """
     volume = np.asarray(volume)
     if volume.ndim != 4 or volume.dtype.kind != "f":
         raise InputError(
-            f"volume: {volume.dtype} of shape {volume.shape} must be (C, D, H, W), floating point."
+            f"volume: is {volume.dtype} of shape {volume.shape}; give (C, D, H, W), floating point."
         )
     if not axes or not set(axes) <= set(_AXES) or len(set(axes)) < len(axes):
-        raise InputError(f"axes={axes!r} must be some of z, y and x, each once.")
+        raise InputError(
+            f"axes={axes!r}: are not distinct axes; give some of z, y and x, each once."
+        )
     total = np.zeros((segmenter.config_.num_features, *volume.shape[1:]), dtype=np.float16)
     for axis in axes:
         position = 1 + _AXES.index(axis)
-        planes = np.moveaxis(volume, position, 0)  # (slices, C, rows, columns)
+        images = np.moveaxis(volume, position, 0)  # (slices, C, rows, columns)
         votes = np.moveaxis(total, position, 0)
-        for plane, vote in zip(planes, votes, strict=True):
-            vote += _probabilities(segmenter, plane) / len(axes)
+        for image, vote in zip(images, votes, strict=True):
+            vote += _probabilities(segmenter, image) / len(axes)
     labels = np.stack([total[:, z].argmax(axis=0) for z in range(total.shape[1])])
     insides = ~np.isnan(volume).any(axis=0)
     return np.stack(
         [
-            segmenter.finish(plane, plane.shape, None if inside.all() else inside)
-            for plane, inside in zip(labels, insides, strict=True)
+            segmenter.finish(label_map, label_map.shape, None if inside.all() else inside)
+            for label_map, inside in zip(labels, insides, strict=True)
         ]
     )
 
 
-def _probabilities(segmenter: Segmenter, plane: NDArray[np.floating]) -> NDArray[np.float32]:
-    """The softmax of the features of each pixel's node, ``(F, H, W)``."""
-    prepared = segmenter.prepare(plane)
+def _probabilities(segmenter: Segmenter, image: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Computes the softmax of the features of each pixel's node, ``(F, H, W)``."""
+    prepared = segmenter.prepare(image)
     p = segmenter.node_features(prepared).softmax(dim=-1).cpu().numpy()  # (N, F)
-    if prepared.nodes is not None:  # node -1 is the last: none
+    if prepared.nodes is not None:  # node -1 indexes the last row: zeros
         p = np.concatenate([p, np.zeros_like(p, shape=(1, p.shape[1]))])[prepared.nodes]
     p = p.T.reshape(-1, *prepared.node_size)
     return np.stack([scale_labels(channel, prepared.size) for channel in p])

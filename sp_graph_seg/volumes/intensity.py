@@ -1,4 +1,4 @@
-"""The one rule for the range of intensities, and the range of a whole volume by it."""
+"""Measures the intensity range of images and volumes, by one rule."""
 
 from collections.abc import Callable
 
@@ -8,36 +8,36 @@ from numpy.typing import NDArray
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.volumes.volume import Volume
 
-#: Shares of the values that may lie below and above the range.
+#: The percentiles, as shares, at which the range ends.
 _OUTLIERS = (0.001, 0.999)
 
-#: Shares between which the bulk of the values lies.
+#: The percentiles, as shares, between which the bulk of the values lies.
 _BULK = (0.01, 0.99)
 
-#: The range reaches no further than so many widths of the bulk beyond it.
+#: The range ends at most this many widths of the bulk beyond the bulk.
 _REACH = 2.0
 
-#: Values that are kept of any number; sorting more would tell nothing new.
+#: Most values that are kept. More would not change the percentiles noticeably.
 _KEPT = 1 << 20
 
 
 class IntensitySample:
     """A sample of values, bounded in memory, whose range leaves out dead and hot pixels.
 
-    The range runs from the 0.1 to the 99.9 percentile, but no further beyond the bulk, from the 1
-    to the 99 percentile, than twice the width of the bulk. Where the bulk is one value, only the
-    percentiles count, and where they are alike, minimum and maximum.
+    The range runs from the 0.1 to the 99.9 percentile. The bulk runs from the 1 to the 99
+    percentile, and the range ends at most two widths of the bulk beyond it. If the bulk is a single
+    value, only the percentiles count; if they are equal, the range is minimum to maximum.
 
-    The percentiles alone fail where hot pixels are more than 0.1 %: 0.3 % at 100 times the rest
-    leave the rest a hundredth of the range, and with this rule a third of it. A phase is clipped
-    only where it is rarer than 1 % and far away, and then to the end of the range, still two
-    widths of the bulk from all else; one of 2 % is part of the bulk.
+    The percentiles alone fail if more than 0.1 % of the pixels are hot: if 0.3 % are 100 times as
+    bright as the rest, the rest gets a hundredth of the range, and a third of it with this rule. A
+    phase is clipped only if it is rarer than 1 % and far away. It is clipped to the end of the
+    range, which is still two widths from the bulk. A phase of 2 % is part of the bulk.
 
-    Up to a million values, all of them count; of more, a random sample of so many, drawn from
-    a fixed seed.
+    Up to a million values, all of them count. Of more, a random sample of a million is kept, drawn
+    with a fixed seed.
 
     Args:
-        total: How many values will come, at most.
+        total: The largest number of values that will be added.
     """
 
     def __init__(self, total: int) -> None:
@@ -47,7 +47,7 @@ class IntensitySample:
         self._ends: list[float] = []
 
     def add(self, image: NDArray, inside: NDArray[np.bool_] | None = None) -> None:
-        """Takes in the values ``(C, H, W)``, or those inside ``(H, W)``."""
+        """Adds the values of an image ``(C, H, W)``, or only those inside a mask ``(H, W)``."""
         values = (image if inside is None else image[:, inside]).reshape(-1)
         if not values.size:
             return
@@ -58,10 +58,10 @@ class IntensitySample:
         self._parts.append(values)
 
     def range(self) -> tuple[float, float]:
-        """The range; both ends are alike only if all values are.
+        """Returns the range. Its ends are equal only if all values are.
 
         Raises:
-            InputError: If there is no value.
+            InputError: If no value was added.
         """
         if not self._parts:
             raise InputError("intensity range: there is no pixel with data; check masks and NaN.")
@@ -78,19 +78,19 @@ def measure_range(
 ) -> tuple[float, float]:
     """Measures the range of intensities of a volume, without its outliers.
 
-    The rule is that of :class:`IntensitySample`; each slice is read once.
+    The rule is that of :class:`IntensitySample`. Each slice is read once.
 
     Args:
-        volume: The volume; all its channels count together. NaN and infinite values are left out
-            where the volume has a ``fill``.
-        progress: Called with the slices done and their total.
+        volume: The volume. All its channels count together. If the volume has a ``fill``, NaN and
+            infinite values are left out.
+        progress: Called with the number of slices done and their total.
 
     Returns:
-        ``(low, high)``, alike only if the volume is constant.
+        ``(low, high)``, equal only if the volume is constant.
 
     Raises:
-        InputError: A slice holds NaN or infinite values that no ``fill`` allows (it is named), or
-            cannot be read, or there are no values.
+        InputError: A slice cannot be read, or holds NaN or infinite values although the volume has
+            no ``fill``, or there are no values.
 
     Example:
         >>> measure_range(open_volume("scan.tif"))  # doctest: +SKIP
@@ -109,14 +109,14 @@ def measure_range(
 
 
 def find_numbers(image: NDArray) -> NDArray[np.bool_] | None:
-    """The pixels ``(H, W)`` of ``(C, H, W)`` without a NaN; ``None`` if all are."""
+    """Finds the pixels ``(H, W)`` of an image without NaN; ``None`` if it has no NaN."""
     if image.dtype.kind != "f" or not np.isnan(image.min()):
         return None
     return ~np.isnan(image).any(axis=0)
 
 
 def check_finite(image: NDArray, volume: Volume, number: int) -> None:
-    """Refuses a slice, as read from ``volume.with_nan()``, with values that are no data.
+    """Refuses a slice, read from ``volume.with_nan()``, with NaN or infinite values.
 
     Raises:
         InputError: If it holds infinite values, or NaN where the volume has no ``fill``.
@@ -127,5 +127,5 @@ def check_finite(image: NDArray, volume: Volume, number: int) -> None:
     if bad:
         raise InputError(
             f"{volume.path}: {bad} of {image.size} values of slice {number} are NaN or infinite; "
-            "take them for no data with --fill, or leave the slice out"
+            "treat them as no data with --fill, or leave the slice out."
         )

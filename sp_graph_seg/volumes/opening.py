@@ -1,4 +1,4 @@
-"""open_volume: which format a path holds, and what part of it is read."""
+"""Opens volumes and videos: detects the format and selects the part to read."""
 
 import math
 import os
@@ -29,7 +29,7 @@ from sp_graph_seg.volumes.volume import Volume
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".mat", ".nc")
-#: Names that can only be those of volumes and videos.
+#: Suffixes that only volumes and videos have.
 VOLUME_SUFFIXES = (*_HDF5_SUFFIXES, *VIDEO_SUFFIXES, ".zarr", ".npy")
 _VIDEO_MAGICS = ((4, b"ftyp"), (4, b"moov"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "), (0, b"GIF8"))
 _DOUBLE_ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr")
@@ -48,52 +48,53 @@ def open_volume(
     channels: int | Sequence[int] | None = None,
     fill: float | None = None,
 ) -> Volume:
-    """Open a volume or a video, without reading its values.
+    """Opens a volume or a video without reading its values.
 
-    The content tells the format, not the name: TIFF stacks (BigTIFF, ImageJ, OME), folders of image
-    files in natural order, HDF5 and NeXus (``scan.nxs:/entry/data/data``), Zarr and OME-Zarr
-    (``scan.zarr:/0``), ``.npy``, and videos (MP4, MOV, AVI, MKV, WebM, GIF, ...). After a colon
-    stands the dataset, array, or number of the TIFF series.
+    The format is detected from the content, not from the name: TIFF stacks (BigTIFF, ImageJ, OME),
+    folders of image files in natural order, HDF5 and NeXus (``scan.nxs:/entry/data/data``), Zarr
+    and OME-Zarr (``scan.zarr:/0``), ``.npy``, and videos (MP4, MOV, AVI, MKV, WebM, GIF, ...). A
+    dataset, an array or the number of a TIFF series follows the path after a colon.
 
     The options apply in this order: axis, start to step, crop, channels, binning. Slices, rows and
     columns that do not fill a bin at the end are left out.
 
     Args:
-        path: The file or folder, and what is in it.
-        axes: The meaning of the stored axes, a letter each: z or t (slices, frames), c (channels),
-            y and x; such as "zyx", "tyxc", "zcyx", "yxz". Needed where a file does not tell;
-            overrules what it tells. It also allows a volume of one slice, which is otherwise
-            refused as an image. (default: what the file declares; plain pages, files and frames are
-            slices; an array of three axes is "zyx" unless the first or last has length 3 or 4)
-        axis: "z", "y" or "x" (or 0, 1, 2): the slices are perpendicular to it. Rows and columns are
-            y and x for z, z and x for y, z and y for x.
+        path: The file or folder, and the dataset, array or series in it.
+        axes: The meaning of the stored axes, one letter each: z or t (slices, frames), c
+            (channels), y and x; such as "zyx", "tyxc", "zcyx", "yxz". Required if the file does not
+            declare its axes, and used instead of what it declares. It also allows a volume of one
+            slice, which is otherwise refused as an image. (default: what the file declares; plain
+            pages, files and frames are slices; an array of three axes is "zyx" unless the first or
+            last has length 3 or 4)
+        axis: The axis perpendicular to the slices: "z", "y" or "x" (or 0, 1, 2). Rows and columns
+            are y and x for z, z and x for y, z and y for x.
         crop: ``((top, bottom), (left, right))`` or "10:200,30:400": the rows and columns to read.
         start: The first slice. (default: 0)
-        stop: The slice behind the last one. (default: the end)
+        stop: The slice after the last one. (default: the end)
         step: Read every step-th slice.
-        binning: A number: that many rows and columns are averaged into one; or three, for slices,
-            rows and columns. (default: 1, none)
+        binning: How many rows and columns are averaged into one, or three numbers for slices, rows
+            and columns. (default: 1, none)
         channels: The channels to read. (default: all but alpha)
-        fill: A number to read NaN and infinite values as, such as those outside of the circle of a
-            reconstruction; a volume that has some cannot be segmented without. (default: as they
-            are)
+        fill: A number that replaces NaN and infinite values, such as those outside the circle of
+            a reconstruction. A volume with such values cannot be segmented without it. (default:
+            they are kept)
 
     Returns:
         The volume.
 
     Raises:
-        InputError: The path does not exist or holds no volume, its axes are unknown, it is damaged
-            as far as can be seen without decoding it, or an option does not suit it.
+        InputError: The path does not exist or holds no volume, its axes are unknown, it is visibly
+            damaged without decoding it, or an option does not suit it.
 
     Warns:
-        MissingSlicesWarning: The numbers in the names of a folder's files have gaps.
+        MissingSlicesWarning: Some numbers are missing in the names of a folder's files.
 
     Example:
         >>> volume = open_volume("scan.tif", axis="y", crop="10:200,30:400")  # doctest: +SKIP
     """
     if fill is not None and not math.isfinite(fill):
         raise InputError(
-            f"fill={fill}: is no number; give one like those of the volume, such as 0."
+            f"fill={fill}: is not finite; give a number in the units of the volume, such as 0."
         )
     source = _open_source(os.fspath(path), axes)
     letter = choose_axis(axis)
@@ -117,7 +118,7 @@ def open_volume(
 
 
 def _open_source(path: str, axes: str | None) -> Source:
-    """Find out the format of a path, and open it."""
+    """Detects the format of a path and opens it."""
     file, inner = _split(path)
     if file.is_dir():
         if any((file / marker).exists() for marker in MARKERS):
@@ -136,30 +137,32 @@ def _open_source(path: str, axes: str | None) -> Source:
     if is_video or suffix in VIDEO_SUFFIXES:
         return open_video(path, file, axes)
     if suffix in IMAGE_SUFFIXES:
-        raise InputError(f"{path}: is one image; read it as an image, or give its folder")
+        raise InputError(f"{path}: is one image; read it as an image, or give its folder.")
     raise InputError(
-        f"{path}: is no volume or video of a known format; give a TIFF stack, HDF5, Zarr or .npy "
-        "file, a video, or a folder of images"
+        f"{path}: is not a volume or video of a known format; give a TIFF stack, an HDF5, Zarr or "
+        ".npy file, a video, or a folder of images."
     )
 
 
 def _split(path: str) -> tuple[Path, str | None]:
-    """Split ``file:inner`` where the file exists."""
+    """Splits ``file:inner`` into an existing file and the rest."""
     colons = [i for i, letter in enumerate(path) if letter == ":"]
     for end in (len(path), *reversed(colons)):
         if end and os.path.exists(path[:end]):
             return Path(path[:end]).absolute(), path[end + 1 :] or None
-    raise InputError(f"{path}: does not exist; check the path")
+    raise InputError(f"{path}: does not exist; check the path.")
 
 
 def _refuse_inner(path: str, inner: str | None) -> None:
-    """Refuse a colon where there is nothing to choose from."""
+    """Refuses a part after the colon for formats without parts."""
     if inner is not None:
-        raise InputError(f"{path}: there is nothing to choose by {inner!r}; leave out the colon")
+        raise InputError(
+            f"{path}: has no part {inner!r}, as its format has no parts; leave out the colon."
+        )
 
 
 def _name(file: Path) -> str:
-    """Give the name of a file or folder without its ending."""
+    """Returns the name of a file or folder without its suffix."""
     for ending in _DOUBLE_ENDINGS:
         if file.name.lower().endswith(ending):
             return file.name[: -len(ending)]

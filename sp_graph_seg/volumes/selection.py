@@ -1,4 +1,4 @@
-"""Options of a volume: which slices, rows, columns and channels, and how many are averaged."""
+"""Options of a volume: slices, rows, columns and channels to read, and binning."""
 
 import operator
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ _NAMES: dict[object, str] = {0: "z", 1: "y", 2: "x", "t": "z", "z": "z", "y": "y
 
 
 def parse_crop(text: str) -> Crop:
-    """Read a crop such as ``10:200,30:400``: rows 10 to 199, columns 30 to 399.
+    """Reads a crop such as ``10:200,30:400``: rows 10 to 199, columns 30 to 399.
 
     Args:
-        text: Bounds of the rows, a comma, bounds of the columns. A bound that is left out is that
-            of the slice, a negative one counts from the end, as in Python.
+        text: Bounds of the rows, a comma, bounds of the columns. As in Python, a missing bound is
+            that of the slice, and a negative one counts from the end.
 
     Returns:
-        ``((first row, end), (first column, end))``, None where a bound is left out.
+        ``((first row, end), (first column, end))``, None for a missing bound.
 
     Raises:
-        InputError: The text is no such crop.
+        InputError: The text has another form.
 
     Example:
         >>> parse_crop("10:200, 30:")
@@ -38,20 +38,20 @@ def parse_crop(text: str) -> Crop:
         )
     except ValueError as error:
         raise InputError(
-            f"crop: {text!r} is no crop; give rows and columns, such as 10:200,30:400"
+            f"crop: {text!r} is not a crop; give rows and columns, such as 10:200,30:400."
         ) from error
     return (top, bottom), (left, right)
 
 
 def choose_axis(axis: str | int) -> str:
-    """Give the letter of the axis along which slices follow one another."""
+    """Returns the letter of the axis that counts the slices."""
     if axis not in _NAMES:
-        raise InputError(f'axis: {axis!r} is no axis to slice along; give "z", "y" or "x"')
+        raise InputError(f'axis: {axis!r} is unknown; give "z", "y" or "x".')
     return _NAMES[axis]
 
 
 def choose_crop(crop: str | Crop | None) -> Crop:
-    """Give the bounds of rows and columns."""
+    """Returns the bounds of rows and columns."""
     if crop is None:
         return (None, None), (None, None)
     if isinstance(crop, str):
@@ -60,41 +60,41 @@ def choose_crop(crop: str | Crop | None) -> Crop:
         (top, bottom), (left, right) = crop
     except (TypeError, ValueError) as error:
         raise InputError(
-            f'crop: {crop!r} is no crop; give ((top, bottom), (left, right)) or "10:200,30:400"'
+            f'crop: {crop!r} is not a crop; give ((top, bottom), (left, right)) or "10:200,30:400".'
         ) from error
     return (top, bottom), (left, right)
 
 
 def choose_range(name: str, size: int, bounds: Bounds, step: int = 1) -> range:
-    """Give the part of an axis between two bounds.
+    """Selects the part of an axis between two bounds.
 
     Args:
         name: What is selected, for the messages.
         size: Length of the axis.
-        bounds: First index and end; None is the start or end of the axis, negative numbers count
+        bounds: First index and end. None is the start or end of the axis; negative numbers count
             from its end.
-        step: Distance of the indices.
+        step: Distance between the indices.
 
     Raises:
-        InputError: A bound lies outside the axis, nothing is left, or the step is below 1.
+        InputError: A bound lies outside the axis, nothing is selected, or the step is below 1.
     """
     start, stop = (
         default if bound is None else _integer(name, bound)
         for bound, default in zip(bounds, (0, size), strict=True)
     )
     if _integer(f"{name}: step", step) < 1:
-        raise InputError(f"{name}: a step of {step} goes nowhere; give 1 or more")
+        raise InputError(f"{name}: the step {step} is not positive; give 1 or more.")
     first, end = (bound + size if bound < 0 else bound for bound in (start, stop))
     if not (0 <= first < end <= size):
         raise InputError(
-            f"{name}: {start}:{stop} does not lie in 0:{size}; give a start below its stop, both "
-            "inside"
+            f"{name}: {start}:{stop} does not lie in 0:{size}; give a start and a larger stop "
+            "inside it."
         )
     return range(first, end, step)
 
 
 def choose_channels(count: int, channels: int | Sequence[int] | None) -> tuple[int, ...]:
-    """Give the numbers of the channels to read, in the user's order."""
+    """Returns the numbers of the channels to read, in the user's order."""
     if channels is None:
         return tuple(range(count))
     wanted = list(channels) if isinstance(channels, Sequence) else [channels]
@@ -102,8 +102,8 @@ def choose_channels(count: int, channels: int | Sequence[int] | None) -> tuple[i
     picked = tuple(number + count if number < 0 else number for number in numbers)
     if not picked or not set(picked) <= set(range(count)) or len(set(picked)) < len(picked):
         raise InputError(
-            f"channels: {channels!r} are not among the {count} there are; give numbers of "
-            f"0 to {count - 1}, each once"
+            f"channels: {channels!r} do not fit {count} channels; give numbers from 0 to "
+            f"{count - 1}, each once."
         )
     return picked
 
@@ -111,23 +111,23 @@ def choose_channels(count: int, channels: int | Sequence[int] | None) -> tuple[i
 def choose_binning(
     binning: int | tuple[int, int, int], parts: Sequence[range]
 ) -> tuple[int, int, int]:
-    """Give how many slices, rows and columns are averaged into one."""
+    """Returns how many slices, rows and columns are averaged into one."""
     factors = list(binning) if isinstance(binning, tuple | list) else [1, binning, binning]
     numbers = [_integer("binning", factor) for factor in factors]
     lengths = [len(part) for part in parts]
     if len(numbers) != 3 or not all(1 <= n <= m for n, m in zip(numbers, lengths, strict=False)):
         raise InputError(
             f"binning: {binning!r} does not suit {' x '.join(map(str, lengths))} slices, rows and "
-            "columns; give one number of 1 or more for rows and columns, or one for each of the "
-            "three"
+            "columns; give one number of 1 or more for rows and columns, or three for slices, "
+            "rows and columns."
         )
     slices, rows, columns = numbers
     return slices, rows, columns
 
 
 def _integer(name: str, value: object) -> int:
-    """Give an integer, or refuse what is none."""
+    """Converts a value to an integer, and refuses other numbers."""
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError as error:
-        raise InputError(f"{name}: {value!r} is no integer; give a whole number") from error
+        raise InputError(f"{name}: {value!r} is not an integer; give a whole number.") from error

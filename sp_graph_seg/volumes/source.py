@@ -1,4 +1,4 @@
-"""What every format gives: a description that can be pickled, and a reader that opens the file."""
+"""What each format provides: a description that can be pickled, and a reader of its files."""
 
 import logging
 import os
@@ -17,13 +17,13 @@ import numpy as np
 from sp_graph_seg.errors import InputError
 
 MAX_OPEN = 4
-"""Files that a thread keeps open; the one used longest ago is closed first."""
+"""Files that a thread keeps open. The least recently used one is closed first."""
 
 Spacing = tuple[float, float, float]
 
 
-class Region(NamedTuple):
-    """A part of a stored volume; one step at most differs from 1."""
+class StoredCrop(NamedTuple):
+    """A part of a stored volume. At most one range has a step other than 1."""
 
     z: range
     c: range
@@ -32,23 +32,23 @@ class Region(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Its size (Z, C, Y, X)."""
+        """The size (Z, C, Y, X)."""
         return len(self.z), len(self.c), len(self.y), len(self.x)
 
 
 class Reader(ABC):
-    """An open file. One thread alone uses it."""
+    """An open file, used by one thread only."""
 
     @abstractmethod
-    def read_into(self, region: Region, block: np.ndarray) -> None:
-        """Read a region into ``(Z, C, Y, X)``, a view with the axes of the result transposed."""
+    def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
+        """Reads a crop into ``out``, ``(Z, C, Y, X)``, which may be a transposed view."""
 
     @abstractmethod
     def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
-        """Find the stored slices that cannot be used, and why; ``quick`` decodes nothing."""
+        """Yields the stored slices that cannot be used, and why. ``quick`` decodes nothing."""
 
-    def close(self) -> None:  # noqa: B027 (most have nothing to close)
-        """Close the file."""
+    def close(self) -> None:  # noqa: B027 (most readers have nothing to close)
+        """Closes the file."""
 
     def __del__(self) -> None:
         self.close()
@@ -56,18 +56,18 @@ class Reader(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
-    """A volume as it is stored, with its axes in the order z, c, y, x.
+    """Describes a stored volume. Its axes are in the order z, c, y, x.
 
     Attributes:
-        path: What the user gave, for messages.
-        file: The file or folder that it names.
-        sizes: Z, C, Y, X.
+        path: The path that the user gave, for messages.
+        file: The file or folder of that path.
+        sizes: The lengths Z, C, Y, X.
         dtype: Type of a voxel, in native byte order.
-        chunks: What is decoded together along z, y and x.
-        spacing: Distance of voxels along z, y and x, or None.
-        unit: Unit of the spacing, "micrometer", or None when the file does not tell it.
-        stamp: Size and time of change of the file, so that a new file is opened anew.
-        frame_rate: Frames a second of a video, on average.
+        chunks: Size along z, y and x of what is decoded together.
+        spacing: Distances of voxels along z, y and x, or None.
+        unit: Unit of the spacing, "micrometer", or None if the file does not declare it.
+        stamp: Size and modification time of the file, so that a changed file is opened again.
+        frame_rate: Mean number of frames per second of a video.
         frame_times: When each frame of a video is shown, in seconds after the first.
     """
 
@@ -84,40 +84,40 @@ class Source(ABC):
 
     @abstractmethod
     def open(self) -> Reader:
-        """Open the file for the calling thread."""
+        """Opens the file for the calling thread."""
 
     def identity(self) -> tuple[object, ...]:
-        """Tell apart volumes that lie in the same files."""
+        """Returns what distinguishes this volume from others in the same files."""
         return ()
 
     def files(self) -> list[Path]:
-        """List the files that hold the content."""
+        """Lists the files that hold the content."""
         return [self.file]
 
 
 class PlaneReader(Reader):
-    """A reader of files that store one slice after the other, such as pages and frames."""
+    """A reader of files that store whole slices, such as pages and frames."""
 
     source: Source
 
     @abstractmethod
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decode channels of slice z: ``(c, Y, X)``, or refuse it by its file and number."""
+        """Decodes channels of slice z, ``(c, Y, X)``. Errors name its file and number."""
 
-    def read_into(self, region: Region, block: np.ndarray) -> None:
-        """Decode slice after slice: one of them is held beside the result."""
-        for i, z in enumerate(region.z):
-            block[i] = self.plane(z, region.c)[:, as_slice(region.y), as_slice(region.x)]
+    def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
+        """Decodes slice after slice, so that only one is held beside the result."""
+        for i, z in enumerate(crop.z):
+            out[i] = self.plane(z, crop.c)[:, as_slice(crop.y), as_slice(crop.x)]
 
     def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
-        """Look at slice after slice."""
+        """Checks slice after slice."""
         for z in slices:
             reason = self.problem(z, quick)
             if reason is not None:
                 yield z, reason
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Say why the stored slice z cannot be used, or None; quick decodes nothing."""
+        """Returns why the stored slice z cannot be used, or None. ``quick`` decodes nothing."""
         try:
             self.plane(z, range(self.source.sizes[1]))
         except InputError as error:
@@ -127,7 +127,7 @@ class PlaneReader(Reader):
 
 @dataclass
 class _Quiet:
-    """How many threads decode at this time, and the state to restore after the last of them."""
+    """The number of threads that are decoding, and the state to restore after the last one."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     threads: int = 0
@@ -143,10 +143,10 @@ def _drop(_: logging.LogRecord) -> bool:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Ignore the warnings and log records of decoders, in any number of threads.
+    """Ignores the warnings and log records of decoders, in any number of threads.
 
-    `warnings.catch_warnings` alone is not thread-safe: two threads that leave it in the order in
-    which they entered would leave warnings off for good.
+    `warnings.catch_warnings` alone is not thread-safe: if two threads leave it in the order in
+    which they entered, warnings stay off.
     """
     with _QUIET.lock:
         if _QUIET.threads == 0:
@@ -167,14 +167,14 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def reading(what: object, remedy: str = "export it again") -> Iterator[None]:
-    """Read in the block: quietly, with every failure an `InputError`.
+    """Silences decoders, and turns every exception of the block into an `InputError`.
 
     Args:
-        what: The file and its part, for the message.
+        what: The file, or its part, for the message.
         remedy: What the user can do.
 
     Raises:
-        InputError: The block raised.
+        InputError: The block raised an exception.
     """
     with quietly():
         try:
@@ -183,18 +183,18 @@ def reading(what: object, remedy: str = "export it again") -> Iterator[None]:
             raise
         except Exception as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            raise InputError(f"{what}: cannot be read ({reason}); {remedy}") from error
+            raise InputError(f"{what}: cannot be read ({reason}); {remedy}.") from error
 
 
 def as_slice(part: range) -> slice:
-    """Turn a range of numbers from 0 up into a slice."""
+    """Converts a range of non-negative numbers to a slice."""
     return slice(part.start, part.stop, part.step)
 
 
 def real_dtype(path: str, dtype: np.dtype) -> np.dtype:
-    """Give the type in native byte order, or refuse one that holds no real numbers."""
+    """Returns a type in native byte order; refuses types other than real numbers."""
     if dtype.kind not in "buif":
-        raise InputError(f"{path}: holds {dtype} values; save real numbers")
+        raise InputError(f"{path}: holds {dtype} values; save it as integers or floats.")
     return dtype.newbyteorder("=")
 
 
@@ -203,9 +203,9 @@ _INHERITED: list[object] = []
 
 
 def reader_of(source: Source) -> Reader:
-    """Give this thread's reader of a source, opened at the first use.
+    """Returns this thread's reader of a source, and opens it at the first use.
 
-    Volumes that were pickled and sent along with every task share it.
+    All unpickled copies of a volume share the reader.
     """
     readers: OrderedDict[Source, Reader] = _OPEN.__dict__.setdefault("readers", OrderedDict())
     if source in readers:
@@ -218,9 +218,10 @@ def reader_of(source: Source) -> Reader:
 
 
 def _leave_to_parent() -> None:
-    """Open files anew in a forked process: it shares the positions in those of its parent.
+    """Makes a forked process open its own files, because it shares file positions with its parent.
 
-    They are kept, not closed: closing would wait for decoding threads that only the parent has.
+    The inherited files are kept, not closed: closing would wait for decoding threads that exist
+    only in the parent.
     """
     _INHERITED.append(_OPEN.__dict__.pop("readers", None))
     _QUIET.lock = threading.Lock()

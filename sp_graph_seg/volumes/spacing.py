@@ -1,4 +1,4 @@
-"""Physical distances of voxels from the metadata of ImageJ, OME-TIFF and OME-Zarr."""
+"""Reads the spacing of voxels from the metadata of ImageJ, OME-TIFF and OME-Zarr."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,14 +32,14 @@ NO_SPACING: tuple[None, None] = None, None
 def in_micrometres(
     lengths: Sequence[float], units: Sequence[str | None]
 ) -> tuple[Spacing | None, str | None]:
-    """Convert distances along z, y and x to micrometres.
+    """Converts distances along z, y and x to micrometres.
 
     Args:
         lengths: Three distances.
-        units: Their units. Where none of them has one, the numbers stay, without a unit.
+        units: Their units. If all are None, the numbers are returned as they are, without a unit.
 
     Returns:
-        The spacing and "micrometer" or None; two times None where a number or unit is of no use.
+        The spacing, and "micrometer" or None. Both are None if a number or unit is invalid.
     """
     if not all(math.isfinite(length) and length > 0 for length in lengths):
         return NO_SPACING
@@ -55,11 +55,11 @@ def in_micrometres(
 def imagej_spacing(
     metadata: Mapping[str, Any], resolution: Sequence[tuple[int, int] | None]
 ) -> tuple[Spacing | None, str | None]:
-    """Give the spacing of an ImageJ TIFF.
+    """Returns the spacing of an ImageJ TIFF.
 
     Args:
         metadata: Its description, with ``spacing`` along z and ``unit``.
-        resolution: Pixels in a unit along y and x, as fractions.
+        resolution: Pixels per unit along y and x, as fractions.
     """
     unit = str(metadata.get("unit", "")).replace("\\u00B5", "µ")
     pixels = [pair[0] / pair[1] if pair and pair[1] else 0.0 for pair in resolution]
@@ -69,7 +69,7 @@ def imagej_spacing(
 
 
 def ome_spacing(xml: str, series: int) -> tuple[Spacing | None, str | None]:
-    """Give the spacing of an image in an OME-TIFF from its XML."""
+    """Returns the spacing of an image in an OME-TIFF from its XML."""
     from xml.etree import ElementTree
 
     pixels = ElementTree.fromstring(xml).findall(".//{*}Pixels")[series].attrib
@@ -77,5 +77,5 @@ def ome_spacing(xml: str, series: int) -> tuple[Spacing | None, str | None]:
         return NO_SPACING
     return in_micrometres(
         [float(pixels[f"PhysicalSize{axis}"]) for axis in "ZYX"],
-        [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"],  # OME's own default
+        [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"],  # the default of OME
     )

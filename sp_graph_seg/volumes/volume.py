@@ -1,4 +1,4 @@
-"""Volume: slices of a stack, a folder, an array or a video, read when they are asked for."""
+"""Volume: a stack of slices or frames that are read on request."""
 
 import dataclasses
 import math
@@ -11,30 +11,31 @@ import numpy as np
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.fingerprint import fingerprint, stamp
 from sp_graph_seg.volumes.selection import VIEWS
-from sp_graph_seg.volumes.source import Region, Source, Spacing, reader_of
+from sp_graph_seg.volumes.source import Source, Spacing, StoredCrop, reader_of
 
-BLOCK_BYTES = 2**28
-"""Largest block that `Volume.blocks` suggests, unless one slice alone is larger."""
+READ_BYTES = 2**28
+"""The most that `Volume.read_runs` reads at once, unless a single slice is larger."""
 
 
 @dataclass(frozen=True, repr=False)
 class Volume:
-    """A stack of slices or frames that is read when it is asked for; `open_volume` makes it.
+    """A stack of slices or frames that are read on request. `open_volume` makes it.
 
-    It is a description and holds no values. It can be pickled and used by threads and processes:
-    each thread opens the file for itself when it first reads, and keeps the last four files open.
-    It also is a sequence of its slices: ``len(volume)``, ``volume[-1]``, ``for slice in volume``.
+    A volume is a description and holds no values. It can be pickled and used by threads and
+    processes: each thread opens the file when it first reads, and keeps the last four files open.
+    A volume is also a sequence of its slices: ``len(volume)``, ``volume[-1]``,
+    ``for image in volume``.
 
     Attributes:
         source: The file, as it is stored.
-        name: Name of the file or folder without its ending, for the names of results.
-        axis: "z", "y" or "x": the stored axis along which the slices follow one another.
+        name: Name of the file or folder without its suffix, for the names of results.
+        axis: "z", "y" or "x": the stored axis that counts the slices.
         slices: Numbers of the slices read along that axis.
         rows: Rows read of each slice: along y, or along z for the axes y and x.
         columns: Columns read of each slice: along x, or along y for the axis x.
         picked: Numbers of the channels read.
         binning: How many slices, rows and columns are averaged into one.
-        fill: What NaN and infinite values are read as; None: as they are.
+        fill: The number that replaces NaN and infinite values; None keeps them.
     """
 
     source: Source
@@ -74,12 +75,12 @@ class Volume:
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the values: as stored, float32 after binning."""
+        """The type of the values: the stored type, or float32 after binning."""
         return np.dtype(np.float32) if max(self.binning) > 1 else self.source.dtype
 
     @property
     def spacing(self) -> Spacing | None:
-        """Distances of slices, rows and columns: (z, y, x) for the axis z; None if not stored."""
+        """The distances of slices, rows and columns: (z, y, x) for the axis z; None if unknown."""
         if self.source.spacing is None:
             return None
         stored = dict(zip("zyx", self.source.spacing, strict=True))
@@ -92,19 +93,19 @@ class Volume:
 
     @property
     def spacing_unit(self) -> str | None:
-        """The unit of the spacing: "micrometer", or None if the file does not tell it."""
+        """The unit of the spacing: "micrometer", or None if the file does not declare it."""
         return self.source.unit
 
     @property
     def frame_rate(self) -> float | None:
-        """Frames a second of a video, on average and of the frames read; else None."""
+        """The mean number of frames read per second of a video; else None."""
         if self.source.frame_rate is None or self.axis != "z":
             return None
         return self.source.frame_rate / (self.slices.step * self.binning[0])
 
     @property
     def frame_times(self) -> tuple[float, ...] | None:
-        """When each frame of a video is shown, in seconds after its first; else None."""
+        """When each frame of a video is shown, in seconds after the first; else None."""
         times = self.source.frame_times
         if times is None or self.axis != "z":
             return None
@@ -115,43 +116,43 @@ class Volume:
         return self.num_slices
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Read one slice, ``(C, H, W)``; a negative index counts from the end."""
+        """Reads one slice, ``(C, H, W)``; a negative index counts from the end."""
         number = operator.index(index)
         if not -len(self) <= number < len(self):
-            raise IndexError(f"slice {number} of {len(self)} in {self.path}")
+            raise IndexError(f"{self.path}: slice {number} of {len(self)} does not exist.")
         number %= len(self)
         return self.read(number, number + 1)[0]
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Read slice after slice, in the blocks that are cheapest to read."""
-        for start, stop in self.blocks():
-            block = self.read(start, stop)
-            for image in block:  # a copy: a view would keep its block beside the next one
-                yield image if len(block) == 1 else image.copy()
-            del block, image
+        """Reads slice after slice, several at once where that is cheaper."""
+        for start, stop in self.read_runs():
+            images = self.read(start, stop)
+            for image in images:  # a view would keep the whole run in memory
+                yield image if len(images) == 1 else image.copy()
+            del images, image
 
     def __repr__(self) -> str:
         size = f"{self.channels} x {self.height} x {self.width}"
         return f"Volume({self.path}: {self.num_slices} slices of {size} {self.dtype})"
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Read consecutive slices; any number of threads may do so at a time.
+        """Reads consecutive slices. Any number of threads may read at once.
 
         Args:
             start: The first slice, 0 or more.
-            stop: The slice behind the last one.
+            stop: The slice after the last one.
 
         Returns:
             ``(stop - start, C, H, W)`` array, C-contiguous, of type `dtype`.
 
         Raises:
-            InputError: The slices do not exist or cannot be decoded; the message names the file
-                and, where it has some, the page.
+            InputError: The slices do not exist or cannot be decoded. The message names the file
+                and, if there is one, the page.
         """
         if not 0 <= start < stop <= self.num_slices:
             raise InputError(
-                f"{self.path}: slices {start} to {stop} were asked for; give a start below its "
-                f"stop within 0 and {self.num_slices}"
+                f"{self.path}: slices {start}:{stop} do not exist; give a start and a larger stop "
+                f"from 0 to {self.num_slices}."
             )
         slices, rows, columns = self.binning
         parts = (
@@ -161,45 +162,45 @@ class Volume:
         )
         axes = dict(zip(VIEWS[self.axis], parts, strict=True))
         first, last = min(self.picked), max(self.picked)
-        region = Region(axes["z"], range(first, last + 1), axes["y"], axes["x"])
-        stored = [region._fields.index(axis) for axis in VIEWS[self.axis]]
+        crop = StoredCrop(axes["z"], range(first, last + 1), axes["y"], axes["x"])
+        stored = [crop._fields.index(axis) for axis in VIEWS[self.axis]]
         order = (stored[0], 1, stored[1], stored[2])  # of z, c, y, x in the result
-        block = np.empty([region.shape[axis] for axis in order], self.source.dtype)
-        reader_of(self.source).read_into(region, block.transpose(np.argsort(order)))
-        if self.picked != tuple(region.c):
-            block = block[:, [channel - first for channel in self.picked]]
-        has_fill = self.fill is not None and block.dtype.kind == "f"
+        values = np.empty([crop.shape[axis] for axis in order], self.source.dtype)
+        reader_of(self.source).read_into(crop, values.transpose(np.argsort(order)))
+        if self.picked != tuple(crop.c):
+            values = values[:, [channel - first for channel in self.picked]]
+        has_fill = self.fill is not None and values.dtype.kind == "f"
         if has_fill:
-            block[~np.isfinite(block)] = np.nan  # so that a bin that holds one is none either
-        block = np.ascontiguousarray(self._binned(block))
+            values[~np.isfinite(values)] = np.nan  # so that bins with such a value become NaN too
+        values = np.ascontiguousarray(self._binned(values))
         if has_fill:
-            block[np.isnan(block)] = self.fill
-        return block
+            values[np.isnan(values)] = self.fill
+        return values
 
     def with_nan(self) -> "Volume":
-        """The same volume, with NaN instead of its ``fill`` where there is no data."""
+        """Returns the same volume with NaN instead of ``fill`` where there is no data."""
         return self if self.fill is None else dataclasses.replace(self, fill=math.nan)
 
-    def _binned(self, block: np.ndarray) -> np.ndarray:
-        """Average bins of slices, rows and columns to float32."""
+    def _binned(self, values: np.ndarray) -> np.ndarray:
+        """Averages slices, rows and columns, as float32."""
         if max(self.binning) == 1:
-            return block
+            return values
         slices, rows, columns = self.binning
-        total = np.zeros((len(block) // slices, self.channels, self.height, self.width))
+        total = np.zeros((len(values) // slices, self.channels, self.height, self.width))
         for i in range(slices):
             for j in range(rows):
-                for k in range(columns):  # strided sums hold one float64 copy of the result
-                    total += block[i::slices, :, j::rows, k::columns]
+                for k in range(columns):  # strided sums need only one float64 copy of the result
+                    total += values[i::slices, :, j::rows, k::columns]
         return (total / (slices * rows * columns)).astype(np.float32)
 
-    def blocks(self, max_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, int]]:
-        """Divide the slices into blocks that read each stored chunk as few times as possible.
+    def read_runs(self, max_bytes: int = READ_BYTES) -> Iterator[tuple[int, int]]:
+        """Divides the slices into runs, so that each stored chunk is decoded as rarely as possible.
 
         What is decoded together (a page, a chunk) is read together, as far as memory allows: one
-        slice at a time where each slice is a page; as many as fit where slices cross all pages.
+        slice at a time if each slice is a page, as many as fit if slices cross all pages.
 
         Args:
-            max_bytes: Bound on the stored values of a block.
+            max_bytes: Most bytes of stored values in a run.
 
         Yields:
             ``(start, stop)`` for `read`, in order.
@@ -212,11 +213,11 @@ class Volume:
             yield start, min(start + count, self.num_slices)
 
     def part(self, rows: slice, columns: slice) -> "Volume":
-        """Describe the same slices with some of their rows and columns, to read no more.
+        """Returns the same volume with only some of its rows and columns.
 
         Args:
-            rows: Rows of this volume, counted after binning, without a step.
-            columns: Columns, likewise.
+            rows: Rows to keep, counted after binning, without a step.
+            columns: Columns to keep, likewise.
         """
         _, high, wide = self.binning
         top, bottom, _ = rows.indices(self.height)
@@ -228,18 +229,18 @@ class Volume:
         )
 
     def check(self, quick: bool = False) -> list[tuple[int, str]]:
-        """Make sure, before long work starts, that every slice can be read and is like the others.
+        """Checks, before long work starts, that every slice can be read and is like the others.
 
-        Holds one slice or chunk at a time. Chunks that a Zarr store lacks are its fill value, not
-        a fault.
+        One slice or chunk is held at a time. Chunks that are missing in a Zarr store have its fill
+        value and are not an error.
 
         Args:
-            quick: Look at headers and lengths only, and decode nothing.
+            quick: Check only headers and lengths, and decode nothing.
 
         Returns:
-            ``(slice, reason)`` of each slice that cannot be used, none if all is well. The slice
-            is the index in this volume for the axis z, else the number of the stored slice (page,
-            file) that the volume's slices cross. The reason names the file and page.
+            ``(slice, reason)`` of each slice that cannot be used. For the axis z, the slice is the
+            index in this volume; for the other axes, it is the number of the stored slice (page,
+            file). The reason names the file and page.
         """
         stored = self.slices if self.axis == "z" else self.rows
         found = dict(reader_of(self.source).problems(stored, quick))
@@ -249,11 +250,11 @@ class Volume:
         return sorted((n, why) for n, why in numbers.items() if n < self.num_slices)
 
     def fingerprint(self) -> str:
-        """Identify the content and the options, to refuse mixing results of different volumes.
+        """Identifies the content and options, so that results of different volumes are not mixed.
 
-        Made from sizes and times of change of the files, shape, type and options, not from the
-        values, nor from the path: it survives moving the files, and not rewriting or copying them
-        without their times.
+        The fingerprint depends on the sizes and modification times of the files, the shape, the
+        type and the options, but not on the values or the path. It stays the same if the files are
+        moved, and changes if they are rewritten, or copied without their times.
 
         Returns:
             32 hexadecimal digits.

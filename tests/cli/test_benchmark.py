@@ -244,7 +244,7 @@ def test_what_cannot_be_done_is_one_line(data, tmp_path, capsys, monkeypatch):
         (["--betas", "-1"], "Dense-SimCon-NoRec: settings=(-1.0,) must be one or more positive"),
         (["--clusters", "2.5"], "KMeans-Pixels: settings=(2.5,) are numbers of clusters"),
         (["--split", "train"], f"{data}: holds no images/train/*.jpg; get BSDS300-images.tgz"),
-        (["--workers", "-1"], "workers=-1 must be 0 or more."),
+        (["--workers", "-1"], "workers=-1: must not be negative"),
     ]:
         assert refusal(capsys, data, out, *options).startswith(message)
     assert "BSDS300-images.tgz" in refusal(capsys, tmp_path / "nothing", out)

@@ -16,7 +16,7 @@ from sp_graph_seg.io import write_overlay_video
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.volumes import open_volume
 
-RECORDS = {"model.safetensors", "config.yaml", "history.csv", "history.png"}
+MODEL_FILES = {"model.safetensors", "config.yaml", "history.csv", "history.png"}
 
 
 # Formats
@@ -67,7 +67,7 @@ def test_segment_and_predict_label_all_slices_of_any_format(
     is_video = name.endswith("mp4")
     file = out.partition(":")[0]
     overlay = f"{Path(file).stem}_overlay.mp4"
-    assert files_in(first) == RECORDS | {file} | ({overlay} if is_video else set())
+    assert files_in(first) == MODEL_FILES | {file} | ({overlay} if is_video else set())
     lines = [line.partition(":") for line in said.out.splitlines()]
     whats = ["chosen", "model", "labels"] + (["overlay"] if is_video else [])
     assert [what for what, _, _ in lines] == whats

@@ -224,7 +224,7 @@ def test_tiff_axes_of_length_1(tmp_path, shape):
 )
 def test_tiff_volume_is_refused(tmp_path, shape, options, count):
     tifffile.imwrite(tmp_path / "a.tif", random(shape), photometric="minisblack", **options)
-    check_refused(tmp_path / "a.tif", f"volume of {count} slices of 5 x 7 .*or pass one slice")
+    check_refused(tmp_path / "a.tif", f"volume of {count} slices of 5 x 7 .*or give one slice")
 
 
 def test_tiff_stack_of_rgb_pages_is_refused(tmp_path):

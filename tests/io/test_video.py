@@ -81,7 +81,7 @@ def late_failure():
 @pytest.mark.parametrize(
     ("name", "given", "options", "reason"),
     [
-        ("a.avi", frames(), {}, "end its name in .mp4"),
+        ("a.avi", frames(), {}, "does not end in .mp4"),
         ("a.mp4", iter(()), {}, "no frames"),
         ("a.mp4", frames(), {"fps": 0}, "^fps: 0"),
         ("a.mp4", frames(), {"fps": float("nan")}, "^fps: nan"),
@@ -91,7 +91,7 @@ def late_failure():
         ("a.mp4", [*frames(4, 4, 2), *frames(4, 6, 1)], {}, "frame 2 is .*4, 6, 3"),
         ("a.mp4", frames(), {"times": [0, 1, 1, 2, 3]}, "times: frame 2 at 1 s"),
         ("a.mp4", frames(), {"times": [0, float("nan"), 1, 2, 3]}, "times: frame 1 at nan s"),
-        ("a.mp4", frames(), {"times": [0, 1]}, "times: there are 2"),
+        ("a.mp4", frames(), {"times": [0, 1]}, "times: there are only 2"),
         ("none/a.mp4", frames(), {}, "cannot be written"),
     ],
 )

@@ -16,9 +16,9 @@ def test_an_output_tells_about_itself(tmp_path, name, dataset, num_labels):
     job.write_block(0, np.zeros((3, 4, 5), int), {1: "bad"})
     job.finish()
     assert exists(job.output)
-    shape, dtype, record, place = read_finished(job.output)
+    shape, dtype, provenance, place = read_finished(job.output)
     assert (shape, dtype, place) == ((3, 4, 5), job.dtype, dataset)
-    assert (record["settings"], record["skipped"]) == ({"a": 1}, {"1": "bad"})
+    assert (provenance["settings"], provenance["skipped"]) == ({"a": 1}, {"1": "bad"})
 
 
 def test_strange_outputs_tell_nothing(tmp_path):

@@ -51,8 +51,8 @@ def test_three_slices_are_not_taken_for_colours(tmp_path, name):
     assert open_volume(f"{tmp_path}/{name}").num_slices == 3
 
 
-def check_record(record):
-    assert record == {
+def check_provenance(provenance):
+    assert provenance == {
         "version": 1,
         "num_labels": 5,
         "unlabelled": 255,
@@ -69,7 +69,7 @@ def test_zarr(tmp_path):
     assert array.metadata.dimension_names == ("t", "y", "x")
     assert array.chunks == (3, 9, 11)
     assert array.fill_value == 255
-    check_record(array.attrs["sp_graph_seg"])
+    check_provenance(array.attrs["sp_graph_seg"])
 
 
 def test_tiff(tmp_path):
@@ -78,7 +78,7 @@ def test_tiff(tmp_path):
         np.testing.assert_array_equal(tif.asarray(), labels)
         assert (len(tif.pages), tif.series[0].axes, tif.is_bigtiff) == (7, "ZYX", False)
         assert tif.pages[3].compression == tifffile.COMPRESSION.ADOBE_DEFLATE
-        check_record(json.loads(tif.pages[0].description)["sp_graph_seg"])
+        check_provenance(json.loads(tif.pages[0].description)["sp_graph_seg"])
 
 
 def test_a_large_tiff_is_a_big_tiff(tmp_path, monkeypatch):
@@ -96,7 +96,7 @@ def test_hdf5(tmp_path):
         np.testing.assert_array_equal(dataset, labels)
         assert (dataset.chunks, dataset.compression, dataset.fillvalue) == ((3, 9, 11), "gzip", 255)
         assert [dimension.label for dimension in dataset.dims] == ["z", "y", "x"]
-        check_record(json.loads(dataset.attrs["sp_graph_seg"]))
+        check_provenance(json.loads(dataset.attrs["sp_graph_seg"]))
 
 
 def test_npy(tmp_path):
@@ -109,7 +109,7 @@ def test_a_folder_of_pngs(tmp_path):
     np.testing.assert_array_equal(read_labels(f"{output}/0002.png"), labels[2])
     with Image.open(f"{output}/0004.png") as image:
         assert image.mode == "L"
-        check_record(json.loads(image.text["sp_graph_seg"]))
+        check_provenance(json.loads(image.text["sp_graph_seg"]))
     with Image.open(f"{output}/0003.png") as image:
         assert json.loads(image.text["sp_graph_seg"])["skipped"] == {}
 

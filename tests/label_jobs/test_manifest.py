@@ -74,5 +74,5 @@ def test_a_difference_is_named_by_its_path_and_shortened():
 def test_settings_become_json_values_or_are_refused():
     assert json_settings({"a": (1, 2), "b": None}) == {"a": [1, 2], "b": None}
     for value in (np.zeros(2), float("nan"), {1, 2}):
-        with pytest.raises(InputError, match="settings: cannot be kept"):
+        with pytest.raises(InputError, match="settings: cannot be stored"):
             json_settings({"a": value})

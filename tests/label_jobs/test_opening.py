@@ -96,7 +96,7 @@ def test_a_job_whose_work_was_discarded_is_told(tmp_path):
     old = begin(tmp_path / "a.zarr")
     new = label(begin(tmp_path / "a.zarr", {"model": "y"}, overwrite=True))
     for use in (old.missing_blocks, old.finish, lambda: old.write_block(0, LABELS[:2])):
-        with pytest.raises(InputError, match="belongs to other settings"):
+        with pytest.raises(InputError, match="now has other settings"):
             use()
     assert new.missing_blocks() == []
     new.finish()
@@ -145,7 +145,7 @@ def test_a_finished_output_of_the_same_settings_is_resumed(tmp_path, name):
 
 def test_a_finished_npy_cannot_be_resumed_and_says_why(tmp_path):
     make(tmp_path / "a.npy")
-    assert "keeps no settings" in refusal(tmp_path / "a.npy", resume=True)
+    assert "cannot store settings" in refusal(tmp_path / "a.npy", resume=True)
 
 
 def test_a_damaged_output_is_not_resumed(tmp_path):

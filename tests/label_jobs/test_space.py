@@ -36,9 +36,9 @@ def test_the_free_space_is_compared(tmp_path, monkeypatch, name, missing, free, 
             warnings.simplefilter("error")
             check_space(output, GIGABYTE, missing)
     elif outcome == "warns":
-        with pytest.warns(LowDiskSpaceWarning, match="MB are free, the labels need .* MB to"):
+        with pytest.warns(LowDiskSpaceWarning, match="MB are free, but the labels need .* MB to"):
             check_space(output, GIGABYTE, missing)
     else:
-        with pytest.raises(InputError, match="make room") as caught:
+        with pytest.raises(InputError, match="free space") as caught:
             check_space(output, GIGABYTE, missing)
         assert str(caught.value).startswith(f"{tmp_path / name}: ")

@@ -189,7 +189,7 @@ def test_what_changed_is_named(
     line = str(refused.value)
     assert line.startswith(f"{tmp_path}/out.zarr.partial: was begun differently: ")
     assert f"{changed} was " in line
-    assert line.endswith("--overwrite")
+    assert line.endswith("--overwrite.")
     assert calls == []
     label_volume(**begun, overwrite=True)  # all blocks anew
     assert sum(stop - start for start, stop in calls) == len(begun["volume"])
@@ -401,8 +401,8 @@ def test_a_failure_of_a_block_is_one_line(tmp_path, model, volume, monkeypatch):
     with pytest.raises(InputError) as refused:
         label_volume(model, volume, tmp_path / "out.zarr", block=3, workers=0)
     assert str(refused.value) == (
-        f"{tmp_path}/out.zarr: labelling slices 0 to 2 failed (out of memory); the same command "
-        "goes on with what is done."
+        f"{tmp_path}/out.zarr: labelling slices 0 to 2 failed (out of memory); repeat the same "
+        "command to continue."
     )
 
 

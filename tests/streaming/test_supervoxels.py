@@ -48,7 +48,7 @@ def test_supervoxels_of_one_slice_each_are_superpixels(model, images, given):
     nodes = [
         compute_superpixels(image, 30) for image in normalized(segmenter, images)
     ]  # as predict makes them
-    starts = np.cumsum([0, *(plane.max() + 1 for plane in nodes[:-1])])
+    starts = np.cumsum([0, *(part.max() + 1 for part in nodes[:-1])])
     given(np.stack(nodes) + starts[:, None, None])
     expected = np.stack([segmenter.predict(image) for image in images])
     np.testing.assert_array_equal(label(segmenter, images), expected)

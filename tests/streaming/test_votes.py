@@ -20,8 +20,8 @@ def segmenter(volume, config):
 
 def test_one_axis_is_slice_by_slice(segmenter, volume):
     for position, axis in enumerate("zyx"):
-        planes = np.moveaxis(volume, 1 + position, 0)
-        expected = np.stack([segmenter.predict(plane) for plane in planes])
+        images = np.moveaxis(volume, 1 + position, 0)
+        expected = np.stack([segmenter.predict(image) for image in images])
         labels = np.moveaxis(vote_axes(segmenter, volume, axis), position, 0)
         assert (labels == expected).mean() > 0.999  # votes have 16 bits
 
@@ -35,12 +35,12 @@ def test_turning_the_volume_turns_the_labels(segmenter, volume):
 def test_a_voxel_gets_the_label_of_the_best_mean_probability(segmenter, volume):
     total = 0.0
     for position in range(3):
-        graphs = [segmenter.transform(plane) for plane in np.moveaxis(volume, 1 + position, 0)]
-        planes = [
+        graphs = [segmenter.transform(image) for image in np.moveaxis(volume, 1 + position, 0)]
+        images = [
             g.z.softmax(-1)[g.pixel_index].T.reshape(-1, *g.image_size[0].tolist()).numpy()
             for g in graphs
         ]
-        total = total + np.stack(planes, axis=1 + position) / 3  # (F, D, H, W)
+        total = total + np.stack(images, axis=1 + position) / 3  # (F, D, H, W)
     assert (vote_axes(segmenter, volume) == total.argmax(axis=0)).mean() > 0.999
 
 

@@ -172,7 +172,7 @@ def test_paths_that_hold_no_volume(tmp_path, stored):
     (tmp_path / "empty.tif").touch()
     refused(tmp_path / "empty.tif", "empty")
     (tmp_path / "text.md").write_text("This is a text file.\n" * 9)
-    refused(tmp_path / "text.md", "no volume or video of a known format")
+    refused(tmp_path / "text.md", "not a volume or video of a known format")
     (tmp_path / "text.mp4").write_text("This is a text file.\n" * 9)
     refused(tmp_path / "text.mp4", "cannot be read")
     refused(stored["png"][0] / "slice 8.png", "one image")
@@ -192,7 +192,7 @@ def test_paths_that_hold_no_volume(tmp_path, stored):
         ({"crop": 7}, "crop: 7"),
         ({"start": 6}, "slices: 6:6"),
         ({"stop": 7}, "slices: 0:7"),
-        ({"step": 0}, "slices: a step of 0"),
+        ({"step": 0}, "slices: the step 0"),
         ({"start": 1.5}, "slices: 1.5"),
         ({"binning": 19}, "binning: 19"),
         ({"binning": (1, 2)}, "binning: (1, 2)"),

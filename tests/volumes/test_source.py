@@ -48,7 +48,7 @@ def test_warnings_come_back_whatever_the_order_of_threads():
 
 
 def test_failures_become_one_line():
-    line = r"^a\.tif: cannot be read \(two lines\); mend it$"
+    line = r"^a\.tif: cannot be read \(two lines\); mend it\.$"
     with pytest.raises(InputError, match=line), source.reading("a.tif", "mend it"):
         raise OSError("two\n  lines")
     with pytest.raises(InputError, match=r"\(KeyError\)|\(''\)"), source.reading("a.tif"):

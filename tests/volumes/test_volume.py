@@ -74,12 +74,12 @@ def test_what_is_no_number_is_filled(tmp_path, dtype):
 
 @pytest.mark.parametrize("fill", [np.nan, np.inf])
 def test_a_fill_must_be_a_number(tmp_path, fill):
-    with pytest.raises(InputError, match=f"^fill={fill}: is no number"):
+    with pytest.raises(InputError, match=f"^fill={fill}: is not finite"):
         open_volume(tmp_path / "a.npy", fill=fill)
 
 
 def blocks_of(path, axis, **options):
-    return list(open_volume(path, axis=axis).blocks(**options))
+    return list(open_volume(path, axis=axis).read_runs(**options))
 
 
 def test_blocks_follow_the_chunks(tmp_path):
@@ -98,7 +98,7 @@ def test_blocks_follow_the_chunks(tmp_path):
     assert len(blocks_of(tmp_path / "a.npy", "y")) == 40
     assert blocks_of(tmp_path / "a.npy", "x") == [(0, 50)]
     binned = open_volume(tmp_path / "a.h5", binning=(2, 1, 1))
-    assert list(binned.blocks()) == [(0, 2), (2, 4), (4, 5)]
+    assert list(binned.read_runs()) == [(0, 2), (2, 4), (4, 5)]
 
 
 def test_a_block_decodes_each_page_once(tmp_path, monkeypatch):

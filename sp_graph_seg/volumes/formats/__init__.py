@@ -1,3 +1,3 @@
-"""The formats of volumes, one file each: where slices lie, and how one of them is decoded."""
+"""The formats of volumes, one module each: where the slices are stored and how to decode them."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Files that hold one array: ``.npy``, and what uncompressed TIFF, HDF5 and Zarr build on."""
+"""Readers of stored arrays: ``.npy`` files, uncompressed TIFF, HDF5 and Zarr."""
 
 import itertools
 import math
@@ -14,18 +14,18 @@ import numpy as np
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
-from sp_graph_seg.volumes.source import Reader, Region, Source, reading, real_dtype
+from sp_graph_seg.volumes.source import Reader, Source, StoredCrop, reading, real_dtype
 
 _CHECK_BYTES = 2**24
 _MAPPED_BYTES = 2**26
 
 
 class ArrayReader(Reader):
-    """Reads regions of anything that numpy's slices index, and leaves nothing open.
+    """Reads crops of any array that can be indexed with slices.
 
     Args:
-        source: What is read.
-        opened: Opens the array for one read.
+        source: The description of the array.
+        opened: Opens the array for a single read.
         layout: The axes of the array.
     """
 
@@ -37,15 +37,15 @@ class ArrayReader(Reader):
     ) -> None:
         self._source, self._opened, self._layout = source, opened, layout
 
-    def read_into(self, region: Region, block: np.ndarray) -> None:
-        """Read the region; one with a step index by index, as HDF5 is slow at strides."""
+    def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
+        """Reads the crop. With a step, index by index: strided reads of HDF5 are slow."""
         with reading(self._source.path), self._opened() as array:
-            for target, part in _unstepped(region):
+            for target, part in _unstepped(crop):
                 stored = np.asarray(array[self._layout.index(part)])
-                block[target] = self._layout.arrange(stored)
+                out[target] = self._layout.arrange(stored)
 
     def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
-        """Read everything, chunk by chunk; size and type hold for the whole array (quick)."""
+        """Reads everything, chunk by chunk. ``quick`` finds nothing: all slices are alike."""
         _, c, y, x = self._source.sizes
         deep, high, _ = self._source.chunks
         slab = deep * c * high * x * self._source.dtype.itemsize
@@ -53,9 +53,9 @@ class ArrayReader(Reader):
         for z in () if quick else range(slices.start, slices.stop, deep):
             part = range(z, min(z + deep, slices.stop))
             for row in range(0, y, high):
-                region = Region(part, range(c), range(row, min(row + high, y)), range(x))
+                crop = StoredCrop(part, range(c), range(row, min(row + high, y)), range(x))
                 try:
-                    self.read_into(region, np.empty(region.shape, self._source.dtype))
+                    self.read_into(crop, np.empty(crop.shape, self._source.dtype))
                 except InputError as error:
                     yield from ((i, str(error)) for i in part)
                     break
@@ -63,15 +63,15 @@ class ArrayReader(Reader):
 
 @dataclass(frozen=True, kw_only=True)
 class MappedSource(Source):
-    """An array that lies in one piece in a file, uncompressed.
+    """An uncompressed array that is stored in one piece in a file.
 
-    The file is mapped to memory for each read anew: pages that were read do not stay resident, as
-    they would in a map that is kept, and nothing is left open.
+    The file is mapped to memory for each read. In a map that is kept, the pages that were read
+    would stay in memory.
 
     Attributes:
         layout: Axes of the array.
-        stored: Its type with the byte order of the file.
-        offset: Where it begins in the file, in bytes.
+        stored: Its type, in the byte order of the file.
+        offset: Position of its first byte in the file.
         order: "C" or "F".
     """
 
@@ -81,21 +81,21 @@ class MappedSource(Source):
     order: Literal["C", "F"] = "C"
 
     def open(self) -> Reader:
-        """Map the file at each read."""
+        """Makes a reader that maps the file at each read."""
         return _MappedReader(self, self.map, self.layout)
 
     def identity(self) -> tuple[object, ...]:
-        """Tell the array and its axes."""
+        """Tells the array and its axes."""
         return self.offset, self.order, self.layout.order
 
     def map(self) -> AbstractContextManager[np.ndarray]:
-        """Map the file to memory."""
+        """Maps the file to memory."""
         return nullcontext(
             np.memmap(self.file, self.stored, "r", self.offset, self.layout.shape, self.order)
         )
 
     def slowest(self) -> tuple[str, int]:
-        """Give the axis of z, c, y, x whose neighbours lie farthest apart, and how many bytes."""
+        """Returns the axis whose neighbours are farthest apart, and their distance in bytes."""
         axes = [
             (axis, length)
             for axis, length in zip(self.layout.order, self.layout.shape, strict=True)
@@ -106,37 +106,37 @@ class MappedSource(Source):
 
 
 class _MappedReader(ArrayReader):
-    """Maps the file anew for every few megabytes of it, so that no more of it is resident."""
+    """Maps the file again for every few megabytes, so that no more of it stays in memory."""
 
     _source: MappedSource
 
-    def read_into(self, region: Region, block: np.ndarray) -> None:
-        """Read the region in pieces along the slowest axis."""
+    def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
+        """Reads the crop in pieces along the slowest axis."""
         axis, stride = self._source.slowest()
-        place = region._fields.index(axis)
-        whole = region[place]
+        place = crop._fields.index(axis)
+        whole = crop[place]
         count = max(1, _MAPPED_BYTES // (stride * whole.step))
         for first in range(0, len(whole), count):
-            part = region._replace(**{axis: whole[first : first + count]})
+            part = crop._replace(**{axis: whole[first : first + count]})
             target = (slice(None),) * place + (slice(first, first + count),)
-            super().read_into(part, block[target])
+            super().read_into(part, out[target])
 
 
-def _unstepped(region: Region) -> Iterator[tuple[tuple[slice, ...], Region]]:
-    """Split a region into parts without a step: where each belongs in it, and the part."""
-    whole = [[(slice(None), axis)] for axis in region]
+def _unstepped(crop: StoredCrop) -> Iterator[tuple[tuple[slice, ...], StoredCrop]]:
+    """Splits a crop into parts without a step, each with its place in the crop."""
+    whole = [[(slice(None), axis)] for axis in crop]
     split = [
         [(slice(n, n + 1), range(i, i + 1)) for n, i in enumerate(axis)]
         if axis.step != 1
         else parts
-        for axis, parts in zip(region, whole, strict=True)
+        for axis, parts in zip(crop, whole, strict=True)
     ]
     for parts in itertools.product(*split):
-        yield tuple(target for target, _ in parts), Region(*(part for _, part in parts))
+        yield tuple(target for target, _ in parts), StoredCrop(*(part for _, part in parts))
 
 
 def open_npy(path: str, file: Path, axes: str | None) -> Source:
-    """Describe the array in a ``.npy`` file."""
+    """Describes the array in a ``.npy`` file."""
     with reading(path, "save it again with numpy.save"), open(file, "rb") as stream:
         version = np.lib.format.read_magic(stream)
         read = (
@@ -166,10 +166,10 @@ def open_npy(path: str, file: Path, axes: str | None) -> Source:
 def check_length(
     path: str, file: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype
 ) -> None:
-    """Refuse a file that is too short for its array."""
+    """Refuses a file that is too short for its array."""
     needed = offset + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
     present = os.path.getsize(file)
     if present < needed:
         raise InputError(
-            f"{path}: is cut off: {present} of {needed} bytes are there; copy or export it again"
+            f"{path}: is cut off: it has {present} of {needed} bytes; copy or export it again."
         )

@@ -1,4 +1,4 @@
-"""Folders of slices or frames, one image file each."""
+"""Reads folders of slices or frames, one image file each."""
 
 import re
 import warnings
@@ -35,11 +35,11 @@ class FolderSource(Source):
     names: tuple[str, ...]
 
     def open(self) -> Reader:
-        """Keep nothing open: each slice is a file."""
+        """Makes a reader, which keeps no file open."""
         return _FolderReader(self)
 
     def files(self) -> list[Path]:
-        """List the image files."""
+        """Lists the image files."""
         return [self.file / name for name in self.names]
 
 
@@ -50,20 +50,20 @@ class _FolderReader(PlaneReader):
         self.source: FolderSource = source
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decode the file of a slice, and compare it with the others."""
+        """Decodes the file of a slice, and compares it with the first."""
         source = self.source
         array = _decode(source.file / source.names[z])
         _check_like(source, z, array.shape, array.dtype)
         return array[channels.start : channels.stop]
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Decode the file, or (quick) read its size from its header."""
+        """Decodes the file, or reads only its header (``quick``)."""
         file = self.source.file / self.source.names[z]
         if not quick:
             return super().problem(z, quick)
         try:
             size = _size_in_header(file)
-            if size not in (self.source.sizes[2:], self.source.sizes[:1:-1]):  # perhaps turned
+            if size not in (self.source.sizes[2:], self.source.sizes[:1:-1]):  # it may be rotated
                 _check_like(self.source, z, (self.source.sizes[1], *size), self.source.dtype)
         except InputError as error:
             return str(error)
@@ -71,22 +71,22 @@ class _FolderReader(PlaneReader):
 
 
 def open_folder(path: str, folder: Path, axes: str | None) -> Source:
-    """Describe a folder of slices.
+    """Describes a folder of slices.
 
     Args:
-        path: What the user gave, for messages.
-        folder: The folder. Hidden files and those that are no images by their name are ignored.
-        axes: The user's letters, or None; they can only confirm that the files are the slices.
+        path: The path that the user gave, for messages.
+        folder: The folder. Hidden files and files without an image suffix are ignored.
+        axes: The user's letters, or None. They can only confirm that the files are the slices.
 
     Returns:
-        The description; the first file gives size and type.
+        The description. Size and type are those of the first file.
 
     Raises:
-        InputError: The folder holds no image, or one; the first cannot be read, or is a stack; or
-            two files have the same number.
+        InputError: The folder holds fewer than two images, the first image cannot be read or is a
+            stack, or two files have the same number.
 
     Warns:
-        MissingSlicesWarning: The numbers in the names have gaps.
+        MissingSlicesWarning: Some numbers are missing in the names.
     """
     files = sorted(file.name for file in folder.iterdir())
     names = [
@@ -96,7 +96,7 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
     ]
     if not names:
         found = f"holds no image, only {_some(files)}" if files else "is an empty folder"
-        raise InputError(f"{path}: {found}; give a folder of slices (PNG, TIFF, JPEG, ...)")
+        raise InputError(f"{path}: {found}; give a folder of slices (PNG, TIFF, JPEG, ...).")
     names.sort(key=natural_key)
     first = _decode(folder / names[0])
     letters = None if axes is None else checked_letters(axes)
@@ -105,8 +105,8 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
         raise one_slice(path, (1, *first.shape))
     if len(first) > _MOST_CHANNELS and not (letters and "c" in letters):
         raise InputError(
-            f"{folder / names[0]}: has {len(first)} channels or pages; give a stack by its own "
-            'path, or axes="zcyx" if they are channels'
+            f"{folder / names[0]}: has {len(first)} channels or pages; give its path if it is a "
+            'stack, or axes="zcyx" if they are channels.'
         )
     _check_numbers(path, names)
     channels, height, width = first.shape
@@ -121,13 +121,13 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Give a key that sorts names by the numbers in them: 2 before 10."""
-    parts = _NUMBER.split(name)  # text and numbers by turns
+    """Returns a key that sorts names by their numbers: 2 before 10."""
+    parts = _NUMBER.split(name)  # text and numbers in turn
     return [int(part) if i % 2 else part.lower() for i, part in enumerate(parts)], name
 
 
 def number_of_each(names: Sequence[str]) -> list[int] | None:
-    """Give the number in each name, or None unless the names differ in one number alone."""
+    """Returns the number in each name, or None unless the names differ in a single number."""
     split = [_NUMBER.split(Path(name).stem) for name in names]
     if len({tuple(parts[::2]) for parts in split}) > 1:
         return None
@@ -137,7 +137,7 @@ def number_of_each(names: Sequence[str]) -> list[int] | None:
 
 
 def _check_numbers(path: str, names: Sequence[str]) -> None:
-    """Refuse two files of one number, and warn of gaps; the smallest step is the usual one."""
+    """Refuses two files with one number, and warns of steps larger than the smallest."""
     stems = Counter(Path(name).stem for name in names)
     (stem, count), *_ = stems.most_common(1)
     numbers = number_of_each(names)
@@ -145,7 +145,9 @@ def _check_numbers(path: str, names: Sequence[str]) -> None:
         number, count = Counter(numbers).most_common(1)[0]
         stem = str(number)
     if count > 1:
-        raise InputError(f"{path}: {count} files are numbered {stem}; keep one file for each slice")
+        raise InputError(
+            f"{path}: {count} files have the number {stem}; keep one file for each slice."
+        )
     if numbers is None:
         return
     numbers.sort()
@@ -155,14 +157,14 @@ def _check_numbers(path: str, names: Sequence[str]) -> None:
         before = numbers[int(np.argmax(steps > steps.min()))]
         warnings.warn(
             f"{path}: {missing} of the numbers {numbers[0]} to {numbers[-1]} are missing, the "
-            f"first after {before}; the {len(numbers)} slices present are read as neighbours.",
+            f"first after {before}; the {len(numbers)} slices are read as neighbours.",
             MissingSlicesWarning,
             stacklevel=5,  # the caller of open_volume
         )
 
 
 def _decode(file: Path) -> np.ndarray:
-    """Decode an image file to ``(C, H, W)`` in the type that it is stored in."""
+    """Decodes an image file to ``(C, H, W)`` in its stored type."""
     with reading(file):
         header = read_header(file)
         decode = decode_tiff if header.startswith(TIFF_MAGICS) else decode_pillow
@@ -171,7 +173,7 @@ def _decode(file: Path) -> np.ndarray:
 
 
 def _size_in_header(file: Path) -> tuple[int, int]:
-    """Read the height and width of an image without decoding it."""
+    """Reads the height and width of an image without decoding it."""
     with reading(file):
         if read_header(file).startswith(TIFF_MAGICS):
             from tifffile import TiffFile
@@ -186,13 +188,13 @@ def _size_in_header(file: Path) -> tuple[int, int]:
 
 
 def _check_like(source: FolderSource, z: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Refuse a slice that differs from the first."""
+    """Refuses a slice that differs from the first in size or type."""
     if (shape, dtype) != (source.sizes[1:], source.dtype):
         channels, height, width = source.sizes[1:]
         raise InputError(
             f"{source.file / source.names[z]}: slice {z} is {dtype} of {_size(shape)} (channels x "
             f"height x width), but {source.names[0]} is {source.dtype} of "
-            f"{_size((channels, height, width))}; export slices of one size and type"
+            f"{_size((channels, height, width))}; export slices of one size and type."
         )
 
 
@@ -201,6 +203,6 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
-    """List names, not all of them if they are many."""
+    """Joins the first few names, and counts the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

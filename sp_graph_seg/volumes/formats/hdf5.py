@@ -1,4 +1,4 @@
-"""HDF5 and NeXus: which dataset, which axes, and reading its parts."""
+"""Reads HDF5 and NeXus files: chooses the dataset and determines its axes."""
 
 import contextlib
 import importlib
@@ -28,7 +28,7 @@ class Hdf5Source(Source):
     Attributes:
         dataset: Its path in the file.
         layout: Axes of the dataset.
-        others: Further files that hold its values, by external links and virtual datasets.
+        others: Other files that hold its values, through external links or virtual datasets.
     """
 
     dataset: str
@@ -36,7 +36,7 @@ class Hdf5Source(Source):
     others: tuple[Path, ...] = ()
 
     def open(self) -> Reader:
-        """Open the file at each read: HDF5 lets nobody write to a file that is open."""
+        """Makes a reader that opens the file at each read: an open HDF5 file is locked."""
         return ArrayReader(self, self._opened, self.layout)
 
     @contextlib.contextmanager
@@ -45,31 +45,31 @@ class Hdf5Source(Source):
             yield file[self.dataset]
 
     def identity(self) -> tuple[object, ...]:
-        """Tell the dataset and its axes."""
+        """Returns the dataset and its axes."""
         return self.dataset, self.layout.order
 
     def files(self) -> list[Path]:
-        """List the file and those that it refers to."""
+        """Lists the file and the files that it refers to."""
         return [self.file, *self.others]
 
 
 def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Source:
-    """Describe a dataset in an HDF5 or NeXus file.
+    """Describes a dataset in an HDF5 or NeXus file.
 
     Args:
-        path: What the user gave, for messages.
+        path: The path that the user gave, for messages.
         file: The file.
-        inner: Path of the dataset in it; of a group the dataset is chosen as for a file. None: the
-            plot that NeXus declares by ``default`` and ``signal`` if it has three or more axes,
-            else the only numeric dataset with three or more.
+        inner: Path of a dataset or group in the file, or None for the root. In a group, the dataset
+            is the plot that NeXus declares by ``default`` and ``signal`` if it has three or more
+            axes, else the only numeric dataset with three or more.
         axes: The user's letters, or None.
 
     Returns:
         The description.
 
     Raises:
-        InputError: There is no such dataset, or several to choose from; it is compressed by a
-            filter that is not installed; or its axes are unknown.
+        InputError: The dataset does not exist, is not the only one, needs a filter that is not
+            installed, or has unknown axes.
     """
     require("h5py")
     import h5py
@@ -77,7 +77,7 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
     with reading(path, "copy or export it again"), _open(file) as root:
         found = root if inner is None else _get(root, inner)
         if found is None:
-            raise InputError(f"{path}: there is no {inner}; {_listing(root)}")
+            raise InputError(f"{path}: {inner} does not exist; {_listing(root)}.")
         if isinstance(found, h5py.Dataset):
             group, dataset = root[posixpath.dirname(inner or "") or "/"], found
         else:
@@ -85,7 +85,7 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
         dtype = real_dtype(path, dataset.dtype)
         _check_filters(path, dataset)
         layout = resolve_axes(path, dataset.shape, axes, _declared_axes(group, dataset))
-        holder = Path(dataset.file.filename).absolute()  # another file behind an external link
+        holder = Path(dataset.file.filename).absolute()  # an external link leads to another file
         z_chunk, _, y_chunk, x_chunk = layout.along(dataset.chunks or [1] * dataset.ndim)
         is_chunked = dataset.chunks is not None
         return Hdf5Source(
@@ -102,7 +102,7 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
 
 
 def _open(file: Path) -> "h5py.File":
-    """Open a file for reading; hdf5plugin brings the filters of detectors, where installed."""
+    """Opens a file for reading, with the filters of hdf5plugin if it is installed."""
     import h5py
 
     with contextlib.suppress(ImportError):
@@ -111,7 +111,7 @@ def _open(file: Path) -> "h5py.File":
 
 
 def _get(group: "h5py.Group", name: str) -> Any:
-    """Look up a group or dataset; None if it is missing or its link is broken."""
+    """Returns a group or dataset, or None if it is missing or its link is broken."""
     try:
         return group[name]
     except (KeyError, OSError):
@@ -119,21 +119,21 @@ def _get(group: "h5py.Group", name: str) -> Any:
 
 
 def _choose_dataset(path: str, group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset]":
-    """Find the one volume in a group: what NeXus plots, else the only one there is."""
+    """Finds the volume in a group: the plot of NeXus, or else the only dataset."""
     plotted = _nexus_plot(group)
     if plotted is not None and _is_volume(plotted[1]):
         return plotted
     volumes = [pair for pair in _datasets(group) if _is_volume(pair[1])]
     if len(volumes) != 1:
-        raise InputError(f"{path}: names no dataset; {_listing(group)}")
+        raise InputError(f"{path}: has no dataset in its path; {_listing(group)}.")
     return volumes[0]
 
 
 def _nexus_plot(group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset] | None":
-    """Follow ``default`` and ``signal``: https://manual.nexusformat.org/datarules.html."""
+    """Follows ``default`` and ``signal``: https://manual.nexusformat.org/datarules.html."""
     import h5py
 
-    for _ in range(8):  # deep enough for NXroot, NXentry, NXdata; links may go in circles
+    for _ in range(8):  # enough for NXroot, NXentry, NXdata; links may form a circle
         signal = _get(group, _text(group.attrs.get("signal")))
         if isinstance(signal, h5py.Dataset):
             return group, signal
@@ -145,7 +145,7 @@ def _nexus_plot(group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset] | None"
 
 
 def _text(value: object) -> str:
-    """Give an attribute as text; what is no text names nothing."""
+    """Returns an attribute as text, or an impossible name if it is not text."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return value if isinstance(value, str) and value else "\0"
@@ -156,7 +156,7 @@ def _is_volume(dataset: "h5py.Dataset") -> bool:
 
 
 def _datasets(group: "h5py.Group") -> "Iterator[tuple[h5py.Group, h5py.Dataset]]":
-    """Walk through all datasets, links too, each object once."""
+    """Yields all datasets and their groups, links included, each object once."""
     import h5py
 
     seen, waiting = set(), [group]
@@ -177,20 +177,20 @@ def _datasets(group: "h5py.Group") -> "Iterator[tuple[h5py.Group, h5py.Dataset]]
 
 
 def _listing(group: "h5py.Group") -> str:
-    """List the numeric datasets of two and more axes, to choose from."""
+    """Lists the numeric datasets with two or more axes, as the remedy of a message."""
     found = [
         f"{dataset.name} {dataset.shape} {dataset.dtype}"
         for _, dataset in _datasets(group)
         if dataset.dtype.kind in "buif" and dataset.ndim > 1
     ]
     if not found:
-        return "the file holds no numeric dataset of two or more axes; give another file"
+        return "the file holds no numeric dataset of two or more axes, give another file"
     more = f" and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
-    return f"add one after a colon: {', '.join(found[:_MOST_LISTED])}{more}"
+    return f"add a dataset after a colon: {', '.join(found[:_MOST_LISTED])}{more}"
 
 
 def _declared_axes(group: "h5py.Group", dataset: "h5py.Dataset") -> str | None:
-    """Give the axes where NeXus or the labels of the dimensions call them z, y, x, c or t."""
+    """Returns the axes if NeXus or the dimension labels name them z, y, x, c or t."""
     named = group.attrs.get("axes", ())
     labels = [dimension.label for dimension in dataset.dims]
     for names in ([_text(name) for name in named] if len(named) == dataset.ndim else [], labels):
@@ -203,7 +203,7 @@ def _declared_axes(group: "h5py.Group", dataset: "h5py.Dataset") -> str | None:
 
 
 def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
-    """Refuse a dataset that needs a filter which is not installed."""
+    """Refuses a dataset that needs a filter which is not installed."""
     import h5py
 
     properties = dataset.id.get_create_plist()
@@ -213,12 +213,12 @@ def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
             raise InputError(
                 f"{path}: is compressed with the HDF5 filter {number} "
                 f"({name.decode(errors='replace')}), which is not installed; "
-                "pip install 'sp_graph_seg[volumes]'"
+                "run pip install 'sp_graph_seg[volumes]'."
             )
 
 
 def _virtual_files(file: Path, dataset: "h5py.Dataset") -> Iterator[Path]:
-    """List the files that a virtual dataset is put together from, those that are there."""
+    """Lists the existing files that a virtual dataset refers to."""
     if dataset.is_virtual:
         names = sorted({source.file_name for source in dataset.virtual_sources()})
         yield from (file.parent / name for name in names if (file.parent / name).exists())

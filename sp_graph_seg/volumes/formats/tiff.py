@@ -1,4 +1,4 @@
-"""TIFF, BigTIFF, ImageJ and OME-TIFF stacks: which pages are slices, and how to read them."""
+"""Opens TIFF, BigTIFF, ImageJ and OME-TIFF stacks: which pages are slices, how to read them."""
 
 import itertools
 import math
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from tifffile import TiffFile, TiffFrame, TiffPage
 
 _PLAIN = ("uniform", "generic", "shaped")
-_UNDECLARED = "iq"  # tifffile: a sequence of pages; an axis without a name
+_UNDECLARED = "iq"  # in tifffile: a sequence of pages; an axis without a name
 
 
 def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Source:
-    """Describe the stack in a TIFF.
+    """Describes the stack in a TIFF.
 
     Args:
-        path: What the user gave, for messages.
+        path: The path that the user gave, for messages.
         file: The TIFF.
         inner: Number of the series, or None.
         axes: The user's letters, or None.
 
     Returns:
-        The description: mapped to memory where that can be done, else decoded page by page.
+        The description of an array that is mapped to memory if possible, else decoded by pages.
 
     Raises:
-        InputError: The file is damaged or cut off, has pages of several sizes or types, axes that
-            are no volume's, or colours that are not grey or RGB.
+        InputError: The file is damaged or cut off, its pages differ in size or type, its axes are
+            not those of a volume, or its colours are not grey or RGB.
     """
     from tifffile import TiffFile
 
@@ -79,13 +79,13 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
     are_pages = math.prod(shape[:leading]) == len(pages)
     if offset is None or invert is not None or turned != 1:
         can_map = False
-    else:  # a file that is cut off is read page by page, to name the pages that are not there
+    else:  # a file that is cut off is read page by page, to name the missing pages
         can_map = not are_pages or length >= offset + stored.itemsize * math.prod(shape)
     if offset is not None and can_map:
         check_length(path, file, offset, shape, stored)
         return MappedSource(chunks=layout.runs(), stored=stored, offset=offset, **common)
     if not are_pages:
-        raise InputError(f"{path}: lacks pages of its stack (shape {shape}); export it again")
+        raise InputError(f"{path}: lacks some pages of its stack (shape {shape}); export it again.")
     return PagedTiffSource(
         chunks=(1, y, x),
         series=number,
@@ -97,7 +97,7 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
 
 
 def _check_last_page(path: str, tif: "TiffFile") -> None:
-    """Refuse a file whose last page points to a further one behind the end: it was cut off."""
+    """Refuses a file that was cut off: its last page points to one beyond the end."""
     count, last = len(tif.pages), tif.pages[-1]
     numbers, tags = tif.tiff.tagnoformat, tif.tiff.tagsize
     stream = tif.filehandle
@@ -109,53 +109,53 @@ def _check_last_page(path: str, tif: "TiffFile") -> None:
         struct.unpack(tif.tiff.offsetformat, pointer)[0] >= stream.size
     ):
         raise InputError(
-            f"{path}: is cut off after page {count - 1} (counted from 0); copy or export it again"
+            f"{path}: is cut off after page {count - 1} (counted from 0); copy or export it again."
         )
 
 
 def _check_imagej_length(path: str, tif: "TiffFile", shape: tuple[int, ...]) -> None:
-    """Refuse an ImageJ stack that holds fewer images than its description says."""
+    """Refuses an ImageJ stack with fewer images than it declares."""
     promised = (tif.imagej_metadata or {}).get("images", 1)
     if tif.is_imagej and math.prod(shape[:-2]) < promised:
         raise InputError(
-            f"{path}: is cut off: {promised} images are declared, {math.prod(shape[:-2])} are "
-            "there; copy or export it again"
+            f"{path}: is cut off: it declares {promised} images and has {math.prod(shape[:-2])}; "
+            "copy or export it again."
         )
 
 
 def _choose_series(path: str, tif: "TiffFile", inner: str | None) -> int | None:
-    """Give the number of the series to read; None: every page of the file is a slice."""
+    """Returns the number of the series to read, or None if every page is a slice."""
     count = len(tif.series)
     if inner is not None:
         name = inner.strip("/")
         if not (name.isdecimal() and int(name) < count):
             raise InputError(
-                f"{path}: has no series {name!r}; give one of 0 to {count - 1} after the colon"
+                f"{path}: has no series {name!r}; give one of 0 to {count - 1} after the colon."
             )
         return int(name)
     if count == 1:
         return 0
     if tif.series[0].kind not in _PLAIN:
         series = ", ".join(f"{i} ({s.axes} {s.shape})" for i, s in enumerate(tif.series[:8]))
-        raise InputError(f"{path}: holds {count} series: {series}; choose one, as in {path}:0")
+        raise InputError(f"{path}: holds {count} series: {series}; choose one, such as {path}:0.")
     _check_alike(path, [page for page in tif.pages if not page.is_reduced])
     return None
 
 
 def _check_alike(path: str, pages: Sequence["TiffPage | TiffFrame"]) -> None:
-    """Refuse pages of another size or type than the most, by the number of the first."""
+    """Refuses pages that differ from most in size or type, and names the first."""
     kinds = [(page.shape, page.dtype) for page in pages]
     (usual, _), *others = Counter(kinds).most_common()
     if others:
         odd = next(page for page, kind in zip(pages, kinds, strict=True) if kind != usual)
         raise InputError(
-            f"{path}: page {odd.index} (counted from 0) is {odd.dtype} of shape {odd.shape}, most "
-            f"others are {usual[1]} of {usual[0]}; export slices of one size and type"
+            f"{path}: page {odd.index} (counted from 0) is {odd.dtype} of shape {odd.shape}, but "
+            f"most are {usual[1]} of {usual[0]}; export slices of one size and type."
         )
 
 
 def _declared(letters: str, shape: tuple[int, ...]) -> str | None:
-    """Give the axes that a TIFF declares; pages in a row are slices, rows of rows are unknown."""
+    """Returns the axes that a TIFF declares. A single axis of pages is slices."""
     unknown = [i for i, a in enumerate(letters) if a in _UNDECLARED and shape[i] > 1]
     if len(unknown) > 1 or (unknown and set("zt") & set(letters)):
         return None
@@ -164,7 +164,7 @@ def _declared(letters: str, shape: tuple[int, ...]) -> str | None:
 
 
 def _check_colours(path: str, page: "TiffPage", has_lookup_table: bool) -> None:
-    """Refuse values that are neither grey nor RGB nor channels."""
+    """Refuses colours other than grey, RGB and separate channels."""
     from tifffile import COMPRESSION, PHOTOMETRIC
 
     refused = {
@@ -173,17 +173,17 @@ def _check_colours(path: str, page: "TiffPage", has_lookup_table: bool) -> None:
         PHOTOMETRIC.ICCLAB: "Lab",
         PHOTOMETRIC.ITULAB: "Lab",
     }
-    if not has_lookup_table:  # there a palette is for display alone
+    if not has_lookup_table:  # such a palette is only for display
         refused[PHOTOMETRIC.PALETTE] = "palette"
     if page.compression not in (COMPRESSION.OJPEG, COMPRESSION.JPEG):  # decoded to RGB
         refused[PHOTOMETRIC.YCBCR] = "YCbCr"
     if page.photometric in refused:
         name = refused[page.photometric]
-        raise InputError(f"{path}: holds {name} colours; convert it to grey or RGB")
+        raise InputError(f"{path}: holds {name} colours; convert it to grey or RGB.")
 
 
 def _white_is_zero(page: "TiffPage", dtype: np.dtype) -> int | None:
-    """Give the value to subtract from, where 0 is white."""
+    """Returns the value to subtract from if 0 is white, else None."""
     from tifffile import PHOTOMETRIC
 
     is_inverted = page.photometric == PHOTOMETRIC.MINISWHITE and dtype.kind == "u"
@@ -191,7 +191,7 @@ def _white_is_zero(page: "TiffPage", dtype: np.dtype) -> int | None:
 
 
 def _alphas(page: "TiffPage") -> int:
-    """Count the alpha samples behind the colours of a pixel; they are no features."""
+    """Counts the alpha samples of a pixel, which are not read."""
     from tifffile import EXTRASAMPLE
 
     alphas = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
@@ -199,7 +199,7 @@ def _alphas(page: "TiffPage") -> int:
 
 
 def _spacing(tif: "TiffFile", series: int) -> tuple[Spacing | None, str | None]:
-    """Read the distances of voxels where the file tells all three."""
+    """Reads the spacing if the file declares it along all three axes."""
     if tif.is_ome:
         return ome_spacing(tif.ome_metadata, series)
     if tif.is_imagej:

@@ -1,4 +1,4 @@
-"""TIFF stacks whose pages must be decoded one by one."""
+"""Reads TIFF stacks whose pages must be decoded one by one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PagedTiffSource(Source):
-    """A TIFF that is compressed, or whose pages do not lie one after the other.
+    """A TIFF that is compressed, or whose pages are not stored in sequence.
 
     Attributes:
-        series: Number of its series; None: every page that is no thumbnail.
+        series: Number of its series; None for all pages but thumbnails.
         layout: Axes of the series.
-        leading: How many of them number the pages; the others lie within a page.
-        orientation: The TIFF's orientation, 1 to 8.
-        invert: Value that becomes 0, where 0 is white, or None.
+        leading: How many of the axes count pages; the others lie within a page.
+        orientation: The TIFF orientation, 1 to 8.
+        invert: The value that becomes 0 if 0 is white, or None.
     """
 
     series: int | None
@@ -34,11 +34,11 @@ class PagedTiffSource(Source):
     invert: int | None = None
 
     def identity(self) -> tuple[object, ...]:
-        """Tell the series and its axes."""
+        """Returns the series and its axes."""
         return self.series, self.layout.order
 
     def open(self) -> Reader:
-        """Open the TIFF and find its pages."""
+        """Opens the TIFF and finds its pages."""
         return _PageReader(self)
 
 
@@ -57,7 +57,7 @@ class _PageReader(PlaneReader):
             self._pages = pages_of(self._tif, source.series)
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decode the pages of a slice."""
+        """Decodes the pages of a slice."""
         if "c" not in self._outer.order:
             samples = self._samples(self._number(z, 0), z)
             return self._upright(samples[channels.start : channels.stop])
@@ -65,7 +65,7 @@ class _PageReader(PlaneReader):
         return self._upright(np.concatenate(pages))
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Decode the slice, or (quick) see whether its data lie inside the file."""
+        """Decodes the slice, or checks only that its data lie inside the file (``quick``)."""
         if not quick:
             return super().problem(z, quick)
         channels = range(self.source.sizes[1] if "c" in self._outer.order else 1)
@@ -76,16 +76,16 @@ class _PageReader(PlaneReader):
                 return str(error)
             ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))
             if max(ends) > self._tif.filehandle.size:
-                return f"{self._name(number)}: lies beyond the end of the file; copy it again"
+                return f"{self._name(number)}: lies beyond the end of the file; copy it again."
         return None
 
     def close(self) -> None:
-        """Close the TIFF."""
+        """Closes the TIFF."""
         if hasattr(self, "_tif"):
             self._tif.close()
 
     def _number(self, z: int, c: int) -> int:
-        """Give the number of the page with a slice (and channel)."""
+        """Returns the number of the page of a slice (and channel)."""
         places = {"z": z, "c": c, "-": 0}
         index = [places[axis] for axis in self._outer.order]
         return int(np.ravel_multi_index(index, self._outer.shape)) if index else 0
@@ -96,11 +96,11 @@ class _PageReader(PlaneReader):
     def _page(self, number: int) -> "TiffPage | TiffFrame":
         page = self._pages[number]
         if page is None or not any(page.databytecounts):
-            raise InputError(f"{self._name(number)}: holds no data; export the file again")
+            raise InputError(f"{self._name(number)}: holds no data; export the file again.")
         return page
 
     def _samples(self, number: int, z: int) -> np.ndarray:
-        """Decode a page to ``(C, Y, X)`` as it is stored."""
+        """Decodes a page to ``(C, Y, X)`` as stored."""
         page = self._page(number)
         with reading(self._name(number), "export the file again, or leave the page out"):
             array = page.asarray().reshape(self._inner.shape)
@@ -115,7 +115,7 @@ class _PageReader(PlaneReader):
 
 
 def pages_of(tif: "TiffFile", series: int | None) -> Sequence["TiffPage | TiffFrame | None"]:
-    """List the pages of a series, or all that are no thumbnails."""
+    """Lists the pages of a series, or all pages but thumbnails."""
     if series is not None:
         pages: Sequence[TiffPage | TiffFrame | None] = tif.series[series].pages
         return pages

@@ -1,4 +1,4 @@
-"""Video files by PyAV: every frame, in order or by its number."""
+"""Reads video files with PyAV: every frame, in order or by number."""
 
 import bisect
 import os
@@ -35,23 +35,23 @@ SUFFIXES = (
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSource(Source):
-    """A video: RGB with 8 bits, or grey with 8 or 16 bits if it is stored without colours.
+    """A video: RGB with 8 bits, or grey with 8 or 16 bits if it is stored as grey.
 
     Attributes:
-        pixels: Name of the pixels to convert to, in FFmpeg's terms.
-        index: The frames.
+        pixels: FFmpeg's name of the pixel format to convert to.
+        index: The time stamps and keyframes.
     """
 
     pixels: str
     index: VideoIndex = field(compare=False)
 
     def open(self) -> Reader:
-        """Open the file for decoding."""
+        """Opens the file for decoding."""
         return _FrameReader(self)
 
 
 class _FrameReader(PlaneReader):
-    """Decodes frames in order, and seeks where that is shorter."""
+    """Decodes frames in order, and seeks if that is faster."""
 
     def __init__(self, source: VideoSource) -> None:
         from av.video.reformatter import VideoReformatter
@@ -62,18 +62,18 @@ class _FrameReader(PlaneReader):
         self._start()
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decode a frame."""
+        """Decodes a frame."""
         if self._last is None or self._last[0] != z:
             with reading(self._name(z), REMEDY):
                 self._last = z, self._convert(self._find(z), z)
         return self._last[1][channels.start : channels.stop]
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Decode the frame; quick trusts the index, which is whole."""
+        """Decodes the frame. ``quick`` finds nothing, as the index is already checked."""
         return None if quick else super().problem(z, quick)
 
     def close(self) -> None:
-        """Close the file."""
+        """Closes the file."""
         if hasattr(self, "_container"):
             self._container.close()
 
@@ -81,7 +81,7 @@ class _FrameReader(PlaneReader):
         return f"{self.source.path}: frame {z} (of 0 to {self.source.sizes[0] - 1})"
 
     def _start(self) -> None:
-        """Open the file, at its first frame."""
+        """Opens the file at its first frame."""
         self.close()
         with reading(self.source.path, REMEDY):
             self._container = open_container(self.source.path, self.source.file)
@@ -90,34 +90,32 @@ class _FrameReader(PlaneReader):
         self._at(0)
 
     def _at(self, number: int) -> None:
-        """Begin to decode; ``number`` is what comes next, as far as is known."""
+        """Begins to decode; the next frame probably has this number."""
         self._frames = self._numbered(number)
         self._pending: tuple[int, VideoFrame] | None = None
         self._landed: int | None = None
         self._next = number
 
     def _find(self, z: int) -> "VideoFrame":
-        """Go to a frame: onwards if no keyframe lies between, else from the last keyframe."""
+        """Finds a frame, from here if no keyframe is in between, else from the last keyframe."""
         keyframes = self.source.index.keyframes
         key = bisect.bisect_right(keyframes, z) - 1
         can_seek = self.source.index.can_seek
         if z >= self._next and not (can_seek and keyframes[key] > self._next):
             found = self._advance(z)
         else:
-            # Some files put us behind the frame: then from a keyframe before, or from the start.
+            # In some files seeking lands after the frame: go back one keyframe, or to the start.
             for start in (key, max(key - 1, 0), 0) if can_seek else (0,):
                 self._seek(start)
                 found = self._advance(z)
                 if found is not None or (self._landed is not None and self._landed <= z):
                     break
         if found is None:
-            raise InputError(
-                f"{self._name(z)}: cannot be decoded, the file may be damaged; {REMEDY}"
-            )
+            raise InputError(f"{self._name(z)}: cannot be decoded and may be damaged; {REMEDY}.")
         return found
 
     def _seek(self, key: int) -> None:
-        """Go to a keyframe; where that fails, to the start."""
+        """Goes to a keyframe, or to the start if that fails."""
         import av
 
         index = self.source.index
@@ -132,7 +130,7 @@ class _FrameReader(PlaneReader):
         self._start()
 
     def _advance(self, z: int) -> "VideoFrame | None":
-        """Decode up to a frame; None if the video goes on behind it, or ends before."""
+        """Decodes up to a frame; None if the frame is skipped or the video ends before it."""
         while (item := self._pending or next(self._frames, None)) is not None:
             number, frame = item
             self._pending = None
@@ -148,7 +146,7 @@ class _FrameReader(PlaneReader):
         return None
 
     def _numbered(self, number: int) -> "Iterator[tuple[int, VideoFrame]]":
-        """Decode frames with their numbers, by their time stamps or counted from the first."""
+        """Yields frames with their numbers, by time stamp or by counting from ``number``."""
         import av
 
         index = self.source.index
@@ -156,7 +154,7 @@ class _FrameReader(PlaneReader):
             try:
                 frames = packet.decode()
             except av.FFmpegError:
-                continue  # its frame will be missed by its number
+                continue  # the missing number will be noticed
             for frame in frames:
                 if index.can_seek and frame.pts is not None:
                     number = bisect.bisect_left(index.stamps, frame.pts)
@@ -166,58 +164,59 @@ class _FrameReader(PlaneReader):
                 number += 1
 
     def _convert(self, frame: "VideoFrame", z: int) -> np.ndarray:
-        """Convert a frame to ``(C, H, W)``, upright, and compare it with the first."""
+        """Converts a frame to ``(C, H, W)``, upright, and compares its size with the first."""
         if frame.is_corrupt:
-            raise InputError(f"{self._name(z)}: is damaged; copy the file again, or leave it out")
+            raise InputError(f"{self._name(z)}: is damaged; copy the file again, or leave it out.")
         array = convert(frame, self.source.pixels, self._reformatter)
         if array.shape != self.source.sizes[1:]:
             raise InputError(
-                f"{self._name(z)}: is {array.shape[1]} x {array.shape[2]} pixels, the first is "
-                f"{self.source.sizes[2]} x {self.source.sizes[3]}; {REMEDY}"
+                f"{self._name(z)}: is {array.shape[1]} x {array.shape[2]} pixels, but the first is "
+                f"{self.source.sizes[2]} x {self.source.sizes[3]}; {REMEDY}."
             )
         return array
 
 
 def open_container(path: str, file: Path) -> "InputContainer":
-    """Open a video; odd bytes in its texts do not matter."""
+    """Opens a video, and ignores invalid bytes in its metadata."""
     import av
 
     try:
         return av.open(os.fspath(file), metadata_errors="ignore")
     except av.EOFError as error:
-        raise InputError(f"{path}: has no frame; record or convert it again") from error
+        raise InputError(f"{path}: has no frames; record or convert it again.") from error
 
 
 def convert(frame: "VideoFrame", pixels: str, reformatter: "VideoReformatter") -> np.ndarray:
-    """Convert a frame to ``(C, H, W)``, upright.
+    """Converts a frame to ``(C, H, W)``, upright.
 
     Args:
         frame: The decoded frame.
         pixels: ``rgb24``, ``gray`` or ``gray16le``.
-        reformatter: Keeps the tables of the conversion.
+        reformatter: Caches the conversion tables.
     """
     array: np.ndarray = reformatter.reformat(frame, format=pixels).to_ndarray()
     array = np.atleast_3d(array).transpose(2, 0, 1)
-    return np.rot90(array, round(frame.rotation / 90), axes=(1, 2))  # anticlockwise, as FFmpeg's
+    return np.rot90(array, round(frame.rotation / 90), axes=(1, 2))  # anticlockwise, as in FFmpeg
 
 
 def open_video(path: str, file: Path, axes: str | None) -> Source:
-    """Describe a video.
+    """Describes a video.
 
-    The frames are counted from the packets of the file, which takes reading but no decoding; where
-    packets do not tell the frames (VP8, H.264 in AVI, streams without time stamps, or time stamps
-    that the first decoded frame contradicts), from decoding the whole video once.
+    The frames are counted from the packets of the file, which are read but not decoded. If packets
+    do not identify frames (VP8, H.264 in AVI, streams without time stamps, or time stamps that
+    contradict the first decoded frame), the whole video is decoded once.
 
     Args:
-        path: What the user gave, for messages.
+        path: The path that the user gave, for messages.
         file: The file.
-        axes: The user's letters, or None; they can only confirm that frames are the slices.
+        axes: The user's letters, or None. They can only confirm that frames are the slices.
 
     Returns:
         The description.
 
     Raises:
-        InputError: The file is no video, encrypted, of an unknown codec, cut off, or has no frame.
+        InputError: The file is not a video, encrypted or cut off, its codec is unknown, or it has
+            no frames.
     """
     require("av")
     from av.video.reformatter import VideoReformatter
@@ -231,7 +230,7 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
             stream = container.streams.video[0]
             first = next(container.decode(stream), None)
             if first is None:
-                raise InputError(f"{path}: has no frame; record or convert it again")
+                raise InputError(f"{path}: has no frames; record or convert it again.")
             pixels = _pixels(first.format.name)
             shape = convert(first, pixels, VideoReformatter()).shape
             rate, base = stream.average_rate, stream.time_base
@@ -256,7 +255,7 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
 
 
 def _pixels(stored: str) -> str:
-    """Give the pixels to convert to: grey stays grey, more than 8 bits of it become 16."""
+    """Returns the pixel format to convert to: RGB, or grey with 8 or 16 bits."""
     if stored == "gray":
         return "gray"
     is_deep = stored.startswith("gray") and not stored.startswith("grayf")

@@ -1,4 +1,4 @@
-"""The frames of a video: how many, when, and where decoding can begin."""
+"""Indexes the frames of a video: how many, when shown, and where decoding can begin."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _HIDES_FRAMES = ("vp8",)
-"""Codecs with packets of their own for frames that are never shown."""
+"""Codecs with separate packets for frames that are never shown."""
 
 _REORDERED = ("h264", "hevc")
-"""Codecs whose order of frames an AVI file, which has no time stamps, does not tell."""
+"""Codecs that reorder frames. An AVI file has no time stamps to restore the order."""
 
-REMEDY = "convert it, such as with: ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4"
+REMEDY = "convert it, such as with 'ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4'"
 
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """When the frames of a video are shown.
+    """The time stamps and keyframes of a video.
 
     Attributes:
-        stamps: Time stamp of each frame in units of the stream, rising.
-        keyframes: Numbers of the frames that decode without others, rising from 0.
-        can_seek: Whether the stamps name the frames; otherwise they are counted from the start.
+        stamps: Time stamp of each frame in units of the stream, ascending.
+        keyframes: Numbers of the frames that decode without others, ascending from 0.
+        can_seek: Whether the stamps identify frames. If not, frames are counted from the start.
     """
 
     stamps: tuple[int, ...]
@@ -35,26 +35,26 @@ class VideoIndex:
 
 
 def video_stream(path: str, container: "InputContainer") -> "VideoStream":
-    """Give the video in a file, or say why there is none that can be decoded."""
+    """Returns the video stream of a file; refuses files without one that can be decoded."""
     if not container.streams.video:
-        raise InputError(f"{path}: has no picture (no video stream); give a video file")
+        raise InputError(f"{path}: has no video stream; give a video file.")
     stream = container.streams.video[0]
     if stream.codec_context is None:
-        raise InputError(f"{path}: its codec is unknown, or it is encrypted; {REMEDY}")
+        raise InputError(f"{path}: has an unknown codec or is encrypted; {REMEDY}.")
     return stream
 
 
 def index_packets(
     path: str, container: "InputContainer", stream: "VideoStream"
 ) -> VideoIndex | None:
-    """Index the frames from the packets that hold them, without decoding.
+    """Indexes the frames from their packets, without decoding.
 
     Returns:
-        The index, or None where packets do not tell the frames: they have no true time stamps, or
-        the codec hides frames.
+        The index, or None if packets do not identify frames, because they lack valid time stamps or
+        the codec has hidden frames.
 
     Raises:
-        InputError: Fewer packets are there than an MP4 or MOV promises, or they are encrypted.
+        InputError: An MP4 or MOV has fewer packets than it declares, or they are encrypted.
     """
     codec = stream.codec_context.name
     is_avi = container.format.name == "avi"
@@ -64,7 +64,7 @@ def index_packets(
         if packet.size == 0:  # the end
             continue
         if packet.has_sidedata("encryption_info"):
-            raise InputError(f"{path}: is encrypted; decrypt it, or record it without protection")
+            raise InputError(f"{path}: is encrypted; decrypt it, or record it without protection.")
         total += 1
         if packet.is_discard:
             continue
@@ -75,7 +75,7 @@ def index_packets(
             keys.add(packet.pts)
     if "mp4" in container.format.name and total < stream.frames:
         raise InputError(
-            f"{path}: is cut off: {total} of {stream.frames} frames are there; copy it again"
+            f"{path}: is cut off: it has {total} of {stream.frames} frames; copy it again."
         )
     if len(set(stamps)) < len(stamps):
         return None
@@ -84,7 +84,7 @@ def index_packets(
 
 
 def index_frames(container: "InputContainer", stream: "VideoStream") -> VideoIndex:
-    """Index the frames by decoding all of them."""
+    """Indexes the frames by decoding all of them."""
     stamps, keys = [], [0]
     with quietly():
         for number, frame in enumerate(container.decode(stream)):

@@ -1,4 +1,4 @@
-"""Zarr arrays and groups of version 2 and 3, and OME-Zarr: which array, its axes and spacing."""
+"""Reads Zarr 2, Zarr 3 and OME-Zarr: chooses the array, its axes and spacing."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import zarr
 
 MARKERS = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
-"""Files one of which lies in each folder that is a Zarr array or group."""
+"""Each folder that is a Zarr array or group holds one of these files."""
 
 _MOST_LISTED = 12
 
@@ -37,7 +37,7 @@ class ZarrSource(Source):
     layout: Layout
 
     def open(self) -> Reader:
-        """Open the store."""
+        """Opens the store."""
         import zarr
 
         with reading(self.path):
@@ -45,16 +45,16 @@ class ZarrSource(Source):
         return ArrayReader(self, lambda: nullcontext(array), self.layout)
 
     def identity(self) -> tuple[object, ...]:
-        """Tell the array and its axes."""
+        """Returns the array and its axes."""
         return self.array, self.layout.order
 
     def files(self) -> list[Path]:
-        """List the metadata and the chunks of the array."""
+        """Lists the metadata and the chunks of the array."""
         return sorted(file for file in (self.file / self.array).rglob("*") if file.is_file())
 
 
 class _Declared(NamedTuple):
-    """What metadata say of an array: its axes by name, distances and units along them."""
+    """The metadata of an array: the names of its axes, and the spacing and unit along them."""
 
     names: Sequence[str]
     scale: Sequence[float] | None = None
@@ -62,21 +62,21 @@ class _Declared(NamedTuple):
 
 
 def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> Source:
-    """Describe an array in a Zarr store.
+    """Describes an array in a Zarr store.
 
     Args:
-        path: What the user gave, for messages.
+        path: The path that the user gave, for messages.
         folder: The store.
-        inner: Path of an array or group in it, or None for its root. Of an OME-Zarr image level 0
-            is taken, which has the full resolution; of another group the only numeric array with
-            three or more axes.
+        inner: Path of an array or group in it, or None for its root. Of an OME-Zarr image, level 0
+            is read, which has the full resolution. Of another group, the only numeric array with
+            three or more axes is read.
         axes: The user's letters, or None.
 
     Returns:
         The description.
 
     Raises:
-        InputError: There is no such array, or several to choose from, or its axes are unknown.
+        InputError: The array does not exist, is not the only one, or has unknown axes.
     """
     require("zarr")
     import zarr
@@ -86,7 +86,7 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
         root = zarr.open(folder, mode="r")
         found = root if not name else _get(root, name)
         if found is None:
-            raise InputError(f"{path}: there is no /{name}; {_listing(root)}")
+            raise InputError(f"{path}: /{name} does not exist; {_listing(root)}.")
         array = found if isinstance(found, zarr.Array) else _choose_array(path, found)
         inside = array.path.strip("/")
         dtype = real_dtype(path, np.dtype(array.dtype))
@@ -108,7 +108,7 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
 
 
 def _get(root: Any, name: str) -> Any:
-    """Look up an array or group; None if there is none."""
+    """Returns an array or group, or None if it does not exist."""
     try:
         return root[name]
     except (KeyError, AttributeError, IndexError, TypeError, ValueError):
@@ -116,14 +116,14 @@ def _get(root: Any, name: str) -> Any:
 
 
 def _multiscales(group: "zarr.Group") -> Mapping[str, Any] | None:
-    """Give the first image of an OME-Zarr group: of version 0.5 under "ome", before at the top."""
+    """Returns the first image of an OME-Zarr group. Version 0.5 stores it under "ome"."""
     attributes: Mapping[str, Any] = group.attrs.asdict()
     images = attributes.get("ome", attributes).get("multiscales")
     return images[0] if images else None
 
 
 def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
-    """Find the full resolution of an OME-Zarr image, or the only volume in the group."""
+    """Finds the array of full resolution of an OME-Zarr image, or the only volume in a group."""
     import zarr
 
     image = _multiscales(group)
@@ -131,15 +131,15 @@ def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
         array = _get(group, image["datasets"][0]["path"])
         if isinstance(array, zarr.Array):
             return array
-        raise InputError(f"{path}: lacks level 0 of its image; {_listing(group)}")
+        raise InputError(f"{path}: lacks level 0 of its image; {_listing(group)}.")
     volumes = [a for a in _arrays(group) if a.ndim >= 3 and np.dtype(a.dtype).kind in "buif"]
     if len(volumes) != 1:
-        raise InputError(f"{path}: names no array; {_listing(group)}")
+        raise InputError(f"{path}: has no array in its path; {_listing(group)}.")
     return volumes[0]
 
 
 def _arrays(group: Any) -> "list[zarr.Array]":
-    """List the arrays of a group and the groups in it."""
+    """Lists the arrays of a group and of the groups in it."""
     import zarr
 
     if isinstance(group, zarr.Array):
@@ -150,22 +150,22 @@ def _arrays(group: Any) -> "list[zarr.Array]":
 
 
 def _listing(group: Any) -> str:
-    """List the arrays of two and more axes, to choose from."""
+    """Lists the arrays with two or more axes, as the remedy of a message."""
     found = [f"/{a.path} {a.shape} {a.dtype}" for a in _arrays(group) if a.ndim > 1]
     if not found:
-        return "the store holds no array of two or more axes; give another one"
+        return "the store holds no array of two or more axes, give another one"
     more = f" and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
-    return f"add one after a colon: {', '.join(found[:_MOST_LISTED])}{more}"
+    return f"add an array after a colon: {', '.join(found[:_MOST_LISTED])}{more}"
 
 
 def _declared(folder: Path, root: Any, inside: str, array: "zarr.Array") -> _Declared | None:
-    """Find what says the axes: the OME-Zarr image above the array, or names of its dimensions."""
+    """Finds the declared axes: in the OME-Zarr image of the array, or its dimension names."""
     import zarr
 
     if inside:
         above, _, level = inside.rpartition("/")
         group = root[above] if above else root
-    else:  # the user gave the folder of a level itself
+    else:  # the user gave the folder of a level
         group, level = None, folder.name
         if any((folder.parent / marker).exists() for marker in MARKERS):
             group = zarr.open(folder.parent, mode="r")
@@ -181,8 +181,8 @@ def _declared(folder: Path, root: Any, inside: str, array: "zarr.Array") -> _Dec
 
 
 def _ome_axes(image: Mapping[str, Any], dataset: Mapping[str, Any], ndim: int) -> _Declared:
-    """Read the axes of an OME-Zarr image; the scale of a level and of the image multiply."""
-    # 0.4 and later: dictionaries; 0.3: names; before: always t, c, z, y, x.
+    """Reads the axes and scale of a level: the scale is that of the level times the image's."""
+    # From 0.4 on, dictionaries; in 0.3, names; before, always t, c, z, y, x.
     axes = [a if isinstance(a, Mapping) else {"name": a} for a in image.get("axes", "tczyx")]
     scale, is_known = [1.0] * ndim, False
     for holder in (dataset, image):
@@ -195,21 +195,21 @@ def _ome_axes(image: Mapping[str, Any], dataset: Mapping[str, Any], ndim: int) -
 
 
 def _letters(names: Sequence[str]) -> str | None:
-    """Join names of one letter each; others declare nothing."""
+    """Joins one-letter names, or returns None for other names."""
     letters = "".join(names)
     known = {"y", "x"} <= set(letters.lower()) <= set("ztcyx")
     return letters if len(letters) == len(names) == len(set(letters)) and known else None
 
 
 def _spacing(layout: Layout, declared: _Declared | None) -> tuple[Spacing | None, str | None]:
-    """Give the distances along z, y and x, where all are declared."""
+    """Returns the spacing if it is declared along z, y and x."""
     if declared is None or declared.scale is None or not {"z", "y", "x"} <= set(declared.names):
         return NO_SPACING
     places = [list(declared.names).index(axis) for axis in "zyx"]
     if [layout.order[place] for place in places if layout.shape[place] > 1] != [
         axis for axis, place in zip("zyx", places, strict=True) if layout.shape[place] > 1
     ]:
-        return NO_SPACING  # the user calls the axes otherwise
+        return NO_SPACING  # the user named the axes differently
     return in_micrometres(
         [declared.scale[place] for place in places], [declared.units[place] for place in places]
     )

@@ -29,14 +29,16 @@ def test_a_map_for_each_piece(tmp_path, monkeypatch, axes, order):
 def test_what_is_no_array(tmp_path):
     path = tmp_path / "a.npy"
     np.save(path, np.array([[["a"]]]))
-    with pytest.raises(InputError, match=r"a\.npy: holds <U1 values; save real numbers"):
+    with pytest.raises(
+        InputError, match=r"a\.npy: holds <U1 values; save it as integers or floats"
+    ):
         open_volume(path)
     np.save(path, np.ones((5, 6, 7), complex))
     with pytest.raises(InputError, match=r"a\.npy: holds complex128 values"):
         open_volume(path)
     np.save(path, ARRAY[:, 0])
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"a\.npy: is cut off: 1447 of 1448 bytes"):
+    with pytest.raises(InputError, match=r"a\.npy: is cut off: it has 1447 of 1448 bytes"):
         open_volume(path)
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(InputError, match=r"a\.npy: cannot be read .*; save it again"):

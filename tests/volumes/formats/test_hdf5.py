@@ -49,10 +49,10 @@ def test_the_only_volume_is_found(path):
     equals(f"{path}:/entry/data/data")
     equals(f"{path}:entry/soft")
     equals(f"{path}:/entry/data")
-    refused(f"{path}:/entry/broken", "there is no /entry/broken", "/entry/same (5, 6, 7)")
-    refused(f"{path}:/entry/dta", "there is no /entry/dta", "/entry/image (4, 5)")
+    refused(f"{path}:/entry/broken", "/entry/broken does not exist", "/entry/same (5, 6, 7)")
+    refused(f"{path}:/entry/dta", "/entry/dta does not exist", "/entry/image (4, 5)")
     refused(f"{path}:/entry/image", "is one image")
-    refused(f"{path}:/entry/texts", "real numbers")
+    refused(f"{path}:/entry/texts", "integers or floats")
 
 
 def test_several_volumes_are_listed(path):
@@ -120,7 +120,7 @@ def test_external_links_and_virtual_datasets(path):
         equals(f"{path}:{name}")
         path.with_name("data.h5").touch()
         assert volume.fingerprint() != before
-    refused(f"{path}:lost", "there is no lost")
+    refused(f"{path}:lost", "lost does not exist")
 
 
 def test_a_filter_that_is_not_installed(path):
