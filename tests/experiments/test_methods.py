@@ -83,10 +83,10 @@ def test_a_description_says_all_that_labels_depend_on():
 
 @pytest.fixture
 def scene(label_map):
-    regions = label_map((24, 24), 30)
+    superpixels = label_map((24, 24), 30)
     colors = np.random.default_rng(0).random((3, 30)).astype(np.float32)
-    regions = np.unique(regions, return_inverse=True)[1].reshape(24, 24)
-    return colors[:, regions], regions
+    superpixels = np.unique(superpixels, return_inverse=True)[1].reshape(24, 24)
+    return colors[:, superpixels], superpixels
 
 
 @pytest.mark.parametrize(
