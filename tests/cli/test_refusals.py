@@ -44,7 +44,7 @@ def make_grey(path):
         (make_nan, "is NaN in every pixel"),
         (make_infinite, "3072 of 3072 values are infinite"),
         (make_small, "3x64 pixels are too few for depth=2"),
-        (make_grey, "1 channels, where 3 are expected"),
+        (make_grey, "has 1 channels instead of 3"),
     ],
     ids=["missing", "text", "nan", "infinite", "small", "grey"],
 )

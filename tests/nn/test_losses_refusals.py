@@ -46,9 +46,9 @@ def test_bad_graphs(loss, message, bad):
 
 
 def test_ncut_refuses_what_is_negative():
-    with pytest.raises(InputError, match=r"^x: memberships must not be negative"):
+    with pytest.raises(InputError, match=r"^x: some memberships are negative"):
         ncut_loss(X - 1, EDGES, WEIGHT)
-    with pytest.raises(InputError, match=r"^edge_weight: affinities must not be negative"):
+    with pytest.raises(InputError, match=r"^edge_weight: some affinities are negative"):
         ncut_loss(X, EDGES, -WEIGHT)
     assert continuity_loss(X - 1, EDGES, -WEIGHT).isfinite()
 

@@ -181,7 +181,7 @@ def test_in_degree_and_neighbors(graph, adjacency):
         ([0, 1], 3, 2, "edge_index: "),
         ([[0.0, 1.0], [1.0, 0.0]], 3, 2, "edge_index: .*float32"),
         ([[0, 1], [1, 0]], 3, 3, "edge_weight: "),
-        ([[0, 1], [1, 0]], 0, 2, "x: there are no nodes"),
+        ([[0, 1], [1, 0]], 0, 2, "x: has no rows"),
     ],
 )
 def test_refuses(edge_index, num_nodes, num_weights, name):

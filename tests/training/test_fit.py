@@ -151,7 +151,7 @@ def test_bfloat16_on_a_cpu(one, config, make_net, columns):
 
 
 def test_no_images(config, make_net):
-    with pytest.raises(InputError, match="images: there is none"):
+    with pytest.raises(InputError, match="images: the sequence is empty"):
         fit(make_net(), [], config)
 
 

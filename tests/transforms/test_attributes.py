@@ -206,15 +206,15 @@ def no_tensor(nodes):
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        (["size"], "'size' is unknown: use some of area, "),
+        (["size"], "'size' is unknown; use one of area, "),
         ("area", "'a' is unknown"),
-        ([x], "'x' is there already"),
-        (["area", "area"], "'area' is there already"),
+        ([x], "'x' is already a field"),
+        (["area", "area"], "'area' is already a field"),
         ([lambda nodes: 0], "has no name; use a function"),
         ([3], "3 has no name"),
-        ([too_few], r"too_few returns \(2,\) where .* each of 3 nodes"),
-        ([edge_of_nodes], r"edge_of_nodes returns \(3, 2\) where .* each of 4 edges"),
-        ([no_tensor], "no_tensor returns int where"),
+        ([too_few], r"too_few returned \(2,\), not .* each of 3 nodes"),
+        ([edge_of_nodes], r"edge_of_nodes returned \(3, 2\), not .* each of 4 edges"),
+        ([no_tensor], "no_tensor returned int, not"),
     ],
 )
 def test_unusable_attributes_are_named(attributes, message):
