@@ -112,7 +112,7 @@ def _opened(volume: VolumeLike, name: str) -> Volume:
     if isinstance(volume, str | os.PathLike):
         return open_volume(volume)
     raise InputError(
-        f"{name}: a {type(volume).__name__} is neither a path nor an opened volume; save an array "
+        f"{name}: {type(volume).__name__} is neither a path nor an opened volume; save an array "
         "with numpy.save and give the path."
     )
 

@@ -77,8 +77,8 @@ def run_experiment(
     results = ((job, job.result()) for job in jobs)
     job_scores = [make_scores(job, result, combine, scored) for job, result in results if result]
     if not job_scores:
-        reason = next(iter(failures.values()), "no jobs were given")
-        raise InputError(f"{folder}: no job succeeded; correct the first error: {reason}")
+        reason = next(iter(failures.values()), "no jobs; give a photo, a method and a seed.")
+        raise InputError(f"{folder}: no job succeeded; first error: {reason}")
     settings = average_setting(job_scores)
     return Experiment(
         job_scores,

@@ -70,7 +70,7 @@ def test_an_image_that_cannot_be_used(
         (["--epoch", "3"], "Unknown option: --epoch. Did you mean --epochs?"),
         (["--epochs", "few"], "Invalid value for --epochs"),
         (["--preset", "slow"], 'Invalid value "slow" for --preset'),
-        (["--config", "none.yaml"], "none.yaml: No such file or directory"),
+        (["--config", "none.yaml"], "none.yaml: cannot be read (No such file or directory)"),
         (["--patches", "4", "16"], ""),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -165,8 +165,8 @@ def test_a_bad_slice_is_named_and_the_others_stay(tmp_path, save):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"volume": STORED}, "volume: ndarray is not a path .*numpy.save"),
-        ({"labels": torch.zeros(SIZE)}, "labels: Tensor is not a path"),
+        ({"volume": STORED}, "volume: ndarray is neither a path .*numpy.save"),
+        ({"labels": torch.zeros(SIZE)}, "labels: Tensor is neither a path"),
         ({"volume": "nowhere.npy"}, r"nowhere\.npy: does not exist"),
         ({"block": (2, 2)}, r"block=\(2, 2\) is not three"),
         ({"block": (2, 2, 0)}, r"block=\(2, 2, 0\) is not three"),

@@ -102,7 +102,7 @@ def test_jobs_that_failed_are_left_out(photos, methods, tmp_path, monkeypatch):
         ("7", 4.0),
     ]
     assert len(experiment.job_scores) == 6
-    with pytest.raises(InputError, match=r"no job succeeded; the first failed with: no clusters"):
+    with pytest.raises(InputError, match=r"no job succeeded; first error: no clusters"):
         run_experiment(
             photos,
             [dataclasses.replace(methods[0], settings=(4.0,))],
@@ -116,7 +116,7 @@ def test_what_makes_no_table_is_refused(photos, methods, tmp_path):
     twice = [methods[0], dataclasses.replace(methods[1], name="base")]
     with pytest.raises(InputError, match="types: base, base repeats a name"):
         run_experiment(photos, twice, [0], tmp_path, workers=0)
-    with pytest.raises(InputError, match="there are no jobs"):
+    with pytest.raises(InputError, match="no jobs; give a photo"):
         run_experiment(photos, methods, [], tmp_path, workers=0)
 
 

@@ -196,10 +196,10 @@ REFUSED = {
     r"GCNConv cannot be called on nodes of 4 features": lambda: pyg.GCNConv(F + 1, 3),
     r"PointTransformerConv needs 'pos'": lambda: pyg.PointTransformerConv(F, 3),
     r"NoNames.forward does not name its arguments": NoNames,
-    r"Returns returns tuple for 3 nodes": lambda: Returns((1, 2)),
-    r"Returns returns \(3,\) for 3 nodes": lambda: Returns(torch.zeros(3)),
-    r"Returns returns \(1, 4\) for 3 nodes": lambda: Returns(torch.zeros(1, 4)),
-    r"Returns returns .* floating point": lambda: Returns(torch.zeros(3, 4, dtype=torch.long)),
+    r"Returns returned tuple for 3 nodes": lambda: Returns((1, 2)),
+    r"Returns returned \(3,\) for 3 nodes": lambda: Returns(torch.zeros(3)),
+    r"Returns returned \(1, 4\) for 3 nodes": lambda: Returns(torch.zeros(1, 4)),
+    r"Returns returned .* floating-point": lambda: Returns(torch.zeros(3, 4, dtype=torch.long)),
 }
 
 

@@ -14,7 +14,7 @@ WEIGHT = torch.ones(2)
 BAD_GRAPHS = {
     "edge_index names nodes 0 to 3": {"edge_index": torch.tensor([[0, 3], [3, 0]])},
     "edge_index names nodes -1 to 0": {"edge_index": torch.tensor([[0, -1], [-1, 0]])},
-    "edge_index .*reverse": {"edge_index": torch.tensor([[0, 1], [1, 2]])},
+    "edge_index: .*reverse": {"edge_index": torch.tensor([[0, 1], [1, 2]])},
     "edge_index: .*float32": {"edge_index": EDGES.float()},
     "edge_index: .*int32": {"edge_index": EDGES.int()},
     r"edge_index: \(2, 2, 1\)": {"edge_index": EDGES[:, :, None]},
@@ -58,7 +58,7 @@ BAD_NODES = {
     r"labels: \(3, 1\)": {"labels": torch.zeros(3, 1, dtype=torch.long)},
     "labels: .*float32": {"labels": torch.zeros(3)},
     "labels: .*0 to 1": {"labels": torch.tensor([0, 1, 2])},
-    "labels: .*whole number": {"labels": torch.tensor([0, -1, 1])},
+    "labels: .*integers from": {"labels": torch.tensor([0, -1, 1])},
     **{key: bad for key, bad in BAD_GRAPHS.items() if key.startswith(("x", "batch"))},
 }
 

@@ -228,7 +228,7 @@ def test_refuses(layer, random_graph):
     module = make(layer)
     with pytest.raises(InputError, match=r"^edge_weight: some affinities are negative"):
         module(graph.x, graph.edge_index, -graph.edge_weight)
-    with pytest.raises(InputError, match=r"^edge_index .*reverse"):
+    with pytest.raises(InputError, match=r"^edge_index: .*reverse"):
         module(graph.x, torch.tensor([[0], [1]]))
     with pytest.raises(InputError, match=r"^batch: "):
         module(*graph, batch=torch.zeros(3, dtype=torch.long))

@@ -161,7 +161,7 @@ def test_what_is_no_safetensors_file(tmp_path, kind):
 def test_another_safetensors_file(tmp_path, metadata):
     path = tmp_path / "model.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(3)}, path, metadata=metadata)
-    assert "no model of sp_graph_seg" in load_error(path)
+    assert "is not a model of sp_graph_seg" in load_error(path)
 
 
 @pytest.mark.parametrize("model", [None, "", "{", "[1, 2]", "3", "null"])

@@ -159,7 +159,7 @@ def test_unusable_superpixels_to_predict_with(fitted, labels, message, image):
 UNUSABLE = [
     (PIXELS[0], r"shape \(32, 48\) must be \(C, H, W\)"),
     (np.moveaxis(PIXELS, 0, -1), r"shape \(32, 48, 3\) looks .*moveaxis"),
-    (np.zeros((3, 5, 32, 48)), "is a volume"),
+    (np.zeros((3, 5, 32, 48)), "is that of a volume"),
     (np.full_like(PIXELS, np.inf), "NaN or Inf"),
     (PIXELS[:, :3], "3x48 pixels are too few for depth=2"),
     (PIXELS[:, :, :2], "32x2 pixels are too few"),

@@ -285,7 +285,7 @@ def test_the_configuration_knows_the_same_methods():
 
 
 def test_felzenszwalb_is_for_images_only():
-    reason = "^superpixel_method='felzenszwalb' .*supervoxels; use 'slic' or 'watershed'"
+    reason = "^superpixel_method='felzenszwalb' .*volumes; use 'slic' or 'watershed'"
     with pytest.raises(InputError, match=reason):
         compute_superpixels(np.zeros((1, 2, 8, 8)), 4, superpixel_method="felzenszwalb")
 
