@@ -111,7 +111,7 @@ def training_step(image) -> dict[str, str]:
     wnet = WNet(3, config.num_features, config.width, config.depth)
     generator = torch.Generator().manual_seed(0)
     sampler = PatchSampler(small.shape[1:], config.patches, config.minibatches, generator)
-    batches = [cut_patches(small, windows) for windows in next(sampler.epoch())]
+    batches = [cut_patches(small, positions) for positions in next(sampler.epoch())]
 
     def convolutions() -> None:
         wnet.encode(small.unsqueeze(0)).mean().backward()

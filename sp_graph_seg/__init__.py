@@ -3,10 +3,10 @@ r"""Unsupervised few-shot image segmentation on superpixel graphs, for PyTorch G
 After Leng et al., "Unsupervised Few-Shot Image Segmentation with Dense Feature Learning and Sparse
 Clustering", VISAPP 2024, doi 10.5220/0012380700003660.
 
-The public names, each loaded when it is first used, because torch takes seconds to import:
+The public names (each is loaded on first use, because importing torch takes seconds):
 
-* :class:`Segmenter`: train on a few images without labels, then label any image like them.
-* :class:`Config`: every hyperparameter once.
+* :class:`Segmenter`: train on a few images without labels, then label similar images.
+* :class:`Config`: all hyperparameters.
 * :class:`ToRAG`: image -> region adjacency graph, a PyG transform.
 * :func:`scatter_mean`: features of pixels -> features of nodes.
 * :class:`WNet`: the network.
@@ -16,14 +16,14 @@ Notation, the same in code and documentation:
 
 =================  ==================================================================
 C, H, W (D)        channels, height, width (depth) of an image
-F                  number of features, the most labels there can be
+F                  number of features, the largest number of labels
 N, E               nodes (superpixels); directed edges, both directions stored
 x ``(N, C)``       mean colour of a node
 pos ``(N, 2)``     centroid of a node: row, column (``(N, 3)`` in a volume)
 z ``(F, H, W)``    output of the encoder; f is its softmax
 ``edge_index``     ``(2, E)``: ``[0]`` is the source J, ``[1]`` the target I of an edge
 ``pixel_index``    ``(P,)``: node of each pixel
-``pixel_mask``     ``(H*W,)``: which pixels those are
+``pixel_mask``     ``(H*W,)``: true for the pixels in ``pixel_index``
 =================  ==================================================================
 """
 

@@ -1,6 +1,6 @@
-"""Every hyperparameter once: names, defaults, presets, validation, YAML.
+"""The configuration: names, defaults and validation of all hyperparameters, and YAML.
 
-Nothing here imports torch, so that the command line can print its help at once.
+This module does not import torch, so that the command line prints its help at once.
 """
 
 import dataclasses
@@ -22,68 +22,71 @@ Patches = tuple[tuple[int, int, int], ...]
 class Config:
     """The hyperparameters of a segmentation; the defaults are the preset ``fast``.
 
-    The letters are those of Leng et al., VISAPP 2024 (doi 10.5220/0012380700003660). A value out of
-    its range raises :class:`~sp_graph_seg.errors.InputError` with the name of its field.
+    The notation is that of Leng et al., VISAPP 2024 (doi 10.5220/0012380700003660). An invalid
+    value raises :class:`~sp_graph_seg.errors.InputError` with the name of its field.
 
     Attributes:
-        label_by: What decides on a label: argmax, the largest feature of a node, as in the paper;
-            regions, the mean colour of the regions of an image's own tree, without a network, for
-            photographs; phases, prototypes of what a pixel measures without noise, or of its
-            texture, for tomograms and micrographs; appearance, prototypes of superpixels that a
-            network learns, for videos.
-        num_labels: Number of labels of regions, phases and appearance; 0: as many as stand out.
-        position_weight: Units of colour (CIELAB) that a hundredth of the longer side of the image
-            is worth where appearance compares superpixels.
-        memory: Share that the probabilities of the frame before have, where the same thing lay at
-            the same place, when appearance labels the frames of a video; 0: each for itself.
-        num_features: F, the channels of the encoder's output and the most labels there can be.
+        label_by: How labels are found: argmax takes the largest feature of a node, as in the
+            paper; regions compares the mean colours of the regions of an image with prototypes,
+            without a network, for photographs; phases compares the denoised value or the texture of
+            a pixel with prototypes, for tomograms and micrographs; appearance compares superpixels
+            with prototypes that a network learns, for videos.
+        num_labels: Number of labels of regions, phases and appearance; 0 counts those that stand
+            out.
+        position_weight: Weight of position where appearance compares superpixels: the colour
+            difference (in CIELAB units) that equals a hundredth of the longer side of the image.
+        memory: Weight of the probabilities of the previous frame, at nodes that have not changed,
+            when appearance labels the frames of a video; 0 labels each frame by itself.
+        num_features: F, the channels of the encoder's output and the largest number of labels.
         width: Channels of the first module of each U-Net; each level below has twice as many.
-        depth: Poolings in each U-Net; the image is halved so many times.
-        head: Graph network between the node means and the losses; identity is the paper's model.
+        depth: Number of poolings in each U-Net; each of them halves the image.
+        head: Graph network between the node means and the losses; identity means no network, as in
+            the paper.
         head_layers: Graph convolutions in the head.
-        max_size: Longest side in pixels at which the network sees an image; a larger one is scaled
-            down for it, while its labels keep the full resolution. 0: never scaled.
-        hessian_scales: Scales in pixels, as the network sees the image, at which smoothed values
-            and eigenvalues of the Hessian become further channels, as in the paper's Fig. 5a for
+        max_size: Longest side, in pixels, of an image in the network. A larger image is scaled
+            down, but its labels keep the full resolution. 0 never scales.
+        hessian_scales: Scales, in pixels of the scaled image, at which smoothed values and
+            eigenvalues of the Hessian are added as channels, as in the paper's Fig. 5a for
             tomograms; none by default.
-        nodes: What the losses see as the nodes of a graph: superpixels, as in the paper's sparse
-            models, or single pixels, as in its dense ones.
-        radius: Pixels that lie so close together, in pixels, are neighbours in the N-Cut loss where
-            nodes are pixels; 5 is that of Xia & Kulis 2017.
+        nodes: Nodes of the graph in the losses: superpixels, as in the paper's sparse models, or
+            single pixels, as in its dense ones.
+        radius: Distance, in pixels, up to which pixels are neighbours in the N-Cut loss when nodes
+            are pixels; Xia & Kulis 2017 use 5.
         superpixel_method: Algorithm that makes the superpixels: SLIC, a compact watershed, or the
-            graph-based one of Felzenszwalb & Huttenlocher 2004, which knows no compactness.
-        n_segments: Superpixels wanted in an image.
-        compactness: Weight of space against colour in the superpixels: higher makes them squarer.
-        superpixel_size: Longest side in pixels at which an image's superpixels, or its tree of
-            regions, are made when it is labelled; a larger one is scaled down for it, which is
-            faster and coarser. 0: never scaled.
-        tau_con: tau of Eq. 8, the temperature of the weights in the continuity loss: below 0 the
-            most similar neighbours weigh most, at 0 all alike, above 0 the most different.
-        tau_cut: Exponent that makes affinities exp(tau_cut * w) of colour distances w for the N-Cut
-            loss; must be negative.
+            graph-based one of Felzenszwalb & Huttenlocher 2004, which ignores compactness.
+        n_segments: Wanted number of superpixels in an image.
+        compactness: Weight of space against colour in the superpixels; a larger one makes them
+            squarer.
+        superpixel_size: Longest side, in pixels, at which superpixels, or the tree of regions, are
+            made in prediction. A larger image is scaled down, which is faster and coarser. 0 never
+            scales.
+        tau_con: tau of Eq. 8, the temperature of the weights in the continuity loss. Below 0 the
+            most similar neighbours weigh most, at 0 all are equal, above 0 the most different.
+        tau_cut: Factor in the affinities exp(tau_cut * w) of the N-Cut loss, where w is the colour
+            distance; must be negative.
         beta_rec: Weight of the reconstruction loss in Eq. 9.
         beta_cut: Weight of the soft N-Cut loss (Eq. 5) in Eq. 9.
         beta_sim: Weight of the similarity loss (Eq. 6) in Eq. 9.
         beta_con: Weight of the continuity loss (Eq. 7) in Eq. 9.
-        loss_input: What the similarity and continuity losses see at a node: the mean of the logits
-            z, as in the authors' code, or its softmax, as the paper writes them.
+        loss_input: Node features in the similarity and continuity losses: the mean of the logits z,
+            as in the authors' code, or its softmax, as in the paper.
         similarity_labels: The label y of a node in Eq. 6: the largest feature of its mean, the most
             frequent label of its pixels, or the largest feature of its K-means centroid.
-        similarity_on: What is compared with the label y in Eq. 6: the node, or each of its pixels,
-            as an option of the authors' code does.
+        similarity_on: What Eq. 6 compares with the label y: the node, or each of its pixels, which
+            is an option of the authors' code.
         reconstruction: What the decoder reconstructs: patches, the whole image, or nothing.
-        patches: Patches of each image in an epoch: (count, height, width) for every shape.
+        patches: Patches of each image in an epoch: (count, height, width) of every shape.
         redraw_patches: Draw new patches in every epoch instead of keeping the first ones.
-        foreground: Share of the patches that are centred inside the mask, where one is given.
+        foreground: Share of the patches that are centred inside the mask, if there is one.
         epochs: Passes over the patches.
-        minibatches: Optimisation steps in an epoch; the patches are dealt out over them.
+        minibatches: Optimisation steps in an epoch, among which the patches are divided.
         learning_rate: Step size of Adam.
-        min_labels: Training stops when the images have no more labels than this, as in Kim et al.
-            2020; 0: it never does.
+        min_labels: Number of labels at which training stops, as in Kim et al. 2020; 0 never stops
+            early.
         seed: Seed of the weights and of the patches.
-        accelerator: Where to train: auto takes a CUDA GPU when there is one, else the CPU.
-            Prediction runs where the network lies, on the CPU unless it was moved.
-        precision: Arithmetic of the network; the graph losses never go below 32 bits. 16-mixed
+        accelerator: Where to train: auto takes a CUDA GPU if there is one, otherwise the CPU.
+            Prediction runs on the device of the network, which is the CPU unless it was moved.
+        precision: Arithmetic of the network; the graph losses use at least 32 bits. 16-mixed
             needs a GPU.
     """
 
@@ -131,93 +134,99 @@ class Config:
         for name, minimum in _AT_LEAST.items():
             if getattr(self, name) < minimum:
                 raise InputError(
-                    f"{name}={getattr(self, name)} is too small: use {minimum} or more."
+                    f"{name}={getattr(self, name)} is too small; use {minimum} or more."
                 )
         if self.num_labels and self.label_by == "argmax":
             raise InputError(
-                f"num_labels={self.num_labels}: cannot be chosen with label_by='argmax'; use "
+                f"num_labels={self.num_labels} cannot be used with label_by='argmax'; use "
                 "label_by='phases', 'regions' or 'appearance', as the presets tomogram, photo and "
                 "video do."
             )
         if self.tau_cut >= 0:
-            raise InputError(f"tau_cut={self.tau_cut} is no affinity: use a negative number.")
+            raise InputError(
+                f"tau_cut={self.tau_cut} does not give affinities; use a negative number."
+            )
         for name in ("compactness", "learning_rate"):
             if getattr(self, name) <= 0:
-                raise InputError(f"{name}={getattr(self, name)} must be positive.")
+                raise InputError(
+                    f"{name}={getattr(self, name)} is not positive; use a number above 0."
+                )
         if any(scale <= 0 for scale in self.hessian_scales):
-            raise InputError(f"hessian_scales={self.hessian_scales} must be positive.")
+            raise InputError(
+                f"hessian_scales={self.hessian_scales} are not all positive; use numbers above 0."
+            )
         for name in ("foreground", "memory"):
             if getattr(self, name) > 1:
-                raise InputError(f"{name}={getattr(self, name)} is a share: use 0 to 1.")
+                raise InputError(
+                    f"{name}={getattr(self, name)} is above 1; use a share from 0 to 1."
+                )
         if not self.patches or min(min(patch) for patch in self.patches) < 1:
             raise InputError(
-                f"patches={self.patches} must name a positive count, height and width each, "
-                "such as (24, 64, 64); to do without use reconstruction='none'."
+                f"patches={self.patches} must have a positive count, height and width each; use "
+                "entries such as (24, 64, 64), or reconstruction='none' to train without patches."
             )
 
     @classmethod
     def preset(cls, name: str) -> "Config":
-        """The configuration for a kind of data: ``"tomogram"``, ``"photo"`` or ``"video"``.
+        """Returns the configuration for a kind of data: ``"tomogram"``, ``"photo"`` or ``"video"``.
 
-        ``"paper"`` is that of its section 3.1, ``"fast"``, the defaults of every field, the same
-        model small.
+        ``"paper"`` is that of the paper's section 3.1. ``"fast"`` has the defaults of all fields, a
+        smaller version of the same model.
         """
         if name not in PRESETS:
-            raise InputError(f"preset={name!r} is unknown: use {' or '.join(PRESETS)}.")
+            raise InputError(f"preset={name!r} is unknown; use {' or '.join(PRESETS)}.")
         return cls(**PRESETS[name])
 
     def as_type(self, name: str, beta: float) -> "Config":
-        """A copy that is one of the nine model types of the paper's Table 1.
+        """Returns a copy for one of the nine model types of the paper's Table 1.
 
         Args:
             name: One of :data:`MODEL_TYPES`, such as ``"Sparse-SimCon-Patch"``: the nodes of the
-                loss graph, the losses on it, and what is reconstructed.
-            beta: Weight of those losses: ``beta_cut`` of NCut, ``beta_sim = beta_con`` of SimCon.
+                graph, the losses on it, and what is reconstructed.
+            beta: Weight of those losses: ``beta_cut`` for NCut, ``beta_sim = beta_con`` for SimCon.
         """
         if name not in MODEL_TYPES:
-            raise InputError(f"type={name!r} is unknown: use one of {', '.join(MODEL_TYPES)}.")
+            raise InputError(f"type={name!r} is unknown; use one of {', '.join(MODEL_TYPES)}.")
         if not beta > 0:
-            raise InputError(f"beta={beta} must be positive.")
+            raise InputError(f"beta={beta} is not positive; use a number above 0.")
         betas = dict.fromkeys(MODEL_TYPES[name].betas, beta)
         none = {name: 0.0 for name in BETAS if name != "beta_rec"}
         return self.replace(**MODEL_TYPES[name].settings, **(none | betas))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """A configuration from plain values, as in JSON and YAML; unknown keys are refused."""
+        """Makes a configuration from plain values, as in JSON and YAML; refuses unknown keys."""
         names = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in names:
                 close = difflib.get_close_matches(_RENAMED.get(key, str(key)), names, n=1)
-                hint = (
-                    f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(names)}."
-                )
-                raise InputError(f"{key!r} is no configuration key: {hint}")
+                hint = f"use {close[0]!r}." if close else f"use one of {', '.join(names)}."
+                raise InputError(f"{key!r} is an unknown configuration key; {hint}")
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as in JSON and YAML."""
+        """Returns plain values, as in JSON and YAML."""
         values = dataclasses.asdict(self)
         values["patches"] = [list(patch) for patch in self.patches]
         values["hessian_scales"] = list(self.hessian_scales)
         return values
 
     def superpixel_options(self) -> dict[str, Any]:
-        """What superpixels depend on besides the image, as ``ToRAG`` and others take it."""
+        """Returns the parameters of superpixels as keyword arguments, for ``ToRAG`` and others."""
         return {name: getattr(self, name) for name in SUPERPIXEL_FIELDS}
 
     def replace(self, **changes: Any) -> "Config":
-        """A copy with the fields named in ``changes`` set anew."""
+        """Returns a copy with some fields changed."""
         return self.from_dict({**dataclasses.asdict(self), **changes})
 
 
 #: The weights of the losses in Eq. 9.
 BETAS = tuple(field.name for field in dataclasses.fields(Config) if field.name.startswith("beta_"))
 
-#: Keys of before, and what they are called now.
+#: Old keys and their present names.
 _RENAMED = {"superpixels": "superpixel_method"}
 
-#: Superpixels depend on the image and on these fields alone.
+#: The fields on which superpixels depend, besides the image.
 SUPERPIXEL_FIELDS = ("superpixel_method", "n_segments", "compactness")
 
 _AT_LEAST: dict[str, float] = {
@@ -242,10 +251,10 @@ _AT_LEAST: dict[str, float] = {
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """The keys and values of a YAML file, with neither defaults nor validation applied.
+    """Reads the keys and values of a YAML file, without defaults or validation.
 
     Raises:
-        InputError: If the file cannot be read or is no mapping of names to values.
+        InputError: If the file cannot be read or is not a mapping of names to values.
     """
     require("yaml")
     import yaml
@@ -253,21 +262,23 @@ def read_config(path: str | Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give a readable YAML file.") from error
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: not YAML ({reason}); write lines such as 'epochs: 4'."
+            f"{path}: is not YAML ({reason}); write lines such as 'epochs: 4'."
         ) from error
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise InputError(f"{path}: no configuration; write lines such as 'epochs: 4'.")
+        raise InputError(
+            f"{path}: is not a mapping of names to values; write lines such as 'epochs: 4'."
+        )
     return values
 
 
 def config_to_yaml(config: Config) -> str:
-    """The configuration as YAML text that :func:`read_config` reads back."""
+    """Converts a configuration to YAML text that :func:`read_config` reads back."""
     require("yaml")
     import yaml
 
@@ -275,16 +286,16 @@ def config_to_yaml(config: Config) -> str:
 
 
 def _cast(name: str, value: Any, hint: Any) -> Any:
-    """``value`` as the plain Python type that ``hint`` asks for, or an error with its name."""
+    """Converts a value to the plain Python type of a hint; an error names the field."""
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             choices = ", ".join(map(repr, get_args(hint)))
-            raise InputError(f"{name}={value!r} is unknown: use one of {choices}.")
+            raise InputError(f"{name}={value!r} is unknown; use one of {choices}.")
         return value
     if get_origin(hint) is tuple:
         inner = get_args(hint)
         if isinstance(value, str) or not hasattr(value, "__iter__"):
-            raise InputError(f"{name}={value!r} must be a list.")
+            raise InputError(f"{name}={value!r} is not a list; give a list.")
         items = list(value)
         kinds = [inner[0]] * len(items) if inner[-1] is Ellipsis else list(inner)
         if len(items) != len(kinds):

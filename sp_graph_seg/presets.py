@@ -1,9 +1,9 @@
-"""Settings by name: the presets of kinds of data, and the nine model types of the paper."""
+"""Named settings: the presets for kinds of data, and the nine model types of the paper."""
 
 from typing import Any, NamedTuple
 
-#: The settings of a kind of data, each what measured best on data of that kind with truth; see the
-#: benchmark of labels. ``paper`` and ``fast`` are the paper's model, as it stands and for a trial.
+#: The settings for each kind of data, which scored best on labelled data of that kind; see the
+#: benchmark of labels. ``paper`` is the model of the paper, ``fast`` a smaller version for a trial.
 PRESETS: dict[str, dict[str, Any]] = {
     "tomogram": {
         "label_by": "phases",
@@ -32,7 +32,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 5e-3,
     },
     "fast": {},
-    # Section 3.1 of the paper; it leaves the width open, and 64 is that of Xia & Kulis 2017.
+    # Section 3.1 of the paper, which does not give the width; 64 is that of Xia & Kulis 2017.
     "paper": {
         "width": 64,
         "max_size": 0,
@@ -49,9 +49,9 @@ class ModelType(NamedTuple):
     """A model type of the paper's Table 1, as settings of :class:`Config`."""
 
     settings: dict[str, str]
-    """What its nodes are and what it reconstructs."""
+    """Its nodes, and what it reconstructs."""
     betas: tuple[str, ...]
-    """The weights in Eq. 9 that are its beta; the others of the three are 0."""
+    """The weights in Eq. 9 that are set to beta; the others of the three are 0."""
 
 
 def _model_types() -> dict[str, ModelType]:
@@ -69,7 +69,7 @@ def _model_types() -> dict[str, ModelType]:
     return {"Dense-SimCon-NoRec": without, **types}
 
 
-#: The nine model types of the paper by its names. Dense-NCut-Image is that of Xia & Kulis 2017,
-#: whose two losses are added here as in Eq. 9 instead of minimised in turn, Dense-SimCon-NoRec that
+#: The nine model types of the paper under its names. Dense-NCut-Image is that of Xia & Kulis 2017,
+#: who minimise the two losses in turn; here they are added, as in Eq. 9. Dense-SimCon-NoRec is that
 #: of Kim et al. 2020, who stop at a minimum number of labels (``min_labels``).
 MODEL_TYPES: dict[str, ModelType] = _model_types()

@@ -51,7 +51,7 @@ def bsds300(
     images: Names = None,
     split: Literal["train", "test"] = "test",
     combine: Literal["mean", "first", "best"] = "mean",
-    segments: Literal["labels", "regions"] = "labels",
+    scored: Annotated[Literal["labels", "regions"], Parameter(name="--score-on")] = "labels",
     show: Names = None,
     workers: int | None = None,
     scheduler: str | None = None,
@@ -80,7 +80,7 @@ def bsds300(
         images: Names, or positions in the sorted list such as 0:100:8; all by default.
         split: Which photographs: tune on train, report test.
         combine: How annotators are combined: mean, the first, or the one with the best V-measure.
-        segments: What is scored: labels as they are, as in the paper, or their connected regions of
+        scored: What to score: labels, as in the paper, or their connected regions of
             at least 0.5 % of the image, which are written to files named regions_...
         show: Images to show in segmentations.png, the first four by default.
         workers: Number of processes, by default one for each GPU or core; 0 for this process.
@@ -108,7 +108,7 @@ def bsds300(
     experiments.check_photos(photos)
     check_writable(output)
     experiment = experiments.run_experiment(
-        photos, methods, range(seeds), output, combine, workers, scheduler, segments
+        photos, methods, range(seeds), output, combine, workers, scheduler, scored
     )
     rows = {
         "oracle": experiment.oracle,
@@ -117,8 +117,8 @@ def bsds300(
         "settings": experiment.settings,
     }
     command = shlex.join([PROGRAM, *sys.argv[1:]])
-    prefix = "" if segments == "labels" else f"{segments}_"
-    files = experiments.write_tables(output, rows, experiment.records, combine, command, prefix)
+    prefix = "" if scored == "labels" else f"{scored}_"
+    files = experiments.write_tables(output, rows, experiment.job_scores, combine, command, prefix)
     files += _draw(experiment, shown, output, prefix)
     experiments.write_failures(output / "failures.csv", experiment.failures)
     _print_table(experiment)

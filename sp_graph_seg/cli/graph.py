@@ -45,7 +45,7 @@ def graph(
     picture = output.with_suffix(".png")
     check_outputs([output, picture], [image, *([labels] if labels else [])], overwrite)
     array = read_image(image)
-    regions = None if labels is None else read_map(labels, image, array)
+    superpixels = None if labels is None else read_map(labels, image, array)
     check_writable(output.parent)
     import torch
 
@@ -57,10 +57,10 @@ def graph(
         scale_intensities,
     )
 
-    inside = find_data(array, None, regions)
+    inside = find_data(array, None, superpixels)
     to_rag = ToRAG(
         tau=config.tau_con,
-        superpixels=regions,
+        superpixels=superpixels,
         mask=inside,
         edge_weight="softmax",
         **config.superpixel_options(),

@@ -1,4 +1,4 @@
-"""What the datasets share: graphs made in parallel, kept on disk, made anew when they must be."""
+"""The base class of the datasets: graphs are made in parallel and cached on disk."""
 
 import math
 import os
@@ -25,72 +25,74 @@ Transform = Callable[[Data], Data]
 Filter = Callable[[Data], bool]
 ToGraph = Callable[[Any], Data]
 
-#: Changes whenever the files on disk do.
+#: Changes with the format of the files on disk.
 _FORMAT = 3
 
-#: Key of what a graph was made from, in its file.
+#: Key, in the file of a graph, of the files that it was made from.
 _STAMP = "source_files"
 
-#: Key in the file of a graph that ``pre_filter`` leaves out: it is all there is, but for the stamp.
+#: Key in the file of a graph that ``pre_filter`` rejected; the file holds only this and the stamp.
 _LEFT_OUT = "left_out"
 
-#: A process takes seconds to start, so each should have some images to work on.
+#: A process takes seconds to start, so each should have several images.
 _IMAGES_A_WORKER = 32
 
 
 class Example(NamedTuple):
-    """An image with what is known of it."""
+    """An image with its labels and mask."""
 
     image: NDArray
     """``(C, H, W)`` or ``(C, D, H, W)``"""
     truth: NDArray | None = None
     """Labels of the pixels, of the image's size."""
     mask: NDArray | None = None
-    """True where there is something to segment, of the image's size."""
+    """True for the pixels that count, of the image's size."""
     label: int | None = None
-    """Of the image as a whole."""
+    """Label of the whole image."""
 
 
 class Source(NamedTuple):
-    """Where one graph comes from."""
+    """The source of one graph."""
 
     name: str
-    """Unique in its dataset; the graph's file is called so. It may begin with folders."""
+    """Name of the graph's file, unique in its dataset. It may begin with folders."""
     read: Callable[[], Example]
     files: tuple[Path, ...] = ()
-    """The files it reads, the image first; the graph is made anew when one of them changes."""
+    """The files that it reads, the image first; the graph is remade when one of them changes."""
 
 
 class GraphDataset(Dataset):
-    r"""Base class of the datasets: images become graphs once, which then lie on disk.
+    r"""Base class of the datasets, which convert images to graphs once and store them on disk.
 
-    A graph is a file of its own in ``root/processed/<fingerprint>/``, where the fingerprint stands
-    for the parameters of the transforms and the version of this package, so that other parameters
-    never meet old graphs. What is missing, damaged, or made from other files is made when the
-    dataset is opened; what an interrupted run has finished is kept. Files are read without
-    unpickling code.
+    Each graph is a file in ``root/processed/<fingerprint>/``. The fingerprint depends on the
+    parameters of the transforms and the version of this package, so that graphs with different
+    parameters are never mixed. Opening the dataset makes all graphs that are missing, damaged, or
+    made from other files, and keeps those that an interrupted run finished. Reading a file never
+    unpickles code.
 
-    A graph has the fields that ``to_graph`` gives it and ``name``; with labels of the pixels
-    ``y (N,)``, see :func:`~sp_graph_seg.datasets.majority_labels`, and ``train_mask (N,)``, false
-    where y is -1; with a label of the image ``y (1,)``.
+    A graph has the fields of ``to_graph`` and ``name``. With labels of the pixels it also has
+    ``y (N,)``, see :func:`~sp_graph_seg.datasets.majority_labels`, and ``train_mask (N,)``, which
+    is false where y is -1; with a label of the image, ``y (1,)``.
 
     Args:
         root: Folder for the graphs.
-        sources: Where the graphs come from.
-        to_graph: Called with an image, ``(C, H, W)`` or ``(C, D, H, W)``, or where that has a mask
-            with ``Data(image=..., mask=...)``; returns its graph. (default: :obj:`ToRAG()`)
+        sources: The sources of the graphs.
+        to_graph: Called with an image, ``(C, H, W)`` or ``(C, D, H, W)``, or with
+            ``Data(image=..., mask=...)`` if there is a mask; returns its graph.
+            (default: :obj:`ToRAG()`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; where it returns false, the
-            dataset does without. (default: :obj:`None`)
-        log: Show in a terminal how far the graphs are. (default: :obj:`True`)
-        force_reload: Make all graphs anew. (default: :obj:`False`)
+        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
+            left out. (default: :obj:`None`)
+        log: Show a progress bar in a terminal. (default: :obj:`True`)
+        force_reload: Make all graphs again. (default: :obj:`False`)
         num_workers: Processes that make graphs; 0 or 1 for this one alone. By default one for
             every 32 images, but no more than there are cores.
-        parameters: More for the fingerprint: what tells these sources from others in ``root``.
+        parameters: Further values in the fingerprint, which distinguish these sources from others
+            in ``root``.
 
     Raises:
-        InputError: If an image cannot be used; the graphs already made are kept.
+        InputError: If an image cannot be used; finished graphs are kept.
     """
 
     def __init__(
@@ -120,25 +122,25 @@ class GraphDataset(Dataset):
             **(parameters or {}),
         )
         super().__init__(os.fspath(root), transform, pre_transform, pre_filter, log, force_reload)
-        self._sources = ()  # of no use to a DataLoader's workers
+        self._sources = ()  # not needed by the workers of a DataLoader
 
     @property
     def processed_dir(self) -> str:
-        """The folder of the graphs made with these parameters."""
+        """Returns the folder of the graphs with these parameters."""
         return osp.join(self.root, "processed", self._folder)
 
     @property
     def raw_file_names(self) -> list[str]:
-        """None: the images stay where they are."""
+        """Returns an empty list, because the images are not copied to ``root/raw``."""
         return []
 
     @property
     def processed_file_names(self) -> list[str]:
-        """A file for every graph."""
+        """Returns the file of every graph."""
         return [f"{name}.pt" for name in self.names]
 
     def process(self) -> None:
-        """Makes the graphs that are missing, and leaves out those that ``pre_filter`` does."""
+        """Makes the missing graphs, except those that ``pre_filter`` rejects."""
         paths = list(map(Path, self.processed_paths))
         tasks = [
             (source, path)
@@ -170,7 +172,7 @@ class GraphDataset(Dataset):
                 pass
 
     def _process(self) -> None:
-        """PyG's own would unpickle whatever lies in the folder as ``pre_transform.pt``."""
+        """Replaces PyG's method, which would unpickle any ``pre_transform.pt`` in the folder."""
         self.process()
 
     def _count_workers(self, tasks: int) -> int:
@@ -179,11 +181,11 @@ class GraphDataset(Dataset):
         return min(cpu_count(), math.ceil(tasks / _IMAGES_A_WORKER))
 
     def len(self) -> int:
-        """The number of graphs."""
+        """Returns the number of graphs."""
         return len(self.names)
 
     def get(self, idx: int) -> Data:
-        """Reads a graph, without ``transform``."""
+        """Reads a graph, without applying ``transform``."""
         path = osp.join(self.processed_dir, f"{self.names[idx]}.pt")
         try:
             values = torch.load(path, weights_only=True)
@@ -197,10 +199,10 @@ class GraphDataset(Dataset):
 
 
 def _is_current(path: Path, files: Sequence[Path]) -> bool:
-    """Whether a graph is there, whole, and made from these files as they are now."""
+    """Tells whether a graph exists, is complete, and was made from the present files."""
     try:
         return _read_index(path)[_STAMP] == _stamps(files)
-    except Exception:  # whatever torch.load raises, the graph is made anew
+    except Exception:  # torch.load raises many kinds; remake the graph
         return False
 
 
@@ -209,12 +211,12 @@ def _is_left_out(path: Path) -> bool:
 
 
 def _read_index(path: Path) -> dict[str, Any]:
-    """The fields of a graph's file, mapped to memory: only the index is read, which comes last."""
+    """Maps the fields of a graph's file to memory, which reads only the index at its end."""
     return torch.load(path, weights_only=True, mmap=True)
 
 
 def _stamps(files: Sequence[Path]) -> list[list[int]]:
-    """Size and time of each file: a file that is replaced by an older one has changed, too."""
+    """Returns size and time of each file, so that replacing it by an older one is a change too."""
     return [list(stamp(file)) for file in files]
 
 
@@ -230,8 +232,8 @@ def _make_graph(
     where = source.files[0] if source.files else source.name
     if truth is not None and truth.shape != image.shape[1:]:
         raise InputError(
-            f"{source.files[1] if source.files[1:] else where}: size {truth.shape} is not that of "
-            f"the image, {image.shape[1:]}; give labels of the image's size."
+            f"{source.files[1] if source.files[1:] else where}: size {truth.shape} differs "
+            f"from that of the image, {image.shape[1:]}; give labels of the same size."
         )
     try:
         data = to_graph(image if mask is None else Data(image=image, mask=mask))

@@ -23,39 +23,39 @@ _HOW_TO_GET = (
 
 class BSDS300(GraphDataset):
     r"""The region adjacency graphs of the `Berkeley Segmentation Dataset
-    <https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/>`_: 200 photographs to train
-    on and 100 to test on, each segmented by several people.
+    <https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/>`_: 200 training and 100
+    test photographs, each segmented by several people.
 
     The dataset is not downloaded: its authors ask for non-commercial use in research and education.
     These layouts are read:
 
     * BSDS300's own: ``images/{train,test}/<id>.jpg`` and ``human/color/<annotator>/<id>.seg``,
       text files, see :func:`read_seg`;
-    * that of its successor BSDS500, where there is no ``human``: ``images/{train,test}/<id>.jpg``
+    * that of its successor BSDS500, which has no folder ``human``: ``images/{train,test}/<id>.jpg``
       and ``groundTruth/{train,test}/<id>.mat``. (BSDS300's test images are BSDS500's ``val``.)
 
-    People number segments as they like, and there are four to nine of them, so that ``y (N,)``
-    follows one annotator; :meth:`truth` gives the pixels of all of them, for evaluation.
+    Each image has four to nine annotators, who number segments as they like. Therefore ``y (N,)``
+    follows one annotator; :meth:`truth` returns the label maps of all of them, for evaluation.
 
     Args:
-        root: Folder of the dataset; graphs lie in ``root/processed``. Where that cannot be written,
+        root: Folder of the dataset; graphs are stored in ``root/processed``. If it is read-only,
             give a folder with links to the dataset's folders.
         split: ``"train"`` or ``"test"``. (default: :obj:`"train"`)
         to_graph: Makes a graph of an image ``(3, H, W)``. (default: :obj:`ToRAG()`)
-        annotator: Whose segments become ``y``: 0 is the first one of each image.
+        annotator: The annotator whose segments become ``y``; 0 is the first one of each image.
             (default: :obj:`0`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; where it returns false, the
-            dataset does without. (default: :obj:`None`)
-        log: Show in a terminal how far the graphs are. (default: :obj:`True`)
-        force_reload: Make all graphs anew. (default: :obj:`False`)
+        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
+            left out. (default: :obj:`None`)
+        log: Show a progress bar in a terminal. (default: :obj:`True`)
+        force_reload: Make all graphs again. (default: :obj:`False`)
         num_workers: Processes that make graphs; by default one for every 32 images, but no more
             than there are cores.
 
     Raises:
-        InputError: If the dataset is not there, an image has no such annotator, or a file cannot be
-            read; the graphs already made are kept.
+        InputError: If the dataset is missing, an image has no such annotator, or a file cannot be
+            read; finished graphs are kept.
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class BSDS300(GraphDataset):
         num_workers: int | None = None,
     ) -> None:
         if split not in ("train", "test"):
-            raise InputError(f"split={split!r} is unknown: use 'train' or 'test'.")
+            raise InputError(f"split={split!r} is unknown; use 'train' or 'test'.")
         if annotator < 0:
-            raise InputError(f"annotator={annotator} must be 0 or more.")
+            raise InputError(f"annotator={annotator} is negative; use 0 or more.")
         found = find_bsds300(root, split)
         self._truth_files = {name: truth for name, (_, truth) in found.items()}
         sources = [
@@ -97,7 +97,7 @@ class BSDS300(GraphDataset):
         )
 
     def truth(self, idx: int) -> list[NDArray[np.int64]]:
-        """The segments that each annotator saw in an image, ``(H, W)``, numbered from 0.
+        """Returns the segments of each annotator of an image, ``(H, W)``, numbered from 0.
 
         Args:
             idx: Position of the image's graph in this dataset.
@@ -108,18 +108,18 @@ class BSDS300(GraphDataset):
 def find_bsds300(
     root: str | os.PathLike[str], split: Literal["train", "test"]
 ) -> dict[str, tuple[Path, tuple[Path, ...]]]:
-    """The files of each image by its name: the photograph and its ground truth.
+    """Finds the files of each image by its name: the photograph and its ground truth.
 
     Args:
         root: Folder of the dataset, in one of the layouts that :class:`BSDS300` reads.
         split: ``"train"`` or ``"test"``.
 
     Returns:
-        In the order of their names. There is one file of ground truth for all annotators
-        (``.mat``), or one for each of them (``.seg``).
+        The files, sorted by name. There is one ground truth file for all annotators (``.mat``), or
+        one for each of them (``.seg``).
 
     Raises:
-        InputError: If the dataset is not there, or an image has no ground truth.
+        InputError: If the dataset is missing, or an image has no ground truth.
     """
     images = _find_images(Path(root).expanduser(), split)
     truth = _find_truth(Path(root).expanduser(), split, images)
@@ -129,19 +129,19 @@ def find_bsds300(
 def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
     """Reads a segmentation from a ``.seg`` file of the Berkeley Segmentation Dataset.
 
-    The format is text, ``#`` starts a comment. Lines of a header, in any order, hold a key and a
-    value, among them ``width``, ``height`` and ``segments`` (a count), and perhaps ``format``,
-    which must be ``ascii cr``. After a line ``data`` come lines of four numbers: segment, row,
-    first and last column. All count from 0, and the last column is inclusive.
+    The file is text; ``#`` starts a comment. The lines of the header, in any order, hold a key and
+    a value: ``width``, ``height``, ``segments`` (their number) and others. A ``format``, if given,
+    must be ``ascii cr``. After a line ``data`` come lines of four numbers: segment, row, first and
+    last column. All count from 0, and the last column is inclusive.
 
     Args:
         path: The file.
 
     Returns:
-        ``(H, W)``, the segment of each pixel; -1 for pixels that no line speaks of.
+        ``(H, W)``, the segment of each pixel; -1 for pixels that no line covers.
 
     Raises:
-        InputError: If the file cannot be read, or is no such text.
+        InputError: If the file cannot be read, or has another format.
 
     Example:
         A file of the lines ``width 3``, ``height 1``, ``segments 2``, ``data``, ``0 0 0 1`` and
@@ -169,7 +169,7 @@ def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         or last.max() >= width
         or (first > last).any()
     ):
-        raise _damaged(path, "a line names a segment or pixels that there are not")
+        raise _damaged(path, "a line names a segment or a pixel that does not exist")
     labels = np.full((height, width), -1, dtype=np.int64)
     for s, r, begin, end in runs.tolist():
         labels[r, begin : end + 1] = s
@@ -177,17 +177,17 @@ def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
 
 
 def read_truth(path: str | os.PathLike[str]) -> list[NDArray[np.int64]]:
-    """Reads what one or several annotators saw in an image, from any kind of file.
+    """Reads the segments of one or several annotators of an image, from any kind of file.
 
     Args:
         path: A ``.mat`` file of BSDS500 (all annotators), a ``.seg`` file of BSDS300 (one of them,
             see :func:`read_seg`), or a label image, see :func:`~sp_graph_seg.io.read_labels`.
 
     Returns:
-        ``(H, W)`` for each annotator, at least one; negative where a pixel has no segment.
+        ``(H, W)`` for each annotator, at least one; negative for pixels without a segment.
 
     Raises:
-        InputError: If the file cannot be read, or its annotators saw images of different sizes.
+        InputError: If the file cannot be read, or the sizes of its annotators differ.
     """
     path = Path(path)
     if path.suffix.lower() != ".mat":
@@ -195,7 +195,7 @@ def read_truth(path: str | os.PathLike[str]) -> list[NDArray[np.int64]]:
     people = _read_mat(path)
     shapes = {labels.shape for labels in people}
     if len(shapes) != 1 or len(shapes.pop()) != 2 or people[0].size == 0:
-        raise _damaged(path, "no annotators, or not of one size")
+        raise _damaged(path, "no annotators, or annotators of different sizes")
     return people
 
 
@@ -207,7 +207,7 @@ def _find_images(root: Path, split: str) -> dict[str, Path]:
 
 
 def _find_truth(root: Path, split: str, images: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
-    """The ground truth of each image: a file for every annotator, or one for all of them."""
+    """Finds the ground truth of each image: a file for each annotator, or one for all."""
     by_hand = root / "human" / "color"
     if by_hand.is_dir():
         people = sorted((p for p in by_hand.iterdir() if p.is_dir()), key=_numerically)
@@ -243,7 +243,7 @@ def _read_truth(files: Sequence[Path]) -> list[NDArray[np.int64]]:
 
 
 def _read_mat(path: Path) -> list[NDArray[np.int64]]:
-    """All annotators' segments from a ``.mat`` file of BSDS500, which counts from 1."""
+    """Reads the segments of all annotators from a ``.mat`` file of BSDS500, which counts from 1."""
     from scipy.io import loadmat
 
     try:
@@ -254,4 +254,4 @@ def _read_mat(path: Path) -> list[NDArray[np.int64]]:
 
 
 def _damaged(path: str | os.PathLike[str], reason: str) -> InputError:
-    return InputError(f"{path}: is no ground truth of BSDS ({reason}); unpack it again.")
+    return InputError(f"{path}: is not a BSDS ground truth file ({reason}); unpack it again.")

@@ -9,30 +9,31 @@ from sp_graph_seg.errors import InputError
 
 
 class ClassFolderRAG(GraphDataset):
-    r"""The region adjacency graphs of images that lie in a folder for each class, for the
-    classification of graphs: ``images/CLASS/image.png``, as torchvision's ``ImageFolder`` reads it.
+    r"""The region adjacency graphs of images in one folder for each class, for the
+    classification of graphs: ``images/CLASS/image.png``, as in torchvision's ``ImageFolder``.
 
     ``y (1,)`` is the position of the class in ``dataset.classes``, the sorted names of the folders;
     ``name`` is ``CLASS/image``.
 
     Args:
-        root: Folder for the graphs; they lie in ``root/processed``.
-        images: Folder of the classes. Hidden folders and files beside them are ignored.
+        root: Folder for the graphs, which are stored in ``root/processed``.
+        images: Folder of the class folders. Hidden folders and other files in it are ignored.
         to_graph: Makes a graph of an image ``(C, H, W)``. (default: :obj:`ToRAG()`)
         intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
-            are divided by the largest of their type, and others kept. (default: :obj:`None`)
+            are divided by the largest value of their type, and other values are kept.
+            (default: :obj:`None`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; where it returns false, the
-            dataset does without. (default: :obj:`None`)
-        log: Show in a terminal how far the graphs are. (default: :obj:`True`)
-        force_reload: Make all graphs anew. (default: :obj:`False`)
+        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
+            left out. (default: :obj:`None`)
+        log: Show a progress bar in a terminal. (default: :obj:`True`)
+        force_reload: Make all graphs again. (default: :obj:`False`)
         num_workers: Processes that make graphs; by default one for every 32 images, but no more
             than there are cores.
 
     Raises:
-        InputError: If there is no folder of a class, a class has no image, or one cannot be read;
-            the graphs already made are kept.
+        InputError: If a class folder is missing, a class has no image, or a file cannot be read;
+            finished graphs are kept.
 
     Example:
         >>> from sp_graph_seg.datasets import ClassFolderRAG

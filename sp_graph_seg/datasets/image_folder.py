@@ -20,28 +20,29 @@ class ImageFolderRAG(GraphDataset):
     r"""The region adjacency graphs of a folder of images.
 
     Args:
-        root: Folder for the graphs; they lie in ``root/processed``.
-        images: Folder of images, as :func:`~sp_graph_seg.io.read_image` takes them; subfolders and
-            other files are ignored. Graphs come in the order of the files' names.
-        labels: Folder with a label file for each image, whose name differs in its suffix only, as
-            :func:`~sp_graph_seg.io.read_labels` takes them. (default: :obj:`None`)
-        masks: Folder with a mask for each image, files like those of labels; where a mask is 0 or
-            negative, there is nothing to segment. (default: :obj:`None`)
+        root: Folder for the graphs, which are stored in ``root/processed``.
+        images: Folder of images that :func:`~sp_graph_seg.io.read_image` can read; subfolders and
+            other files are ignored. Graphs are sorted by file name.
+        labels: Folder with a label file for each image, which has the same name except for the
+            suffix, see :func:`~sp_graph_seg.io.read_labels`. (default: :obj:`None`)
+        masks: Folder with a mask for each image, in files like those of labels; pixels whose mask
+            is 0 or negative are left out. (default: :obj:`None`)
         to_graph: Makes a graph of an image ``(C, H, W)``. (default: :obj:`ToRAG()`)
         intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
-            are divided by the largest of their type, and others kept. (default: :obj:`None`)
+            are divided by the largest value of their type, and other values are kept.
+            (default: :obj:`None`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; where it returns false, the
-            dataset does without. (default: :obj:`None`)
-        log: Show in a terminal how far the graphs are. (default: :obj:`True`)
-        force_reload: Make all graphs anew. (default: :obj:`False`)
+        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
+            left out. (default: :obj:`None`)
+        log: Show a progress bar in a terminal. (default: :obj:`True`)
+        force_reload: Make all graphs again. (default: :obj:`False`)
         num_workers: Processes that make graphs; by default one for every 32 images, but no more
             than there are cores.
 
     Raises:
-        InputError: If a folder is missing or holds no image, an image has no label file or mask, or
-            one cannot be read; the graphs already made are kept.
+        InputError: If a folder is missing or has no images, an image has no label file or mask, or
+            a file cannot be read; finished graphs are kept.
 
     Example:
         >>> from sp_graph_seg import ToRAG
@@ -97,24 +98,27 @@ class ImageFolderRAG(GraphDataset):
 def list_by_stem(
     folder: str | os.PathLike[str], suffixes: frozenset[str], kind: str
 ) -> dict[str, Path]:
-    """The files of a kind in a folder by their names without suffix, sorted.
+    """Lists the files of a kind in a folder by their names without suffix, sorted.
 
     Raises:
-        InputError: If there is no such folder or file, or two differ in their suffix only.
+        InputError: If the folder is missing, has no such file, or has two that differ only in
+            their suffix.
     """
     path = Path(folder).expanduser()
     if not path.is_dir():
-        raise InputError(f"{folder}: is no folder; give the folder that holds the {kind}s.")
+        raise InputError(f"{folder}: is not a folder; give the folder that holds the {kind}s.")
     files = sorted(
         file
         for file in path.iterdir()
         if file.suffix.lower() in suffixes and not file.name.startswith(".")
     )
     if not files:
-        raise InputError(f"{folder}: holds no {kind}; known are {', '.join(sorted(suffixes))}.")
+        raise InputError(
+            f"{folder}: holds no {kind}; give a folder with files {', '.join(sorted(suffixes))}."
+        )
     stem, count = Counter(file.stem for file in files).most_common(1)[0]
     if count > 1:
-        raise InputError(f"{folder}: {count} {kind}s are called {stem!r}; rename or remove one.")
+        raise InputError(f"{folder}: {count} {kind}s have the name {stem!r}; rename or remove one.")
     return {file.stem: file for file in files}
 
 
@@ -125,7 +129,7 @@ def read_example(
     label: int | None = None,
     intensity_range: tuple[float, float] | None = None,
 ) -> Example:
-    """Reads an image, as :class:`ImageFolderRAG` scales it, and its labels and mask, if any."""
+    """Reads an image, scaled as in :class:`ImageFolderRAG`, and its labels and mask, if any."""
     values = decode_image(image)
     if intensity_range is not None:
         values = normalize(values, *intensity_range)
@@ -138,14 +142,14 @@ def read_example(
 
 
 def resolve(folder: str | os.PathLike[str]) -> Path:
-    """What tells a folder from others."""
+    """Returns the absolute path of a folder."""
     return Path(folder).expanduser().resolve()
 
 
 def _files_of(
     images: dict[str, Path], folder: str | os.PathLike[str], kind: str
 ) -> dict[str, Path]:
-    """The file for each image in another folder."""
+    """Finds the file of each image in another folder."""
     files = list_by_stem(folder, LABEL_SUFFIXES, kind)
     for stem, image in images.items():
         if stem not in files:

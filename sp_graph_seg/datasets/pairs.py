@@ -14,29 +14,30 @@ from sp_graph_seg.transforms import as_array
 
 
 class PairsRAG(GraphDataset):
-    r"""The region adjacency graphs of any ``(image, label)`` pairs, as MNIST and CIFAR superpixels
-    are made of a dataset of torchvision.
+    r"""The region adjacency graphs of any ``(image, label)`` pairs, such as a dataset of
+    torchvision; so MNIST and CIFAR superpixels are made.
 
-    An image is a tensor or an array ``(C, H, W)``, or a picture of Pillow. An integer, the label of
-    the image, becomes ``y (1,)``; labels of its pixels ``(H, W)``, as for semantic segmentation,
+    An image is a tensor or an array ``(C, H, W)``, or a Pillow image. An integer is the label of
+    the image and becomes ``y (1,)``. Labels of pixels ``(H, W)``, as for semantic segmentation,
     become ``y (N,)`` and ``train_mask (N,)``.
 
     Args:
-        root: Folder for the graphs; they lie in ``root/processed``.
-        pairs: Anything with a length, and a pair for each index from 0.
-        name: What tells these pairs from others in ``root``, such as ``"mnist-train"``. Graphs on
-            disk are found again by it, so give another name where the pairs are others.
+        root: Folder for the graphs, which are stored in ``root/processed``.
+        pairs: Any object with a length and a pair for each index from 0.
+        name: Name of these pairs, such as ``"mnist-train"``. Graphs on disk are found by it, so
+            other pairs in the same ``root`` need another name.
         to_graph: Makes a graph of an image ``(C, H, W)``. (default: :obj:`ToRAG()`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; where it returns false, the
-            dataset does without. (default: :obj:`None`)
-        log: Show in a terminal how far the graphs are. (default: :obj:`True`)
-        force_reload: Make all graphs anew. (default: :obj:`False`)
-        num_workers: Processes that make graphs; each is sent all ``pairs``. (default: :obj:`0`)
+        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
+            left out. (default: :obj:`None`)
+        log: Show a progress bar in a terminal. (default: :obj:`True`)
+        force_reload: Make all graphs again. (default: :obj:`False`)
+        num_workers: Processes that make graphs; each of them gets a copy of all ``pairs``.
+            (default: :obj:`0`)
 
     Raises:
-        InputError: If an image or a label cannot be used; the graphs already made are kept.
+        InputError: If an image or a label cannot be used; finished graphs are kept.
 
     Example:
         >>> from sp_graph_seg import ToRAG
@@ -84,7 +85,7 @@ def _read(pairs: Sequence[tuple[Any, Any]], number: int) -> Example:
     is_of_image = values.size == 1 and values.ndim < 2
     if values.dtype.kind not in "iub" or not (is_of_image or values.ndim == 2):
         raise InputError(
-            f"pairs[{number}]: a label of {values.dtype} of shape {values.shape} cannot be used; "
+            f"pairs[{number}]: a label of {values.dtype} and shape {values.shape} cannot be used; "
             "give an integer, or one for each pixel, (H, W)."
         )
     if is_of_image:
@@ -93,7 +94,7 @@ def _read(pairs: Sequence[tuple[Any, Any]], number: int) -> Example:
 
 
 def _channels_first(image: Any) -> NDArray:
-    """A picture of Pillow as ``(C, H, W)``, all else as it is."""
+    """Converts a Pillow image to ``(C, H, W)``; returns other images unchanged."""
     if not hasattr(image, "getbands"):
         return as_array(image)
     array = np.asarray(image)

@@ -1,4 +1,4 @@
-"""VolumeRAG: the slices or the blocks of one volume."""
+"""VolumeRAG: the graphs of the slices or the blocks of a volume."""
 
 import itertools
 import os
@@ -21,8 +21,8 @@ Region = int | tuple[slice, slice, slice]
 class VolumeRAG(GraphDataset):
     r"""The region adjacency graphs of the slices or the blocks of a volume.
 
-    ``dataset.regions[i]`` is the part of the volume that graph i was made from, an index for an
-    array ``(D, H, W)``, so that results are put together by
+    ``dataset.regions[i]`` is the part of the volume that graph i was made from, as an index of an
+    array ``(D, H, W)``. This assembles results:
 
     .. code-block:: python
 
@@ -30,31 +30,31 @@ class VolumeRAG(GraphDataset):
             segmentation[region] = to_label_image(predict(data), data)
 
     Args:
-        root: Folder for the graphs; they lie in ``root/processed``.
-        volume: A path as :func:`~sp_graph_seg.volumes.open_volume` takes it, or what that function
-            returns: it chooses the axis, a crop, channels and so on. Only what a graph needs is
-            read for it. Unsigned integers are divided by the largest value of their type.
-        block: Depth, height and width of blocks to cut the volume into; the last ones along an axis
-            may be smaller. Each graph is that of a volume.
+        root: Folder for the graphs, which are stored in ``root/processed``.
+        volume: A path for :func:`~sp_graph_seg.volumes.open_volume`, or the result of that
+            function, which can select an axis, a crop, channels and so on. Each graph reads only
+            the part that it needs. Unsigned integers are divided by the largest value of their
+            type.
+        block: Depth, height and width of the blocks that the volume is cut into; the last one along
+            an axis may be smaller. Each block becomes a 3D graph.
             (default: :obj:`None`, a graph for each slice)
-        labels: Ground truth, integers of one channel, a path or an opened volume. Of a path the
-            same slices, rows and columns are read as of the volume. (default: :obj:`None`)
+        labels: Ground truth, integers of one channel; a path or an opened volume. From a path, the
+            slices, rows and columns of the volume are read. (default: :obj:`None`)
         to_graph: Makes a graph of a slice ``(C, H, W)`` or a block ``(C, D, H, W)``.
-            (default: :obj:`ToRAG()` with the spacing of the volume, where that is known, in units
-            of its smallest distance)
+            (default: :obj:`ToRAG()` with the spacing of the volume, if known, in units of its
+            smallest distance)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; where it returns false, the
-            dataset does without. (default: :obj:`None`)
-        log: Show in a terminal how far the graphs are. (default: :obj:`True`)
-        force_reload: Make all graphs anew. (default: :obj:`False`)
+        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
+            left out. (default: :obj:`None`)
+        log: Show a progress bar in a terminal. (default: :obj:`True`)
+        force_reload: Make all graphs again. (default: :obj:`False`)
         num_workers: Processes that make graphs; by default one for every 32 images, but no more
             than there are cores.
 
     Raises:
         InputError: If the volume or the labels cannot be opened, the labels have another size or
-            are no integers, or the block is not three positive numbers; or if a part cannot be
-            used.
+            are not integers, the block is not three positive numbers, or a part cannot be used.
 
     Example:
         >>> dataset = VolumeRAG("data", "scan.tif", block=(64, 64, 64))  # doctest: +SKIP
@@ -106,19 +106,19 @@ class VolumeRAG(GraphDataset):
 
 
 def _opened(volume: VolumeLike, name: str) -> Volume:
-    """An opened volume as it is, a path opened."""
+    """Returns an opened volume; opens a path."""
     if isinstance(volume, Volume):
         return volume
     if isinstance(volume, str | os.PathLike):
         return open_volume(volume)
     raise InputError(
-        f"{name}: {type(volume).__name__} is not a path or an opened volume; save an array with "
-        "numpy.save and give the path."
+        f"{name}: {type(volume).__name__} is neither a path nor an opened volume; save an array "
+        "with numpy.save and give the path."
     )
 
 
 def _open_labels(labels: VolumeLike, volume: Volume) -> Volume:
-    """The labels of the slices, rows and columns that are read of the volume."""
+    """Opens the labels of the slices, rows and columns of the volume."""
     opened = _opened(labels, "labels")
     (depth, _, *sides), (own_depth, _, *own_sides) = volume.source.sizes, opened.source.sizes
     if not isinstance(labels, Volume) and (own_depth, own_sides) == (depth, sides):
@@ -131,15 +131,16 @@ def _open_labels(labels: VolumeLike, volume: Volume) -> Volume:
         )
     if opened.channels != 1 or _size(opened) != _size(volume) or opened.dtype.kind not in "bui":
         raise InputError(
-            f"{opened.path}: {opened.channels} channels of {opened.dtype} of shape {_size(opened)} "
-            f"are no labels of the volume; give one channel of integers of shape {_size(volume)}."
+            f"{opened.path}: {opened.channels} channels of {opened.dtype} and shape "
+            f"{_size(opened)} do not fit the volume; give one channel of integers of shape "
+            f"{_size(volume)}."
         )
     return opened
 
 
 def _relative_spacing(volume: Volume, is_block: bool) -> list[float] | None:
-    """The shape of a voxel; its size would change what the compactness of superpixels means."""
-    if volume.spacing is None:  # said of a block, so that many channels are no batch of images
+    """Returns the shape of a voxel; its size would change the meaning of compactness."""
+    if volume.spacing is None:  # a spacing keeps ToRAG from taking a block for a batch of images
         return [1.0] * 3 if is_block else None
     sides = volume.spacing if is_block else volume.spacing[1:]
     return [side / min(sides) for side in sides]
@@ -155,7 +156,7 @@ def _slices(size: tuple[int, ...]) -> dict[str, Region]:
 
 def _blocks(size: tuple[int, ...], block: Sequence[int]) -> dict[str, Region]:
     if len(block) != 3 or min(block) < 1:
-        raise InputError(f"block={tuple(block)} must be three positive numbers: (D, H, W).")
+        raise InputError(f"block={tuple(block)} is not three positive numbers; give (D, H, W).")
     parts = (_pieces(n, step) for n, step in zip(size, block, strict=True))
     return {
         f"d{d.start:05d}_h{h.start:05d}_w{w.start:05d}": (d, h, w)
@@ -173,7 +174,7 @@ def _cut(volume: Volume, labels: Volume | None, region: Region, name: str) -> Ex
 
 
 def _read(volume: Volume, region: Region) -> NDArray:
-    """A slice ``(C, H, W)``, or a block ``(C, D, H, W)`` of which no more is read."""
+    """Reads a slice ``(C, H, W)`` or a block ``(C, D, H, W)``, and nothing else of the volume."""
     if isinstance(region, int):
         return volume[region]
     slices, rows, columns = region

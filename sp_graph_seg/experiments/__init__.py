@@ -1,4 +1,4 @@
-"""The benchmark: the paper's Table 1 as jobs that can be interrupted, spread and repeated."""
+"""The benchmark: the paper's Table 1 as jobs that can be interrupted and distributed."""
 
 from sp_graph_seg.experiments.bsds300 import (
     Experiment,
@@ -20,7 +20,7 @@ from sp_graph_seg.experiments.methods import (
 )
 from sp_graph_seg.experiments.paper import PAPER
 from sp_graph_seg.experiments.photos import check_photos, find_photos
-from sp_graph_seg.experiments.protocol import Record, Row
+from sp_graph_seg.experiments.protocol import JobScores, Row
 from sp_graph_seg.experiments.report import describe_machine, write_failures, write_tables
 
 __all__ = [
@@ -32,9 +32,9 @@ __all__ = [
     "REGION_METHODS",
     "Experiment",
     "Job",
+    "JobScores",
     "Method",
     "Photo",
-    "Record",
     "Row",
     "best_labels",
     "check_photos",

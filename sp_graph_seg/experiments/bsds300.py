@@ -12,11 +12,11 @@ from sp_graph_seg.evaluation.evaluate import Combine, combine_annotators, score_
 from sp_graph_seg.experiments.jobs import Job, Photo, make_jobs
 from sp_graph_seg.experiments.methods import Method
 from sp_graph_seg.experiments.protocol import (
-    Record,
+    JobScores,
     Row,
-    Segments,
+    Scored,
     average_setting,
-    make_record,
+    make_scores,
     select_fixed,
     select_oracle,
     select_unsupervised,
@@ -27,9 +27,9 @@ from sp_graph_seg.io import read_labels
 
 @dataclass(frozen=True)
 class Experiment:
-    """What has been measured: the results of all jobs that there are, and the rows made of them."""
+    """The scores of all finished jobs, and the rows of the table."""
 
-    records: list[Record]
+    job_scores: list[JobScores]
     oracle: list[Row]
     unsupervised: list[Row]
     fixed: list[Row]
@@ -45,42 +45,45 @@ def run_experiment(
     combine: Combine = "mean",
     workers: int | None = None,
     scheduler: str | None = None,
-    segments: Segments = "labels",
+    scored: Scored = "labels",
 ) -> Experiment:
     """Trains and scores every method with every setting and seed on every image.
 
-    Each job writes its result when it is done, and is not done again where that lies: a run that
-    was interrupted goes on when it is called again, and one with more seeds adds them.
+    Each job writes its result when it is done, and a job with a result is not run again. The same
+    call therefore continues after an interruption, and a call with more seeds adds them.
 
     Args:
         photos: The images.
         methods: The rows of the table; their names must differ.
         seeds: Seeds of each method.
-        folder: Where results lie.
+        folder: Folder of the results.
         combine: How several annotators are combined.
-        workers: Processes on this machine, see :func:`~sp_graph_seg.parallel.map_unordered`.
+        workers: Number of processes on this machine, see
+            :func:`~sp_graph_seg.parallel.map_unordered`.
         scheduler: Address of a Dask scheduler to use instead.
-        segments: Score labels as they are, as the paper does, or their connected regions of at
-            least 0.5 % of the image.
+        scored: Whether to score labels, as the paper does, or their connected regions of at least
+            0.5 % of the image.
 
     Raises:
-        InputError: If results cannot be written, or no job has one.
+        InputError: If results cannot be written, or all jobs failed.
     """
     names = [method.name for method in methods]
     if len(set(names)) < len(names):
-        raise InputError(f"types: {', '.join(names)} has a name twice; rename one of them.")
-    jobs = list(make_jobs(photos, methods, seeds, folder.absolute()))  # workers may be elsewhere
+        raise InputError(f"types: {', '.join(names)} repeats a name; rename one of them.")
+    jobs = list(
+        make_jobs(photos, methods, seeds, folder.absolute())
+    )  # workers may have another working directory
     failures = run_missing(jobs, workers, scheduler)
     results = ((job, job.result()) for job in jobs)
-    records = [make_record(job, result, combine, segments) for job, result in results if result]
-    if not records:
-        reason = next(iter(failures.values()), "there are no jobs")
-        raise InputError(f"{folder}: no job succeeded; the first failed with: {reason}")
-    settings = average_setting(records)
+    job_scores = [make_scores(job, result, combine, scored) for job, result in results if result]
+    if not job_scores:
+        reason = next(iter(failures.values()), "no jobs; give a photo, a method and a seed.")
+        raise InputError(f"{folder}: no job succeeded; first error: {reason}")
+    settings = average_setting(job_scores)
     return Experiment(
-        records,
-        select_oracle(records),
-        select_unsupervised(records),
+        job_scores,
+        select_oracle(job_scores),
+        select_unsupervised(job_scores),
         select_fixed(settings),
         settings,
         failures,
@@ -88,17 +91,17 @@ def run_experiment(
 
 
 def best_labels(experiment: Experiment, photo: Photo) -> dict[str, np.ndarray]:
-    """For each method the labels ``(H, W)`` of an image that the oracle selects."""
-    own: dict[str, list[Record]] = defaultdict(list)
-    for record in experiment.records:
-        if record.job.photo == photo:
-            own[record.job.method.name].append(record)
-    best = {name: max(records, key=lambda r: r.scores["v"]) for name, records in own.items()}
-    return {name: read_labels(record.job.labels_file) for name, record in best.items()}
+    """Returns, for each method, the labels ``(H, W)`` of an image that the oracle selects."""
+    own: dict[str, list[JobScores]] = defaultdict(list)
+    for one in experiment.job_scores:
+        if one.job.photo == photo:
+            own[one.job.method.name].append(one)
+    best = {name: max(tried, key=lambda one: one.scores["v"]) for name, tried in own.items()}
+    return {name: read_labels(one.job.labels_file) for name, one in best.items()}
 
 
 def typical_annotator(photo: Photo) -> np.ndarray:
-    """The annotator who agrees best with the others, ``(H, W)``."""
+    """Returns the segments ``(H, W)`` of the annotator who agrees best with the others."""
     truths = photo.read_truth()
     agreement = [combine_annotators(score_annotators(truth, truths))["v"] for truth in truths]
     return truths[int(np.argmax(agreement))]
@@ -107,13 +110,13 @@ def typical_annotator(photo: Photo) -> np.ndarray:
 def score_curves(
     experiment: Experiment, score: str = "ami"
 ) -> Mapping[str, Mapping[float, Sequence[float]]]:
-    """For each model and beta the mean score over the images, one value a seed."""
+    """Computes, for each model and beta, the mean score over the images for each seed."""
     values: dict[str, dict[float, dict[int, list[float]]]] = {}
-    for record in experiment.records:
-        job = record.job
+    for one in experiment.job_scores:
+        job = one.job
         if not job.method.is_baseline:
             of_setting = values.setdefault(job.method.name, {}).setdefault(job.setting, {})
-            of_setting.setdefault(job.seed, []).append(record.scores[score])
+            of_setting.setdefault(job.seed, []).append(one.scores[score])
     return {
         name: {
             setting: [float(np.mean(own)) for own in seeds.values()]

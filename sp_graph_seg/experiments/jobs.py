@@ -29,7 +29,7 @@ from sp_graph_seg.labels import split_regions
 from sp_graph_seg.transforms import ToRAG, compute_superpixels
 from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 
-#: Changes when results of before cannot be compared with those of now.
+#: Changes when old results cannot be compared with new ones.
 FORMAT = 3
 
 _KEYS = {"job", "labels", "regions", "unsupervised", "losses", "seconds"}
@@ -44,40 +44,40 @@ class Photo:
     truth: tuple[Path, ...]
 
     def read(self) -> NDArray[np.float32]:
-        """The image ``(C, H, W)``, in the type that it is stored in."""
+        """Reads the image ``(C, H, W)``, in the type of the file."""
         return decode_image(self.path)
 
     def read_truth(self) -> list[NDArray[np.int64]]:
-        """The segments ``(H, W)`` that each annotator saw."""
+        """Reads the segments ``(H, W)`` of each annotator."""
         return [labels for path in self.truth for labels in read_truth(path)]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A unit of work that can be done again, or by anyone, with the same result."""
+    """A unit of work that has the same result whenever and wherever it is run."""
 
     photo: Photo
     method: Method
     setting: float
     seed: int
     folder: Path
-    """Where results lie."""
+    """Folder of the results."""
 
     @property
     def description(self) -> dict[str, Any]:
-        """What the result is the result of."""
+        """The parameters that determine the result."""
         method = self.method.describe(self.setting, self.seed)
         return {"format": FORMAT, "image": self.photo.name, "method": method}
 
     @property
     def stem(self) -> Path:
-        """The files of the result without their endings; other settings have other names."""
+        """The path of the result files without suffix, which differs between settings."""
         digest = fingerprint(job=self.description)[:8]
         name = f"{self.setting:g}-seed{self.seed}-{digest}"
         return self.folder / "results" / self.method.name / self.photo.name / name
 
     def result(self) -> dict[str, Any] | None:
-        """The result on disk; ``None`` where there is none that is whole and of this job."""
+        """Reads the result from disk; ``None`` if it is missing, incomplete or of another job."""
         try:
             values = json.loads(self.scores_file.read_text("utf-8"))
             is_own = values["job"] == json.loads(json.dumps(self.description))
@@ -88,26 +88,26 @@ class Job:
 
     @property
     def labels_file(self) -> Path:
-        """The labels, a PNG of one channel."""
+        """The PNG file of the labels, with one channel."""
         return self.stem.with_name(self.stem.name + ".png")
 
     @property
     def scores_file(self) -> Path:
-        """The scores, JSON; written last."""
+        """The JSON file of the scores, which is written last."""
         return self.stem.with_name(self.stem.name + ".json")
 
     def run(self) -> dict[str, Any]:
-        """The result, from disk or computed and written there, whole or not at all."""
+        """Returns the result; computes it and writes it to disk if it is missing."""
         done = self.result()
         if done is not None:
             return done
         check_writable(self.stem.parent)
         image, truths = _read(self.photo)
-        regions = None
+        superpixels = None
         if self.method.uses_superpixels():
-            regions = find_superpixels(self.photo, self.method.config, self.folder)
+            superpixels = find_superpixels(self.photo, self.method.config, self.folder)
         start = time.perf_counter()
-        labels, losses = self.method.label(image, regions, self.setting, self.seed)
+        labels, losses = self.method.label(image, superpixels, self.setting, self.seed)
         seconds = time.perf_counter() - start
         result = {
             "job": self.description,
@@ -122,26 +122,26 @@ class Job:
         return result
 
     def _graph(self, image: NDArray[np.float32]) -> Data:
-        regions = find_superpixels(self.photo, self.method.config, self.folder)
-        return ToRAG(superpixels=regions)(_scale(image))
+        superpixels = find_superpixels(self.photo, self.method.config, self.folder)
+        return ToRAG(superpixels=superpixels)(_scale(image))
 
 
 def _score(labels: NDArray, truths: list[NDArray[np.int64]]) -> dict[str, Any]:
-    """The clustering scores for each annotator, and the scores over all of them."""
+    """Computes the clustering scores of each annotator, and the scores of all of them."""
     scores, annotators = score_in_detail(labels, truths)
     others = {name: scores[name] for name in scores if name not in annotators[0]}
     return {"annotators": annotators, "scores": others}
 
 
 def run_job(job: Job) -> dict[str, Any]:
-    """Does a job, on any worker."""
+    """Runs a job on a worker."""
     return job.run()
 
 
 def make_jobs(
     photos: Sequence[Photo], methods: Sequence[Method], seeds: Sequence[int], folder: Path
 ) -> Iterator[Job]:
-    """All jobs; those of an image are next to each other and share its superpixels."""
+    """Yields all jobs; those of an image are consecutive, because they share its superpixels."""
     for seed in seeds:
         for photo in photos:
             for method in methods:
@@ -150,7 +150,7 @@ def make_jobs(
 
 
 def find_superpixels(photo: Photo, config: Config, folder: Path) -> NDArray[np.int64]:
-    """The superpixels of an image ``(H, W)``: one file for all jobs that use them."""
+    """Returns the superpixels of an image ``(H, W)``, from a file that all jobs share."""
     settings = "-".join(str(value) for value in config.superpixel_options().values())
     path = folder / "superpixels" / f"{photo.name}-{settings}.png"
     return _find_superpixels(photo, path, config)
@@ -161,10 +161,10 @@ def _find_superpixels(photo: Photo, path: Path, config: Config) -> NDArray[np.in
     if path.is_file():
         return read_labels(path)
     image, _ = _read(photo)
-    regions = compute_superpixels(_scale(image), **config.superpixel_options())
+    superpixels = compute_superpixels(_scale(image), **config.superpixel_options())
     check_writable(path.parent)
-    write_labels(path, regions)
-    return regions
+    write_labels(path, superpixels)
+    return superpixels
 
 
 @lru_cache(maxsize=8)
@@ -173,5 +173,5 @@ def _read(photo: Photo) -> tuple[NDArray[np.float32], list[NDArray[np.int64]]]:
 
 
 def _scale(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The image with values in [0, 1], as the network sees it."""
+    """Scales an image to [0, 1], as the Segmenter does."""
     return normalize(image, *measure_intensity_range([image]))

@@ -1,4 +1,4 @@
-"""What is compared: model types of the paper, its baselines, and variants of either."""
+"""The compared methods: model types of the paper, its baselines, and variants of both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ BASELINES = ("KMeans-Pixels", "KMeans-Superpixels", "Spectral-Superpixels")
 #: The twelve rows of the paper's Table 1, in its order.
 METHODS = (*BASELINES, *MODEL_TYPES)
 
-#: What needs neither training nor superpixels that are given, with its setting where none is named:
-#: a scale for Felzenszwalb, else a number of regions or labels. Of the region tree it is 15, what
-#: its own rule gives in the mean; One-Label takes no notice of it.
+#: Methods that need neither training nor superpixels, with the default of their setting: a scale
+#: for Felzenszwalb, else a number of regions or labels. That of the region tree is 15, the mean of
+#: its own rule; One-Label ignores it.
 REGION_METHODS: dict[str, float] = {
     "Felzenszwalb": 300.0,
     "SAS": 12.0,
@@ -42,12 +42,12 @@ REGION_METHODS: dict[str, float] = {
     "Grid": 12.0,
 }
 
-#: Numbers of clusters tried where the paper gives none.
+#: Numbers of clusters to try, which the paper does not give.
 NUM_CLUSTERS = (2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 _ALL = (*METHODS, *REGION_METHODS)
 
-#: Nine betas, for the paper tells their number only.
+#: Nine betas; the paper gives only their number.
 BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 
@@ -56,10 +56,10 @@ class Method:
     """A row of the table.
 
     Attributes:
-        name: What the row is called.
+        name: Name of the row.
         kind: One of :data:`METHODS` or :data:`REGION_METHODS`.
-        settings: Values of its one free parameter: beta of a model, clusters of a baseline.
-        config: All else; what a model's type, setting and seed say replaces its values.
+        settings: Values of the free parameter: beta of a model, clusters of a baseline.
+        config: All other parameters; the type, setting and seed of a model override its values.
     """
 
     name: str
@@ -69,24 +69,28 @@ class Method:
 
     def __post_init__(self) -> None:
         if self.kind not in _ALL:
-            raise InputError(f"type={self.kind!r} is unknown: use one of {', '.join(_ALL)}.")
+            raise InputError(f"type={self.kind!r} is unknown; use one of {', '.join(_ALL)}.")
         if not self.settings or not all(0 < value < np.inf for value in self.settings):
-            raise InputError(f"settings={self.settings} must be one or more positive numbers.")
+            raise InputError(
+                f"settings={self.settings} are empty or not positive; give positive numbers."
+            )
         if len(set(self.settings)) < len(self.settings):
-            raise InputError(f"settings={self.settings} has a number twice; remove one of them.")
+            raise InputError(f"settings={self.settings} repeat a number; remove one of them.")
         counts = self.is_baseline and self.kind != "Felzenszwalb"
         if counts and any(value != int(value) for value in self.settings):
-            raise InputError(f"settings={self.settings} are numbers of clusters; use whole ones.")
+            raise InputError(
+                f"settings={self.settings} are not whole; use whole numbers of clusters."
+            )
         if not self.name or "/" in self.name or self.name.startswith("."):
-            raise InputError(f"{self.name!r} names a row and a folder; use letters and digits.")
+            raise InputError(f"{self.name!r} cannot name a folder; use letters and digits.")
 
     @property
     def is_baseline(self) -> bool:
-        """Whether nothing is trained."""
+        """Whether the method is a baseline without training."""
         return self.kind in BASELINES or self.kind in REGION_METHODS
 
     def describe(self, setting: float, seed: int) -> dict[str, Any]:
-        """All that labels and scores depend on besides the image and its ground truth."""
+        """Collects the parameters of labels and scores, besides the image and its ground truth."""
         if not self.is_baseline:
             values = _describe_model(self.config, self.kind, setting, seed)
             return {"kind": self.kind, "config": values}
@@ -95,7 +99,7 @@ class Method:
         return {"kind": self.kind, "num_labels": number, "seed": seed, **superpixels}
 
     def uses_superpixels(self) -> bool:
-        """Whether it is a method on superpixels."""
+        """Tells whether the method uses superpixels."""
         if self.kind in REGION_METHODS:
             return False
         return self.kind != "KMeans-Pixels" and not self.kind.startswith("Dense-")
@@ -103,7 +107,7 @@ class Method:
     def label(
         self, image: NDArray[np.float32], superpixels: NDArray | None, setting: float, seed: int
     ) -> tuple[NDArray[np.int64], dict[str, float]]:
-        """Labels ``(H, W)`` of an image ``(C, H, W)``, and the last value of each loss."""
+        """Labels an image ``(C, H, W)``; returns labels ``(H, W)`` and the last losses by name."""
         if self.kind in REGION_METHODS:
             return find_regions(self.kind, image, setting, seed), {}
         if self.is_baseline:
@@ -147,7 +151,7 @@ def find_regions(
 
 @cache
 def _describe_model(config: Config, kind: str, setting: float, seed: int) -> dict[str, Any]:
-    """The values of its configuration; kept, for those of all images are the same."""
+    """Returns the values of the configuration, cached because all images share them."""
     return config.replace(seed=seed).as_type(kind, setting).to_dict()
 
 
@@ -158,15 +162,15 @@ def method_from_dict(
     betas: tuple[float, ...],
     clusters: tuple[float, ...],
 ) -> Method:
-    """A variant from plain values.
+    """Makes a method from plain values.
 
     Args:
-        name: Of its row.
+        name: Name of the row.
         values: ``type``, one of :data:`METHODS`, by default Sparse-SimCon-Patch; ``settings``; and
             any field of the configuration.
         config: Values of the other fields.
-        betas: Settings of models that name none.
-        clusters: Settings of baselines that name none.
+        betas: Default settings of models.
+        clusters: Default settings of baselines.
     """
     own = dict(values)
     kind = own.pop("type", "Sparse-SimCon-Patch")

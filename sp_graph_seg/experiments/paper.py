@@ -1,4 +1,4 @@
-"""What Leng et al. (VISAPP 2024) report in Table 1, as far as it is known here."""
+"""Scores that Leng et al. (VISAPP 2024) report in Table 1."""
 
 #: Scores of the 100 test images of BSDS300 under the oracle, by row. The V-measure of
 #: Sparse-SimCon-Patch, 0.63, is the harmonic mean of its averaged 0.60 and 0.66, not an average of

@@ -1,4 +1,4 @@
-"""Which images of BSDS300 take part, checked before any of them is trained on."""
+"""Selects the images of BSDS300, and checks them before training."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sp_graph_seg.experiments.jobs import Photo
 def find_photos(
     root: str | os.PathLike[str], split: Literal["train", "test"], images: Sequence[str] = ()
 ) -> list[Photo]:
-    """The images and their ground truth.
+    """Finds images and their ground truth.
 
     Args:
         root: Folder of BSDS300.
@@ -22,7 +22,7 @@ def find_photos(
             as ``"0:100:8"``; by default all of them.
 
     Raises:
-        InputError: If the dataset is not there, or there is no such image.
+        InputError: If the dataset or an image is missing.
     """
     # A worker on another machine may have another working directory.
     found = find_bsds300(Path(root).expanduser().absolute(), split)
@@ -35,15 +35,15 @@ def check_photos(photos: Sequence[Photo]) -> None:
     """Reads all images and their ground truth once.
 
     Raises:
-        InputError: If a file cannot be read, or an annotator saw an image of another size.
+        InputError: If a file cannot be read, or its ground truth has another size than its image.
     """
     for photo in photos:
         size = photo.read().shape[1:]
         for number, truth in enumerate(photo.read_truth()):
             if truth.shape != size:
                 raise InputError(
-                    f"{photo.truth[min(number, len(photo.truth) - 1)]}: annotator {number} saw "
-                    f"{truth.shape[0]}x{truth.shape[1]} pixels, {photo.path} has "
+                    f"{photo.truth[min(number, len(photo.truth) - 1)]}: annotator {number} has "
+                    f"{truth.shape[0]}x{truth.shape[1]} pixels, but {photo.path} has "
                     f"{size[0]}x{size[1]}; unpack the dataset again."
                 )
 
@@ -58,7 +58,7 @@ def _choose(entry: str, names: list[str], root: str | os.PathLike[str]) -> list[
         chosen = []
     if len(parts) < 2 or not chosen:
         raise InputError(
-            f"{root}: {entry!r} is none of its {len(names)} images; give names such as "
+            f"{root}: {entry!r} does not match its {len(names)} images; give names such as "
             f"{names[0]}, or positions as a slice such as 0:{len(names)}:8."
         )
     return chosen

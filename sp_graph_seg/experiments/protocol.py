@@ -1,4 +1,4 @@
-"""From the results of all jobs to the rows of the table: selection and averages."""
+"""Computes the rows of the table from the results of all jobs: selection and averages."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -11,8 +11,8 @@ from sp_graph_seg.evaluation.evaluate import Combine, combine_annotators, mean_s
 from sp_graph_seg.experiments.jobs import Job
 
 Scores = dict[str, float]
-Segments = Literal["labels", "regions"]
-"""What is scored: labels as they are, or their connected regions, see
+Scored = Literal["labels", "regions"]
+"""What is scored: labels, or their connected regions, see
 :func:`~sp_graph_seg.labels.split_regions`."""
 
 K = TypeVar("K", bound=Hashable)
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Record:
+class JobScores:
     """The scores of one job."""
 
     job: Job
     scores: Scores
-    """The annotators combined, see :func:`~sp_graph_seg.evaluation.combine_annotators`."""
+    """Scores with combined annotators, see :func:`~sp_graph_seg.evaluation.combine_annotators`."""
     unsupervised: float
     """See :func:`~sp_graph_seg.evaluation.unsupervised_score`."""
     losses: Scores
@@ -34,81 +34,81 @@ class Record:
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of a method over all images, by one way to select a result of each image."""
+    """The scores of a method over all images, with one way to select a result for each image."""
 
     method: str
     selection: str
     """``oracle``, ``unsupervised`` or ``fixed``."""
     scores: Scores
     spread: Scores
-    """Standard deviation over seeds (of N - 1) of each mean over the images; empty under the oracle
-    and of one seed."""
+    """Standard deviation over seeds (with N - 1) of each mean over the images; empty for selected
+    results and for one seed."""
     setting: float | None
-    """The one setting used for all images; ``None`` where each image has its own."""
+    """The setting of all images; ``None`` if each image has its own."""
     num_images: int
     num_candidates: int
-    """Results that each image's was selected from."""
+    """Number of results from which that of an image was selected."""
 
 
-def make_record(
-    job: Job, result: dict[str, Any], combine: Combine, segments: Segments = "labels"
-) -> Record:
-    """The scores in a result on disk."""
-    own = result[segments]
+def make_scores(
+    job: Job, result: dict[str, Any], combine: Combine, scored: Scored = "labels"
+) -> JobScores:
+    """Makes the scores of a job from its result on disk."""
+    own = result[scored]
     scores = {**combine_annotators(own["annotators"], combine), **own["scores"]}
-    return Record(job, scores, result["unsupervised"], result["losses"], result["seconds"])
+    return JobScores(job, scores, result["unsupervised"], result["losses"], result["seconds"])
 
 
-def select_oracle(records: Sequence[Record]) -> list[Row]:
-    """For each image the seed and setting with the best V-measure, as in the paper.
+def select_oracle(job_scores: Sequence[JobScores]) -> list[Row]:
+    """Selects, for each image, the seed and setting with the best V-measure, as in the paper.
 
-    It looks at the ground truth, which nobody has who needs a segmentation, and grows with the
+    This uses the ground truth, which is not available in practice, and the score grows with the
     number of candidates.
     """
-    return _select(records, "oracle", lambda record: record.scores["v"])
+    return _select(job_scores, "oracle", lambda one: one.scores["v"])
 
 
-def select_unsupervised(records: Sequence[Record]) -> list[Row]:
-    """For each image the seed and setting with the best score that needs no ground truth."""
-    return _select(records, "unsupervised", lambda record: record.unsupervised)
+def select_unsupervised(job_scores: Sequence[JobScores]) -> list[Row]:
+    """Selects, for each image, the seed and setting with the best score without ground truth."""
+    return _select(job_scores, "unsupervised", lambda one: one.unsupervised)
 
 
 def _select(
-    records: Sequence[Record], selection: str, quality: Callable[[Record], float]
+    job_scores: Sequence[JobScores], selection: str, quality: Callable[[JobScores], float]
 ) -> list[Row]:
     rows = []
-    for method, own in _group(records, lambda record: record.job.method.name).items():
-        images = _group(own, lambda record: record.job.photo.name)
+    for method, own in _group(job_scores, lambda one: one.job.method.name).items():
+        images = _group(own, lambda one: one.job.photo.name)
         best = [max(candidates, key=quality) for candidates in images.values()]
-        scores = mean_scores([record.scores for record in best])
+        scores = mean_scores([one.scores for one in best])
         most = max(map(len, images.values()))
         rows.append(Row(method, selection, scores, {}, None, len(images), most))
     return rows
 
 
-def average_setting(records: Sequence[Record]) -> list[Row]:
-    """Every setting of every method: the mean over the images, then mean and deviation over seeds.
+def average_setting(job_scores: Sequence[JobScores]) -> list[Row]:
+    """Averages each setting of each method over the images, then over seeds with their deviation.
 
-    Nothing is selected by looking at an image's own ground truth.
+    No result is selected by the ground truth of its image.
     """
     rows = []
-    by = _group(records, lambda record: (record.job.method.name, record.job.setting))
+    by = _group(job_scores, lambda one: (one.job.method.name, one.job.setting))
     for (method, setting), own in by.items():
-        seeds = _group(own, lambda record: record.job.seed).values()
-        means = [mean_scores([record.scores for record in records_]) for records_ in seeds]
+        seeds = _group(own, lambda one: one.job.seed).values()
+        means = [mean_scores([one.scores for one in of_seed]) for of_seed in seeds]
         scores = {name: float(np.mean([mean[name] for mean in means])) for name in means[0]}
         spread = {
             name: float(np.std([mean[name] for mean in means], ddof=1))
             for name in means[0]
             if len(means) > 1
         }
-        images = len({record.job.photo.name for record in own})
+        images = len({one.job.photo.name for one in own})
         rows.append(Row(method, "fixed", scores, spread, setting, images, 1))
     return rows
 
 
 def select_fixed(rows: Iterable[Row]) -> list[Row]:
-    """For each method the setting with the best mean V-measure: one for all images."""
+    """Selects, for each method, the one setting with the best mean V-measure over all images."""
     best = _group(list(rows), lambda row: row.method)
     return [max(own, key=lambda row: row.scores["v"]) for own in best.values()]
 

@@ -1,4 +1,4 @@
-"""What the benchmark leaves behind: tables as CSV and JSON, and how they were made."""
+"""The output of the benchmark: tables as CSV and JSON, with their provenance."""
 
 import json
 import os
@@ -12,17 +12,17 @@ from sp_graph_seg._version import __version__
 from sp_graph_seg.evaluation.evaluate import SCORE_NAMES, Combine
 from sp_graph_seg.experiments.jobs import Job
 from sp_graph_seg.experiments.paper import PAPER
-from sp_graph_seg.experiments.protocol import Record, Row
+from sp_graph_seg.experiments.protocol import JobScores, Row
 from sp_graph_seg.io import to_csv, write_text
 from sp_graph_seg.training import LOSSES
 
 _DIGITS = 6
 _PACKAGES = ("torch", "torch-geometric", "scikit-image", "scikit-learn", "numpy")
 
-#: How each figure is averaged, for the JSON file and the docs.
+#: How each number is averaged, for the JSON file and the docs.
 AVERAGES = {
     "oracle": "for each image the seed and setting with the best V-measure, then the mean over "
-    "images: it looks at the ground truth, and grows with the number of candidates",
+    "images: it uses the ground truth, and grows with the number of candidates",
     "unsupervised": "for each image the seed and setting with the best score that needs no ground "
     "truth, then the mean over images",
     "fixed": "one setting for all images, the one with the best mean V-measure: the mean over "
@@ -35,7 +35,7 @@ AVERAGES = {
 def write_tables(
     folder: Path,
     rows: Mapping[str, Sequence[Row]],
-    records: Sequence[Record],
+    job_scores: Sequence[JobScores],
     combine: Combine,
     command: str,
     prefix: str = "",
@@ -43,19 +43,19 @@ def write_tables(
     """Writes ``table.csv``, ``settings.csv``, ``per_image.csv`` and ``table.json``.
 
     Args:
-        folder: Where to.
-        rows: Those under ``"oracle"``, ``"unsupervised"``, ``"fixed"`` and, for all settings,
+        folder: Folder of the files.
+        rows: The rows under ``"oracle"``, ``"unsupervised"``, ``"fixed"`` and, for all settings,
             ``"settings"``.
-        records: All results.
+        job_scores: The scores of all jobs.
         combine: How the annotators were combined.
-        command: What was called.
-        prefix: What the names of the files begin with.
+        command: The command that was run.
+        prefix: Prefix of the file names.
     """
     table = [*rows["oracle"], *rows["unsupervised"], *rows["fixed"]]
     files = {
         "table.csv": _to_csv([_flatten(row) for row in table]),
         "settings.csv": _to_csv([_flatten(row) for row in rows["settings"]]),
-        "per_image.csv": _to_csv([_flatten_record(record) for record in records]),
+        "per_image.csv": _to_csv([_flatten_scores(one) for one in job_scores]),
         "table.json": _to_json(table, combine, command),
     }
     for name, text in files.items():
@@ -64,7 +64,7 @@ def write_tables(
 
 
 def write_failures(path: Path, failures: Mapping[Job, str]) -> None:
-    """Lists the jobs that failed and why, or removes the list of an earlier run."""
+    """Lists the failed jobs with their reasons; without any, removes the list of an earlier run."""
     if not failures:
         path.unlink(missing_ok=True)
         return
@@ -82,7 +82,7 @@ def write_failures(path: Path, failures: Mapping[Job, str]) -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """The machine and the versions that results were made with."""
+    """Describes the machine and the versions of the packages."""
     import torch
 
     has_gpu = torch.cuda.is_available()
@@ -110,17 +110,17 @@ def _flatten(row: Row) -> dict[str, Any]:
     }
 
 
-def _flatten_record(record: Record) -> dict[str, Any]:
-    job = record.job
+def _flatten_scores(one: JobScores) -> dict[str, Any]:
+    job = one.job
     return {
         "image": job.photo.name,
         "method": job.method.name,
         "setting": job.setting,
         "seed": job.seed,
-        **{name: record.scores[name] for name in SCORE_NAMES},
-        "unsupervised": record.unsupervised,
-        **{f"loss_{name}": record.losses.get(name, "") for name in LOSSES},
-        "seconds": record.seconds,
+        **{name: one.scores[name] for name in SCORE_NAMES},
+        "unsupervised": one.unsupervised,
+        **{f"loss_{name}": one.losses.get(name, "") for name in LOSSES},
+        "seconds": one.seconds,
     }
 
 

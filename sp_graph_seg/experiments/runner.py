@@ -1,4 +1,4 @@
-"""Does the jobs that are missing, on any number of workers."""
+"""Runs the missing jobs on any number of workers."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from sp_graph_seg.experiments.jobs import Job, run_job
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
 
-#: How often a job is tried in one run.
+#: Number of times that a job is tried in one run.
 _TRIES = 2
 
 
 def run_missing(
     jobs: Sequence[Job], workers: int | None = None, scheduler: str | None = None
 ) -> dict[Job, str]:
-    """Does the jobs that have no result on disk, and tries once more those that fail.
+    """Runs the jobs without a result on disk, and retries once those that fail.
 
     Args:
         jobs: All jobs.
@@ -23,10 +23,11 @@ def run_missing(
         scheduler: Likewise.
 
     Returns:
-        The jobs that failed, each with the reason.
+        The failed jobs, each with the reason.
 
     Raises:
-        OutputError: If results cannot be written, such as on a full disk: what is written is kept.
+        OutputError: If results cannot be written, for example on a full disk; those already
+            written are kept.
     """
     missing = [job for job in jobs if job.result() is None]
     failed: dict[Job, str] = {}
@@ -44,8 +45,8 @@ def run_missing(
                     failed[job] = " ".join(str(outcome).split()) or type(outcome).__name__
                 elif job.result() is None:
                     failed[job] = (
-                        f"{job.labels_file}: a worker wrote it where this machine cannot see it; "
-                        "use a folder that all machines share."
+                        f"{job.labels_file}: was written by a worker, but is not visible here; use "
+                        "a folder that all machines share."
                     )
                 else:
                     estimate.add(job, outcome["seconds"])
@@ -59,7 +60,7 @@ def run_missing(
 
 
 class _Estimate:
-    """The time left, from the mean time of each method's jobs so far."""
+    """Estimates the time left from the mean time of the finished jobs of each method."""
 
     def __init__(self, jobs: Sequence[Job], at_once: int) -> None:
         self._at_once = at_once

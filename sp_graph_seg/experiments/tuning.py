@@ -1,4 +1,4 @@
-"""Choosing the weights of the losses without ground truth, as in the paper's section 2.4."""
+"""Chooses the weights of the losses without ground truth, as in the paper's section 2.4."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,16 +21,16 @@ from sp_graph_seg.transforms.prepare import (
 )
 from sp_graph_seg.volumes.intensity import find_numbers
 
-#: The paper's steps: the powers of ten first.
+#: The first step of the paper: powers of ten.
 COARSE = (0.1, 1.0, 10.0)
 
-#: Then the neighbours of the best on a logarithmic scale.
+#: The second step: factors to the neighbours of the best, on a logarithmic scale.
 FINE = (10**-0.5, 10**0.5)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One setting tried."""
+    """A setting that was tried, with its labels and scores."""
 
     stage: str
     """``cut``, ``sim = con`` or ``fine``."""
@@ -49,7 +49,7 @@ class Candidate:
         return self.config.beta_cut, self.config.beta_sim
 
     def describe(self) -> str:
-        """Its settings, labels, losses and score in three lines."""
+        """Formats settings, number of labels, score and losses in three lines."""
         cut, sim = self.betas
         losses = " ".join(f"{name} {value:.2g}" for name, value in self.losses.items())
         return (
@@ -65,18 +65,18 @@ def tune(
 ) -> list[Candidate]:
     """Tries the weights of the losses in the paper's order (section 2.4).
 
-    First beta_cut in {0.1, 1, 10} without the other two losses; then beta_sim = beta_con in
-    {0.1, 1, 10} without it; then the better of the two on both sides of its best value, and both
-    together. What is best is judged by a score that needs no ground truth; a person may judge
-    otherwise.
+    First beta_cut is 0.1, 1 and 10 without the other two losses; then beta_sim = beta_con is 0.1, 1
+    and 10 without beta_cut. Then the better of the two is tried on both sides of its best value,
+    and finally both together. The best is the one with the best score without ground truth; a
+    person may judge otherwise.
 
     Args:
-        images: One image ``(C, H, W)`` or a sequence of them, all trained on at once.
+        images: One image ``(C, H, W)`` or a sequence of them, which are trained on together.
         config: All other settings.
-        on_candidate: Called with each candidate when it is done.
+        on_candidate: Called with each finished candidate.
 
     Returns:
-        The candidates in the order in which they were tried, nine of them.
+        The nine candidates, in the order in which they were tried.
 
     Raises:
         InputError: If an image cannot be used, or differs from the others in its channels.
@@ -85,7 +85,7 @@ def tune(
     for number, array in enumerate(arrays):
         check_image(array, f"images[{number}]", arrays[0].shape[0], config)
         if find_numbers(array) is not None:
-            raise InputError(f"images[{number}]: holds NaN; tune on images without.")
+            raise InputError(f"images[{number}]: has NaN; use images without it.")
     graphs = _make_graphs(arrays, config)
     candidates: list[Candidate] = []
 
@@ -102,18 +102,18 @@ def tune(
     return candidates
 
 
-#: Candidates that :func:`tune` tries.
+#: Number of candidates that :func:`tune` tries.
 NUM_CANDIDATES = 2 * len(COARSE) + len(FINE) + 1
 
 
 def coarse_settings() -> Iterator[tuple[str, float, float]]:
-    """The first settings: stage, beta_cut and beta_sim = beta_con."""
+    """Yields the first settings: stage, beta_cut and beta_sim = beta_con."""
     yield from (("cut", beta, 0.0) for beta in COARSE)
     yield from (("sim = con", 0.0, beta) for beta in COARSE)
 
 
 def fine_settings(coarse: Sequence[Candidate]) -> Iterator[tuple[str, float, float]]:
-    """The settings around the best of those before."""
+    """Yields the settings around the best of the first ones."""
     best_of = {
         stage: max((c for c in coarse if c.stage == stage), key=lambda c: c.score)
         for stage in ("cut", "sim = con")
@@ -126,7 +126,7 @@ def fine_settings(coarse: Sequence[Candidate]) -> Iterator[tuple[str, float, flo
 
 
 def recommend(candidates: Sequence[Candidate]) -> int:
-    """The position of the candidate with the best score."""
+    """Returns the position of the candidate with the best score."""
     return int(np.argmax([candidate.score for candidate in candidates]))
 
 

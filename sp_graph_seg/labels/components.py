@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms.superpixels import connected_regions
+from sp_graph_seg.transforms.superpixels import connected_components
 
 Measures = NDArray[np.int64]
 """A row for each component, with the columns below. Indices are along depth, height, width."""
@@ -32,7 +32,7 @@ def find_components(
         The number of the component of each pixel, and the label and the size of each component.
     """
     shift = min(int(labels.min()), 0)  # the value of unlabelled pixels may be negative
-    components = connected_regions(labels.astype(np.int64) - shift if shift else labels)
+    components = connected_components(labels.astype(np.int64) - shift if shift else labels)
     first = np.unique(components, return_index=True)[1]
     return components, labels.ravel()[first], np.bincount(components.ravel())
 
@@ -60,7 +60,7 @@ def split_regions(labels: ArrayLike, min_share: float = 0.005) -> NDArray[np.int
 
     if not 0 <= min_share <= 1:
         raise InputError(f"min_share={min_share} is not a share; use 0 to 1.")
-    regions = connected_regions(labels)
+    regions = connected_components(labels)
     sizes = np.bincount(regions.ravel())
     is_small = sizes < min(min_share * regions.size, sizes.max())
     if is_small.any():

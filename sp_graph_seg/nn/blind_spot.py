@@ -1,4 +1,4 @@
-"""A network that sees each pixel's surroundings: a denoised image and slowly varying features."""
+"""A network that predicts a pixel from its surroundings: a denoised image and slow features."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import Generator, Tensor, nn
 
 from sp_graph_seg.nn.wnet import UNet
 
-#: Share of the pixels that are hidden, and how far away the value that replaces them comes from.
+#: Share of hidden pixels, and the largest distance of the pixels that replace them.
 _HIDDEN = 0.12
 _REACH = 2
 
@@ -18,9 +18,9 @@ class BlindSpotNet(nn.Module):
     """The encoder of a W-Net that reconstructs hidden pixels by a linear readout.
 
     A W-Net's second U-Net can copy noise from the first. Here the image is predicted from the
-    features alone, one linear map a pixel, and the loss counts only pixels whose value the encoder
-    was not shown (Noise2Void, Krull et al. 2019): noise, which nothing around it tells, is left
-    out, and the features hold what does.
+    features alone, by one linear map at each pixel, and the loss counts only pixels whose value was
+    hidden from the encoder (Noise2Void, Krull et al. 2019). The surroundings do not predict noise,
+    so the features do not contain it.
 
     Args:
         in_channels: Channels C of the image.
@@ -51,13 +51,13 @@ class BlindSpotNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The reconstruction ``(B, C, H, W)`` and the slow features ``(B, S, H, W)``."""
+        """Computes the reconstruction ``(B, C, H, W)`` and the slow features ``(B, S, H, W)``."""
         z = self.encoder(image)
         return self.readout(z[:, : self.num_features]), z[:, self.num_features :]
 
 
 def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Replaces 12 % of the pixels by one of the 24 pixels around them.
+    """Replaces 12 % of the pixels by one of their 24 neighbours.
 
     Args:
         images: ``(B, C, H, W)``.
@@ -81,24 +81,24 @@ def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
 
 
 def _step(index: Tensor, step: Tensor, size: int) -> Tensor:
-    """Beyond the border it goes the other way; mirrored, it could end where it began."""
+    """Steps in the other direction at the border; mirroring could end at the start."""
     there = index + step
     return torch.where((there < 0) | (there >= size), index - step, there).clamp(0, size - 1)
 
 
 def hidden_loss(reconstruction: Tensor, images: Tensor, counted: Tensor) -> Tensor:
-    """Mean squared error over the pixels that count, ``(B, 1, H, W)`` bool."""
+    """Computes the mean squared error over the counted pixels, ``(B, 1, H, W)`` bool."""
     squares = (reconstruction - images).square() * counted
     return squares.sum() / (counted.sum() * images.size(1)).clamp(min=1)
 
 
 def slow_loss(first: Tensor, second: Tensor) -> Tensor:
-    r"""Features that hardly change between neighbouring windows, yet do not collapse.
+    r"""Computes a loss of features that change little between neighbouring windows.
 
-    The loss of VICReg (Bardes, Ponce & LeCun 2022) for pairs of windows that lie side by side:
-    their features are to be alike (invariance), of unit variance over the windows (variance) and
-    uncorrelated (covariance). Minimised by a linear map it would be the relaxed normalised cut, by
-    which the windows that cost least to part are parted.
+    It is the loss of VICReg (Bardes, Ponce & LeCun 2022) for pairs of windows side by side: their
+    features should be similar (invariance), have unit variance over the windows (variance) and be
+    uncorrelated (covariance), so that they do not collapse. Minimised by a linear map, it is the
+    relaxed normalised cut of the windows.
 
     Args:
         first: Mean features of windows, ``(n, S)``.

@@ -1,4 +1,4 @@
-"""Checks of what tensors hold: all are read from the device at once, or none."""
+"""Checks of the values of tensors, which are read from the device all at once."""
 
 from collections.abc import Callable
 
@@ -9,26 +9,29 @@ from sp_graph_seg.errors import InputError
 
 
 def can_validate(validate: bool) -> bool:
-    """Whether values can be looked at: not where code is compiled, which knows shapes only."""
+    """Tells whether values can be checked; compiled code knows only shapes."""
     return validate and not torch.compiler.is_compiling()
 
 
 def refuse(*checks: tuple[Tensor, Callable[[], str]]) -> None:
-    """Raises an error for the first check that is true; the device is waited for once.
+    """Raises an error for the first check that is true; waits for the device once.
 
     Args:
-        checks: Scalars, true where something is wrong, and what says what that is.
+        checks: Scalars that are true if something is wrong, each with a function that returns the
+            message.
 
     Raises:
-        InputError: With the message of the first check that is true, or, under ``torch.vmap``,
-            where nothing can be looked at.
+        InputError: With the message of the first check that is true, or under ``torch.vmap``,
+            where values cannot be checked.
     """
     try:
         is_good = not torch.stack([flag for flag, _ in checks]).any()
     except RuntimeError as error:
         if "vmap" not in str(error):
             raise
-        raise InputError("validate: values cannot be checked under vmap; give False.") from error
+        raise InputError(
+            "validate: values cannot be checked under vmap; use validate=False."
+        ) from error
     if is_good:
         return
     for is_wrong, message in checks:

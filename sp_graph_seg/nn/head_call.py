@@ -1,4 +1,4 @@
-"""How a clustering head is called: by the names in its signature, so PyG's layers work bare."""
+"""Calls a head by the argument names in its signature, so that PyG's layers need no wrapper."""
 
 import inspect
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from torch_geometric.nn import Sequential
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn.propagate import plain_edges
 
-#: What a head may ask for by name.
+#: The arguments that a head may name.
 HEAD_INPUTS = ("x", "edge_index", "edge_weight", "edge_attr", "pos", "batch", "data")
 
 
@@ -23,22 +23,22 @@ def call_head(
     """Calls a head with those parts of a graph that its signature names.
 
     The first argument is ``x``, whatever its name, unless that is another of
-    :data:`HEAD_INPUTS`; one called ``data`` is a whole :class:`torch_geometric.data.Data`. Optional
-    arguments are given where the graph has them. ``edge_attr`` is the weights as one column where
-    the graph has no other, and is left out where the layer was made with ``edge_dim=None``.
+    :data:`HEAD_INPUTS`. An argument ``data`` gets a whole :class:`torch_geometric.data.Data`.
+    Optional arguments are passed if the graph has them. If the graph has no ``edge_attr``, the
+    weights are passed as its one column, unless the layer was made with ``edge_dim=None``.
 
     Args:
         head: A module, such as a layer or a model of PyG.
         x: Node features, ``(N, F)``.
         edge_index: Edges, ``(2, E)``.
         edge_weight: Weights, ``(E,)``.
-        fields: ``edge_attr (E, D)``, ``pos (N, 2 or 3)`` and ``batch (N,)``, as far as there are.
+        fields: ``edge_attr (E, D)``, ``pos (N, 2 or 3)`` and ``batch (N,)``, if the graph has them.
 
     Returns:
         What the head returns, ``(N, F')``.
 
     Raises:
-        InputError: If the head asks for something that the graph does not have.
+        InputError: If the head names an argument that the graph does not have.
     """
     graph = {"x": x, "edge_index": plain_edges(edge_index), "edge_weight": edge_weight, **fields}
     graph = {name: value for name, value in graph.items() if value is not None}
@@ -50,13 +50,13 @@ def call_head(
             arguments[parameter] = Data(**graph)
         elif is_required and name not in graph:
             raise InputError(
-                f"head: {type(head).__name__} asks for {name!r}; a head is called with "
-                f"{', '.join(HEAD_INPUTS)}, as far as the graph has them."
+                f"head: {type(head).__name__} needs {name!r}, which the graph does not have; use "
+                f"a head that takes some of {', '.join(HEAD_INPUTS)}."
             )
         elif name in graph and (is_required or name != "edge_attr" or wants_edge_attr):
             arguments[parameter] = graph[name]
     if isinstance(head, Sequential):
-        return head(*arguments.values())  # a copy of it has forgotten the names
+        return head(*arguments.values())  # a copy has lost the names
     return head(**arguments)
 
 
@@ -68,19 +68,19 @@ def check_head(
     pos_dim: int | None = None,
     has_batch: bool = False,
 ) -> int:
-    """Tries a head on a path of three nodes, as :func:`call_head` will call it.
+    """Tries a head on a path of three nodes with :func:`call_head`.
 
-    Lazy layers get their sizes here. Nothing else of the head changes, nor does the random state.
+    Lazy layers get their sizes here. The rest of the head and the random state do not change.
 
     Args:
         head: A module.
         num_features: Number of features F of a node.
-        edge_dim: Number of columns of ``edge_attr``, if the graphs have that.
-        pos_dim: Number of columns of ``pos``, if they have that.
+        edge_dim: Number of columns of ``edge_attr``, if the graphs have it.
+        pos_dim: Number of columns of ``pos``, if they have it.
         has_batch: Whether they have ``batch``.
 
     Returns:
-        Number of features F' that it returns for a node.
+        The number of features F' that it returns for a node.
 
     Raises:
         InputError: If it cannot be called, or does not return floating-point ``(N, F')``.
@@ -109,21 +109,22 @@ def check_head(
     shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
     if len(shape) != 2 or shape[0] != 3 or not out.is_floating_point():
         raise InputError(
-            f"head: {name} returns {shape} for 3 nodes; it must return (N, F'), floating point."
+            f"head: {name} returned {shape} for 3 nodes; use one that returns floating-point (N, "
+            "F')."
         )
     return out.size(1)
 
 
 def _parameters(head: nn.Module) -> Iterator[tuple[str, str, bool]]:
-    """What each argument is to be, what it is called, and whether it must be given."""
+    """Yields the input, the name and the necessity of each argument."""
     if isinstance(head, Sequential):  # the signature of its forward is lost when it is copied
         named = dict.fromkeys(head.signature.param_dict, True)
     else:
         parameters = inspect.signature(head.forward).parameters.values()
         if any(p.kind is p.VAR_POSITIONAL for p in parameters):
             raise InputError(
-                f"head: {type(head).__name__}.forward names no arguments; name those that it "
-                f"takes of {', '.join(HEAD_INPUTS)}."
+                f"head: {type(head).__name__}.forward does not name its arguments; name them, from "
+                f"{', '.join(HEAD_INPUTS)}."
             )
         named = {p.name: p.default is p.empty for p in parameters if p.kind is not p.VAR_KEYWORD}
     for position, (name, is_required) in enumerate(named.items()):
@@ -132,14 +133,14 @@ def _parameters(head: nn.Module) -> Iterator[tuple[str, str, bool]]:
 
 
 def _wants_edge_attr(head: nn.Module) -> bool:
-    """Whether any layer takes edge features, as far as PyG's layers tell."""
+    """Tells whether any layer takes edge features, according to PyG's ``edge_dim``."""
     layers = [layer for layer in head.modules() if hasattr(layer, "edge_dim")]
     return not layers or any(layer.edge_dim is not None for layer in layers)
 
 
 @contextmanager
 def _as_it_is(head: nn.Module) -> Iterator[None]:
-    """Evaluation, after which every layer is in its own mode again, and the random state too."""
+    """Sets evaluation mode; restores the mode of every layer and the random state afterwards."""
     modes = {layer: layer.training for layer in head.modules()}
     state = torch.get_rng_state()
     head.eval()

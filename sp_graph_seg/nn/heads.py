@@ -8,7 +8,7 @@ from torch_geometric.nn import GATv2Conv, GCNConv, GraphConv, TransformerConv
 
 from sp_graph_seg.errors import InputError
 
-#: For each name how to make a layer, and whether it takes edge weights.
+#: The function that makes a layer, by name, and whether the layer takes edge weights.
 _LAYERS: dict[str, tuple[Callable[[int], nn.Module], bool]] = {
     "gcn": (lambda size: GCNConv(size, size), True),
     "gat": (lambda size: GATv2Conv(size, size, edge_dim=1), True),
@@ -18,9 +18,9 @@ _LAYERS: dict[str, tuple[Callable[[int], nn.Module], bool]] = {
 
 
 def make_head(name: str, num_features: int, num_layers: int = 2) -> nn.Module | None:
-    """A clustering head by its name, for :class:`~sp_graph_seg.nn.SuperpixelNet`.
+    """Makes a clustering head by its name, for :class:`~sp_graph_seg.nn.SuperpixelNet`.
 
-    Layers have ``num_features`` channels in and out, with ELU and a normalisation over the nodes'
+    Layers have ``num_features`` input and output channels, with ELU and a normalisation of the node
     features between them.
 
     Args:
@@ -31,16 +31,16 @@ def make_head(name: str, num_features: int, num_layers: int = 2) -> nn.Module | 
         num_layers: Number of graph convolutions.
 
     Returns:
-        A module called as ``head(x, edge_index, edge_weight)``.
+        A module that is called as ``head(x, edge_index, edge_weight)``.
 
     Raises:
-        InputError: If the name is unknown or there are no layers.
+        InputError: If the name is unknown or the number of layers is below 1.
     """
     if name == "identity":
         return None
     if name not in _LAYERS or num_layers < 1:
         raise InputError(
-            f"head={name!r} with {num_layers} layers is unknown: use identity, "
+            f"head={name!r} with {num_layers} layers is unknown; use identity, "
             f"{', '.join(_LAYERS)} and 1 layer or more."
         )
     make, is_weighted = _LAYERS[name]
@@ -50,8 +50,8 @@ def make_head(name: str, num_features: int, num_layers: int = 2) -> nn.Module | 
 class _Stack(nn.Module):
     """Graph convolutions one after the other.
 
-    Not PyG's ``Sequential``: that draws from Python's global random state, so that what comes after
-    it in the user's program would change, and leaves a file behind.
+    PyG's ``Sequential`` is not used, because it draws from Python's global random state, which
+    affects the rest of the user's program, and leaves a file behind.
     """
 
     def __init__(self, layers: Sequence[nn.Module], num_features: int, is_weighted: bool) -> None:

@@ -1,4 +1,4 @@
-"""The label y of a node in the similarity loss (Eq. 6): three rules of the paper."""
+"""The label y of a node in the similarity loss (Eq. 6): the three rules of the paper."""
 
 import warnings
 
@@ -8,17 +8,17 @@ from torch import Tensor
 
 from sp_graph_seg.transforms.reduce import majority_over_nodes
 
-#: K-means starts from here, so that the same features give the same labels.
+#: Seed of K-means, so that the same features give the same labels.
 _SEED = 0
 
 
 def argmax_labels(x: Tensor) -> Tensor:
-    """The largest feature of each node: ``(N, F)`` -> ``(N,)``."""
+    """Finds the largest feature of each node: ``(N, F)`` -> ``(N,)``."""
     return x.detach().argmax(dim=-1)
 
 
 def pixel_labels(z: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
-    """The most frequent label among the pixels of each node; the smaller one in a tie.
+    """Finds the most frequent label of the pixels of each node; the smallest one in a tie.
 
     Args:
         z: Features of the pixels, ``(F, P)``.
@@ -33,10 +33,10 @@ def pixel_labels(z: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
 
 
 def kmeans_labels(x: Tensor) -> Tensor:
-    """The largest feature of the K-means centroid of each node, with as many clusters as features.
+    """Finds the largest feature of the K-means centroid of each node, with F clusters.
 
-    The paper says only that the feature of the label becomes the centroid. So all nodes of a
-    cluster take the label that is ahead at its centre, which pulls them together.
+    The paper says only that the feature of the label becomes the centroid. Here all nodes of a
+    cluster take the largest feature of its centre as their label, which pulls them together.
 
     Args:
         x: Node features, ``(N, F)``.

@@ -1,15 +1,17 @@
 r"""The losses of Leng et al. (VISAPP 2024, doi 10.5220/0012380700003660) on any weighted graph.
 
 Each is a pure function of node features ``x (N, F)`` and a graph. A pixel grid is a graph too, so
-Eqs. 1 and 5 are one function, and Eqs. 3 and 6. With ``batch (N,)``, PyG's node-to-graph vector,
-each loss is the mean of the losses graph by graph. Half precision is computed in 32 bits.
+one function computes Eqs. 1 and 5, and another one Eqs. 3 and 6. With ``batch (N,)``, PyG's
+node-to-graph vector, each loss is the mean of the losses of the graphs. Half precision is computed
+in 32 bits.
 
 ``edge_index`` is PyG's ``(2, E)``, an ``EdgeIndex`` or ``adj_t``. With ``validate=False`` only
-shapes are looked at, as in compiled code; ``torch.vmap`` needs it. A loss then never waits for the
-device on edges from :func:`~sp_graph_seg.nn.sort_edges`, given ``batch_size`` beside a ``batch``.
+shapes are checked, as in compiled code; ``torch.vmap`` needs it. A loss then never waits for the
+device, if the edges come from :func:`~sp_graph_seg.nn.sort_edges` and ``batch_size`` is given with
+``batch``.
 
 Memory is O(N F + E); a loss is finite, and so is its gradient, for graphs without edges, isolated
-nodes, labels nobody has and constant features.
+nodes, labels without nodes and constant features.
 """
 
 from collections.abc import Mapping
@@ -34,16 +36,16 @@ def ncut_loss(
     *,
     validate: bool = True,
 ) -> Tensor:
-    r"""The soft normalised cut (Eqs. 1 and 5).
+    r"""Computes the soft normalised cut (Eqs. 1 and 5).
 
     .. math::
         L_{cut} = 1 - \frac{1}{F} \sum_p
         \frac{\sum_{IJ} w_{IJ} f_{pI} f_{pJ}}{\sum_{IJ} w_{IJ} f_{pI}}
 
-    The weights are affinities: large where two nodes belong together. Make them from colour
-    distances with :func:`~sp_graph_seg.transforms.affinity`. The paper inserts the distances
-    themselves, which would reward cutting between equal colours; its authors' code takes the
-    exponential, as we do.
+    The weights are affinities, which are large for nodes that belong together. Make them from
+    colour distances with :func:`~sp_graph_seg.transforms.affinity`. The paper inserts the
+    distances, which would reward cuts between equal colours; the authors' code takes the
+    exponential, as here.
 
     Args:
         x: Memberships f, ``(N, F)``, not negative, such as a softmax over the last axis.
@@ -52,8 +54,8 @@ def ncut_loss(
             ``adj_t``, a sparse tensor of edges and weights.
         edge_weight: Affinities, ``(E,)``, not negative; 1 by default.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs; by default as many as ``batch`` names.
-        validate: Whether to look at what the tensors hold, not only at their shapes.
+        batch_size: Number of graphs; by default the number in ``batch``.
+        validate: Whether to check the values of the tensors, not only their shapes.
 
     Returns:
         A scalar in [0, 1] for memberships that are 1 or less. A label without members adds
@@ -88,28 +90,28 @@ def similarity_loss(
     *,
     validate: bool = True,
 ) -> Tensor:
-    r"""The similarity loss (Eqs. 3 and 6): cross-entropy with the labels that are ahead now.
+    r"""Computes the similarity loss (Eqs. 3 and 6): cross-entropy with the present labels.
 
     .. math::
         L_{sim} = -\frac{1}{N} \sum_I \log \frac{\exp f_{y_I I}}{\sum_p \exp f_{pI}},
         \qquad y_I = \arg\max_p f_{pI}
 
-    The paper writes f, a softmax; its authors' code takes the logits z, and so does the default
-    of :class:`~sp_graph_seg.Config`, because it measured better.
+    The paper writes f, a softmax. The authors' code takes the logits z, which is the default of
+    :class:`~sp_graph_seg.Config` because it scored better.
 
     Args:
         x: Node features, ``(N, F)``.
         labels: Label y of each node, ``(N,)``, from 0 to F - 1; by default the largest feature.
             :mod:`sp_graph_seg.nn.labels` has the paper's alternatives.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs; by default as many as ``batch`` names.
-        validate: Whether to look at what the tensors hold, not only at their shapes.
+        batch_size: Number of graphs; by default the number in ``batch``.
+        validate: Whether to check the values of the tensors, not only their shapes.
 
     Returns:
         A scalar, not negative; at most log F with the default labels.
 
     Raises:
-        InputError: If there are no nodes, or a label is missing or out of range.
+        InputError: If ``x`` has no rows, or a label is missing or out of range.
 
     Example:
         >>> similarity_loss(torch.zeros(5, 2))
@@ -131,7 +133,7 @@ def continuity_loss(
     *,
     validate: bool = True,
 ) -> Tensor:
-    r"""The sparse continuity loss (Eq. 7): a node should look like the mean of its neighbours.
+    r"""Computes the sparse continuity loss (Eq. 7), which makes nodes similar to their neighbours.
 
     .. math::
         L_{con} = \frac{1}{F N} \sum_p \sum_I \left| \sum_J A_{IJ} f_{pJ} - f_{pI} \right|
@@ -143,8 +145,8 @@ def continuity_loss(
         edge_weight: Weights A, ``(E,)``, used as given, 1 by default; the paper's are those of
             :func:`~sp_graph_seg.transforms.softmax_adjacency`, which add up to 1 at each node.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs; by default as many as ``batch`` names.
-        validate: Whether to look at what the tensors hold, not only at their shapes.
+        batch_size: Number of graphs; by default the number in ``batch``.
+        validate: Whether to check the values of the tensors, not only their shapes.
 
     Returns:
         A scalar, not negative. A node without neighbours adds nothing.
@@ -165,7 +167,7 @@ def continuity_loss(
 
 
 def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
-    r"""The continuity loss of a pixel grid (Eq. 4).
+    r"""Computes the continuity loss of a pixel grid (Eq. 4).
 
     .. math::
         L_{con} = \sum_p \frac{1}{2F} \left[
@@ -173,23 +175,25 @@ def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
         \frac{\sum |f_{p,i,j} - f_{p,i,j+1}|}{H (W-1)} \right]
 
     Args:
-        x: Features of the pixels, ``(F, H, W)``, or of the voxels, ``(F, D, H, W)``, where the mean
-            is over three axes instead of two.
-        inside: Only pairs of pixels that both lie inside count, ``(H, W)`` or ``(D, H, W)`` bool;
-            ``None`` for all.
+        x: Features of the pixels, ``(F, H, W)``, or of the voxels, ``(F, D, H, W)``, with the mean
+            over three axes instead of two.
+        inside: The pixels that count, ``(H, W)`` or ``(D, H, W)`` bool; a pair counts if both of
+            its pixels do. ``None`` for all.
 
     Returns:
         A scalar, not negative. An axis with a single pixel adds nothing.
 
     Raises:
-        InputError: If the features have another number of axes, or there are none.
+        InputError: If the features have another number of axes or are empty.
 
     Example:
         >>> dense_continuity_loss(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]))
         tensor(0.5000)
     """
     if x.dim() not in (3, 4) or x.numel() == 0:
-        raise InputError(f"x: shape {tuple(x.shape)} must be (F, H, W) or (F, D, H, W), not empty.")
+        raise InputError(
+            f"x: shape {tuple(x.shape)} does not fit; give (F, H, W) or (F, D, H, W), not empty."
+        )
     with full_precision(x):
         x = _at_least_32_bits(x)
         steps = [x.diff(dim=axis).abs() for axis in range(1, x.dim())]
@@ -205,13 +209,13 @@ def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
 def reconstruction_loss(
     reconstruction: Tensor, image: Tensor, inside: Tensor | None = None
 ) -> Tensor:
-    r"""The mean squared difference of a reconstruction and its image, :math:`L_{rec}` of Eq. 9.
+    r"""Computes the mean squared difference of a reconstruction and its image (in Eq. 9).
 
     Args:
         reconstruction: ``(B, C, H, W)``.
         image: ``(B, C, H, W)``, or both ``(C, H, W)``.
         inside: The pixels that count, ``(B, H, W)`` bool, or ``(H, W)``; ``None`` for all. The loss
-            is 0 where there are none.
+            is 0 if no pixel counts.
     """
     if inside is None:
         return F.mse_loss(reconstruction.float(), image.float())
@@ -221,14 +225,14 @@ def reconstruction_loss(
 
 
 def total_loss(losses: Mapping[str, Tensor], betas: Mapping[str, float]) -> Tensor:
-    r"""The weighted sum of the losses (Eq. 9).
+    r"""Computes the weighted sum of the losses (Eq. 9).
 
     .. math::
         L = \beta_{rec} L_{rec} + \beta_{cut} L_{cut} + \beta_{sim} L_{sim} + \beta_{con} L_{con}
 
     Args:
         losses: Losses by name, scalars; at least one.
-        betas: The weight of each of them, by the same name.
+        betas: The weight of each loss, by the same names.
     """
     return torch.stack([betas[name] * loss for name, loss in losses.items()]).sum()  # Eq. 9
 
@@ -240,17 +244,17 @@ def prepare_graph(
     validate: bool,
     affinities: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Features of 32 bits or more, and edges and weights that :func:`propagate` takes.
+    """Returns features of 32 bits or more, and edges and weights for :func:`propagate`.
 
     Args:
         x: Node features, ``(N, F)``.
         edge_index: Edges, ``(2, E)``, plain or prepared, or ``adj_t``.
         edge_weight: Weights, ``(E,)``; ``None`` for ones.
-        validate: Whether to look at what the tensors hold.
-        affinities: Whether neither ``x`` nor the weights may be negative.
+        validate: Whether to check the values of the tensors.
+        affinities: Whether to refuse negative ``x`` and weights.
 
     Raises:
-        InputError: If one of them does not fit.
+        InputError: If an argument has a wrong shape, type or value.
     """
     x = _as_features(x)
     if torch.compiler.is_compiling():
@@ -267,18 +271,18 @@ def _check_values(x: Tensor, weight: Tensor, affinities: bool) -> None:
     checks = [
         (
             ~weight.isfinite().all(),
-            lambda: "edge_weight: some weights are NaN or Inf; look at the node features.",
+            lambda: "edge_weight: some weights are NaN or Inf; check the node features.",
         )
     ]
     if affinities:
         checks += [
             (
                 (x < 0).any(),
-                lambda: "x: memberships must not be negative; apply softmax(dim=-1) first.",
+                lambda: "x: some memberships are negative; apply softmax(dim=-1) first.",
             ),
             (
                 (weight < 0).any(),
-                lambda: "edge_weight: affinities must not be negative; see affinity().",
+                lambda: "edge_weight: some affinities are negative; make them with affinity().",
             ),
         ]
     refuse(*checks)
@@ -287,8 +291,8 @@ def _check_values(x: Tensor, weight: Tensor, affinities: bool) -> None:
 def _checked_labels(labels: Tensor, x: Tensor, validate: bool) -> Tensor:
     def message() -> str:
         return (
-            f"labels: {tuple(labels.shape)} of {labels.dtype} must be ({x.size(0)},), one whole "
-            f"number from 0 to {x.size(1) - 1} a node."
+            f"labels: {tuple(labels.shape)} of {labels.dtype} does not label the nodes; give "
+            f"({x.size(0)},) integers from 0 to {x.size(1) - 1}."
         )
 
     if labels.shape != x.shape[:1] or labels.is_floating_point():
@@ -300,9 +304,13 @@ def _checked_labels(labels: Tensor, x: Tensor, validate: bool) -> Tensor:
 
 def _as_features(x: Tensor) -> Tensor:
     if x.dim() != 2 or not x.is_floating_point():
-        raise InputError(f"x: {tuple(x.shape)} of {x.dtype} must be (N, F), floating point.")
+        raise InputError(
+            f"x: {tuple(x.shape)} of {x.dtype} does not fit; give floating-point (N, F)."
+        )
     if x.numel() == 0:
-        raise InputError(f"x: shape {tuple(x.shape)} holds no nodes or no features.")
+        raise InputError(
+            f"x: shape {tuple(x.shape)} is empty; give at least one node and one feature."
+        )
     return _at_least_32_bits(x)
 
 
@@ -311,5 +319,5 @@ def _at_least_32_bits(x: Tensor) -> Tensor:
 
 
 def full_precision(x: Tensor) -> torch.autocast:
-    """Keeps autocast out: sums over millions of nodes need 32 bits."""
+    """Disables autocast, because sums over millions of nodes need 32 bits."""
     return torch.autocast(x.device.type, enabled=False)

@@ -18,12 +18,12 @@ class NodeGroups:
     Args:
         num_nodes: Number of nodes N.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs B; by default as many as ``batch`` names, which waits for the
+        batch_size: Number of graphs B; by default the number in ``batch``, which waits for the
             device.
-        validate: Whether to look at the numbers in ``batch``.
+        validate: Whether to check the values of ``batch``.
 
     Raises:
-        InputError: If ``batch`` has another shape or type, or names a graph out of range.
+        InputError: If ``batch`` has another shape or type, or a graph number is out of range.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class NodeGroups:
         if self.batch is None:
             return values.sum(dim=0, keepdim=True)
         assert self.size is not None
-        # Large graphs in two steps: added up one by one, a million numbers lose two digits.
+        # Large graphs need two steps: adding up a million numbers one by one loses two digits.
         parts = _PARTS if len(values) > self.size * _PARTS**2 else 1
         part = torch.arange(len(values), device=values.device) % parts
         sums = scatter(values, self.batch * parts + part, 0, self.size * parts, reduce="sum")
@@ -70,7 +70,7 @@ class NodeGroups:
         return self.sum(torch.ones_like(self.batch))
 
     def split(self, *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """The rows of each graph in some ``(N, ...)``; with a batch it waits for the device."""
+        """Returns the rows of each graph in ``(N, ...)``; with a batch it waits for the device."""
         if self.batch is None:
             yield values
             return
@@ -87,7 +87,7 @@ class NodeGroups:
         return self.mean_of_present(self.sum(values) / self.counts().clamp(min=1))
 
     def mean_of_present(self, losses: Tensor) -> Tensor:
-        """Averages ``(B,)`` over the graphs that have nodes: a subset of a batch leaves gaps."""
+        """Averages ``(B,)`` over the graphs that have nodes; a subset of a batch may have gaps."""
         if self.batch is None:
             return losses.mean()
         is_present = self.counts() > 0
@@ -96,6 +96,6 @@ class NodeGroups:
 
 def _bad_batch(batch: Tensor, num_nodes: int) -> InputError:
     return InputError(
-        f"batch: {tuple(batch.shape)} of {batch.dtype} must be ({num_nodes},) of int64, the "
-        "number of its graph for each node."
+        f"batch: {tuple(batch.shape)} of {batch.dtype} does not number the graphs of {num_nodes} "
+        f"nodes; give ({num_nodes},) of int64."
     )

@@ -1,7 +1,7 @@
 """Pooling by soft clusters on sparse graphs: the dense layers of PyG in O(N (F + C) + E) memory.
 
-A layer assigns each node to C clusters, softly, and makes a node of every cluster. Its losses say
-how good the clusters are; add their sum to the loss of the task.
+A layer assigns each node softly to C clusters, and makes each cluster a node. Its losses measure
+the quality of the clusters; add their sum to the loss of the task.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ from sp_graph_seg.nn.propagate import in_degree, plain_edges, propagate
 
 
 class Pooled(NamedTuple):
-    """Graphs of C nodes each, and how they came about."""
+    """Pooled graphs of C nodes each, with the memberships and losses."""
 
     x: Tensor
     """Features of the clusters, ``(B C, F)``."""
     edge_index: Tensor
-    """All pairs of clusters of one graph, both directions, no loops, ``(2, B C (C - 1))``."""
+    """All pairs of clusters of a graph, in both directions, no loops, ``(2, B C (C - 1))``."""
     edge_weight: Tensor
     """Symmetrically normalised weights between the clusters, ``(B C (C - 1),)``."""
     batch: Tensor
@@ -33,12 +33,12 @@ class Pooled(NamedTuple):
     s: Tensor
     """Memberships of the nodes, ``(N, C)``; each row adds up to 1."""
     losses: dict[str, Tensor]
-    """The terms of the layer by name, scalars; means over the graphs."""
+    """The losses of the layer by name, scalars; means over the graphs."""
 
 
 @dataclass(frozen=True)
 class _Clusters:
-    """Sums over the nodes of each graph, from which pooled graphs and losses follow."""
+    """Sums over the nodes of each graph, from which pooled graphs and losses are computed."""
 
     adjacency: Tensor
     """:math:`S^T A S`, ``(B, C, C)``; sources in rows."""
@@ -60,7 +60,7 @@ class _Clusters:
 
 
 class _Pooling(nn.Module):
-    """What the layers share: an MLP makes the memberships, sums make the pooled graph."""
+    """Base class of the layers: computes memberships by an MLP, and the pooled graph."""
 
     _activation: Callable[[Tensor], Tensor] | None = None
 
@@ -69,14 +69,14 @@ class _Pooling(nn.Module):
     ) -> None:
         super().__init__()
         if k < 1 or temp <= 0:
-            raise InputError(f"k={k}, temp={temp}: both must be positive.")
+            raise InputError(f"k={k}, temp={temp}: not both are positive; use numbers above 0.")
         channels = [channels] if isinstance(channels, int) else channels
         self.mlp = MLP([*channels, k], act=None, norm=None)
         self.dropout = dropout
         self.temp = temp
 
     def reset_parameters(self) -> None:
-        """Draws the weights of the MLP anew."""
+        """Draws new weights of the MLP."""
         self.mlp.reset_parameters()
 
     def forward(
@@ -97,11 +97,11 @@ class _Pooling(nn.Module):
                 :func:`~sp_graph_seg.nn.sort_edges`, or ``adj_t``.
             edge_weight: Affinities, ``(E,)``, not negative; 1 by default.
             batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-            batch_size: Number of graphs; by default as many as ``batch`` names.
-            validate: Whether to look at what the tensors hold, not only at their shapes.
+            batch_size: Number of graphs; by default the number in ``batch``.
+            validate: Whether to check the values of the tensors, not only their shapes.
 
         Raises:
-            InputError: If one of them does not fit.
+            InputError: If an argument has a wrong shape, type or value.
         """
         logits = F.dropout(self.mlp(x), self.dropout, self.training)
         with full_precision(x):
@@ -127,14 +127,15 @@ class _Pooling(nn.Module):
 class NCutPooling(_Pooling):
     r"""Pooling by the soft normalised cut of Eq. 5, :func:`~sp_graph_seg.ncut_loss`.
 
-    Each cluster's cut is divided by its own weight, where :class:`MinCutPooling` divides the sums,
-    so that a small cluster counts as much as a large one. Losses: ``cut`` and ``orthogonality``.
+    The cut of each cluster is divided by its own weight, so that a small cluster counts as much as
+    a large one; :class:`MinCutPooling` divides the sums instead. Losses: ``cut`` and
+    ``orthogonality``.
 
     Args:
         channels: Number of features, or the sizes of the layers of the MLP that makes memberships.
         k: Number of clusters C.
-        dropout: Probability with which a logit is left out in training.
-        temp: Temperature of the softmax; less than 1 makes memberships harder.
+        dropout: Probability of dropping a logit in training.
+        temp: Temperature of the softmax; a value below 1 makes memberships harder.
 
     Example:
         >>> edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
@@ -163,8 +164,8 @@ class MinCutPooling(_Pooling):
     Args:
         channels: Number of features, or the sizes of the layers of the MLP that makes memberships.
         k: Number of clusters C.
-        dropout: Probability with which a logit is left out in training.
-        temp: Temperature of the softmax; less than 1 makes memberships harder.
+        dropout: Probability of dropping a logit in training.
+        temp: Temperature of the softmax; a value below 1 makes memberships harder.
     """
 
     def _losses(
@@ -186,15 +187,15 @@ class DMoNPooling(_Pooling):
         L_{collapse} = \frac{\sqrt C}{N} \left\| \sum_I S_I \right\| - 1
 
     Losses: ``modularity``, ``orthogonality`` (of :class:`MinCutPooling`) and ``collapse``, which
-    PyG calls spectral, ortho and cluster loss; in a batch N is the graph's own number of nodes,
-    where PyG 2.8 mixes those of all graphs. Features pass a SELU, as there, and the weights of
-    its layer load here. A graph without edges has a ``modularity`` of 0.
+    PyG calls spectral, ortho and cluster loss. In a batch N is the number of nodes of the graph;
+    PyG 2.8 mixes those of all graphs. Features pass a SELU, and weights of PyG's layer can be
+    loaded. A graph without edges has a ``modularity`` of 0.
 
     Args:
         channels: Number of features, or the sizes of the layers of the MLP that makes memberships.
         k: Number of clusters C.
-        dropout: Probability with which a logit is left out in training.
-        temp: Temperature of the softmax; less than 1 makes memberships harder.
+        dropout: Probability of dropping a logit in training.
+        temp: Temperature of the softmax; a value below 1 makes memberships harder.
     """
 
     _activation = staticmethod(F.selu)
@@ -217,8 +218,8 @@ class DMoNPooling(_Pooling):
 def _sum_clusters(
     s: Tensor, x: Tensor, edges: Tensor, weight: Tensor, groups: NodeGroups
 ) -> _Clusters:
-    """All sums in one product a graph: :math:`S^T` times what there is at the nodes."""
-    degree = in_degree(plain_edges(edges).flip(0), weight, s.size(0))  # PyG's: of the sources
+    """Computes all sums as one product for each graph: :math:`S^T` times columns of the nodes."""
+    degree = in_degree(plain_edges(edges).flip(0), weight, s.size(0))  # of the sources, as in PyG
     ones = torch.ones_like(degree)
     columns = [propagate(s, edges, weight), s, x, torch.stack([degree, ones], dim=1)]
     at_nodes = torch.cat(columns, dim=1)  # (N, 2 C + F + 2)
@@ -235,7 +236,7 @@ def _sum_clusters(
 
 
 def _orthogonality(clusters: _Clusters) -> Tensor:
-    """How far the clusters are from being disjoint and of one size, ``(B,)``."""
+    """Measures how far the clusters are from disjoint ones of equal size, ``(B,)``."""
     overlap = clusters.overlap
     identity = torch.eye(overlap.size(1), dtype=overlap.dtype, device=overlap.device)
     parts = _divide(overlap, overlap.norm(dim=(1, 2), keepdim=True))
@@ -243,7 +244,7 @@ def _orthogonality(clusters: _Clusters) -> Tensor:
 
 
 def _pooled_edges(adjacency: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Edges, weights and batch of the graphs of clusters from ``(B, C, C)``."""
+    """Makes edges, weights and batch of the pooled graphs from ``(B, C, C)``."""
     num_graphs, num_clusters, _ = adjacency.shape
     device = adjacency.device
     others = max(1, num_clusters - 1)
@@ -266,6 +267,6 @@ def _pooled_edges(adjacency: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _divide(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """The ratio, and 0 where the denominator is; so are the gradients."""
+    """Divides; the result and its gradients are 0 where the denominator is 0."""
     is_zero = denominator == 0
     return torch.where(is_zero, 0, numerator / torch.where(is_zero, 1, denominator))

@@ -13,10 +13,10 @@ from torch_geometric.utils import is_sparse, to_edge_index
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn.checks import refuse
 
-#: Messages in memory at one time: what a core's cache holds, elsewhere what keeps a GPU busy.
+#: Messages in memory at one time: as many as fit into a core's cache, or keep a GPU busy.
 _EDGES_AT_ONCE = {"cpu": 1 << 13}
 _EDGES_AT_ONCE_ELSEWHERE = 1 << 18
-#: Devices that multiply sparse matrices by rows; the others add up the edges one by one.
+#: Devices that multiply sparse matrices by rows; others add up the edges one by one.
 _WITH_SPARSE_ROWS = ("cpu", "cuda")
 
 with warnings.catch_warnings():
@@ -35,26 +35,27 @@ def sort_edges(
     *,
     validate: bool = True,
 ) -> tuple[EdgeIndex, Tensor | None]:
-    """Checks a graph once and readies it for :func:`propagate`.
+    """Checks a graph once and prepares it for :func:`propagate`.
 
-    Pass the result to the losses instead of the plain tensor when the same graph is used again, as
-    in training: they trust an ``EdgeIndex`` that says it is undirected and sorted by target.
+    Pass the result to the losses instead of the plain tensor if the same graph is used again, as
+    in training. The losses do not check an ``EdgeIndex`` that is marked as undirected and sorted by
+    target.
 
     Args:
         edge_index: Edges, ``(2, E)``, in any order, with both directions of each. Self-loops and
-            repeated edges are kept, as the sums in Eqs. 5 and 7 have it. PyG's ``adj_t``, a sparse
-            tensor ``(N, N)`` with the targets in its rows, holds edges and weights at once.
+            repeated edges are kept, as in the sums of Eqs. 5 and 7. PyG's ``adj_t``, a sparse
+            tensor ``(N, N)`` with the targets in its rows, holds both edges and weights.
         num_nodes: Number of nodes N.
         edge_weight: Weights in the same order, ``(E,)``.
-        validate: Whether to look for nodes out of range and missing reverses.
+        validate: Whether to check for nodes out of range and missing reverse edges.
 
     Returns:
-        The edges, sorted by target and then by source, which cache their pointers, and the weights
-        in their order.
+        The edges, sorted by target and then by source, with cached pointers, and the weights in the
+        same order.
 
     Raises:
-        InputError: If the edges are no ``(2, E)`` integers, are out of range, lack their reverse,
-            or if there is not one weight for each.
+        InputError: If the edges are not ``(2, E)`` integers, are out of range or lack their
+            reverse, or if there is not one weight for each.
     """
     edge_index, edge_weight = as_edges(edge_index, num_nodes, edge_weight)
     if _is_prepared(edge_index, num_nodes):
@@ -89,39 +90,40 @@ def sort_edges(
 def as_edges(
     edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Edges ``(2, E)`` and weights ``(E,)`` of what PyG calls either; shapes are checked.
+    """Converts edges and weights of PyG to ``(2, E)`` and ``(E,)``; checks their shapes.
 
     Args:
         edge_index: Edges, ``(2, E)``, or PyG's ``adj_t``, ``(N, N)``: a ``SparseTensor`` or a
             sparse tensor of PyTorch.
         num_nodes: Number of nodes N.
-        edge_weight: Weights, ``(E,)``; not beside ``adj_t``, which holds its own.
+        edge_weight: Weights, ``(E,)``; not allowed with ``adj_t``, which holds its own.
 
     Raises:
-        InputError: If a shape or a type is another, or there are two sets of weights.
+        InputError: If a shape or a type is wrong, or there are two sets of weights.
     """
     if is_sparse(edge_index):
         edge_index, edge_weight = _from_adj_t(edge_index, num_nodes, edge_weight)
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.long:
         raise InputError(
-            f"edge_index: {tuple(edge_index.shape)} of {edge_index.dtype} must be (2, E) of int64."
+            f"edge_index: {tuple(edge_index.shape)} of {edge_index.dtype} does not hold edges; "
+            "give (2, E) of int64."
         )
     if num_nodes < 1:
-        raise InputError("x: there are no nodes; give at least one row.")
+        raise InputError("x: has no rows; give at least one node.")
     if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
         raise InputError(
-            f"edge_weight: shape {tuple(edge_weight.shape)} must be ({edge_index.size(1)},), one "
-            "number an edge; select one column of edge_attr."
+            f"edge_weight: shape {tuple(edge_weight.shape)} is not ({edge_index.size(1)},), one "
+            "number for each edge; select one column of edge_attr."
         )
     return edge_index, edge_weight
 
 
 def propagate(x: Tensor, edges: Tensor, edge_weight: Tensor) -> Tensor:
-    r"""Sums the neighbours' features: row I of the result is :math:`\sum_J w_{IJ} x_J`.
+    r"""Sums the features of the neighbours: row I of the result is :math:`\sum_J w_{IJ} x_J`.
 
-    The gradients take O(N F + E) memory, and so do those of the gradients; PyG's own product would
-    materialise all E F messages for that of the weights. ``torch.func`` and ``torch.compile`` know
-    the operation; compiled code adds up the messages, which the compiler does not keep.
+    First and second gradients take O(N F + E) memory; PyG's own product would materialise all E F
+    messages for the gradient of the weights. The operation supports ``torch.func`` and
+    ``torch.compile``; compiled code adds up the messages, which the compiler does not keep.
 
     Args:
         x: Node features, ``(N, F)``, float32 or float64.
@@ -139,12 +141,12 @@ def propagate(x: Tensor, edges: Tensor, edge_weight: Tensor) -> Tensor:
 
 
 def in_degree(edges: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
-    r"""The weights that arrive at each node, :math:`d_I = \sum_J w_{IJ}`, ``(N,)``."""
+    r"""Sums the weights of the edges to each node, :math:`d_I = \sum_J w_{IJ}`, ``(N,)``."""
     return edge_weight.new_zeros(num_nodes).index_add(0, plain_edges(edges)[1], edge_weight)
 
 
 def has_neighbors(edges: Tensor, num_nodes: int) -> Tensor:
-    """Which nodes have a neighbour, ``(N,)``."""
+    """Tells which nodes have a neighbour, ``(N,)``."""
     target = plain_edges(edges)[1]
     return torch.zeros(num_nodes, dtype=torch.bool, device=target.device).index_fill(
         0, target, True
@@ -152,13 +154,13 @@ def has_neighbors(edges: Tensor, num_nodes: int) -> Tensor:
 
 
 def plain_edges(edges: Tensor) -> Tensor:
-    """The edges as a plain tensor, ``(2, E)``."""
+    """Returns the edges as a plain tensor, ``(2, E)``."""
     return edges.as_tensor() if isinstance(edges, EdgeIndex) else edges
 
 
 @dataclass(frozen=True)
 class _Matrix:
-    """Where a sparse matrix has entries: the adjacency, targets in rows, or its transpose."""
+    """The positions of a sparse matrix: the adjacency, targets in rows, or its transpose."""
 
     edges: Tensor
     num_nodes: int
@@ -168,12 +170,12 @@ class _Matrix:
         return replace(self, is_transposed=not self.is_transposed)
 
     def entries(self) -> tuple[Tensor, Tensor]:
-        """Row and column of each entry, in the order of the weights, ``(E,)`` both."""
+        """Returns row and column of each entry, in the order of the weights, ``(E,)`` both."""
         source, target = plain_edges(self.edges)
         return (source, target) if self.is_transposed else (target, source)
 
     def rows(self, weight: Tensor) -> Tensor:
-        """The matrix of these weights, compressed row by row."""
+        """Returns the matrix of these weights, compressed row by row."""
         assert isinstance(self.edges, EdgeIndex)
         compressed = self.edges.get_csr() if self.is_transposed else self.edges.get_csc()
         (pointers, columns), order = compressed
@@ -182,12 +184,12 @@ class _Matrix:
         return torch.sparse_csr_tensor(pointers, columns, values, size=shape)
 
 
-# Each of the two operations is the gradient of the other, so that they can be differentiated as
-# often as wanted without anything of size E F.
+# Each of the two operations is the gradient of the other, so they can be differentiated any number
+# of times without a tensor of size E F.
 
 
 class _Product(torch.autograd.Function):
-    """``A x``: one sum a row of the matrix."""
+    """``A x``: one sum for each row of the matrix."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, matrix: _Matrix) -> Tensor:
@@ -284,7 +286,7 @@ def _add(one: Tensor | None, other: Tensor | None) -> Tensor:
 def _one_by_one(
     function: Callable[..., Tensor], size: int, in_dims: tuple[Any, ...], inputs: tuple[Any, ...]
 ) -> tuple[Tensor, int]:
-    """What ``torch.vmap`` asks for, by a loop: a sparse product has one graph and one ``x``."""
+    """Implements ``torch.vmap`` by a loop; a sparse product takes one graph and one ``x``."""
     results = [
         function(
             *(
@@ -299,10 +301,12 @@ def _one_by_one(
 
 def _from_adj_t(adj_t: Any, num_nodes: int, edge_weight: Tensor | None) -> tuple[Tensor, Tensor]:
     if edge_weight is not None:
-        raise InputError("edge_weight: adj_t holds the weights already; leave edge_weight out.")
+        raise InputError("edge_weight: adj_t already holds the weights; leave edge_weight out.")
     sizes = tuple(adj_t.sizes()) if callable(getattr(adj_t, "sizes", None)) else tuple(adj_t.shape)
     if sizes != (num_nodes, num_nodes):
-        raise InputError(f"edge_index: adj_t has shape {sizes} but x {num_nodes} rows.")
+        raise InputError(
+            f"edge_index: adj_t has shape {sizes}, but x {num_nodes} rows; give (N, N) and N rows."
+        )
     if isinstance(adj_t, Tensor) and adj_t.layout == torch.sparse_coo:
         adj_t = adj_t.coalesce()  # to_edge_index has no gradient for this layout
         edges, weight = adj_t.indices(), adj_t.values()
@@ -325,7 +329,7 @@ def _is_prepared(edge_index: Tensor, num_nodes: int) -> bool:
 
 
 def _check_reverses(edges: EdgeIndex) -> None:
-    """Sorted by source instead, the edges are their own reverses."""
+    """Checks that the edges, sorted by source, equal their reverses."""
     source, target = edges.as_tensor()
     if _has_rows(edges):  # by the order that gradients need anyway
         (_, other_target), order = edges.get_csr()
@@ -334,6 +338,6 @@ def _check_reverses(edges: EdgeIndex) -> None:
     n = edges.num_rows  # PyG's sort may have left equal sources in any order
     if not torch.equal((source * n + target).sort().values, target * n + source):
         raise InputError(
-            "edge_index holds an edge without its reverse; symmetrise the graph first with "
+            "edge_index: an edge lacks its reverse; symmetrise the graph first with "
             "torch_geometric.utils.to_undirected(edge_index, edge_weight)."
         )

@@ -1,4 +1,4 @@
-"""The whole model: W-Net, average over superpixels, clustering head."""
+"""The whole model: W-Net, mean over superpixels, clustering head."""
 
 from torch import Tensor, nn
 
@@ -8,7 +8,7 @@ from sp_graph_seg.transforms import scatter_mean
 
 
 def pixels_inside(z: Tensor, inside: Tensor | None) -> Tensor:
-    """The features ``(F, P)`` of the pixels of z ``(F, H, W)``, or of those inside ``(H, W)``."""
+    """Selects the features ``(F, P)`` of the pixels inside from z ``(F, H, W)``."""
     return z.flatten(1) if inside is None else z[:, inside]
 
 
@@ -17,19 +17,19 @@ class SuperpixelNet(nn.Module):
 
     Args:
         wnet: Encoder and decoder.
-        head: From the node means of z, ``(N, F)``, and the graph it makes the node features that
-            the losses see, ``(N, F')``; :func:`~sp_graph_seg.nn.call_head` calls it by the names in
-            its signature. By default they are the means themselves, as in the paper.
+        head: Computes the node features of the losses, ``(N, F')``, from the node means of z,
+            ``(N, F)``, and the graph; :func:`~sp_graph_seg.nn.call_head` passes the arguments that
+            its signature names. Without a head the losses use the means, as in the paper.
 
     Raises:
-        InputError: If the head cannot be called on F features; lazy layers get their sizes here.
+        InputError: If the head cannot be called on F features. Lazy layers get their sizes here.
     """
 
     def __init__(self, wnet: WNet, head: nn.Module | None = None) -> None:
         super().__init__()
         self.wnet = wnet
         self.head = head
-        #: Number of features F' that the losses see.
+        #: Number of features F' in the losses.
         self.num_outputs = (
             wnet.num_features if head is None else check_head(head, wnet.num_features)
         )
@@ -43,7 +43,7 @@ class SuperpixelNet(nn.Module):
         edge_weight: Tensor,
         inside: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Features z of the pixels, ``(F, H, W)``, and features of the nodes, ``(N, F')``.
+        """Computes the features z of the pixels, ``(F, H, W)``, and of the nodes, ``(N, F')``.
 
         Args:
             image: ``(C, H, W)``.
@@ -58,19 +58,19 @@ class SuperpixelNet(nn.Module):
         return z, self.cluster(x, edge_index, edge_weight)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Features z of an image: ``(C, H, W)`` -> ``(F, H, W)``, at least 32 bits."""
+        """Computes the features z of an image: ``(C, H, W)`` -> ``(F, H, W)``, 32 bits or more."""
         return self.wnet.encode(image.unsqueeze(0))[0].float()
 
     def cluster(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
-        """Features of the nodes from the means of z: ``(N, F)`` -> ``(N, F')``."""
+        """Computes the features of the nodes from the means of z: ``(N, F)`` -> ``(N, F')``."""
         if self.head is None:
             return x
         return call_head(self.head, x, edge_index, edge_weight)
 
     def decode(self, z: Tensor) -> Tensor:
-        """The reconstruction of an image from its features: ``(F, H, W)`` -> ``(C, H, W)``."""
+        """Reconstructs an image from its features: ``(F, H, W)`` -> ``(C, H, W)``."""
         return self.wnet.decode(z.softmax(dim=0).unsqueeze(0))[0]
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """The W-Net's reconstruction of a batch, ``(B, C, H, W)``."""
+        """Reconstructs a batch, ``(B, C, H, W)``, by the W-Net."""
         return self.wnet(images)[1]

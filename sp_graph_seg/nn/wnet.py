@@ -13,12 +13,12 @@ class WNet(nn.Module):
     r"""The W-Net of `"W-Net: A Deep Model for Fully Unsupervised Image Segmentation"
     <https://arxiv.org/abs/1711.08506>`_ (Xia & Kulis 2017).
 
-    The encoder maps an image to features z with as many channels as there may be labels; their
-    softmax f is all that the decoder sees when it reconstructs the image. Both are U-Nets of
-    ``2 * depth + 1`` modules of two 3x3 convolutions, each with ReLU and batch normalisation,
-    depthwise separable but in the first and the last module, with skip connections.
+    The encoder maps an image to features z, with one channel for each possible label. The decoder
+    reconstructs the image from their softmax f alone. Both are U-Nets with skip connections and
+    ``2 * depth + 1`` modules of two 3x3 convolutions, each with ReLU and batch normalisation. The
+    convolutions are depthwise separable, except in the first and the last module.
 
-    Images of any height and width from ``min_size`` on are padded by reflection to the next
+    Images of at least ``min_size`` in height and width are padded by reflection to the next
     multiple of ``2 ** depth``, and the result is cropped.
 
     Args:
@@ -49,34 +49,35 @@ class WNet(nn.Module):
         self.decoder = UNet(num_features, in_channels, width, depth)
         if width <= 32:
             # Forward and backward on two cores, torch 2.13: 1.1x faster at width 16 (214x320). Wide
-            # networks gained here, too (1.3x at width 64), but lost on another machine.
+            # networks gained here as well (1.3x at width 64), but lost on another machine.
             self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @property
     def min_size(self) -> int:
-        """Height and width below which an image cannot be padded by reflection, in pixels."""
+        """Smallest height and width, in pixels, of an image that can be padded by reflection."""
         return self.encoder.multiple
 
     def encode(self, image: Tensor) -> Tensor:
-        """The features z before softmax."""
+        """Computes the features z before softmax."""
         if image.dim() != 4 or image.size(1) != self.in_channels:
             raise InputError(
-                f"image: {tuple(image.shape)} must be (B, C, H, W) with the C = {self.in_channels} "
-                "channels that the network was made for."
+                f"image: {tuple(image.shape)} does not fit the network; give (B, C, H, W) with "
+                f"C = {self.in_channels} channels."
             )
         if min(image.shape[2:]) < self.min_size:
             raise InputError(
                 f"image: {image.size(2)}x{image.size(3)} pixels are too few for a network of this "
-                f"depth, which needs {self.min_size}x{self.min_size}; lower depth or enlarge it."
+                f"depth, which needs {self.min_size}x{self.min_size}; enlarge the image or lower "
+                "depth."
             )
         return self.encoder(image)
 
     def decode(self, f: Tensor) -> Tensor:
-        """The reconstruction from the softmax f of z."""
+        """Computes the reconstruction from the softmax f of z."""
         return self.decoder(f)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """The features z and the reconstruction of the image."""
+        """Computes the features z and the reconstruction of the image."""
         z = self.encode(image)
         return z, self.decode(z.softmax(dim=1))
 
@@ -89,8 +90,8 @@ class UNet(nn.Module):
         out_channels: Channels of the output.
         width: Channels of the first module.
         depth: Number of poolings.
-        padding_mode: How convolutions go on beyond the border: ``"zeros"`` as in the paper, or
-            ``"reflect"``, with which the border of an image looks like its inside.
+        padding_mode: Values beyond the border in convolutions: ``"zeros"`` as in the paper, or
+            ``"reflect"``, which makes the border of an image look like its inside.
     """
 
     def __init__(
@@ -133,7 +134,7 @@ class UNet(nn.Module):
         return self.head(x[:, :, top : top + height, left : left + width])
 
     def _padding(self, size: Sequence[int]) -> tuple[int, int, int, int]:
-        """Left, right, top and bottom, such that the lowest level has at least 2x2 pixels.
+        """Computes left, right, top and bottom; the lowest level gets at least 2x2 pixels.
 
         Batch normalisation cannot learn from a single pixel.
         """
@@ -146,7 +147,7 @@ class UNet(nn.Module):
 def conv_module(
     in_channels: int, out_channels: int, separable: bool, padding_mode: str = "zeros"
 ) -> nn.Sequential:
-    """Two 3x3 convolutions, each followed by ReLU and batch normalisation."""
+    """Makes two 3x3 convolutions, each followed by ReLU and batch normalisation."""
     layers: list[nn.Module] = []
     for channels in (in_channels, out_channels):
         if separable:

@@ -1,4 +1,4 @@
-"""From what is measured and learned at a place to its label: prototypes in feature space."""
+"""Labels by prototypes in feature space, from measured and learned values at a place."""
 
 from sp_graph_seg.prototypes.appearance import Appearance, fit_appearance
 from sp_graph_seg.prototypes.fit_phases import fit_phases

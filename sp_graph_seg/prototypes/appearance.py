@@ -1,4 +1,4 @@
-"""Labels of superpixels: how they look and where they lie, and what a network makes of them."""
+"""Labels of superpixels by their colour and place, and by features that a network learns."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -33,15 +33,15 @@ from sp_graph_seg.transforms.prepare import scale_down, scale_labels, scale_mask
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.float32]
 
-#: Prototypes before those that touch without an edge are merged into labels.
+#: Number of prototypes, before those that touch without an edge are merged into labels.
 _PROTOTYPES = 32
 
-#: Units of colour squared (CIELAB): how fast a label's probability falls with the distance.
+#: Scale, in squared units of colour (CIELAB), of the fall of a probability with the distance.
 _TEMPERATURE = 30.0
 
 _STEPS_OF_Z = 4
 
-#: Channels of z that are scaled up at once, to bound the memory.
+#: Number of channels of z that are scaled up at once, to limit memory.
 _CHANNELS_AT_ONCE = 4
 
 
@@ -49,20 +49,20 @@ _CHANNELS_AT_ONCE = 4
 class Appearance:
     """Prototypes of superpixels, and a network that learned their labels.
 
-    1. Superpixels are described by colours that are whitened by what differs between neighbours,
-       and by their place, smoothed over the graph where there is no edge.
-    2. Their prototypes, 32 by Ward's method and K-means, are merged where they touch without a
-       visible boundary. Nothing up to here is drawn by chance.
+    1. Superpixels are described by their place and by colours that are whitened by the differences
+       between neighbours. Both are smoothed over the graph, except across edges of the image.
+    2. Their prototypes, 32 by Ward's method and K-means, are merged if they touch without a
+       visible boundary. These steps use no random numbers.
     3. A W-Net is trained with these labels as y of Eq. 6, together with reconstruction and
-       continuity. A superpixel's label is the most probable by both, the measured distances to the
-       prototypes and the network's features.
+       continuity. The label of a superpixel is the most probable by both the measured distances to
+       the prototypes and the features of the network.
 
     Attributes:
         config: Superpixels, size of the network and its training.
-        whitening: ``(C, C)``.
-        centers: Of the prototypes, ``(P, C + 2)``.
-        label_of: The label of each prototype, ``(P,)``, by mean lightness.
-        order: How labels are merged, see
+        whitening: Directions of colour, ``(C, C)``.
+        centers: Centres of the prototypes, ``(P, C + 2)``.
+        label_of: The label of each prototype, ``(P,)``, sorted by mean lightness.
+        order: The order of merging, see
             :meth:`~sp_graph_seg.prototypes.merging.TouchingLabels.merge_order`.
         net: The network; ``None`` before it is trained.
     """
@@ -81,15 +81,15 @@ class Appearance:
 
     @property
     def networks(self) -> list[SuperpixelNet]:
-        """What may be moved to a GPU."""
+        """The networks, which may be moved to a GPU."""
         return [] if self.net is None else [self.net]
 
     def predict(
         self, image: Picture, mask: Mask | None = None
     ) -> tuple[NDArray[np.int64], Picture]:
-        """Labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` with values in [0, 1].
+        """Computes labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` in [0, 1].
 
-        A margin is the probability of the label less that of the next. Pixels outside of the mask
+        A margin is the probability of the label minus that of the second. Pixels outside the mask
         have label -1 and margin 0.
         """
         return self.predict_after(None, image, mask)[:2]
@@ -97,7 +97,7 @@ class Appearance:
     def predict_after(
         self, before: Memory | None, image: Picture, mask: Mask | None = None
     ) -> tuple[NDArray[np.int64], Picture, Memory | None]:
-        """Labels and margins of a frame, and what the next frame is to remember of it."""
+        """Computes labels and margins of a frame, and the memory for the next one."""
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
         graph, nodes = make_graph(small, inside, self.config)
@@ -113,7 +113,7 @@ class Appearance:
         return labels, margins, before
 
     def probabilities(self, image: Picture, graph: Data, nodes: NDArray[np.int64]) -> Array:
-        """The probability of each label at each node, ``(N, K)``."""
+        """Computes the probability of each label at each node, ``(N, K)``."""
         colors = node_colors(image, nodes)
         descriptors = describe_nodes(graph, colors, self.whitening, self.config.position_weight)
         measured = self._measured(descriptors)
@@ -124,7 +124,7 @@ class Appearance:
         return both / np.maximum(both.sum(axis=1, keepdims=True), 1e-12)
 
     def _measured(self, descriptors: Array) -> Array:
-        """By the distance to the nearest prototype of each label."""
+        """Computes probabilities from the distance to the nearest prototype of each label."""
         distance = squared_distances(descriptors, self.centers)
         each = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / (2 * _TEMPERATURE))
         best = np.stack(
@@ -134,7 +134,7 @@ class Appearance:
         return best / best.sum(axis=1, keepdims=True)
 
     def _learned(self, image: Picture, nodes: NDArray[np.int64]) -> Array:
-        """By the softmax of the mean of z over each node."""
+        """Computes probabilities by the softmax of the mean of z over each node."""
         index = torch.from_numpy(nodes.ravel())
         inside = index >= 0
         count = int(nodes.max()) + 1
@@ -147,17 +147,17 @@ class Appearance:
 
     @torch.no_grad()
     def encode(self, image: Picture) -> Tensor:
-        """Features z of the network, ``(F, h, w)``, at the size at which it sees the image."""
+        """Computes the features z of the network, ``(F, h, w)``, at its resolution."""
         assert self.net is not None, "the network is trained"
         device = next(self.net.parameters()).device
         return self.net.encode(scale_down(image, self.config.max_size).to(device))
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """The label of each label when only so many are wanted, ``(K,)``."""
+        """Returns the merged label of each label, ``(K,)``, of ``num_labels`` in all."""
         return apply_order(self.order, self.num_labels, num_labels)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The tensors and the JSON values that :meth:`from_state` makes the model of."""
+        """Returns the tensors and the JSON values for :meth:`from_state`."""
         tensors = {
             name: torch.from_numpy(getattr(self, name).copy())
             for name in ("whitening", "centers", "label_of")
@@ -171,7 +171,7 @@ class Appearance:
     def from_state(
         cls, tensors: dict[str, Tensor], values: dict[str, Any], config: Config, channels: int
     ) -> "Appearance":
-        """A model from what :meth:`state` returned."""
+        """Makes a model from the result of :meth:`state`."""
         weights = {n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")}
         net = make_net(channels, config, int(tensors["label_of"].max()) + 1)
         net.load_state_dict(weights)
@@ -183,7 +183,7 @@ class Appearance:
 
 
 def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Picture]:
-    """Labels and margins of pixels from the probabilities of nodes, -1 and 0 outside."""
+    """Computes labels and margins of pixels from probabilities of nodes; -1 and 0 outside."""
     top = np.sort(probabilities, axis=1)
     margins = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
     labels = np.append(probabilities.argmax(axis=1), -1)  # node -1 is the last
@@ -191,14 +191,14 @@ def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.in
 
 
 def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
-    """A network with a feature for each label, whose weights depend on the seed alone."""
+    """Makes a network with a feature for each label; its weights depend only on the seed."""
     num_features = max(config.num_features, num_labels)
     with seeded(config.seed):
         return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
 
 
 def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
-    """The region adjacency graph of an image, and the node of each pixel, -1 outside."""
+    """Makes the region adjacency graph of an image, and the node of each pixel, -1 outside."""
     attributes = ("area", "edge_boundary_length")
     graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
     nodes = np.full(image.shape[1:], -1, np.int64)
@@ -216,9 +216,9 @@ def fit_appearance(
 
     Args:
         images: ``(C, H, W)``, values in [0, 1].
-        masks: For each the pixels that are data, ``(H, W)``, or ``None`` for all.
-        config: ``num_labels`` (0: until all boundaries between labels are visible), superpixels,
-            the network and its training.
+        masks: The data pixels of each image, ``(H, W)``; ``None`` for all.
+        config: ``num_labels`` (0 merges until all boundaries between labels are visible),
+            superpixels, the network and its training.
         on_step: Called after every step of the training.
     """
     small = [scale_down(image, config.max_size).numpy() for image in images]
@@ -267,7 +267,7 @@ def fit_appearance(
 
 
 def _fit_centers(descriptors: Array, areas: Array) -> Array:
-    """Ward's clusters, then K-means from their means, each node as heavy as its area."""
+    """Finds Ward's clusters, then K-means from their means; nodes weigh by their area."""
     count = min(_PROTOTYPES, len(np.unique(descriptors.round(6), axis=0)))
     if count < 2:
         return descriptors[:1]
@@ -281,7 +281,7 @@ def _fit_centers(descriptors: Array, areas: Array) -> Array:
 def _by_brightness(
     labels: list[NDArray[np.int64]], colors: list[Array], areas: list[Array]
 ) -> NDArray[np.int64]:
-    """The rank of each label by the mean of its first colour channel: lightness, or the value."""
+    """Ranks the labels by the mean of their first colour channel: lightness, or the value."""
     every, area = np.concatenate(labels), np.concatenate(areas)
     first = np.concatenate([color[:, 0] for color in colors])
     mean = np.bincount(every, first * area) / np.maximum(np.bincount(every, area), 1e-12)
@@ -289,5 +289,5 @@ def _by_brightness(
 
 
 def squared_distances(points: Array, centers: Array) -> Array:
-    """Of all points ``(N, D)`` to all centres ``(P, D)``, ``(N, P)``."""
+    """Computes the squared distances of points ``(N, D)`` to centres ``(P, D)``, ``(N, P)``."""
     return ((points[:, None] - centers) ** 2).sum(axis=-1)

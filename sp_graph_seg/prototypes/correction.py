@@ -1,4 +1,4 @@
-"""What a camera adds to a slice: a slowly varying gain, and rings round its centre."""
+"""Correction of slices: a slowly varying gain, and rings around the centre."""
 
 from dataclasses import dataclass, replace
 
@@ -10,20 +10,20 @@ from sp_graph_seg.prototypes.thresholds import balanced_thresholds
 
 Array = NDArray[np.float32]
 
-#: The gain is kept where it lowers the squared error of the prototypes by so large a share.
+#: The gain is corrected if that lowers the squared error of the prototypes by this share.
 _MIN_GAIN = 0.15
 
-#: Rings are kept where they explain so large a share of the squared error, and three times as much
-#: as rings round three other centres do.
+#: Rings are corrected if they explain this share of the squared error, and three times as much as
+#: rings around three other centres.
 _MIN_RINGS = 0.03
 _RING_FACTOR = 3.0
 _OTHER_CENTRES = ((0.35, 0.35), (0.6, 0.4), (0.4, 0.65))
 
-#: The edge of a round thing in the middle is a ring of few radii; so large a share of the radii,
-#: those of the strongest rings, is left out of the comparison.
+#: The edge of a round object in the middle looks like a few rings. This share of the radii, those of
+#: the strongest rings, is left out of the comparison.
 _EDGES = 0.05
 
-#: A radius on which fewer pixels lie has no ring.
+#: A radius with fewer pixels than this has no ring.
 _FEWEST = 12
 _WIDE = 15
 
@@ -38,10 +38,10 @@ class Correction:
     Attributes:
         gain: Coefficients of the quadratic polynomial of position that is added to 1, ``(5,)``;
             ``None`` for a gain of 1.
-        rings: Intensity that is added at each whole radius round the centre, ``(R,)``; ``None`` for
-            no rings.
-        size: Height and width of the slice that both were fitted to. Slices of another size are
-            left as they are: where their centre lies is not known.
+        rings: Intensity of the ring at each whole radius around the centre, ``(R,)``; ``None``
+            without rings.
+        size: Height and width of the slice that both were fitted to. Slices of another
+            size are not corrected, because their centre is not known.
     """
 
     gain: NDArray[np.float64] | None
@@ -49,7 +49,7 @@ class Correction:
     size: tuple[int, int]
 
     def __call__(self, image: Array) -> Array:
-        """The slice ``(H, W)`` without rings and with a gain of 1."""
+        """Removes the rings of a slice ``(H, W)`` and sets its gain to 1."""
         if image.shape != self.size:
             return image
         if self.rings is not None:
@@ -60,7 +60,7 @@ class Correction:
 
 
 def fit_correction(image: Array, num_labels: int, inside: NDArray[np.bool_] | None) -> Correction:
-    """Finds gain and rings together with grey prototypes, and keeps what explains the slice better.
+    """Fits gain and rings together with grey prototypes, and keeps those that improve the fit.
 
     Prototypes and correction are fitted in turn, as the bias field of magnetic resonance images is
     (Wells et al. 1996). Both are measured on a slice smoothed by one pixel.
@@ -68,7 +68,7 @@ def fit_correction(image: Array, num_labels: int, inside: NDArray[np.bool_] | No
     Args:
         image: ``(H, W)``.
         num_labels: Number of prototypes.
-        inside: Pixels that are data, ``(H, W)``; ``None`` for all.
+        inside: The data pixels, ``(H, W)``; ``None`` for all.
     """
     size = image.shape[0], image.shape[1]
     smooth = gaussian_filter(image, 1.0)
@@ -94,7 +94,7 @@ def _alternate(
     with_gain: bool,
     with_rings: bool,
 ) -> Correction:
-    """Prototypes, gain and rings in turn."""
+    """Fits prototypes, gain and rings in turn."""
     if not (with_gain or with_rings):
         return fitted
     for _ in range(_ROUNDS):
@@ -109,7 +109,7 @@ def _alternate(
 
 
 def _nearest(image: Array, num_labels: int, inside: NDArray[np.bool_] | None) -> Array:
-    """The prototype of each pixel: the mean intensity of its class."""
+    """Finds the prototype of each pixel: the mean intensity of its class."""
     values = image if inside is None else image[inside]
     thresholds = balanced_thresholds(values, num_labels)
     classes = np.searchsorted(thresholds, values.ravel())
@@ -124,7 +124,7 @@ def _error(image: Array, num_labels: int, inside: NDArray[np.bool_] | None) -> f
 
 
 def _monomials(size: tuple[int, int]) -> Array:
-    """x, y, x^2, y^2 and x y over a picture from -1 to 1, the squares without their mean."""
+    """Computes x, y, x^2, y^2 and x y from -1 to 1, the squares without their mean."""
     y, x = np.meshgrid(np.linspace(-1, 1, size[0]), np.linspace(-1, 1, size[1]), indexing="ij")
     return np.stack([x, y, x * x - 1 / 3, y * y - 1 / 3, x * y]).astype(np.float32)
 
@@ -134,7 +134,7 @@ def _gain_map(gain: NDArray[np.float64], size: tuple[int, int]) -> Array:
 
 
 def _fit_gain(image: Array, phases: Array, inside: NDArray[np.bool_] | None) -> NDArray[np.float64]:
-    """Least squares for ``image = phases * (1 + gain . monomials)`` on a sample of the pixels."""
+    """Fits ``image = phases * (1 + gain . monomials)`` by least squares to a sample of pixels."""
     step = max(1, int(np.sqrt(image.size / _SAMPLE)))
     some = np.s_[::step, ::step]
     weight = phases[some].ravel()
@@ -158,7 +158,7 @@ def _spread(rings: NDArray[np.float64], size: tuple[int, int]) -> Array:
 def _ring_profile(
     residual: Array, inside: NDArray[np.bool_] | None, centre: tuple[float, float] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Mean of the residual at each whole radius, 0 where few pixels lie, and their number."""
+    """Computes the mean residual at each whole radius, 0 for few pixels, and their number."""
     radius = np.rint(_radius(residual.shape, centre)).astype(np.int64).ravel()
     weight = None if inside is None else inside.ravel().astype(np.float64)
     count = np.bincount(radius, weight)
@@ -171,7 +171,7 @@ def _ring_profile(
 def _ring_strength(
     residual: Array, inside: NDArray[np.bool_] | None, centre: tuple[float, float] | None
 ) -> float:
-    """Share of the residual's squares that sharp rings round a centre explain."""
+    """Computes the share of the squared residual that sharp rings around a centre explain."""
     profile, count = _ring_profile(residual, inside, centre)
     sharp = profile - median_filter(profile, _WIDE, mode="nearest")
     sharp[count <= _FEWEST] = 0

@@ -1,4 +1,4 @@
-"""What is measured at the nodes of a graph, weighed and smoothed along its edges."""
+"""Descriptors: colour and place of nodes, weighted and smoothed along the edges."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,18 +12,18 @@ Array = NDArray[np.float64]
 #: Colours are in units of CIELAB, where a lightness from black to white is 100.
 _UNITS = 100.0
 
-#: Colours this far apart hardly exchange anything when descriptors are smoothed.
+#: Difference of colour across which descriptors are hardly smoothed.
 _LINK_SCALE = 15.0
 _STEPS = 6
 _SHARE = 0.7
 
 
 def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
-    """Mean colour of each node, ``(N, C)``: CIELAB of three channels, else 100 times the values.
+    """Computes the mean colour of each node, ``(N, C)``: CIELAB, or 100 times other values.
 
     Args:
         image: ``(C, H, W)``, values in [0, 1].
-        nodes: Node of each pixel, ``(H, W)``; negative where there is no data.
+        nodes: Node of each pixel, ``(H, W)``; negative for pixels without data.
     """
     colors = (
         np.moveaxis(rgb2lab(image, channel_axis=0), 0, -1)
@@ -37,14 +37,14 @@ def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
 
 
 def noise_whitening(colors: list[Array], graphs: list[Data]) -> Array:
-    """Directions in which the colours of neighbours differ alike, ``(C, C)``, as columns.
+    """Computes directions with equal differences between neighbours, ``(C, C)``, as columns.
 
-    They solve the generalised eigenproblem of the covariance of all nodes and of half that of the
-    differences of neighbours: a channel counts as much as it rises over what differs from one node
-    to the next. The result keeps the total variance of the colours, and so their units.
+    They solve the generalised eigenproblem of the covariance of all nodes and half the covariance
+    of the differences of neighbours. A channel then counts by its contrast in relation to the
+    differences between neighbours. The total variance of the colours, and so their units, are kept.
 
     Args:
-        colors: Of the nodes of each training image, ``(N, C)``.
+        colors: Colours of the nodes of each training image, ``(N, C)``.
         graphs: Their region adjacency graphs.
     """
     every = np.concatenate(colors)
@@ -65,13 +65,13 @@ def _ends(colors: list[Array], graphs: list[Data]) -> list[tuple[Array, NDArray[
 
 
 def describe_nodes(graph: Data, colors: Array, whitening: Array, position: float) -> Array:
-    """Whitened colours and weighted place, smoothed along the edges, ``(N, C + 2)``.
+    """Computes whitened colours and weighted place, smoothed along the edges, ``(N, C + 2)``.
 
     Args:
         graph: From :class:`~sp_graph_seg.ToRAG` with ``edge_boundary_length``.
         colors: ``(N, C)``, from :func:`node_colors`.
         whitening: From :func:`noise_whitening`.
-        position: Units of colour that a hundredth of the image's longer side is worth.
+        position: Units of colour that equal a hundredth of the longer side of the image.
     """
     place = graph.pos.numpy() * (100 / int(graph.image_size.max()))
     descriptors = np.concatenate([colors @ whitening, position * place], axis=1)
@@ -79,26 +79,26 @@ def describe_nodes(graph: Data, colors: Array, whitening: Array, position: float
 
 
 def links(graph: Data, descriptors: Array) -> csr_array:
-    r"""Weights of neighbours ``(N, N)``, rows of sum 1: long boundaries and like nodes count most.
+    r"""Computes weights of neighbours ``(N, N)``, largest for long boundaries and similar colours.
 
     .. math:: A_{IJ} \propto \ell_{IJ} \exp(-|x_I - x_J|^2 / 2 s^2)
 
-    with the length of the common boundary in pixels and s of 15 units of colour.
+    with the length of the common boundary in pixels, and s = 15 units of colour. Rows add up to 1.
     """
     source, target = graph.edge_index.numpy()
     distance = ((descriptors[source] - descriptors[target]) ** 2).sum(axis=1)
     weight = graph.edge_boundary_length.numpy().ravel() * np.exp(-distance / (2 * _LINK_SCALE**2))
-    weight = weight + 1e-9  # a node unlike all its neighbours still has some
+    weight = weight + 1e-9  # keeps neighbours of a node that differs from all of them
     total = np.bincount(target, weight, minlength=graph.num_nodes)
     shape = (graph.num_nodes, graph.num_nodes)
     return csr_array((weight / total[target], (target, source)), shape=shape)
 
 
 def diffuse(values: Array, adjacency: csr_array, steps: int = _STEPS) -> Array:
-    """Mixes the values of each node, again and again, with those of its neighbours.
+    """Mixes the values of each node repeatedly with those of its neighbours.
 
-    Every step gives 0.3 of the own value and 0.7 of the mean of the neighbours: the propagation of
-    APPNP (Klicpera et al. 2019) with links that do not cross strong edges.
+    Every step takes 0.3 of the own value and 0.7 of the mean of the neighbours. It is the
+    propagation of APPNP (Klicpera et al. 2019) with links that do not cross strong edges.
     """
     alone = np.diff(adjacency.indptr) == 0
     smooth = values

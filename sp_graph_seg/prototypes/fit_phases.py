@@ -1,4 +1,4 @@
-"""How :class:`~sp_graph_seg.prototypes.Phases` are found in training images."""
+"""Finds the :class:`~sp_graph_seg.prototypes.Phases` of training images."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,31 +21,31 @@ from sp_graph_seg.training.history import Step
 
 OnStep = Callable[[Step], None]
 
-#: The reconstruction is used alone where the noise is white, and not at all where a reconstruction
-#: has smoothed it: neighbours then tell of each other's noise, and hiding a pixel hides nothing.
+#: The network's reconstruction is used alone if the noise is white, and not at all if tomographic
+#: reconstruction has smoothed it: then neighbours share their noise, and hiding a pixel is useless.
 _WHITE, _SMOOTHED = 0.8, 0.4
 
-#: Strength of total variation: a little always, more by the noise that the network cannot remove.
+#: Strength of total variation: a small constant, and more for noise that the network cannot remove.
 _TV_LEAST, _TV_BY_NOISE, _TV_MOST = 0.01, 1.7, 0.2
 
-#: A slow feature is a texture where it is so much slower than noise, and than the next one.
+#: A slow feature is a texture if it is this much slower than noise, and than the next feature.
 _SLOW, _SLOWER_THAN_NEXT = 5.0, 2.5
 
-#: Networks whose slow features tell textures apart: one alone depends on its seed.
+#: Number of networks for textures, because the slow features of one depend on its seed.
 _NETS_OF_TEXTURE = 3
 
-#: Modes are counted where the measured value changes less than this from pixel to pixel; at edges
-#: it takes all values in between and fills the valleys. Fewer pixels than this share: everywhere.
+#: Modes are counted in pixels where the measured value changes less than this; at edges it takes
+#: all values in between and fills the valleys. If their share is below this, all pixels are used.
 _FLAT = 0.08
 _FEWEST_FLAT = 0.05
 
-#: Prototypes are fitted to so many pixels of each image at most, on a regular grid.
+#: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
 
 
 @dataclass(frozen=True)
 class _View:
-    """A training image as a model without prototypes sees it."""
+    """The measured values and slow features of a training image."""
 
     value: Array
     slow: Array
@@ -62,8 +62,8 @@ def fit_phases(
 
     Args:
         images: ``(C, H, W)``, values in [0, 1].
-        masks: For each the pixels that are data, ``(H, W)``, or ``None`` for all.
-        config: ``num_labels`` (0: as many as the values have modes, at least two), the size of the
+        masks: The data pixels of each image, ``(H, W)``; ``None`` for all.
+        config: ``num_labels`` (0: the number of modes of the values, at least two), the size of the
             network and its training.
         on_step: Called after every step of the training.
 
@@ -100,7 +100,7 @@ def _train(
     config: Config,
     on_step: OnStep | None,
 ) -> History:
-    """Trains one more network of the model."""
+    """Trains a further network of the model."""
     with seeded(config.seed):
         net = make_blind_spot_net(len(flat[0]), config)
     model.nets.append(net)
@@ -116,10 +116,10 @@ def _train(
 
 
 def _trust_in_noise(images: Sequence[Array]) -> tuple[float, float]:
-    """The share of the image in the measured value, and the weight of total variation.
+    """Chooses the share of the image in the measured value and the weight of total variation.
 
-    Where noise makes up most of the spread, fine structures hide among it, such as fibres of few
-    pixels: the weight is that much smaller.
+    Where noise makes up most of the spread, fine structures may hide in it, such as fibres a few
+    pixels wide, so the weight is smaller.
     """
     channels = [channel for image in images for channel in image]
     statistics = [(*noise_statistics(channel), channel.std()) for channel in channels]
@@ -167,21 +167,21 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
 def _warn_of_few(prototypes: Prototypes, num_labels: int) -> None:
     if len(prototypes) < max(2, num_labels):
         warnings.warn(
-            f"only {len(prototypes)} labels were found, because the training images have hardly "
-            "more different values; check the images and their range.",
+            f"only {len(prototypes)} labels were found, because the training images have too few "
+            "different values; check the images and their range.",
             FewLabelsWarning,
             stacklevel=2,
         )
 
 
 def _of_all(values: Sequence[Array], views: Sequence[_View]) -> Array:
-    """The data pixels of all images, ``(Q, P)``."""
+    """Concatenates the data pixels of all images, ``(Q, P)``."""
     pairs = zip(values, views, strict=True)
     return np.concatenate([_pixels(value, view.mask) for value, view in pairs], axis=1)
 
 
 def _flat_pixels(views: Sequence[_View]) -> Array:
-    """The measured values ``(C, P)`` of data pixels where they hardly change."""
+    """Selects the measured values ``(C, P)`` of data pixels that differ little from neighbours."""
     parts = []
     for view in views:
         down, right = np.gradient(view.value, axis=(1, 2))
@@ -194,6 +194,6 @@ def _flat_pixels(views: Sequence[_View]) -> Array:
 
 
 def _pixels(values: Array, mask: Mask | None) -> Array:
-    """The data pixels of ``(Q, H, W)``, or a regular sample of them, ``(Q, P)``."""
+    """Selects the data pixels of ``(Q, H, W)``, or a regular sample of them, ``(Q, P)``."""
     flat = values.reshape(len(values), -1) if mask is None else values[:, mask]
     return flat[:, :: max(1, flat.shape[1] // _SAMPLE)]

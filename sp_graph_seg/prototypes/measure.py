@@ -1,4 +1,4 @@
-"""What is measured at a pixel, without its noise."""
+"""Measured values of pixels: their noise, and denoising."""
 
 import math
 
@@ -13,15 +13,15 @@ _HIGH_PASS = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]).astype(np.float32) / 6
 
 _WINDOW = 5
 
-#: Residuals of so much more energy than their median are structure and not noise, in the mean over
-#: a Gaussian of so many pixels.
+#: Residuals whose energy exceeds their median by this factor are structure and not noise, and the
+#: standard deviation, in pixels, of the Gaussian that averages them.
 _STRUCTURE = 1.3
 _REACH = 1.5
 _FEWEST = 100
 
 
 def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
-    """Whiteness and size of the noise of a grey image, from its brighter half.
+    """Measures whiteness and size of the noise of a grey image, from its brighter half.
 
     Args:
         image: ``(H, W)``.
@@ -29,7 +29,7 @@ def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
     Returns:
         The standard deviation of the noise after a filter that keeps only the finest detail,
         divided by that of the noise itself: 1 where the noise of neighbouring pixels is independent
-        (white), near 0 where a reconstruction or an interpolation has smoothed it. And the
+        (white), near 0 if a reconstruction or an interpolation has smoothed it. Then the
         standard deviation of the noise, in units of the image.
     """
     mean = uniform_filter(image, _WINDOW)
@@ -78,14 +78,14 @@ def total_variation(image: Tensor, weight: float, iterations: int = 40) -> Tenso
 
 
 def keep_structure(image: NDArray[np.float32], clean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A denoised image, with thin things and edges back where it had blurred them.
+    """Restores thin structures and edges that denoising has blurred.
 
-    Where the residual has more energy than noise has anywhere (its median), that share of it is
-    given back, as a Wiener filter does.
+    Where the energy of the residual exceeds that of noise (its median), the excess share of the
+    residual is added again, as by a Wiener filter.
 
     Args:
         image: ``(C, H, W)``.
-        clean: The same without noise.
+        clean: The denoised image.
     """
     residual = image - clean
     energy = gaussian_filter((residual**2).mean(axis=0), _REACH)

@@ -1,4 +1,4 @@
-"""What a frame of a video remembers of the frame before."""
+"""The memory of a frame of a video for the next frame."""
 
 from typing import NamedTuple
 
@@ -8,18 +8,18 @@ from torch_geometric.data import Data
 
 from sp_graph_seg.prototypes.descriptors import Array
 
-#: A node is compared with the nearest six of the frame before, by place and colour: so many
-#: hundredths of the longer side, and so many units of colour (CIELAB), count as one step.
+#: A node is compared with the nearest six of the previous frame, by place and colour. One step is
+#: this number of hundredths of the longer side, or this number of units of colour (CIELAB).
 _NEAREST = 6
 _PLACE = 1.9
 _COLOR = 6.0
 
-#: How many steps away the nearest node may be before hardly anything is remembered.
+#: Distance of the nearest node, in steps, beyond which hardly anything is remembered.
 _TOLERANCE = 2.0
 
 
 class Memory(NamedTuple):
-    """Where the nodes of a frame lay, how they looked, and their probabilities."""
+    """Places, colours and probabilities of the nodes of a frame."""
 
     tree: cKDTree
     probabilities: Array
@@ -28,14 +28,14 @@ class Memory(NamedTuple):
 def recall(
     probabilities: Array, graph: Data, colors: Array, before: Memory | None, share: float
 ) -> tuple[Array, Memory]:
-    """Mixes in the probabilities of the nodes of the frame before that lay there and looked alike.
+    """Mixes in the probabilities of nodes of the previous frame with similar place and colour.
 
     Args:
         probabilities: ``(N, K)``.
         graph: Graph of the frame.
-        colors: Of its nodes, ``(N, C)``.
-        before: Of the frame before; ``None`` for the first one.
-        share: What is remembered where a node has not changed at all.
+        colors: Colours of its nodes, ``(N, C)``.
+        before: Memory of the previous frame; ``None`` for the first one.
+        share: Weight of the memory at a node that has not changed.
 
     Returns:
         The probabilities, and the memory for the next frame.

@@ -1,4 +1,4 @@
-"""Which labels become one: those whose common boundary is hardly to be seen."""
+"""Merges labels whose common boundary is hardly visible."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,23 +6,24 @@ from torch_geometric.data import Data
 
 Array = NDArray[np.float64]
 
-#: The label that is kept, the one that joins it, and how far they differ in units of colour.
+#: The kept label, the label merged into it, and their difference in units of colour.
 Merger = tuple[int, int, float]
 
-#: Units of colour (CIELAB): labels whose common boundary jumps by less are one, where the user does
-#: not say how many there are to be.
+#: Labels are merged if the colour (CIELAB) at their common boundary jumps by less than this and the
+#: user does not give their number.
 _JUMP = 5.0
 
 
 class TouchingLabels:
-    """What is known of labels and of their common boundaries, and their merging one by one.
+    """Statistics of labels and their common boundaries, and the order of their merging.
 
-    Labels that touch differ by the mean jump of colour along their common boundary, so that a road
-    whose brightness changes slowly stays one; labels that touch nowhere by their mean colours.
+    The difference of two labels that touch is the mean jump of colour along their common boundary,
+    so that a road whose brightness changes slowly keeps one label. Labels that do not touch differ
+    by their mean colours.
 
     Args:
         num_labels: Number of labels K.
-        channels: Number of values that are compared.
+        channels: Number of compared values.
     """
 
     def __init__(self, num_labels: int, channels: int) -> None:
@@ -33,7 +34,7 @@ class TouchingLabels:
 
     def add(self, graph: Data, labels: NDArray[np.int64], colors: Array, area: Array) -> None:
         """Adds the nodes of an image, with their labels ``(N,)`` and colours ``(N, C)``."""
-        source, target = graph.edge_index.numpy()  # both directions are there
+        source, target = graph.edge_index.numpy()  # both directions of each edge
         length = graph.edge_boundary_length.numpy().ravel()
         pair = (labels[source], labels[target])
         np.add.at(self.jump, pair, (colors[source] - colors[target]) * length[:, None])
@@ -42,10 +43,10 @@ class TouchingLabels:
         np.add.at(self.area, labels, area)
 
     def merge_order(self) -> list[Merger]:
-        """All mergers, the least difference first: (kept label, label that joins it, difference).
+        """Computes all mergers, smallest difference first: (kept label, merged label, difference).
 
-        The sums of a label that joins are added to those of the other, and its boundaries with it.
-        Labels without area are left out.
+        The sums and boundaries of a merged label are added to those of the kept one. Labels
+        without area are left out.
         """
         jump, length = self.jump.copy(), self.length.copy()
         total, area = self.total.copy(), self.area.copy()
@@ -71,12 +72,12 @@ class TouchingLabels:
 
 
 def apply_order(order: list[Merger], num_labels: int, wanted: int) -> NDArray[np.int64]:
-    """The group of each label, from 0 and without gaps, after the first mergers of an order.
+    """Computes the group of each label, from 0 without gaps, after the first mergers of an order.
 
     Args:
         order: From :meth:`TouchingLabels.merge_order`.
         num_labels: Number of labels before.
-        wanted: Number of labels after; 0: until all boundaries jump by 5 units of colour or more.
+        wanted: Number of labels after; 0 merges until all boundaries jump by 5 units of colour.
     """
     group = np.arange(num_labels)
     left = len(order) + 1
@@ -87,5 +88,7 @@ def apply_order(order: list[Merger], num_labels: int, wanted: int) -> NDArray[np
         left -= 1
     if order:
         known = {label for merger in order for label in merger[:2]}
-        group[[label not in known for label in range(num_labels)]] = order[0][0]  # without any area
+        group[[label not in known for label in range(num_labels)]] = order[0][
+            0
+        ]  # labels without area
     return np.unique(group, return_inverse=True)[1]

@@ -1,4 +1,4 @@
-"""Labels of phases: what a pixel measures, without noise, and what its surroundings look like."""
+"""Labels of phases by the denoised value of a pixel and the look of its surroundings."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,8 +20,8 @@ from sp_graph_seg.prototypes.tiles import in_tiles
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-#: What tells the labels apart: intensities, one slow feature of the networks, or intensities
-#: together with their surroundings and dark lines.
+#: The features of the labels: intensities, one slow feature of the networks, or intensities
+#: with their surroundings and dark lines.
 Kind = Literal["intensity", "texture", "mixed"]
 
 _TV_OF_TEXTURE = 0.5
@@ -35,24 +35,24 @@ class Phases:
 
     The nodes are the pixels themselves. Of an image with values in [0, 1]:
 
-    1. Gain and rings are corrected where they show (:mod:`~sp_graph_seg.prototypes.correction`).
-    2. What is measured at a pixel is denoised: by a network, as far as the noise is white, and by
+    1. Visible gain and rings are corrected (:mod:`~sp_graph_seg.prototypes.correction`).
+    2. The measured value of a pixel is denoised: by a network, as far as the noise is white, and by
        total variation.
-    3. Where the measured values have several modes, they are the features. Else, where one slow
-       feature of the networks stands out, it is: a texture. Else the measured value, the mean of
-       its surroundings and dark lines at equal spread.
+    3. The features are chosen: the measured values if they have several modes; otherwise one slow
+       feature of the networks if it stands out as a texture; otherwise the measured value, the
+       mean of its surroundings and dark lines, scaled to equal spread.
     4. A pixel has the label of the nearest prototype of these features.
 
     Attributes:
-        nets: The trained networks: one, or three of a texture.
-        mean, std: What is subtracted from an image for a network, and what it is divided by.
+        nets: The trained networks: one, or three for a texture.
+        mean, std: Values that standardise an image for a network.
         blend: Share of the image itself in the measured value; the rest is the reconstruction.
         smoothing: Weight of total variation on the measured value.
         correction: Gain and rings of grey images, or ``None``.
-        kind: Which features tell the labels apart.
-        directions: Of slow features, as columns, ``(S, Q)``.
-        offset, scale: What standardises each feature, ``(Q,)``.
-        prototypes: In the space of the features, label 0 that of the lowest intensity.
+        kind: The kind of features.
+        directions: Directions of slow features, as columns, ``(S, Q)``.
+        offset, scale: Values that standardise each feature, ``(Q,)``.
+        prototypes: Prototypes in the space of the features; label 0 has the lowest intensity.
     """
 
     nets: list[BlindSpotNet] = field(repr=False)
@@ -75,25 +75,25 @@ class Phases:
 
     @property
     def networks(self) -> list[BlindSpotNet]:
-        """What may be moved to a GPU."""
+        """The networks, which may be moved to a GPU."""
         return self.nets
 
     def look(self, image: Array) -> tuple[Array, Array]:
-        """The measured values ``(C, H, W)`` and the slow features ``(S, H, W)`` of an image."""
+        """Computes the measured values ``(C, H, W)`` and the slow features ``(S, H, W)``."""
         image = self.correct(image)
         answer = in_tiles(self._ask, image)
         return self.denoise(image, answer[: len(image)]), answer[len(image) :]
 
     def measure(self, image: Array) -> Array:
-        """The measured values ``(C, H, W)`` alone: no network is asked where it has no say."""
+        """Computes only the measured values ``(C, H, W)``, without networks that do not matter."""
         return self.denoise(*[self.correct(image)] * 2) if self.blend == 1 else self.look(image)[0]
 
     def correct(self, image: Array) -> Array:
-        """The image without rings and with an even gain."""
+        """Removes rings and evens out the gain."""
         return image if self.correction is None else self.correction(image[0])[None]
 
     def denoise(self, image: Array, clean: Array) -> Array:
-        """An image and its reconstruction, blended and smoothed."""
+        """Blends an image with its reconstruction, and smooths the result."""
         value = (1 - self.blend) * keep_structure(image, clean) + self.blend * image
         return in_tiles(self._smooth, value.astype(np.float32))
 
@@ -102,7 +102,7 @@ class Phases:
 
     @torch.no_grad()
     def _ask(self, image: Array) -> Array:
-        """The first network's reconstruction and all slow features, ``(C + S, h, w)``."""
+        """Computes the first network's reconstruction and all slow features, ``(C + S, h, w)``."""
         device = next(self.nets[0].parameters()).device
         seen = ((torch.from_numpy(image).to(device) - self.mean) / self.std)[None]
         answers = [net(seen) for net in self.nets]
@@ -110,7 +110,7 @@ class Phases:
         return torch.cat(parts).cpu().numpy()
 
     def features(self, value: Array, slow: Array) -> Array:
-        """Features ``(Q, H, W)`` whose nearest prototype is the label, from :meth:`look`."""
+        """Computes the features ``(Q, H, W)`` of the prototypes from the result of :meth:`look`."""
         raw = self.raw_features(value, slow)
         standard = (raw - self.offset[:, None, None]) / self.scale[:, None, None]
         if self.kind == "texture":
@@ -118,7 +118,7 @@ class Phases:
         return standard
 
     def raw_features(self, value: Array, slow: Array) -> Array:
-        """Features as they come, before they are standardised."""
+        """Computes the features before they are standardised."""
         if self.kind == "intensity":
             return value
         if self.kind == "texture":
@@ -126,9 +126,9 @@ class Phases:
         return np.stack([value[0], gaussian_filter(value[0], _SURROUNDINGS), dark_lines(value[0])])
 
     def predict(self, image: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:
-        """Labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` with values in [0, 1].
+        """Computes labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` in [0, 1].
 
-        Pixels outside of the mask have label -1 and margin 0.
+        Pixels outside the mask have label -1 and margin 0.
         """
         assert self.prototypes is not None, "the prototypes are fitted"
         if self.kind == "intensity":
@@ -142,19 +142,19 @@ class Phases:
         return labels, margins
 
     def encode(self, image: Array) -> Tensor:
-        """Learned features of the pixels, ``(F, H, W)``: those of the first network."""
+        """Computes learned features of the pixels, ``(F, H, W)``, by the first network."""
         device = next(self.nets[0].parameters()).device
         seen = ((torch.from_numpy(self.correct(image)).to(device) - self.mean) / self.std)[None]
         with torch.no_grad():
             return self.nets[0].encoder(seen)[0]
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """The label of each label when only so many are wanted, ``(K,)``."""
+        """Returns the merged label of each label, ``(K,)``, of ``num_labels`` in all."""
         assert self.prototypes is not None, "the prototypes are fitted"
         return self.prototypes.merge(num_labels)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The tensors and the JSON values that :meth:`from_state` makes the model of."""
+        """Returns the tensors and the JSON values for :meth:`from_state`."""
         assert self.prototypes is not None, "the prototypes are fitted"
         arrays: dict[str, NDArray[Any]] = {
             "directions": self.directions,
@@ -181,7 +181,7 @@ class Phases:
     def from_state(
         cls, tensors: dict[str, Tensor], values: dict[str, Any], config: Config, channels: int
     ) -> "Phases":
-        """A model from what :meth:`state` returned."""
+        """Makes a model from the result of :meth:`state`."""
         nets = [make_blind_spot_net(channels, config) for _ in range(int(values["nets"]))]
         for number, net in enumerate(nets):
             start = f"net{number}."
@@ -209,12 +209,12 @@ class Phases:
 
 
 def make_blind_spot_net(channels: int, config: Config) -> BlindSpotNet:
-    """A network of the size that the configuration says."""
+    """Makes a network with the size in the configuration."""
     return BlindSpotNet(channels, config.num_features, width=config.width, depth=config.depth)
 
 
 def dark_lines(image: Array) -> Array:
-    """The larger eigenvalue of the Hessian at 4 pixels: high on dark lines."""
+    """Computes the larger eigenvalue of the Hessian at 4 pixels, which is high on dark lines."""
     rows, both, columns = (
         gaussian_filter(image, _LINES, order=order) * _LINES**2
         for order in ((2, 0), (1, 1), (0, 2))

@@ -14,17 +14,17 @@ from sp_graph_seg.prototypes.thresholds import (
     otsu_thresholds,
 )
 
-#: K-means is fitted to a random sample of more points than this, from so many starts.
+#: Largest number of points for K-means, which uses a random sample of more, and its starts.
 _SAMPLE = 50000
 _STARTS = 8
 
-#: Cells a side of the histogram by which the density of points is measured.
+#: Cells along each axis of the histogram that measures the density of points.
 _CELLS = 16
 
-#: So many prototypes are looked for where their number is to be found.
+#: Initial number of prototypes if their number is to be found.
 _MOST = 8
 
-#: Distances of so many points to all prototypes are held at once.
+#: Number of points whose distances to all prototypes are held in memory at once.
 _AT_ONCE = 1 << 20
 
 
@@ -44,7 +44,7 @@ class Prototypes:
         return len(self.centers)
 
     def nearest(self, points: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Labels of points ``(P, Q)``, and how sure each is.
+        """Computes labels of points ``(P, Q)`` and their margins.
 
         Returns:
             Labels ``(P,)``, and margins ``(P,)`` from 0, halfway between two prototypes, to 1, at a
@@ -66,17 +66,18 @@ class Prototypes:
         return labels, margins
 
     def reordered(self, order: NDArray[np.int64]) -> "Prototypes":
-        """The prototypes in another order: ``order[0]`` becomes label 0."""
+        """Returns the prototypes in another order: ``order[0]`` becomes label 0."""
         return Prototypes(self.centers[order], self.shares[order])
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """The label, of ``num_labels`` or fewer, that each prototype has after merging.
+        """Merges the prototypes to ``num_labels`` labels or fewer.
 
-        Prototypes are joined by Ward's criterion, each as heavy as its share: first those whose
+        Prototypes are merged by Ward's criterion with their shares as weights: first the pair whose
         union adds least to the squared distances of the training points.
 
         Returns:
-            ``(K,)``, numbered from 0 in the order of the first prototype of each.
+            The label of each prototype, ``(K,)``, numbered from 0 in the order of the first
+            prototype of each label.
         """
         if num_labels >= len(self):
             return np.arange(len(self))
@@ -92,15 +93,14 @@ class Prototypes:
 
 
 def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
-    """Finds prototypes where common points do not outvote rare ones.
+    """Finds prototypes in which common points do not hide rare ones.
 
-    Each point weighs (density)^(-1/2). Of one feature, the classes are those of
-    Otsu's criterion, found exactly; of several, those of K-means, the best of eight starts that are
-    always the same.
+    Each point weighs (density)^(-1/2). For one feature the classes are the exact optimum of Otsu's
+    criterion. For several they are those of K-means, the best of eight fixed starts.
 
     Args:
         points: Features of the training points, ``(P, Q)``.
-        num_labels: K; there are fewer prototypes where there are fewer different points.
+        num_labels: K; there are fewer prototypes if there are fewer different points.
     """
     if points.shape[1] == 1:
         return _fit_one_feature(points[:, 0], num_labels)
@@ -117,11 +117,11 @@ def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
 
 
 def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
-    """Finds as many prototypes, of two to eight, as there are modes of several features.
+    """Finds a prototype for each mode of several features, two to eight in all.
 
-    Two prototypes are one where the points of both, seen along the line between them, have no
-    valley that parts them. From eight on, the pair with the shallowest valley becomes one, and all
-    are fitted anew.
+    Two prototypes belong to one mode if their points, projected to the line between them, have no
+    valley. Starting from eight, the pair with the shallowest valley is merged, and all prototypes
+    are fitted again.
 
     Args:
         points: Features of training points, ``(P, Q)``.
@@ -134,7 +134,7 @@ def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
 
 
 def _shallowest_valley(points: NDArray[np.float32], prototypes: Prototypes) -> float:
-    """The least depth of a valley between two prototypes, along the line between them."""
+    """Finds the smallest depth of a valley between two prototypes, along their line."""
     labels, _ = prototypes.nearest(points)
     depths = []
     for one in range(len(prototypes)):
@@ -156,7 +156,7 @@ def _fit_one_feature(values: NDArray[np.float32], num_labels: int) -> Prototypes
 
 
 def _rarity(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(Density)^(-1/2) of each point, by a histogram of the first three principal components."""
+    """Computes (density)^(-1/2) of each point by a histogram of three principal components."""
     centred = points - points.mean(axis=0)
     _, directions = np.linalg.eigh(np.cov(centred.T))
     components = centred @ directions[:, ::-1][:, :3]  # (P, 3)

@@ -10,7 +10,7 @@ _LAG = 10
 
 
 def slow_directions(z: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Directions of the largest variance in relation to that of differences 10 pixels apart.
+    r"""Finds the directions of largest variance in relation to differences 10 pixels apart.
 
     These are the maximum autocorrelation factors of Switzer & Green 1984: the relaxed normalised
     cut of the pixel grid, restricted to linear functions of the features. With C the covariance of
@@ -35,6 +35,6 @@ def slow_directions(z: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArra
 
 
 def project(z: NDArray[np.float32], directions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Smoothed features along directions: ``(F, H, W)`` and ``(F, Q)`` -> ``(Q, H, W)``."""
+    """Projects smoothed features to directions: ``(F, H, W)``, ``(F, Q)`` -> ``(Q, H, W)``."""
     smooth = gaussian_filter(z, (0, _SMOOTHING, _SMOOTHING))
     return np.tensordot(directions.T.astype(np.float32), smooth, axes=1)

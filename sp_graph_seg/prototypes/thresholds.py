@@ -1,10 +1,10 @@
-"""Thresholds of one value: by the variance between classes, and by the modes of the histogram."""
+"""Thresholds of one value, by the variance between classes, and modes of a histogram."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter1d
 
-#: Shares of the values below and above a histogram: a few stray pixels must not stretch it.
+#: Share of the values that a histogram leaves out at each end, so that outliers do not stretch it.
 _TAILS = (0.0005, 0.9995)
 
 _BINS = 128
@@ -13,7 +13,7 @@ _BINS = 128
 #: then at least a third lower than the peak.
 MODE_DEPTH = 0.42
 
-#: A mode of a smaller share of the values counts nothing: correlated noise makes such modes.
+#: A mode with a smaller share of the values is ignored: correlated noise makes such modes.
 _SMALLEST_MODE = 0.01
 
 
@@ -52,11 +52,11 @@ def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> ND
 def histogram(
     values: NDArray, bins: int = _BINS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centres and counts of the bins that hold a value, without the outermost 0.05 % of values.
+    """Computes centres and counts of filled bins, without the outermost 0.05 % of values.
 
     Args:
         values: Any shape, finite.
-        bins: Number of bins. Fewer different values than that are their own bins.
+        bins: Number of bins. If there are fewer different values, each is its own bin.
     """
     levels, counts = np.unique(values, return_counts=True)
     if len(levels) > bins:
@@ -69,28 +69,28 @@ def histogram(
 
 
 def balanced_thresholds(values: NDArray, num_labels: int) -> NDArray[np.float64]:
-    """Otsu's thresholds where a class of many pixels does not outvote a rare one.
+    """Finds Otsu's thresholds for classes of very different size.
 
-    Each pixel weighs (density of its value)^(-1/2): the histogram's counts enter by their square
-    root. Otsu's own criterion, like that of K-means, splits a common phase before it finds one that
-    covers 2 % of the picture.
+    Each pixel weighs (density of its value)^(-1/2), so the counts of the histogram enter by their
+    square root. Otsu's own criterion, like that of K-means, splits a common phase before it finds
+    one that covers 2 % of the image.
 
     Args:
         values: Any shape, finite.
         num_labels: Number of classes K.
 
     Returns:
-        Increasing, ``(K - 1,)`` or fewer where there are fewer different values.
+        Increasing, ``(K - 1,)``, or fewer if there are fewer different values.
     """
     levels, counts = histogram(values)
     return otsu_thresholds(levels, np.sqrt(counts), num_labels)
 
 
 def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> list[float]:
-    """How far each mode of the values, but the highest, rises over the valley beside it.
+    """Measures how far each mode of the values, except the highest, rises above its valley.
 
-    The histogram is smoothed; a mode's depth is its persistence in log density: its height over
-    the higher of the valleys that part it from a higher mode. A mode of less than 1 % of the
+    The histogram is smoothed; the depth of a mode is its persistence in log density: its height
+    above the higher of the valleys between it and a higher mode. A mode of less than 1 % of the
     values has a depth of 0.
 
     Args:
@@ -131,5 +131,5 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
 
 
 def count_modes(values: NDArray) -> int:
-    """The number of modes of the values that stand out: :func:`mode_depths` of 0.42 or more."""
+    """Counts the modes of the values whose :func:`mode_depths` are 0.42 or more."""
     return 1 + sum(depth >= MODE_DEPTH for depth in mode_depths(values))

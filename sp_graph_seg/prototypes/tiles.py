@@ -1,12 +1,12 @@
-"""Large images in tiles that see beyond their borders, so that memory is bounded."""
+"""Processes large images in overlapping tiles, to limit memory."""
 
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-#: Side of a tile in pixels, and how far it sees beyond. Both are whole multiples of the coarsest
-#: pixel of a network with up to six poolings.
+#: Side of a tile and its overlap in pixels. Both are multiples of the coarsest pixel of a network
+#: with up to six poolings.
 _TILE = 1024
 _HALO = 64
 
@@ -17,9 +17,9 @@ def in_tiles(function: Callable[[Array], Array], image: Array) -> Array:
     """Applies a function to overlapping tiles of an image and joins their inner parts.
 
     Args:
-        function: ``(C, h, w)`` -> ``(Q, h, w)``; what it computes at a pixel depends on no pixel
-            farther than 64 away, or hardly.
-        image: ``(C, H, W)``. One that fits into a tile is given whole.
+        function: ``(C, h, w)`` -> ``(Q, h, w)``; its result at a pixel must hardly depend on
+            pixels more than 64 away.
+        image: ``(C, H, W)``. If it fits into one tile, it is not cut.
     """
     height, width = image.shape[1:]
     if max(height, width) <= _TILE + 2 * _HALO:

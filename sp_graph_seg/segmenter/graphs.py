@@ -1,4 +1,4 @@
-"""The graphs of the configuration: for training, for prediction, of superpixels or of pixels."""
+"""The graphs of training and prediction, of superpixels or of pixels."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from sp_graph_seg.transforms import (
     add_hessian_features,
     as_array,
     compute_superpixels,
-    connected_regions,
+    connected_components,
     scatter_mean,
 )
 from sp_graph_seg.transforms.prepare import (
@@ -32,14 +32,14 @@ from sp_graph_seg.transforms.prepare import (
 )
 from sp_graph_seg.transforms.superpixels import MASKED
 
-#: Channels of z that are scaled up at once, to bound the memory.
+#: Number of channels of z that are scaled up at once, to limit memory.
 _CHANNELS_AT_ONCE = 4
 
 
 def to_graph(
     superpixels: Image | None, config: Config, inside: Mask | None = None
 ) -> ToRAG | ToPixelGraph:
-    """The transform that makes the graph of an image, of the pixels inside if not all are data."""
+    """Makes the transform from an image to its graph, of the pixels inside."""
     if config.nodes == "superpixels":
         return ToRAG(
             tau=config.tau_con,
@@ -49,7 +49,7 @@ def to_graph(
             **config.superpixel_options(),
         )
     _refuse_superpixels(superpixels)
-    # Only the N-Cut loss looks further than to the next pixel.
+    # Only the N-Cut loss uses pixels beyond the next one.
     radius = config.radius if config.beta_cut else 1.0
     return ToPixelGraph(radius, config.tau_con, inside, edge_weight="softmax")
 
@@ -61,15 +61,15 @@ class PreparedImage:
     size: tuple[int, int]
     """H and W of the image."""
     seen: Tensor
-    """What the network sees, ``(C', h, w)``."""
+    """The image as input of the network, ``(C', h, w)``."""
     nodes: NDArray[np.int64] | None
-    """The node of each pixel, ``(P,)``, -1 for none; ``None`` where each pixel is its node."""
+    """Node of each pixel, ``(P,)``, -1 without a node; ``None`` if each pixel is a node."""
     node_size: tuple[int, int]
-    """Height and width of the image as the nodes see it."""
+    """Height and width of the image at the resolution of the nodes."""
     graph: Data | None
-    """The graph of the nodes, where it was asked for and there are some."""
+    """The graph of the nodes, if it was requested and there are nodes."""
     inside: Mask | None = None
-    """The pixels of the image that are data, ``(H, W)``; ``None`` if all are."""
+    """The data pixels of the image, ``(H, W)``; ``None`` if all are."""
 
 
 def prepare_image(
@@ -84,7 +84,6 @@ def prepare_image(
         same = config.superpixel_size == config.max_size
         fine = (seen if same else scale_down(image, config.superpixel_size)).numpy()
     size_of_nodes = fine.shape[1], fine.shape[2]
-    size_of_nodes = fine.shape[1], fine.shape[2]
     used = None if inside is None else scale_mask(inside, size_of_nodes).numpy()
     graph = None
     if with_graph and (used is None or used.any()):
@@ -95,7 +94,7 @@ def prepare_image(
     elif graph is not None:
         nodes = _spread(graph.pixel_index.numpy(), used)
     elif used is None or used.any():
-        nodes = _find_regions(fine, superpixels, config, used).ravel()
+        nodes = _find_superpixels(fine, superpixels, config, used).ravel()
     else:
         nodes = np.full(used.size, MASKED)
     seen = add_hessian_features(seen, config.hessian_scales)
@@ -103,7 +102,7 @@ def prepare_image(
 
 
 def _spread(nodes: NDArray[np.int64], inside: Mask | None) -> NDArray[np.int64]:
-    """The node of each pixel, -1 outside, from those of the pixels inside."""
+    """Extends the nodes of the pixels inside to all pixels, -1 outside."""
     if inside is None:
         return nodes
     spread = np.full(inside.size, MASKED)
@@ -112,10 +111,10 @@ def _spread(nodes: NDArray[np.int64], inside: Mask | None) -> NDArray[np.int64]:
 
 
 def node_means(z: Tensor, nodes: NDArray[np.int64] | None, size: tuple[int, int]) -> Tensor:
-    """The mean of z ``(F, h, w)`` in each node ``(N, F)``, or z of each pixel.
+    """Computes the mean of z ``(F, h, w)`` in each node, ``(N, F)``, or z of each pixel.
 
-    z is scaled to the size at which the nodes are known, a few channels at a time. Pixels whose
-    node is negative have none.
+    z is scaled to the resolution of the nodes, a few channels at a time. Pixels with a negative
+    node are ignored.
     """
     at_once = len(z) if z.shape[1:] == size else _CHANNELS_AT_ONCE
     parts = (scale_to(part, size).flatten(1) for part in z.split(at_once))
@@ -130,17 +129,17 @@ def node_means(z: Tensor, nodes: NDArray[np.int64] | None, size: tuple[int, int]
     return torch.cat([scatter_mean(part, index, num_nodes) for part in parts], dim=1)
 
 
-def _find_regions(
+def _find_superpixels(
     image: Array, superpixels: Image | None, config: Config, inside: Mask | None
 ) -> NDArray[np.int64]:
-    """The superpixel of each pixel, ``(H, W)``, -1 outside."""
+    """Makes superpixels, or splits those given: the id of each pixel, ``(H, W)``, -1 outside."""
     if superpixels is None:
         return compute_superpixels(image, **config.superpixel_options(), mask=inside)
-    return connected_regions(as_array(superpixels), inside)
+    return connected_components(as_array(superpixels), inside)
 
 
 def training_image(scaled: ScaledImage, superpixels: Image | None, config: Config) -> TrainingImage:
-    """Image, label map and data at the resolution of the network, and the graph there."""
+    """Makes a training image and its graph at the resolution of the network."""
     small = scale_down(scaled.values, config.max_size)
     size = small.shape[1:]
     labels = None if superpixels is None else scale_labels(superpixels, size)
@@ -152,7 +151,7 @@ def training_image(scaled: ScaledImage, superpixels: Image | None, config: Confi
 
 
 def refuse_superpixels(superpixels: object, config: Config) -> None:
-    """Refuses label maps where labels do not depend on superpixels that are given."""
+    """Refuses label maps if labels do not depend on given superpixels."""
     if superpixels is not None:
         raise InputError(
             f"superpixels: cannot be used with label_by={config.label_by!r}; leave them out, or "

@@ -1,4 +1,4 @@
-"""What a model file says of a head whose code it does not hold: its modules and their settings."""
+"""The description of a head in a model file, which does not hold its code."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def describe_head(head: nn.Module | None) -> list[list[Any]]:
-    """Name, class and plain settings of every module, as JSON knows them; empty without a head."""
+    """Lists name, class and plain settings of every module as JSON; empty without a head."""
     if head is None:
         return []
     return [
@@ -17,7 +17,7 @@ def describe_head(head: nn.Module | None) -> list[list[Any]]:
 
 
 def find_difference(saved: list[list[Any]], given: list[list[Any]]) -> str:
-    """The first difference between two descriptions in words, or an empty text."""
+    """Describes the first difference between two descriptions; empty if they are equal."""
     if not saved or not given:
         told = [description[0][1] if description else "no head" for description in (saved, given)]
         return "" if saved == given else f"{told[0]}, not {told[1]}"

@@ -1,4 +1,4 @@
-"""The models that label by prototypes, as the Segmenter sees them."""
+"""The interface of models that label by prototypes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ OnStep = Callable[[Step], None]
 
 
 class Labeller(Protocol):
-    """What labels images by prototypes; its weights and arrays are saved with the Segmenter."""
+    """A model that labels images by prototypes; it is saved with the Segmenter."""
 
     @property
     def num_labels(self) -> int:
@@ -32,21 +32,21 @@ class Labeller(Protocol):
 
     @property
     def networks(self) -> Sequence[nn.Module]:
-        """What may be moved to a GPU."""
+        """The networks, which may be moved to a GPU."""
 
     def predict(
         self, image: NDArray[np.float32], mask: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Labels and margins, both ``(H, W)``, -1 and 0 outside of the mask."""
+        """Computes labels and margins, both ``(H, W)``; -1 and 0 outside the mask."""
 
     def encode(self, image: NDArray[np.float32]) -> Tensor:
-        """Learned features, or what stands in their place, ``(F, h, w)``."""
+        """Computes learned features, or what replaces them, ``(F, h, w)``."""
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """The label of each label when only so many are wanted, ``(K,)``."""
+        """Returns the merged label of each label, ``(K,)``, of ``num_labels`` in all."""
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Tensors and JSON values."""
+        """Returns tensors and JSON values."""
 
 
 _KINDS: dict[str, type[Phases] | type[Appearance] | type[RegionColors]] = {
@@ -71,5 +71,5 @@ def fit_labeller(
 def labeller_from_state(
     config: Config, tensors: dict[str, Tensor], values: dict[str, Any], channels: int
 ) -> Labeller:
-    """The labeller of a model file."""
+    """Makes the labeller of a model file."""
     return _KINDS[config.label_by].from_state(tensors, values, config, channels)

@@ -1,4 +1,4 @@
-"""One safe file for a trained model: weights in safetensors, the rest as JSON in its header."""
+"""The file of a trained model: weights in safetensors, the rest as JSON in its header."""
 
 import json
 from pathlib import Path
@@ -13,25 +13,26 @@ from sp_graph_seg.io.fingerprint import fingerprint
 
 FORMAT = "sp_graph_seg"
 
-#: Goes up whenever files of before would be read wrongly. 2: intensities are in native units.
+#: Increases if older files would be read wrongly. 2: intensities are in native units.
 FORMAT_NUMBER = 2
 
 
 class ModelFile(NamedTuple):
-    """What a model file holds."""
+    """The contents of a model file."""
 
     weights: dict[str, Tensor]
     metadata: dict[str, Any]
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What :meth:`~sp_graph_seg.Segmenter.save` was given to keep with the model."""
+        """The notes that were given to :meth:`~sp_graph_seg.Segmenter.save`."""
         return dict(self.metadata.get("notes", {}))
 
     def digest(self) -> str:
-        """64 hexadecimal digits of all that it holds.
+        """Returns 64 hexadecimal digits that identify the contents.
 
-        Not those of the file: the order of the keys in the header of safetensors is random.
+        A digest of the file would not do, because safetensors orders the keys of its header at
+        random.
         """
         return fingerprint(weights=self.weights, metadata=self.metadata)
 
@@ -55,7 +56,7 @@ def read_model(path: str | Path) -> ModelFile:
     """Reads a model file.
 
     Raises:
-        InputError: If it is missing, truncated, damaged, no model of this package, or one of
+        InputError: If it is missing, truncated, damaged, not a model of this package, or in
             another format.
     """
     from safetensors import SafetensorError, safe_open
@@ -66,22 +67,24 @@ def read_model(path: str | Path) -> ModelFile:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         reason = (
-            "there is no such file" if not Path(path).exists() else " ".join(str(error).split())
+            "the file does not exist" if not Path(path).exists() else " ".join(str(error).split())
         )
         raise InputError(
             f"{path}: cannot be read as a model ({reason}); make one with sp-graph-seg train."
         ) from error
     if header.get("format") != FORMAT:
-        raise InputError(f"{path}: is no model of sp_graph_seg; make one with sp-graph-seg train.")
+        raise InputError(
+            f"{path}: is not a model of sp_graph_seg; make one with sp-graph-seg train."
+        )
     number = header.get("format_number", "1")
     if number != str(FORMAT_NUMBER):
         raise InputError(
-            f"{path}: is a model of format {number}, and this version reads format {FORMAT_NUMBER} "
-            "only; train it anew."
+            f"{path}: has model format {number}, but this version reads only format "
+            f"{FORMAT_NUMBER}; train it again."
         )
     try:
         return ModelFile(weights, dict(json.loads(header["model"])))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path}: its header is damaged ({error}); train the model anew."
+            f"{path}: the header is damaged ({error}); train the model again."
         ) from error

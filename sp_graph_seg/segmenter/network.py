@@ -1,4 +1,4 @@
-"""The network of a Segmenter: made from its configuration, and asked without being changed."""
+"""The network of a Segmenter: its construction, and evaluation that leaves it unchanged."""
 
 import copy
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from sp_graph_seg.transforms.superpixels import MASKED
 
 
 def make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
-    """A network whose weights depend on the seed alone; the global random state stays."""
+    """Makes a network whose weights depend only on the seed; keeps the global random state."""
     seen_channels = in_channels * (1 + PER_SCALE * len(config.hessian_scales))
     with seeded(config.seed):
         wnet = WNet(seen_channels, config.num_features, config.width, config.depth)
@@ -28,7 +28,7 @@ def make_net(in_channels: int, config: Config, head: nn.Module | None) -> Superp
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Evaluation mode, and afterwards the mode that every module had before."""
+    """Sets evaluation mode, and restores the mode of every module afterwards."""
     training = [module for module in net.modules() if module.training]
     for module in training:
         module.training = False
@@ -40,13 +40,13 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def encode(net: SuperpixelNet, seen: Tensor) -> Tensor:
-    """Features z of what the network sees: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
+    """Computes the features z of an image: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
     with evaluating(net), torch.no_grad():
         return net.encode(seen.to(next(net.parameters()).device))
 
 
 def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None) -> Tensor:
-    """The features of nodes whose largest is the label, from their means of z, ``(N, F)``."""
+    """Computes the features of nodes, whose largest is the label, from their means of z."""
     if graph is None or net.head is None:
         return x
     edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
@@ -55,6 +55,8 @@ def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None) -> Tensor:
 
 
 def paint(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """The labels of pixels, from the features of their nodes ``(N, F)``."""
+    """Labels pixels by the features of their nodes ``(N, F)``."""
     labels = x.argmax(dim=-1).cpu().numpy()
-    return labels if nodes is None else np.append(labels, MASKED)[nodes]  # node -1 is the last
+    return (
+        labels if nodes is None else np.append(labels, MASKED)[nodes]
+    )  # index -1 is the last entry

@@ -1,4 +1,4 @@
-"""What a trained Segmenter does with images."""
+"""Prediction with a trained Segmenter."""
 
 import dataclasses
 
@@ -35,7 +35,7 @@ from sp_graph_seg.transforms.superpixels import MASKED
 
 
 class Prediction:
-    """Labels, margins, graphs and features of images, of a model that was trained or loaded."""
+    """Computes labels, margins, graphs and features of images with a trained model."""
 
     net_: SuperpixelNet | None
     labeller_: Labeller | None
@@ -47,18 +47,18 @@ class Prediction:
     def predict(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> NDArray[np.int64]:
-        """Labels an image, whether it was trained on or not.
+        """Labels an image, which need not be a training image.
 
         Args:
-            image: ``(C, H, W)``, any size from the network's minimum on.
+            image: ``(C, H, W)``, at least the minimum size of the network.
             superpixels: A label map ``(H, W)`` to use instead of making superpixels; negative
-                where there is no data.
-            mask: True for the pixels that are data, ``(H, W)``.
+                for pixels without data.
+            mask: True for the data pixels, ``(H, W)``.
 
         Returns:
             Labels ``(H, W)`` from 0 to ``num_labels_ - 1``. A label means the same in every image.
-            Those of prototypes are in the order of their mean intensity. -1 for pixels that are no
-            data.
+            Labels from prototypes are in the order of their mean intensity. Pixels without data
+            are -1.
 
         Raises:
             sklearn.exceptions.NotFittedError: Before :meth:`fit`.
@@ -73,17 +73,19 @@ class Prediction:
     def predict_with_margin(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Labels an image and says how sure each label is, by prototypes only.
+        """Labels an image and measures the certainty of each label, with prototypes only.
 
-        It takes and raises what :meth:`predict` does.
+        It takes the arguments and raises the errors of :meth:`predict`.
 
         Returns:
-            The labels ``(H, W)``, and margins ``(H, W)`` from 0, where another label is as good, to
-            1; 0 for pixels that are no data.
+            The labels ``(H, W)``, and their margins ``(H, W)`` from 0, if another label fits as
+            well, to 1. Pixels without data have margin 0.
         """
         labeller = self._labeller
         if labeller is None:
-            raise InputError("label_by='argmax': has no margins; train with 'phases' or another.")
+            raise InputError(
+                "label_by='argmax': has no margins; train with 'phases' or 'appearance'."
+            )
         refuse_superpixels(superpixels, self.config_)
         scaled = self.normalize(image, superpixels, mask)
         labels, margins = labeller.predict(scaled.values, scaled.inside)
@@ -91,34 +93,32 @@ class Prediction:
 
     @property
     def trained_config(self) -> Config:
-        """``config_`` of a Segmenter that has been trained; NotFittedError otherwise."""
+        """Returns ``config_``; raises NotFittedError before training."""
         if not hasattr(self, "config_"):
-            raise NotFittedError(
-                "This Segmenter has not been trained: call fit, or Segmenter.load."
-            )
+            raise NotFittedError("This Segmenter has not been trained; call fit or Segmenter.load.")
         return self.config_
 
     @property
     def _labeller(self) -> Labeller | None:
-        """What labels by prototypes, of a Segmenter that has been trained."""
+        """Returns the labeller by prototypes; raises NotFittedError before training."""
         return self.labeller_ if self.trained_config else None
 
     @property
     def networks_(self) -> list[nn.Module]:
-        """All networks, such as to move them to a GPU."""
+        """Returns all networks, for example to move them to a GPU."""
         labeller = self._labeller
         return [self.paper_net] if labeller is None else list(labeller.networks)
 
     @property
     def paper_net(self) -> SuperpixelNet:
-        """The network whose largest feature is the label.
+        """Returns the network whose largest feature is the label.
 
         Raises:
             InputError: If the model labels by prototypes.
         """
         if self._labeller is not None or self.net_ is None:
             raise InputError(
-                f"label_by={self.config_.label_by!r}: this is only for models whose label is the "
+                f"label_by={self.config_.label_by!r}: this needs a model whose label is the "
                 "largest feature of a node; train one with the preset fast or paper."
             )
         return self.net_
@@ -126,9 +126,10 @@ class Prediction:
     def prepare(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> PreparedImage:
-        """What :meth:`predict` does before it asks the network: checks, intensities, superpixels.
+        """Does the part of :meth:`predict` before the network: checks, intensities, superpixels.
 
-        It takes and raises what :meth:`predict` does, of labels that are the largest feature.
+        It takes the arguments and raises the errors of :meth:`predict`, and needs
+        ``label_by="argmax"``.
         """
         scaled = self.normalize(image, superpixels, mask)
         has_head = self.paper_net.head is not None
@@ -136,7 +137,7 @@ class Prediction:
 
     @property
     def num_labels_(self) -> int:
-        """Labels run from 0 to this number less one; not all of them need to occur."""
+        """Number of possible labels, which run from 0; not all of them need to occur."""
         merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
         labeller = self._labeller
         count = self.config_.num_features if labeller is None else labeller.num_labels
@@ -145,21 +146,20 @@ class Prediction:
     def transform(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> Data:
-        """The graph of an image, as :class:`~sp_graph_seg.ToRAG` makes it, with learned features.
+        """Makes the graph of an image by :class:`~sp_graph_seg.ToRAG`, with learned features.
 
-        Where the nodes are pixels it is made by :class:`~sp_graph_seg.transforms.ToPixelGraph`.
-
-        Takes and raises what :meth:`predict` does.
+        If the nodes are pixels, :class:`~sp_graph_seg.transforms.ToPixelGraph` makes it. It takes
+        the arguments and raises the errors of :meth:`predict`.
 
         Returns:
-            A graph with ``z (N, F)``, the learned features, whose largest is the label where
-            ``label_by="argmax"``; the other fields are of the image with its intensity range mapped
-            to [0, 1], scaled down to ``superpixel_size`` where that is set.
+            A graph with the learned features ``z (N, F)``, whose largest is the label if
+            ``label_by="argmax"``. The other fields belong to the image with its intensity range
+            mapped to [0, 1], scaled down to ``superpixel_size`` if that is set.
         """
         scaled = self.normalize(image, superpixels, mask)
         prepared = prepare_image(scaled, superpixels, self.config_, with_graph=True)
         if prepared.graph is None:
-            raise InputError("image: no pixel is data; check mask and NaN.")
+            raise InputError("image: has no data; check the mask and NaN.")
         if self._labeller is None:
             prepared.graph.z = self.node_features(prepared).cpu()
         else:
@@ -170,9 +170,9 @@ class Prediction:
     def normalize(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> ScaledImage:
-        """The image checked, its intensity range mapped to [0, 1], and which pixels are data.
+        """Checks an image, maps its intensity range to [0, 1], and finds the data pixels.
 
-        Warns if most values of the data lie outside of it: those images are in other units.
+        Warns if most values of the data lie outside the range, as in images in other units.
         """
         _ = self._labeller  # refuses before training
         array = as_native(image)
@@ -185,7 +185,7 @@ class Prediction:
     def finish(
         self, labels: NDArray[np.int64], size: tuple[int, int], inside: Mask | None = None
     ) -> NDArray[np.int64]:
-        """Labels ``(h, w)`` at the size of the image, -1 outside, post-processed."""
+        """Scales labels ``(h, w)`` to the size of the image, -1 outside; post-processes them."""
         labels, relabel = scale_labels(labels, size), self.relabel_
         if inside is not None:
             labels = np.where(inside, labels, MASKED)
@@ -193,7 +193,7 @@ class Prediction:
         return labels if relabel is None else relabel.apply(labels)
 
     def node_features(self, prepared: PreparedImage) -> Tensor:
-        """The features ``(N, F)`` of the nodes of an image, whose largest is the label."""
+        """Computes the features ``(N, F)`` of the nodes of an image, whose largest is the label."""
         net = self.paper_net
         x = node_means(encode(net, prepared.seen), prepared.nodes, prepared.node_size)
         return cluster(net, x, prepared.graph)

@@ -1,4 +1,4 @@
-"""A trained model as what its file holds, and back."""
+"""Conversion between a trained model and the contents of its file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,22 +17,22 @@ from sp_graph_seg.segmenter.network import make_net
 
 
 class Trained(NamedTuple):
-    """What a Segmenter has after training, without the history."""
+    """The state of a Segmenter after training, without the history."""
 
     config: Config
     in_channels: int
     intensity_range: tuple[float, float]
     net: SuperpixelNet | None
-    """Of labels that are the largest feature."""
+    """The network, if a label is the largest feature of a node."""
     labeller: Labeller | None
-    """Of labels by prototypes."""
+    """The labeller, if labels come from prototypes."""
     relabel: Relabel | None
 
 
 def to_file(
     trained: Trained, notes: Mapping[str, Any] | None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the JSON values of a trained model."""
+    """Converts a trained model to tensors and JSON values."""
     head: nn.Module | None = None
     values: dict[str, Any] = {}
     if trained.labeller is not None:
@@ -53,10 +53,10 @@ def to_file(
 
 
 def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trained:
-    """The trained model of a file, with the head that the user gave.
+    """Makes the trained model of a file, with the head of the user.
 
     Raises:
-        InputError: If the file holds something else, or the head is missing or another one.
+        InputError: If the file does not hold such a model, or the head is missing or differs.
     """
     weights, metadata = file
     try:
@@ -78,11 +78,11 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
     except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: not a model that this version can read ({reason}); train it anew."
+            f"{path}: is not a model that this version can read ({reason}); train it again."
         ) from error
     if difference:
         raise InputError(
-            f"{path}: was trained with another head ({difference}); give a module like that "
-            "to Segmenter.load(path, head=...)."
+            f"{path}: was trained with another head ({difference}); give a module equal to that "
+            "head to Segmenter.load(path, head=...)."
         )
     return Trained(config, channels, (low, high), net, labeller, relabel)

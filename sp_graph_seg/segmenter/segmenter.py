@@ -1,4 +1,4 @@
-"""The Segmenter: train on a few images without labels, then label any image like them."""
+"""The Segmenter: train on a few images without labels, then label similar images."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,34 +36,33 @@ from sp_graph_seg.transforms.prepare import (
 class Segmenter(Prediction, BaseEstimator):
     """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
 
-    Images may be in any units, those to label in the units of those to train on; integers are taken
-    as they are. Pixels that are no data count nowhere, neither in the range of intensities nor in
-    superpixels and losses: those with NaN, those outside of a mask, and those where a label map
-    that is given is negative. The network sees the mean of the others there.
+    Images may be in any units, if training images and images to label have the same. Integers are
+    not scaled by their type. Pixels without data are ignored in the intensity range, superpixels
+    and losses. They are pixels with NaN, pixels outside the mask, and pixels whose id in a given
+    label map is negative. The network sees the mean of the data there.
 
     Args:
-        config: The hyperparameters. By default the preset ``photo`` where the training images have
-            three channels, else the preset ``tomogram``; with a head the preset ``fast``.
-        head: A graph network to use instead of ``config.head``, any module called as
+        config: The hyperparameters. By default the preset ``photo`` if the training images have
+            three channels, otherwise the preset ``tomogram``; with a head the preset ``fast``.
+        head: A graph network to use instead of ``config.head``: any module that is called as
             ``head(x, edge_index, edge_weight)`` with node features ``(N, num_features)``. Each
-            training starts from a copy of it. A file that :meth:`save` writes holds its weights,
-            but not its code: give an equal module to :meth:`load`.
+            training starts from a copy of it. The file of :meth:`save` holds its weights, but not
+            its code; give an equal module to :meth:`load`.
 
     Attributes:
-        net_: The trained network of labels that are the largest feature of a node
-            (``label_by="argmax"``), else ``None``.
-        labeller_: What labels by prototypes otherwise, a
-            :class:`~sp_graph_seg.prototypes.Phases` or
-            :class:`~sp_graph_seg.prototypes.Appearance`, else ``None``.
-        config_: The hyperparameters that it was trained with.
+        net_: The trained network, if a label is the largest feature of a node
+            (``label_by="argmax"``); otherwise ``None``.
+        labeller_: The labeller by prototypes, a :class:`~sp_graph_seg.prototypes.Phases` or an
+            :class:`~sp_graph_seg.prototypes.Appearance`; ``None`` if there is a ``net_``.
+        config_: The hyperparameters of the training.
         in_channels_: Channels of the training images.
-        intensity_range_: The lowest and highest intensity, mapped to 0 and 1 in every image:
-            what was given to :meth:`fit`, or the range of the data of all training images and
-            channels without dead and hot pixels, by the rule of
+        intensity_range_: The intensities that are mapped to 0 and 1 in every image: those given to
+            :meth:`fit`, or the range of the data of all training images and channels without dead
+            and hot pixels, by the rule of
             :class:`~sp_graph_seg.volumes.intensity.IntensitySample`.
-        history_: The losses of every step; ``None`` in a model that was loaded.
-        relabel_: Post-processing of all labels, saved with the model; ``None`` after training. Set
-            it to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
+        history_: The losses of every step; ``None`` in a loaded model.
+        relabel_: Post-processing of all labels, which is saved with the model; ``None`` after
+            training. Set it to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
 
     Example:
         >>> import torch
@@ -97,23 +96,23 @@ class Segmenter(Prediction, BaseEstimator):
         intensity_range: tuple[float, float] | None = None,
         progress: bool = False,
     ) -> "Segmenter":
-        """Trains on images; nothing of an earlier training is kept.
+        """Trains on images; replaces an earlier training.
 
         Args:
             images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
             y: Ignored; scikit-learn's pipelines pass it.
-            masks: The pixels that are data, ``(H, W)``; for a sequence of images a sequence, with
-                ``None`` for those without a mask.
-            superpixels: Likewise, a label map to use instead of making superpixels, ``(H, W)``;
-                negative where there is no data.
-            intensity_range: What becomes ``intensity_range_``, such as the range of the volume that
-                the images are slices of; measured on the images by default.
+            masks: The data pixels, ``(H, W)``; for a sequence of images a sequence, with ``None``
+                for images without a mask.
+            superpixels: Likewise, label maps ``(H, W)`` to use instead of making superpixels;
+                negative for pixels without data.
+            intensity_range: Value of ``intensity_range_``, such as the range of the volume that the
+                images are slices of; measured on the images by default.
             progress: Show a progress bar on standard error.
 
         Raises:
-            InputError: If an image is not ``(C, H, W)``, is smaller than the network needs, holds
-                Inf or no data, or differs from the others in its channels; if a mask or a label map
-                has another size than its image; or as :func:`sp_graph_seg.training.fit` does.
+            InputError: If an image is not ``(C, H, W)``, is too small for the network, has Inf or
+                no data, or differs from the others in its channels; if the size of a mask or a
+                label map differs from that of its image; or as :func:`sp_graph_seg.training.fit`.
         """
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
@@ -145,22 +144,22 @@ class Segmenter(Prediction, BaseEstimator):
         return self
 
     def merge_labels(self, num_labels: int) -> "Segmenter":
-        """Merges the labels of prototypes that are most alike, at once and without the network.
+        """Merges the most similar labels of prototypes, without running the network.
 
-        The merging becomes ``relabel_``, in place of any other post-processing, and is saved.
+        The merging replaces ``relabel_`` and is saved with the model.
 
         Args:
-            num_labels: Number of labels that are left.
+            num_labels: Number of labels after merging.
 
         Raises:
-            InputError: If there are fewer labels, or they are not those of prototypes.
+            InputError: If there are fewer labels, or they do not come from prototypes.
         """
         labeller = self._labeller
         if labeller is None or not 1 <= num_labels <= labeller.num_labels:
             has = "the largest features" if labeller is None else f"{labeller.num_labels} labels"
             raise InputError(
-                f"num_labels={num_labels}: the model has {has}; give 1 to their number, for a "
-                "model with label_by='phases' or 'appearance'."
+                f"num_labels={num_labels}: the model has {has}; use 1 to their number, and a model "
+                "with label_by='phases' or 'appearance'."
             )
         self.relabel_ = Relabel.from_groups(labeller.merge(num_labels))
         return self
@@ -169,9 +168,9 @@ class Segmenter(Prediction, BaseEstimator):
         """Writes weights, configuration, intensity range, post-processing and version to a file.
 
         Args:
-            path: The safetensors file, replaced whole if it exists.
-            notes: JSON values to keep with the model, such as what it was trained on;
-                :func:`~sp_graph_seg.segmenter.model_file.read_model` gives them back.
+            path: The safetensors file; an existing one is replaced.
+            notes: JSON values to keep with the model, such as the names of the training images;
+                :func:`~sp_graph_seg.segmenter.model_file.read_model` returns them.
         """
         config = self.trained_config
         trained = Trained(
@@ -186,16 +185,16 @@ class Segmenter(Prediction, BaseEstimator):
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
-        """Reads a model that :meth:`save` wrote; it predicts the same labels.
+        """Reads a model from a file of :meth:`save`; it predicts the same labels.
 
         Args:
             path: The file.
-            head: A module like the one that the model was trained with, where that was not named
-                by the configuration; its weights are read from the file.
+            head: A module equal to the head of the training, unless the configuration names that;
+                its weights are read from the file.
 
         Raises:
-            InputError: If the file is missing, truncated or no such model, or the head is missing
-                or another one.
+            InputError: If the file is missing, truncated or not such a model, or the head is
+                missing or differs.
         """
         return cls.from_file(read_model(path), path, head)
 
@@ -203,7 +202,7 @@ class Segmenter(Prediction, BaseEstimator):
     def from_file(
         cls, file: ModelFile, path: str | Path, head: nn.Module | None = None
     ) -> "Segmenter":
-        """What :meth:`load` makes of a file that was read; ``path`` is for messages."""
+        """Makes a Segmenter from a model file; ``path`` is used in messages."""
         trained = from_file(file, path, head)
         segmenter = cls(trained.config, head)
         segmenter.config_, segmenter.history_ = trained.config, None
@@ -212,7 +211,7 @@ class Segmenter(Prediction, BaseEstimator):
         return segmenter
 
     def _resolve_config(self, channels: int) -> Config:
-        """The hyperparameters; a head that is given takes the place of a named one."""
+        """Chooses the hyperparameters; a given head replaces a named one."""
         if self.head is not None:
             config = (self.config or Config()).replace(head="identity")
         else:

@@ -5,7 +5,7 @@ from sp_graph_seg.training.device import find_device
 from sp_graph_seg.training.fit import fit
 from sp_graph_seg.training.history import TERMS, History, describe_step, show_steps
 from sp_graph_seg.training.losses import LOSSES
-from sp_graph_seg.training.patches import PatchSampler, PatchWindows, cut_patches, draw_windows
+from sp_graph_seg.training.patches import PatchPositions, PatchSampler, cut_patches, draw_patches
 from sp_graph_seg.training.seeding import seeded
 from sp_graph_seg.training.subject import TrainingImage
 
@@ -13,12 +13,12 @@ __all__ = [
     "LOSSES",
     "TERMS",
     "History",
+    "PatchPositions",
     "PatchSampler",
-    "PatchWindows",
     "TrainingImage",
     "cut_patches",
     "describe_step",
-    "draw_windows",
+    "draw_patches",
     "find_device",
     "fit",
     "fit_blind_spot",

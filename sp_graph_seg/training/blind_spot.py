@@ -1,4 +1,4 @@
-"""Training of a :class:`~sp_graph_seg.nn.BlindSpotNet`: pairs of windows, side by side."""
+"""Training of a :class:`~sp_graph_seg.nn.BlindSpotNet` on pairs of windows side by side."""
 
 import math
 import time
@@ -17,13 +17,13 @@ from sp_graph_seg.training.history import History, Step
 #: Weight of the slow features beside the reconstruction of hidden pixels.
 _SLOW_WEIGHT = 0.02
 
-#: Border of a window, in pixels, that its mean features leave out: there the padding shows.
+#: Border of a window, in pixels, that its mean features leave out, because the padding shows there.
 _MARGIN = 4
 
-#: Pairs are drawn so many times as often as needed, since some have a window outside of the data.
+#: Pairs drawn for each pair needed, because some have a window outside the data.
 _SPARE = 4
 
-#: Batch normalisation is set to the statistics of tiles of this side in pixels.
+#: Side, in pixels, of the tiles whose statistics set batch normalisation.
 _TILE = 256
 
 OnStep = Callable[[Step], None]
@@ -31,7 +31,7 @@ OnStep = Callable[[Step], None]
 
 @dataclass(frozen=True)
 class _Subject:
-    """An image on its device and where windows with data begin."""
+    """An image on its device, and the corners of windows with data."""
 
     image: Tensor
     inside: Tensor | None
@@ -52,15 +52,15 @@ def fit_blind_spot(
 ) -> History:
     """Trains a network in place with Adam whose learning rate falls as a half cosine.
 
-    Every step sees pairs of windows of all images. The loss is that of hidden pixels, plus 0.02
-    times that of the slow features of each pair.
+    Every step uses pairs of windows of all images. The loss is that of hidden pixels, plus 0.02
+    times that of the slow features of the pairs.
 
     Args:
-        net: The network; it ends on the CPU in evaluation mode.
+        net: The network; it is returned to the CPU in evaluation mode.
         images: ``(C, H, W)``, standardised to mean 0 and standard deviation 1.
-        masks: For each the pixels that are data, ``(H, W)`` bool, or ``None`` for all.
-        config: Epochs, mini-batches, learning rate, seed and ``patches``: the first shape's count
-            is that of the windows in an epoch, and its height their side in pixels.
+        masks: The data pixels of each image, ``(H, W)`` bool; ``None`` for all.
+        config: Epochs, mini-batches, learning rate, seed and ``patches``, whose first entry gives
+            the number of windows in an epoch and, as its height, their side in pixels.
         device: Where to train.
         on_step: Called after every step with its row of the history.
 
@@ -68,7 +68,7 @@ def fit_blind_spot(
         The history; its ``rec`` is the loss of hidden pixels.
 
     Raises:
-        InputError: If the loss is no longer finite.
+        InputError: If the loss becomes NaN or Inf.
     """
     generator = Generator().manual_seed(config.seed)
     steps, history = config.epochs * config.minibatches, History()
@@ -97,7 +97,7 @@ def fit_blind_spot(
         if not math.isfinite(row["loss"]):
             raise InputError(
                 f"learning_rate={config.learning_rate}: the loss is {row['loss']} in step "
-                f"{number}; try a smaller learning rate."
+                f"{number}; use a smaller learning rate."
             )
         row = history.append(row)
         if on_step is not None:
@@ -126,7 +126,7 @@ def _make_subject(
 def _losses(
     net: BlindSpotNet, subject: _Subject, pairs: int, generator: Generator
 ) -> tuple[Tensor, Tensor]:
-    """The loss of hidden pixels and that of slow features, of one image in one step."""
+    """Computes the losses of hidden pixels and of slow features of one image."""
     corners = _draw_pairs(subject, pairs, generator)
     windows = _cut(subject.image, corners, subject.size)
     inside = None if subject.inside is None else _cut(subject.inside, corners, subject.size)
@@ -143,7 +143,7 @@ def _losses(
 
 
 def _draw_pairs(subject: _Subject, pairs: int, generator: Generator) -> Tensor:
-    """Corners of windows, ``(2 n, 2)``: n windows, then for each one beside it in any direction."""
+    """Draws corners ``(2 n, 2)``: n windows, then one beside each of them in any direction."""
     last = torch.tensor(subject.image.shape[1:]) - subject.size
     lag = min(subject.size - _MARGIN, max(1, int(last.max())))
     count = _SPARE * pairs
@@ -157,13 +157,13 @@ def _draw_pairs(subject: _Subject, pairs: int, generator: Generator) -> Tensor:
     if subject.inside is not None:
         middle = (second.clamp(min=0).minimum(last) + subject.size // 2).unbind(1)
         fits &= subject.inside[0].cpu()[middle]
-    if fits.sum() < 2:  # a picture hardly larger than a window
+    if fits.sum() < 2:  # an image hardly larger than a window
         second, fits = second.clamp(min=0).minimum(last), torch.ones_like(fits)
     return torch.cat([first[fits][:pairs], second[fits][:pairs]])
 
 
 def _cut(image: Tensor, corners: Tensor, size: int) -> Tensor:
-    """Windows of an image: ``(C, H, W)`` -> ``(K, C, size, size)``."""
+    """Cuts windows out of an image: ``(C, H, W)`` -> ``(K, C, size, size)``."""
     return torch.stack([image[:, i : i + size, j : j + size] for i, j in corners.tolist()])
 
 
@@ -183,7 +183,7 @@ def _set_batch_norm(net: BlindSpotNet, subjects: Sequence[_Subject]) -> None:
 
 
 def _tiles(image: Tensor) -> Iterator[Tensor]:
-    """Tiles of equal size that cover all of an image but less than a tile at its far sides."""
+    """Cuts equal tiles from an image; less than a tile is left over at its far sides."""
     height, width = image.shape[1:]
     rows, columns = min(_TILE, height), min(_TILE, width)
     for top in range(0, height - rows + 1, rows):

@@ -1,4 +1,4 @@
-"""The one training loop: Eq. 9, minimised over one or several images."""
+"""The training loop, which minimises Eq. 9 over one or several images."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from sp_graph_seg.nn import SuperpixelNet, WNet
 from sp_graph_seg.training.device import find_device, make_scaler
 from sp_graph_seg.training.history import History, Step
 from sp_graph_seg.training.losses import LOSSES, betas
-from sp_graph_seg.training.patches import PatchWindows
+from sp_graph_seg.training.patches import PatchPositions
 from sp_graph_seg.training.seeding import seeded
 from sp_graph_seg.training.step import Terms, backward_all
 from sp_graph_seg.training.subject import Subject, TrainingImage, uses_patches
@@ -30,14 +30,14 @@ def fit(
 ) -> History:
     """Trains a network in place with Adam, on one or several images of any sizes.
 
-    Every step sees all images: the loss is the mean of Eq. 9 over them, each with its own graph and
-    its own patches. Gradients are added up image by image, so that memory does not grow with their
-    number. After the last step all batch normalisation in the encoder and the head is set to the
-    mean of the statistics of the whole images, which the running averages had only trailed.
-    Training ends early when no more than ``config.min_labels`` labels are left.
+    Every step uses all images: the loss is the mean of Eq. 9 over them, each with its own graph and
+    patches. Gradients are added up image by image, so that memory does not grow with the number of
+    images. After the last step all batch normalisation in the encoder and the head is set to the
+    mean statistics of the whole images, because the running averages lag behind. Training ends
+    early when at most ``config.min_labels`` labels are left.
 
     Args:
-        net: The network; it ends on the device that it came from, in evaluation mode.
+        net: The network; it is returned to its device, in evaluation mode.
         images: The images.
         config: Betas, patches, epochs, learning rate, seed, device and precision.
         on_step: Called after every step.
@@ -46,12 +46,12 @@ def fit(
         The history of the losses.
 
     Raises:
-        InputError: If the device or precision cannot be had here, no loss has a weight, a patch is
-            too small for the network or there are fewer than mini-batches, or the losses or the
-            weights are no longer finite.
+        InputError: If the device or precision is not available, no loss has a weight, a patch is
+            too small for the network, there are fewer patches than mini-batches, or the losses or
+            the weights become NaN or Inf.
     """
     if not images:
-        raise InputError("images: there is none; give one or more.")
+        raise InputError("images: the sequence is empty; give one image or more.")
     _check_config(net.wnet, net.head is not None, config)
     home = next(net.parameters()).device
     device = find_device(config)
@@ -65,9 +65,9 @@ def fit(
     start = time.perf_counter()
     net.train()
     with seeded(config.seed):  # for layers that draw, such as dropout
-        for epoch, windows in _batches(subjects, config.epochs):
+        for epoch, patches in _batches(subjects, config.epochs):
             optimizer.zero_grad()
-            terms = backward_all(net, subjects, windows, config, scaler)
+            terms = backward_all(net, subjects, patches, config, scaler)
             scaler.step(optimizer)
             scaler.update()
             step = _summarize(terms, len(history) + 1, epoch, time.perf_counter() - start)
@@ -81,22 +81,22 @@ def fit(
         update_bn(subjects, _EncoderAndHead(net))
     net.eval()
     if not all(value.isfinite().all() for value in net.state_dict().values()):
-        raise _diverged(config, "the last step led to weights that are not finite")
+        raise _diverged(config, "some weights are NaN or Inf after the last step")
     net.to(home)
     return history
 
 
 def _batches(
     subjects: Sequence[Subject], epochs: int
-) -> Iterator[tuple[int, tuple[list[PatchWindows], ...]]]:
-    """For every step its epoch, from 1, and the windows of each image."""
+) -> Iterator[tuple[int, tuple[list[PatchPositions], ...]]]:
+    """Yields the epoch of every step, from 1, and the patches of each image."""
     for epoch in range(1, epochs + 1):
-        for windows in zip(*(subject.sampler.epoch() for subject in subjects), strict=True):
-            yield epoch, windows
+        for patches in zip(*(subject.sampler.epoch() for subject in subjects), strict=True):
+            yield epoch, patches
 
 
 class _EncoderAndHead(nn.Module):
-    """The part of the network that predicts, as ``update_bn`` calls it."""
+    """The encoder and the head, as a module for ``update_bn``."""
 
     def __init__(self, net: SuperpixelNet) -> None:
         super().__init__()
@@ -129,31 +129,31 @@ def _check_config(wnet: WNet, has_head: bool, config: Config) -> None:
     if not any(betas(config).values()):
         names = ", ".join(f"beta_{name}" for name in LOSSES)
         raise InputError(
-            f"{names}: no loss has a weight; make one of them positive (beta_rec does not count "
-            "with reconstruction='none')."
+            f"{names}: no loss has a weight (beta_rec is ignored with reconstruction='none'); set "
+            "one of them above 0."
         )
     if config.similarity_on == "pixels" and config.beta_sim and has_head:
         raise InputError(
-            "similarity_on='pixels' compares pixels that no head has seen; use 'nodes' with a head."
+            "similarity_on='pixels' cannot be used with a head, which has no pixels; use 'nodes'."
         )
     if not uses_patches(config):
         return
     most = max(count for count, _, _ in config.patches)
     if most < config.minibatches:
         raise InputError(
-            f"patches: {most} of a shape are too few for minibatches={config.minibatches}; give "
+            f"patches: {most} of one shape are too few for minibatches={config.minibatches}; use "
             "more patches or fewer mini-batches."
         )
     smallest = min(min(height, width) for _, height, width in config.patches)
     if smallest < wnet.min_size:
         raise InputError(
             f"patches: {smallest} pixels are too few for depth={config.depth}, which needs "
-            f"{wnet.min_size}; give larger patches or a smaller depth."
+            f"{wnet.min_size}; use larger patches or a smaller depth."
         )
 
 
 def _diverged(config: Config, what: str) -> InputError:
     return InputError(
-        f"learning_rate={config.learning_rate}: {what}; try a smaller learning rate or smaller "
+        f"learning_rate={config.learning_rate}: {what}; use a smaller learning rate or smaller "
         "betas."
     )

@@ -1,4 +1,4 @@
-"""What happened in training, step by step."""
+"""The losses of a training, step by step."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from sp_graph_seg.io.files import to_csv
 from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.training.losses import LOSSES
 
-#: One optimisation step by column; what a training does not have is ``nan``.
+#: One optimisation step by column; columns that a training does not have are ``nan``.
 Step = dict[str, float]
 
-#: What the terms of a loss are called in plots: those of Eq. 9, and that of slow features.
+#: Names of the losses in plots: those of Eq. 9, and that of slow features.
 TERMS: dict[str, str] = {
     **{name: loss.title for name, loss in LOSSES.items()},
     "slow": "slow features",
@@ -26,17 +26,17 @@ class History:
     ``history["loss"]`` is one column as a list, ``len(history)`` the number of steps, and
     iteration yields the rows.
 
-    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is what is minimised, such as Eq. 9; each
+    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is the minimised sum, such as Eq. 9; each
     name in :data:`~sp_graph_seg.training.LOSSES`, and ``slow``, is a term of it before weighting,
-    the mean over the images; ``num_labels`` is the number of labels that nodes of any image have;
-    ``seconds`` are those since the start.
+    as the mean over the images; ``num_labels`` is the number of labels in all images; ``seconds``
+    is the time since the start.
     """
 
     def __init__(self) -> None:
         self._rows: list[Step] = []
 
     def append(self, row: Step) -> Step:
-        """Adds a step, and returns it with all columns; those that are missing are ``nan``."""
+        """Adds a step, and returns it with all columns; missing ones are ``nan``."""
         self._rows.append({name: row.get(name, math.nan) for name in COLUMNS})
         return self._rows[-1]
 
@@ -50,12 +50,12 @@ class History:
         return [row[column] for row in self._rows]
 
     def last_losses(self) -> dict[str, float]:
-        """The losses of the last step that have a weight and are finite, by name."""
+        """Returns the losses of the last step that have a weight and are finite, by name."""
         last = {name: self._rows[-1][name] for name in TERMS} if self._rows else {}
         return {name: loss for name, loss in last.items() if math.isfinite(loss)}
 
     def to_csv(self) -> str:
-        """The table as comma-separated text with a header."""
+        """Formats the table as comma-separated text with a header."""
         return to_csv(COLUMNS, ([row[name] for name in COLUMNS] for row in self._rows))
 
     def __repr__(self) -> str:
@@ -63,7 +63,7 @@ class History:
 
 
 def describe_step(step: Step) -> str:
-    """The losses of a step that have a weight, and its labels: ``loss 1.23 rec 0.500 9 labels``."""
+    """Formats the losses of a step and its labels, such as ``loss 1.23 rec 0.500 9 labels``."""
     terms = [
         f"{name} {step[name]:.{2 if step[name] >= 1 else 3}f}"
         for name in ("loss", *TERMS)
@@ -76,7 +76,7 @@ def describe_step(step: Step) -> str:
 
 @contextmanager
 def show_steps(total: int, is_shown: bool) -> Iterator[Callable[[Step], None] | None]:
-    """What a training calls after every step; ``None`` where nothing is to be shown."""
+    """Yields a function to call after every step, or ``None`` if nothing is shown."""
     if not is_shown:
         yield None
         return

@@ -1,7 +1,7 @@
-"""The one table of the losses in Eq. 9: what each is called and how a step computes it.
+"""The table of the losses in Eq. 9: their names, and how a training step computes them.
 
-The columns of the history, the progress, the plots and the reports follow from it. The weight of
-the loss ``name`` is the field ``beta_name`` of :class:`~sp_graph_seg.Config`.
+The history, the progress, the plots and the reports use this table. The weight of the loss ``name``
+is the field ``beta_name`` of :class:`~sp_graph_seg.Config`.
 """
 
 from collections.abc import Callable
@@ -25,18 +25,18 @@ from sp_graph_seg.nn import (
     similarity_loss,
 )
 from sp_graph_seg.nn.superpixel_net import pixels_inside
-from sp_graph_seg.training.patches import PatchWindows, cut_patches
+from sp_graph_seg.training.patches import PatchPositions, cut_patches
 from sp_graph_seg.training.subject import Subject
 
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """What the losses see of one image in one step."""
+    """The inputs of the losses: one image in one step."""
 
     model: SuperpixelNet
     subject: Subject
-    windows: list[PatchWindows]
-    """Of the patches to reconstruct."""
+    patches: list[PatchPositions]
+    """The positions of the patches to reconstruct, shape by shape."""
     config: Config
     z: Tensor
     """Features of the pixels, ``(F, H, W)``."""
@@ -45,12 +45,12 @@ class ForwardPass:
 
     @cached_property
     def memberships(self) -> Tensor:
-        """The softmax of the features of the nodes, ``(N, F)``."""
+        """Softmax of the features of the nodes, ``(N, F)``."""
         return self.x.softmax(dim=-1)
 
     @cached_property
     def features(self) -> Tensor:
-        """What the similarity and continuity losses see at a node, ``(N, F)``."""
+        """Node features of the similarity and continuity losses, ``(N, F)``."""
         return self.x if self.config.loss_input == "logits" else self.memberships
 
 
@@ -63,11 +63,11 @@ class Loss:
     """A term of Eq. 9."""
 
     title: str
-    """What plots call it."""
+    """Name in plots."""
     compute: Callable[[ForwardPass], Tensor]
-    """The loss of one image in one step, a scalar before weighting."""
+    """Computes the loss of one image in one step, a scalar before weighting."""
     counts: Callable[[Config], bool] = _always
-    """Whether a configuration uses it, if it has a weight."""
+    """Tells whether a configuration uses it, if it has a weight."""
 
 
 def _reconstruction(step: ForwardPass) -> Tensor:
@@ -75,19 +75,19 @@ def _reconstruction(step: ForwardPass) -> Tensor:
         return reconstruction_loss(
             step.model.decode(step.z), step.subject.image, step.subject.inside
         )
-    return _patch_reconstruction(step.model, step.subject, step.windows)
+    return _patch_reconstruction(step.model, step.subject, step.patches)
 
 
 def _patch_reconstruction(
-    model: SuperpixelNet, subject: Subject, windows: list[PatchWindows]
+    model: SuperpixelNet, subject: Subject, patches: list[PatchPositions]
 ) -> Tensor:
-    """Mean squared error over all pixels of the patches that are data."""
-    batches = [cut_patches(subject.image, shape) for shape in windows]
+    """Computes the mean squared error over the data pixels of all patches."""
+    batches = [cut_patches(subject.image, shape) for shape in patches]
     if subject.inside is None:
         masks: list[Tensor | None] = [None] * len(batches)
         weights = [batch[:, 0].numel() for batch in batches]
     else:
-        masks = [cut_patches(subject.inside[None], shape)[:, 0] for shape in windows]
+        masks = [cut_patches(subject.inside[None], shape)[:, 0] for shape in patches]
         weights = [int(mask.sum()) for mask in masks if mask is not None]
     parts = [
         reconstruction_loss(model.reconstruct(batch), batch, mask) * (weight / max(1, sum(weights)))
@@ -112,7 +112,7 @@ def _similarity(step: ForwardPass) -> Tensor:
 
 
 def _taught_similarity(features: Tensor, labels: Tensor) -> Tensor:
-    """Eq. 6 with labels that are given; a label counts by the square root of its nodes."""
+    """Computes Eq. 6 for given labels; a label weighs the square root of its number of nodes."""
     count = torch.bincount(labels, minlength=features.size(1)).clamp(min=1)
     return F.cross_entropy(features, labels, weight=count.rsqrt())
 
@@ -123,7 +123,7 @@ def _similarity_labels(step: ForwardPass) -> Tensor:
         return pixel_labels(pixels, step.subject.pixel_index, step.subject.num_nodes)
     if step.config.similarity_labels == "kmeans" and step.x.isfinite().all():
         return kmeans_labels(step.x)
-    return argmax_labels(step.x)  # also where K-means has no answer: the loss is NaN anyway
+    return argmax_labels(step.x)  # also if K-means fails, because the loss is NaN anyway
 
 
 def _continuity(step: ForwardPass) -> Tensor:
@@ -136,7 +136,7 @@ def _continuity(step: ForwardPass) -> Tensor:
 
 
 def _paint(features: Tensor, inside: Tensor) -> Tensor:
-    """Features of the pixels inside ``(N, F)`` on the grid ``(F, H, W)``, 0 outside."""
+    """Writes features of the pixels inside ``(N, F)`` to the grid ``(F, H, W)``, 0 outside."""
     grid = features.new_zeros(inside.numel(), features.size(1))
     return grid.masked_scatter(inside.view(-1, 1), features).T.view(-1, *inside.shape)
 
@@ -151,7 +151,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def betas(config: Config) -> dict[str, float]:
-    """The weight of each loss in Eq. 9; 0 for one that the configuration does not use."""
+    """Returns the weight of each loss in Eq. 9; 0 for those that the configuration does not use."""
     return {
         name: getattr(config, f"beta_{name}") if loss.counts(config) else 0.0
         for name, loss in LOSSES.items()

@@ -1,4 +1,4 @@
-"""Patches of an image: drawn once from a generator, cut out, rotated and flipped purely."""
+"""Patches of an image: drawn from a generator, then cut out, rotated and flipped."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,12 @@ from sp_graph_seg.errors import InputError, SmallImageWarning
 
 
 @dataclass(frozen=True)
-class PatchWindows:
-    """Where the patches of one shape lie and how they are turned.
+class PatchPositions:
+    """The positions and turns of the patches of one shape.
 
-    Patch k is the window whose upper left pixel is ``corner[k]``, turned counter-clockwise by
-    ``quarter_turns[k]`` times 90 degrees, then mirrored left to right if ``flip[k]``. The windows
-    of odd turns are ``width`` high and ``height`` wide, so that all patches have one shape.
+    Patch k is the rectangle whose upper left pixel is ``corner[k]``, turned counter-clockwise by
+    ``quarter_turns[k]`` times 90 degrees, then mirrored left to right if ``flip[k]``. For odd turns
+    the rectangle is ``width`` high and ``height`` wide, so that all patches have one shape.
     """
 
     height: int
@@ -31,29 +31,29 @@ class PatchWindows:
     def __len__(self) -> int:
         return len(self.corner)
 
-    def __getitem__(self, index: slice | Tensor) -> "PatchWindows":
-        return PatchWindows(
+    def __getitem__(self, index: slice | Tensor) -> "PatchPositions":
+        return PatchPositions(
             self.height, self.width, self.corner[index], self.quarter_turns[index], self.flip[index]
         )
 
 
-def draw_windows(
+def draw_patches(
     size: tuple[int, int],
     shape: tuple[int, int],
     count: int,
     generator: Generator,
     mask: Tensor | None = None,
     foreground: float = 1.0,
-) -> PatchWindows:
-    """Draws the windows of patches uniformly, or mostly around the pixels of a mask.
+) -> PatchPositions:
+    """Draws the positions of patches uniformly, or mostly around the pixels of a mask.
 
     Args:
         size: Height and width of the image.
         shape: Height and width of the patches; no larger than the image.
         count: Number of patches K.
         generator: The only source of randomness.
-        mask: Pixels that patches are to show, ``(H, W)`` bool.
-        foreground: Share of the patches whose window is centred on a pixel of the mask, as far as
+        mask: Pixels that patches should show, ``(H, W)`` bool.
+        foreground: Share of the patches that are centred on a pixel of the mask, as far as
             the image's border lets it; the others are uniform.
 
     Raises:
@@ -62,55 +62,60 @@ def draw_windows(
     """
     height, width = shape
     if height > size[0] or width > size[1]:
-        raise InputError(f"patches: {height}x{width} do not fit into {size[0]}x{size[1]} pixels.")
+        raise InputError(
+            f"patches: {height}x{width} do not fit into {size[0]}x{size[1]} pixels; use smaller "
+            "ones."
+        )
     turned_fits = width <= size[0] and height <= size[1]
     turns = torch.randint(4, (count,), generator=generator)
     turns = turns if turned_fits else turns // 2 * 2  # only half turns keep the shape
-    window = torch.tensor([[height, width], [width, height]])[turns % 2]  # (K, 2)
-    last = torch.tensor(size) - window  # (K, 2), the lowest and rightmost corner
+    sides = torch.tensor([[height, width], [width, height]])[turns % 2]  # (K, 2)
+    last = torch.tensor(size) - sides  # (K, 2), the lowest and rightmost corner
     corner = (torch.rand(count, 2, generator=generator) * (last + 1)).long()
     if mask is not None:
         if mask.shape != size or not mask.any():
             raise InputError(
-                f"mask: size {tuple(mask.shape)} with {int(mask.sum())} pixels set must be "
-                f"{size} with one or more."
+                f"mask: size {tuple(mask.shape)} with {int(mask.sum())} pixels set cannot be used; "
+                f"give {size} with one or more."
             )
         pixels = mask.nonzero()  # (M, 2)
         center = pixels[torch.randint(len(pixels), (count,), generator=generator)]
         inside = torch.rand(count, 1, generator=generator) < foreground
-        corner = torch.where(inside, center - window // 2, corner)
+        corner = torch.where(inside, center - sides // 2, corner)
     flip = torch.rand(count, generator=generator) < 0.5
-    return PatchWindows(height, width, corner.clamp(min=0).minimum(last), turns, flip)
+    return PatchPositions(height, width, corner.clamp(min=0).minimum(last), turns, flip)
 
 
-def cut_patches(image: Tensor, windows: PatchWindows) -> Tensor:
+def cut_patches(image: Tensor, positions: PatchPositions) -> Tensor:
     """Cuts the patches out: ``(C, H, W)`` -> ``(K, C, height, width)``."""
 
     def cut(corner: Tensor, turns: int, flip: bool) -> Tensor:
         row, column = corner.tolist()
-        sides = (windows.height, windows.width)
-        height, width = sides if turns % 2 == 0 else sides[::-1]
+        upright = (positions.height, positions.width)
+        height, width = upright if turns % 2 == 0 else upright[::-1]
         patch = image[:, row : row + height, column : column + width].rot90(turns, dims=(1, 2))
         return patch.flip(2) if flip else patch
 
-    parts = zip(windows.corner, windows.quarter_turns.tolist(), windows.flip.tolist(), strict=True)
+    parts = zip(
+        positions.corner, positions.quarter_turns.tolist(), positions.flip.tolist(), strict=True
+    )
     patches = [cut(*part) for part in parts]
-    empty = image.new_empty(0, image.size(0), windows.height, windows.width)
+    empty = image.new_empty(0, image.size(0), positions.height, positions.width)
     return torch.stack(patches) if patches else empty
 
 
 class PatchSampler:
-    """Deals the patches of one image out over the mini-batches of each epoch.
+    """Divides the patches of one image among the mini-batches of each epoch.
 
     Args:
         size: Height and width of the image.
-        patches: (count, height, width) of every shape; a shape larger than the image shrinks to it
+        patches: (count, height, width) of every shape; a shape larger than the image is reduced
             with a warning.
         minibatches: Mini-batches in an epoch.
         generator: The only source of randomness.
-        redraw: Draw new patches in every epoch; otherwise the first ones come again.
-        mask: See :func:`draw_windows`.
-        foreground: See :func:`draw_windows`.
+        redraw: Draw new patches in every epoch; otherwise repeat the first ones.
+        mask: See :func:`draw_patches`.
+        foreground: See :func:`draw_patches`.
     """
 
     def __init__(
@@ -130,26 +135,27 @@ class PatchSampler:
         self.redraw = redraw
         self.mask = mask
         self.foreground = foreground
-        self._drawn: list[PatchWindows] = []
+        self._drawn: list[PatchPositions] = []
 
-    def epoch(self) -> Iterator[list[PatchWindows]]:
-        """For each mini-batch its windows: an entry for every shape that has some."""
+    def epoch(self) -> Iterator[list[PatchPositions]]:
+        """Yields the patches of each mini-batch: an entry for every shape that has some."""
         if self.redraw or not self._drawn:
             self._drawn = [
-                draw_windows(self.size, (h, w), count, self.generator, self.mask, self.foreground)
+                draw_patches(self.size, (h, w), count, self.generator, self.mask, self.foreground)
                 for count, h, w in self.patches
             ]
         for number in range(self.minibatches):
-            dealt = (windows[number :: self.minibatches] for windows in self._drawn)
-            yield [windows for windows in dealt if len(windows)]
+            dealt = (positions[number :: self.minibatches] for positions in self._drawn)
+            yield [positions for positions in dealt if len(positions)]
 
 
 def _fit_shape(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
     height, width = min(shape[0], size[0]), min(shape[1], size[1])
     if (height, width) != tuple(shape):
         warnings.warn(
-            f"patches: {shape[0]}x{shape[1]} shrink to {height}x{width}, the image seen by the "
-            f"network is {size[0]}x{size[1]}; give smaller patches, or a larger max_size.",
+            f"patches: {shape[0]}x{shape[1]} are reduced to {height}x{width}, because the image in "
+            "the "
+            f"network has {size[0]}x{size[1]} pixels; use smaller patches or a larger max_size.",
             SmallImageWarning,
             stacklevel=3,
         )

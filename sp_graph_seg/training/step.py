@@ -10,13 +10,13 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.nn import SuperpixelNet, total_loss
 from sp_graph_seg.training.device import autocast
 from sp_graph_seg.training.losses import LOSSES, ForwardPass, betas
-from sp_graph_seg.training.patches import PatchWindows
+from sp_graph_seg.training.patches import PatchPositions
 from sp_graph_seg.training.subject import Subject
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The losses of one image in one step, and the labels that its nodes have."""
+    """The losses of one image in one step, and the labels of its nodes."""
 
     losses: dict[str, Tensor]
     total: Tensor
@@ -26,14 +26,14 @@ class Terms:
 def backward_all(
     model: SuperpixelNet,
     subjects: Sequence[Subject],
-    windows: Sequence[list[PatchWindows]],
+    patches: Sequence[list[PatchPositions]],
     config: Config,
     scaler: torch.amp.GradScaler,
 ) -> list[Terms]:
     """Adds up the gradients of the mean of Eq. 9 over the images."""
     terms = []
-    for subject, own_windows in zip(subjects, windows, strict=True):
-        losses, labels = _losses(model, subject, own_windows, config)
+    for subject, own_patches in zip(subjects, patches, strict=True):
+        losses, labels = _losses(model, subject, own_patches, config)
         total = total_loss(losses, betas(config))
         scaler.scale(total / len(subjects)).backward()
         detached = {name: loss.detach() for name, loss in losses.items()}
@@ -42,12 +42,12 @@ def backward_all(
 
 
 def _losses(
-    model: SuperpixelNet, subject: Subject, windows: list[PatchWindows], config: Config
+    model: SuperpixelNet, subject: Subject, patches: list[PatchPositions], config: Config
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """The losses of one image whose weight in Eq. 9 is not 0, and its nodes' labels."""
+    """Computes the losses of one image with a weight in Eq. 9, and the labels of its nodes."""
     with autocast(config, subject.image.device):
         z, x = model(*subject.inputs)
         x = x.float()  # a head may leave half precision
-        step = ForwardPass(model, subject, windows, config, z, x)
+        step = ForwardPass(model, subject, patches, config, z, x)
         losses = {name: LOSSES[name].compute(step) for name, beta in betas(config).items() if beta}
     return losses, x.detach().argmax(dim=-1).unique()

@@ -1,4 +1,4 @@
-"""A training image, and what training keeps of it on the device of the network."""
+"""A training image, and its data on the device of the network."""
 
 from dataclasses import dataclass
 
@@ -15,21 +15,21 @@ from sp_graph_seg.transforms import affinity, softmax_adjacency
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """An image and its graph, whose nodes hold the pixels that are data."""
+    """An image and its graph, whose nodes hold the data pixels."""
 
     image: Tensor
     """``(C, H, W)``, values in [0, 1]."""
     graph: Data
-    """Of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`, or, where the nodes are
-    pixels, from :class:`~sp_graph_seg.transforms.ToPixelGraph`; with the mask of the data, if not
-    all pixels are."""
+    """Graph of the image, from :class:`~sp_graph_seg.transforms.ToRAG`, or, if nodes are pixels,
+    from :class:`~sp_graph_seg.transforms.ToPixelGraph`. It has the mask of the data unless all
+    pixels are data."""
     labels: Tensor | None = None
-    """Labels y of the nodes in Eq. 6, ``(N,)``, that the network is to learn; ``None`` for those of
+    """Labels y of the nodes in Eq. 6, ``(N,)``, that the network learns; ``None`` uses
     ``similarity_labels``."""
 
     @property
     def inside(self) -> Tensor | None:
-        """The pixels that are data, ``(H, W)`` bool; ``None`` if all are."""
+        """The data pixels, ``(H, W)`` bool; ``None`` if all are."""
         if self.graph.pixel_mask.all():
             return None
         return self.graph.pixel_mask.view(self.image.shape[1:])
@@ -37,7 +37,7 @@ class TrainingImage:
 
 @dataclass(frozen=True)
 class Subject:
-    """A training image on the device of the network, with all that does not change."""
+    """A training image on the device of the network, with the values that do not change."""
 
     image: Tensor
     inside: Tensor | None
@@ -81,7 +81,7 @@ class Subject:
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, int, EdgeIndex, Tensor, Tensor | None]:
-        """What the network is called with."""
+        """The arguments of the network."""
         return (
             self.image,
             self.pixel_index,
@@ -93,5 +93,5 @@ class Subject:
 
 
 def uses_patches(config: Config) -> bool:
-    """Whether the reconstruction loss counts and is that of patches."""
+    """Tells whether the reconstruction loss has a weight and uses patches."""
     return config.beta_rec > 0 and config.reconstruction == "patch"

@@ -1,7 +1,7 @@
 """From images to graphs: superpixels, region adjacency graphs, edge weights, reductions."""
 
 from sp_graph_seg.transforms.arrays import as_array, as_image
-from sp_graph_seg.transforms.attributes import ATTRIBUTES, Regions
+from sp_graph_seg.transforms.attributes import ATTRIBUTES, NodePixels
 from sp_graph_seg.transforms.bridges import (
     from_networkx,
     from_scipy,
@@ -18,7 +18,7 @@ from sp_graph_seg.transforms.reduce import scatter_mean
 from sp_graph_seg.transforms.superpixels import (
     SUPERPIXEL_METHODS,
     compute_superpixels,
-    connected_regions,
+    connected_components,
 )
 from sp_graph_seg.transforms.weights import affinity, color_distance, softmax_adjacency
 
@@ -26,7 +26,7 @@ __all__ = [
     "ATTRIBUTES",
     "SUPERPIXEL_METHODS",
     "ImageGraph",
-    "Regions",
+    "NodePixels",
     "ToPixelGraph",
     "ToRAG",
     "add_hessian_features",
@@ -35,7 +35,7 @@ __all__ = [
     "as_image",
     "color_distance",
     "compute_superpixels",
-    "connected_regions",
+    "connected_components",
     "from_networkx",
     "from_scipy",
     "majority_labels",

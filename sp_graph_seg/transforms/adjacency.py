@@ -1,4 +1,4 @@
-"""Which regions touch: the edges of a region adjacency graph, without a loop over pixels."""
+"""The edges of a region adjacency graph, found without a loop over pixels."""
 
 import itertools
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Offset = tuple[int, ...]
 
 
 class Boundary(NamedTuple):
-    """The pairs of neighbouring pixels that lie in two regions, as flat pixel indices ``(B,)``."""
+    """The pairs of neighbouring pixels in different superpixels, as flat indices ``(B,)``."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
@@ -25,7 +25,7 @@ class Boundary(NamedTuple):
 
 
 def half_neighborhood(ndim: int, connectivity: int = 1) -> list[Offset]:
-    """One of each two opposite offsets to the neighbours of a pixel.
+    """Returns one of each two opposite offsets to the neighbours of a pixel.
 
     Args:
         ndim: Number of axes.
@@ -36,7 +36,7 @@ def half_neighborhood(ndim: int, connectivity: int = 1) -> list[Offset]:
 
 
 def shifted_views(array: NDArray, offset: Offset) -> tuple[NDArray, NDArray]:
-    """Two views of an array such that each element of the first has its neighbour in the second."""
+    """Returns two views of an array, the second shifted by an offset against the first."""
     here = tuple(slice(max(0, -o), n - max(0, o)) for o, n in zip(offset, array.shape, strict=True))
     there = tuple(
         slice(max(0, o), n - max(0, -o)) for o, n in zip(offset, array.shape, strict=True)
@@ -45,7 +45,7 @@ def shifted_views(array: NDArray, offset: Offset) -> tuple[NDArray, NDArray]:
 
 
 def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
-    """Finds all neighbouring pixels in different regions; negative labels are no region."""
+    """Finds all pairs of neighbouring pixels in different superpixels; ignores negative ids."""
 
     def pairs() -> Iterator[tuple[NDArray, NDArray, NDArray]]:
         pixels = np.arange(labels.size).reshape(labels.shape)
@@ -63,10 +63,10 @@ def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
 def sum_over_edges(
     labels: Labels, boundary: Boundary, values: NDArray[np.float64], num_nodes: int
 ) -> csr_array:
-    """Adds up one value for every boundary pair over the two regions that the pair separates.
+    """Adds up one value of every boundary pair for the two superpixels that it separates.
 
-    Compressed rows do all at once: they coalesce, hold both directions and are sorted by target and
-    then by source, in time linear in the number of pairs.
+    Compressed rows coalesce the pairs and sort them by target and then by source, in time linear in
+    the number of pairs.
 
     Returns:
         A symmetric ``(N, N)`` matrix; row I holds the edges that arrive at node I.
@@ -75,7 +75,9 @@ def sum_over_edges(
     flat = labels.ravel()
     one, other = flat[boundary.first], flat[boundary.second]
     ends = np.minimum(one, other), np.maximum(one, other)
-    half = coo_array((values, ends), shape=shape).tocsr().tocoo()  # few are left to be mirrored
+    half = (
+        coo_array((values, ends), shape=shape).tocsr().tocoo()
+    )  # mirrored after coalescing, when few are left
     ends = np.concatenate([half.row, half.col]), np.concatenate([half.col, half.row])
     matrix = coo_array((np.tile(half.data, 2), ends), shape=shape).tocsr()
     matrix.sort_indices()
@@ -83,7 +85,7 @@ def sum_over_edges(
 
 
 def to_edge_index(adjacency: csr_array) -> Tensor:
-    """The edges of a matrix, ``(2, E)``, sorted by target (row), then source (column)."""
+    """Returns the edges of a matrix, ``(2, E)``, sorted by target (row), then source (column)."""
     counts = np.diff(adjacency.indptr)
     target = np.repeat(np.arange(adjacency.shape[0]), counts)
     return torch.from_numpy(np.stack([adjacency.indices.astype(np.int64), target]))

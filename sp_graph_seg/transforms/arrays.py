@@ -1,4 +1,4 @@
-"""What counts as an image: the one check that every entry to the library shares."""
+"""Checks and conversions of images, shared by all parts of the library."""
 
 import numpy as np
 import torch
@@ -11,16 +11,16 @@ from sp_graph_seg.errors import InputError
 def as_image(
     image: Tensor | ArrayLike, name: str = "image", mask: Tensor | ArrayLike | None = None
 ) -> NDArray[np.float32]:
-    """An image or a volume as a float32 array, channels first, with values meant to be in [0, 1].
+    """Converts an image or a volume to float32, channels first, with values expected in [0, 1].
 
     Args:
         image: ``(C, H, W)`` or ``(C, D, H, W)``. Unsigned integers are divided by the largest
             value of their type; signed ones and floating-point values are kept.
-        name: What an error calls the image.
+        name: Name of the image in errors.
         mask: True for the pixels that count; the others become 0, whatever they hold.
 
     Raises:
-        InputError: As :func:`as_native`, and if there is a NaN.
+        InputError: As :func:`as_native`, and if a value is NaN.
     """
     image = as_array(image, name)
     if mask is not None and image.ndim in (3, 4):
@@ -35,17 +35,18 @@ def as_image(
 
 
 def as_native(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.float32]:
-    """An image or a volume as a float32 array, channels first, its values as they are.
+    """Converts an image or a volume to float32, channels first, without scaling its values.
 
-    NaN, which marks pixels that are no data, is kept.
+    NaN, which marks pixels without data, is kept.
 
     Args:
         image: ``(C, H, W)`` or ``(C, D, H, W)``, real numbers in any units.
-        name: What an error calls the image.
+        name: Name of the image in errors.
 
     Raises:
-        InputError: If it has another number of axes, no pixel, no real numbers, or Inf, or if it
-            looks channels-last: over 16 in the first axis and up to 16 in the last.
+        InputError: If the number of axes is wrong, the image is empty, its values are not real
+            numbers, one of them is Inf, or it looks channels-last: over 16 in the first axis and
+            up to 16 in the last.
     """
     array = as_array(image, name)
     if array.ndim not in (3, 4):
@@ -59,10 +60,12 @@ def as_native(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.floa
             "(C, D, H, W); move the axis with numpy.moveaxis(image, -1, 0)."
         )
     if array.size == 0:
-        raise InputError(f"{name}: shape {array.shape} holds no pixel; give a larger one.")
+        raise InputError(f"{name}: shape {array.shape} is empty; give one with pixels.")
     if array.dtype.kind not in "buif":
-        raise InputError(f"{name}: values of type {array.dtype} are no real numbers; convert them.")
-    with np.errstate(over="ignore"):  # what does not fit is Inf and refused
+        raise InputError(
+            f"{name}: values of type {array.dtype} are not real numbers; convert them to float32."
+        )
+    with np.errstate(over="ignore"):  # values beyond float32 become Inf, refused below
         array = np.ascontiguousarray(array, dtype=np.float32)
     bad = np.count_nonzero(np.isinf(array))
     if bad:
@@ -72,7 +75,7 @@ def as_native(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.floa
 
 
 def as_array(values: Tensor | ArrayLike, name: str = "array") -> NDArray:
-    """A tensor or an array as an array, wherever it lies; masked elements are refused."""
+    """Converts a tensor on any device or an array to an array; refuses masked elements."""
     if np.ma.is_masked(values):
         raise InputError(
             f"{name}: some elements of the masked array are masked; give array.filled(0), and "
@@ -86,17 +89,19 @@ def as_array(values: Tensor | ArrayLike, name: str = "array") -> NDArray:
 
 
 def as_mask(mask: Tensor | ArrayLike, size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """A mask as booleans, checked to have the image's size and a pixel that is set."""
+    """Converts a mask to booleans; checks its size, and that it is not empty."""
     inside = as_array(mask, "mask").astype(bool)
     if inside.shape != size:
-        raise InputError(f"mask: size {inside.shape} is not that of the image, {size}; resize it.")
+        raise InputError(
+            f"mask: size {inside.shape} differs from that of the image, {size}; resize the mask."
+        )
     if not inside.any():
-        raise InputError("mask: no pixel is set; give a mask that is true where to segment.")
+        raise InputError("mask: no pixel is set; give a mask that is true where there is data.")
     return inside
 
 
 def fill_outside(image: NDArray, inside: NDArray[np.bool_]) -> NDArray:
-    """A copy of an image whose pixels outside have the mean of those inside, in each channel."""
+    """Copies an image and sets the pixels outside to the mean of those inside, by channel."""
     if not inside.any():
         return np.zeros_like(image)
     filled = image.copy()

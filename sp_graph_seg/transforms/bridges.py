@@ -1,4 +1,4 @@
-"""Between our graphs and others: label images, scipy matrices, networkx and scikit-image."""
+"""Conversions between graphs and label images, scipy matrices, networkx and scikit-image."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -70,10 +70,10 @@ def to_scipy(data: Data, edge_weight: Tensor | None = None) -> csr_array:
 
 
 def from_scipy(matrix: csr_array) -> Data:
-    """A graph with ``edge_index`` and ``edge_weight`` from a square matrix, row I its targets."""
+    """Makes a graph from a square matrix whose rows are targets; sets ``edge_weight``."""
     rows, columns = matrix.shape
     if rows != columns:
-        raise InputError(f"matrix: {rows}x{columns} is no adjacency; give a square one.")
+        raise InputError(f"matrix: {rows}x{columns} is not square; give a square adjacency matrix.")
     matrix = csr_array(matrix, copy=True)
     matrix.sum_duplicates()
     target = np.repeat(np.arange(rows), np.diff(matrix.indptr))
@@ -82,19 +82,19 @@ def from_scipy(matrix: csr_array) -> Data:
 
 
 def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
-    """The graph as scikit-image knows it, a subclass of :class:`networkx.Graph`.
+    """Converts a graph to the RAG of scikit-image, a subclass of :class:`networkx.Graph`.
 
-    So ``skimage.graph.merge_hierarchical``, ``cut_threshold`` and ``cut_normalized`` run on it,
-    with :func:`to_label_image` of ``torch.arange(N)`` for their label image. A node carries
-    ``labels`` and, as far as the graph has them, ``"mean color"``, ``"total color"`` and
-    ``"pixel count"``, as theirs do, and every other node attribute under its own name; an edge
-    carries ``weight`` and every edge attribute under its own name, ``{(source, target): value}``
-    where the two directions differ; the graph carries what belongs to the image.
+    ``skimage.graph.merge_hierarchical``, ``cut_threshold`` and ``cut_normalized`` take the result;
+    their label image is :func:`to_label_image` of ``torch.arange(N)``. A node has ``labels``, as in
+    scikit-image ``"mean color"``, ``"total color"`` and ``"pixel count"`` if the graph has them,
+    and every other node attribute under its own name. An edge has ``weight`` and every edge
+    attribute under its own name, as ``{(source, target): value}`` where the two directions differ.
+    The attributes of the graph are those of the image.
 
     Args:
         data: Any graph; both directions of every edge.
         weight: Weights ``(E,)``, equal in both directions; by default the colour distance
-            ``edge_attr``, or ``edge_weight`` where there is none. For ``cut_normalized`` give
+            ``edge_attr``, or ``edge_weight`` if it has none. For ``cut_normalized`` give
             affinities.
 
     Raises:
@@ -107,11 +107,11 @@ def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
     matrix = to_scipy(data, weight)
     if abs(matrix - matrix.T).max() > 1e-6 * max(abs(matrix).max(), 1):
         raise InputError(
-            "weight: differs between the directions of an edge, as softmax-tau weights do; "
+            "weight: the two directions of an edge differ, as with softmax-tau weights; "
             "give colour distances or affinities."
         )
     graph = RAG()
-    for node in range(data.num_nodes):  # one by one, for scikit-image keeps count of the ids
+    for node in range(data.num_nodes):  # one by one, because scikit-image counts the ids
         graph.add_node(node, labels=[node])
     nodes, edges = _node_columns(data), _edge_columns(data)
     for name, values in nodes.items():
@@ -126,15 +126,15 @@ def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
 
 
 def from_networkx(graph: nx.Graph) -> Data:
-    """A graph from networkx, as :func:`to_networkx` or scikit-image's ``rag_mean_color`` makes it.
+    """Converts a graph of networkx, as :func:`to_networkx` or ``rag_mean_color`` makes it.
 
-    Nodes are numbered in the order of their ids, whatever order networkx holds them in. Where they
-    were merged, as by ``merge_hierarchical``, the pixels get the new ids.
+    Nodes are numbered in the order of their ids, not in the order in which networkx stores them.
+    Where nodes were merged, as by ``merge_hierarchical``, the pixels get the new ids.
 
     Args:
-        graph: Undirected; the numbers that all its nodes have become node attributes,
-            ``"mean color"`` becoming ``x``, those that all its edges have become edge attributes,
-            named ``edge_...``; ``weight`` becomes ``edge_weight`` (1 where it is missing), unless
+        graph: An undirected graph. Numbers that all nodes have become node attributes
+            (``"mean color"`` becomes ``x``); those that all edges have become edge attributes
+            named ``edge_...``. ``weight`` becomes ``edge_weight`` (1 where it is missing), unless
             the edges have that as well. Parallel edges are added up.
 
     Returns:
@@ -183,12 +183,12 @@ def from_networkx(graph: nx.Graph) -> Data:
     return data
 
 
-#: What scikit-image wants to find, and we know without.
+#: Attributes for scikit-image, which are not needed here.
 _OF_SCIKIT_IMAGE = frozenset({"labels", "total color", "pixel count"})
 
 
 def _node_columns(data: Data) -> dict[str, Sequence]:
-    """The attributes of the nodes by the names that scikit-image has for them."""
+    """Collects the attributes of the nodes under the names of scikit-image."""
     names = set(data.node_attrs()) - OF_THE_IMAGE
     columns: dict[str, Sequence] = {name: data[name].tolist() for name in names - {"x"}}
     if data.x is not None:
@@ -202,7 +202,7 @@ def _node_columns(data: Data) -> dict[str, Sequence]:
 
 
 def _edge_columns(data: Data) -> dict[str, dict[Edge, Any]]:
-    """The attributes of the edges: one value for an edge, or for each of its directions."""
+    """Collects the attributes of the edges: a value for each edge, or each of its directions."""
     edges = [(source, target) for source, target in data.edge_index.t().tolist()]
     columns = {}
     for name in set(data.edge_attrs()) - OF_THE_IMAGE - {"edge_index"}:
@@ -222,13 +222,13 @@ def _one_way(value: Any, edge: Edge) -> Any:
 
 
 def _shared(fields: Iterable[dict]) -> set[str]:
-    """The names that all of them have."""
+    """Finds the names that all of them have."""
     names = [set(each) for each in fields]
     return set.intersection(*names) if names else set()
 
 
 def _as_tensor(values: list) -> Tensor | None:
-    """Numbers of one shape as a tensor, ``None`` for text and the like."""
+    """Converts numbers of one shape to a tensor; returns ``None`` for text and the like."""
     try:
         array = np.asarray(values)
     except ValueError:  # of several shapes
@@ -240,7 +240,7 @@ def _as_tensor(values: list) -> Tensor | None:
 
 
 def _new_numbers(labels: Sequence[Sequence[int]], data: ImageGraph) -> Tensor:
-    """The new id of each node that the pixels speak of; ``labels`` are the old ids of each new."""
+    """Maps the old id of each node to its new id; ``labels`` are the old ids of each new node."""
     size = 1 + max((int(data.pixel_index.max()), *(max(old) for old in labels)))
     number = torch.full((size,), -1)
     for new, old in enumerate(labels):

@@ -10,7 +10,7 @@ from torch import Tensor
 #: Channels that each scale adds for each channel of the image.
 PER_SCALE = 3
 
-#: The kernels of the Gaussian end so many standard deviations from their middle.
+#: Radius of the kernel of a Gaussian, in standard deviations.
 _REACH = 4.0
 
 
@@ -19,14 +19,14 @@ def add_hessian_features(image: Tensor, scales: Sequence[float]) -> Tensor:
 
     For a scale :math:`\sigma` these are the image smoothed by a Gaussian of that standard
     deviation, and the larger and the smaller eigenvalue of
-    :math:`\sigma^2 \nabla\nabla (G_\sigma * I)` (Lindeberg 1998), which tell blobs, ridges and flat
-    areas apart. For values in [0, 1] they are close to [-1, 1], and are mapped to [0, 1] by
+    :math:`\sigma^2 \nabla\nabla (G_\sigma * I)` (Lindeberg 1998), which distinguish blobs, ridges
+    and flat areas. For values in [0, 1] they are close to [-1, 1], and are mapped to [0, 1] by
     :math:`(1 + \lambda) / 2`. Leng et al. (VISAPP 2024, Fig. 5a) train on such channels of
     tomograms.
 
     Args:
         image: ``(C, H, W)``, values in [0, 1].
-        scales: Standard deviations in pixels; none leaves the image as it is.
+        scales: Standard deviations in pixels; an empty sequence adds nothing.
 
     Returns:
         ``(C * (1 + 3 * len(scales)), H, W)``: first the image, then for each scale the smoothed
@@ -41,7 +41,7 @@ def add_hessian_features(image: Tensor, scales: Sequence[float]) -> Tensor:
 
 
 def _smooth(image: Tensor, scale: float) -> Tensor:
-    """Convolution with a Gaussian along both axes; the border's values go on outside."""
+    """Convolves with a Gaussian along both axes; the values at the border continue outside."""
     reach = max(1, math.ceil(_REACH * scale))
     ticks = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-0.5 * (ticks / scale) ** 2)
@@ -53,7 +53,7 @@ def _smooth(image: Tensor, scale: float) -> Tensor:
 
 
 def _hessian_eigenvalues(smoothed: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """The larger and the smaller eigenvalue at each pixel, times the scale squared."""
+    """Computes the larger and the smaller eigenvalue at each pixel, times the scale squared."""
     (by_row, by_column) = torch.gradient(smoothed, dim=(1, 2))
     rr, rc = torch.gradient(by_row, dim=(1, 2))
     cc = torch.gradient(by_column, dim=2)[0]

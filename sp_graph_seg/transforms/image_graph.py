@@ -1,4 +1,4 @@
-"""ImageGraph: a PyG ``Data`` that knows which of its fields speak of pixels and of the image."""
+"""ImageGraph: a PyG ``Data`` that knows which of its fields belong to pixels or the image."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ from torch_geometric import EdgeIndex
 from torch_geometric.data import Data
 from torch_geometric.data.storage import GlobalStorage
 
-#: What belongs neither to the nodes nor to the edges, whatever its length.
+#: Fields that belong neither to the nodes nor to the edges, whatever their length.
 OF_THE_IMAGE = frozenset({"image_size", "name", "pixel_index", "pixel_mask"})
 
 
 class _ImageStorage(GlobalStorage):
-    """Where PyG's transforms and loaders ask what belongs to the nodes and what to the edges."""
+    """Tells PyG's transforms and loaders which fields belong to the nodes and the edges."""
 
     def is_node_attr(self, key: str) -> bool:
         return key not in OF_THE_IMAGE and super().is_node_attr(key)
@@ -25,12 +25,11 @@ class _ImageStorage(GlobalStorage):
 class ImageGraph(Data):
     """A :class:`~torch_geometric.data.Data` of an image, as our transforms and datasets make it.
 
-    PyG takes for an attribute of the nodes or edges what is as long as there are nodes or edges; in
-    an image with as many pixels as edges its transforms would sort ``pixel_index`` like an edge
-    attribute. Here ``pixel_index``, ``pixel_mask``, ``image_size`` and ``name`` are neither. Where
-    there are as many nodes as edges PyG goes by the name, so that every edge attribute of ours is
-    called ``edge_...``; call yours so too. Only the label ``y (1,)`` of a graph of one node looks
-    like that of its node.
+    PyG recognises attributes of nodes and edges by their length. If an image had as many pixels as
+    edges, its transforms would sort ``pixel_index`` like an edge attribute. Here ``pixel_index``,
+    ``pixel_mask``, ``image_size`` and ``name`` are neither. If there are as many nodes as edges,
+    PyG goes by the name, so all edge attributes here are named ``edge_...``; name yours likewise.
+    One ambiguity remains: the label ``y (1,)`` of a graph of one node looks like that of the node.
 
     :meth:`subgraph` keeps ``pixel_index`` and ``pixel_mask`` right.
     """
@@ -45,7 +44,7 @@ class ImageGraph(Data):
         self._store._mapping.update(mapping)
 
     def subgraph(self, subset: Tensor) -> "ImageGraph":
-        """The subgraph of some nodes, ids or a mask; ``pixel_mask`` leaves out the others' pixels.
+        """Returns the subgraph of some nodes; ``pixel_mask`` leaves out the pixels of the others.
 
         Args:
             subset: Ids of the nodes to keep, or bool ``(N,)``.
@@ -58,10 +57,10 @@ class ImageGraph(Data):
         return part
 
     def renumber_pixels(self, number: Tensor) -> None:
-        """Gives the pixels the new ids of their nodes, in place; does nothing without any pixels.
+        """Gives the pixels the new ids of their nodes, in place; does nothing without pixels.
 
         Args:
-            number: The new id of each old one; -1 for a node that is gone.
+            number: The new id of each old one; -1 for a removed node.
         """
         if "pixel_index" not in self:
             return
@@ -72,15 +71,15 @@ class ImageGraph(Data):
         self.pixel_index, self.pixel_mask = nodes[nodes >= 0], inside
 
     def sorted_edge_index(self) -> EdgeIndex:
-        """``edge_index`` as an ``EdgeIndex`` that knows its order, for faster layers of PyG.
+        """Returns ``edge_index`` as an ``EdgeIndex`` that knows its order, for faster PyG layers.
 
         Raises:
-            ValueError: If the edges are no longer sorted by target, or not undirected.
+            ValueError: If the edges are not sorted by target, or not undirected.
         """
         size = (self.num_nodes, self.num_nodes)
         edges = EdgeIndex(self.edge_index, sparse_size=size, sort_order="col", is_undirected=True)
         return edges.validate()
 
 
-# As PyG does for its own: its datasets in memory name the class, and load nothing unknown.
+# PyG loads only classes that are registered, such as its own.
 torch.serialization.add_safe_globals([ImageGraph])

@@ -1,4 +1,4 @@
-"""What ToRAG and ToPixelGraph share: from an image and its regions to a graph."""
+"""The base class of ToRAG and ToPixelGraph: from an image and its nodes to a graph."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms.arrays import as_image, as_mask
 from sp_graph_seg.transforms.attributes import (
     Attribute,
-    Regions,
+    NodePixels,
     attribute_name,
     centroid,
     compute_attribute,
@@ -27,18 +27,18 @@ from sp_graph_seg.transforms.weights import affinity, color_distance, softmax_ad
 
 EdgeWeight = Literal["affinity", "softmax"]
 
-#: The tau of each kind of weights where none is given.
+#: The default tau of each kind of weights.
 _TAU = {"affinity": -10.0, "softmax": 1.0}
 
-#: What the transforms take from a ``Data`` and do not hand on.
+#: Fields of a ``Data`` that the transforms use and do not copy to the graph.
 _INPUTS = frozenset({"image", "mask", "superpixels"})
 
-#: Images have no more channels than red, green, blue and opacity.
+#: The most channels of an image: red, green, blue and opacity.
 _COLORS = 4
 
 
 class Given(NamedTuple):
-    """What a transform was called with."""
+    """The inputs of a transform."""
 
     image: NDArray[np.float32]
     """``(C, *size)``, 0 outside the mask."""
@@ -59,16 +59,18 @@ class ImageTransform(BaseTransform):
     ) -> None:
         if edge_weight not in _TAU:
             known = " or ".join(map(repr, _TAU))
-            raise InputError(f"edge_weight={edge_weight!r} is unknown: use {known}.")
+            raise InputError(f"edge_weight={edge_weight!r} is unknown; use {known}.")
         if tau is not None and not np.isfinite(tau):
-            raise InputError(f"tau={tau} must be finite.")
+            raise InputError(f"tau={tau} is not finite; use a finite number.")
         if edge_weight == "affinity" and tau is not None and tau >= 0:
             raise InputError(
-                f"tau={tau} makes no affinity of a distance: use a negative number, or "
+                f"tau={tau} does not give affinities; use a negative number, or "
                 "edge_weight='softmax'."
             )
         if spacing is not None and not all(np.isfinite(s) and s > 0 for s in spacing):
-            raise InputError(f"spacing={tuple(spacing)} must be positive, one number an axis.")
+            raise InputError(
+                f"spacing={tuple(spacing)} is not positive; give a positive number for each axis."
+            )
         self.edge_weight = edge_weight
         self.tau = _TAU[edge_weight] if tau is None else tau
         self.mask = mask
@@ -77,57 +79,59 @@ class ImageTransform(BaseTransform):
         names = [attribute_name(attribute) for attribute in self.attributes]
         for name in names:
             if names.count(name) > 1 or name in _FIELDS:
-                raise InputError(f"attributes: {name!r} is there already; use another name.")
+                raise InputError(
+                    f"attributes: {name!r} is already a field of the graph; use another name."
+                )
 
     def __call__(self, data: Tensor | ArrayLike | Data) -> ImageGraph:
-        """Like ``forward``, which changes nothing: PyG would copy first, even a tensor."""
+        """Calls ``forward``, which changes nothing; PyG's own would copy first, even a tensor."""
         return self.forward(data)
 
     def forward(self, data: Tensor | ArrayLike | Data) -> ImageGraph:
         """Makes the graph of an image ``(C, H, W)`` or of a volume ``(C, D, H, W)``.
 
         Args:
-            data: The image, or a :class:`~torch_geometric.data.Data` with ``image`` and perhaps
-                ``mask`` and ``superpixels``, in place of the transform's own, and ``y``. A ``y`` of
-                the image's size becomes the most frequent label of each node, and ``train_mask
-                (N,)``, false where there is none (``y`` is -1). Other fields are handed on, but for
-                those that the graph has.
+            data: The image, or a :class:`~torch_geometric.data.Data` with ``image`` and optionally
+                ``y``, and ``mask`` and ``superpixels``, which take precedence over those of the
+                transform. A ``y`` of the image's size becomes the most frequent label of each node;
+                ``train_mask (N,)`` is then false for nodes without a label (``y`` is -1). Other
+                fields are copied, unless the graph has them.
         """
         fields: dict[str, Any] = data.to_dict() if isinstance(data, Data) else {"image": data}
         if fields.get("image") is None:
             raise InputError("data: has no image; give Data(image=...), (C, H, W) or (C, D, H, W).")
         given = self._check(fields)
-        regions = self._find_regions(given)
-        edge_index = self._find_edges(regions)
-        x = mean_color(regions)
+        nodes = self._node_pixels(given)
+        edge_index = self._find_edges(nodes)
+        x = mean_color(nodes)
         distance = color_distance(x, edge_index)
         graph = ImageGraph(
             x=x,
-            pos=centroid(regions),
+            pos=centroid(nodes),
             edge_index=edge_index,
             edge_attr=distance.unsqueeze(-1),
-            edge_weight=self._weigh(distance, edge_index, regions.num_nodes),
-            pixel_index=torch.from_numpy(regions.nodes),
-            pixel_mask=torch.from_numpy(regions.inside),
-            num_nodes=regions.num_nodes,
-            image_size=torch.tensor([regions.labels.shape]),
+            edge_weight=self._weigh(distance, edge_index, nodes.num_nodes),
+            pixel_index=torch.from_numpy(nodes.pixel_index),
+            pixel_mask=torch.from_numpy(nodes.inside),
+            num_nodes=nodes.num_nodes,
+            image_size=torch.tensor([nodes.labels.shape]),
         )
         for attribute in self.attributes:
-            values = compute_attribute(attribute, regions, edge_index.size(1))
+            values = compute_attribute(attribute, nodes, edge_index.size(1))
             graph[attribute_name(attribute)] = values
         for name, value in fields.items():
             if name not in _INPUTS | _FIELDS:
                 graph[name] = value
-        _add_labels(graph, fields.get("y"), regions.labels.shape)
+        _add_labels(graph, fields.get("y"), nodes.labels.shape)
         return graph
 
     @abstractmethod
-    def _find_regions(self, given: Given) -> Regions:
-        """The nodes."""
+    def _node_pixels(self, given: Given) -> NodePixels:
+        """Finds the nodes."""
 
-    def _find_edges(self, regions: Regions) -> Tensor:
-        """``(2, E)``, sorted by target, then by source."""
-        return regions.edge_index
+    def _find_edges(self, nodes: NodePixels) -> Tensor:
+        """Returns the edges ``(2, E)``, sorted by target, then by source."""
+        return nodes.edge_index
 
     def _weigh(self, distance: Tensor, edge_index: Tensor, num_nodes: int) -> Tensor:
         if self.edge_weight == "affinity":
@@ -143,12 +147,14 @@ class ImageTransform(BaseTransform):
         image = as_image(fields["image"], mask=chosen["mask"])
         size, ndim = image.shape[1:], image.ndim - 1
         if self.spacing is not None and len(self.spacing) != ndim:
-            raise InputError(f"spacing={self.spacing} must have {ndim} numbers for this image.")
+            raise InputError(
+                f"spacing={self.spacing} does not fit this image; give {ndim} numbers."
+            )
         is_said = any(value is not None for value in (self.spacing, *chosen.values()))
         if ndim == 3 and size[0] in (1, 3) and len(image) > _COLORS and not is_said:
             raise InputError(
                 f"image: shape {image.shape} looks like a batch of images; call the transform on "
-                "one after the other, or give spacing=(1, 1, 1) where it is a volume."
+                "each image, or give spacing=(1, 1, 1) for a volume."
             )
         mask = None if chosen["mask"] is None else as_mask(chosen["mask"], size)
         return Given(image, mask, chosen["superpixels"])
@@ -166,7 +172,7 @@ class ImageTransform(BaseTransform):
 
     @abstractmethod
     def _shown(self) -> list[str]:
-        """Parameters of its own that ``repr`` shows."""
+        """Returns the parameters of the subclass that ``repr`` shows."""
 
     def _show(self, name: str) -> str:
         if name in ("superpixels", "mask"):
@@ -176,7 +182,7 @@ class ImageTransform(BaseTransform):
         return f"{name}={getattr(self, name)!r}"
 
 
-#: What the transforms make themselves.
+#: Fields that the transforms make.
 _FIELDS = frozenset(
     {"x", "pos", "edge_index", "edge_attr", "edge_weight", "pixel_index", "pixel_mask"}
     | {"num_nodes", "image_size"}
@@ -184,7 +190,7 @@ _FIELDS = frozenset(
 
 
 def _add_labels(graph: ImageGraph, y: Any, size: tuple[int, ...]) -> None:
-    """Labels of pixels become labels of nodes; others, as that of the image, stay."""
+    """Converts labels of pixels to labels of nodes; leaves others, such as a label of the image."""
     if isinstance(y, Tensor | np.ndarray) and tuple(y.shape) == size:
         graph.y = majority_labels(y, graph)
         graph.train_mask = graph.y >= 0

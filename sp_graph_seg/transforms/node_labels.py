@@ -1,4 +1,4 @@
-"""Ground truth of pixels becomes ground truth of nodes."""
+"""From labels of pixels to labels of nodes."""
 
 import numpy as np
 import torch
@@ -11,10 +11,10 @@ from sp_graph_seg.transforms.reduce import majority_over_nodes
 
 
 def majority_labels(truth: ArrayLike | Tensor, data: Data) -> Tensor:
-    """The most frequent label of each node's pixels; the smallest one in a tie.
+    """Finds the most frequent label of the pixels of each node; the smallest one in a tie.
 
     Args:
-        truth: Labels of the pixels, ``(H, W)`` or ``(D, H, W)``; negative where there are none.
+        truth: Labels of the pixels, ``(H, W)`` or ``(D, H, W)``; negative for unlabelled pixels.
         data: Graph of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""ToPixelGraph: an image or a volume becomes a graph with one node a pixel."""
+"""ToPixelGraph: converts an image or a volume to a graph with a node for each pixel."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -12,38 +12,38 @@ from torch_geometric.data.datapipes import functional_transform
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms.adjacency import Boundary
-from sp_graph_seg.transforms.attributes import Attribute, Regions
+from sp_graph_seg.transforms.attributes import Attribute, NodePixels
 from sp_graph_seg.transforms.image_transform import EdgeWeight, Given, ImageTransform
 from sp_graph_seg.transforms.superpixels import MASKED, Labels
 
 
 @functional_transform("to_pixel_graph")
 class ToPixelGraph(ImageTransform):
-    r"""Converts an image to a graph with one node a pixel or voxel (functional name:
-    :obj:`to_pixel_graph`), on which the sparse losses of `"Unsupervised Few-Shot Image Segmentation
+    r"""Converts an image to a graph with a node for each pixel or voxel (functional name:
+    :obj:`to_pixel_graph`). On it the sparse losses of `"Unsupervised Few-Shot Image Segmentation
     with Dense Feature Learning and Sparse Clustering"
     <https://doi.org/10.5220/0012380700003660>`_ are its dense ones (Eqs. 1 to 3).
 
-    Called on what :class:`~sp_graph_seg.transforms.ToRAG` takes, but for superpixels, it returns an
-    :class:`~sp_graph_seg.transforms.ImageGraph` with the same fields. Pixels closer to each other
-    than or as close as the radius are neighbours.
+    It takes what :class:`~sp_graph_seg.transforms.ToRAG` takes, except superpixels, and returns an
+    :class:`~sp_graph_seg.transforms.ImageGraph` with the same fields. Pixels whose distance is at
+    most the radius are neighbours.
 
     Args:
         radius: Radius of the neighbourhood: 1 joins pixels that share a face, 1.5 also those that
-            share a corner in 2D; Xia & Kulis 2017 take 5. In units of the spacing, where there is
-            one, or else in pixels. (default: :obj:`1.0`)
+            share a corner in 2D; Xia & Kulis 2017 use 5. In units of the spacing if that is given,
+            otherwise in pixels. (default: :obj:`1.0`)
         tau: Temperature of the edge weights, as in ``ToRAG``.
             (default: :obj:`-10.0` for affinities, :obj:`1.0` for the softmax)
-        mask: True where there is something to segment, of the image's size; other pixels are no
-            nodes, and may hold anything. (default: :obj:`None`)
+        mask: True for the pixels that become nodes, of the image's size; the values of the others
+            are ignored. (default: :obj:`None`)
         edge_weight: ``"affinity"`` or ``"softmax"``, as in ``ToRAG``.
             (default: :obj:`"affinity"`)
         spacing: Size of a pixel along each axis. (default: :obj:`None`)
-        attributes: More to compute, as in ``ToRAG``. (default: :obj:`()`)
+        attributes: Further attributes, as in ``ToRAG``. (default: :obj:`()`)
 
     Raises:
-        InputError: For a parameter out of its range; when called, for an image that ``ToRAG``
-            refuses, a mask of another size, or superpixels.
+        InputError: If a parameter is out of its range. When called, if ``ToRAG`` would refuse the
+            image, the mask has another size, or superpixels are given.
 
     Example:
         >>> ToPixelGraph()(torch.rand(3, 2, 2)).edge_index
@@ -64,18 +64,18 @@ class ToPixelGraph(ImageTransform):
         super().__init__(edge_weight, tau, mask, spacing, attributes)
         if not (np.isfinite(radius) and radius >= min(self.spacing or (1.0,))):
             least = min(self.spacing or (1,))
-            raise InputError(f"radius={radius} joins no pixels: use {least:g} or more.")
+            raise InputError(f"radius={radius} joins no pixels; use {least:g} or more.")
         self.radius = radius
 
-    def _find_regions(self, given: Given) -> Regions:
+    def _node_pixels(self, given: Given) -> NodePixels:
         if given.superpixels is not None:
-            raise InputError("superpixels: are of no use to ToPixelGraph; use ToRAG.")
+            raise InputError("superpixels: cannot be used with ToPixelGraph; use ToRAG.")
         size = given.image.shape[1:]
         inside = np.ones(size, dtype=bool) if given.mask is None else given.mask
         spacing = self._spacing_of(given)
         offsets = _half_ball(self.radius, spacing)
         labels = np.where(inside, np.cumsum(inside).reshape(size) - 1, MASKED)
-        return Regions(
+        return NodePixels(
             image=given.image,
             labels=labels,
             num_nodes=int(inside.sum()),
@@ -84,15 +84,15 @@ class ToPixelGraph(ImageTransform):
             spacing=spacing,
         )
 
-    def _find_edges(self, regions: Regions) -> Tensor:
-        return torch.from_numpy(_neighbors(regions.labels, regions.offsets))
+    def _find_edges(self, nodes: NodePixels) -> Tensor:
+        return torch.from_numpy(_neighbors(nodes.labels, nodes.offsets))
 
     def _shown(self) -> list[str]:
         return ["radius"]
 
 
 def _half_ball(radius: float, spacing: NDArray[np.float64]) -> NDArray[np.int64]:
-    """One of each two opposite offsets no longer than the radius, ``(K, ndim)``, in C order."""
+    """Returns one of each two opposite offsets within the radius, ``(K, ndim)``, in C order."""
     radius *= 1 + 1e-9  # 0.3 is less than 3 times 0.1
     reach = [range(-int(radius / size), int(radius / size) + 1) for size in spacing]
     offsets = np.array(list(itertools.product(*reach)))  # in C order, 0 is in the middle
@@ -101,7 +101,7 @@ def _half_ball(radius: float, spacing: NDArray[np.float64]) -> NDArray[np.int64]
 
 
 def _neighbors(labels: Labels, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The edges between pixels, ``(2, E)``, sorted by target and then by source."""
+    """Finds the edges between pixels, ``(2, E)``, sorted by target and then by source."""
     framed, steps = _frame(labels, offsets)
     targets = np.flatnonzero(framed >= 0)  # (N,)
     both = np.concatenate([-steps[::-1], steps])  # ascending, as offsets are in C order
@@ -111,7 +111,7 @@ def _neighbors(labels: Labels, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _find_pairs(labels: Labels, offsets: NDArray[np.int64]) -> Boundary:
-    """The same pairs of pixels, one direction of each."""
+    """Finds the pairs of neighbouring pixels, one direction of each."""
     framed, steps = _frame(labels, offsets)
     pixels = np.flatnonzero(labels >= 0)  # (N,)
     others = framed[np.flatnonzero(framed >= 0)[:, None] + steps]  # (N, K)

@@ -1,4 +1,4 @@
-"""From the user's images to what the network sees: checks, data or none, range, scale."""
+"""Prepares images for the network: checks, data pixels, intensity range, size."""
 
 import math
 import warnings
@@ -20,15 +20,15 @@ Image = ArrayLike | Tensor
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-#: Share of the values that may lie outside of a model's range; dead pixels and highlights do.
+#: Share of the values that may lie outside a model's range, such as dead pixels and highlights.
 _OUTSIDE = 0.5
 
 
 class ScaledImage(NamedTuple):
-    """An image whose intensities are scaled."""
+    """An image with scaled intensities."""
 
     values: Array
-    """``(C, H, W)`` in [0, 1]; the mean of the data where there is none."""
+    """``(C, H, W)`` in [0, 1]; pixels without data have the mean of the data."""
     inside: Mask | None
     """``(H, W)``, which pixels are data; ``None`` if all are."""
 
@@ -36,45 +36,47 @@ class ScaledImage(NamedTuple):
 def as_image_list(
     images: Image | Sequence[Image], convert: Callable[[Image, str], Array] = as_native
 ) -> list[Array]:
-    """One image ``(C, H, W)`` or several of any sizes, as arrays that ``convert`` checked."""
+    """Converts one image ``(C, H, W)``, or several of any sizes, to a list of arrays."""
     if isinstance(images, Tensor | np.ndarray) and images.ndim in (0, 2, 3):
         images = [images]
     if len(images) == 0:  # type: ignore[arg-type]
-        raise InputError("images: there is none; give one or more.")
+        raise InputError("images: the sequence is empty; give one image or more.")
     return [convert(image, f"images[{n}]") for n, image in enumerate(images)]  # type: ignore[arg-type]
 
 
 def match_images(
     values: Image | Sequence[Image | None] | None, images: Sequence[Array], name: str
 ) -> list[Image | None]:
-    """One label map or mask (or ``None``) for each image, checked to have its size."""
+    """Returns a label map or mask (or ``None``) for each image; checks their sizes."""
     if values is None:
         return [None] * len(images)
     given: list[Image | None] = (
         [values] if isinstance(values, Tensor | np.ndarray) and values.ndim == 2 else list(values)  # type: ignore[arg-type]
     )
     if len(given) != len(images):
-        raise InputError(f"{name}: {len(given)} are given for {len(images)} images; give one each.")
+        raise InputError(
+            f"{name}: {len(given)} are given for {len(images)} images; give one for each."
+        )
     for number, (value, image) in enumerate(zip(given, images, strict=True)):
         size = None if value is None else as_array(value).shape
         if size not in (None, image.shape[1:]):
             raise InputError(
-                f"{name}[{number}]: size {size} is not that of the image, {image.shape[1:]}; "
+                f"{name}[{number}]: size {size} differs from that of the image, {image.shape[1:]}; "
                 "resize it with nearest-neighbour interpolation."
             )
     return given
 
 
 def check_image(image: Array, name: str, channels: int, config: Config) -> None:
-    """Refuses what the network cannot take, before anything slow begins."""
+    """Refuses an image that the network cannot take, before long work starts."""
     shape = image.shape
     if image.ndim != 3:
         raise InputError(
-            f"{name}: shape {shape} is a volume; give its slices one by one, (C, H, W)."
+            f"{name}: shape {shape} is that of a volume; give its slices, (C, H, W), one by one."
         )
     if shape[0] != channels:
         raise InputError(
-            f"{name}: {shape[0]} channels, where {channels} are expected; convert the image."
+            f"{name}: has {shape[0]} channels instead of {channels}; convert the image."
         )
     least = 2**config.depth
     if min(shape[1:]) < least:
@@ -92,9 +94,10 @@ def check_image(image: Array, name: str, channels: int, config: Config) -> None:
 
 
 def find_data(image: Array, mask: Image | None, superpixels: Image | None) -> Mask | None:
-    """The pixels of an image ``(C, H, W)`` that are data, ``(H, W)``; ``None`` if all are.
+    """Finds the data pixels of an image ``(C, H, W)``, as ``(H, W)``; ``None`` if all are.
 
-    No data are NaN in any channel, what lies outside of the mask, and negative ids of superpixels.
+    A pixel is not data if a channel is NaN, if it lies outside the mask, or if the id of its
+    superpixel is negative.
     """
     size = image.shape[1:]
     parts = [find_numbers(image), None if mask is None else as_mask(mask, size)]
@@ -102,8 +105,8 @@ def find_data(image: Array, mask: Image | None, superpixels: Image | None) -> Ma
         labels = as_array(superpixels)
         if labels.shape != size:
             raise InputError(
-                f"superpixels: size {labels.shape} is not that of the image, {size}; resize the "
-                "label map with nearest-neighbour interpolation."
+                f"superpixels: size {labels.shape} differs from that of the image, {size}; resize "
+                "the label map with nearest-neighbour interpolation."
             )
         parts.append(labels >= 0)
     told = [part for part in parts if part is not None and not part.all()]
@@ -115,18 +118,18 @@ def find_data_of_each(
     masks: Sequence[Image | None],
     superpixels: Sequence[Image | None],
 ) -> list[Mask | None]:
-    """What :func:`find_data` gives for each image; images without any data are refused."""
+    """Calls :func:`find_data` on each image; refuses images without data."""
     insides = [find_data(*triple) for triple in zip(images, masks, superpixels, strict=True)]
     for number, inside in enumerate(insides):
         if inside is not None and not inside.any():
-            raise InputError(f"images[{number}]: no pixel is data; check masks and NaN.")
+            raise InputError(f"images[{number}]: has no data; check masks and NaN.")
     return insides
 
 
 def measure_intensity_range(
     images: Sequence[Array], insides: Sequence[Mask | None] | None = None
 ) -> tuple[float, float]:
-    """The range of the data of all images and channels; ``(v, v + 1)`` if all of them are v.
+    """Measures the range of the data of all images and channels; ``(v, v + 1)`` if all are v.
 
     The rule is that of :class:`~sp_graph_seg.volumes.intensity.IntensitySample`.
     """
@@ -140,26 +143,26 @@ def measure_intensity_range(
 def check_range(
     low: float, high: float, images: Sequence[Array], insides: Sequence[Mask | None]
 ) -> None:
-    """Refuses a range that does not ascend or in which no image has data."""
+    """Refuses a range that does not ascend, or that does not overlap the data of any image."""
     data = [
         image if inside is None else image[:, inside]
         for image, inside in zip(images, insides, strict=True)
     ]
     if not low < high or all(values.max() <= low or values.min() >= high for values in data):
         raise InputError(
-            f"intensity_range={(low, high)} must ascend and overlap the values of the images; "
-            "give both in the same units."
+            f"intensity_range={(low, high)} does not ascend or does not overlap the values of the "
+            "images; give an ascending range in the units of the images."
         )
 
 
 def warn_of_other_units(image: Array, inside: Mask | None, low: float, high: float) -> None:
-    """Warns if most values of the data lie outside of the range of the training images."""
+    """Warns if most values of the data lie outside the range of the training images."""
     values = image if inside is None else image[:, inside]
-    outside = (values < np.float32(low)) | (values > np.float32(high))  # as the values are
+    outside = (values < np.float32(low)) | (values > np.float32(high))  # in float32, as the values
     if np.count_nonzero(outside) > _OUTSIDE * values.size:
         warnings.warn(
-            f"most values of an image lie outside of {low:g} to {high:g}, the range of the images "
-            "that the model was trained on; give images in the same units.",
+            f"most values of an image lie outside {low:g} to {high:g}, the intensity range of the "
+            "training images; give images in the same units.",
             IntensityRangeWarning,
             stacklevel=4,
         )
@@ -172,13 +175,13 @@ def normalize(image: Array, low: float, high: float) -> Array:
 
 
 def scale_intensities(image: Array, inside: Mask | None, low: float, high: float) -> ScaledImage:
-    """The image scaled by a range; what stood where there is no data leaves no trace."""
+    """Scales an image by a range, and replaces the values of pixels without data."""
     values = normalize(image, low, high)
     return ScaledImage(values if inside is None else fill_outside(values, inside), inside)
 
 
 def scale_down(image: Array, max_size: int) -> Tensor:
-    """The image as a tensor, its longest side no longer than ``max_size`` (0: as it is)."""
+    """Converts an image to a tensor whose longest side is at most ``max_size`` (0: any)."""
     return scale_to(torch.from_numpy(image), _seen_size(image.shape[1:], max_size))
 
 
@@ -190,7 +193,7 @@ def _seen_size(size: Sequence[int], max_size: int) -> list[int]:
 
 
 def scale_to(image: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear interpolation of ``(C, H, W)`` to another size, without aliasing."""
+    """Resizes ``(C, H, W)`` by bilinear interpolation without aliasing."""
     if tuple(image.shape[1:]) == tuple(size):
         return image
     scaled = F.interpolate(
@@ -200,13 +203,13 @@ def scale_to(image: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def scale_mask(mask: Image, size: Sequence[int]) -> Tensor:
-    """A mask ``(H, W)`` at another size: a pixel is set where any of those that it covers is."""
+    """Resizes a mask ``(H, W)``: a pixel is set if any of those that it covers is."""
     pixels = torch.from_numpy(as_array(mask).astype(bool)).float()
     return F.adaptive_max_pool2d(pixels[None], list(size))[0] > 0
 
 
 def scale_labels(values: Image, size: Sequence[int]) -> NDArray:
-    """A label map ``(H, W)`` at another size, by the nearest pixel."""
+    """Resizes a label map ``(H, W)`` by the nearest pixel."""
     array = as_array(values)
     if array.shape == tuple(size):
         return array

@@ -1,4 +1,4 @@
-"""ToRAG: an image or a volume becomes the region adjacency graph of its superpixels."""
+"""ToRAG: converts an image or a volume to the region adjacency graph of its superpixels."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -11,14 +11,14 @@ from torch_geometric.data.datapipes import functional_transform
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms.adjacency import find_boundary, half_neighborhood
 from sp_graph_seg.transforms.arrays import as_array
-from sp_graph_seg.transforms.attributes import Attribute, Regions
+from sp_graph_seg.transforms.attributes import Attribute, NodePixels
 from sp_graph_seg.transforms.image_transform import EdgeWeight, Given, ImageTransform
 from sp_graph_seg.transforms.superpixels import (
     Labels,
     check_n_segments,
     check_superpixel_method,
     compute_superpixels,
-    connected_regions,
+    connected_components,
 )
 
 
@@ -28,10 +28,11 @@ class ToRAG(ImageTransform):
     :obj:`to_rag`), after `"Unsupervised Few-Shot Image Segmentation with Dense Feature Learning and
     Sparse Clustering" <https://doi.org/10.5220/0012380700003660>`_ (Leng et al., VISAPP 2024).
 
-    Called on an image ``(C, H, W)`` or a volume ``(C, D, H, W)``, a tensor or an array with values
-    in [0, 1] (unsigned integers are divided by the largest of their type), or on a
-    :class:`~torch_geometric.data.Data` with that as ``image`` and perhaps ``mask``, ``superpixels``
-    and ``y``, it returns an :class:`~sp_graph_seg.transforms.ImageGraph` on the CPU with
+    It takes an image ``(C, H, W)`` or a volume ``(C, D, H, W)``, a tensor or an array with values
+    in [0, 1] (unsigned integers are divided by the largest value of their type), or a
+    :class:`~torch_geometric.data.Data` with that as ``image`` and optionally ``mask``,
+    ``superpixels`` and ``y``. It returns an :class:`~sp_graph_seg.transforms.ImageGraph` on the CPU
+    with
 
     * ``x (N, C)``: mean colour of each superpixel;
     * ``pos (N, ndim)``: its centroid in the order of the image's axes (row, column), times spacing;
@@ -42,42 +43,42 @@ class ToRAG(ImageTransform):
     * ``edge_weight (E,)``: affinity exp(-10 d) of that distance d, or as ``edge_weight`` says;
     * ``pixel_index (P,)``: node of each pixel, the image flattened in C order. ``Batch`` shifts it
       to the nodes of the batch, as it does with every key that contains ``index``;
-    * ``pixel_mask (H*W,)``: which pixels ``pixel_index`` speaks of, all without a mask. (A -1 there
-      would be shifted onto a node of the image before.)
+    * ``pixel_mask (H*W,)``: true for the pixels in ``pixel_index``, which are all pixels without a
+      mask. (``Batch`` would shift a -1 in ``pixel_index`` to a node of the previous image.)
     * ``image_size (1, ndim)``: H, W, or D, H, W;
-    * every attribute asked for, under its own name.
+    * every requested attribute under its own name.
 
     Args:
-        n_segments: Number of superpixels wanted. (default: :obj:`4000`)
+        n_segments: Wanted number of superpixels. (default: :obj:`4000`)
         compactness: Weight of space against colour in the superpixels. (default: :obj:`10.0`)
-        tau: Temperature of the edge weights. Of affinities below 0: the default is that of the
-            N-Cut, a scale of 1 / 10, which tells neighbours that look alike from others (the median
-            distance over the edges of a photograph is 0.03 to 0.16) and is the same for all images,
-            so that the weights of one compare with those of another. Of the softmax: below 0 the
-            most similar neighbours weigh most, at 0 all alike, above 0 the most different.
+        tau: Temperature of the edge weights. For affinities it must be below 0; the default is that
+            of the N-Cut. Its scale of 1 / 10 separates similar neighbours from others (the median
+            distance over the edges of a photograph is 0.03 to 0.16), and is the same for all
+            images, so that their weights are comparable. For the softmax: below 0 the most similar
+            neighbours weigh most, at 0 all are equal, above 0 the most different.
             (default: :obj:`-10.0` for affinities, :obj:`1.0` for the softmax)
         superpixels: A label map of the image's size to use instead, any non-negative integers.
-            Nodes are its connected regions, numbered in scan order: two regions that share an id
-            become two nodes. (default: :obj:`None`)
+            Nodes are its connected components, numbered in scan order: two components with the
+            same id become two nodes. (default: :obj:`None`)
         superpixel_method: Algorithm that makes the superpixels, one of
             :data:`~sp_graph_seg.transforms.SUPERPIXEL_METHODS`. (default: :obj:`"slic"`)
         connectivity: Pixels that share a face (1), an edge (2) or a corner (3) are neighbours.
             (default: :obj:`1`)
-        edge_weight: ``"affinity"``, symmetric and largest where neighbours are alike, as PyG's
-            layers expect, or ``"softmax"``, softmax-tau of the distance over the neighbours of the
-            target (Eq. 8), the weights of the paper's continuity loss.
+        edge_weight: ``"affinity"``, symmetric and largest for similar neighbours, as PyG's layers
+            expect, or ``"softmax"``, the softmax-tau of the distance over the neighbours of the
+            target (Eq. 8), which weighs the paper's continuity loss.
             (default: :obj:`"affinity"`)
-        mask: True where there is something to segment, of the image's size; other pixels belong to
-            no node, and may hold anything. (default: :obj:`None`)
+        mask: True for the pixels that belong to nodes, of the image's size; the values of the
+            others are ignored. (default: :obj:`None`)
         spacing: Size of a pixel along each axis, for anisotropic volumes. (default: :obj:`None`)
-        attributes: More to compute, names of functions in
-            :mod:`sp_graph_seg.transforms.attributes` or functions of your own.
+        attributes: Further attributes: names of functions in
+            :mod:`sp_graph_seg.transforms.attributes`, or functions of your own.
             (default: :obj:`()`)
 
     Raises:
-        InputError: For a parameter out of its range; when called, if the image has another number
-            of axes, is empty, looks like a batch or holds NaN or Inf inside the mask, or if label
-            map or mask have another size.
+        InputError: If a parameter is out of its range. When called, if the image has another number
+            of axes, is empty, looks like a batch or has NaN or Inf inside the mask, or if the size
+            of the label map or the mask differs from that of the image.
 
     Example:
         >>> import torch
@@ -107,7 +108,7 @@ class ToRAG(ImageTransform):
     ) -> None:
         check_n_segments(n_segments)
         if not (np.isfinite(compactness) and compactness > 0):
-            raise InputError(f"compactness={compactness} must be a positive number.")
+            raise InputError(f"compactness={compactness} is not positive; use a number above 0.")
         check_superpixel_method(superpixel_method)
         super().__init__(edge_weight, tau, mask, spacing, attributes)
         self.n_segments = n_segments
@@ -116,14 +117,14 @@ class ToRAG(ImageTransform):
         self.superpixel_method = superpixel_method
         self.connectivity = connectivity
 
-    def _find_regions(self, given: Given) -> Regions:
+    def _node_pixels(self, given: Given) -> NodePixels:
         ndim = given.image.ndim - 1
         if not 1 <= self.connectivity <= ndim:
             raise InputError(
-                f"connectivity={self.connectivity} must be 1 to {ndim} for this image."
+                f"connectivity={self.connectivity} does not fit this image; use 1 to {ndim}."
             )
         labels = self._label(given)
-        return Regions(
+        return NodePixels(
             image=given.image,
             labels=labels,
             num_nodes=int(labels.max()) + 1,
@@ -141,10 +142,10 @@ class ToRAG(ImageTransform):
         labels = as_array(superpixels, "superpixels")
         if labels.shape != image.shape[1:]:
             raise InputError(
-                f"superpixels: size {labels.shape} is not that of the image, {image.shape[1:]}; "
-                "resize the label map with nearest-neighbour interpolation."
+                f"superpixels: size {labels.shape} differs from that of the image, "
+                f"{image.shape[1:]}; resize the label map with nearest-neighbour interpolation."
             )
-        return connected_regions(labels, mask, self.connectivity)
+        return connected_components(labels, mask, self.connectivity)
 
     def _shown(self) -> list[str]:
         names = ["n_segments", "compactness", "superpixel_method"]

@@ -1,4 +1,4 @@
-"""From pixels to nodes: averages over superpixels, and the most frequent label of each."""
+"""From pixels to nodes: the mean and the most frequent label of the pixels of a node."""
 
 import numpy as np
 import torch
@@ -16,10 +16,10 @@ def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
     .. math::
         \bar z_I = \frac{1}{|I|} \sum_{i \in I} z_i
 
-    Differentiable in ``values``. It uses torch-scatter where that is installed and
-    :func:`torch_geometric.utils.scatter` otherwise, along the axis on which the pixels lie in
-    memory: values in the format channels_last, as the encoder gives them, are reduced without being
-    copied (32 x 102400 values on one core: 2 ms, 12 ms along the other axis).
+    It is differentiable in ``values``. It uses torch-scatter if that is installed, otherwise
+    :func:`torch_geometric.utils.scatter`. It reduces along the axis on which the pixels lie in
+    memory: the encoder returns values in the format channels_last, which are not copied (32 x
+    102400 values on one core: 2 ms, 12 ms along the other axis).
 
     Args:
         values: Features of the pixels, ``(F, P)``, floating point.
@@ -30,7 +30,7 @@ def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
         Features of the nodes, ``(N, F)``; zero for a node without pixels.
 
     Raises:
-        InputError: If the shapes do not belong together or an id is out of range.
+        InputError: If the shapes do not fit together or an id is out of range.
 
     Example:
         >>> import torch
@@ -42,12 +42,12 @@ def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
     if values.dim() != 2 or pixel_index.shape != values.shape[1:]:
         raise InputError(
             f"scatter_mean: values {tuple(values.shape)} and pixel_index "
-            f"{tuple(pixel_index.shape)} must be (F, P) and (P,); flatten the image's axes."
+            f"{tuple(pixel_index.shape)} are not (F, P) and (P,); flatten the axes of the image."
         )
     if pixel_index.numel() and not 0 <= pixel_index.min() <= pixel_index.max() < num_nodes:
         raise InputError(
-            f"pixel_index runs from {int(pixel_index.min())} to {int(pixel_index.max())} but must "
-            f"lie within 0 and num_nodes - 1 = {num_nodes - 1}; leave masked pixels out."
+            f"pixel_index: runs from {int(pixel_index.min())} to {int(pixel_index.max())}, outside "
+            f"0 to num_nodes - 1 = {num_nodes - 1}; leave masked pixels out."
         )
     if values.t().is_contiguous():
         return _mean(values.t(), pixel_index, 0, num_nodes)
@@ -55,10 +55,10 @@ def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
 
 
 def mean_over_nodes(values: NDArray, nodes: NDArray[np.int64], num_nodes: int) -> Tensor:
-    """Averages ``values (K, P)`` over ``nodes (P,)`` to ``(N, K)`` float32, added up in 64 bits.
+    """Averages ``values (K, P)`` over ``nodes (P,)`` to ``(N, K)`` float32, with sums in 64 bits.
 
-    For gradients use :func:`scatter_mean`; in 32 bits the mean
-    of eight million voxels of 0.3 comes out as 0.275.
+    In 32 bits the mean of eight million voxels of 0.3 comes out as 0.275. For gradients use
+    :func:`scatter_mean`.
     """
     count = np.maximum(np.bincount(nodes, minlength=num_nodes), 1)
     means = [np.bincount(nodes, row, minlength=num_nodes) / count for row in values]
@@ -66,10 +66,10 @@ def mean_over_nodes(values: NDArray, nodes: NDArray[np.int64], num_nodes: int) -
 
 
 def majority_over_nodes(labels: Tensor, nodes: Tensor, num_nodes: int) -> Tensor:
-    """The most frequent label of the pixels of each node; the smallest one in a tie.
+    """Finds the most frequent label of the pixels of each node; the smallest one in a tie.
 
     Args:
-        labels: Label of each pixel, ``(P,)``, any integers; negative where there is none.
+        labels: Label of each pixel, ``(P,)``, any integers; negative if unlabelled.
         nodes: Node of each pixel, ``(P,)``, from 0 to ``num_nodes - 1``.
         num_nodes: Number of nodes N.
 
@@ -78,7 +78,7 @@ def majority_over_nodes(labels: Tensor, nodes: Tensor, num_nodes: int) -> Tensor
     """
     known = labels >= 0
     values, codes = labels[known].unique(return_inverse=True)
-    # Only the pairs that there are: nodes times labels may not fit into memory.
+    # Only pairs that occur: a table of nodes times labels may not fit into memory.
     pairs, votes = (nodes[known] * len(values) + codes).unique(return_counts=True)
     node, code = pairs // max(len(values), 1), pairs % max(len(values), 1)
     most = votes.new_zeros(num_nodes).scatter_reduce(0, node, votes, "amax")

@@ -1,4 +1,4 @@
-"""Superpixels and supervoxels: connected regions with ids 0..N-1, from any source."""
+"""Superpixels and supervoxels: connected components with ids from 0 to N - 1."""
 
 import operator
 import warnings
@@ -15,22 +15,22 @@ from sp_graph_seg.transforms.arrays import as_mask, fill_outside
 Labels = NDArray[np.int64]
 Spacing = tuple[float, ...] | None
 
-#: Id of the pixels that a mask leaves out.
+#: Id of the pixels outside the mask.
 MASKED = -1
 
-#: Below so many superpixels wanted, that few are made may well be right.
+#: With fewer wanted superpixels than this, a small number may well be right.
 _WORTH_A_WARNING = 20
 
-#: Half of scikit-image's, in half the time. On 20 training photographs of BSDS300 with 2000
+#: Half of scikit-image's default, in half the time. On 20 training photographs of BSDS300 with 2000
 #: superpixels, achievable accuracy and boundary recall are 0.967 and 0.83 with both.
 _SLIC_ITERATIONS = 5
 
-# Felzenszwalb & Huttenlocher's method knows no number of segments, but the least size of one. With
-# a quarter of the mean size wanted, pictures of 64 x 64 to 600 x 400 pixels get 0.6 to 1.2 times
-# the number wanted, where that leaves 25 pixels or more to each.
+# Felzenszwalb & Huttenlocher's method takes the smallest size of a superpixel instead of their
+# number. With a quarter of the mean wanted size, pictures of 64 x 64 to 600 x 400 pixels get 0.6 to
+# 1.2 times the wanted number, if that leaves 25 pixels or more to each.
 _FELZENSZWALB_SMALLEST = 0.25
-_FELZENSZWALB_CONTRAST = 0.02  # colours that differ by less become one, up to the least size
-_FELZENSZWALB_SIGMA = 0.8  # that of the paper, in pixels
+_FELZENSZWALB_CONTRAST = 0.02  # smaller differences of colour are merged, up to the smallest size
+_FELZENSZWALB_SIGMA = 0.8  # in pixels, as in the paper
 
 # SLIC weighs space against colour in CIELAB, whose lightness runs from 0 to 100.
 _LIGHTNESS_RANGE = 100.0
@@ -48,19 +48,19 @@ def compute_superpixels(
 
     Args:
         image: Values in [0, 1], ``(C, H, W)`` or ``(C, D, H, W)``; three channels are RGB.
-        n_segments: Number wanted; the number made may differ.
-        compactness: Weight of space against colour; ``"felzenszwalb"`` does without.
+        n_segments: Wanted number; the result may have more or fewer.
+        compactness: Weight of space against colour; ``"felzenszwalb"`` ignores it.
         superpixel_method: One of :data:`SUPERPIXEL_METHODS`: ``"slic"`` (Achanta et al. 2012);
             ``"watershed"``, the compact watershed of the gradient magnitude from a regular grid of
             seeds (Neubert & Protzel 2014); ``"felzenszwalb"``, for images only, the graph-based
             segmentation of Felzenszwalb & Huttenlocher 2004, whose superpixels differ in size: a
-            flat area is a single one.
-        spacing: Size of a pixel along each axis, in any unit, for only the ratios count; ``None``
-            for isotropic pixels. ``"felzenszwalb"`` does without.
-        mask: True where there is something to segment, of the image's size.
+            flat area becomes one superpixel.
+        spacing: Size of a pixel along each axis, in any unit, because only ratios matter; ``None``
+            for isotropic pixels. ``"felzenszwalb"`` ignores it.
+        mask: True for the pixels that belong to superpixels, of the image's size.
 
     Returns:
-        One id a pixel, from 0 to N - 1, each id one connected region; -1 outside the mask.
+        The id of each pixel, from 0 to N - 1; -1 outside the mask. Each superpixel is connected.
 
     Raises:
         InputError: If the method is unknown or is not for volumes, or ``n_segments`` is not a
@@ -75,49 +75,49 @@ def compute_superpixels(
         # scikit-image's SLIC inside a mask takes up to 36 times as long (4000 of 1024 x 1024).
         image = fill_outside(np.asarray(image, dtype=np.float32), inside)
     make = SUPERPIXEL_METHODS[superpixel_method]
-    regions = connected_regions(make(image, n_segments, compactness, spacing, inside), inside)
-    made, wanted = int(regions.max()) + 1, min(n_segments, int((regions != MASKED).sum()))
+    superpixels = connected_components(
+        make(image, n_segments, compactness, spacing, inside), inside
+    )
+    made, wanted = int(superpixels.max()) + 1, min(n_segments, int((superpixels != MASKED).sum()))
     if made * 10 < wanted and wanted >= _WORTH_A_WARNING:
         warnings.warn(
-            f"fewer than a tenth of n_segments={n_segments} superpixels were made, which happens "
+            f"fewer than a tenth of n_segments={n_segments} superpixels were made, which is common "
             f"in noise; raise compactness={compactness:g}, smooth the image or use another "
             "superpixel_method.",
             FewSuperpixelsWarning,
             stacklevel=2,
         )
-    return regions
+    return superpixels
 
 
 def check_n_segments(n_segments: int) -> None:
-    """Refuses what is no positive integer."""
+    """Refuses a number of superpixels that is not a positive integer."""
     try:
         is_positive = operator.index(n_segments) > 0
     except TypeError:
         is_positive = False
     if not is_positive:
-        raise InputError(f"n_segments={n_segments} must be an integer, 1 or more.")
+        raise InputError(f"n_segments={n_segments} is not a positive integer; use 1 or more.")
 
 
 def check_superpixel_method(name: str, ndim: int = 2) -> None:
-    """Refuses a name that is not in :data:`SUPERPIXEL_METHODS`, or not for so many axes."""
+    """Refuses a name that is unknown, or whose method does not support the number of axes."""
     if name not in SUPERPIXEL_METHODS:
         known = ", ".join(map(repr, SUPERPIXEL_METHODS))
-        raise InputError(f"superpixel_method={name!r} is unknown: use one of {known}.")
+        raise InputError(f"superpixel_method={name!r} is unknown; use one of {known}.")
     if ndim > 2 and name in _IMAGES_ONLY:
         others = " or ".join(repr(n) for n in SUPERPIXEL_METHODS if n not in _IMAGES_ONLY)
-        raise InputError(
-            f"superpixel_method={name!r} is for images and makes no supervoxels; use {others}."
-        )
+        raise InputError(f"superpixel_method={name!r} does not support volumes; use {others}.")
 
 
-def connected_regions(
+def connected_components(
     labels: ArrayLike, mask: ArrayLike | None = None, connectivity: int = 1
 ) -> Labels:
-    """Renumbers any label map so that ids run from 0 to N - 1 and every id is one connected region.
+    """Splits a label map into connected components, numbered from 0 to N - 1 in scan order.
 
     Args:
-        labels: Integers, of any size and range but not negative, ``(H, W)`` or ``(D, H, W)``.
-        mask: True where there is something to segment; elsewhere the result is -1.
+        labels: Integers that are not negative, ``(H, W)`` or ``(D, H, W)``.
+        mask: True for the pixels to keep; the others become -1.
         connectivity: Pixels that share a face (1), an edge (2) or a corner (3) are connected.
 
     Raises:
@@ -130,20 +130,20 @@ def connected_regions(
     if labels.dtype.kind not in "iub" or labels.size == 0:
         raise InputError(
             f"superpixels: a label map of {labels.dtype} with {labels.size} pixels cannot be used; "
-            "give integers, one id a pixel."
+            "give an integer id for each pixel."
         )
     inside = None if mask is None else as_mask(mask, labels.shape)
     if (labels.min() if inside is None else labels[inside].min()) < 0:
-        raise InputError("superpixels: negative ids; mark pixels that have no label with mask=.")
+        raise InputError("superpixels: some ids are negative; leave those pixels out with mask=.")
     if labels.max() > np.iinfo(np.int64).max:  # scikit-image would wrap such ids
         labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     ids = labels.astype(np.int64)  # before MASKED goes in: -1 is 255 among 8-bit ids
     if inside is not None:
         ids[~inside] = MASKED
-    # Without axes of length 1: where the last is one, scikit-image numbers in another order.
+    # scikit-image numbers in another order if the last axis has length 1, so drop such axes.
     thick = np.atleast_1d(ids.squeeze())
-    regions = label(thick, background=MASKED, connectivity=min(connectivity, thick.ndim))
-    return regions.reshape(ids.shape).astype(np.int64) - 1  # 0 is the background
+    components = label(thick, background=MASKED, connectivity=min(connectivity, thick.ndim))
+    return components.reshape(ids.shape).astype(np.int64) - 1  # 0 is the background
 
 
 def _slic(
@@ -157,9 +157,8 @@ def _slic(
 
     is_rgb = image.shape[0] == 3
     if not is_rgb:
-        # scikit-image stretches the values to [0, 1]. Undone here, and with 1 for a
-        # lightness of 100, a compactness means the same for grey, RGB and five channels, dark slice
-        # or bright.
+        # scikit-image stretches the values to [0, 1], which is undone here. With 1 for a lightness
+        # of 100, a compactness means the same for any number of channels and any brightness.
         contrast = float(np.ptp(image))
         compactness /= _LIGHTNESS_RANGE * max(contrast, 1e-6)
     return slic(
@@ -184,7 +183,7 @@ def _watershed(
     from skimage.filters import sobel
     from skimage.segmentation import watershed
 
-    if mask is not None:  # nothing of what lies outside, and no edge along the mask
+    if mask is not None:  # no values from outside, and no edge along the mask
         nearest = distance_transform_edt(~mask, return_distances=False, return_indices=True)
         image = image[:, *nearest]
     gradient = np.sqrt(sum(sobel(channel) ** 2 for channel in image))
@@ -196,15 +195,15 @@ def _watershed(
 
 
 def _count_in_all(n_segments: int, mask: NDArray[np.bool_] | None) -> float:
-    """How many superpixels to make in the whole image so that the mask keeps the number wanted."""
+    """Computes the number for the whole image that leaves the wanted number inside the mask."""
     return n_segments if mask is None else n_segments / float(mask.mean())
 
 
 def _seed_grid(shape: tuple[int, ...], n_segments: float, spacing: Spacing) -> Labels:
-    """One seed in the middle of each cell of a grid of about ``n_segments`` equal cells."""
+    """Puts a seed into the middle of each cell of a grid of about ``n_segments`` equal cells."""
     extent = np.asarray(shape) * np.asarray(spacing or (1.0,) * len(shape))  # physical
     counts = np.ones(len(shape), dtype=int)
-    # From the thinnest axis on: where that has room for one cell only, the others have more.
+    # Thinnest axis first: if it has room for one cell only, the other axes get more.
     axes = np.argsort(extent)
     for done, axis in enumerate(axes):
         cell = (extent[axes[done:]].prod() / n_segments * counts.prod()) ** (1 / (len(axes) - done))
@@ -228,7 +227,7 @@ def _felzenszwalb(
 
     pixels = image[0].size / _count_in_all(n_segments, mask)  # in a superpixel
     smallest = max(1, round(pixels * _FELZENSZWALB_SMALLEST))
-    if mask is not None:  # what lies outside is one dark area, whatever it holds
+    if mask is not None:  # the outside becomes one dark area
         image = np.where(mask, image, image[:, mask].min() - 1)
     with warnings.catch_warnings():
         # scikit-image doubts that more than three channels are meant.
@@ -240,17 +239,18 @@ def _felzenszwalb(
             min_size=smallest,
             channel_axis=0,
         )
-    # Its segments hang together across corners; cut there, they leave crumbs for their neighbours.
-    pieces = connected_regions(segments)
+    # Its segments are connected across corners. Splitting them there leaves small pieces, which are
+    # given to their neighbours.
+    pieces = connected_components(segments)
     sizes = np.bincount(pieces.ravel())
     is_kept = sizes >= min(smallest, sizes.max())
     return watershed(np.zeros(pieces.shape), markers=np.where(is_kept[pieces], pieces + 1, 0))
 
 
-#: The methods by name, as :class:`~sp_graph_seg.ToRAG` and ``Config.superpixel_method`` take them.
-#: Each is called with the image, ``n_segments``, ``compactness``, the spacing or ``None`` and the
-#: mask or ``None``, and returns integer ids; the regions of one id need not be connected, and what
-#: lies outside the mask is ignored.
+#: The methods under their names in :class:`~sp_graph_seg.ToRAG` and ``Config.superpixel_method``.
+#: Each takes the image, ``n_segments``, ``compactness``, the spacing or ``None`` and the mask or
+#: ``None``, and returns integer ids. The pixels of an id need not be connected, and ids outside the
+#: mask are ignored.
 SUPERPIXEL_METHODS: dict[str, Callable[..., NDArray[Any]]] = {
     "slic": _slic,
     "watershed": _watershed,

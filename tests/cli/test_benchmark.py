@@ -236,13 +236,13 @@ def test_what_cannot_be_done_is_one_line(data, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(Method, "label", None)
     out = tmp_path / "out"
     for options, message in [
-        (["--types", "KMeans"], "KMeans: type='KMeans' is unknown: use one of KMeans-Pixels, "),
+        (["--types", "KMeans"], "KMeans: type='KMeans' is unknown; use one of KMeans-Pixels, "),
         (["--seeds", "0"], "seeds=0 must be 1 or more."),
-        (["--images", "9"], f"{data}: '9' is none of its 2 images"),
-        (["--show", "9"], f"{data}: '9' is none of its 2 images"),
+        (["--images", "9"], f"{data}: '9' does not match its 2 images"),
+        (["--show", "9"], f"{data}: '9' does not match its 2 images"),
         (["--images", "7", "--show", "10"], "--show: names an image that --images leaves out"),
-        (["--betas", "-1"], "Dense-SimCon-NoRec: settings=(-1.0,) must be one or more positive"),
-        (["--clusters", "2.5"], "KMeans-Pixels: settings=(2.5,) are numbers of clusters"),
+        (["--betas", "-1"], "Dense-SimCon-NoRec: settings=(-1.0,) are empty or not positive"),
+        (["--clusters", "2.5"], "KMeans-Pixels: settings=(2.5,) are not whole"),
         (["--split", "train"], f"{data}: holds no images/train/*.jpg; get BSDS300-images.tgz"),
         (["--workers", "-1"], "workers=-1: must not be negative"),
     ]:
@@ -256,8 +256,8 @@ def test_a_file_of_variants_that_makes_no_rows_is_refused(data, tmp_path, capsys
     for text, message in [
         ("", f"{file}: names no row; write 'NAME:' and keys below it."),
         ("one: 3", f"{file}: one: write keys below it, such as 'epochs: 8'."),
-        ("one: {epoch: 3}", "one: 'epoch' is no configuration key: did you mean 'epochs'?"),
-        ("[1]", f"{file}: no configuration; write lines such as 'epochs: 4'."),
+        ("one: {epoch: 3}", "one: 'epoch' is an unknown configuration key; use 'epochs'."),
+        ("[1]", f"{file}: is not a mapping of names to values; write lines such as 'epochs: 4'."),
     ]:
         write(file, text)
         assert refusal(capsys, data, out, "--variants", str(file)) == message
@@ -275,7 +275,7 @@ def test_bad_files_are_found_before_the_work(data, tmp_path, capsys, monkeypatch
     image = data / "images/test/7.jpg"
     Image.new("RGB", (20, 30)).save(image)
     message = refusal(capsys, data, tmp_path / "out", *QUICK)
-    assert "7.mat: annotator 0 saw 48x48 pixels" in message
+    assert "7.mat: annotator 0 has 48x48 pixels" in message
     assert not (tmp_path / "out").exists()
 
 

@@ -111,9 +111,7 @@ def test_flags_override_the_file_and_the_file_the_preset(tmp_path):
 def test_a_false_value_in_the_file_is_named_with_the_file(tmp_path):
     file = tmp_path / "my.yaml"
     file.write_text("n_segment: 77\n")
-    with pytest.raises(
-        InputError, match=r"my.yaml: 'n_segment' is no .* did you mean 'n_segments'"
-    ):
+    with pytest.raises(InputError, match=r"my.yaml: 'n_segment' is an unknown .* use 'n_segments'"):
         TrainingFlags(config=file).resolve()
 
 
@@ -249,7 +247,7 @@ def test_own_warnings_are_one_line_and_others_none(
     arguments = [*photo_flags, "--patches", "2", "16", "99"]
     assert main(["train", str(photo), "-o", str(tmp_path / "m.safetensors"), *arguments]) == 0
     warning, progress = capsys.readouterr().err.splitlines()
-    assert warning.startswith("sp-graph-seg: warning: patches: 16x99 shrink to 16x64")
+    assert warning.startswith("sp-graph-seg: warning: patches: 16x99 are reduced to 16x64")
     assert progress.startswith("2 of 2 steps in ")
 
 

@@ -162,16 +162,16 @@ def test_files_that_cannot_be_read_are_named(folders, capsys):
     truth.write_bytes(good[: len(good) // 2])
     output = path / "scores.csv"
     line = refusal(capsys, path / "labels", path / "truth", "-o", output)
-    assert line.startswith(f"{truth}: is no ground truth of BSDS")
+    assert line.startswith(f"{truth}: is not a BSDS ground truth file")
     save_mat(truth, [])
     line = refusal(capsys, path / "labels", path / "truth", "-o", output)
-    assert line.startswith(f"{truth}: is no ground truth of BSDS")
+    assert line.startswith(f"{truth}: is not a BSDS ground truth file")
     save_mat(truth, [np.zeros(SIZE, int), np.zeros((4, 4), int)])
     line = refusal(capsys, path / "labels", path / "truth", "-o", output)
-    assert line.startswith(f"{truth}: is no ground truth of BSDS (no annotators, or not of one")
+    assert line.startswith(f"{truth}: is not a BSDS ground truth file (no annotators, or")
     (path / "bad.seg").write_text("no segments")
     line = refusal(capsys, path / "labels/a_labels.png", path / "bad.seg", "-o", output)
-    assert line.startswith(f"{path}/bad.seg: is no ground truth of BSDS")
+    assert line.startswith(f"{path}/bad.seg: is not a BSDS ground truth file")
     assert not output.exists()
 
 

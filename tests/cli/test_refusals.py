@@ -44,7 +44,7 @@ def make_grey(path):
         (make_nan, "is NaN in every pixel"),
         (make_infinite, "3072 of 3072 values are infinite"),
         (make_small, "3x64 pixels are too few for depth=2"),
-        (make_grey, "1 channels, where 3 are expected"),
+        (make_grey, "has 1 channels instead of 3"),
     ],
     ids=["missing", "text", "nan", "infinite", "small", "grey"],
 )
@@ -70,7 +70,7 @@ def test_an_image_that_cannot_be_used(
         (["--epoch", "3"], "Unknown option: --epoch. Did you mean --epochs?"),
         (["--epochs", "few"], "Invalid value for --epochs"),
         (["--preset", "slow"], 'Invalid value "slow" for --preset'),
-        (["--config", "none.yaml"], "none.yaml: No such file or directory"),
+        (["--config", "none.yaml"], "none.yaml: cannot be read (No such file or directory)"),
         (["--patches", "4", "16"], ""),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -196,11 +196,14 @@ def test_files_are_replaced_when_told(tmp_path):
     ("arguments", "reason"),
     [
         (["none.png", "-o", "out"], "none.png: "),
-        (["a.png", "grey.png", "-o", "out"], "grey.png: 1 channels, where 3"),
+        (["a.png", "grey.png", "-o", "out"], "grey.png: has 1 channels instead of 3"),
         (["a.png", "tiny.png", "-o", "out"], "tiny.png: 2x2 pixels are too few"),
         (["a.png", "-o", "a.png"], "a.png: cannot be written to"),
-        (["a.png", "-o", "out", "--config", "bad.yaml"], "bad.yaml: 'beta' is no configuration"),
-        (["a.png", "-o", "out", "--tau-cut", "1"], "tau_cut=1.0 is no affinity"),
+        (
+            ["a.png", "-o", "out", "--config", "bad.yaml"],
+            "bad.yaml: 'beta' is an unknown configuration",
+        ),
+        (["a.png", "-o", "out", "--tau-cut", "1"], "tau_cut=1.0 does not give affinities"),
         (["candidates.png", "-o", ".", "--overwrite"], "candidates.png: is an input"),
         (["a.png"], "--output"),
         (["-o", "out"], "IMAGE"),

@@ -219,7 +219,7 @@ def test_what_is_no_volume(tmp_path, model, name, refusal, make_slices):
 def test_a_model_of_other_channels(tmp_path, model, refusal, make_slices):
     video = save_video(tmp_path / "a.mp4", make_slices())
     line = refusal("predict", model, video, "-o", tmp_path / "out.zarr")
-    assert line.startswith(f"{video}: 3 channels, where 1 are expected")
+    assert line.startswith(f"{video}: has 3 channels instead of 1")
 
 
 def test_one_volume_at_a_time(tmp_path, stack, model, refusal):

@@ -52,7 +52,7 @@ def test_a_superpixel_method_without_supervoxels(tmp_path, stack, files_in, refu
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr"]
     flags = ["--preset", "fast", "--mode", "supervoxels", "--superpixel-method", "felzenszwalb"]
     line = refusal(*command, *flags)
-    assert line.startswith("superpixel_method='felzenszwalb' is for images and makes no supervoxel")
+    assert line.startswith("superpixel_method='felzenszwalb' does not support volumes")
     assert files_in(tmp_path) == {"scan.tif"}
 
 

@@ -150,7 +150,9 @@ GOOD = "width 3\nheight 2\nsegments 2\ndata\n0 0 0 2\n1 1 0 2\n"
 def test_read_seg_names_a_damaged_file(tmp_path, old, new):
     file = tmp_path / "a.seg"
     file.write_text(GOOD.replace(old, new))
-    with pytest.raises(InputError, match=r"a\.seg: is no ground truth of BSDS .* unpack it again"):
+    with pytest.raises(
+        InputError, match=r"a\.seg: is not a BSDS ground truth file .* unpack it again"
+    ):
         read_seg(file)
 
 
@@ -158,7 +160,7 @@ def test_damaged_ground_truth_is_named(mat_layout, tmp_path):
     with pytest.raises(InputError, match=r"none\.seg: cannot be opened"):
         read_seg(tmp_path / "none.seg")
     (mat_layout / "groundTruth" / "test" / "3.mat").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"3\.mat: is no ground truth of BSDS"):
+    with pytest.raises(InputError, match=r"3\.mat: is not a BSDS ground truth file"):
         BSDS300(mat_layout, "test", ToRAG(20))
 
 

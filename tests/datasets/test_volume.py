@@ -165,11 +165,11 @@ def test_a_bad_slice_is_named_and_the_others_stay(tmp_path, save):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"volume": STORED}, "volume: ndarray is not a path .*numpy.save"),
-        ({"labels": torch.zeros(SIZE)}, "labels: Tensor is not a path"),
+        ({"volume": STORED}, "volume: ndarray is neither a path .*numpy.save"),
+        ({"labels": torch.zeros(SIZE)}, "labels: Tensor is neither a path"),
         ({"volume": "nowhere.npy"}, r"nowhere\.npy: does not exist"),
-        ({"block": (2, 2)}, r"block=\(2, 2\) must be three"),
-        ({"block": (2, 2, 0)}, r"block=\(2, 2, 0\) must be three"),
+        ({"block": (2, 2)}, r"block=\(2, 2\) is not three"),
+        ({"block": (2, 2, 0)}, r"block=\(2, 2, 0\) is not three"),
     ],
 )
 def test_unusable_parameters_are_named(tmp_path, volume, parameters, message):
@@ -180,7 +180,7 @@ def test_unusable_parameters_are_named(tmp_path, volume, parameters, message):
 @pytest.mark.parametrize(
     ("labels", "axes", "message"),
     [
-        (TRUTH[:, :, :8], "zyx", r"int64 of shape \(5, 6, 8\) are no labels"),
+        (TRUTH[:, :, :8], "zyx", r"int64 and shape \(5, 6, 8\) do not fit"),
         (TRUTH / 1, "zyx", "float64"),
         (STORED, "czyx", "2 channels"),
     ],

@@ -33,13 +33,11 @@ def methods(quick, monkeypatch):
 def test_the_tables_are_of_all_results(photos, methods, tmp_path):
     experiment = run_experiment(photos, methods, range(2), tmp_path, workers=0)
     assert experiment.failures == {}
-    assert len(experiment.records) == 2 * 2 * 2 * 2
-    for record in experiment.records:
-        labels = record.job.method.label(
-            record.job.photo.read(), None, record.job.setting, record.job.seed
-        )[0]
-        assert record.scores == score_segmentation(labels, record.job.photo.read_truth())
-        assert record.losses == {"rec": record.job.setting}
+    assert len(experiment.job_scores) == 2 * 2 * 2 * 2
+    for one in experiment.job_scores:
+        labels = one.job.method.label(one.job.photo.read(), None, one.job.setting, one.job.seed)[0]
+        assert one.scores == score_segmentation(labels, one.job.photo.read_truth())
+        assert one.losses == {"rec": one.job.setting}
     assert [(row.method, row.num_candidates) for row in experiment.oracle] == [
         ("base", 4),
         ("model", 4),
@@ -67,13 +65,13 @@ def test_more_seeds_are_added_to_what_is_there(photos, methods, tmp_path, monkey
     monkeypatch.setattr(Method, "label", count)
     experiment = run_experiment(photos, methods, range(2), tmp_path, workers=0)
     assert seeds == [1] * 8
-    assert len(experiment.records) == 16
+    assert len(experiment.job_scores) == 16
 
 
 def test_the_folder_holds_in_any_working_directory(photos, methods, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     experiment = run_experiment(photos, methods, [0], tmp_path.relative_to(tmp_path), workers=0)
-    assert {record.job.folder for record in experiment.records} == {tmp_path}
+    assert {one.job.folder for one in experiment.job_scores} == {tmp_path}
 
 
 @pytest.mark.parametrize("combine", ["first", "best"])
@@ -82,11 +80,11 @@ def test_annotators_are_combined_as_asked_without_new_work(photos, methods, tmp_
     files = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")}
     experiment = run_experiment(photos, methods, [0], tmp_path, combine, workers=0)
     assert files == {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.json")}
-    assert experiment.records != before.records
-    for record in experiment.records:
-        photo = record.job.photo
-        labels = record.job.method.label(photo.read(), None, record.job.setting, record.job.seed)[0]
-        assert record.scores == score_segmentation(labels, photo.read_truth(), combine)
+    assert experiment.job_scores != before.job_scores
+    for one in experiment.job_scores:
+        photo = one.job.photo
+        labels = one.job.method.label(photo.read(), None, one.job.setting, one.job.seed)[0]
+        assert one.scores == score_segmentation(labels, photo.read_truth(), combine)
 
 
 def test_jobs_that_failed_are_left_out(photos, methods, tmp_path, monkeypatch):
@@ -103,8 +101,8 @@ def test_jobs_that_failed_are_left_out(photos, methods, tmp_path, monkeypatch):
         ("10", 4.0),
         ("7", 4.0),
     ]
-    assert len(experiment.records) == 6
-    with pytest.raises(InputError, match=r"no job succeeded; the first failed with: no clusters"):
+    assert len(experiment.job_scores) == 6
+    with pytest.raises(InputError, match=r"no job succeeded; first error: no clusters"):
         run_experiment(
             photos,
             [dataclasses.replace(methods[0], settings=(4.0,))],
@@ -116,9 +114,9 @@ def test_jobs_that_failed_are_left_out(photos, methods, tmp_path, monkeypatch):
 
 def test_what_makes_no_table_is_refused(photos, methods, tmp_path):
     twice = [methods[0], dataclasses.replace(methods[1], name="base")]
-    with pytest.raises(InputError, match="types: base, base has a name twice"):
+    with pytest.raises(InputError, match="types: base, base repeats a name"):
         run_experiment(photos, twice, [0], tmp_path, workers=0)
-    with pytest.raises(InputError, match="there are no jobs"):
+    with pytest.raises(InputError, match="no jobs; give a photo"):
         run_experiment(photos, methods, [], tmp_path, workers=0)
 
 
@@ -130,9 +128,9 @@ def test_the_labels_shown_are_those_that_the_oracle_takes(photos, methods, tmp_p
         for name, labels in best.items():
             own = score_segmentation(labels, photo.read_truth())["v"]
             assert own == max(
-                record.scores["v"]
-                for record in experiment.records
-                if (record.job.method.name, record.job.photo) == (name, photo)
+                one.scores["v"]
+                for one in experiment.job_scores
+                if (one.job.method.name, one.job.photo) == (name, photo)
             )
 
 

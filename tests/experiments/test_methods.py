@@ -39,16 +39,16 @@ def test_all_rows_of_the_table_are_there():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"type": "KMeans"}, "row: type='KMeans' is unknown: use one of KMeans-Pixels, "),
+        ({"type": "KMeans"}, "row: type='KMeans' is unknown; use one of KMeans-Pixels, "),
         ({"type": ["KMeans-Pixels"]}, "row: type=.*is unknown"),
-        ({"settings": []}, "row: settings=.*one or more positive numbers"),
-        ({"settings": [1, 0]}, "row: settings=.*one or more positive numbers"),
-        ({"settings": float("nan")}, "row: settings=.*one or more positive numbers"),
-        ({"settings": float("inf")}, "row: settings=.*one or more positive numbers"),
+        ({"settings": []}, "row: settings=.*empty or not positive"),
+        ({"settings": [1, 0]}, "row: settings=.*empty or not positive"),
+        ({"settings": float("nan")}, "row: settings=.*empty or not positive"),
+        ({"settings": float("inf")}, "row: settings=.*empty or not positive"),
         ({"settings": "many"}, "row: .*'many'"),
-        ({"settings": [1, 2, 1.0]}, "row: settings=.*a number twice"),
+        ({"settings": [1, 2, 1.0]}, "row: settings=.*repeat a number"),
         ({"type": "KMeans-Pixels", "settings": [2, 2.5]}, "row: settings=.*whole"),
-        ({"epoch": 3}, "row: 'epoch' is no configuration key: did you mean 'epochs'"),
+        ({"epoch": 3}, "row: 'epoch' is an unknown configuration key; use 'epochs'"),
         ({"epochs": 0}, "row: epochs=0 is too small"),
     ],
 )
@@ -59,7 +59,7 @@ def test_what_cannot_be_a_method_is_refused_with_its_name(values, message):
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden"])
 def test_a_name_that_is_no_folder_is_refused(name):
-    with pytest.raises(InputError, match="names a row and a folder"):
+    with pytest.raises(InputError, match="cannot name a folder"):
         make({}, name)
 
 
@@ -83,10 +83,10 @@ def test_a_description_says_all_that_labels_depend_on():
 
 @pytest.fixture
 def scene(label_map):
-    regions = label_map((24, 24), 30)
+    superpixels = label_map((24, 24), 30)
     colors = np.random.default_rng(0).random((3, 30)).astype(np.float32)
-    regions = np.unique(regions, return_inverse=True)[1].reshape(24, 24)
-    return colors[:, regions], regions
+    superpixels = np.unique(superpixels, return_inverse=True)[1].reshape(24, 24)
+    return colors[:, superpixels], superpixels
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_images_are_chosen_by_name_or_position(four, images, expected):
 
 @pytest.mark.parametrize("entry", ["0", "21", "9:", "::0", "a:b", "0:1:2:3", ""])
 def test_what_chooses_no_image_is_refused(four, entry):
-    message = f"{entry!r} is none of its 4 images; give names such as 100, or positions"
+    message = f"{entry!r} does not match its 4 images; give names such as 100, or positions"
     with pytest.raises(InputError) as refusal:
         find_photos(four, "test", ["3", entry])
     assert f"{four}: {message}" in str(refusal.value)
@@ -77,7 +77,7 @@ def test_photos_are_read(photos):
 def test_a_truth_of_another_size_is_named(photos, dataset):
     (dataset / "human/color/12/7.seg").write_text("width 2\nheight 1\nsegments 1\ndata\n0 0 0 1\n")
     with pytest.raises(
-        InputError, match=r"12/7\.seg: annotator 1 saw 1x2 pixels.*7\.jpg has 48x48"
+        InputError, match=r"12/7\.seg: annotator 1 has 1x2 pixels.*7\.jpg has 48x48"
     ):
         check_photos(photos)
 
@@ -93,7 +93,7 @@ def test_one_file_holds_all_annotators(dataset, tmp_path):
     check_photos(photos)
     assert len(photos[0].read_truth()) == 2
     Image.new("RGB", (20, 30)).save(dataset / "images/test/7.jpg")
-    with pytest.raises(InputError, match=r"7\.mat: annotator 0 saw 48x48 pixels, .*has 30x20"):
+    with pytest.raises(InputError, match=r"7\.mat: annotator 0 has 48x48 pixels, .*has 30x20"):
         check_photos(photos)
 
 

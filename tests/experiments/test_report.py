@@ -8,7 +8,7 @@ from sp_graph_seg.errors import OutputError
 from sp_graph_seg.evaluation import SCORE_NAMES
 from sp_graph_seg.experiments import (
     PAPER,
-    Record,
+    JobScores,
     Row,
     describe_machine,
     write_failures,
@@ -25,11 +25,13 @@ ROWS = {"oracle": [ORACLE], "unsupervised": [FREE], "fixed": [FIXED], "settings"
 
 
 @pytest.fixture
-def records(make_job, photos):
+def job_scores(make_job, photos):
     weights = {"annotated_pixels": 5}
     return [
-        Record(make_job("Sparse-SimCon-Patch", seed=4), SCORES | weights, 0.75, {"sim": 0.25}, 1.5),
-        Record(make_job(photo=photos[1]), SCORES | weights, 0.5, {}, 0.5),
+        JobScores(
+            make_job("Sparse-SimCon-Patch", seed=4), SCORES | weights, 0.75, {"sim": 0.25}, 1.5
+        ),
+        JobScores(make_job(photo=photos[1]), SCORES | weights, 0.5, {}, 0.5),
     ]
 
 
@@ -43,8 +45,8 @@ def check_scores(line, scores=SCORES):
         assert float(line[name]) == pytest.approx(value, abs=1e-6)
 
 
-def test_tables_hold_every_row_and_score(records, tmp_path):
-    files = write_tables(tmp_path, ROWS, records, "best", "a command")
+def test_tables_hold_every_row_and_score(job_scores, tmp_path):
+    files = write_tables(tmp_path, ROWS, job_scores, "best", "a command")
     assert [file.name for file in files] == [
         *("table.csv", "settings.csv", "per_image.csv", "table.json")
     ]
@@ -64,8 +66,8 @@ def test_tables_hold_every_row_and_score(records, tmp_path):
     ]
 
 
-def test_every_result_has_a_line(records, tmp_path):
-    write_tables(tmp_path, ROWS, records, "mean", "a command")
+def test_every_result_has_a_line(job_scores, tmp_path):
+    write_tables(tmp_path, ROWS, job_scores, "mean", "a command")
     model, baseline = read(tmp_path / "per_image.csv")
     for line in (model, baseline):
         check_scores(line)
@@ -80,8 +82,8 @@ def test_every_result_has_a_line(records, tmp_path):
     assert (baseline["image"], baseline["loss_sim"]) == ("7", "")
 
 
-def test_the_json_file_says_how_it_was_made(records, tmp_path):
-    write_tables(tmp_path, ROWS, records, "best", "sp-graph-seg benchmark")
+def test_the_json_file_says_how_it_was_made(job_scores, tmp_path):
+    write_tables(tmp_path, ROWS, job_scores, "best", "sp-graph-seg benchmark")
     content = json.loads((tmp_path / "table.json").read_text())
     assert (content["command"], content["combine"]) == ("sp-graph-seg benchmark", "best")
     assert content["machine"] == describe_machine()
@@ -112,6 +114,6 @@ def test_failures_are_listed_and_the_list_of_an_earlier_run_removed(make_job, ph
     write_failures(file, {})
 
 
-def test_a_folder_that_is_gone_is_an_error(records, tmp_path):
+def test_a_folder_that_is_gone_is_an_error(job_scores, tmp_path):
     with pytest.raises(OutputError, match=r"gone/table\.csv: cannot be written"):
-        write_tables(tmp_path / "gone", ROWS, records, "mean", "a command")
+        write_tables(tmp_path / "gone", ROWS, job_scores, "mean", "a command")

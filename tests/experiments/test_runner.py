@@ -102,7 +102,7 @@ def test_results_that_a_worker_wrote_elsewhere_are_failures(six, monkeypatch, tm
 
     monkeypatch.setattr(runner, "run_job", run_elsewhere)
     (reason,) = run_missing(six[:1], workers=0).values()
-    assert reason.startswith(f"{six[0].labels_file}: a worker wrote it where")
+    assert reason.startswith(f"{six[0].labels_file}: was written by a worker")
     assert "use a folder that all machines share" in reason
 
 

@@ -175,9 +175,9 @@ def test_one_image_needs_no_list(monkeypatch):
 @pytest.mark.parametrize(
     ("images", "reason"),
     [
-        ([], r"images: there is none"),
-        ([IMAGES[0], np.zeros((3, 24, 32))], r"images\[1\]: 3 channels, where 1"),
-        ([IMAGES[0], np.full((1, 24, 32), np.nan)], r"images\[1\]: holds NaN"),
+        ([], r"images: the sequence is empty"),
+        ([IMAGES[0], np.zeros((3, 24, 32))], r"images\[1\]: has 3 channels instead of 1"),
+        ([IMAGES[0], np.full((1, 24, 32), np.nan)], r"images\[1\]: has NaN"),
         ([np.zeros((1, 3, 32))], r"images\[0\]: 3x32 pixels are too few for depth=2"),
         ([IMAGES[0][0]], r"images\[0\]: shape \(24, 32\) must be"),
     ],

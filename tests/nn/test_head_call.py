@@ -189,17 +189,17 @@ class NoNames(nn.Module):
 
 
 REFUSED = {
-    r"DenseGCNConv asks for 'adj'": lambda: pyg.DenseGCNConv(F, 3),
-    r"GCN2Conv asks for 'x_0'": lambda: pyg.GCN2Conv(F, 0.1),
-    r"HypergraphConv asks for 'hyperedge_index'": lambda: pyg.HypergraphConv(F, 3),
+    r"DenseGCNConv needs 'adj'": lambda: pyg.DenseGCNConv(F, 3),
+    r"GCN2Conv needs 'x_0'": lambda: pyg.GCN2Conv(F, 0.1),
+    r"HypergraphConv needs 'hyperedge_index'": lambda: pyg.HypergraphConv(F, 3),
     r"RGCNConv cannot be called on nodes of 4 features": lambda: pyg.RGCNConv(F, 3, 2),
     r"GCNConv cannot be called on nodes of 4 features": lambda: pyg.GCNConv(F + 1, 3),
-    r"PointTransformerConv asks for 'pos'": lambda: pyg.PointTransformerConv(F, 3),
-    r"NoNames.forward names no arguments": NoNames,
-    r"Returns returns tuple for 3 nodes": lambda: Returns((1, 2)),
-    r"Returns returns \(3,\) for 3 nodes": lambda: Returns(torch.zeros(3)),
-    r"Returns returns \(1, 4\) for 3 nodes": lambda: Returns(torch.zeros(1, 4)),
-    r"Returns returns .* floating point": lambda: Returns(torch.zeros(3, 4, dtype=torch.long)),
+    r"PointTransformerConv needs 'pos'": lambda: pyg.PointTransformerConv(F, 3),
+    r"NoNames.forward does not name its arguments": NoNames,
+    r"Returns returned tuple for 3 nodes": lambda: Returns((1, 2)),
+    r"Returns returned \(3,\) for 3 nodes": lambda: Returns(torch.zeros(3)),
+    r"Returns returned \(1, 4\) for 3 nodes": lambda: Returns(torch.zeros(1, 4)),
+    r"Returns returned .* floating-point": lambda: Returns(torch.zeros(3, 4, dtype=torch.long)),
 }
 
 

@@ -226,11 +226,11 @@ def test_dropout_and_reset(layer, random_graph):
 def test_refuses(layer, random_graph):
     graph = random_graph(9, F)
     module = make(layer)
-    with pytest.raises(InputError, match=r"^edge_weight: affinities must not be negative"):
+    with pytest.raises(InputError, match=r"^edge_weight: some affinities are negative"):
         module(graph.x, graph.edge_index, -graph.edge_weight)
-    with pytest.raises(InputError, match=r"^edge_index .*reverse"):
+    with pytest.raises(InputError, match=r"^edge_index: .*reverse"):
         module(graph.x, torch.tensor([[0], [1]]))
     with pytest.raises(InputError, match=r"^batch: "):
         module(*graph, batch=torch.zeros(3, dtype=torch.long))
-    with pytest.raises(InputError, match=r"^k=0, temp=1.0: both must be positive"):
+    with pytest.raises(InputError, match=r"^k=0, temp=1.0: not both are positive"):
         layer(F, 0)

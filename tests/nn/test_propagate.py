@@ -174,14 +174,14 @@ def test_in_degree_and_neighbors(graph, adjacency):
     [
         ([[0, 1], [1, 3]], 3, 2, "edge_index names nodes 0 to 3"),
         ([[0, -1], [-1, 0]], 3, 2, "edge_index names nodes -1 to 0"),
-        ([[0], [1]], 3, 1, "edge_index .*reverse"),
-        ([[0, 1, 0], [1, 0, 1]], 3, 3, "edge_index .*reverse"),  # twice there, once back
-        ([[0, 1, 2], [1, 2, 0]], 3, 3, "edge_index .*reverse"),  # a directed cycle
+        ([[0], [1]], 3, 1, "edge_index: .*reverse"),
+        ([[0, 1, 0], [1, 0, 1]], 3, 3, "edge_index: .*reverse"),  # twice there, once back
+        ([[0, 1, 2], [1, 2, 0]], 3, 3, "edge_index: .*reverse"),  # a directed cycle
         ([[0, 1]], 3, 2, "edge_index: "),
         ([0, 1], 3, 2, "edge_index: "),
         ([[0.0, 1.0], [1.0, 0.0]], 3, 2, "edge_index: .*float32"),
         ([[0, 1], [1, 0]], 3, 3, "edge_weight: "),
-        ([[0, 1], [1, 0]], 0, 2, "x: there are no nodes"),
+        ([[0, 1], [1, 0]], 0, 2, "x: has no rows"),
     ],
 )
 def test_refuses(edge_index, num_nodes, num_weights, name):
@@ -243,12 +243,12 @@ def test_adj_t_of_torch_sparse(monkeypatch, value):
 
 def test_refuses_an_adj_t_that_does_not_fit():
     adj_t = torch.eye(3).to_sparse_csr()
-    with pytest.raises(InputError, match=r"^edge_index: adj_t has shape \(3, 3\) but x 4 rows"):
+    with pytest.raises(InputError, match=r"^edge_index: adj_t has shape \(3, 3\), but x 4 rows"):
         sort_edges(adj_t, 4)
-    with pytest.raises(InputError, match=r"^edge_weight: adj_t holds the weights already"):
+    with pytest.raises(InputError, match=r"^edge_weight: adj_t already holds the weights"):
         sort_edges(adj_t, 3, torch.ones(3))
     with pytest.raises(InputError, match=r"^edge_index: "):
         sort_edges(torch.eye(4).to_sparse_bsr((2, 2)), 4)
     one_way = torch.tensor([[0.0, 1.0], [0.0, 0.0]]).to_sparse_csr()
-    with pytest.raises(InputError, match=r"^edge_index .*reverse"):
+    with pytest.raises(InputError, match=r"^edge_index: .*reverse"):
         sort_edges(one_way, 2)

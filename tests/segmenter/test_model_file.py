@@ -139,7 +139,7 @@ def test_a_truncated_file(path, kept):
 
 
 def test_a_missing_file(tmp_path):
-    assert "there is no such file" in load_error(tmp_path / "none.safetensors")
+    assert "the file does not exist" in load_error(tmp_path / "none.safetensors")
 
 
 @pytest.mark.parametrize("kind", ["text", "folder", "pickle", "noise"])
@@ -154,14 +154,14 @@ def test_what_is_no_safetensors_file(tmp_path, kind):
         path.write_bytes(b"epochs: 4\n" * 50 if kind == "text" else noise)
     message = load_error(path)
     assert "cannot be read as a model" in message
-    assert "no such file" not in message
+    assert "does not exist" not in message
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"model": "{}"}])
 def test_another_safetensors_file(tmp_path, metadata):
     path = tmp_path / "model.safetensors"
     safetensors.torch.save_file({"a": torch.zeros(3)}, path, metadata=metadata)
-    assert "no model of sp_graph_seg" in load_error(path)
+    assert "is not a model of sp_graph_seg" in load_error(path)
 
 
 @pytest.mark.parametrize("model", [None, "", "{", "[1, 2]", "3", "null"])
@@ -288,8 +288,8 @@ def test_a_model_of_another_format(path, number):
     """Those without a number scaled images before they measured their range."""
     rewrite(path, format_number=number)
     message = load_error(path)
-    assert message.startswith(f"{path}: is a model of format {number or 1}, ")
-    assert message.endswith("train it anew.")
+    assert message.startswith(f"{path}: has model format {number or 1}, ")
+    assert message.endswith("train it again.")
 
 
 def test_a_post_processing_that_is_none(path):

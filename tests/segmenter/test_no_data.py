@@ -131,9 +131,9 @@ def test_an_image_without_data(clean, fitted):
     for config in (CONFIG, CONFIG.replace(head="gcn"), CONFIG.replace(nodes="pixels")):
         segmenter = Segmenter(config).fit(clean)
         assert (segmenter.predict(nothing) == -1).all()
-        with pytest.raises(InputError, match=r"^image: no pixel is data"):
+        with pytest.raises(InputError, match=r"^image: has no data"):
             segmenter.transform(nothing)
-    with pytest.raises(InputError, match=r"^images\[1\]: no pixel is data"):
+    with pytest.raises(InputError, match=r"^images\[1\]: has no data"):
         Segmenter(CONFIG).fit([clean, nothing])
     with pytest.raises(InputError, match=r"^mask: no pixel is set"):
         fitted.predict(clean, mask=np.zeros(SIZE))

@@ -132,7 +132,7 @@ SMALL = np.zeros((31, 48), int)
         ({"masks": [None, TILES > 0]}, "masks: 2 are given for 1 images"),
         ({"superpixels": []}, "superpixels: 0 are given for 1 images"),
         ({"masks": [TILES < 0]}, "mask: no pixel is set"),
-        ({"superpixels": [TILES - 999]}, r"images\[0\]: no pixel is data"),
+        ({"superpixels": [TILES - 999]}, r"images\[0\]: has no data"),
         ({"superpixels": [TILES / 2]}, "superpixels: .*float64"),
     ],
 )
@@ -159,13 +159,13 @@ def test_unusable_superpixels_to_predict_with(fitted, labels, message, image):
 UNUSABLE = [
     (PIXELS[0], r"shape \(32, 48\) must be \(C, H, W\)"),
     (np.moveaxis(PIXELS, 0, -1), r"shape \(32, 48, 3\) looks .*moveaxis"),
-    (np.zeros((3, 5, 32, 48)), "is a volume"),
+    (np.zeros((3, 5, 32, 48)), "is that of a volume"),
     (np.full_like(PIXELS, np.inf), "NaN or Inf"),
     (PIXELS[:, :3], "3x48 pixels are too few for depth=2"),
     (PIXELS[:, :, :2], "32x2 pixels are too few"),
     (np.zeros((3, 4, 500)), "4x500 pixels become 3x320 with max_size=320"),
-    (PIXELS[:2], "2 channels, where 3 are expected"),
-    (PIXELS[:0], "no pixel"),
+    (PIXELS[:2], "has 2 channels instead of 3"),
+    (PIXELS[:0], "is empty"),
     ("image.png", "must be"),
 ]
 
@@ -182,5 +182,5 @@ def test_unusable_images_are_named(fitted, image, message, config):
 
 @pytest.mark.parametrize("images", [[], (), np.zeros((0, 3, 8, 8))])
 def test_no_images(images, config):
-    with pytest.raises(InputError, match="images: there is none"):
+    with pytest.raises(InputError, match="images: the sequence is empty"):
         Segmenter(config).fit(images)

@@ -123,5 +123,5 @@ def test_batch_normalisation_is_that_of_the_whole_image():
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_loss_that_is_not_finite_is_refused():
-    with pytest.raises(InputError, match=r"learning_rate=.*try a smaller learning rate\.$"):
+    with pytest.raises(InputError, match=r"learning_rate=.*use a smaller learning rate\.$"):
         train([picture() * 1e30], config=CONFIG.replace(learning_rate=1e20))

@@ -30,16 +30,16 @@ def similarity_targets(rule, z, x, graph):
     return torch.stack([votes[graph.pixel_index == n].mode()[0] for n in range(graph.num_nodes)])
 
 
-def reconstruction_of_patches(net, image, sampler_windows):
+def reconstruction_of_patches(net, image, sampled):
     errors = []
-    for windows in sampler_windows:
-        patches = cut_patches(image, windows)
+    for positions in sampled:
+        patches = cut_patches(image, positions)
         z = net.wnet.encoder(patches)
         errors.append((net.wnet.decoder(z.softmax(1)) - patches).double().flatten() ** 2)
     return torch.cat(errors).mean()
 
 
-def expected_terms(net, training, config, windows=()):
+def expected_terms(net, training, config, patches=()):
     """The losses of one image for a network in training mode, by the paper's formulas."""
     net = copy.deepcopy(net).train()
     image, graph = training.image, training.graph
@@ -60,7 +60,7 @@ def expected_terms(net, training, config, windows=()):
         if config.reconstruction == "image":
             rec = (net.wnet.decoder(z[None].softmax(1))[0] - image).double().square().mean()
         elif config.reconstruction == "patch":
-            rec = reconstruction_of_patches(net, image, windows)
+            rec = reconstruction_of_patches(net, image, patches)
         else:
             rec = torch.tensor(math.nan)
         log_f = features - features.logsumexp(1, keepdim=True)
@@ -73,8 +73,8 @@ def expected_terms(net, training, config, windows=()):
     return {name: value.item() for name, value in terms.items()}
 
 
-def first_windows(trainings, config):
-    """The windows of the first step: all images draw from one generator, seeded once."""
+def first_patches(trainings, config):
+    """The patches of the first step: all images draw from one generator, seeded once."""
     generator = torch.Generator().manual_seed(config.seed)
     samplers = [
         PatchSampler(
@@ -105,7 +105,7 @@ def test_the_first_step_has_the_losses_of_the_paper(
         loss_input=loss_input, similarity_labels=similarity_labels, reconstruction=reconstruction
     )
     net = make_net()
-    expected = expected_terms(net, one, config, first_windows([one], config)[0])
+    expected = expected_terms(net, one, config, first_patches([one], config)[0])
     history = fit(net, [one], config)
     first = next(iter(history))
     assert {name: first[name] for name in TERMS} == pytest.approx(expected, rel=1e-4, nan_ok=True)
@@ -137,7 +137,7 @@ def test_a_beta_alone_leaves_only_its_term(one, term, beta, one_step, make_net, 
     config = one_step.replace(**alone)
     net = make_net()
     before = weights(net)
-    expected = expected_terms(net, one, config, first_windows([one], config)[0])
+    expected = expected_terms(net, one, config, first_patches([one], config)[0])
     history = fit(net, [one], config)
     for name in TERMS:
         wanted = expected[name] if name == term else math.nan
@@ -220,10 +220,10 @@ def test_losses_are_the_mean_over_images_of_different_sizes(
     config = config.replace(reconstruction=reconstruction)
     trainings = [one, another, subject(blocks(17, 64, seed=2))]
     net = make_net()
-    windows = first_windows(trainings, config)
+    patches = first_patches(trainings, config)
     single = [
         expected_terms(net, training, config, own)
-        for training, own in zip(trainings, windows, strict=True)
+        for training, own in zip(trainings, patches, strict=True)
     ]
     expected = {name: np.mean([terms[name] for terms in single]) for name in TERMS}
     first = next(iter(fit(net, trainings, config)))

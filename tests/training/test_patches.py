@@ -7,7 +7,7 @@ import torch
 from scipy.stats import chisquare
 
 from sp_graph_seg.errors import InputError, SmallImageWarning
-from sp_graph_seg.training import PatchSampler, PatchWindows, cut_patches, draw_windows
+from sp_graph_seg.training import PatchPositions, PatchSampler, cut_patches, draw_patches
 
 
 def generator(seed=0):
@@ -30,31 +30,36 @@ def source_of(i, j, height, width, turns, flip):
     return i, j
 
 
-def as_tuples(windows):
+def as_tuples(positions):
     """Everything that makes a patch, one hashable tuple each."""
     parts = zip(
-        windows.corner.tolist(), windows.quarter_turns.tolist(), windows.flip.tolist(), strict=True
+        positions.corner.tolist(),
+        positions.quarter_turns.tolist(),
+        positions.flip.tolist(),
+        strict=True,
     )
-    return [(windows.height, windows.width, *corner, turns, flip) for corner, turns, flip in parts]
+    return [
+        (positions.height, positions.width, *corner, turns, flip) for corner, turns, flip in parts
+    ]
 
 
-def side_lengths(windows):
+def side_lengths(positions):
     """Height and width of each window in the image, ``(K, 2)``."""
-    upright = torch.tensor([windows.height, windows.width])
-    is_upright = windows.quarter_turns % 2 == 0
+    upright = torch.tensor([positions.height, positions.width])
+    is_upright = positions.quarter_turns % 2 == 0
     return torch.where(is_upright[:, None], upright, upright.flip(0))
 
 
 def test_a_patch_turned_and_mirrored_by_hand():
     image = torch.tensor([[[0.0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]])
-    windows = PatchWindows(
+    positions = PatchPositions(
         height=2,
         width=3,
         corner=torch.tensor([[1, 0], [1, 0], [0, 2], [0, 2], [1, 1]]),
         quarter_turns=torch.tensor([0, 0, 1, 3, 2]),
         flip=torch.tensor([False, True, False, True, False]),
     )
-    assert cut_patches(image, windows)[:, 0].tolist() == [
+    assert cut_patches(image, positions)[:, 0].tolist() == [
         [[4, 5, 6], [8, 9, 10]],
         [[6, 5, 4], [10, 9, 8]],
         [[3, 7, 11], [2, 6, 10]],
@@ -68,7 +73,7 @@ def test_a_patch_turned_and_mirrored_by_hand():
     [
         ((17, 17), (5, 5), {0, 1, 2, 3}),
         ((20, 31), (4, 9), {0, 1, 2, 3}),
-        ((20, 31), (7, 20), {0, 1, 2, 3}),  # turned windows fill the height
+        ((20, 31), (7, 20), {0, 1, 2, 3}),  # turned positions fill the height
         ((20, 31), (6, 21), {0, 2}),  # turned, it would be one row too high
         ((31, 20), (21, 6), {0, 2}),
         ((12, 19), (12, 19), {0, 2}),
@@ -78,18 +83,18 @@ def test_a_patch_turned_and_mirrored_by_hand():
 )
 def test_each_patch_is_its_window_turned_and_flipped(size, shape, expected_turns):
     image = coordinate_image(*size)
-    windows = draw_windows(size, shape, 200, generator())
-    patches = cut_patches(image, windows)
+    positions = draw_patches(size, shape, 200, generator())
+    patches = cut_patches(image, positions)
 
     assert patches.shape == (200, 3, *shape)
-    assert len(windows) == 200
-    assert set(windows.quarter_turns.tolist()) == expected_turns
-    assert set(windows.flip.tolist()) == {False, True}
-    assert (windows.corner >= 0).all()
-    assert (windows.corner + side_lengths(windows) <= torch.tensor(size)).all()
+    assert len(positions) == 200
+    assert set(positions.quarter_turns.tolist()) == expected_turns
+    assert set(positions.flip.tolist()) == {False, True}
+    assert (positions.corner >= 0).all()
+    assert (positions.corner + side_lengths(positions) <= torch.tensor(size)).all()
 
     i, j = (axis.numpy() for axis in torch.meshgrid(*map(torch.arange, shape), indexing="ij"))
-    for patch, (_, _, row, column, turns, flip) in zip(patches, as_tuples(windows), strict=True):
+    for patch, (_, _, row, column, turns, flip) in zip(patches, as_tuples(positions), strict=True):
         down, right = source_of(i, j, *shape, turns, flip)
         np.testing.assert_array_equal(patch[0], row + down)
         np.testing.assert_array_equal(patch[1], column + right)
@@ -99,18 +104,18 @@ def test_each_patch_is_its_window_turned_and_flipped(size, shape, expected_turns
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_no_windows_make_an_empty_batch(dtype):
     image = torch.zeros(5, 9, 9, dtype=dtype)
-    patches = cut_patches(image, draw_windows((9, 9), (4, 6), 0, generator()))
+    patches = cut_patches(image, draw_patches((9, 9), (4, 6), 0, generator()))
     assert patches.shape == (0, 5, 4, 6)
     assert patches.dtype == dtype
 
 
 def test_a_subset_of_the_windows_cuts_the_same_patches():
     image = coordinate_image(20, 30)
-    windows = draw_windows(image.shape[1:], (5, 8), 10, generator())
-    patches = cut_patches(image, windows)
+    positions = draw_patches(image.shape[1:], (5, 8), 10, generator())
+    patches = cut_patches(image, positions)
     for index in (slice(1, None, 3), torch.tensor([9, 0, 4])):
-        assert len(windows[index]) == len(patches[index])
-        torch.testing.assert_close(cut_patches(image, windows[index]), patches[index])
+        assert len(positions[index]) == len(patches[index])
+        torch.testing.assert_close(cut_patches(image, positions[index]), patches[index])
 
 
 @pytest.mark.parametrize("uniform", ["no mask", "foreground=0"])
@@ -121,17 +126,17 @@ def test_positions_are_uniform_and_reach_the_border(uniform, seed):
     if uniform == "foreground=0":
         mask = torch.zeros(size, dtype=torch.bool)
         mask[0, 0] = True
-    windows = draw_windows(size, shape, count, generator(seed), mask, foreground=0.0)
-    turned = windows.quarter_turns % 2 == 1
+    positions = draw_patches(size, shape, count, generator(seed), mask, foreground=0.0)
+    turned = positions.quarter_turns % 2 == 1
     for chosen, (height, width) in ((~turned, shape), (turned, shape[::-1])):
         rows, columns = size[0] - height + 1, size[1] - width + 1
-        corners = windows.corner[chosen]
+        corners = positions.corner[chosen]
         observed = torch.bincount(corners[:, 0] * columns + corners[:, 1], minlength=rows * columns)
         assert observed.min() > 0
         assert len(observed) == rows * columns
         assert chisquare(observed.numpy()).pvalue > 1e-3
-    assert chisquare(torch.bincount(windows.quarter_turns).numpy()).pvalue > 1e-3
-    assert chisquare(torch.bincount(windows.flip.long()).numpy()).pvalue > 1e-3
+    assert chisquare(torch.bincount(positions.quarter_turns).numpy()).pvalue > 1e-3
+    assert chisquare(torch.bincount(positions.flip.long()).numpy()).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (4, 7), (6, 2)])
@@ -141,18 +146,18 @@ def test_foreground_windows_centre_on_mask_pixels_up_to_the_border(shape, pixels
     mask = torch.zeros(size, dtype=torch.bool)
     for pixel in pixels:
         mask[pixel] = True
-    windows = draw_windows(size, shape, 300, generator(), mask, foreground=1.0)
+    positions = draw_patches(size, shape, 300, generator(), mask, foreground=1.0)
 
     def corner_around(pixel, sides):
         wanted = np.asarray(pixel) - np.asarray(sides) // 2
         return tuple(np.clip(wanted, 0, np.asarray(size) - sides))
 
     for turned in (False, True):
-        chosen = (windows.quarter_turns % 2 == 1).numpy() == turned
+        chosen = (positions.quarter_turns % 2 == 1).numpy() == turned
         sides = shape[::-1] if turned else shape
         expected = {corner_around(pixel, sides) for pixel in pixels}
-        assert set(map(tuple, windows.corner[chosen].tolist())) == expected
-    assert cut_patches(mask[None], windows).flatten(1).any(dim=1).all()  # each shows the mask
+        assert set(map(tuple, positions.corner[chosen].tolist())) == expected
+    assert cut_patches(mask[None], positions).flatten(1).any(dim=1).all()  # each shows the mask
 
 
 @pytest.mark.parametrize("share", [0.2, 0.8])
@@ -160,8 +165,8 @@ def test_the_foreground_share_is_met(share):
     size, shape, count = (40, 40), (7, 7), 4000
     mask = torch.zeros(size, dtype=torch.bool)
     mask[20, 20] = True
-    windows = draw_windows(size, shape, count, generator(), mask, share)
-    hits = (windows.corner == 20 - 3).all(dim=1).double().mean().item()
+    positions = draw_patches(size, shape, count, generator(), mask, share)
+    hits = (positions.corner == 20 - 3).all(dim=1).double().mean().item()
     expected = share + (1 - share) / 34**2
     assert hits == pytest.approx(expected, abs=4 * (expected * (1 - expected) / count) ** 0.5)
 
@@ -170,7 +175,7 @@ def test_windows_depend_on_the_generator_alone():
     mask = torch.rand(30, 40, generator=generator(3)) > 0.5
     state = torch.get_rng_state()
     first, again, other = (
-        draw_windows((30, 40), (8, 6), 50, generator(seed), mask, 0.5) for seed in (5, 5, 6)
+        draw_patches((30, 40), (8, 6), 50, generator(seed), mask, 0.5) for seed in (5, 5, 6)
     )
     assert torch.equal(torch.get_rng_state(), state)
     assert as_tuples(first) == as_tuples(again)
@@ -180,21 +185,21 @@ def test_windows_depend_on_the_generator_alone():
 @pytest.mark.parametrize("shape", [(11, 5), (5, 13)])
 def test_a_patch_larger_than_the_image_is_refused(shape):
     with pytest.raises(InputError, match=rf"patches: {shape[0]}x{shape[1]} do not fit .*10x12"):
-        draw_windows((10, 12), shape, 3, generator())
+        draw_patches((10, 12), shape, 3, generator())
 
 
 @pytest.mark.parametrize(("size", "value"), [((10, 12), False), ((10, 11), True), ((12, 10), True)])
 def test_an_unusable_mask_is_refused(size, value):
     with pytest.raises(InputError, match="mask"):
-        draw_windows((10, 12), (3, 3), 3, generator(), torch.full(size, value))
+        draw_patches((10, 12), (3, 3), 3, generator(), torch.full(size, value))
 
 
 PATCHES = ((7, 6, 8), (3, 10, 5), (1, 4, 4))
 
 
 def deal(sampler):
-    """One epoch: for each mini-batch the tuples of its windows, shape by shape."""
-    return [[as_tuples(windows) for windows in batch] for batch in sampler.epoch()]
+    """One epoch: for each mini-batch the tuples of its positions, shape by shape."""
+    return [[as_tuples(positions) for positions in batch] for batch in sampler.epoch()]
 
 
 def flatten(epoch):
@@ -205,7 +210,7 @@ def draw_all(random):
     return Counter(
         window
         for count, height, width in PATCHES
-        for window in as_tuples(draw_windows((20, 30), (height, width), count, random))
+        for window in as_tuples(draw_patches((20, 30), (height, width), count, random))
     )
 
 
@@ -246,11 +251,11 @@ def test_the_sampler_hands_the_mask_on():
 
 
 def test_patches_shrink_to_the_image_with_a_warning():
-    with pytest.warns(SmallImageWarning, match="64x40 shrink to 24x30, .* is 24x30"):
+    with pytest.warns(SmallImageWarning, match="64x40 are reduced to 24x30, .* has 24x30"):
         sampler = PatchSampler((24, 30), [(3, 64, 40)], 1, generator())
-    ((windows,),) = sampler.epoch()
-    assert cut_patches(torch.zeros(1, 24, 30), windows).shape == (3, 1, 24, 30)
-    with pytest.warns(SmallImageWarning, match="8x40 shrink to 8x30"):
+    ((positions,),) = sampler.epoch()
+    assert cut_patches(torch.zeros(1, 24, 30), positions).shape == (3, 1, 24, 30)
+    with pytest.warns(SmallImageWarning, match="8x40 are reduced to 8x30"):
         PatchSampler((24, 30), [(3, 8, 40)], 1, generator())
 
 

@@ -167,12 +167,12 @@ def test_bright_images_keep_their_variance():
     assert data.variance.item() == pytest.approx(image.var(), rel=0.05)
 
 
-def median(regions):
-    return torch.tensor([np.median(regions.colors[:, regions.nodes == n]) for n in range(2)])
+def median(nodes):
+    return torch.tensor([np.median(nodes.colors[:, nodes.pixel_index == n]) for n in range(2)])
 
 
-def edge_is_upward(regions):
-    return regions.edge_index[0] < regions.edge_index[1]
+def edge_is_upward(nodes):
+    return nodes.edge_index[0] < nodes.edge_index[1]
 
 
 def test_functions_of_the_users_own():
@@ -187,34 +187,34 @@ def test_functions_of_the_users_own():
     assert "attributes=('median', 'edge_is_upward', 'histogram')" in repr(to_rag)
 
 
-def x(regions):
-    return torch.zeros(regions.num_nodes)
+def x(nodes):
+    return torch.zeros(nodes.num_nodes)
 
 
-def too_few(regions):
-    return torch.zeros(regions.num_nodes - 1)
+def too_few(nodes):
+    return torch.zeros(nodes.num_nodes - 1)
 
 
-def edge_of_nodes(regions):
-    return torch.zeros(regions.num_nodes, 2)
+def edge_of_nodes(nodes):
+    return torch.zeros(nodes.num_nodes, 2)
 
 
-def no_tensor(regions):
+def no_tensor(nodes):
     return 3
 
 
 @pytest.mark.parametrize(
     ("attributes", "message"),
     [
-        (["size"], "'size' is unknown: use some of area, "),
+        (["size"], "'size' is unknown; use one of area, "),
         ("area", "'a' is unknown"),
-        ([x], "'x' is there already"),
-        (["area", "area"], "'area' is there already"),
-        ([lambda regions: 0], "has no name; use a function"),
+        ([x], "'x' is already a field"),
+        (["area", "area"], "'area' is already a field"),
+        ([lambda nodes: 0], "has no name; use a function"),
         ([3], "3 has no name"),
-        ([too_few], r"too_few returns \(2,\) where .* each of 3 nodes"),
-        ([edge_of_nodes], r"edge_of_nodes returns \(3, 2\) where .* each of 4 edges"),
-        ([no_tensor], "no_tensor returns int where"),
+        ([too_few], r"too_few returned \(2,\), not .* each of 3 nodes"),
+        ([edge_of_nodes], r"edge_of_nodes returned \(3, 2\), not .* each of 4 edges"),
+        ([no_tensor], "no_tensor returned int, not"),
     ],
 )
 def test_unusable_attributes_are_named(attributes, message):
@@ -223,7 +223,7 @@ def test_unusable_attributes_are_named(attributes, message):
 
 
 @pytest.mark.parametrize("spacing", [None, (2.0, 1.0)])
-def test_attributes_of_pixels_are_those_of_regions_of_one_pixel(spacing):
+def test_attributes_of_pixels_are_those_of_superpixels_of_one_pixel(spacing):
     image = np.random.default_rng(0).random((2, 4, 5), dtype=np.float32)
     mask = image[0] > 0.2
     names = tuple(ATTRIBUTES)
@@ -231,10 +231,12 @@ def test_attributes_of_pixels_are_those_of_regions_of_one_pixel(spacing):
         image
     )
     if spacing is None:
-        regions = ToRAG(superpixels=np.arange(20).reshape(4, 5), mask=mask, attributes=names)(image)
-        assert pixels.keys() == regions.keys()
-        for name in regions.keys():  # noqa: SIM118, a graph iterates over pairs
-            torch.testing.assert_close(pixels[name], regions[name])
+        superpixels = ToRAG(superpixels=np.arange(20).reshape(4, 5), mask=mask, attributes=names)(
+            image
+        )
+        assert pixels.keys() == superpixels.keys()
+        for name in superpixels.keys():  # noqa: SIM118, a graph iterates over pairs
+            torch.testing.assert_close(pixels[name], superpixels[name])
     # Neighbours two columns or one row apart, at the same distance, of which one pair has a face.
     steps = pixels.pos[pixels.edge_index[0]] - pixels.pos[pixels.edge_index[1]]
     distance = steps.norm(dim=1)

@@ -120,7 +120,7 @@ def test_from_scipy_adds_up_duplicates_and_leaves_its_argument_alone():
 
 
 def test_from_scipy_refuses_what_is_not_square():
-    with pytest.raises(InputError, match="matrix: 2x3 is no adjacency"):
+    with pytest.raises(InputError, match="matrix: 2x3 is not square"):
         from_scipy(csr_array((2, 3)))
 
 
@@ -199,7 +199,7 @@ def test_directed_graphs_and_other_names_are_refused():
 def test_asymmetric_weights_are_refused(data, rag):
     softmax = softmax_adjacency(rag.edge_attr[:, 0], rag.edge_index, rag.num_nodes)
     for graph, weight in ((rag, softmax), (data, torch.arange(data.num_edges))):
-        with pytest.raises(InputError, match="weight: differs between the directions of an edge"):
+        with pytest.raises(InputError, match="weight: the two directions of an edge differ"):
             to_networkx(graph, weight)
 
 

@@ -167,5 +167,5 @@ def test_labels_of_an_image_stay():
 def test_a_data_that_cannot_be_used_is_named():
     with pytest.raises(InputError, match=r"^data: has no image; give Data\(image="):
         ToRAG()(Data(x=torch.zeros(3, 4, 4)))
-    with pytest.raises(InputError, match=r"^superpixels: are of no use to ToPixelGraph"):
+    with pytest.raises(InputError, match=r"^superpixels: cannot be used with ToPixelGraph"):
         ToPixelGraph()(Data(image=draw(1, 9, 12), superpixels=LABELS))

@@ -148,8 +148,8 @@ def test_repr():
         ({"radius": 0.5}, r"radius=0\.5 joins no pixels"),
         ({"radius": math.nan}, "radius=nan"),
         ({"radius": math.inf}, "radius=inf"),
-        ({"radius": 1.5, "spacing": (2, 3)}, r"radius=1\.5 joins no pixels: use 2 or more"),
-        ({"tau": math.inf}, "tau=inf must be finite"),
+        ({"radius": 1.5, "spacing": (2, 3)}, r"radius=1\.5 joins no pixels; use 2 or more"),
+        ({"tau": math.inf}, "tau=inf is not finite"),
     ],
 )
 def test_unusable_parameters_are_named(parameters, message):
@@ -161,9 +161,9 @@ def test_unusable_parameters_are_named(parameters, message):
     ("image", "mask", "message"),
     [
         (np.zeros((4, 5)), None, r"image: shape \(4, 5\)"),
-        (np.zeros((1, 0, 5)), None, "holds no pixel"),
+        (np.zeros((1, 0, 5)), None, "is empty"),
         (np.full((1, 2, 2), np.nan), None, "4 values are NaN or Inf"),
-        (np.zeros((1, 4, 5)), np.ones((5, 4)), r"mask: size \(5, 4\) is not .* \(4, 5\)"),
+        (np.zeros((1, 4, 5)), np.ones((5, 4)), r"mask: size \(5, 4\) differs .* \(4, 5\)"),
         (np.zeros((1, 4, 5)), np.zeros((4, 5)), "mask: no pixel is set"),
         (np.zeros((5, 3, 4, 5)), None, "looks like a batch of images"),
     ],

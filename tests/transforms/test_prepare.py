@@ -38,15 +38,15 @@ def test_several_images_stay_in_order(stack):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        ([], "images: there is none"),
-        (np.zeros((0, 3, 8, 8)), "images: there is none"),
+        ([], "images: the sequence is empty"),
+        (np.zeros((0, 3, 8, 8)), "images: the sequence is empty"),
         (IMAGE[0], r"images\[0\]: shape \(20, 30\) must be \(C, H, W\).*image\[None\]"),
         ([IMAGE, IMAGE[0]], r"images\[1\]: shape \(20, 30\) must be"),
         (np.zeros(()), r"images\[0\]: shape \(\) must be"),
         ([np.full_like(IMAGE, np.inf)], r"images\[0\]: 1800 values are NaN or Inf"),
         (["image.png"], r"images\[0\]: "),
         ([IMAGE * 1j], r"images\[0\]: .*complex"),
-        ([IMAGE, IMAGE[:, :0]], r"images\[1\]: .* no pixel"),
+        ([IMAGE, IMAGE[:, :0]], r"images\[1\]: .* is empty"),
         (np.zeros((20, 30, 3)), r"images\[0\]: .*channels-last.*moveaxis"),
         ([IMAGE, np.zeros((20, 30, 1))], r"images\[1\]: .*channels-last"),
     ],
@@ -70,8 +70,8 @@ def test_check_passes_what_the_network_can_see(shape):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((3, 9, 20, 30), r"picture: shape .* is a volume; give its slices"),
-        ((4, 20, 30), "picture: 4 channels, where 3 are expected"),
+        ((3, 9, 20, 30), r"picture: shape .* is that of a volume; give its slices"),
+        ((4, 20, 30), "picture: has 4 channels instead of 3"),
         ((3, 7, 30), "picture: 7x30 pixels are too few for depth=3, which needs 8x8"),
         ((3, 30, 7), "picture: 30x7 pixels are too few"),
         ((3, 3, 3), "picture: 3x3 pixels are too few"),

@@ -18,7 +18,7 @@ from torch_geometric.data import Batch, Data
 from torch_geometric.loader import DataLoader
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms import ToRAG, color_distance, connected_regions
+from sp_graph_seg.transforms import ToRAG, color_distance, connected_components
 
 
 def random_image(*shape, seed=0):
@@ -84,7 +84,7 @@ def test_any_label_map(labels, channels, connectivity, tau, masked, draw, find_r
         superpixels=labels, connectivity=connectivity, edge_weight="softmax", tau=tau, mask=mask
     )(image)
     assert_valid(data, image, connectivity, tau, find_regions, mask)
-    nodes = connected_regions(labels, mask, connectivity)
+    nodes = connected_components(labels, mask, connectivity)
     np.testing.assert_array_equal(data.pixel_index, nodes[nodes >= 0])
     np.testing.assert_array_equal(data.pixel_mask, np.ravel(nodes >= 0))
 
@@ -109,7 +109,7 @@ def test_own_superpixels(method, shape, connectivity, find_regions):
 @pytest.mark.parametrize("photo", ["astronaut", "coffee"])
 def test_rag_of_scikit_image_is_the_same(photo, connectivity, edge_set):
     photo = getattr(images, photo)()[::5, ::5]
-    labels = connected_regions(slic(photo, 150, start_label=0), connectivity=connectivity)
+    labels = connected_components(slic(photo, 150, start_label=0), connectivity=connectivity)
     theirs = rag_mean_color(photo, labels, connectivity=connectivity)
     data = ToRAG(superpixels=labels, connectivity=connectivity)(photo.transpose(2, 0, 1))
     np.testing.assert_array_equal(data.pixel_index, labels.ravel())
@@ -166,7 +166,7 @@ def test_label_maps_and_masks_of_either_kind(convert):
     mask[:2, 2:5] = False
     data = ToRAG(superpixels=convert(labels), mask=convert(mask))(image)
     np.testing.assert_array_equal(data.pixel_mask, mask.ravel())
-    np.testing.assert_array_equal(data.pixel_index, connected_regions(labels, mask)[mask])
+    np.testing.assert_array_equal(data.pixel_index, connected_components(labels, mask)[mask])
 
 
 def test_regions_that_share_an_id_are_different_nodes():
@@ -242,14 +242,14 @@ def test_one_superpixel_has_no_edges():
     ("kwargs", "name"),
     [
         ({"n_segments": 0}, "n_segments"),
-        ({"n_segments": 50.5}, "n_segments=50.5 must be an integer"),
-        ({"n_segments": "50"}, "n_segments=50 must be an integer"),
+        ({"n_segments": 50.5}, "n_segments=50.5 is not a positive integer"),
+        ({"n_segments": "50"}, "n_segments=50 is not a positive integer"),
         ({"compactness": 0}, "compactness"),
         ({"compactness": np.nan}, "compactness"),
         ({"compactness": np.inf}, "compactness"),
         ({"tau": np.inf}, "tau"),
         ({"tau": np.nan}, "tau"),
-        ({"tau": 0.0}, "tau=0.0 makes no affinity"),
+        ({"tau": 0.0}, "tau=0.0 does not give affinities"),
         ({"edge_weight": "distance"}, "edge_weight='distance' is unknown"),
         ({"superpixel_method": "quickshift"}, "superpixel_method='quickshift' is unknown"),
         ({"spacing": (1, 0)}, "spacing"),
@@ -273,7 +273,7 @@ def test_bad_parameters(kwargs, name):
         ({"superpixels": np.zeros((1, 4, 4), int)}, "superpixels: size"),
         ({"superpixels": np.zeros((4, 4))}, "superpixels: .*float64"),
         ({"superpixels": torch.zeros(4, 4)}, "superpixels: .*float32"),
-        ({"superpixels": np.full((4, 4), -1)}, "superpixels: negative"),
+        ({"superpixels": np.full((4, 4), -1)}, "superpixels: some ids are negative"),
         ({"mask": np.ones((5, 4))}, "mask: size"),
         ({"mask": np.zeros((4, 4), bool)}, "mask: no pixel"),
         ({"mask": np.zeros((4, 4), bool), "superpixel_method": "watershed"}, "mask: no pixel"),

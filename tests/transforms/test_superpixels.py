@@ -16,7 +16,7 @@ from sp_graph_seg.errors import FewSuperpixelsWarning, InputError
 from sp_graph_seg.transforms import (
     SUPERPIXEL_METHODS,
     compute_superpixels,
-    connected_regions,
+    connected_components,
 )
 
 METHODS = list(SUPERPIXEL_METHODS)
@@ -57,16 +57,16 @@ def photo(step=4):
     connectivity=st.integers(1, 3),
     data=st.data(),
 )
-def test_connected_regions_equal_scipy(labels, connectivity, data):
+def test_connected_components_equal_scipy(labels, connectivity, data):
     connectivity = min(connectivity, labels.ndim)
     before = labels.copy()
-    result = connected_regions(labels, connectivity=connectivity)
+    result = connected_components(labels, connectivity=connectivity)
     np.testing.assert_array_equal(result, separate(labels, connectivity))
-    np.testing.assert_array_equal(connected_regions(result, connectivity=connectivity), result)
+    np.testing.assert_array_equal(connected_components(result, connectivity=connectivity), result)
 
     mask = data.draw(arrays(bool, labels.shape))
     mask.flat[0] = True
-    result = connected_regions(labels, mask, connectivity)
+    result = connected_components(labels, mask, connectivity)
     np.testing.assert_array_equal(result, separate(np.where(mask, labels, -1), connectivity))
     np.testing.assert_array_equal(labels, before)
 
@@ -95,7 +95,7 @@ def test_any_integers_are_ids(values, masked):
     _, small = np.unique(values, return_inverse=True)
     expected = separate(np.where(mask, small[pattern], -1))
     labels = values[pattern]
-    result = connected_regions(labels, mask if masked else None)
+    result = connected_components(labels, mask if masked else None)
     np.testing.assert_array_equal(result, expected)
     assert_valid(result, mask)
 
@@ -107,21 +107,21 @@ def test_any_integers_are_ids(values, masked):
         (np.zeros((2, 2), complex), None, "superpixels: .*complex"),
         (np.array([["a"]]), None, "superpixels: "),
         (np.zeros((0, 2), int), None, "superpixels: .* 0 pixels"),
-        (np.array([[0, -1]]), None, "superpixels: negative"),
-        (np.array([[0, -1]]), np.array([[0, 1]]), "superpixels: negative"),
+        (np.array([[0, -1]]), None, "superpixels: some ids are negative"),
+        (np.array([[0, -1]]), np.array([[0, 1]]), "superpixels: some ids are negative"),
         (np.zeros((2, 2), int), np.zeros((2, 2)), "mask: no pixel"),
         (np.zeros((2, 2), int), np.ones((2, 3)), r"mask: size \(2, 3\)"),
         (np.zeros((2, 2), int), np.ones(4), r"mask: size \(4,\)"),
     ],
 )
-def test_connected_regions_refuses(labels, mask, name):
+def test_connected_components_refuses(labels, mask, name):
     with pytest.raises(InputError, match=f"^{name}"):
-        connected_regions(labels, mask)
+        connected_components(labels, mask)
 
 
 def test_negative_ids_may_lie_outside_the_mask():
     labels = np.array([[-5, 3, -1, 3]])
-    np.testing.assert_array_equal(connected_regions(labels, labels >= 0), [[-1, 0, -1, 1]])
+    np.testing.assert_array_equal(connected_components(labels, labels >= 0), [[-1, 0, -1, 1]])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -259,11 +259,11 @@ def test_spacing_makes_supervoxels_flat(method, contrast):
 def test_a_mask_of_any_kind():
     mask = np.zeros((6, 6), np.uint8)
     mask[2:5, 1:4] = 255
-    expected = connected_regions(np.arange(36).reshape(6, 6), mask)
+    expected = connected_components(np.arange(36).reshape(6, 6), mask)
     assert_valid(expected, mask)
     for same in (mask.astype(float), torch.from_numpy(mask), mask.tolist()):
         np.testing.assert_array_equal(
-            connected_regions(np.arange(36).reshape(6, 6), same), expected
+            connected_components(np.arange(36).reshape(6, 6), same), expected
         )
 
 
@@ -275,7 +275,7 @@ def test_a_collapse_of_slic_is_told():
 
 @pytest.mark.parametrize("name", ["quickshift", "", "SLIC"])
 def test_an_unknown_method_is_refused_by_name(name):
-    with pytest.raises(InputError, match=f"^superpixel_method='{name}' is unknown: use .*'slic'"):
+    with pytest.raises(InputError, match=f"^superpixel_method='{name}' is unknown; use .*'slic'"):
         compute_superpixels(np.zeros((1, 8, 8)), 4, superpixel_method=name)
 
 
@@ -285,7 +285,7 @@ def test_the_configuration_knows_the_same_methods():
 
 
 def test_felzenszwalb_is_for_images_only():
-    reason = "^superpixel_method='felzenszwalb' .*supervoxels; use 'slic' or 'watershed'"
+    reason = "^superpixel_method='felzenszwalb' .*volumes; use 'slic' or 'watershed'"
     with pytest.raises(InputError, match=reason):
         compute_superpixels(np.zeros((1, 2, 8, 8)), 4, superpixel_method="felzenszwalb")
 
@@ -325,7 +325,9 @@ def test_the_unit_of_the_spacing_is_no_matter(method, unit):
 
 @pytest.mark.parametrize("number", [50.5, 0, -3, "50", None])
 def test_what_is_no_number_of_superpixels_is_refused(number):
-    with pytest.raises(InputError, match=f"^n_segments={number} must be an integer, 1 or more"):
+    with pytest.raises(
+        InputError, match=f"^n_segments={number} is not a positive integer; use 1 or more"
+    ):
         compute_superpixels(np.zeros((1, 8, 8)), number)
 
 
