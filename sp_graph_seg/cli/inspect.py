@@ -102,7 +102,7 @@ def _check_meshes(meshes: Iterable[int], counter: "LabelCounter", labels: Path) 
     for label in meshes:
         if label not in found:
             there = ", ".join(map(str, found)) or "none"
-            raise InputError(f"--meshes {label}: {labels} has no such label; give one of {there}.")
+            raise InputError(f"--meshes {label}: {labels} has no such label; it has {there}.")
 
 
 def _write_tables(counter: "LabelCounter", files: list[Path]) -> None:

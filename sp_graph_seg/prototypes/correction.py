@@ -19,7 +19,7 @@ _MIN_RINGS = 0.03
 _RING_FACTOR = 3.0
 _OTHER_CENTRES = ((0.35, 0.35), (0.6, 0.4), (0.4, 0.65))
 
-#: The edge of a round object in the middle looks like a few rings. This share of the radii, those of
+#: The edge of a round object in the middle looks like a few rings. This share of the radii, that of
 #: the strongest rings, is left out of the comparison.
 _EDGES = 0.05
 

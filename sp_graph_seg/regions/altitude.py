@@ -13,7 +13,7 @@ from sp_graph_seg.regions.levels import Cells
 from sp_graph_seg.regions.merging import MergingRegions
 from sp_graph_seg.regions.touching import absorb_small, find_touching, region_means, region_sizes
 from sp_graph_seg.regions.transfer_cut import spectral_embedding
-from sp_graph_seg.transforms.superpixels import Labels, connected_regions
+from sp_graph_seg.transforms.superpixels import Labels, connected_components
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def describe_regions(cells: Cells, lab: Floats) -> tuple[MergingRegions, Labels]
     Returns:
         Their statistics, and the leaf of each pixel, ``(H, W)``, -1 where there is no data.
     """
-    pieces = connected_regions(cells.cells, cells.cells >= 0)
+    pieces = connected_components(cells.cells, cells.cells >= 0)
     leaves = absorb_small(pieces, lab, _MIN_SIZE)
     embedding = spectral_embedding(cells, lab, _NUM_VECTORS)[cells.cells]  # (H, W, K - 1)
     blocks = [*region_histograms(lab, leaves), region_means(embedding, leaves)]

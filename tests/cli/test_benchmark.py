@@ -237,7 +237,7 @@ def test_what_cannot_be_done_is_one_line(data, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     for options, message in [
         (["--types", "KMeans"], "KMeans: type='KMeans' is unknown; use one of KMeans-Pixels, "),
-        (["--seeds", "0"], "seeds=0 must be 1 or more."),
+        (["--seeds", "0"], "--seeds 0: must be positive; give 1 or more."),
         (["--images", "9"], f"{data}: '9' does not match its 2 images"),
         (["--show", "9"], f"{data}: '9' does not match its 2 images"),
         (["--images", "7", "--show", "10"], "--show: names an image that --images leaves out"),
@@ -254,7 +254,7 @@ def test_what_cannot_be_done_is_one_line(data, tmp_path, capsys, monkeypatch):
 def test_a_file_of_variants_that_makes_no_rows_is_refused(data, tmp_path, capsys):
     file, out = tmp_path / "variants.yaml", tmp_path / "out"
     for text, message in [
-        ("", f"{file}: names no row; write 'NAME:' and keys below it."),
+        ("", f"{file}: has no rows; write 'NAME:' and keys below it."),
         ("one: 3", f"{file}: one: write keys below it, such as 'epochs: 8'."),
         ("one: {epoch: 3}", "one: 'epoch' is an unknown configuration key; use 'epochs'."),
         ("[1]", f"{file}: is not a mapping of names to values; write lines such as 'epochs: 4'."),

@@ -255,4 +255,4 @@ def test_many_channels_are_mentioned(tmp_path, capsys, photo_flags, save_tiff):
     path = save_tiff(tmp_path / "stack.tif", 6, np.uint8, 255)
     assert main(["train", str(path), "-o", str(tmp_path / "m.safetensors"), *photo_flags]) == 0
     warning, _ = capsys.readouterr().err.splitlines()
-    assert warning.startswith(f"sp-graph-seg: warning: {path}: read as one image of 6 channels")
+    assert warning.startswith(f"sp-graph-seg: warning: {path}: is read as one image of 6 channels")

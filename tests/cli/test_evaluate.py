@@ -178,9 +178,9 @@ def test_files_that_cannot_be_read_are_named(folders, capsys):
 @pytest.mark.parametrize(
     ("truth", "reason"),
     [
-        (np.zeros((4, 5), int), "a_labels.png: 12x16 pixels are not the 4x5 of "),
-        (np.full(SIZE, -1), "truth.npy: labels no pixel that "),
-        (np.zeros(SIZE), "truth.npy: an array of float64 with shape (12, 16) is not a label map"),
+        (np.zeros((4, 5), int), "a_labels.png: has 12x16 pixels, but "),
+        (np.full(SIZE, -1), "truth.npy: has no labels where "),
+        (np.zeros(SIZE), "truth.npy: holds float64 of shape (12, 16), not a label map"),
     ],
     ids=["size", "empty", "float"],
 )

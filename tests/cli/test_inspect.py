@@ -301,11 +301,11 @@ def test_files_are_replaced_when_told_and_others_stay(tmp_path):
     ("arguments", "reason"),
     [
         (["none.npy"], "none.npy"),
-        (["color.tif"], "color.tif: 3 channels of uint8 are no labels; give the output of"),
-        (["float.npy"], "float.npy: 1 channels of float32 are no labels"),
+        (["color.tif"], "color.tif: holds 3 channels of uint8, not labels; give the output of"),
+        (["float.npy"], "float.npy: holds 1 channels of float32, not labels"),
         (["image.npy"], "image.npy"),
-        (["a.npy", "--spacing", "2", "1", "1"], "--spacing, --unit: give both"),
-        (["a.npy", "--unit", "um"], "--spacing, --unit: give both"),
+        (["a.npy", "--spacing", "2", "1", "1"], "--spacing, --unit: one is missing; give both"),
+        (["a.npy", "--unit", "um"], "--spacing, --unit: one is missing; give both"),
         (
             ["a.npy", "--spacing", "2", "0", "1", "--unit", "um"],
             "spacing: (2.0, 0.0, 1.0) is invalid",

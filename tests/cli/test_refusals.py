@@ -93,7 +93,7 @@ def test_an_output_that_exists_is_kept_unless_told(photo, tmp_path, files_in, re
     (tmp_path / "m.csv").write_text("mine")
     line = refusal("train", photo, "-o", model, *photo_flags)
     assert (
-        line == f"{tmp_path / 'm.csv'}: already exists; add --overwrite or choose another --output"
+        line == f"{tmp_path / 'm.csv'}: already exists; add --overwrite or choose another --output."
     )
     assert files_in(tmp_path) == {"photo.png", "m.csv"}
     assert main(["train", str(photo), "-o", str(model), "--overwrite", *photo_flags]) == 0
@@ -117,7 +117,7 @@ def test_an_input_is_never_replaced(photo, tmp_path, refusal):
 @pytest.mark.parametrize(("command", "suffix"), [("train", ".safetensors"), ("graph", ".pt")])
 def test_the_suffix_of_the_output(photo, tmp_path, command, suffix, refusal):
     line = refusal(command, photo, "-o", tmp_path / "photo.jpg")
-    assert line == f"--output {tmp_path / 'photo.jpg'}: must end in {suffix}; rename it."
+    assert line == f"--output {tmp_path / 'photo.jpg'}: does not end in {suffix}; rename it."
 
 
 def test_a_folder_that_cannot_be_made(photo, refusal, photo_flags):
@@ -136,12 +136,12 @@ def test_a_truncated_model(results, photo, tmp_path, refusal):
 @pytest.mark.parametrize(
     ("masks", "reason"),
     [
-        ([np.ones((48, 64))] * 2, "--mask: 2 for 1 images; give one for each."),
-        ([np.ones((8, 9))], "mask0.npy: 8x9 pixels are not the 48x64 of "),
+        ([np.ones((48, 64))] * 2, "--mask: got 2 for 1 images; give one for each."),
+        ([np.ones((8, 9))], "mask0.npy: has 8x9 pixels, but "),
         ([np.zeros((48, 64))], "mask0.npy: is 0 everywhere"),
         (
             [np.ones((48, 64, 3))],
-            "mask0.npy: an array of uint8 with shape (48, 64, 3) is not a label map",
+            "mask0.npy: holds uint8 of shape (48, 64, 3), not a label map",
         ),
     ],
     ids=["count", "size", "empty", "colours"],

@@ -112,10 +112,10 @@ def test_results_are_replaced_only_when_told(files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "--map, --make: give one of them"),
-        (["--map", "map.yaml", "--make", "b.yaml"], "--map, --make: give one of them"),
-        (["--map", "map.yaml"], "--map: needs --output FOLDER"),
-        (["--make", "b.yaml", "-o", "out"], "--output: is a folder for --map"),
+        ([], "--map, --make: exactly one is needed"),
+        (["--map", "map.yaml", "--make", "b.yaml"], "--map, --make: exactly one is needed"),
+        (["--map", "map.yaml"], "--map: lacks a folder"),
+        (["--make", "b.yaml", "-o", "out"], "--output: is not used with --make"),
         (["--map", "none.yaml", "-o", "out"], "none.yaml: No such file"),
         (["--map", "map.yaml", "-o", "."], "a_labels.png: is an input"),
         (["--map", "bad.yaml", "-o", "out"], "bad.yaml: 'smoth': this key is unknown .* 'smooth'"),

@@ -73,7 +73,7 @@ def test_what_a_mask_excludes_is_no_data(tmp_path, masked, run, photo_flags):
 def test_masks_of_predict_are_one_for_each_image(tmp_path, results, stack, refusal):
     model, image = results / "out/model.safetensors", results / "a.png"
     command = ["predict", model, image, "-o", tmp_path / "out", "--mask"]
-    assert refusal(*command, image, image) == "--mask: 2 for 1 images; give one for each."
+    assert refusal(*command, image, image) == "--mask: got 2 for 1 images; give one for each."
     line = refusal(*command, results / "b.png")
     assert line.startswith(f"{results / 'b.png'}: ")
     line = refusal("predict", model, stack, "-o", tmp_path / "out.npy", "--mask", image)
@@ -119,7 +119,7 @@ def test_a_range_is_given(tmp_path, slices, run, photo_flags, refusal, capsys):
     capsys.readouterr()
     for low, high in (("5", "5"), ("9", "1"), ("nan", "1")):
         line = refusal("segment", image, "-o", tmp_path / "d", "--range", low, high)
-        assert line.startswith(f"--range {low} {high}: must ascend; ")
+        assert line.startswith(f"--range {low} {high}: is not ascending; ")
     # Another range is another training.
     (tmp_path / "c/out.npy").unlink()
     line = refusal(*command, "--range", "0", "200", *photo_flags)

@@ -110,8 +110,8 @@ def test_parts_of_a_volume(tmp_path, stack, model, capsys, run, refusal, predict
     assert np.load(tmp_path / "y.npy").shape == (24, 5, 32)
     capsys.readouterr()
     for flags, reason in (
-        (["--slices", "1-5"], "--slices 1-5: is no range"),
-        (["--slices", "1:2:3:4"], "--slices 1:2:3:4: is no range"),
+        (["--slices", "1-5"], "--slices 1-5: is not a range"),
+        (["--slices", "1:2:3:4"], "--slices 1:2:3:4: is not a range"),
         (["--slices", "4:9"], "slices"),
         (["--crop", "1:2"], "crop"),
         (["--binning", "2", "2"], "--binning: 2 numbers; give one or three"),
@@ -155,7 +155,7 @@ def test_overlays_that_cannot_be(tmp_path, stack, model, run, refusal):
     command = ["predict", model, stack, "-o", tmp_path / "a.zarr", "--overlay"]
     (tmp_path / "there.mp4").write_text("mine")
     assert "there.mp4: already exists" in refusal(*command, tmp_path / "there.mp4")
-    assert "must end in .mp4" in refusal(*command, tmp_path / "look.avi")
+    assert "does not end in .mp4" in refusal(*command, tmp_path / "look.avi")
     assert run(*command, tmp_path / "new/look.mp4") == 0
     assert len(open_volume(tmp_path / "new/look.mp4")) == 5
 

@@ -39,7 +39,7 @@ def test_a_model_is_not_trained_twice(
     monkeypatch.setattr(Segmenter, "fit", lambda *_, **__: pytest.fail("was trained"))
     line = refusal(*command, "--seed", "1")
     model = tmp_path / "o/model.safetensors"
-    assert line.startswith(f"{model}: is there, but trained otherwise; add --overwrite, choose")
+    assert line.startswith(f"{model}: exists, but was trained differently; add --overwrite, choose")
     command[3] = "auto:1"
     assert "trained otherwise" in refusal(*command)
     command[3] = "auto:2"
@@ -130,7 +130,7 @@ def test_a_complete_output_is_accepted_when_told(tmp_path, stack, model, capsys,
     look = tmp_path / "look.mp4"
     assert run(*command, "--resume", "--overlay", look) == 0
     assert capsys.readouterr().out.splitlines()[-1] == (
-        f"overlay: {look}: not written anew, the labels were complete"
+        f"overlay: {look}: not written again, the labels were complete"
     )
     assert not look.exists()
 

@@ -39,13 +39,17 @@ def test_slices_are_counted_from_either_end_and_once(stack):
 )
 def test_slices_that_are_not_there(tmp_path, stack, given, files_in, refusal):
     line = refusal("segment", stack, f"--train-on={given}", "-o", tmp_path / "out.zarr")
-    assert line.startswith(f"--train-on {given}: is not of the 5 slices; give numbers from 0 to 4")
+    assert line.startswith(
+        f"--train-on {given}: does not name any of the 5 slices; give numbers from 0 to 4"
+    )
     assert files_in(tmp_path) == {"scan.tif"}
 
 
 def test_no_slices_to_train_on(tmp_path, stack, refusal):
     line = refusal("segment", stack, "-o", tmp_path / "out.zarr")
-    assert line.startswith("--train-on: say which of the 5 slices to train on, such as 0,2, or")
+    assert line.startswith(
+        "--train-on: is missing; say which of the 5 slices to train on, such as 0,2, or"
+    )
 
 
 def test_a_superpixel_method_without_supervoxels(tmp_path, stack, files_in, refusal):
@@ -60,7 +64,7 @@ def test_a_volume_without_contrast(tmp_path, refusal, stack_flags):
     np.save(tmp_path / "flat.npy", np.full((5, 24, 32), 7, np.uint8))
     command = ["segment", tmp_path / "flat.npy", "--train-on", "0", "-o", tmp_path / "out.zarr"]
     line = refusal(*command, *stack_flags)
-    assert line == f"{tmp_path}/flat.npy: is 7 everywhere; there is nothing to tell apart."
+    assert line == f"{tmp_path}/flat.npy: is 7 everywhere; give a volume with contrast."
 
 
 # Masks
@@ -87,14 +91,14 @@ def test_masks_are_handed_on_and_part_of_what_was_asked(
     assert len(handed) == 1
     Image.fromarray(np.uint8(np.indices((24, 32))[0] < 20)).save(mask)
     capsys.readouterr()
-    assert "trained otherwise" in refusal(*command)
+    assert "trained differently" in refusal(*command)
 
 
 def test_masks_that_cannot_be_used(tmp_path, stack, mask, untrained, refusal, stack_flags):
     Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "zero.png")
     Image.fromarray(np.ones((9, 9), np.uint8)).save(tmp_path / "small.png")
     for given, reason in (
-        ([mask], "--mask: 1 for 2 slices to train on; give one for each."),
+        ([mask], "--mask: got 1 for 2 training slices; give one for each."),
         ([mask, tmp_path / "zero.png"], f"{tmp_path}/zero.png: is 0 everywhere"),
         ([tmp_path / "small.png", mask], f"{tmp_path}/small.png: 9x9 pixels are not the 24x32"),
         ([mask, tmp_path / "none.png"], f"{tmp_path}/none.png: "),
@@ -119,7 +123,7 @@ def test_what_is_told_too_late_otherwise(tmp_path, stack, untrained, monkeypatch
             f"{tmp_path}/bad.yaml: 'smoth': this key is unknown",
         ),
         (["--relabel", tmp_path / "none.yaml"], f"{tmp_path}/none.yaml: "),
-        (["--block", "0"], "--block 0: is no number of slices"),
+        (["--block", "0"], "--block 0: must be a positive number of slices"),
         (["--workers=-1"], "--workers -1: cannot be"),
         (["--scheduler", nobody], f"scheduler={nobody}: cannot be reached"),
         (["--depth", "9"], f"{stack}: 24x32 pixels are too few for depth=9"),

@@ -6,7 +6,7 @@ import pytest
 from sp_graph_seg.errors import FewLabelsWarning, InputError
 from sp_graph_seg.evaluation import ucm2_labels
 from sp_graph_seg.regions import RegionTree
-from sp_graph_seg.transforms import connected_regions
+from sp_graph_seg.transforms import connected_components
 
 TREE = RegionTree(
     children=np.array([[0, 1], [3, 2], [4, 5]]),
@@ -18,7 +18,7 @@ TREE = RegionTree(
 def random_tree(size, seed):
     """Patches of 4-connected pixels that merge with a neighbour at random."""
     rng = np.random.default_rng(seed)
-    leaves = connected_regions(rng.integers(0, 3, size))
+    leaves = connected_components(rng.integers(0, 3, size))
     now, children = leaves.copy(), []
     num = int(leaves.max()) + 1
     while len(np.unique(now)) > 1:
