@@ -41,7 +41,7 @@ def test_a_model_is_not_trained_twice(
     model = tmp_path / "o/model.safetensors"
     assert line.startswith(f"{model}: exists, but was trained differently; add --overwrite, choose")
     command[3] = "auto:1"
-    assert "trained otherwise" in refusal(*command)
+    assert "trained differently" in refusal(*command)
     command[3] = "auto:2"
     assert run(*command) == 0
     said = capsys.readouterr().out.splitlines()
