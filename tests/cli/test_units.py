@@ -123,7 +123,7 @@ def test_a_range_is_given(tmp_path, slices, run, photo_flags, refusal, capsys):
     # Another range is another training.
     (tmp_path / "c/out.npy").unlink()
     line = refusal(*command, "--range", "0", "200", *photo_flags)
-    assert "trained otherwise" in line
+    assert "trained differently" in line
 
 
 def test_a_graph_leaves_out_what_is_no_data(tmp_path, masked, run):

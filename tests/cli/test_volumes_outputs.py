@@ -41,11 +41,11 @@ def test_a_model_is_not_trained_twice(
     model = tmp_path / "o/model.safetensors"
     assert line.startswith(f"{model}: exists, but was trained differently; add --overwrite, choose")
     command[3] = "auto:1"
-    assert "trained otherwise" in refusal(*command)
+    assert "trained differently" in refusal(*command)
     command[3] = "auto:2"
     assert run(*command) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"model:   {model} is there, trained as asked"
+    assert said[0] == f"model:   {model} exists, trained by the same command"
     np.testing.assert_array_equal(
         np.load(tmp_path / "o/out.npy"), predicted(model, open_volume(stack))
     )

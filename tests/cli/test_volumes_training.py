@@ -100,7 +100,7 @@ def test_masks_that_cannot_be_used(tmp_path, stack, mask, untrained, refusal, st
     for given, reason in (
         ([mask], "--mask: got 1 for 2 training slices; give one for each."),
         ([mask, tmp_path / "zero.png"], f"{tmp_path}/zero.png: is 0 everywhere"),
-        ([tmp_path / "small.png", mask], f"{tmp_path}/small.png: 9x9 pixels are not the 24x32"),
+        ([tmp_path / "small.png", mask], f"{tmp_path}/small.png: has 9x9 pixels, but "),
         ([mask, tmp_path / "none.png"], f"{tmp_path}/none.png: "),
     ):
         command = ["segment", stack, "--train-on", "auto:2", "--mask", *given, *stack_flags]
@@ -124,7 +124,7 @@ def test_what_is_told_too_late_otherwise(tmp_path, stack, untrained, monkeypatch
         ),
         (["--relabel", tmp_path / "none.yaml"], f"{tmp_path}/none.yaml: "),
         (["--block", "0"], "--block 0: must be a positive number of slices"),
-        (["--workers=-1"], "--workers -1: cannot be"),
+        (["--workers=-1"], "--workers -1: must not be negative"),
         (["--scheduler", nobody], f"scheduler={nobody}: cannot be reached"),
         (["--depth", "9"], f"{stack}: 24x32 pixels are too few for depth=9"),
         (["--mode", "voxels"], "Invalid value"),
