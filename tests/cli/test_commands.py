@@ -71,7 +71,7 @@ def test_every_field_of_the_configuration_is_a_flag(capsys, monkeypatch):
         for field in dataclasses.fields(Config):
             assert f"--{field.name.replace('_', '-')} " in shown
         words = " ".join(shown.replace("│", " ").split())
-        assert "Longest side in pixels at which the network sees an image; a larger one" in words
+        assert "Longest side, in pixels, of an image in the network. A larger image is" in words
         assert f"[default: {Config().n_segments}]" in words
         assert "--no-redraw-patches" in words
         assert "--empty-" not in words
