@@ -111,14 +111,14 @@ def test_a_trained_model_labels_other_images(tmp_path, run, grey, scene):
 @pytest.mark.parametrize("name", ["fast", "paper"])
 def test_the_number_of_labels_is_refused_for_the_paper_model(tmp_path, photo, refusal, name):
     command = ["segment", photo, "-o", tmp_path / "out", "--preset", name, "--labels", "3"]
-    assert refusal(*command).startswith("num_labels=3: cannot be chosen with label_by='argmax'")
+    assert refusal(*command).startswith("num_labels=3 cannot be used with label_by='argmax'")
     assert not (tmp_path / "out").exists()
 
 
 def test_supervoxels_are_refused_before_training(tmp_path, stack, refusal, untrained):
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.npy"]
     line = refusal(*command, "--mode", "supervoxels")
-    assert line.startswith("--mode supervoxels: averages the features of the paper's model")
+    assert line.startswith("--mode supervoxels: needs features of the paper's model")
     assert line.endswith("leave it out, or add --preset fast.")
 
 

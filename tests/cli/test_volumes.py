@@ -114,7 +114,7 @@ def test_parts_of_a_volume(tmp_path, stack, model, capsys, run, refusal, predict
         (["--slices", "1:2:3:4"], "--slices 1:2:3:4: is not a range"),
         (["--slices", "4:9"], "slices"),
         (["--crop", "1:2"], "crop"),
-        (["--binning", "2", "2"], "--binning: 2 numbers; give one or three"),
+        (["--binning", "2", "2"], "--binning: got 2 numbers; give one or three"),
         (["--axes", "zz"], "axes"),
     ):
         line = refusal("predict", model, stack, *flags, "-o", tmp_path / "no.npy")
