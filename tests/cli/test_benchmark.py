@@ -255,7 +255,7 @@ def test_a_file_of_variants_that_makes_no_rows_is_refused(data, tmp_path, capsys
     file, out = tmp_path / "variants.yaml", tmp_path / "out"
     for text, message in [
         ("", f"{file}: has no rows; write 'NAME:' and keys below it."),
-        ("one: 3", f"{file}: one: write keys below it, such as 'epochs: 8'."),
+        ("one: 3", f"{file}: one has no keys; write keys below it, such as 'epochs: 8'."),
         ("one: {epoch: 3}", "one: 'epoch' is an unknown configuration key; use 'epochs'."),
         ("[1]", f"{file}: is not a mapping of names to values; write lines such as 'epochs: 4'."),
     ]:

@@ -167,5 +167,5 @@ def test_numbers_and_labels_must_suit_the_frames(image, halves):
         contact_sheet_of_frames([image] * 2, [halves] * 2, [3])
     with pytest.raises(InputError, match="labels: 1 are given for 2 images"):
         contact_sheet_of_frames([image] * 2, [halves])
-    with pytest.raises(InputError, match="images: there is none"):
+    with pytest.raises(InputError, match="images: the sequence is empty"):
         contact_sheet_of_frames([], [])

@@ -52,6 +52,7 @@ def write_video(
         stream = file.add_stream(codec, rate=rate, options=options or {})
         stream.height, stream.width = array.shape[2:]
         stream.pix_fmt = pixels
+        stream.codec_context.thread_count = 1  # on a busy machine encoders with threads aborted
         for number, image in enumerate(array):
             picture = image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=source)
