@@ -184,7 +184,7 @@ def test_label_maps_are_refused(trained):
 def test_a_wrong_number_to_merge_to(trained, wanted):
     segmenter, _ = trained
     before = segmenter.relabel_
-    with pytest.raises(InputError, match=rf"^num_labels={wanted}: the model has 4 labels; give 1"):
+    with pytest.raises(InputError, match=rf"^num_labels={wanted}: the model has 4 labels; use 1"):
         segmenter.merge_labels(wanted)
     assert segmenter.relabel_ is before
 
