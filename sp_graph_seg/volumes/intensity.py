@@ -65,7 +65,10 @@ class IntensitySample:
         """
         if not self._parts:
             raise InputError("intensity range: there is no pixel with data; check masks and NaN.")
-        sample = np.concatenate(self._parts)  # in its own type: as 64 bits it would take 8 MB
+        sample = np.concatenate(self._parts)
+        if sample.dtype == bool:
+            sample = sample.astype(np.uint8)
+        # It stays in its own type: as 64 bits it would take 8 MB.
         shares = np.quantile(sample, (*_OUTLIERS, *_BULK), overwrite_input=True)
         low, high, near, far = map(float, shares)
         reach = _REACH * (far - near)

@@ -14,7 +14,7 @@ from sp_graph_seg.prototypes import Appearance, Phases
 
 SMALL = {"width": 4, "depth": 2, "epochs": 2, "minibatches": 2, "accelerator": "cpu"}
 PHASES = Config.preset("tomogram").replace(num_features=4, patches=((16, 24, 24),), **SMALL)
-APPEARANCE = Config.preset("photo").replace(
+APPEARANCE = Config.preset("video").replace(
     n_segments=120, compactness=40.0, patches=((4, 16, 16),), **SMALL
 )
 LEVELS = np.array([100, 130, 200, 240])
@@ -199,12 +199,12 @@ def test_what_only_prototypes_can_do_is_refused(fitted, image):
 
 def test_what_only_the_paper_model_can_do_is_refused(trained):
     segmenter, image = trained
-    with pytest.raises(InputError, match=r"^label_by='\w+': this is only for models whose label"):
+    with pytest.raises(InputError, match=r"^label_by='\w+': this needs a model whose label"):
         segmenter.prepare(image)
 
 
 def test_the_number_of_labels_is_for_prototypes():
-    with pytest.raises(InputError, match=r"^num_labels=3: cannot be chosen with label_by='argmax'"):
+    with pytest.raises(InputError, match=r"^num_labels=3 cannot be used with label_by='argmax'"):
         Config(num_labels=3)
 
 
@@ -216,7 +216,9 @@ def test_a_damaged_file_is_refused(trained, tmp_path):
     file = read_model(tmp_path / "model.safetensors")
     for lost in ("centers", next(name for name in file.weights if name.startswith("net"))):
         weights = {name: value for name, value in file.weights.items() if name != lost}
-        with pytest.raises(InputError, match=r"not a model that this version can read .*anew\.$"):
+        with pytest.raises(
+            InputError, match=r"is not a model that this version can read .*train it again\.$"
+        ):
             Segmenter.from_file(file._replace(weights=weights), "model.safetensors")
 
 

@@ -111,7 +111,7 @@ def test_merged_labels_are_those_of_the_model(tmp_path, scan):
 
 def test_supervoxels_are_refused(tmp_path, scan):
     model, volume, _ = scan
-    with pytest.raises(InputError, match=r"label_by='phases': this is only for models whose"):
+    with pytest.raises(InputError, match=r"label_by='phases': this needs a model whose"):
         label(tmp_path, model, volume, 3, mode="supervoxels", workers=0)
 
 

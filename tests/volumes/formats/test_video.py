@@ -21,7 +21,11 @@ CODECS = {
     "h264.mov": ("libx264", "yuv420p", {"g": "9"}),
     "h264.avi": ("libx264", "yuv420p", {"g": "12", "bf": "2"}),
     "h264.mkv": ("libx264", "yuv420p", {"g": "12", "bf": "2"}),
-    "h265.mp4": ("libx265", "yuv420p", {"g": "12", "x265-params": "log-level=none:pools=none:frame-threads=1"}),
+    "h265.mp4": (
+        "libx265",
+        "yuv420p",
+        {"g": "12", "x265-params": "log-level=none:pools=none:frame-threads=1"},
+    ),
     "mpeg4.avi": ("mpeg4", "yuv420p", {"g": "12", "bf": "2"}),
     "mpeg2.mpg": ("mpeg2video", "yuv420p", {"g": "12", "bf": "2"}),
     "vp9.webm": ("libvpx-vp9", "yuv420p", {"g": "12"}),
