@@ -75,7 +75,7 @@ def test_a_superpixel_method_without_supervoxels_is_refused_at_once(
 ):
     config = config.replace(superpixel_method="felzenszwalb")
     model = fit_model(tmp_path / "model.safetensors", config)
-    with pytest.raises(InputError, match=r"^superpixel_method='felzenszwalb' .*no supervoxels"):
+    with pytest.raises(InputError, match=r"^superpixel_method='felzenszwalb' does not support volumes"):
         label_volume(model, volume, tmp_path / "out.npy", mode="supervoxels", workers=0)
     assert label_volume(model, volume, tmp_path / "out.npy", workers=0).skipped == {}
 
@@ -314,7 +314,7 @@ def test_slices_too_small_for_the_network(tmp_path, config, make_slices, save_vo
 
 def test_channels_of_another_model(tmp_path, model, make_slices, save_volume, fit_model):
     volume = save_volume(tmp_path / "rgb.npy", make_slices(3, channels=3))
-    with pytest.raises(InputError, match=f"^{volume.path}: 3 channels, where 1 are expected"):
+    with pytest.raises(InputError, match=f"^{volume.path}: has 3 channels instead of 1"):
         label_volume(model, volume, tmp_path / "out.zarr", workers=0)
     rgb = fit_model(tmp_path / "rgb.safetensors", channels=3)
     done = label_volume(rgb, volume, tmp_path / "out.zarr", workers=0)
