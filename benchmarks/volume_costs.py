@@ -15,6 +15,7 @@ import torch
 from report import Spread, ratios, time_together
 
 from sp_graph_seg import Config, Segmenter
+from sp_graph_seg.segmenter import network
 from sp_graph_seg.streaming import label_volume, read_slice, read_slices
 from sp_graph_seg.transforms import add_hessian_features
 from sp_graph_seg.transforms.prepare import scale_down
@@ -67,7 +68,7 @@ def encode(model: Path, volume: Volume) -> None:
     config = segmenter.config_
     for plane in read_slices(volume, 0, len(volume)):
         seen = scale_down(segmenter.normalize(plane).values, config.max_size)
-        segmenter.encode(add_hessian_features(seen, config.hessian_scales))
+        network.encode(segmenter.paper_net, add_hessian_features(seen, config.hessian_scales))
 
 
 @contextmanager

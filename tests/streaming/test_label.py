@@ -75,7 +75,9 @@ def test_a_superpixel_method_without_supervoxels_is_refused_at_once(
 ):
     config = config.replace(superpixel_method="felzenszwalb")
     model = fit_model(tmp_path / "model.safetensors", config)
-    with pytest.raises(InputError, match=r"^superpixel_method='felzenszwalb' does not support volumes"):
+    with pytest.raises(
+        InputError, match=r"^superpixel_method='felzenszwalb' does not support volumes"
+    ):
         label_volume(model, volume, tmp_path / "out.npy", mode="supervoxels", workers=0)
     assert label_volume(model, volume, tmp_path / "out.npy", workers=0).skipped == {}
 
