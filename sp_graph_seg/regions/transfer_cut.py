@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.sparse import block_array, coo_array, csr_array, diags_array
+from scipy.sparse import coo_array, csr_array, diags_array, vstack
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from sp_graph_seg.regions.levels import Cells
@@ -56,7 +56,7 @@ def bipartite_affinity(cells: Cells, features: Sequence[Floats]) -> tuple[csr_ar
         w += [near, near]
     touch = coo_array((np.concatenate(w), (np.concatenate(i), np.concatenate(j))), (total, total))
     weight = np.concatenate([cells.size, np.ones(total)]).astype(float)
-    return block_array([[lies_in], [touch]]).tocsr(), weight
+    return csr_array(vstack([lies_in, touch])), weight
 
 
 def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple[Floats, Floats]:
