@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.sparse import coo_array, csr_array, diags_array, vstack
+from scipy.sparse import coo_array, csr_array, diags, vstack
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
 from sp_graph_seg.regions.levels import Cells
@@ -79,10 +79,10 @@ def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple
         Eigenvalues gamma ``(K,)``, ascending, and the vectors of the X rows ``(X, K)``.
     """
     degree = affinity.sum(axis=1)  # D_X of one node of each row
-    transition = diags_array(1 / degree) @ affinity  # D_X^-1 B
+    transition = diags(1 / degree) @ affinity  # D_X^-1 B
     root = 1 / np.sqrt(affinity.T @ weight)  # D_Y^-1/2
-    small = affinity.T @ (diags_array(weight) @ transition)  # B^T D_X^-1 B, (Y, Y)
-    values, vectors = _largest(diags_array(root) @ small @ diags_array(root), num_vectors)
+    small = affinity.T @ (diags(weight) @ transition)  # B^T D_X^-1 B, (Y, Y)
+    values, vectors = _largest(diags(root) @ small @ diags(root), num_vectors)
     keep = np.sqrt(np.clip(values, 1e-12, 1.0))  # 1 - lambda = (1 - gamma)^2
     return 1 - keep, (transition @ (root[:, None] * vectors)) / keep
 
