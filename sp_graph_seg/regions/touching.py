@@ -74,7 +74,10 @@ def absorb_small(labels: Labels, values: NDArray, min_size: int) -> Labels:
         mean = region_means(values, labels)
         i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
         order = np.lexsort((np.linalg.norm(mean[i] - mean[j], axis=1), i))
-        i, j = i[order], j[order]
+        i, j = (
+            i[order].astype(np.int32),
+            j[order].astype(np.int32),
+        )  # as csgraph of scipy 1.11 wants
         nearest = np.r_[True, i[1:] != i[:-1]] & (size[i] < min_size)
         links = (np.ones(nearest.sum()), (i[nearest], j[nearest]))
         graph = coo_array(links, shape=(size.size, size.size))
