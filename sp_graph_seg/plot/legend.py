@@ -68,11 +68,11 @@ class LegendCounter:
 
         Args:
             names: Names of labels.
-            colors: Colours that must be kept, see :func:`~sp_graph_seg.io.colors.label_colors`.
+            colors: Colours that must be kept, such as those of the model; others go by number.
         """
         total = max(int(self._pixels.sum()), 1)
         labels = np.flatnonzero(self._pixels).tolist()
-        chosen = label_colors(labels, colors)
+        chosen = label_colors(range(max(labels, default=0) + 1), colors)
         return [
             LegendRow(
                 label,
