@@ -1,4 +1,4 @@
-"""From an image to its tree of regions."""
+"""Builds the tree of regions of an image."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,27 +21,27 @@ MAX_SIZE = 500
 def build_region_tree(
     image: Image, mask: Image | None = None, max_size: int = MAX_SIZE
 ) -> RegionTree:
-    """The tree of regions of a photograph, from which any number of them can be cut.
+    """Builds the tree of regions of a photograph, from which any number of regions can be cut.
 
     Several over-segmentations (Felzenszwalb & Huttenlocher 2004) cut the image into cells, as in
-    SAS (Li, Wu & Chang, CVPR 2012). The cells merge greedily; what is merged next is told by
-    gradients along boundaries, the colours and textures of regions, and the eigenvectors of the
-    transfer cut. Nothing is drawn by chance.
+    SAS (Li, Wu & Chang, CVPR 2012). The cells are merged greedily. Gradients along boundaries, the
+    colours and textures of regions, and the eigenvectors of the transfer cut decide which are
+    merged next. No random numbers are used.
 
-    Nothing is trained on the image, but the weights of these cues were fitted on the annotators of
+    Nothing is trained on the image, but the weights of these cues were fitted to the annotations of
     40 training photographs of BSDS300, as those of gPb were; see
-    ``sp_graph_seg/regions/altitude.py``. Other than colour images are none that they know: grey
-    values take the place of lightness, and the principal components of other channels that of
-    CIELAB. The tree then says what differs, but its altitudes are no probabilities.
+    ``sp_graph_seg/regions/altitude.py``. They were fitted to colour images only. In other images,
+    grey values take the place of lightness, or principal components that of CIELAB. The tree then
+    shows what differs, but its altitudes are not probabilities.
 
     Args:
         image: ``(C, H, W)``, in [0, 1] or unsigned integers.
-        mask: True for the pixels that are data, ``(H, W)``.
-        max_size: A longer image is scaled down to this longest side, and the regions up again; 0:
-            never.
+        mask: True for the data pixels, ``(H, W)``.
+        max_size: Longest side in pixels at which regions are found. A larger image is scaled down,
+            and its regions are scaled up again. 0 never scales.
 
     Raises:
-        InputError: If the image cannot be used, or no pixel is data.
+        InputError: If the image cannot be used, or has no data pixels.
 
     Example:
         >>> import numpy as np
@@ -66,9 +66,9 @@ def merge_tree(regions: MergingRegions, leaves: Labels, difference: Difference) 
     """Merges all regions into one; the altitude is the running maximum of the probabilities.
 
     Args:
-        regions: The leaves; they are used up.
+        regions: The leaves; merging changes them.
         leaves: ``(H, W)``.
-        difference: Log-odds that two regions are parted.
+        difference: Computes the log-odds that two regions are separated.
     """
     num = regions.num_leaves
     mergers = list(merge_greedily(regions, difference))
@@ -87,10 +87,13 @@ def merge_tree(regions: MergingRegions, leaves: Labels, difference: Difference) 
 def _check(image: Image, mask: Image | None) -> tuple[NDArray[np.float32], Mask | None]:
     array = as_image(image)
     if array.ndim != 3:
-        raise InputError(f"image: shape {array.shape} is a volume; give its slices one by one.")
+        raise InputError(
+            f"image: shape {array.shape} is that of a volume; give its slices one by one."
+        )
     if array.min() < 0 or array.max() > 1:
         raise InputError(
-            f"image: values from {array.min():g} to {array.max():g}; scale them to [0, 1]."
+            f"image: the values range from {array.min():g} to {array.max():g}; "
+            "scale them to [0, 1]."
         )
     inside = None if mask is None else as_mask(mask, array.shape[1:])
     if inside is None or inside.all():

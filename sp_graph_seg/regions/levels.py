@@ -1,7 +1,7 @@
 """Several over-segmentations of one image, and the cells that they cut it into.
 
-After SAS (Li, Wu & Chang, CVPR 2012, section 3): superpixels of several scales and colour spaces
-agree inside of things and differ at weak edges, so that together they tell more than the best one.
+This follows SAS (Li, Wu & Chang, CVPR 2012, section 3): superpixels of several scales and colour
+spaces agree inside objects and differ at weak edges, so together they tell more than the best one.
 """
 
 from collections.abc import Sequence
@@ -48,8 +48,8 @@ class Cells:
 
     Pixels in the same region of every level have the same links, hence the same row of the
     bipartite graph and the same value in its eigenvectors: they are one cell. So the transfer cut
-    works on N cells (1 to 4 thousand of a photograph) instead of all pixels, each weighed by its
-    pixels, and is exact.
+    works on N cells (1000 to 4000 in a photograph) instead of all pixels, each weighted by its
+    number of pixels, and is exact.
 
     Attributes:
         levels: ``(M, H, W)``, ids from 0 in each level, -1 where there is no data.
@@ -67,12 +67,12 @@ class Cells:
 def over_segment(
     image: NDArray, levels: Sequence[Level] = LEVELS, mask: Mask | None = None
 ) -> Cells:
-    """The over-segmentations of an image ``(C, H, W)`` in [0, 1] and their cells.
+    """Makes over-segmentations of an image ``(C, H, W)`` in [0, 1], and their cells.
 
     Args:
-        image: What lies outside of the mask should look like what lies next to it inside.
+        image: Pixels outside the mask should look like the nearest ones inside.
         levels: One or more.
-        mask: True for the pixels that are data, ``(H, W)``.
+        mask: True for the data pixels, ``(H, W)``.
     """
     maps = [felzenszwalb_level(image, level) for level in levels]
     if mask is not None:
@@ -81,7 +81,7 @@ def over_segment(
 
 
 def felzenszwalb_level(image: NDArray, level: Level) -> Labels:
-    """``(C, H, W)`` -> regions ``(H, W)`` from 0."""
+    """Finds the regions of one level: ``(C, H, W)`` -> ``(H, W)``, from 0."""
     from skimage.segmentation import felzenszwalb
 
     regions = felzenszwalb(
@@ -95,11 +95,11 @@ def felzenszwalb_level(image: NDArray, level: Level) -> Labels:
 
 
 def color_space(image: NDArray, space: Literal["rgb", "lab", "hsv"]) -> Colors:
-    """``(C, H, W)`` in [0, 1] -> ``(H, W, 3)`` of about the same range.
+    """Converts ``(C, H, W)`` in [0, 1] to ``(H, W, 3)`` of about the same range.
 
     Three channels are taken as RGB; CIELAB is divided by 100, and the hue of HSV is a vector, so
-    that red is one colour. Grey values take the place of lightness, and the first three principal
-    components those of lightness, a and b of any other number of channels, in every space.
+    that red is one colour. In every space, grey values take the place of lightness. For any other
+    number of channels, the first three principal components take the places of lightness, a and b.
     """
     from skimage import color
 
@@ -116,7 +116,7 @@ def color_space(image: NDArray, space: Literal["rgb", "lab", "hsv"]) -> Colors:
 
 
 def _principal_components(image: NDArray) -> Colors:
-    """``(C, H, W)`` -> ``(H, W, 3)``; C equal channels give the same as one."""
+    """Converts ``(C, H, W)`` to ``(H, W, 3)``; C equal channels give the same as one."""
     values = image.reshape(len(image), -1).astype(np.float64)
     middle = values.mean(axis=1, keepdims=True)
     values = values - middle
@@ -130,7 +130,7 @@ def _principal_components(image: NDArray) -> Colors:
 
 
 def common_cells(levels: Labels) -> Cells:
-    """The cells of levels ``(M, H, W)``, all negative at the same pixels."""
+    """Finds the cells of levels ``(M, H, W)``, which must be negative at the same pixels."""
     inside = levels[0] >= 0
     code = np.zeros(inside.sum(), dtype=np.int64)
     for level in levels:
