@@ -89,7 +89,7 @@ def label_volume(
         num_labels=segmenter.num_labels_,
         settings=_describe(loaded.digest, volume, mode, relabel),
         block=block,
-        axis="t" if volume.frame_rate else "z",
+        geometry=volume.geometry,
         inputs=[model, volume.path],
         overwrite=overwrite,
         resume=resume,
