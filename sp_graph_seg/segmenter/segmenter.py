@@ -63,6 +63,8 @@ class Segmenter(Prediction, BaseEstimator):
         history_: The losses of every step; ``None`` in a loaded model.
         relabel_: Post-processing of all labels, which is saved with the model; ``None`` after
             training. Set it to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
+        seen_labels_: The labels of the training images, which get the colours that are farthest
+            apart; empty if all labels are.
 
     Example:
         >>> import torch
@@ -81,6 +83,7 @@ class Segmenter(Prediction, BaseEstimator):
     intensity_range_: tuple[float, float]
     history_: History | None
     relabel_: Relabel | None
+    seen_labels_: tuple[int, ...]
 
     def __init__(self, config: Config | None = None, head: nn.Module | None = None) -> None:
         self.config = config
@@ -136,10 +139,11 @@ class Segmenter(Prediction, BaseEstimator):
                 subjects = [training_image(image, labels, config) for image, labels in pairs]
                 self.history_ = fit(net, subjects, config, on_step)
                 self.net_, self.labeller_ = net, None
+                self.seen_labels_ = self.history_.labels
             else:
                 refuse_superpixels(superpixels, config)
                 self.labeller_, self.history_ = fit_labeller(scaled, config, on_step)
-                self.net_ = None
+                self.net_, self.seen_labels_ = None, ()
         self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
         self.relabel_ = None
         return self
@@ -183,6 +187,7 @@ class Segmenter(Prediction, BaseEstimator):
             self.net_,
             self.labeller_,
             self.relabel_,
+            self.seen_labels_,
         )
         write_model(path, *to_file(trained, notes))
 
@@ -210,7 +215,8 @@ class Segmenter(Prediction, BaseEstimator):
         segmenter = cls(trained.config, head)
         segmenter.config_, segmenter.history_ = trained.config, None
         segmenter.in_channels_, segmenter.intensity_range_ = trained[1:3]
-        segmenter.net_, segmenter.labeller_, segmenter.relabel_ = trained[3:]
+        segmenter.net_, segmenter.labeller_ = trained.net, trained.labeller
+        segmenter.relabel_, segmenter.seen_labels_ = trained.relabel, trained.seen_labels
         return segmenter
 
     def _resolve_config(self, channels: int) -> Config:
