@@ -39,22 +39,24 @@ def regions(
 
     For each image NAME this writes NAME_regions.png, one channel of 16 bits whose value is the
     region; NAME_overlay.png to look at; NAME_contours.png, dark where people would draw a
-    boundary; and NAME_tree.npz, from which the same command cuts other numbers of regions at once.
-    A number of a region means nothing in another image; for labels that do, use segment.
+    boundary; and NAME_tree.npz, from which the same command cuts another number of regions at once.
+    The number of a region means nothing in another image; for labels that mean the same in all
+    images, use segment.
 
     Args:
-        images: Photographs; grey images and other channels will do.
+        images: Photographs; grey images and other numbers of channels work too.
         output: Folder for the results, made if it is missing.
-        regions: Number of regions; by default 10 to 20, as many as have a likely boundary.
-        threshold: Instead, how probable a boundary is to be that is kept, 0 to 1.
+        regions: Number of regions; by default as many as have a likely boundary, mostly 10 to 20.
+        threshold: Instead of a number: keep boundaries that are more probable than this, 0 to 1.
         max_size: Longest side in pixels at which regions are found; a larger image is scaled down
-            for it. 0: never scaled.
-        mask: For each image one of its size, 0 where there is no data; the value there is 65535.
+            first. 0 never scales.
+        mask: A mask of the same size for each image, 0 where there is no data; those pixels get the
+            value 65535.
         overwrite: Replace files that exist.
     """
     _check_wishes(regions, threshold, max_size)
     if mask and len(mask) != len(images):
-        raise InputError(f"--mask: {len(mask)} for {len(images)} images; give one for each.")
+        raise InputError(f"--mask: got {len(mask)} for {len(images)} images; give one for each.")
     outputs = [output / f"{image.stem}{end}" for end in ENDINGS for image in images]
     check_outputs(outputs, [*images, *(mask or [])], overwrite)
     check_writable(output)
@@ -71,17 +73,17 @@ def _check_wishes(regions: int | None, threshold: float | None, max_size: int) -
     if regions is not None and threshold is not None:
         raise InputError("--threshold: cannot be used with --regions; leave one of them out.")
     if regions is not None and not 1 <= regions < _NO_DATA:
-        raise InputError(f"--regions {regions}: must be 1 to {_NO_DATA - 1}.")
+        raise InputError(f"--regions {regions}: is out of range; use 1 to {_NO_DATA - 1}.")
     if threshold is not None and not 0 <= threshold <= 1:
-        raise InputError(f"--threshold {threshold:g}: is no probability; use 0 to 1.")
+        raise InputError(f"--threshold {threshold:g}: is not a probability; use 0 to 1.")
     if max_size < 0:
-        raise InputError(f"--max-size {max_size}: must be 0 or more.")
+        raise InputError(f"--max-size {max_size}: is negative; use 0 or more.")
 
 
 def _make_tree(
     path: Path, output: Path, mask: Path | None, max_size: int
 ) -> tuple[np.ndarray, "RegionTree"]:
-    """The image and its tree, which an earlier run may have left in the output."""
+    """Reads an image, and its tree of regions if the output holds it; else builds it."""
     from sp_graph_seg.regions import RegionTree, build_region_tree
     from sp_graph_seg.transforms.arrays import as_native
     from sp_graph_seg.transforms.prepare import (
@@ -94,7 +96,7 @@ def _make_tree(
     array = as_native(stored, str(path))
     inside = find_data(array, None if mask is None else read_mask(mask, path, array), None)
     if inside is not None and not inside.any():
-        raise InputError(f"{path}: no pixel is data; leave it out.")
+        raise InputError(f"{path}: has no data pixels; leave it out.")
     file = output / f"{path.stem}{ENDINGS[-1]}"
     made_of = fingerprint(image=stored, inside=inside, max_size=max_size, version=__version__)
     try:

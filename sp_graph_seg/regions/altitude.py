@@ -1,8 +1,9 @@
-"""How probable it is that people part two regions that touch: cues and their weights.
+"""The probability that people separate two touching regions: cues and their weights.
 
-The weights are a logistic regression of the share of pixel pairs that annotators parted. **They
-saw annotators**: those of 40 training photographs of BSDS300 (every fifth of the 200), as the
-weights of gPb did (Arbelaez et al., TPAMI 2011). ``benchmarks/fit_region_tree.py`` fits them.
+The weights come from a logistic regression of the share of pixel pairs that annotators separated.
+**They were fitted to human annotations**, those of 40 training photographs of BSDS300 (every fifth
+of the 200), as the weights of gPb were (Arbelaez et al., TPAMI 2011).
+``benchmarks/fit_region_tree.py`` fits them.
 """
 
 import numpy as np
@@ -50,11 +51,11 @@ _WEIGHTS = np.array(list(WEIGHTS.values()))
 
 
 def describe_regions(graph: HeteroData, lab: Floats) -> tuple[MergingRegions, Labels]:
-    """The leaves of a tree, ready to be merged: connected cells of 12 pixels (42 voxels) or more.
+    """Makes the leaves of a tree: connected cells of 12 pixels or more, 42 voxels in a volume.
 
     Args:
-        graph: Of the image, from :class:`~sp_graph_seg.transforms.ToMultiscale`.
-        lab: CIELAB / 100 or what stands in its place, ``(*size, 3)``.
+        graph: The graph of the image, from :class:`~sp_graph_seg.transforms.ToMultiscale`.
+        lab: CIELAB / 100, or what replaces it, ``(*size, 3)``.
 
     Returns:
         Their statistics, and the leaf of each pixel, ``(*size)``, -1 where there is no data.
@@ -82,7 +83,7 @@ def describe_regions(graph: HeteroData, lab: Floats) -> tuple[MergingRegions, La
 
 
 def pair_cues(regions: MergingRegions, i: int, others: Labels) -> Floats:
-    """The cues of a region and some neighbours, ``(J, 12)``, in the order of :data:`WEIGHTS`."""
+    """Computes cues of a region and some neighbours, ``(J, 12)``, ordered as :data:`WEIGHTS`."""
     length, along = regions.boundary(i, others)
     x, y = regions.mean[i], regions.mean[others]
     end = HISTOGRAM_STARTS[-1]
@@ -105,5 +106,5 @@ def pair_cues(regions: MergingRegions, i: int, others: Labels) -> Floats:
 
 
 def log_odds(regions: MergingRegions, i: int, others: Labels) -> Floats:
-    """Of "annotators part the region from its neighbour", ``(J,)``."""
+    """Computes the log-odds that annotators separate a region from each neighbour, ``(J,)``."""
     return pair_cues(regions, i, others) @ _WEIGHTS + BIAS

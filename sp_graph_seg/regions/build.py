@@ -1,4 +1,4 @@
-"""From an image to its tree of regions."""
+"""Builds the tree of regions of an image."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,28 +22,27 @@ MAX_SIZE = 500
 def build_region_tree(
     image: Image, mask: Image | None = None, max_size: int = MAX_SIZE
 ) -> RegionTree:
-    """The tree of regions of a photograph or a volume, from which any number of them can be cut.
+    """Builds the tree of regions of a photograph or a volume, of which any number can be cut.
 
-    Several over-segmentations (Felzenszwalb & Huttenlocher 2004) cut the image into cells, as in
-    SAS (Li, Wu & Chang, CVPR 2012). The cells merge greedily; what is merged next is told by
-    gradients along boundaries, the colours and textures of regions, and the eigenvectors of the
-    transfer cut. Nothing is drawn by chance. Those of a volume are watersheds, see
-    :class:`~sp_graph_seg.transforms.ToMultiscale`.
+    Several over-segmentations (Felzenszwalb & Huttenlocher 2004; watersheds of a volume) cut the
+    image into cells, as in SAS (Li, Wu & Chang, CVPR 2012). The cells are merged greedily.
+    Gradients along boundaries, the colours and textures of regions, and the eigenvectors of the
+    transfer cut decide which are merged next. No random numbers are used.
 
-    Nothing is trained on the image, but the weights of these cues were fitted on the annotators of
+    Nothing is trained on the image, but the weights of these cues were fitted to the annotations of
     40 training photographs of BSDS300, as those of gPb were; see
-    ``sp_graph_seg/regions/altitude.py``. Other than colour images are none that they know: grey
-    values take the place of lightness, and the principal components of other channels that of
-    CIELAB. The tree then says what differs, but its altitudes are no probabilities.
+    ``sp_graph_seg/regions/altitude.py``. They were fitted to colour images only. In other images,
+    grey values take the place of lightness, or principal components that of CIELAB. The tree then
+    shows what differs, but its altitudes are not probabilities.
 
     Args:
         image: ``(C, H, W)`` or ``(C, D, H, W)``, in [0, 1] or unsigned integers.
-        mask: True for the pixels that are data, ``(H, W)`` or ``(D, H, W)``.
-        max_size: A longer image is scaled down to this longest side, and the regions up again; 0:
-            never. Volumes are not scaled; 100 x 100 x 100 voxels take about half a minute.
+        mask: True for the data pixels, ``(H, W)`` or ``(D, H, W)``.
+        max_size: Longest side in pixels at which regions are found. A larger image is scaled down,
+            and its regions are scaled up again. 0 never scales. Volumes are not scaled.
 
     Raises:
-        InputError: If the image cannot be used, or no pixel is data.
+        InputError: If the image cannot be used, or has no data pixels.
 
     Example:
         >>> import numpy as np
@@ -73,9 +72,9 @@ def merge_tree(regions: MergingRegions, leaves: Labels, difference: Difference) 
     """Merges all regions into one; the altitude is the running maximum of the probabilities.
 
     Args:
-        regions: The leaves; they are used up.
+        regions: The leaves; merging changes them.
         leaves: ``(*size)``.
-        difference: Log-odds that two regions are parted.
+        difference: Computes the log-odds that two regions are separated.
     """
     num = regions.num_leaves
     mergers = list(merge_greedily(regions, difference))
@@ -95,7 +94,8 @@ def _check(image: Image, mask: Image | None) -> tuple[NDArray[np.float32], Mask 
     array = as_image(image)
     if array.min() < 0 or array.max() > 1:
         raise InputError(
-            f"image: values from {array.min():g} to {array.max():g}; scale them to [0, 1]."
+            f"image: the values range from {array.min():g} to {array.max():g}; "
+            "scale them to [0, 1]."
         )
     inside = None if mask is None else as_mask(mask, array.shape[1:])
     if inside is None or inside.all():

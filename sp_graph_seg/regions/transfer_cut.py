@@ -31,11 +31,11 @@ _TOLERANCE = 1e-3
 
 
 def bipartite_affinity(graph: HeteroData, features: Floats) -> tuple[csr_array, Floats]:
-    """The bipartite graph of cells and superpixels (rows) and superpixels (columns).
+    """Makes the bipartite graph of cells and superpixels (rows) and superpixels (columns).
 
-    A pixel has an edge of weight alpha to each superpixel that it lies in; a superpixel has one of
-    exp(-beta d) to those of its level that it touches, d their distance in feature space, and one
-    of 1 to itself (Li, Wu & Chang, Eq. 1).
+    A pixel has an edge of weight alpha to each superpixel that contains it. A superpixel has an
+    edge of weight 1 to itself, and one of weight exp(-beta d) to each superpixel of its level that
+    it touches, where d is their distance in feature space (Li, Wu & Chang, Eq. 1).
 
     Args:
         graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`: N cells, S superpixels.
@@ -58,7 +58,7 @@ def bipartite_affinity(graph: HeteroData, features: Floats) -> tuple[csr_array, 
 
 
 def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple[Floats, Floats]:
-    r"""The first eigenvectors of the normalised cut of a bipartite graph.
+    r"""Computes the first eigenvectors of the normalised cut of a bipartite graph.
 
     The graph has X nodes on one side, Y on the other, and edges ``B`` between the sides only. With
     :math:`D_X, D_Y` the degrees, the vectors :math:`L f = \gamma D f` of all X + Y nodes come from
@@ -69,9 +69,9 @@ def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple
         u = \frac{1}{1 - \gamma} D_X^{-1} B v .
 
     Args:
-        affinity: B, ``(X, Y)``, not negative, no empty row or column.
+        affinity: B, ``(X, Y)``, not negative, without empty rows or columns.
         weight: ``(X,)``, how many equal nodes each row stands for.
-        num_vectors: K; no more than Y are found.
+        num_vectors: Number of eigenvectors K; at most Y are found.
 
     Returns:
         Eigenvalues gamma ``(K,)``, ascending, and the vectors of the X rows ``(X, K)``.
@@ -86,15 +86,16 @@ def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple
 
 
 def spectral_embedding(graph: HeteroData, values: NDArray, num_vectors: int) -> Floats:
-    """The cells in the space of the eigenvectors after the first: ``(N, K - 1)``.
+    """Places the cells in the space of the eigenvectors after the first: ``(N, K - 1)``.
 
-    Each vector has a mean square of 1 over pixels, over the root of its eigenvalue relative to that
-    of the first one, as in gPb (Arbelaez et al., TPAMI 2011, Eq. 12).
+    Each vector is scaled to a mean square of 1 over pixels, then divided by the square root of its
+    eigenvalue relative to that of the first one kept, as in gPb (Arbelaez et al., TPAMI 2011,
+    Eq. 12).
 
     Args:
         graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
         values: ``(*size, C)``, what the links compare: CIELAB / 100, or learned features.
-        num_vectors: K.
+        num_vectors: Number of eigenvectors K.
     """
     affinity = bipartite_affinity(graph, superpixel_means(graph, values))
     gamma, u = transfer_cut(*affinity, num_vectors)
@@ -107,12 +108,12 @@ def spectral_embedding(graph: HeteroData, values: NDArray, num_vectors: int) -> 
 def transfer_cut_regions(
     graph: HeteroData, values: NDArray, num_regions: int, seed: int = 0
 ) -> Labels:
-    """The segmentation of SAS: K-means of the first K eigenvectors, each cell weighed.
+    """Segments an image as SAS does: weighted K-means of the cells on K eigenvectors.
 
     Args:
         graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
         values: ``(*size, C)``, as in :func:`spectral_embedding`.
-        num_regions: K; where there are fewer cells, there are fewer.
+        num_regions: Number of clusters K; no more than there are cells.
         seed: Seed of K-means.
 
     Returns:
@@ -129,7 +130,7 @@ def transfer_cut_regions(
 
 
 def _largest(matrix: csr_array, count: int) -> tuple[Floats, Floats]:
-    """The largest eigenvalues, descending, and their vectors; dense where that is faster."""
+    """Finds the largest eigenvalues, descending, and their vectors; dense if that is faster."""
     n = matrix.shape[0]
     try:
         is_small = n <= _DENSE or count >= n // 2

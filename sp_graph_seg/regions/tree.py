@@ -1,4 +1,4 @@
-"""A tree of regions: what joins first, and how sure it is that it should not."""
+"""A tree of regions: which join first, and how probable a boundary between them is."""
 
 import os
 import warnings
@@ -31,12 +31,13 @@ _FIELDS = ("children", "altitude", "leaves")
 
 @dataclass(frozen=True)
 class RegionTree:
-    """A binary merge tree over N leaves, as scikit-learn's ``children_``.
+    """A binary merge tree over N leaves, in the form of scikit-learn's ``children_``.
 
     Attributes:
         children: ``(N - 1, 2)``, the two nodes that step t joins into node N + t.
-        altitude: ``(N - 1,)``, not decreasing, in [0, 1]: how probable it is that people part the
-            two, or what came before them. Parts that a mask keeps from touching join at 1.
+        altitude: ``(N - 1,)``, not decreasing, in [0, 1]: the probability that people separate the
+            two nodes, or that of an earlier step if it is higher. Regions that do not touch because
+            of a mask join at 1.
         leaves: ``(H, W)`` or ``(D, H, W)``, the leaf of each pixel, -1 where there is no data.
     """
 
@@ -46,40 +47,41 @@ class RegionTree:
 
     @property
     def num_leaves(self) -> int:
-        """The most regions there can be."""
+        """Number of leaves N, which is the largest possible number of regions."""
         return len(self.children) + 1
 
     def cut(self, num_regions: int | None = None, threshold: float | None = None) -> Labels:
-        """The region of each pixel from 0, -1 where there is no data; nothing is computed anew.
+        """Returns the region of each pixel, from 0, -1 where there is no data.
 
-        Where neither is given, there are as many as have a boundary of more than even odds, but 10
-        to 20 of them, or more where more are sure.
+        The tree is not computed again. By default, regions are separated where a boundary is more
+        probable than not, with 10 to 20 regions in all, or more if more boundaries are very
+        probable.
 
         Args:
-            num_regions: How many; all leaves, with a warning, where there are fewer.
-            threshold: Regions are parted where the altitude is above it, 0 to 1.
+            num_regions: Number of regions; all leaves, with a warning, if there are fewer.
+            threshold: Regions are separated where the altitude is above it, 0 to 1.
         """
         if num_regions is not None and threshold is not None:
-            raise InputError("num_regions: threshold is given too; leave one of them out.")
+            raise InputError("num_regions, threshold: both are given; leave one of them out.")
         if threshold is not None:
             if not 0 <= threshold <= 1:
-                raise InputError(f"threshold={threshold} is no probability; use 0 to 1.")
+                raise InputError(f"threshold={threshold} is not a probability; use 0 to 1.")
             num_regions = self._num_above(threshold)
         elif num_regions is None:
             num_regions = min(self.auto_num_regions(), self.num_leaves)
         return number_regions(np.append(self._group(num_regions), -1)[self.leaves])
 
     def auto_num_regions(self) -> int:
-        """How many regions :meth:`cut` makes without being told, if there are so many leaves."""
+        """Returns how many regions :meth:`cut` makes by default, if there are enough leaves."""
         likely = np.clip(self._num_above(_AUTO_THRESHOLD), *_AUTO_REGIONS)
         return max(int(likely), self._num_above(_SURE))
 
     def ucm(self) -> NDArray[np.float64]:
-        """The ultrametric contour map, ``(2 H + 1, 2 W + 1)`` (Arbelaez et al., TPAMI 2011).
+        """Makes the ultrametric contour map, ``(2 H + 1, 2 W + 1)`` (Arbelaez et al. 2011).
 
-        Pixels lie at odd rows and columns; between two of them stands the altitude at which their
-        regions join, 0 inside of a leaf, 1 along the rim of the data. That of a volume has one axis
-        more. :func:`~sp_graph_seg.evaluation.ucm2_labels` cuts that of an image.
+        Pixels lie at odd rows and columns. Between two pixels is the altitude at which their
+        regions join: 0 inside a leaf, 1 along the border of the data. The map of a volume has one
+        axis more. :func:`~sp_graph_seg.evaluation.ucm2_labels` cuts that of an image.
         """
         strength = np.zeros([2 * length - 1 for length in self.leaves.shape])
         for axis in range(strength.ndim):
@@ -94,7 +96,7 @@ class RegionTree:
         return np.pad(strength, 1, mode="edge")
 
     def contours(self) -> NDArray[np.float64]:
-        """The contour map with one value a pixel, that of the strongest face to a later one."""
+        """Makes a contour map of the size of the image: the largest value to a later neighbour."""
         strength = np.zeros(self.leaves.shape)
         for axis, length in enumerate(self.leaves.shape):
             here = strength[_part(self.leaves.ndim, axis, slice(0, length - 1))]
@@ -137,7 +139,7 @@ class RegionTree:
         return self.num_leaves - merged
 
     def _group(self, num_regions: int) -> Labels:
-        """The node of each leaf after all merges but the last, ``(N,)``."""
+        """Finds the node of each leaf, ``(N,)``, when ``num_regions`` nodes are left."""
         num = self.num_leaves
         if num_regions < 1:
             raise InputError(f"num_regions={num_regions} is too small; use 1 or more.")
@@ -153,13 +155,13 @@ class RegionTree:
         return node[:num]
 
     def _parents(self, merges: int) -> Labels:
-        """The parent of each node after so many merges, itself where it has none."""
+        """Finds the parent of each node after some merges; a node without one is its own."""
         parent = np.arange(self.num_leaves + merges)
         parent[self.children[:merges]] = np.arange(self.num_leaves, parent.size)[:, None]
         return parent
 
     def _joined_along(self, axis: int) -> NDArray[np.float64]:
-        """The altitude at which the leaves of neighbours along an axis join; 1 with no data."""
+        """Finds the altitude at which neighbours join; 1 at the border of the data."""
         last = self.leaves.shape[axis] - 1
         one = self.leaves[_part(self.leaves.ndim, axis, slice(0, last))]
         other = self.leaves[_part(self.leaves.ndim, axis, slice(1, last + 1))]

@@ -13,8 +13,9 @@ from sp_graph_seg.io.fingerprint import fingerprint
 
 FORMAT = "sp_graph_seg"
 
-#: Increases if older files would be read wrongly. 2: intensities are in native units.
-FORMAT_NUMBER = 2
+#: Increases if older files would be read wrongly. 2: intensities are in native units. 3: the header
+#: holds a digest of the contents.
+FORMAT_NUMBER = 3
 
 
 class ModelFile(NamedTuple):
@@ -38,16 +39,23 @@ class ModelFile(NamedTuple):
 
 
 def write_model(path: str | Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Writes a model file; an existing one is replaced only when the new one is complete."""
+    """Writes a model file; an existing one is replaced only when the new one is complete.
+
+    Raises:
+        InputError: If a weight is NaN or Inf, or the file cannot be written.
+    """
     from safetensors.torch import save_file
 
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    model = json.dumps(metadata)
+    _check_finite(path, contiguous)
     header = {
         "format": FORMAT,
         "format_number": str(FORMAT_NUMBER),
         "version": __version__,
-        "model": json.dumps(metadata),
+        "model": model,
+        "digest": ModelFile(contiguous, json.loads(model)).digest(),
     }
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
     with atomic_write(path) as temporary:
         save_file(contiguous, temporary, metadata=header)
 
@@ -57,7 +65,7 @@ def read_model(path: str | Path) -> ModelFile:
 
     Raises:
         InputError: If it is missing, truncated, damaged, not a model of this package, or in
-            another format.
+            another format, or if a weight is NaN or Inf.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -83,8 +91,26 @@ def read_model(path: str | Path) -> ModelFile:
             f"{FORMAT_NUMBER}; train it again."
         )
     try:
-        return ModelFile(weights, dict(json.loads(header["model"])))
+        model = ModelFile(weights, dict(json.loads(header["model"])))
+        digest = header["digest"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: the header is damaged ({error}); train the model again."
         ) from error
+    if model.digest() != digest:
+        raise InputError(
+            f"{path}: has changed since it was written; copy it again from where it came, or train "
+            "the model again."
+        )
+    _check_finite(path, weights)
+    return model
+
+
+def _check_finite(path: str | Path, weights: dict[str, Tensor]) -> None:
+    """Refuses weights that are NaN or Inf, which would give every pixel the same label."""
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise InputError(
+                f"{path}: some weights of {name} are NaN or Inf; train the model again with a "
+                "smaller learning_rate."
+            )

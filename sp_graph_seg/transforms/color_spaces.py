@@ -10,11 +10,11 @@ ColorSpace = Literal["rgb", "lab", "hsv"]
 
 
 def color_space(image: NDArray, space: ColorSpace) -> Colors:
-    """``(C, *size)`` in [0, 1] -> ``(*size, 3)`` of about the same range.
+    """Converts ``(C, *size)`` in [0, 1] to ``(*size, 3)`` of about the same range.
 
     Three channels are taken as RGB; CIELAB is divided by 100, and the hue of HSV is a vector, so
-    that red is one colour. Grey values take the place of lightness, and the first three principal
-    components those of lightness, a and b of any other number of channels, in every space.
+    that red is one colour. In every space, grey values take the place of lightness. For any other
+    number of channels, the first three principal components take the places of lightness, a and b.
     """
     from skimage import color
 
@@ -31,7 +31,7 @@ def color_space(image: NDArray, space: ColorSpace) -> Colors:
 
 
 def _principal_components(image: NDArray) -> Colors:
-    """``(C, *size)`` -> ``(*size, 3)``; C equal channels give the same as one."""
+    """Converts ``(C, *size)`` to ``(*size, 3)``; C equal channels give the same as one."""
     values = image.reshape(len(image), -1).astype(np.float64)
     middle = values.mean(axis=1, keepdims=True)
     values = values - middle

@@ -1,7 +1,7 @@
 """Over-segmentations of different scale, of which a multi-scale graph has one for each level.
 
-After SAS (Li, Wu & Chang, CVPR 2012, section 3): superpixels of several scales and colour spaces
-agree inside of things and differ at weak edges, so that together they tell more than the best one.
+This follows SAS (Li, Wu & Chang, CVPR 2012, section 3): superpixels of several scales and colour
+spaces agree inside objects and differ at weak edges, so together they tell more than the best one.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ class FelzenszwalbLevel(NamedTuple):
     """Smaller regions are merged, in pixels."""
 
     def __call__(self, image: NDArray) -> Labels:
-        """``(C, H, W)`` -> regions ``(H, W)`` from 0."""
+        """Finds the regions of one level: ``(C, H, W)`` -> ``(H, W)``, from 0."""
         from skimage.segmentation import felzenszwalb
 
         if image.ndim != 3:
@@ -62,7 +62,7 @@ class WatershedLevel(NamedTuple):
     a multiple of the median gradient: larger makes larger regions."""
 
     def __call__(self, image: NDArray) -> Labels:
-        """``(C, *size)`` -> regions ``(*size)`` from 0."""
+        """Finds the regions of one level: ``(C, *size)`` -> ``(*size)``, from 0."""
         from skimage.segmentation import watershed
 
         gradient = edge_strength(color_space(image, self.space), self.sigma)
@@ -93,7 +93,7 @@ VOLUME_LEVELS = (
 
 
 def edge_strength(colors: Colors, sigma: float) -> NDArray[np.float64]:
-    """Gradient magnitude over all channels, times sigma: ``(*size, C)`` -> ``(*size)``."""
+    """Computes the gradient over all channels, times sigma: ``(*size, C)`` -> ``(*size)``."""
     squares = [gaussian_gradient_magnitude(c, sigma) ** 2 for c in np.moveaxis(colors, -1, 0)]
     return np.sqrt(sum(squares)) * sigma
 

@@ -83,10 +83,10 @@ def test_labels_of_regions_come_without_a_history(run, picture, capsys):
     ("wish", "message"),
     [
         (["--regions", 3, "--threshold", 0.5], "--threshold: cannot be used with --regions"),
-        (["--regions", 0], "--regions 0: must be"),
-        (["--threshold", 2], "--threshold 2: is no probability"),
-        (["--max-size", -1], "--max-size -1: must be"),
-        (["--mask", "a.png", "b.png"], "--mask: 2 for 1 images"),
+        (["--regions", 0], "--regions 0: is out of range"),
+        (["--threshold", 2], "--threshold 2: is not a probability"),
+        (["--max-size", -1], "--max-size -1: is negative"),
+        (["--mask", "a.png", "b.png"], "--mask: got 2 for 1 images"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_refused(refusal, picture, wish, message):

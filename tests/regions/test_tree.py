@@ -65,9 +65,9 @@ def test_more_regions_than_there_are_give_all_with_a_warning():
     ("wish", "message"),
     [
         ({"num_regions": 0}, "num_regions=0 is too small"),
-        ({"threshold": 1.5}, "threshold=1.5 is no probability"),
-        ({"threshold": float("nan")}, "threshold=nan is no probability"),
-        ({"num_regions": 2, "threshold": 0.5}, "num_regions: threshold is given too"),
+        ({"threshold": 1.5}, "threshold=1.5 is not a probability"),
+        ({"threshold": float("nan")}, "threshold=nan is not a probability"),
+        ({"num_regions": 2, "threshold": 0.5}, "num_regions, threshold: both are given"),
     ],
 )
 def test_what_cannot_be_cut_is_refused(wish, message):

@@ -11,6 +11,7 @@ from torch_geometric.nn import GraphConv
 import sp_graph_seg
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.segmenter import model_file
 from sp_graph_seg.segmenter.model_file import read_model, write_model
 
 CONFIG = Config(
@@ -57,10 +58,10 @@ def rewrite(path, **changes):
 
 
 def rewrite_model(path, **changes):
-    """The same weights with other metadata in the header's JSON."""
+    """The same weights with other metadata, under a new digest."""
     model = {**json.loads(read_metadata(path)["model"]), **changes}
     model = {key: value for key, value in model.items() if value is not ...}
-    rewrite(path, model=json.dumps(model))
+    write_model(path, safetensors.torch.load_file(path), model)
 
 
 def load_error(path, **arguments):
@@ -216,8 +217,49 @@ def test_a_tampered_model(path, changes):
 def test_a_tampered_weight(path):
     weights = safetensors.torch.load_file(path)
     weights.pop("wnet.encoder.head.bias")
-    safetensors.torch.save_file(weights, path, metadata=read_metadata(path))
+    write_model(path, weights, json.loads(read_metadata(path)["model"]))
     assert "wnet.encoder.head.bias" in load_error(path)
+
+
+def flip_bit(path, position):
+    content = bytearray(path.read_bytes())
+    content[position // 8] ^= 1 << position % 8
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_anywhere_is_noticed(path, fitted):
+    """Only the version is free: it is read by people."""
+    content = path.read_bytes()
+    before = read_metadata(path)
+    version = range(*(8 * content.index(b'"version"') + 8 * end for end in (0, 20)))
+    rng = np.random.default_rng(0)
+    tensors = 8 * (8 + int.from_bytes(content[:8], "little"))
+    drawn = [rng.integers(0, tensors, 150), rng.integers(tensors, 8 * len(content), 150)]
+    for position in np.concatenate(drawn).tolist():
+        if position in version:
+            continue
+        flip_bit(path, position)
+        load_error(path)
+        path.write_bytes(content)
+    assert read_metadata(path) == before
+
+
+def test_a_flipped_bit_of_a_weight_is_called_a_change(path):
+    flip_bit(path, 8 * (len(path.read_bytes()) - 5) + 6)
+    assert "has changed since it was written" in load_error(path)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_weights_that_are_not_finite_are_neither_written_nor_read(tmp_path, value, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    weights = {"ids": torch.arange(3), "net.bias": torch.tensor([1.0, value])}
+    with pytest.raises(InputError, match=r"model.safetensors: some weights of net.bias are NaN"):
+        write_model(path, weights, {})
+    assert list(tmp_path.iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(model_file, "_check_finite", lambda *_: None)
+        write_model(path, weights, {})
+    assert "some weights of net.bias are NaN or Inf" in load_error(path)
 
 
 def fail_halfway(tensors, filename, metadata=None):
@@ -283,7 +325,7 @@ def test_a_model_without_notes_and_post_processing(path, image, fitted):
     np.testing.assert_array_equal(loaded.predict(image), fitted.predict(image))
 
 
-@pytest.mark.parametrize("number", [None, "1", "3"])
+@pytest.mark.parametrize("number", [None, "1", "2", "4"])
 def test_a_model_of_another_format(path, number):
     """Those without a number scaled images before they measured their range."""
     rewrite(path, format_number=number)
