@@ -9,7 +9,7 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
-from sp_graph_seg.cli.app import PROGRAM, app
+from sp_graph_seg.cli.app import PROGRAM, app, running
 from sp_graph_seg.errors import (
     AssumedSpacingWarning,
     FewSuperpixelsWarning,
@@ -18,6 +18,7 @@ from sp_graph_seg.errors import (
     LowDiskSpaceWarning,
     ManyChannelsWarning,
     MissingSlicesWarning,
+    ReportWarning,
     SmallImageWarning,
 )
 
@@ -28,6 +29,7 @@ _OWN_WARNINGS = (
     LowDiskSpaceWarning,
     ManyChannelsWarning,
     MissingSlicesWarning,
+    ReportWarning,
     SmallImageWarning,
 )
 
@@ -41,9 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 for an error that the user can correct, or 130 if interrupted.
     """
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        with _own_warnings_only():
-            app(sys.argv[1:] if arguments is None else arguments)
+        with _own_warnings_only(), running(given):
+            app(given)
     except CycloptsError as error:
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         return _fail(f"{error} See {command} --help.")

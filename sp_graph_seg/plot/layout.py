@@ -138,6 +138,24 @@ def add_frame(figure: "Figure", box: Box, color: str) -> None:
     figure.add_artist(frame)
 
 
+def add_box(figure: "Figure", box: Box, color: str) -> None:
+    """Fills a box with a colour."""
+    from matplotlib.patches import Rectangle
+
+    width, height = figure.get_size_inches()
+    corner = box.left / width, 1 - (box.top + box.height) / height
+    size = box.width / width, box.height / height
+    patch = Rectangle(
+        corner,
+        *size,
+        facecolor=color,
+        edgecolor="0.4",
+        linewidth=0.5,
+        transform=figure.transFigure,
+    )
+    figure.add_artist(patch)
+
+
 def add_text(figure: "Figure", line: str, left: float, top: float, **style: Any) -> None:
     """Writes one line of text. Dollar signs do not start formulas."""
     width, height = figure.get_size_inches()

@@ -1,12 +1,20 @@
 """The legend of labels: what each colour stands for, and how much of it there is."""
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.io.colors import label_colors
+from sp_graph_seg.plot.layout import LINE, Box, add_box, add_text, wrap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Where the columns of a legend begin, and the height of its rows, in inches.
+_NUMBER, _NAME, _SHARE, _GREY = 0.24, 0.46, 1.42, 1.98
+_ROW = 1.5 * LINE
 
 
 class LegendRow(NamedTuple):
@@ -88,6 +96,43 @@ class LegendCounter:
         if label >= len(self._known) or not self._known[label]:
             return float("nan")
         return float(self._greys[label] / self._known[label])
+
+
+def legend_height(rows: Sequence[LegendRow]) -> float:
+    """Returns the height that :func:`add_legend` needs, in inches."""
+    return (len(rows) + 3) * _ROW
+
+
+def add_legend(
+    figure: "Figure", rows: Sequence[LegendRow], total: int, left: float, top: float
+) -> None:
+    """Writes a legend on a sheet: colour, number, name, share and mean grey of each label.
+
+    Args:
+        figure: The sheet.
+        rows: The labels that are listed.
+        total: Number of all labels.
+        left: Where it begins; it is 2 inches wide.
+        top: Where it begins.
+    """
+    has_grey = any(not np.isnan(row.grey) for row in rows)
+    titles = {_SHARE: "share", **({_GREY: "mean grey"} if has_grey else {})}
+    for place, title in titles.items():
+        add_text(figure, title, left + place, top, ha="right", color="0.35")
+    add_text(figure, "label", left, top, color="0.35")
+    for number, row in enumerate(rows, start=1):
+        line = top + number * _ROW
+        add_box(figure, Box(left, line, 0.17, LINE), row.color)
+        add_text(figure, str(row.label), left + _NUMBER, line)
+        name = wrap(row.name, _SHARE - _NAME - 0.4) if row.name else []
+        if name:
+            add_text(figure, name[0] + ("…" if name[1:] else ""), left + _NAME, line)
+        add_text(figure, format_share(row.share), left + _SHARE, line, ha="right")
+        if has_grey:
+            add_text(figure, format_grey(row.grey), left + _GREY, line, ha="right")
+    if total > len(rows):
+        more = f"and {total - len(rows)} smaller ones"
+        add_text(figure, more, left, top + (len(rows) + 1) * _ROW, color="0.35")
 
 
 def format_grey(grey: float) -> str:

@@ -23,6 +23,6 @@ def scale_bar(width: float, unit: str) -> tuple[float, str]:
     power = 10.0 ** math.floor(math.log10(most))
     length = power * max(step for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
     length = round(length) if length >= 1 else length
-    if unit == "pixels" and length <= 1:
-        return 1, "1 pixel"
+    if unit in ("pixels", "voxels") and length <= 1:
+        return 1, f"1 {unit[:-1]}"
     return length, f"{length:g} {unit}"

@@ -142,10 +142,9 @@ def _table(table: Table) -> Markup:
     left_out = len(table.rows) - len(rows)
     note = table.note + (f" {left_out} more rows are not shown here." if left_out else "")
     body = element("table", element("thead", element("tr", *head)), element("tbody", *rows))
-    region = {"tabindex": 0, "role": "region", "aria_label": table.title}
     return _section(
         table.title,
-        element("div", body, class_="wide", **region),
+        element("div", body, class_="wide", tabindex=0, role="region", aria_label=table.title),
         element("p", note.strip(), class_="note") if note else "",
     )
 

@@ -21,6 +21,9 @@ READ = 512
 #: Most bytes of slices that are read at once.
 _RUN_BYTES = 2**26
 
+#: What lengths count where no physical one is known.
+_COUNTED = {"slice": "voxels", "frame": "pixels", "image": "pixels"}
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -41,6 +44,11 @@ class Panel:
     extent: tuple[float, float]
     note: str = ""
     position: float | None = None
+
+    @property
+    def heading(self) -> str:
+        """The title, and the note if there is one."""
+        return f"{self.title}, {self.note}" if self.note else self.title
 
     def picture(self, intensity_range: tuple[float, float]) -> NDArray[np.uint8] | None:
         """Returns the image as ``(h, w, 3)``, with a range shown from black to white."""
@@ -133,7 +141,7 @@ def sample_volume(
         cuts if total > 1 else (),
         tuple(counter.rows(names, colors)),
         sample.range(),
-        _unit((volume or labels).spacing_unit) if known else "pixels",
+        _unit((volume or labels).spacing_unit) if known else _COUNTED[noun],
         (len(looked_at), total),
         noun,
     )

@@ -62,13 +62,9 @@ def _stage(panel: Panel, pictures: Encoded, unit: str, name: str, is_cut: bool =
             class_="frame",
             style=f"--width: {width:.6g}; --height: {height:.6g}",
         ),
-        element("figcaption", element("output", _title(panel), class_="title", aria_live="polite")),
+        element("figcaption", element("output", panel.heading, class_="title", aria_live="polite")),
         class_=name,
     )
-
-
-def _title(panel: Panel) -> str:
-    return f"{panel.title}, {panel.note}" if panel.note else panel.title
 
 
 def _controls(sample: Sample, first: int) -> Markup:
@@ -157,7 +153,7 @@ def _data(sample: Sample, slices: Sequence[Encoded]) -> Markup:
     values = {
         "slices": [
             {
-                "title": _title(panel),
+                "title": panel.heading,
                 "image": pictures.image,
                 "labels": pictures.labels,
                 "width": panel.extent[1],

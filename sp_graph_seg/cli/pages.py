@@ -1,0 +1,166 @@
+"""The page and the preview of each result. A failure is a warning: the labels are there."""
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sp_graph_seg.cli.app import command_line
+from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.config import config_to_yaml
+from sp_graph_seg.errors import ReportWarning
+from sp_graph_seg.io import write_text
+
+if TYPE_CHECKING:
+    from sp_graph_seg import Segmenter
+    from sp_graph_seg.label_jobs import LabelJob, LabelOutput
+    from sp_graph_seg.report import Page, Sample
+    from sp_graph_seg.training import History
+    from sp_graph_seg.volumes import Volume
+
+#: The page of a folder of results, and the endings of those of one volume.
+PAGE = "report.html"
+_ENDINGS = ("_preview.png", "_report.html")
+
+_MARK = "_labels"
+
+#: Most inputs that a page names.
+_NAMED = 10
+
+
+def volume_pages(labels: "LabelOutput") -> list[Path]:
+    """Returns where the preview and the page of a volume lie: beside its labels."""
+    name = labels.given.stem.removesuffix(_MARK)
+    return [labels.given.with_name(f"{name}{ending}") for ending in _ENDINGS]
+
+
+def write_volume_pages(
+    job: "LabelJob",
+    volume: "Volume",
+    segmenter: "Segmenter",
+    model: Path,
+    trained_on: Sequence[int],
+    skipped: Mapping[int, str],
+) -> None:
+    """Writes the preview and the page of a volume whose labels are complete."""
+    preview, file = volume_pages(job.output)
+    with _only_a_warning(file):
+        from sp_graph_seg.report import Page, sample_volume
+        from sp_graph_seg.volumes import open_volume
+
+        labels = open_volume(str(job.output), axes=job.geometry.order, axis=volume.axis)
+        relabel = segmenter.relabel_
+        sample = sample_volume(
+            volume,
+            labels,
+            trained_on=trained_on,
+            names=relabel.names if relabel else None,
+            colors=segmenter.colors_,
+        )
+        _write_preview(preview, volume.name, sample)
+        page = Page(
+            title=volume.name,
+            summary=_summary(f"{len(volume)} {sample.noun}s", sample),
+            sample=sample,
+            history=_history_of(model),
+            facts=_volume_facts(volume, trained_on, sample.noun)
+            | {"Model": f"{model}, {_in_words(segmenter)}", "Labels": str(job.output)},
+            settings=config_to_yaml(segmenter.config_),
+            command=command_line(),
+            warnings=[_skipped(skipped, sample.noun)] if skipped else [],
+        )
+        _write_page(file, page)
+        report("report", f"{file}, with {preview.name}")
+
+
+def write_image_page(
+    file: Path, sample: "Sample", segmenter: "Segmenter", model: Path, images: Sequence[Path]
+) -> None:
+    """Writes the page of photographs."""
+    from sp_graph_seg.report import Page
+
+    names = ", ".join(map(str, images[:_NAMED]))
+    if len(images) > _NAMED:
+        names += f" and {len(images) - _NAMED} more"
+    page = Page(
+        title=images[0].stem if len(images) == 1 else f"{images[0].stem} to {images[-1].stem}",
+        summary=_summary(f"{len(images)} images" if len(images) > 1 else "1 image", sample),
+        sample=sample,
+        history=_history_of(model),
+        facts={"Input": names, "Model": f"{model}, {_in_words(segmenter)}"},
+        settings=config_to_yaml(segmenter.config_),
+        command=command_line(),
+    )
+    _write_page(file, page)
+    report("report", str(file))
+
+
+def _write_page(file: Path, page: "Page") -> None:
+    from sp_graph_seg.report import render_page
+
+    write_text(file, render_page(page))
+
+
+def _write_preview(file: Path, title: str, sample: "Sample") -> None:
+    from sp_graph_seg.plot import save_figure
+    from sp_graph_seg.report.preview import draw_preview
+
+    save_figure(file, draw_preview(title, sample))
+
+
+@contextmanager
+def _only_a_warning(file: Path) -> Iterator[None]:
+    """Turns any failure to write a page into a warning."""
+    try:
+        yield
+    except Exception as error:  # of the input, of the encoders, of the disk
+        reason = " ".join(str(error).split()) or type(error).__name__
+        warnings.warn(
+            f"{file}: cannot be made ({reason.removesuffix('.')}); the labels are complete.",
+            ReportWarning,
+            stacklevel=3,
+        )
+
+
+def _summary(count: str, sample: "Sample") -> list[str]:
+    labels = f"{len(sample.legend)} labels" if len(sample.legend) != 1 else "1 label"
+    return [count, labels, time.strftime("%d %B %Y, %H:%M").lstrip("0")]
+
+
+def _volume_facts(volume: "Volume", trained_on: Sequence[int], noun: str) -> dict[str, str]:
+    sizes = " × ".join(map(str, (len(volume), volume.height, volume.width)))
+    names = ", ".join(volume.geometry.names)
+    facts = {"Input": volume.path, "Size": f"{sizes} ({names}), {volume.dtype}"}
+    if volume.channels > 1:
+        facts["Size"] += f", {volume.channels} channels"
+    if volume.spacing is not None:
+        lengths = " × ".join(f"{length:.4g}" for length in volume.spacing)
+        facts["Voxel"] = f"{lengths} {volume.spacing_unit or 'units'} ({names})"
+    if volume.frame_rate is not None:
+        facts["Frames"] = f"{volume.frame_rate:.4g} per second"
+    if trained_on:
+        facts["Trained on"] = f"{noun}s {', '.join(map(str, sorted(trained_on)))}"
+    return facts
+
+
+def _in_words(segmenter: "Segmenter") -> str:
+    low, high = segmenter.intensity_range_
+    return f"which sees intensities from {low:.5g} to {high:.5g}"
+
+
+def _skipped(skipped: Mapping[int, str], noun: str) -> str:
+    number, reason = min(skipped.items())
+    more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+    return f"{noun} {number}{more} cannot be read and has no labels: {reason}".capitalize()
+
+
+def _history_of(model: Path) -> "History | None":
+    """Reads the losses of a model, if they lie beside it as segment and train write them."""
+    from sp_graph_seg.training import History
+
+    for file in (model.with_name("history.csv"), model.with_suffix(".csv")):
+        if file.is_file():
+            return History.from_csv(file.read_text(encoding="utf-8"))
+    return None
