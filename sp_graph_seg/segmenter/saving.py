@@ -29,6 +29,8 @@ class Trained(NamedTuple):
     labeller: Labeller | None
     """The labeller, if labels come from prototypes."""
     relabel: Relabel | None
+    seen_labels: tuple[int, ...]
+    """The labels of the training images; none if all are."""
 
 
 def to_file(
@@ -50,6 +52,7 @@ def to_file(
         "head": describe_head(head),
         "labeller": values,
         "relabel": None if trained.relabel is None else trained.relabel.to_dict(),
+        "seen_labels": list(trained.seen_labels),
         "notes": dict(notes or {}),
     }
 
@@ -79,6 +82,7 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
             raise ValueError(f"intensity_range from {low} to {high}")
         relabel = metadata.get("relabel")
         relabel = None if relabel is None else Relabel.from_dict(relabel)
+        seen = tuple(map(int, metadata.get("seen_labels", ())))
         net, labeller = None, None
         if config.label_by != "argmax":
             labeller = labeller_from_state(config, weights, metadata["labeller"], channels)
@@ -96,4 +100,4 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
             f"{path}: was trained with another head ({difference}); give a module equal to that "
             "head to Segmenter.load(path, head=...)."
         )
-    return Trained(config, channels, (low, high), net, labeller, relabel)
+    return Trained(config, channels, (low, high), net, labeller, relabel, seen)
