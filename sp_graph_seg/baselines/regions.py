@@ -3,9 +3,8 @@
 import numpy as np
 
 from sp_graph_seg.baselines.common import Labels, check_num_labels
-from sp_graph_seg.regions import Level, color_space, over_segment, transfer_cut_regions
-from sp_graph_seg.regions.levels import felzenszwalb_level
-from sp_graph_seg.transforms.arrays import as_image
+from sp_graph_seg.regions import transfer_cut_regions
+from sp_graph_seg.transforms import FelzenszwalbLevel, ToMultiscale, as_image, color_space
 from sp_graph_seg.transforms.prepare import Image
 
 
@@ -16,7 +15,7 @@ def felzenszwalb_regions(image: Image, scale: float = 300.0) -> Labels:
         image: ``(C, H, W)`` in [0, 1] or unsigned integers.
         scale: A larger scale makes larger regions.
     """
-    return felzenszwalb_level(as_image(image), Level("rgb", scale, 0.8, 100))
+    return FelzenszwalbLevel("rgb", scale, 0.8, 100)(as_image(image))
 
 
 def sas_regions(image: Image, num_regions: int = 12, seed: int = 0) -> Labels:
@@ -29,7 +28,8 @@ def sas_regions(image: Image, num_regions: int = 12, seed: int = 0) -> Labels:
     """
     check_num_labels(num_regions)
     values = as_image(image)
-    return transfer_cut_regions(over_segment(values), color_space(values, "lab"), num_regions, seed)
+    colors = color_space(values, "lab")
+    return transfer_cut_regions(ToMultiscale()(values), colors, num_regions, seed)
 
 
 def grid_regions(image: Image, num_regions: int = 12) -> Labels:

@@ -1,5 +1,6 @@
 """Volumes and videos on the command line: trains on a few slices and labels all."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,10 +167,9 @@ def _label(
     )
     has_blocks = not job.is_assembled()
     if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
-        segmenter = load_model(model).segmenter
-        look = relabel or segmenter.relabel_
-        colors = look.colors if look else {}
-        _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
+        segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
+        segmenter.relabel_ = relabel or segmenter.relabel_
+        _write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
     skipped = job.finish()
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if overlay is not None:

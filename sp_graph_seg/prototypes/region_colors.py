@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.prototypes.ward import merge_near, ward_clusters
-from sp_graph_seg.regions import build_region_tree, color_space
-from sp_graph_seg.regions.touching import region_means, region_sizes
+from sp_graph_seg.regions import build_region_tree
+from sp_graph_seg.transforms.color_spaces import color_space
+from sp_graph_seg.transforms.touching import region_means, region_sizes
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

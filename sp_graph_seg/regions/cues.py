@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
 
+from sp_graph_seg.transforms.levels import edge_strength
 from sp_graph_seg.transforms.superpixels import Labels
 
 Floats = NDArray[np.float64]
@@ -35,7 +36,7 @@ HISTOGRAM_STARTS = np.cumsum([0, *_LAB_BINS, *[_TEXTURE_BINS] * len(_TEXTURE_SCA
 
 
 def boundary_maps(lab: Floats) -> list[Floats]:
-    """Computes four boundary strengths of each pixel of ``(H, W, 3)``, ``(H, W)`` each.
+    """Computes four boundary strengths of each pixel of ``(*size, 3)``, ``(*size)`` each.
 
     They are edges at scales of 1 and 2.5 pixels, and changes of local colour at 6 and of local
     texture at 10. The latter two are computed at half the resolution.
@@ -45,19 +46,12 @@ def boundary_maps(lab: Floats) -> list[Floats]:
     color = _histogram_gradient(small, _LOCAL_RANGES, _LOCAL_BINS, 3.0)
     ranges = [_LOCAL_TEXTURE_RANGE] * len(energy)
     texture = _histogram_gradient(energy, ranges, _LOCAL_TEXTURE_BINS, 5.0)
-    height, width = lab.shape[:2]
-    twice = [np.repeat(np.repeat(m, 2, 0), 2, 1)[:height, :width] for m in (color, texture)]
+    twice = [_double(strength, lab.shape[:-1]) for strength in (color, texture)]
     return [edge_strength(lab, 1.0), edge_strength(lab, 2.5), *twice]
 
 
-def edge_strength(lab: Floats, sigma: float) -> Floats:
-    """Computes the gradient over all channels, times sigma: ``(H, W, C)`` -> ``(H, W)``."""
-    squares = [gaussian_gradient_magnitude(c, sigma) ** 2 for c in np.moveaxis(lab, -1, 0)]
-    return np.sqrt(sum(squares)) * sigma
-
-
 def texture_energy(lightness: Floats) -> list[Floats]:
-    """Computes the logarithm of the gradient of lightness ``(H, W)`` at three scales."""
+    """Computes the logarithm of the gradient of lightness ``(*size)`` at three scales."""
     return [np.log(gaussian_gradient_magnitude(lightness, s) * s + 0.003) for s in _TEXTURE_SCALES]
 
 
@@ -72,7 +66,13 @@ def region_histograms(lab: Floats, labels: Labels) -> list[Floats]:
 
 
 def _halve(values: Floats) -> Floats:
-    return gaussian_filter(values, 0.7)[::2, ::2]
+    return gaussian_filter(values, 0.7)[(slice(None, None, 2),) * values.ndim]
+
+
+def _double(values: Floats, size: tuple[int, ...]) -> Floats:
+    for axis, length in enumerate(size):
+        values = np.repeat(values, 2, axis).take(range(length), axis)
+    return values
 
 
 def _histogram_gradient(

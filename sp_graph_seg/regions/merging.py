@@ -24,9 +24,11 @@ class MergingRegions:
         pairs: ``(E, 2)`` regions that touch.
         length: ``(E,)`` pixel faces between them.
         strength: ``(E, B)`` sums of B boundary cues over these faces.
+        num_axes: 2 of images, 3 of volumes.
 
     Attributes:
         num_leaves: N.
+        num_axes: As given.
         total: Pixels of all regions.
         size: ``(2N - 1,)``.
         mean: ``(2N - 1, D)``.
@@ -34,10 +36,17 @@ class MergingRegions:
     """
 
     def __init__(
-        self, size: NDArray, mean: Floats, pairs: Labels, length: NDArray, strength: Floats
+        self,
+        size: NDArray,
+        mean: Floats,
+        pairs: Labels,
+        length: NDArray,
+        strength: Floats,
+        num_axes: int = 2,
     ) -> None:
         num = len(size)
         self.num_leaves = num
+        self.num_axes = num_axes
         self.total = float(size.sum())
         self.size = np.zeros(2 * num - 1)
         self.size[:num] = size

@@ -1,5 +1,6 @@
 """The Segmenter: train on a few images without labels, then label similar images."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sp_graph_seg.segmenter.graphs import (
 )
 from sp_graph_seg.segmenter.labellers import Labeller, fit_labeller
 from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
-from sp_graph_seg.segmenter.network import make_net
+from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.segmenter.prediction import Prediction
 from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
 from sp_graph_seg.training import History, fit, show_steps
@@ -44,10 +45,14 @@ class Segmenter(Prediction, BaseEstimator):
     Args:
         config: The hyperparameters. By default the preset ``photo`` if the training images have
             three channels, otherwise the preset ``tomogram``; with a head the preset ``fast``.
-        head: A graph network to use instead of ``config.head``: any module that is called as
-            ``head(x, edge_index, edge_weight)`` with node features ``(N, num_features)``. Each
-            training starts from a copy of it. The file of :meth:`save` holds its weights, but not
-            its code; give an equal module to :meth:`load`.
+        head: A graph network to use instead of ``config.head``: any module of node features
+            ``(N, num_features)`` that :func:`~sp_graph_seg.nn.call_head` can call with the fields
+            of :func:`~sp_graph_seg.nn.graph_of_head`, such as a layer of PyG. Each training starts
+            from a copy of it. The file of :meth:`save` holds its weights, but not its code; give an
+            equal module to :meth:`load`.
+
+    Raises:
+        InputError: If the head cannot be called.
 
     Attributes:
         net_: The trained network, if a label is the largest feature of a node
@@ -63,6 +68,8 @@ class Segmenter(Prediction, BaseEstimator):
         history_: The losses of every step; ``None`` in a loaded model.
         relabel_: Post-processing of all labels, which is saved with the model; ``None`` after
             training. Set it to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
+        seen_labels_: The labels of the training images, which get the colours that are farthest
+            apart; empty if all labels are.
 
     Example:
         >>> import torch
@@ -81,10 +88,13 @@ class Segmenter(Prediction, BaseEstimator):
     intensity_range_: tuple[float, float]
     history_: History | None
     relabel_: Relabel | None
+    seen_labels_: tuple[int, ...]
 
     def __init__(self, config: Config | None = None, head: nn.Module | None = None) -> None:
         self.config = config
         self.head = head
+        if head is not None:
+            check_any_image_head(copy.deepcopy(head), (config or Config()).num_features)
 
     def fit(
         self,
@@ -136,10 +146,11 @@ class Segmenter(Prediction, BaseEstimator):
                 subjects = [training_image(image, labels, config) for image, labels in pairs]
                 self.history_ = fit(net, subjects, config, on_step)
                 self.net_, self.labeller_ = net, None
+                self.seen_labels_ = self.history_.labels
             else:
                 refuse_superpixels(superpixels, config)
                 self.labeller_, self.history_ = fit_labeller(scaled, config, on_step)
-                self.net_ = None
+                self.net_, self.seen_labels_ = None, ()
         self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
         self.relabel_ = None
         return self
@@ -183,6 +194,7 @@ class Segmenter(Prediction, BaseEstimator):
             self.net_,
             self.labeller_,
             self.relabel_,
+            self.seen_labels_,
         )
         write_model(path, *to_file(trained, notes))
 
@@ -210,7 +222,8 @@ class Segmenter(Prediction, BaseEstimator):
         segmenter = cls(trained.config, head)
         segmenter.config_, segmenter.history_ = trained.config, None
         segmenter.in_channels_, segmenter.intensity_range_ = trained[1:3]
-        segmenter.net_, segmenter.labeller_, segmenter.relabel_ = trained[3:]
+        segmenter.net_, segmenter.labeller_ = trained.net, trained.labeller
+        segmenter.relabel_, segmenter.seen_labels_ = trained.relabel, trained.seen_labels
         return segmenter
 
     def _resolve_config(self, channels: int) -> Config:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sp_graph_seg import regions
 from sp_graph_seg.evaluation import score_segmentation
 from sp_graph_seg.io import read_image, read_labels
-from sp_graph_seg.regions import build_region_tree
+from sp_graph_seg.regions import RegionTree, build_region_tree
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_regions_overlay_and_contours_are_written(run, picture, capsys):
     output = path.parent / "out"
     assert run("regions", path, "--output", output, "--regions", 4) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["regions", "overlay", "contours"]
+    assert [line.split(":")[0] for line in lines] == ["regions", "overlay", "contours", "tree"]
     with Image.open(output / "four_regions.png") as stored:
         assert stored.mode.startswith("I;16")
     labels = read_labels(output / "four_regions.png")
@@ -47,6 +48,21 @@ def test_a_threshold_and_a_mask(run, picture):
     assert score_segmentation(labels[:24], [truth[:24]])["v"] > 0.99
     assert run(*command, "--threshold", 1, "--overwrite") == 0
     assert not read_labels(path.parent / "four_regions.png")[:24].any()
+
+
+def test_a_tree_is_cut_again_but_not_that_of_another_image(run, picture, monkeypatch):
+    path, _ = picture
+    command = ["regions", path, "--output", path.parent, "--overwrite"]
+    assert run(*command, "--regions", 2) == 0
+    tree = RegionTree.load(path.parent / "four_tree.npz")
+    with monkeypatch.context() as patch:
+        patch.setattr(regions, "build_region_tree", None)  # not called
+        assert run(*command, "--regions", 4) == 0
+        labels = read_labels(path.parent / "four_regions.png")
+        assert (labels == tree.cut(num_regions=4)).all()
+    Image.fromarray(np.flipud(np.array(Image.open(path))[:, :32])).save(path)
+    assert run(*command, "--regions", 2) == 0
+    assert read_labels(path.parent / "four_regions.png").shape == (48, 32)
 
 
 def test_labels_of_regions_come_without_a_history(run, picture, capsys):

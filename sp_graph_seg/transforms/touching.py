@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -31,7 +32,7 @@ class Touching(NamedTuple):
 
 
 def find_touching(labels: Labels) -> Touching:
-    """Finds the pairs of regions of ``(H, W)`` that share a pixel face."""
+    """Finds the pairs of regions of ``(*size)`` that share a pixel face."""
     first, second, _ = find_boundary(labels)
     num = int(labels.max()) + 1
     i, j = labels.ravel()[first], labels.ravel()[second]
@@ -45,7 +46,7 @@ def region_sizes(labels: Labels) -> Labels:
 
 
 def region_means(values: NDArray, labels: Labels) -> NDArray[np.float64]:
-    """Computes the mean of ``(H, W, C)`` in each region of ``(H, W)``: ``(R, C)``."""
+    """Computes the mean of ``(*size, C)`` in each region of ``(*size)``: ``(R, C)``."""
     inside = labels >= 0
     ids, size = labels[inside], region_sizes(labels)
     return np.stack([np.bincount(ids, c, size.size) / size for c in values[inside].T], axis=1)
@@ -58,12 +59,25 @@ def number_regions(labels: Labels) -> Labels:
     return numbered
 
 
+def fill_nearest(image: NDArray, inside: NDArray[np.bool_]) -> NDArray:
+    """Gives the pixels outside the values of the nearest ones inside: no edge where data end.
+
+    Args:
+        image: ``(C, *size)``.
+        inside: ``(*size)``, not empty.
+    """
+    if inside.all():
+        return image
+    nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    return image[:, *nearest]
+
+
 def absorb_small(labels: Labels, values: NDArray, min_size: int) -> Labels:
     """Joins each small region with the touching region whose mean value is nearest.
 
     Args:
-        labels: ``(H, W)``.
-        values: ``(H, W, C)``, such as CIELAB.
+        labels: ``(*size)``.
+        values: ``(*size, C)``, such as CIELAB.
         min_size: Regions with fewer pixels are joined; one that touches no other is kept.
     """
     for _ in range(_ROUNDS):
