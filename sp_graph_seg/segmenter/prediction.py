@@ -143,7 +143,7 @@ class Prediction:
         """Number of possible labels, which run from 0; not all of them need to occur."""
         merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
         labeller = self._labeller
-        count = self.config_.num_features if labeller is None else labeller.num_labels
+        count = self.paper_net.num_outputs if labeller is None else labeller.num_labels
         return max([count, *(target + 1 for target in merged)])
 
     @property
@@ -209,4 +209,4 @@ class Prediction:
         """Computes the features ``(N, F)`` of the nodes of an image, whose largest is the label."""
         net = self.paper_net
         x = node_means(encode(net, prepared.seen), prepared.nodes, prepared.node_size)
-        return cluster(net, x, prepared.graph)
+        return cluster(net, x, prepared.graph, self.config_.tau_cut)

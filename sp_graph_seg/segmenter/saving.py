@@ -1,6 +1,8 @@
 """Conversion between a trained model and the contents of its file."""
 
+import copy
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,7 @@ from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.segmenter.head_file import describe_head, find_difference
 from sp_graph_seg.segmenter.labellers import Labeller, labeller_from_state
 from sp_graph_seg.segmenter.model_file import ModelFile
-from sp_graph_seg.segmenter.network import make_net
+from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 
 
 class Trained(NamedTuple):
@@ -55,6 +57,15 @@ def to_file(
     }
 
 
+def _describe_sized(head: nn.Module | None, config: Config) -> list[list[Any]]:
+    """Describes a head as it is after its lazy layers got their sizes, if they can."""
+    head = copy.deepcopy(head)
+    if head is not None:
+        with suppress(InputError):
+            check_any_image_head(head, config.num_features)
+    return describe_head(head)
+
+
 def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trained:
     """Makes the trained model of a file, with the head of the user.
 
@@ -63,8 +74,8 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
     """
     weights, metadata = file
     try:
-        difference = find_difference(metadata["head"], describe_head(head))
         config = Config.from_dict(metadata["config"])
+        difference = find_difference(metadata["head"], _describe_sized(head, config))
         channels = int(metadata["in_channels"])
         low, high = map(float, metadata["intensity_range"])
         if not low < high:

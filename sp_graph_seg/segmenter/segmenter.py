@@ -1,5 +1,6 @@
 """The Segmenter: train on a few images without labels, then label similar images."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sp_graph_seg.segmenter.graphs import (
 )
 from sp_graph_seg.segmenter.labellers import Labeller, fit_labeller
 from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
-from sp_graph_seg.segmenter.network import make_net
+from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.segmenter.prediction import Prediction
 from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
 from sp_graph_seg.training import History, fit, show_steps
@@ -44,10 +45,14 @@ class Segmenter(Prediction, BaseEstimator):
     Args:
         config: The hyperparameters. By default the preset ``photo`` if the training images have
             three channels, otherwise the preset ``tomogram``; with a head the preset ``fast``.
-        head: A graph network to use instead of ``config.head``: any module that is called as
-            ``head(x, edge_index, edge_weight)`` with node features ``(N, num_features)``. Each
-            training starts from a copy of it. The file of :meth:`save` holds its weights, but not
-            its code; give an equal module to :meth:`load`.
+        head: A graph network to use instead of ``config.head``: any module of node features
+            ``(N, num_features)`` that :func:`~sp_graph_seg.nn.call_head` can call with the fields
+            of :func:`~sp_graph_seg.nn.graph_of_head`, such as a layer of PyG. Each training starts
+            from a copy of it. The file of :meth:`save` holds its weights, but not its code; give an
+            equal module to :meth:`load`.
+
+    Raises:
+        InputError: If the head cannot be called.
 
     Attributes:
         net_: The trained network, if a label is the largest feature of a node
@@ -88,6 +93,8 @@ class Segmenter(Prediction, BaseEstimator):
     def __init__(self, config: Config | None = None, head: nn.Module | None = None) -> None:
         self.config = config
         self.head = head
+        if head is not None:
+            check_any_image_head(copy.deepcopy(head), (config or Config()).num_features)
 
     def fit(
         self,
