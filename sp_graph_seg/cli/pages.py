@@ -8,32 +8,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sp_graph_seg.cli.app import command_line
-from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.layout import place_pages
+from sp_graph_seg.cli.outputs import check_outputs, report
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.errors import ReportWarning
 from sp_graph_seg.io import write_text
 
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
-    from sp_graph_seg.label_jobs import LabelJob, LabelOutput
+    from sp_graph_seg.label_jobs import LabelJob
     from sp_graph_seg.report import Page, Sample
     from sp_graph_seg.training import History
     from sp_graph_seg.volumes import Volume
 
-#: The page of a folder of results, and the endings of those of one volume.
+#: The page of a folder of results.
 PAGE = "report.html"
-_ENDINGS = ("_preview.png", "_report.html")
-
-_MARK = "_labels"
 
 #: Most inputs that a page names.
 _NAMED = 10
 
 
-def volume_pages(labels: "LabelOutput") -> list[Path]:
-    """Returns where the preview and the page of a volume lie: beside its labels."""
-    name = labels.given.stem.removesuffix(_MARK)
-    return [labels.given.with_name(f"{name}{ending}") for ending in _ENDINGS]
+def check_pages(files: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
+    """Refuses to replace files, unless the last of them is a page of an earlier run."""
+    if files[-1].exists() and not overwrite:
+        from sp_graph_seg.report import is_own_page
+
+        overwrite = is_own_page(files[-1])
+    check_outputs(files, inputs, overwrite)
 
 
 def write_volume_pages(
@@ -45,7 +46,7 @@ def write_volume_pages(
     skipped: Mapping[int, str],
 ) -> None:
     """Writes the preview and the page of a volume whose labels are complete."""
-    preview, file = volume_pages(job.output)
+    preview, file = place_pages(job.output)
     with _only_a_warning(file):
         from sp_graph_seg.report import Page, sample_volume
         from sp_graph_seg.volumes import open_volume

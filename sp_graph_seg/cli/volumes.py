@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sp_graph_seg.cli.inputs import read_masks
-from sp_graph_seg.cli.layout import place_labels, place_overlay
+from sp_graph_seg.cli.layout import place_labels, place_overlay, place_pages
 from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, write_model
+from sp_graph_seg.cli.pages import check_pages, write_volume_pages
 from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
@@ -79,7 +80,8 @@ def segment_volume(
         shown = ", ".join(map(str, numbers))
         report("chosen", f"{_slices(volume)} {shown} of {len(volume)}{why}")
         segmenter = _train(survey, numbers, read, intensity_range, config)
-        report("model", write_model(segmenter, model, training_files, notes=training))
+        notes = training | {"slices": [int(number) for number in numbers]}
+        report("model", write_model(segmenter, model, training_files, notes=notes))
     _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
 
@@ -150,6 +152,9 @@ def _label(
     from sp_graph_seg.streaming import label_volume
     from sp_graph_seg.streaming.block import load_model
 
+    loaded = load_model(model)
+    segmenter = copy.copy(loaded.segmenter)  # the cached one must not change
+    segmenter.relabel_ = relabel or segmenter.relabel_
     job = label_volume(
         model,
         volume,
@@ -167,8 +172,6 @@ def _label(
     )
     has_blocks = not job.is_assembled()
     if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
-        segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
-        segmenter.relabel_ = relabel or segmenter.relabel_
         _write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
     skipped = job.finish()
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
@@ -177,6 +180,9 @@ def _label(
         report("overlay", f"{overlay}{kept}")
     for number, reason in sorted(skipped.items()):
         report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
+    is_own = loaded.notes.get("input") == volume.fingerprint()
+    trained_on = loaded.notes.get("slices", []) if is_own else []
+    write_volume_pages(job, volume, segmenter, model, trained_on, skipped)
 
 
 def _kind(volume: "Volume") -> str:
@@ -253,12 +259,13 @@ def _check(
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
         overlay = place_overlay(output)
+    # Work in progress was allowed to replace them when it began.
+    may_replace = overwrite or flags.resume or output.partial.exists()
+    check_pages(place_pages(output), inputs, may_replace)
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: does not end in .mp4; rename it.")
-        # Work in progress was allowed to replace it when it began.
-        goes_on = flags.resume or output.partial.exists()
-        check_outputs([overlay], inputs, overwrite or goes_on)
+        check_outputs([overlay], inputs, may_replace)
         check_writable(overlay.parent)
     flags.check_workers()
     return relabel, overlay
@@ -291,7 +298,8 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
     from sp_graph_seg.streaming.block import load_model
 
     try:
-        if load_model(model).notes == training:
+        notes = load_model(model).notes
+        if all(notes.get(key) == value for key, value in training.items()):
             return True
     except InputError:
         if not overwrite:

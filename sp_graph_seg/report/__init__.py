@@ -4,7 +4,7 @@ A page needs no network and no other file. It is a sample of at most a few megab
 the volume.
 """
 
-from sp_graph_seg.report.page import Page, Table, render_page
+from sp_graph_seg.report.page import Page, Table, is_own_page, render_page
 from sp_graph_seg.report.sample import Panel, Sample, sample_images, sample_volume
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Panel",
     "Sample",
     "Table",
+    "is_own_page",
     "render_page",
     "sample_images",
     "sample_volume",

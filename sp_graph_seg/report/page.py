@@ -1,6 +1,7 @@
 """The page as a whole: its sections, in the order in which one asks for them."""
 
 import hashlib
+import os
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from sp_graph_seg.report.pictures import picture_uri
 from sp_graph_seg.report.sample import Sample
 from sp_graph_seg.report.viewer import show_sample
 from sp_graph_seg.training import History
+
+#: What the head of every page names as its maker.
+GENERATOR = "sp_graph_seg"
 
 #: Most rows of a table.
 _ROWS = 100
@@ -81,6 +85,16 @@ def render_page(page: Page) -> str:
     return f"<!DOCTYPE html>\n{element('html', _head(page.title), body, lang='en')}\n"
 
 
+def is_own_page(path: str | os.PathLike[str]) -> bool:
+    """Tells whether a file is a page that this package made, so that it may be replaced."""
+    mark = element("meta", name="generator", content=GENERATOR).encode()
+    try:
+        with open(path, "rb") as file:
+            return mark in file.read(4096)
+    except OSError:
+        return False
+
+
 def _head(title: str) -> Markup:
     digest = b64encode(hashlib.sha256(_own("page.js").encode()).digest()).decode("ascii")
     policy = (
@@ -93,6 +107,7 @@ def _head(title: str) -> Markup:
         element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="generator", content=GENERATOR),
         element("title", f"{title} – labels"),
         element("style", Markup(_own("page.css"))),
     )
