@@ -29,6 +29,7 @@ def predict(
     *,
     output: Folder,
     mask: Masks = None,
+    uncertainty: Switch = False,
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
 ) -> None:
@@ -44,18 +45,20 @@ def predict(
             video.
         output: Folder for the results, made if it is missing; the labels of a volume.
         mask: A mask for each image, of its size, 0 for no data; those pixels get no label.
+        uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
+            like that of the pixel, 254 where another fits as well, 255 without a label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
     """
     if is_volume(images, output, volume):
         if mask:
             raise InputError("--mask: is for single images, not for a volume; leave it out.")
-        predict_volume(model, images[0], output, overwrite, volume)
+        predict_volume(model, images[0], output, uncertainty, overwrite, volume)
         return
     if mask and len(mask) != len(images):
         raise InputError(f"--mask: got {len(mask)} for {len(images)} images; give one for each.")
     inputs = [model, *images, *(mask or [])]
-    check_outputs(prediction_files(images, output), inputs, overwrite)
+    check_outputs(prediction_files(images, output, uncertainty), inputs, overwrite)
     from sp_graph_seg import Segmenter
 
     segmenter = Segmenter.load(model)
@@ -68,5 +71,5 @@ def predict(
     for _ in read():  # check all before labelling the first, without keeping any
         pass
     check_writable(output)
-    num_labels = write_predictions(segmenter, images, read(), output)
-    report_predictions(num_labels, images, output)
+    num_labels = write_predictions(segmenter, images, read(), output, uncertainty)
+    report_predictions(num_labels, images, output, uncertainty)

@@ -13,7 +13,7 @@ from sp_graph_seg.cli.outputs import (
     write_predictions,
 )
 from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
-from sp_graph_seg.cli.volumes import segment_volume
+from sp_graph_seg.cli.volumes import Training, segment_volume
 from sp_graph_seg.io import check_writable
 
 
@@ -26,6 +26,7 @@ def segment(
     train_on: str | None = None,
     mask: Masks = None,
     intensity_range: Range = None,
+    uncertainty: Switch = False,
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
@@ -44,23 +45,27 @@ def segment(
             video.
         output: Folder for the results, made if it is missing; the labels of a volume.
         train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for those
-            that represent the rest best.
+            that represent the rest best; by default auto:2.
         mask: A mask for each image, or slice to train on, of its size, 0 for no data; in an image
             those pixels get no label.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
+        uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
+            like that of the pixel, 254 where another fits as well, 255 without a label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
         flags: The configuration.
     """
     check_range(intensity_range)
     if is_volume(images, output, volume, train_on):
-        segment_volume(images[0], output, train_on, mask, intensity_range, overwrite, flags, volume)
+        training = Training(train_on, mask, intensity_range, flags)
+        segment_volume(images[0], output, training, uncertainty, overwrite, volume)
         return
     config = flags.resolve(kind_of_image(images[0]))
     model, *training_files = (output / name for name in MODEL_FILES)
     inputs = [*images, *(mask or [])]
-    check_outputs([*prediction_files(images, output), model, *training_files], inputs, overwrite)
+    files = prediction_files(images, output, uncertainty)
+    check_outputs([*files, model, *training_files], inputs, overwrite)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
     check_writable(output)
@@ -71,6 +76,6 @@ def segment(
     )
     written = write_model(segmenter, model, training_files)
     pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
-    num_labels = write_predictions(segmenter, images, pairs, output)
-    report_predictions(num_labels, images, output)
+    num_labels = write_predictions(segmenter, images, pairs, output, uncertainty)
+    report_predictions(num_labels, images, output, uncertainty)
     report("model", written)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,37 +26,50 @@ if TYPE_CHECKING:
 #: Frames per second of an overlay if the input has no frame rate.
 _FRAME_RATE = 10.0
 
+#: How many slices are chosen to train on where the user does not say.
+_TRAIN_ON = 2
+
+
+class Training(NamedTuple):
+    """What a model is trained on, and how."""
+
+    train_on: str | None
+    masks: Sequence[Path] | None
+    intensity_range: tuple[float, float] | None
+    flags: "ConfigSource"
+
 
 def segment_volume(
     path: Path,
     output: Path,
-    train_on: str | None,
-    masks: Sequence[Path] | None,
-    intensity_range: tuple[float, float] | None,
+    training: Training,
+    uncertainty: bool,
     overwrite: bool,
-    training_flags: "ConfigSource",
     flags: VolumeFlags,
 ) -> None:
     """Trains on a few slices and labels all of them."""
     target = parse_output(output)
+    beside = _beside(target, uncertainty, flags)
     volume = flags.open(path)
-    config = training_flags.resolve(_kind(volume), for_volume=True)
+    config = training.flags.resolve(_kind(volume), for_volume=True)
     _check_mode(flags, config)
+    train_on, masks, intensity_range, _ = training
+    train_on = train_on or f"auto:{min(_TRAIN_ON, len(volume))}"
     numbers, count = _parse_train_on(train_on, volume)
     folder = target.given.parent
     model, *training_files = (folder / name for name in MODEL_FILES)
     inputs = [volume.source.file, *(masks or [])]
-    relabel, overlay = _check(target, volume, inputs, overwrite, flags)
+    relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
     check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
-    training = {
+    notes = {
         "input": volume.fingerprint(),
         "train_on": train_on,
         "masks": [fingerprint(mask=mask.read_bytes()) for mask in masks or []],
         "range": intensity_range and list(intensity_range),
         "config": config.to_dict(),
     }
-    is_trained = _is_trained(model, training, overwrite)
+    is_trained = _is_trained(model, notes, overwrite)
     if not is_trained:
         _refuse_training_files(training_files, config, overwrite)
     from sp_graph_seg.streaming import survey_volume
@@ -68,19 +81,20 @@ def segment_volume(
         report("model", f"{model} exists, trained by the same command")
     else:
         segmenter = _train(survey, numbers, count, read, intensity_range, config)
-        report("model", write_model(segmenter, model, training_files, notes=training))
-    _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
+        report("model", write_model(segmenter, model, training_files, notes))
+    _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=False)
 
 
 def predict_volume(
-    model: Path, path: Path, output: Path, overwrite: bool, flags: VolumeFlags
+    model: Path, path: Path, output: Path, uncertainty: bool, overwrite: bool, flags: VolumeFlags
 ) -> None:
     """Labels a volume or video with a trained model."""
     target = parse_output(output)
+    beside = _beside(target, uncertainty, flags)
     volume = flags.open(path)
     inputs = [volume.source.file, model]
-    relabel, overlay = _check(target, volume, inputs, overwrite, flags)
-    _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=True)
+    relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
+    _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=True)
 
 
 def _train(
@@ -117,6 +131,7 @@ def _label(
     model: Path,
     volume: "Volume",
     output: LabelOutput,
+    beside: LabelOutput | None,
     overwrite: bool,
     flags: VolumeFlags,
     relabel: "Relabel | None",
@@ -131,6 +146,7 @@ def _label(
         volume,
         output,
         mode=flags.mode,
+        uncertainty=beside,
         relabel=relabel,
         block=flags.block,
         skip_bad=flags.skip_bad,
@@ -149,6 +165,8 @@ def _label(
         _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
     skipped = job.finish()
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
+    if beside is not None:
+        report("unsure", str(beside.path))
     if overlay is not None:
         kept = "" if has_blocks else ": not written again, the labels were complete"
         report("overlay", f"{overlay}{kept}")
@@ -210,8 +228,18 @@ def _write_overlay(
     write_overlay_video(path, frames(), volume.frame_rate or _FRAME_RATE, volume.frame_times)
 
 
+def _beside(output: LabelOutput, uncertainty: bool, flags: VolumeFlags) -> LabelOutput | None:
+    """Returns the output for the uncertainty of the labels, if that is wanted."""
+    if uncertainty and flags.mode == "supervoxels":
+        raise InputError(
+            "--uncertainty: is not known of supervoxels; leave it out, or --mode supervoxels."
+        )
+    return output.beside("uncertainty") if uncertainty else None
+
+
 def _check(
     output: LabelOutput,
+    beside: LabelOutput | None,
     volume: "Volume",
     inputs: Sequence[Path],
     overwrite: bool,
@@ -225,7 +253,10 @@ def _check(
     from sp_graph_seg.label_jobs import check_label_output
     from sp_graph_seg.labels.relabel import read_relabel
 
+    goes_on = flags.resume or output.partial.exists()
     check_label_output(output, inputs, overwrite=overwrite, resume=flags.resume)
+    if beside is not None:
+        check_label_output(beside, inputs, overwrite=overwrite, resume=goes_on)
     relabel = None if flags.relabel is None else read_relabel(flags.relabel)
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
@@ -234,7 +265,6 @@ def _check(
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: does not end in .mp4; rename it.")
         # Work in progress was allowed to replace it when it began.
-        goes_on = flags.resume or output.partial.exists()
         check_outputs([overlay], inputs, overwrite or goes_on)
         check_writable(overlay.parent)
     flags.check_workers()
@@ -281,14 +311,9 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
     return False
 
 
-def _parse_train_on(text: str | None, volume: "Volume") -> tuple[list[int], int]:
+def _parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
     """Returns the numbers of the slices to train on, or how many to choose."""
     total = len(volume)
-    if text is None:
-        raise InputError(
-            f"--train-on: is missing; say which of the {total} {_slices(volume)} to train on, such "
-            f"as 0,{total // 2}, or auto:3 for those that represent the rest best."
-        )
     kind, _, number = text.partition(":")
     try:
         if kind == "auto":
