@@ -8,7 +8,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
-from sp_graph_seg.cli.inputs import read_checked, read_mask
+from sp_graph_seg.cli.inputs import match_masks, read_checked, read_mask
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     prediction_files,
@@ -17,7 +17,6 @@ from sp_graph_seg.cli.outputs import (
 )
 from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
 from sp_graph_seg.cli.volumes import predict_volume
-from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable
 
 
@@ -44,19 +43,17 @@ def predict(
         images: Images to label, with as many channels as the training images; or one volume or
             video.
         output: Folder for the results, made if it is missing; the labels of a volume.
-        mask: A mask for each image, of its size, 0 for no data; those pixels get no label.
+        mask: A mask for each image, of its size, 0 for no data; those pixels get no label. For a
+            volume one picture for all slices, or a volume. auto leaves out the air around a sample.
         uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
             like that of the pixel, 254 where another fits as well, 255 without a label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
     """
     if is_volume(images, output, volume):
-        if mask:
-            raise InputError("--mask: is for single images, not for a volume; leave it out.")
-        predict_volume(model, images[0], output, uncertainty, overwrite, volume)
+        predict_volume(model, images[0], output, mask, uncertainty, overwrite, volume)
         return
-    if mask and len(mask) != len(images):
-        raise InputError(f"--mask: got {len(mask)} for {len(images)} images; give one for each.")
+    mask = match_masks(mask, images) if mask else None
     inputs = [model, *images, *(mask or [])]
     check_outputs(prediction_files(images, output, uncertainty), inputs, overwrite)
     from sp_graph_seg import Segmenter

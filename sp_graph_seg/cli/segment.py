@@ -46,8 +46,9 @@ def segment(
         output: Folder for the results, made if it is missing; the labels of a volume.
         train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for those
             that represent the rest best; by default auto:2.
-        mask: A mask for each image, or slice to train on, of its size, 0 for no data; in an image
-            those pixels get no label.
+        mask: A mask for each image, of its size, 0 for no data; those pixels get no label. For a
+            volume one picture for all slices, a volume, or a picture for each slice to train on,
+            which leaves the labels alone. auto leaves out the air around a sample.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
         uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is

@@ -31,7 +31,8 @@ def train(
     Args:
         images: Images to train on; any sizes, the same channels.
         output: File for the model, ending in .safetensors.
-        mask: A mask for each image, of its size, 0 for no data.
+        mask: A mask for each image, of its size, 0 for no data; auto leaves out the air around a
+            sample.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
         overwrite: Replace files that exist.

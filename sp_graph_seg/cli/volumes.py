@@ -50,15 +50,17 @@ def segment_volume(
     """Trains on a few slices and labels all of them."""
     target = parse_output(output)
     beside = _beside(target, uncertainty, flags)
-    volume = flags.open(path)
+    volume, masks = flags.open(path), training.masks
+    if masks and len(masks) == 1:
+        volume, masks = flags.mask(volume, masks[0]), None
     config = training.flags.resolve(_kind(volume), for_volume=True)
     _check_mode(flags, config)
-    train_on, masks, intensity_range, _ = training
-    train_on = train_on or f"auto:{min(_TRAIN_ON, len(volume))}"
+    intensity_range = training.intensity_range
+    train_on = training.train_on or f"auto:{min(_TRAIN_ON, len(volume))}"
     numbers, count = _parse_train_on(train_on, volume)
     folder = target.given.parent
     model, *training_files = (folder / name for name in MODEL_FILES)
-    inputs = [volume.source.file, *(masks or [])]
+    inputs = [volume.source.file, *(training.masks or [])]
     relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
     check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
@@ -86,13 +88,23 @@ def segment_volume(
 
 
 def predict_volume(
-    model: Path, path: Path, output: Path, uncertainty: bool, overwrite: bool, flags: VolumeFlags
+    model: Path,
+    path: Path,
+    output: Path,
+    masks: Sequence[Path] | None,
+    uncertainty: bool,
+    overwrite: bool,
+    flags: VolumeFlags,
 ) -> None:
     """Labels a volume or video with a trained model."""
     target = parse_output(output)
     beside = _beside(target, uncertainty, flags)
     volume = flags.open(path)
-    inputs = [volume.source.file, model]
+    if masks and len(masks) > 1:
+        raise InputError(f"--mask: got {len(masks)} for one volume; give one picture or volume.")
+    if masks:
+        volume = flags.mask(volume, masks[0])
+    inputs = [volume.source.file, model, *(masks or [])]
     relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
     _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=True)
 

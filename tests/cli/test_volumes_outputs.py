@@ -190,7 +190,7 @@ def test_the_uncertainty_of_labels_lies_beside_them(
     tmp_path, stack, model, capsys, run, refusal, name
 ):
     out = tmp_path / "o" / name
-    command = ["predict", model, stack, "--uncertainty", "-o", out]
+    command = ["predict", model, stack, "--uncertainty", "--workers", "0", "-o", out]
     assert run(*command) == 0
     suffix = Path(name.partition(":")[0]).suffix
     beside = tmp_path / f"o/out_uncertainty{suffix}"
