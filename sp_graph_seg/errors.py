@@ -13,6 +13,10 @@ class OutputError(InputError):
     """A result cannot be written: the folder is missing or read-only, or the disk is full."""
 
 
+class AssumedSpacingWarning(UserWarning):
+    """A volume declares the size of its pixels but no distance of slices: voxels are cubes."""
+
+
 class FewLabelsWarning(UserWarning):
     """Fewer labels were found than requested, or only one, because the images are uniform."""
 

@@ -11,6 +11,7 @@ from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.app import PROGRAM, app
 from sp_graph_seg.errors import (
+    AssumedSpacingWarning,
     FewSuperpixelsWarning,
     InputError,
     IntensityRangeWarning,
@@ -21,6 +22,7 @@ from sp_graph_seg.errors import (
 )
 
 _OWN_WARNINGS = (
+    AssumedSpacingWarning,
     FewSuperpixelsWarning,
     IntensityRangeWarning,
     LowDiskSpaceWarning,

@@ -36,10 +36,13 @@ class VolumeFlags:
         binning: Rows and columns averaged into one, or three numbers for slices, rows and columns.
         fill: Number that replaces NaN and infinite values, such as those outside the circle of a
             reconstruction.
+        spacing: Size of a voxel of the file along z, y and x, if the file does not declare it.
+        unit: Unit of the spacing, such as um.
+        format: Format of the labels if --output is a folder: tif, zarr, h5, nxs, npy or png.
         mode: Label slices one by one, or average features over supervoxels of a block of slices.
         relabel: YAML file with the post-processing of the labels, see the command relabel.
         overlay: Video of the labels over the frames, ending in .mp4; for a video, it is always
-            written, by default beside the output.
+            written, by default beside the labels.
         block: Number of slices that are labelled and stored together.
         workers: Number of processes; 0 for this process with all its threads. By default one for
             each GPU, or for every eight cores, if there is enough work.
@@ -54,6 +57,11 @@ class VolumeFlags:
     crop: str | None = None
     binning: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None
     fill: float | None = None
+    spacing: Annotated[
+        tuple[float, float, float] | None, Parameter(metavar="Z Y X", negative=())
+    ] = None
+    unit: str | None = None
+    format: str = "tif"
     mode: Literal["slices", "supervoxels"] = "slices"
     relabel: Annotated[Path | None, Parameter(metavar="FILE")] = None
     overlay: Annotated[Path | None, Parameter(metavar="FILE")] = None
@@ -88,6 +96,7 @@ class VolumeFlags:
         binning = tuple(self.binning or [1])
         if len(binning) not in (1, 3):
             raise InputError(f"--binning: got {len(binning)} numbers; give one or three.")
+        check_spacing(self.spacing, self.unit)
         return open_volume(
             path,
             axes=self.axes,
@@ -98,6 +107,8 @@ class VolumeFlags:
             step=step,
             binning=binning[0] if len(binning) == 1 else binning,  # type: ignore[arg-type]
             fill=self.fill,
+            spacing=self.spacing,
+            unit=self.unit,
         )
 
     def mask(self, volume: "Volume", mask: Path) -> "Volume":
@@ -116,25 +127,40 @@ class VolumeFlags:
         return mask_volume(volume, air)
 
 
-def is_volume(
+def are_volumes(
     images: Sequence[Path], output: Path, flags: VolumeFlags, train_on: str | None = None
 ) -> bool:
-    """Returns whether the input is one volume or video, and not single images."""
+    """Returns whether the inputs are volumes or videos, and not single images.
+
+    Raises:
+        InputError: Some are and some are not.
+    """
+    told = flags.is_used() or train_on is not None or is_label_file(output)
+    kinds = [told or _is_volume(image) for image in images]
+    if any(kinds) and not all(kinds):
+        image, volume = images[kinds.index(False)], images[kinds.index(True)]
+        raise InputError(
+            f"{image}: is one image, but {volume} is a volume; give them to two commands, or put "
+            "slices into one folder and give the folder."
+        )
+    return all(kinds)
+
+
+def _is_volume(image: Path) -> bool:
     from sp_graph_seg.io.tiff import is_tiff_stack
     from sp_graph_seg.volumes import VOLUME_SUFFIXES
 
-    first = images[0]
-    has_inner = re.search(r"\.\w+:", str(first)) is not None and not first.exists()
-    named = has_inner or first.suffix.lower() in VOLUME_SUFFIXES
-    told = flags.is_used() or train_on is not None or _is_label_file(output)
-    is_stack = len(images) == 1 and first.is_file() and is_tiff_stack(first)
-    meant = named or told or is_stack or first.is_dir()
-    if meant and len(images) > 1:
+    has_inner = re.search(r"\.\w+:", str(image)) is not None and not image.exists()
+    is_stack = image.is_file() and is_tiff_stack(image)
+    return has_inner or image.suffix.lower() in VOLUME_SUFFIXES or is_stack or image.is_dir()
+
+
+def check_spacing(spacing: tuple[float, float, float] | None, unit: str | None) -> None:
+    """Refuses a voxel size without a unit, and a unit without a voxel size."""
+    if (spacing is None) != (unit is None):
         raise InputError(
-            f"{images[1]}: only one volume or video can be labelled at a time; put slices into one "
-            "folder and give the folder."
+            "--spacing, --unit: one is missing; give both, such as --spacing 2 1 1 --unit um."
         )
-    return meant
 
 
 def _is_picture(path: Path) -> bool:
@@ -150,8 +176,8 @@ def _is_picture(path: Path) -> bool:
     return True
 
 
-def _is_label_file(output: Path) -> bool:
-    """Returns whether only labels of a volume can have this name; folders may hold images too."""
+def is_label_file(output: Path) -> bool:
+    """Returns whether only labels of a volume can have this name; else it is a folder."""
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.formats import PNGS
 

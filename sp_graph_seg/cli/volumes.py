@@ -1,32 +1,31 @@
 """Volumes and videos on the command line: trains on a few slices and labels all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import copy
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sp_graph_seg.cli.inputs import read_masks
+from sp_graph_seg.cli.inputs import match_masks, read_masks
+from sp_graph_seg.cli.layout import place_labels, place_overlay, place_uncertainty
 from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, write_model
+from sp_graph_seg.cli.overlays import write_overlay
 from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.io.fingerprint import fingerprint
-from sp_graph_seg.label_jobs import LabelOutput, parse_output
+from sp_graph_seg.label_jobs import LabelOutput
 
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
     from sp_graph_seg.cli.flags import ConfigSource
-    from sp_graph_seg.label_jobs import LabelJob
     from sp_graph_seg.labels.relabel import Relabel
     from sp_graph_seg.streaming import Survey
     from sp_graph_seg.volumes import Volume
 
-#: Frames per second of an overlay if the input has no frame rate.
-_FRAME_RATE = 10.0
-
-#: How many slices are chosen to train on where the user does not say.
+#: Slices to train on if the user names none.
 _TRAIN_ON = 2
 
 
@@ -48,19 +47,18 @@ def segment_volume(
     flags: VolumeFlags,
 ) -> None:
     """Trains on a few slices and labels all of them."""
-    target = parse_output(output)
-    beside = _beside(target, uncertainty, flags)
-    volume, masks = flags.open(path), training.masks
+    volume, masks, intensity_range = flags.open(path), training.masks, training.intensity_range
     if masks and len(masks) == 1:
         volume, masks = flags.mask(volume, masks[0]), None
+    (target,) = place_labels([volume], output, flags.format)
     config = training.flags.resolve(_kind(volume), for_volume=True)
     _check_mode(flags, config)
-    intensity_range = training.intensity_range
     train_on = training.train_on or f"auto:{min(_TRAIN_ON, len(volume))}"
     numbers, count = _parse_train_on(train_on, volume)
     folder = target.given.parent
     model, *training_files = (folder / name for name in MODEL_FILES)
     inputs = [volume.source.file, *(training.masks or [])]
+    beside = _beside(target, uncertainty, flags)
     relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
     check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
@@ -82,37 +80,66 @@ def segment_volume(
     if is_trained:
         report("model", f"{model} exists, trained by the same command")
     else:
-        segmenter = _train(survey, numbers, count, read, intensity_range, config)
+        numbers, intensity_range = _choose(survey, numbers, count, read, intensity_range)
+        why = f", as --train-on {train_on} does" if training.train_on is None else ""
+        shown = ", ".join(map(str, numbers))
+        report("chosen", f"{_slices(volume)} {shown} of {len(volume)}{why}")
+        segmenter = _train(survey, numbers, read, intensity_range, config)
         report("model", write_model(segmenter, model, training_files, notes))
     _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=False)
 
 
-def predict_volume(
+def predict_volumes(
     model: Path,
-    path: Path,
+    paths: Sequence[Path],
     output: Path,
     masks: Sequence[Path] | None,
     uncertainty: bool,
     overwrite: bool,
     flags: VolumeFlags,
 ) -> None:
-    """Labels a volume or video with a trained model."""
-    target = parse_output(output)
-    beside = _beside(target, uncertainty, flags)
-    volume = flags.open(path)
-    if masks and len(masks) > 1:
-        raise InputError(f"--mask: got {len(masks)} for one volume; give one picture or volume.")
+    """Labels volumes or videos with a trained model, after a check of all of them."""
+    volumes = [flags.open(path) for path in paths]
     if masks:
-        volume = flags.mask(volume, masks[0])
-    inputs = [volume.source.file, model, *(masks or [])]
-    relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
-    _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=True)
+        pairs = zip(volumes, match_masks(masks, paths), strict=True)
+        volumes = [flags.mask(volume, mask) for volume, mask in pairs]
+    targets = place_labels(volumes, output, flags.format)
+    if len(volumes) > 1 and flags.overlay is not None:
+        raise InputError("--overlay: is for one volume; leave it out, or label one at a time.")
+    inputs = [model, *(volume.source.file for volume in volumes), *(masks or [])]
+    besides = [_beside(target, uncertainty, flags) for target in targets]
+    checked = [
+        _check(target, beside, volume, inputs, overwrite, flags)
+        for target, beside, volume in zip(targets, besides, volumes, strict=True)
+    ]
+    jobs = zip(targets, besides, volumes, checked, strict=True)
+    for target, beside, volume, (relabel, overlay) in jobs:
+        check_writable(target.given.parent)
+        _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=True)
+
+
+def _choose(
+    survey: "Survey",
+    numbers: list[int],
+    count: int,
+    masks: Sequence[np.ndarray] | None,
+    intensity_range: tuple[float, float] | None,
+) -> tuple[list[int], tuple[float, float] | None]:
+    """Returns the slices to train on, and the range; None if that inside of the masks counts."""
+    for number in numbers:
+        if number in survey.unusable:
+            reason = survey.unusable[number].removesuffix(".")
+            raise InputError(
+                f"--train-on: slice {number} cannot be used ({reason}); give another one."
+            )
+    measured = intensity_range or survey.intensity_range()
+    chosen = survey.choose(count, measured) if count else numbers
+    return chosen, intensity_range if masks is not None else measured
 
 
 def _train(
     survey: "Survey",
     numbers: Sequence[int],
-    count: int,
     masks: Sequence[np.ndarray] | None,
     intensity_range: tuple[float, float] | None,
     config: Config,
@@ -120,20 +147,8 @@ def _train(
     from sp_graph_seg import Segmenter
     from sp_graph_seg.streaming import read_slice
 
-    for number in numbers:
-        if number in survey.unusable:
-            reason = survey.unusable[number].removesuffix(".")
-            raise InputError(
-                f"--train-on: slice {number} cannot be used ({reason}); give another one."
-            )
-    volume = survey.volume
-    measured = intensity_range or survey.intensity_range()
-    if count:
-        numbers = survey.choose(count, measured)
-    report("chosen", f"{_slices(volume)} {', '.join(map(str, numbers))} of {len(volume)}")
-    images = [survey.kept[n] if n in survey.kept else read_slice(volume, n) for n in numbers]
-    if intensity_range is None and masks is None:  # otherwise the range inside the masks counts
-        intensity_range = measured
+    kept = survey.kept
+    images = [kept[n] if n in kept else read_slice(survey.volume, n) for n in numbers]
     return Segmenter(config).fit(
         images, masks=masks, intensity_range=intensity_range, progress=True
     )
@@ -171,10 +186,9 @@ def _label(
     )
     has_blocks = not job.is_assembled()
     if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
-        segmenter = load_model(model).segmenter
-        look = relabel or segmenter.relabel_
-        colors = look.colors if look else {}
-        _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
+        segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
+        segmenter.relabel_ = relabel or segmenter.relabel_
+        write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
     skipped = job.finish()
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if beside is not None:
@@ -209,44 +223,13 @@ def _slices(volume: "Volume") -> str:
     return "slices" if volume.frame_rate is None else "frames"
 
 
-def _write_overlay(
-    path: Path,
-    volume: "Volume",
-    job: "LabelJob",
-    intensity_range: tuple[float, float],
-    colors: Mapping[int, str],
-) -> None:
-    """Writes a video of the labels over the frames, from the finished blocks."""
-    from sp_graph_seg.io import write_overlay_video
-    from sp_graph_seg.plot import overlay_labels
-    from sp_graph_seg.streaming import read_slice
-
-    def frames() -> Iterator[np.ndarray]:
-        for start, _ in job.blocks:
-            block = job.read_block(start)
-            assert block is not None, "all blocks are labelled"
-            for number, labels in enumerate(block.labels, start=start):
-                if number in block.skipped:
-                    yield np.zeros((*job.shape[1:], 3), np.uint8)
-                else:
-                    frame = read_slice(volume, number)
-                    yield overlay_labels(
-                        frame,
-                        np.where(labels == job.unlabelled, -1, labels.astype(np.int64)),
-                        intensity_range=intensity_range,
-                        colors=colors,
-                    )
-
-    write_overlay_video(path, frames(), volume.frame_rate or _FRAME_RATE, volume.frame_times)
-
-
 def _beside(output: LabelOutput, uncertainty: bool, flags: VolumeFlags) -> LabelOutput | None:
     """Returns the output for the uncertainty of the labels, if that is wanted."""
     if uncertainty and flags.mode == "supervoxels":
         raise InputError(
             "--uncertainty: is not known of supervoxels; leave it out, or --mode supervoxels."
         )
-    return output.beside("uncertainty") if uncertainty else None
+    return place_uncertainty(output) if uncertainty else None
 
 
 def _check(
@@ -272,7 +255,7 @@ def _check(
     relabel = None if flags.relabel is None else read_relabel(flags.relabel)
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
-        overlay = output.given.with_name(f"{output.given.stem}_overlay.mp4")
+        overlay = place_overlay(output)
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: does not end in .mp4; rename it.")

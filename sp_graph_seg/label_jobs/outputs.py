@@ -46,12 +46,6 @@ class LabelOutput:
         """Where the output is assembled in that folder, before it gets its name."""
         return self.partial / f"assembled{self.path.suffix}"
 
-    def beside(self, what: str) -> "LabelOutput":
-        """Returns an output of the same format beside this one: ``labels_WHAT.zarr``."""
-        name = f"{self.path.stem}_{what}{self.path.suffix}"
-        path, given = self.path.with_name(name), self.given.with_name(name)
-        return LabelOutput(path, given, None if self.dataset is None else f"/{what}")
-
     def __str__(self) -> str:
         return f"{self.path}:{self.dataset}" if self.dataset else str(self.path)
 

@@ -1,5 +1,6 @@
 """Volumes and videos, read slice by slice."""
 
+from sp_graph_seg.volumes.geometry import Axis, Geometry
 from sp_graph_seg.volumes.intensity import measure_range
 from sp_graph_seg.volumes.masked import find_air_around, mask_volume
 from sp_graph_seg.volumes.opening import VOLUME_SUFFIXES, open_volume
@@ -8,7 +9,9 @@ from sp_graph_seg.volumes.volume import Volume
 
 __all__ = [
     "VOLUME_SUFFIXES",
+    "Axis",
     "Crop",
+    "Geometry",
     "Volume",
     "find_air_around",
     "mask_volume",

@@ -66,7 +66,7 @@ def test_a_mask_that_does_not_fit(tmp_path, scan, refusal):
     folder = find_files(tmp_path, inside)
     command = ["predict", tmp_path / "m.safetensors", path, "-o", tmp_path / "out.npy", "--mask"]
     line = refusal(*command, folder / "m.png", folder / "m.png")
-    assert line == "--mask: got 2 for one volume; give one picture or volume."
+    assert line == "--mask: got 2 for 1 images; give one for each."
     line = refusal(*command, folder / "m.tif", "--crop", "0:9,0:70")
     assert "crop" in line
     tifffile.imwrite(folder / "n.tif", np.ones((3, 64, 64), np.uint8), photometric="minisblack")

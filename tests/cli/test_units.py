@@ -77,7 +77,7 @@ def test_masks_of_predict_are_one_for_each_image(tmp_path, results, stack, refus
     line = refusal(*command, results / "b.png")
     assert line.startswith(f"{results / 'b.png'}: ")
     line = refusal("predict", model, stack, "-o", tmp_path / "out.npy", "--mask", image, image)
-    assert line == "--mask: got 2 for one volume; give one picture or volume."
+    assert line == "--mask: got 2 for 1 images; give one for each."
 
 
 def test_a_volume_is_labelled_inside_of_its_circle_alone(tmp_path, scene, run, photo_flags):

@@ -45,18 +45,6 @@ def test_slices_that_are_not_there(tmp_path, stack, given, files_in, refusal):
     assert files_in(tmp_path) == {"scan.tif"}
 
 
-def test_two_slices_are_chosen_where_nothing_is_said(tmp_path, stack, capsys, run, stack_flags):
-    said = []
-    for number, told in enumerate(([], ["--train-on", "auto:2"])):
-        out = tmp_path / f"{number}/out.npy"
-        assert run("segment", stack, *told, "-o", out, *stack_flags) == 0
-        said.append(capsys.readouterr().out.splitlines()[0])
-    assert said[0] == said[1]
-    np.testing.assert_array_equal(*(np.load(tmp_path / f"{n}/out.npy") for n in (0, 1)))
-    assert run("segment", stack, "--slices", "0:1", "-o", tmp_path / "2/o.npy", *stack_flags) == 0
-    assert capsys.readouterr().out.splitlines()[0] == "chosen:  slices 0 of 1"
-
-
 def test_a_superpixel_method_without_supervoxels(tmp_path, stack, files_in, refusal):
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr"]
     flags = ["--preset", "fast", "--mode", "supervoxels", "--superpixel-method", "felzenszwalb"]
