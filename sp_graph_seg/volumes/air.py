@@ -5,14 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import (
-    binary_closing,
-    binary_dilation,
-    binary_erosion,
-    binary_fill_holes,
-    gaussian_filter,
-    label,
-)
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -54,16 +46,18 @@ class Air:
         Pores are part of it. It is found on a small copy, and its border at full resolution. The
         outermost pixels are left out, because they are partly air.
         """
+        from scipy import ndimage
+
         grey = image.mean(axis=0)
         small = _shrink(grey)
         coarse = self._coarse(small)
         if coarse.all() or not coarse.any():
             return np.full(grey.shape, bool(coarse.any()))
-        surely = _enlarge(binary_erosion(coarse, iterations=2, border_value=1), grey.shape)
-        perhaps = _enlarge(binary_dilation(coarse, iterations=2), grey.shape)
-        smooth = gaussian_filter(np.nan_to_num(grey, nan=self.threshold), 1.0)
+        surely = _enlarge(ndimage.binary_erosion(coarse, iterations=2, border_value=1), grey.shape)
+        perhaps = _enlarge(ndimage.binary_dilation(coarse, iterations=2), grey.shape)
+        smooth = ndimage.gaussian_filter(np.nan_to_num(grey, nan=self.threshold), 1.0)
         fine = surely | (perhaps & self._beyond(smooth))
-        return binary_erosion(binary_fill_holes(fine), border_value=1)
+        return ndimage.binary_erosion(ndimage.binary_fill_holes(fine), border_value=1)
 
     def surrounds(self, small: Array) -> bool:
         """Finds whether there is a sample with air around it in a small slice ``(h, w)``."""
@@ -80,11 +74,13 @@ class Air:
 
     def _coarse(self, small: Array) -> Mask:
         """Closes the gaps of a small slice, and keeps its large parts."""
+        from scipy import ndimage
+
         beyond = self._beyond(small)
         beyond = np.pad(beyond, _RADIUS, mode="edge")
-        closed = binary_fill_holes(binary_closing(beyond, _disc(_RADIUS)))
+        closed = ndimage.binary_fill_holes(ndimage.binary_closing(beyond, _disc(_RADIUS)))
         closed = closed[_RADIUS:-_RADIUS, _RADIUS:-_RADIUS]
-        parts, count = label(closed)
+        parts, count = ndimage.label(closed)
         large = np.bincount(parts.ravel(), minlength=count + 1) > _DUST * small.size
         large[0] = False
         return large[parts]
@@ -114,12 +110,14 @@ def find_air(slices: Iterable[Array]) -> Air | None:
 
 def _shrink(grey: Array) -> Array:
     """Averages a slice ``(H, W)`` to at most 256 pixels, and smooths it a little."""
+    from scipy import ndimage
+
     step = -(-max(grey.shape) // _SIZE)
     grey = np.nan_to_num(grey, nan=float(np.nanmedian(grey)) if np.isnan(grey).any() else 0.0)
     rows, columns = (np.arange(0, n, step) for n in grey.shape)
     sums = np.add.reduceat(np.add.reduceat(grey.astype(np.float64), rows, 0), columns, 1)
     heights, widths = (np.diff([*at, n]) for at, n in zip((rows, columns), grey.shape, strict=True))
-    return gaussian_filter(sums / np.outer(heights, widths), 1.0).astype(np.float32)
+    return ndimage.gaussian_filter(sums / np.outer(heights, widths), 1.0).astype(np.float32)
 
 
 def _enlarge(small: Mask, size: tuple[int, ...]) -> Mask:

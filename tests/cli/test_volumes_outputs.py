@@ -182,7 +182,7 @@ def test_the_volume_and_the_model_are_no_outputs(tmp_path, stack, model, refusal
 # Uncertainty
 
 
-@pytest.mark.parametrize("name", ["out.zarr", "out.h5:/entry/labels", "out"])
+@pytest.mark.parametrize("name", ["out.zarr", "out.h5:/entry/labels", "a/"])
 def test_the_uncertainty_of_labels_lies_beside_them(
     tmp_path, stack, model, capsys, run, refusal, name
 ):
@@ -190,7 +190,7 @@ def test_the_uncertainty_of_labels_lies_beside_them(
     command = ["predict", model, stack, "--uncertainty", "--workers", "0", "-o", out]
     assert run(*command) == 0
     suffix = Path(name.partition(":")[0]).suffix
-    beside = tmp_path / f"o/out_uncertainty{suffix}"
+    beside = tmp_path / (f"o/out_uncertainty{suffix}" if suffix else "o/a/scan_uncertainty.tif")
     assert capsys.readouterr().out.splitlines()[-1] == f"unsure:  {beside}"
     found = open_volume(beside)
     segmenter = Segmenter.load(model)
