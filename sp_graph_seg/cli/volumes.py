@@ -63,7 +63,7 @@ def segment_volume(
     relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
     check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
-    notes = {
+    notes: dict[str, Any] = {
         "input": volume.fingerprint(),
         "train_on": train_on,
         "masks": [fingerprint(mask=mask.read_bytes()) for mask in masks or []],
@@ -86,7 +86,7 @@ def segment_volume(
         shown = ", ".join(map(str, numbers))
         report("chosen", f"{_slices(volume)} {shown} of {len(volume)}{why}")
         segmenter = _train(survey, numbers, read, intensity_range, config)
-        notes["slices"] = [int(number) for number in numbers]
+        notes |= {"slices": [int(number) for number in numbers]}
         report("model", write_model(segmenter, model, training_files, notes))
     _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=False)
 

@@ -195,7 +195,7 @@ def test_the_uncertainty_of_labels_lies_beside_them(
     assert run(*command) == 0
     suffix = Path(name.partition(":")[0]).suffix
     beside = tmp_path / (f"o/out_uncertainty{suffix}" if suffix else "o/a/scan_uncertainty.tif")
-    assert capsys.readouterr().out.splitlines()[-1] == f"unsure:  {beside}"
+    assert capsys.readouterr().out.splitlines()[-2] == f"unsure:  {beside}"
     found = open_volume(beside)
     segmenter = Segmenter.load(model)
     for image, uncertain in zip(open_volume(stack), found, strict=True):
