@@ -21,9 +21,11 @@ import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch_geometric.data import HeteroData
 
 from sp_graph_seg.baselines import felzenszwalb_regions, grid_regions, one_label
 from sp_graph_seg.evaluation import (
@@ -35,7 +37,7 @@ from sp_graph_seg.evaluation import (
 from sp_graph_seg.experiments import Photo, find_photos, find_regions
 from sp_graph_seg.io import read_labels
 from sp_graph_seg.progress import WorkProgress
-from sp_graph_seg.regions import RegionTree, build_region_tree, transfer_cut_regions
+from sp_graph_seg.regions import RegionTree, merge_cells, transfer_cut_regions
 from sp_graph_seg.transforms import ToMultiscale, as_image, color_space
 
 Labels = NDArray[np.int64]
@@ -50,8 +52,8 @@ OWN = "own"
 SETTINGS: dict[str, Sequence[str]] = {
     "one label": ("1",),
     "grid": ("12",),
-    "Felzenszwalb": ("300", "600", "1000"),
-    "SAS": ("8", "12", "16", "24"),
+    "Felzenszwalb": ("300", "600"),
+    "SAS": ("8", "12", "16"),
     "labels of regions": ("10",),
     "region tree": ("4", "6", "8", "10", "12", "15", "18", "22", "28", "36", OWN, "50"),
 }
@@ -90,13 +92,28 @@ COLUMNS = {
 _LOWER_IS_BETTER = frozenset({"vi", "gce", "bde"})
 
 
-def segment(method: str, image: NDArray[np.float32], tree: RegionTree) -> Iterator[Labels]:
+class Inputs(NamedTuple):
+    """What the methods share: an image and its tree."""
+
+    image: NDArray[np.float32]
+    graph: HeteroData
+    tree: RegionTree
+
+    @classmethod
+    def make(cls, image: NDArray[np.float32]) -> "Inputs":
+        """Of ``(C, H, W)`` in [0, 1]."""
+        graph = ToMultiscale()(image)
+        return cls(image, graph, merge_cells(graph, image))
+
+
+def segment(method: str, given: Inputs) -> Iterator[Labels]:
     """The label map of each setting of a method."""
+    image, graph, tree = given
     settings = SETTINGS[method]
     if method == "region tree":
         yield from (cut(tree, setting) for setting in settings)
     elif method == "SAS":
-        graph, colors = ToMultiscale()(image), color_space(image, "lab")
+        colors = color_space(image, "lab")
         yield from (transfer_cut_regions(graph, colors, int(setting)) for setting in settings)
     elif method == "labels of regions":
         yield from (find_regions("Region-Labels", image, float(setting)) for setting in settings)
@@ -119,12 +136,11 @@ def measure(photo: Photo, methods: Sequence[str], known: Measured) -> None:
     missing = [method for method in methods if method not in known]
     if not missing and SWEPT in known:
         return
-    image, truths = as_image(photo.read()), photo.read_truth()
-    tree = build_region_tree(image)
+    given, truths = Inputs.make(as_image(photo.read())), photo.read_truth()
     for method in missing:
-        maps = zip(SETTINGS[method], segment(method, image, tree), strict=True)
+        maps = zip(SETTINGS[method], segment(method, given), strict=True)
         known[method] = {setting: score_segmentation(labels, truths) for setting, labels in maps}
-    known[SWEPT] = {k: score_regions(contingency_tables(cut(tree, k), truths)) for k in SWEEP}
+    known[SWEPT] = {k: score_regions(contingency_tables(cut(given.tree, k), truths)) for k in SWEEP}
 
 
 def read_others(given: Sequence[str]) -> dict[str, Path]:
