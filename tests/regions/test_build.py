@@ -99,7 +99,7 @@ def test_what_is_no_image_is_refused(image, mask, message):
 
 
 def test_levels_of_ones_own_make_a_tree(patches):
-    image, truth = patches
+    image, truth = patches[0].astype(np.float32), patches[1]
     graph = ToMultiscale([FelzenszwalbLevel("rgb", 100, 0.5, 20)])(image)
     assert is_same_partition(merge_cells(graph, image).cut(num_regions=6), truth)
     graph = ToMultiscale()(image)
