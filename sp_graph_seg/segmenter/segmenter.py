@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sklearn.base import BaseEstimator
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
+from sp_graph_seg.segmenter.estimator import ImageEstimator
 from sp_graph_seg.segmenter.graphs import (
     refuse_superpixels,
     training_image,
@@ -28,13 +30,14 @@ from sp_graph_seg.transforms.prepare import (
     check_image,
     check_range,
     find_data_of_each,
+    is_one_image,
     match_images,
     measure_intensity_range,
     scale_intensities,
 )
 
 
-class Segmenter(Prediction, BaseEstimator):
+class Segmenter(Prediction, ImageEstimator):
     """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
 
     Images may be in any units, if the training images and the images to label share them. Integers
@@ -93,7 +96,7 @@ class Segmenter(Prediction, BaseEstimator):
     def __init__(self, config: Config | None = None, head: nn.Module | None = None) -> None:
         self.config = config
         self.head = head
-        if head is not None:
+        if isinstance(head, nn.Module):
             check_any_image_head(copy.deepcopy(head), (config or Config()).num_features)
 
     def fit(
@@ -154,6 +157,36 @@ class Segmenter(Prediction, BaseEstimator):
         self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
         self.relabel_ = None
         return self
+
+    def fit_predict(
+        self,
+        images: Image | Sequence[Image],
+        y: None = None,
+        *,
+        masks: Image | Sequence[Image | None] | None = None,
+        superpixels: Image | Sequence[Image | None] | None = None,
+        intensity_range: tuple[float, float] | None = None,
+        progress: bool = False,
+    ) -> NDArray[np.int64] | list[NDArray[np.int64]]:
+        """Trains on images and labels them; takes the arguments and raises the errors of fit.
+
+        Returns:
+            The labels ``(H, W)`` of one image, or a list with those of each image of a sequence.
+        """
+        self.fit(
+            images,
+            masks=masks,
+            superpixels=superpixels,
+            intensity_range=intensity_range,
+            progress=progress,
+        )
+        arrays = as_image_list(images)
+        given = [
+            match_images(values, arrays, name)
+            for values, name in ((superpixels, "superpixels"), (masks, "masks"))
+        ]
+        labels = [self.predict(*parts) for parts in zip(arrays, *given, strict=True)]
+        return labels[0] if is_one_image(images) else labels
 
     def merge_labels(self, num_labels: int) -> "Segmenter":
         """Merges the most similar labels of prototypes, without running the network.
@@ -228,6 +261,13 @@ class Segmenter(Prediction, BaseEstimator):
 
     def _resolve_config(self, channels: int) -> Config:
         """Chooses the hyperparameters; a given head replaces a named one."""
+        if not isinstance(self.config, Config | None) or not isinstance(
+            self.head, nn.Module | None
+        ):
+            raise InputError(
+                f"config, head: {type(self.config).__name__} and {type(self.head).__name__} are "
+                "not a Config and a torch module; give these, or None."
+            )
         if self.head is not None:
             config = (self.config or Config()).replace(head="identity")
         else:
