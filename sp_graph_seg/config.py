@@ -83,7 +83,7 @@ class Config:
         epochs: Passes over the patches.
         minibatches: Optimisation steps in an epoch, among which the patches are divided.
         images_per_step: Training images in a step; with fewer than there are, an epoch has more
-            steps. 0 takes all of them.
+            steps. 0 takes all of them, as phases always does.
         learning_rate: Step size of Adam.
         min_labels: Number of labels at which training stops, as in Kim et al. 2020; 0 never stops
             early.

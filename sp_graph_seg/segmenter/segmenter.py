@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
+from sp_graph_seg.parallel import map_images
 from sp_graph_seg.segmenter.estimator import ImageEstimator
 from sp_graph_seg.segmenter.graphs import (
     refuse_superpixels,
@@ -23,7 +25,7 @@ from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
 from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.segmenter.prediction import Prediction
 from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
-from sp_graph_seg.training import History, fit, show_steps
+from sp_graph_seg.training import History, count_steps, fit, show_steps
 from sp_graph_seg.transforms.prepare import (
     Image,
     as_image_list,
@@ -142,11 +144,11 @@ class Segmenter(Prediction, ImageEstimator):
             scale_intensities(array, inside, low, high)
             for array, inside in zip(arrays, insides, strict=True)
         ]
-        with show_steps(config.epochs * config.minibatches, progress) as on_step:
+        with show_steps(count_steps(config, len(arrays)), progress) as on_step:
             if config.label_by == "argmax":
                 net = make_net(channels, config, self.head)
-                pairs = zip(scaled, label_maps, strict=True)
-                subjects = [training_image(image, labels, config) for image, labels in pairs]
+                pairs = list(zip(scaled, label_maps, strict=True))
+                subjects = list(map_images(partial(training_image, config=config), pairs))
                 self.history_ = fit(net, subjects, config, on_step)
                 self.net_, self.labeller_ = net, None
                 self.seen_labels_ = self.history_.labels

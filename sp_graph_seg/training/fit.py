@@ -31,10 +31,11 @@ def fit(
 
     The loss of a step is the mean of Eq. 9 over its images, each with its own graph and patches:
     all images, or ``config.images_per_step`` of them in random order. In an epoch each image has
-    ``config.minibatches`` turns, and so all its patches, either way. Gradients are added up image by
-    image, so that memory does not grow with the number of images in a step. After the last step all batch normalisation in the encoder and the head is set to the
-    mean statistics of the whole images, because the running averages lag behind. Training ends
-    early when at most ``config.min_labels`` labels are left in the images of a step.
+    ``config.minibatches`` turns, and so all its patches, either way. Gradients are added up image
+    by image, so that memory does not grow with the number of images in a step. After the last step
+    all batch normalisation in the encoder and the head is set to the mean statistics of the whole
+    images, because the running averages lag behind. Training ends early when at most
+    ``config.min_labels`` labels are left in the images of a step.
 
     Args:
         net: The network; it is returned to its device, in evaluation mode.
@@ -89,6 +90,8 @@ def fit(
 
 def count_steps(config: Config, num_images: int) -> int:
     """Returns the number of steps of a training on some images."""
+    if config.label_by == "phases":  # which sees all images in each step
+        return config.epochs * config.minibatches
     return config.epochs * config.minibatches * math.ceil(num_images / _at_once(config, num_images))
 
 
