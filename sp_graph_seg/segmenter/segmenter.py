@@ -12,6 +12,7 @@ from torch import nn
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.record import make_record
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.parallel import map_images
@@ -213,13 +214,20 @@ class Segmenter(Prediction, ImageEstimator):
         self.relabel_ = Relabel.from_groups(labeller.merge(num_labels))
         return self
 
-    def save(self, path: str | Path, notes: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        path: str | Path,
+        notes: Mapping[str, Any] | None = None,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
         """Writes weights, configuration, intensity range, post-processing and version to a file.
 
         Args:
             path: The safetensors file; an existing one is replaced.
             notes: JSON values to keep with the model, such as the names of the training images;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` returns them.
+            record: Who made the model from what, as JSON values. (default: that of
+                :func:`~sp_graph_seg.io.record.make_record`, without inputs)
         """
         config = self.trained_config
         trained = Trained(
@@ -231,7 +239,7 @@ class Segmenter(Prediction, ImageEstimator):
             self.relabel_,
             self.seen_labels_,
         )
-        write_model(path, *to_file(trained, notes))
+        write_model(path, *to_file(trained, notes), make_record() if record is None else record)
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
