@@ -1,10 +1,5 @@
 """The program's name, and the application to which every command is added."""
 
-import shlex
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +8,6 @@ from cyclopts import App, Parameter
 from sp_graph_seg._version import __version__
 
 PROGRAM = "sp-graph-seg"
-
-_arguments: ContextVar[Sequence[str] | None] = ContextVar("arguments", default=None)
 
 app = App(
     name=PROGRAM,
@@ -39,19 +32,3 @@ Range = Annotated[
 Folder = Annotated[Path, Parameter(alias="-o", metavar="FOLDER")]
 File = Annotated[Path, Parameter(alias="-o", metavar="FILE")]
 Switch = Annotated[bool, Parameter(negative=())]
-
-
-@contextmanager
-def running(arguments: Sequence[str]) -> Iterator[None]:
-    """Sets what :func:`command_line` returns inside of the block."""
-    token = _arguments.set(arguments)
-    try:
-        yield
-    finally:
-        _arguments.reset(token)
-
-
-def command_line() -> str:
-    """Returns the command that is running, as one would type it."""
-    arguments = _arguments.get()
-    return shlex.join([PROGRAM, *(sys.argv[1:] if arguments is None else arguments)])

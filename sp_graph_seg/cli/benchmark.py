@@ -1,11 +1,13 @@
 """``sp-graph-seg benchmark``: the paper's experiment on BSDS300."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from sp_graph_seg.cli.app import PROGRAM, Switch, app, command_line
+from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.outputs import report
 from sp_graph_seg.config import Config, read_config
@@ -114,7 +116,7 @@ def bsds300(
         "fixed": experiment.fixed,
         "settings": experiment.settings,
     }
-    command = command_line()
+    command = shlex.join([PROGRAM, *sys.argv[1:]])
     prefix = "" if scored == "labels" else f"{scored}_"
     files = experiments.write_tables(output, rows, experiment.job_scores, combine, command, prefix)
     files += _draw(experiment, shown, output, prefix)

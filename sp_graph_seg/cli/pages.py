@@ -1,18 +1,18 @@
 """The page and the preview of each result. A failure is a warning: the labels are there."""
 
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sp_graph_seg.cli.app import command_line
 from sp_graph_seg.cli.layout import place_pages
 from sp_graph_seg.cli.outputs import check_outputs, report
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.errors import ReportWarning
 from sp_graph_seg.io import write_text
+from sp_graph_seg.io.record import make_record
 
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from sp_graph_seg.report import Page, Sample
     from sp_graph_seg.training import History
     from sp_graph_seg.volumes import Volume
+
+Facts = dict[str, Any]
 
 #: The page of a folder of results.
 PAGE = "report.html"
@@ -42,10 +44,13 @@ def write_volume_pages(
     volume: "Volume",
     segmenter: "Segmenter",
     model: Path,
-    trained_on: Sequence[int],
+    record: Facts | None,
     skipped: Mapping[int, str],
 ) -> None:
-    """Writes the preview and the page of a volume whose labels are complete."""
+    """Writes the preview and the page of a volume whose labels are complete.
+
+    Without a record, that which the labels keep is told.
+    """
     preview, file = place_pages(job.output)
     with _only_a_warning(file):
         from sp_graph_seg.report import Page, sample_volume
@@ -53,6 +58,8 @@ def write_volume_pages(
 
         labels = open_volume(str(job.output), axes=job.geometry.order, axis=volume.axis)
         relabel = segmenter.relabel_
+        record = record or _stored_record(job) or make_record()
+        trained_on = _trained_on(record)
         sample = sample_volume(
             volume,
             labels,
@@ -63,13 +70,14 @@ def write_volume_pages(
         _write_preview(preview, volume.name, sample)
         page = Page(
             title=volume.name,
-            summary=_summary(f"{len(volume)} {sample.noun}s", sample),
+            summary=_summary(f"{len(volume)} {sample.noun}s", sample, record),
             sample=sample,
             history=_history_of(model),
             facts=_volume_facts(volume, trained_on, sample.noun)
-            | {"Model": f"{model}, {_in_words(segmenter)}", "Labels": str(job.output)},
+            | {"Model": f"{model}, {_in_words(segmenter)}", "Labels": str(job.output)}
+            | _checksums(record),
             settings=config_to_yaml(segmenter.config_),
-            command=command_line(),
+            record=record,
             warnings=[_skipped(skipped, sample.noun)] if skipped else [],
         )
         _write_page(file, page)
@@ -77,7 +85,12 @@ def write_volume_pages(
 
 
 def write_image_page(
-    file: Path, sample: "Sample", segmenter: "Segmenter", model: Path, images: Sequence[Path]
+    file: Path,
+    sample: "Sample",
+    segmenter: "Segmenter",
+    model: Path,
+    images: Sequence[Path],
+    record: Facts,
 ) -> None:
     """Writes the page of photographs."""
     from sp_graph_seg.report import Page
@@ -87,12 +100,12 @@ def write_image_page(
         names += f" and {len(images) - _NAMED} more"
     page = Page(
         title=images[0].stem if len(images) == 1 else f"{images[0].stem} to {images[-1].stem}",
-        summary=_summary(f"{len(images)} images" if len(images) > 1 else "1 image", sample),
+        summary=_summary(f"{len(images)} images" if len(images) > 1 else "1 image", sample, record),
         sample=sample,
         history=_history_of(model),
         facts={"Input": names, "Model": f"{model}, {_in_words(segmenter)}"},
         settings=config_to_yaml(segmenter.config_),
-        command=command_line(),
+        record=record,
     )
     _write_page(file, page)
     report("report", str(file))
@@ -125,9 +138,31 @@ def _only_a_warning(file: Path) -> Iterator[None]:
         )
 
 
-def _summary(count: str, sample: "Sample") -> list[str]:
+def _summary(count: str, sample: "Sample", record: Facts) -> list[str]:
     labels = f"{len(sample.legend)} labels" if len(sample.legend) != 1 else "1 label"
-    return [count, labels, time.strftime("%d %B %Y, %H:%M").lstrip("0")]
+    date = datetime.fromisoformat(record["date"])
+    return [count, labels, f"{date.day} {date:%B %Y, %H:%M} UTC"]
+
+
+def _stored_record(job: "LabelJob") -> Facts | None:
+    """Returns the record that the labels keep, if their format can."""
+    from sp_graph_seg.label_jobs.finished import read_finished
+
+    finished = read_finished(job.output)
+    return finished.provenance.get("record") if finished else None
+
+
+def _trained_on(record: Facts) -> list[int]:
+    """Returns the slices of this volume that the model was trained on, if it was."""
+    training = record.get("model", {}).get("record", {})
+    contents = [{given["sha256"] for given in one.get("inputs", [])} for one in (record, training)]
+    is_same = record.get("part") == training.get("part") and contents[0] & contents[1]
+    return training.get("trained_on", []) if is_same else []
+
+
+def _checksums(record: Facts) -> dict[str, str]:
+    files = [f"{Path(given['path']).name}: {given['sha256']}" for given in record["inputs"]]
+    return {"SHA-256": ", ".join(files)} if files else {}
 
 
 def _volume_facts(volume: "Volume", trained_on: Sequence[int], noun: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
-from sp_graph_seg.cli.app import PROGRAM, app, running
+from sp_graph_seg.cli.app import PROGRAM, app
 from sp_graph_seg.errors import (
     AssumedSpacingWarning,
     FewSuperpixelsWarning,
@@ -21,6 +21,7 @@ from sp_graph_seg.errors import (
     ReportWarning,
     SmallImageWarning,
 )
+from sp_graph_seg.io.record import recorded_as
 
 _OWN_WARNINGS = (
     AssumedSpacingWarning,
@@ -43,9 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 for an error that the user can correct, or 130 if interrupted.
     """
-    given = sys.argv[1:] if arguments is None else arguments
     try:
-        with _own_warnings_only(), running(given):
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        with _own_warnings_only(), recorded_as([PROGRAM, *given]):
             app(given)
     except CycloptsError as error:
         command = " ".join([PROGRAM, *(error.command_chain or ())])

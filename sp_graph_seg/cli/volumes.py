@@ -17,6 +17,7 @@ from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.io.fingerprint import fingerprint
+from sp_graph_seg.io.record import add_record, make_record
 from sp_graph_seg.label_jobs import LabelOutput
 
 if TYPE_CHECKING:
@@ -86,8 +87,10 @@ def segment_volume(
         shown = ", ".join(map(str, numbers))
         report("chosen", f"{_slices(volume)} {shown} of {len(volume)}{why}")
         segmenter = _train(survey, numbers, read, intensity_range, config)
-        notes |= {"slices": [int(number) for number in numbers]}
-        report("model", write_model(segmenter, model, training_files, notes))
+        made_from = [file for file in inputs if file.exists()]  # a mask may be "auto"
+        record = make_record(made_from, part=volume.part_read, seed=config.seed, trained_on=numbers)
+        report("model", write_model(segmenter, model, training_files, notes, record))
+        add_record(folder, [model, *training_files], record)
     _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=False)
 
 
@@ -167,11 +170,10 @@ def _label(
     overlay: Path | None,
     preflight: bool,
 ) -> None:
-    from sp_graph_seg.streaming import label_volume
+    from sp_graph_seg.streaming import label_volume, record_labels
     from sp_graph_seg.streaming.block import load_model
 
-    loaded = load_model(model)
-    segmenter = copy.copy(loaded.segmenter)  # the cached one must not change
+    segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
     segmenter.relabel_ = relabel or segmenter.relabel_
     job = label_volume(
         model,
@@ -192,7 +194,8 @@ def _label(
     has_blocks = not job.is_assembled()
     if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
         write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
-    skipped = job.finish()
+    record = None if job.complete else record_labels(model, volume)
+    skipped = job.finish(record=record)
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if beside is not None:
         report("unsure", str(beside.path))
@@ -201,9 +204,7 @@ def _label(
         report("overlay", f"{overlay}{kept}")
     for number, reason in sorted(skipped.items()):
         report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
-    is_own = loaded.notes.get("input") == volume.fingerprint()
-    trained_on = loaded.notes.get("slices", []) if is_own else []
-    write_volume_pages(job, volume, segmenter, model, trained_on, skipped)
+    write_volume_pages(job, volume, segmenter, model, record, skipped)
 
 
 def _kind(volume: "Volume") -> str:
@@ -300,8 +301,7 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
     from sp_graph_seg.streaming.block import load_model
 
     try:
-        notes = load_model(model).notes
-        if all(notes.get(key) == value for key, value in training.items()):
+        if load_model(model).notes == training:
             return True
     except InputError:
         if not overwrite:

@@ -7,14 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
+from sp_graph_seg._version import __version__
 from sp_graph_seg.report.charts import history_charts
-from sp_graph_seg.report.facts import CITATION, versions
 from sp_graph_seg.report.markup import Markup, element, join
 from sp_graph_seg.report.pictures import picture_uri
 from sp_graph_seg.report.sample import Sample
 from sp_graph_seg.report.viewer import show_sample
 from sp_graph_seg.training import History
+
+#: What to cite, and its address, as in CITATION.cff.
+CITATION = (
+    "Leng, Atwood, Kockelmann, Chekrygina and Thiyagalingam: Unsupervised Few-Shot Image "
+    "Segmentation with Dense Feature Learning and Sparse Clustering. VISAPP 2024.",
+    "https://doi.org/10.5220/0012380700003660",
+)
 
 #: What the head of every page names as its maker.
 GENERATOR = "sp_graph_seg"
@@ -53,7 +61,8 @@ class Page:
         tables: Tables.
         facts: What was read, trained and written.
         settings: All settings, as YAML.
-        command: The command that repeats it.
+        record: By which command, where and with which versions it was made, see
+            :func:`~sp_graph_seg.io.record.make_record`.
         warnings: What the reader must know first, such as slices that were left out.
     """
 
@@ -65,7 +74,7 @@ class Page:
     tables: Sequence[Table] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     settings: str = ""
-    command: str = ""
+    record: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
 
 
@@ -128,7 +137,7 @@ def _sections(page: Page) -> list[Markup | None]:
         *(_picture(title, content) for title, content in page.pictures.items()),
         *(_table(table) for table in page.tables),
         _training(page.history),
-        _repeat(page.command),
+        _repeat(page.record),
         _facts(page),
     ]
 
@@ -169,9 +178,10 @@ def _kind(column: Sequence[str]) -> str | None:
     return "number" if all(cell[:1].isdigit() or cell[:1] in "-<–" for cell in column) else None
 
 
-def _repeat(command: str) -> Markup | None:
-    if not command:
+def _repeat(record: Mapping[str, Any]) -> Markup | None:
+    if not record:
         return None
+    command = record["command"]
     return _section(
         "Repeat it",
         element(
@@ -180,11 +190,14 @@ def _repeat(command: str) -> Markup | None:
             element("button", "Copy", type="button", id="copy"),
             class_="command",
         ),
+        element("p", "in the folder ", record["folder"], class_="note"),
     )
 
 
 def _facts(page: Page) -> Markup:
-    facts = {**page.facts, "Made with": versions()}
+    versions = page.record.get("versions", {"sp_graph_seg": __version__})
+    made_with = ", ".join(f"{name} {number}" for name, number in versions.items())
+    facts = {**page.facts, "Made with": made_with}
     rows = (join(element("dt", name), element("dd", text)) for name, text in facts.items())
     settings = element(
         "details",

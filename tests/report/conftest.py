@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from sp_graph_seg.io.record import make_record, recorded_as
 from sp_graph_seg.report import Page, Table, render_page, sample_volume
 from sp_graph_seg.training import History
 from sp_graph_seg.volumes import open_volume
@@ -170,6 +171,9 @@ def history():
 @pytest.fixture(scope="session")
 def page(sample, history):
     """A page with every section, and text that tries to be markup."""
+    command = ["sp-graph-seg", "segment", "</script><script>window.bad = 4</script>", "-o", "out"]
+    with recorded_as(command):
+        record = make_record()
     return Page(
         title="<script>window.bad = 1</script>&amp;",
         summary=["30 slices", "3 labels", "<img src=x onerror='window.bad = 2'>"],
@@ -178,7 +182,7 @@ def page(sample, history):
         tables=[Table("Regions <i>", ["Label", "Name", "Voxels"], [["3", "</td><b>", "24000"]])],
         facts={"Input": '/scans/"><script>window.bad = 3</script>.tif'},
         settings="superpixel_size: 0  # </pre>",
-        command="sp-graph-seg segment '</script><script>window.bad = 4</script>' -o out",
+        record=record,
         warnings=["Slice 3 cannot be read"],
     )
 

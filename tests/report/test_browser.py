@@ -241,4 +241,4 @@ def test_the_command_is_copied_or_marked(browser, page_file, page):
     said = browser.evaluate("document.getElementById('copy').textContent")
     assert said in ("Copied", "Marked")
     if said == "Marked":
-        assert browser.evaluate("getSelection().toString()") == page.command
+        assert browser.evaluate("getSelection().toString()") == page.record["command"]

@@ -11,7 +11,7 @@ from PIL import Image
 from sp_graph_seg.plot.legend import LegendRow
 from sp_graph_seg.report import Page, Panel, Sample, Table, render_page
 from sp_graph_seg.report.charts import line_chart
-from sp_graph_seg.report.facts import CITATION
+from sp_graph_seg.report.page import CITATION
 from sp_graph_seg.report.pictures import encode_panels
 
 
