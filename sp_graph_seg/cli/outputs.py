@@ -50,7 +50,7 @@ def write_model(
 ) -> str:
     """Writes a trained model, and its configuration, history and picture of the history.
 
-    Where nothing was trained step by step, there is no history.
+    If the training had no steps, there is no history.
 
     Returns:
         What was written, in words.
@@ -90,12 +90,13 @@ def write_predictions(
     from sp_graph_seg.plot import overlay_labels
 
     unlabelled = np.iinfo(label_dtype(segmenter.num_labels_)).max
+    colors = segmenter.colors_
     found: set[int] = set()
     for path, (array, mask) in zip(images, arrays, strict=True):
         labels = segmenter.predict(array, mask=mask)
         labels_file, overlay_file = prediction_files([path], output)
         write_labels(labels_file, np.where(labels < 0, unlabelled, labels))
-        write_image(overlay_file, overlay_labels(array, labels).transpose(2, 0, 1))
+        write_image(overlay_file, overlay_labels(array, labels, colors=colors).transpose(2, 0, 1))
         found.update(np.unique(labels[labels >= 0]).tolist())
     return len(found)
 

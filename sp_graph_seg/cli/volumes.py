@@ -1,5 +1,6 @@
 """Volumes and videos on the command line: trains on a few slices and labels all."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sp_graph_seg.cli.inputs import read_masks
+from sp_graph_seg.cli.layout import place_labels, place_overlay
 from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, write_model
 from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.io.fingerprint import fingerprint
-from sp_graph_seg.label_jobs import LabelOutput, parse_output
+from sp_graph_seg.label_jobs import LabelOutput
 
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Frames per second of an overlay if the input has no frame rate.
 _FRAME_RATE = 10.0
+
+#: Slices to train on if the user names none.
+_TRAIN_ON = 2
 
 
 def segment_volume(
@@ -38,10 +43,12 @@ def segment_volume(
     flags: VolumeFlags,
 ) -> None:
     """Trains on a few slices and labels all of them."""
-    target = parse_output(output)
     volume = flags.open(path)
+    (target,) = place_labels([volume], output, flags.format)
     config = training_flags.resolve(_kind(volume), for_volume=True)
     _check_mode(flags, config)
+    chosen_for_user = train_on is None
+    train_on = train_on or f"auto:{min(_TRAIN_ON, len(volume))}"
     numbers, count = _parse_train_on(train_on, volume)
     folder = target.given.parent
     model, *training_files = (folder / name for name in MODEL_FILES)
@@ -67,26 +74,55 @@ def segment_volume(
     if is_trained:
         report("model", f"{model} exists, trained by the same command")
     else:
-        segmenter = _train(survey, numbers, count, read, intensity_range, config)
+        numbers, intensity_range = _choose(survey, numbers, count, read, intensity_range)
+        why = f", as --train-on {train_on} does" if chosen_for_user else ""
+        shown = ", ".join(map(str, numbers))
+        report("chosen", f"{_slices(volume)} {shown} of {len(volume)}{why}")
+        segmenter = _train(survey, numbers, read, intensity_range, config)
         report("model", write_model(segmenter, model, training_files, notes=training))
     _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
 
-def predict_volume(
-    model: Path, path: Path, output: Path, overwrite: bool, flags: VolumeFlags
+def predict_volumes(
+    model: Path, paths: Sequence[Path], output: Path, overwrite: bool, flags: VolumeFlags
 ) -> None:
-    """Labels a volume or video with a trained model."""
-    target = parse_output(output)
-    volume = flags.open(path)
-    inputs = [volume.source.file, model]
-    relabel, overlay = _check(target, volume, inputs, overwrite, flags)
-    _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=True)
+    """Labels volumes or videos with a trained model, after a check of all of them."""
+    volumes = [flags.open(path) for path in paths]
+    targets = place_labels(volumes, output, flags.format)
+    if len(volumes) > 1 and flags.overlay is not None:
+        raise InputError("--overlay: is for one volume; leave it out, or label one at a time.")
+    inputs = [model, *(volume.source.file for volume in volumes)]
+    checked = [
+        _check(target, volume, inputs, overwrite, flags)
+        for target, volume in zip(targets, volumes, strict=True)
+    ]
+    for target, volume, (relabel, overlay) in zip(targets, volumes, checked, strict=True):
+        check_writable(target.given.parent)
+        _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=True)
+
+
+def _choose(
+    survey: "Survey",
+    numbers: list[int],
+    count: int,
+    masks: Sequence[np.ndarray] | None,
+    intensity_range: tuple[float, float] | None,
+) -> tuple[list[int], tuple[float, float] | None]:
+    """Returns the slices to train on, and the range; None if that inside of the masks counts."""
+    for number in numbers:
+        if number in survey.unusable:
+            reason = survey.unusable[number].removesuffix(".")
+            raise InputError(
+                f"--train-on: slice {number} cannot be used ({reason}); give another one."
+            )
+    measured = intensity_range or survey.intensity_range()
+    chosen = survey.choose(count, measured) if count else numbers
+    return chosen, intensity_range if masks is not None else measured
 
 
 def _train(
     survey: "Survey",
     numbers: Sequence[int],
-    count: int,
     masks: Sequence[np.ndarray] | None,
     intensity_range: tuple[float, float] | None,
     config: Config,
@@ -94,20 +130,8 @@ def _train(
     from sp_graph_seg import Segmenter
     from sp_graph_seg.streaming import read_slice
 
-    for number in numbers:
-        if number in survey.unusable:
-            reason = survey.unusable[number].removesuffix(".")
-            raise InputError(
-                f"--train-on: slice {number} cannot be used ({reason}); give another one."
-            )
-    volume = survey.volume
-    measured = intensity_range or survey.intensity_range()
-    if count:
-        numbers = survey.choose(count, measured)
-    report("chosen", f"{_slices(volume)} {', '.join(map(str, numbers))} of {len(volume)}")
-    images = [survey.kept[n] if n in survey.kept else read_slice(volume, n) for n in numbers]
-    if intensity_range is None and masks is None:  # otherwise the range inside the masks counts
-        intensity_range = measured
+    kept = survey.kept
+    images = [kept[n] if n in kept else read_slice(survey.volume, n) for n in numbers]
     return Segmenter(config).fit(
         images, masks=masks, intensity_range=intensity_range, progress=True
     )
@@ -143,10 +167,9 @@ def _label(
     )
     has_blocks = not job.is_assembled()
     if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
-        segmenter = load_model(model).segmenter
-        look = relabel or segmenter.relabel_
-        colors = look.colors if look else {}
-        _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
+        segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
+        segmenter.relabel_ = relabel or segmenter.relabel_
+        _write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
     skipped = job.finish()
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if overlay is not None:
@@ -229,7 +252,7 @@ def _check(
     relabel = None if flags.relabel is None else read_relabel(flags.relabel)
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
-        overlay = output.given.with_name(f"{output.given.stem}_overlay.mp4")
+        overlay = place_overlay(output)
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: does not end in .mp4; rename it.")
@@ -281,14 +304,9 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
     return False
 
 
-def _parse_train_on(text: str | None, volume: "Volume") -> tuple[list[int], int]:
+def _parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
     """Returns the numbers of the slices to train on, or how many to choose."""
     total = len(volume)
-    if text is None:
-        raise InputError(
-            f"--train-on: is missing; say which of the {total} {_slices(volume)} to train on, such "
-            f"as 0,{total // 2}, or auto:3 for those that represent the rest best."
-        )
     kind, _, number = text.partition(":")
     try:
         if kind == "auto":

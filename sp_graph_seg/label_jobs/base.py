@@ -60,7 +60,7 @@ class Format(ABC):
 
     @abstractmethod
     def read(self, path: Path) -> Finished:
-        """Reads the provenance of a finished output. Raises any exception if it is not one."""
+        """Reads the provenance of a finished output; raises any kind of exception for others."""
 
 
 class StreamedFormat(Format):
@@ -94,4 +94,4 @@ class PiecewiseFormat(Format):
 
     @abstractmethod
     def complete(self, path: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-        """Adds the provenance, and removes what killed writers left behind."""
+        """Adds the provenance, and removes files that killed processes left behind."""

@@ -73,7 +73,7 @@ def open_label_job(
     to 255 labels. The output stores its provenance (the settings, and the skipped slices with the
     reasons) under ``sp_graph_seg``: Zarr in the attributes of the array, HDF5 in an attribute of
     the dataset, TIFF in the description of the first page, PNGs in a text chunk. A .npy file stores
-    none.
+    no provenance.
 
     Args:
         output: ``.zarr`` (Zarr v3, one array at the root), ``.tif`` or ``.tiff`` (a page for each
@@ -172,7 +172,7 @@ def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None
         missing: Share of the blocks that must still be written, 0 to 1.
 
     Raises:
-        InputError: Even labels that compress well would not fit.
+        InputError: The free space is too small even for labels that compress well.
     """
     free = shutil.disk_usage(output.path.parent).free
     again = 0 if isinstance(output.format, PiecewiseFormat) else 1

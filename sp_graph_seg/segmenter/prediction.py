@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.segmenter.graphs import (
@@ -43,6 +44,7 @@ class Prediction:
     in_channels_: int
     intensity_range_: tuple[float, float]
     relabel_: Relabel | None
+    seen_labels_: tuple[int, ...]
 
     def predict(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
@@ -62,7 +64,8 @@ class Prediction:
 
         Raises:
             sklearn.exceptions.NotFittedError: Before :meth:`fit`.
-            InputError: If the image cannot be used, or has other channels than the model.
+            InputError: If the image cannot be used, or has another number of channels than the
+                model.
         """
         if self._labeller is None:
             prepared = self.prepare(image, superpixels, mask)
@@ -140,8 +143,18 @@ class Prediction:
         """Number of possible labels, which run from 0; not all of them need to occur."""
         merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
         labeller = self._labeller
-        count = self.config_.num_features if labeller is None else labeller.num_labels
+        count = self.paper_net.num_outputs if labeller is None else labeller.num_labels
         return max([count, *(target + 1 for target in merged)])
+
+    @property
+    def colors_(self) -> dict[int, str]:
+        """The colour of each possible label, ``"#rrggbb"``, in all pictures and files.
+
+        They are those of ``relabel_``. All others are as far apart as they can be, first those of
+        the labels that were seen in training.
+        """
+        labels = [*self.seen_labels_, *range(self.num_labels_)]
+        return label_colors(labels, self.relabel_.colors if self.relabel_ else None)
 
     def transform(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
@@ -196,4 +209,4 @@ class Prediction:
         """Computes the features ``(N, F)`` of the nodes of an image, whose largest is the label."""
         net = self.paper_net
         x = node_means(encode(net, prepared.seen), prepared.nodes, prepared.node_size)
-        return cluster(net, x, prepared.graph)
+        return cluster(net, x, prepared.graph, self.config_.tau_cut)

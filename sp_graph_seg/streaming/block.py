@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.label_jobs import LabelJob
@@ -48,11 +49,13 @@ class BlockLabeler:
     mode: Mode
     relabel: Relabel | None
     skip_bad: bool
+    head: nn.Module | None = None
+    """A head equal to that of the training, if the model needs one."""
 
     def __call__(self, block: tuple[int, int]) -> int:
         """Labels the slices ``block[0]`` to ``block[1] - 1`` and returns their number."""
         start, stop = block
-        segmenter = copy.copy(load_model(self.model).segmenter)
+        segmenter = copy.copy(load_model(self.model, self.head).segmenter)
         if torch.cuda.is_available():
             for network in segmenter.networks_:
                 network.cuda()
@@ -103,16 +106,16 @@ class LoadedModel(NamedTuple):
     notes: dict[str, Any]
 
 
-def load_model(path: str | os.PathLike[str]) -> LoadedModel:
-    """Reads a model file, only once in each process unless the file changes."""
+def load_model(path: str | os.PathLike[str], head: nn.Module | None = None) -> LoadedModel:
+    """Reads a model file, only once in each process unless the file or the head changes."""
     file = Path(path).absolute()
-    return _load_model(file, stamp(file) if file.exists() else (0, 0))
+    return _load_model(file, stamp(file) if file.exists() else (0, 0), head)
 
 
 @lru_cache(maxsize=1)
-def _load_model(path: Path, stamp: tuple[int, int]) -> LoadedModel:
+def _load_model(path: Path, stamp: tuple[int, int], head: nn.Module | None) -> LoadedModel:
     file = read_model(path)
-    return LoadedModel(Segmenter.from_file(file, path), file.digest(), file.notes)
+    return LoadedModel(Segmenter.from_file(file, path, head), file.digest(), file.notes)
 
 
 def _label_slices(

@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from sp_graph_seg._version import __version__
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
 from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.nn import check_image_head
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.streaming.block import BlockLabeler, Mode, load_model
@@ -38,6 +41,7 @@ def label_volume(
     scheduler: str | None = None,
     preflight: bool = True,
     finish: bool = True,
+    head: nn.Module | None = None,
 ) -> LabelJob:
     """Labels every slice of a volume, or frame of a video, with a trained model.
 
@@ -47,9 +51,9 @@ def label_volume(
 
     Args:
         model: Model file.
-        volume: From :func:`~sp_graph_seg.io.open_volume`.
+        volume: From :func:`~sp_graph_seg.volumes.open_volume`.
         output: ``.zarr``, ``.tif``, ``.h5``, ``.npy`` or a folder of PNGs, see
-            :func:`~sp_graph_seg.io.open_label_job`.
+            :func:`~sp_graph_seg.label_jobs.open_label_job`.
         mode: ``"slices"`` labels each slice by itself, ``"supervoxels"`` averages the features of
             the slices of a block over 3D superpixels. (default: ``"slices"``)
         relabel: Post-processing of the labels of each slice. (default: that of the model)
@@ -65,6 +69,8 @@ def label_volume(
         preflight: Read all slices once before the work. Otherwise a bad slice is found late.
         finish: Give the output its name. If False, the caller must call ``finish`` of the job,
             after making everything else from its blocks.
+        head: A module equal to the head of the training, as for
+            :meth:`Segmenter.load <sp_graph_seg.Segmenter.load>`, unless the configuration names it.
 
     Returns:
         The job: ``path`` is the output, ``skipped`` has the slices that could not be used and the
@@ -75,10 +81,13 @@ def label_volume(
             was begun with another model, volume or settings, or a worker failed.
     """
     output = parse_output(output)  # refuses an invalid name at once
-    loaded = load_model(model)
+    loaded = load_model(model, head)
     segmenter = copy.copy(loaded.segmenter)  # the cached one must not change
     if mode == "supervoxels":
-        _ = segmenter.paper_net  # refuses models that label by prototypes
+        net = segmenter.paper_net  # refuses models that label by prototypes
+        if net.head is not None:
+            channels = segmenter.in_channels_
+            check_image_head(net.head, segmenter.config_.num_features, channels, ndim=3)
         check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
@@ -97,7 +106,7 @@ def label_volume(
     missing = job.missing_blocks()
     if missing:
         # A relative path is invalid for workers elsewhere.
-        labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad)
+        labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad, head)
         _label_blocks(labeler, missing, workers, scheduler)
     return replace(job, complete=True, skipped=job.finish()) if finish else job
 

@@ -45,13 +45,6 @@ def test_slices_that_are_not_there(tmp_path, stack, given, files_in, refusal):
     assert files_in(tmp_path) == {"scan.tif"}
 
 
-def test_no_slices_to_train_on(tmp_path, stack, refusal):
-    line = refusal("segment", stack, "-o", tmp_path / "out.zarr")
-    assert line.startswith(
-        "--train-on: is missing; say which of the 5 slices to train on, such as 0,2, or"
-    )
-
-
 def test_a_superpixel_method_without_supervoxels(tmp_path, stack, files_in, refusal):
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr"]
     flags = ["--preset", "fast", "--mode", "supervoxels", "--superpixel-method", "felzenszwalb"]
