@@ -3,13 +3,13 @@
 import copy
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,10 +22,12 @@ from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.prototypes import Appearance
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
+from sp_graph_seg.streaming.joined import describe_slice, joins_slices, label_joined
 from sp_graph_seg.streaming.slices import read_slices, read_usable
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
 from sp_graph_seg.volumes import Volume
 
+Result = TypeVar("Result")
 Mode = Literal["slices", "supervoxels"]
 
 #: Frames before a block that are labelled only to be remembered, so that the labels of a block
@@ -62,20 +64,30 @@ class BlockLabeler:
         segmenter.relabel_ = self.relabel
         skipped: dict[int, str] = {}
         remembers = segmenter.config_.memory > 0 and isinstance(segmenter.labeller_, Appearance)
-        first = max(0, start - _WARM_UP) if remembers else start
-        slices = self._read(first, stop, skipped)
+        joins = self.mode == "slices" and joins_slices(segmenter)
+        first, last = start, stop
+        if remembers:
+            first = max(0, start - _WARM_UP)
+        elif joins:  # so that blocks leave no trace
+            first, last = max(0, start - 1), min(len(self.volume), stop + 1)
+        slices = self._read(first, last, skipped)
         with _single_threaded() as threads:
             if remembers:
                 numbered = _label_frames(segmenter, slices)
+            elif joins:
+                described = _in_threads(
+                    lambda number, image: describe_slice(segmenter, number, image), slices, threads
+                )
+                numbered = label_joined(segmenter, described)
             elif self.mode == "slices":
                 numbered = _label_slices(segmenter, slices, threads)
             else:
                 numbered = label_supervoxels(segmenter, slices)
             labels = np.full((stop - start, *self.job.shape[1:]), self.job.unlabelled, np.uint16)
             for number, found in numbered:
-                if number >= start:
+                if start <= number < stop:
                     labels[number - start] = np.where(found < 0, self.job.unlabelled, found)
-        own = {number: reason for number, reason in skipped.items() if number >= start}
+        own = {number: reason for number, reason in skipped.items() if start <= number < stop}
         self.job.write_block(start, labels, own)
         return stop - start
 
@@ -121,16 +133,24 @@ def _load_model(path: Path, stamp: tuple[int, int], head: nn.Module | None) -> L
 def _label_slices(
     segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]], threads: int
 ) -> Iterator[tuple[int, NDArray]]:
-    """Labels slices in several threads, while the next slices are read."""
-    waiting: deque[tuple[int, Future[NDArray]]] = deque()
+    """Labels slices in several threads."""
+    return _in_threads(lambda number, image: (number, segmenter.predict(image)), slices, threads)
+
+
+def _in_threads(
+    function: Callable[[int, NDArray], Result],
+    slices: Iterable[tuple[int, NDArray]],
+    threads: int,
+) -> Iterator[Result]:
+    """Applies a function to slices in several threads, in order, while the next ones are read."""
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for number, image in slices:
-            waiting.append((number, pool.submit(segmenter.predict, image)))
+            waiting.append(pool.submit(function, number, image))
             if len(waiting) >= threads + _AHEAD:
-                done, labels = waiting.popleft()
-                yield done, labels.result()
-        for done, labels in waiting:
-            yield done, labels.result()
+                yield waiting.popleft().result()
+        for done in waiting:
+            yield done.result()
 
 
 def _label_frames(

@@ -54,8 +54,9 @@ def label_volume(
         volume: From :func:`~sp_graph_seg.volumes.open_volume`.
         output: ``.zarr``, ``.tif``, ``.h5``, ``.npy`` or a folder of PNGs, see
             :func:`~sp_graph_seg.label_jobs.open_label_job`.
-        mode: ``"slices"`` labels each slice by itself, ``"supervoxels"`` averages the features of
-            the slices of a block over 3D superpixels. (default: ``"slices"``)
+        mode: ``"slices"`` labels each slice by itself, or, with ``memory`` or ``join_slices``,
+            together with those beside it; ``"supervoxels"`` averages the features of the slices of
+            a block over 3D superpixels. (default: ``"slices"``)
         relabel: Post-processing of the labels of each slice. (default: that of the model)
         block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
         skip_bad: Leave slices that cannot be read unlabelled and list them, instead of refusing
