@@ -51,6 +51,13 @@ def place_overlay(labels: LabelOutput) -> Path:
     return labels.given.with_name(f"{labels.given.stem.removesuffix(_MARK)}_overlay.mp4")
 
 
+def place_uncertainty(labels: LabelOutput) -> LabelOutput:
+    """Returns where the uncertainty of labels lies: ``NAME_uncertainty.SUFFIX`` beside them."""
+    name = f"{labels.path.stem.removesuffix(_MARK)}_uncertainty{labels.path.suffix}"
+    dataset = None if labels.dataset is None else "/uncertainty"
+    return LabelOutput(labels.path.with_name(name), labels.given.with_name(name), dataset)
+
+
 def _refuse_unknown(output: Path) -> None:
     """Refuses a name that ends like a file of an unknown format, unless there is such a folder."""
     if output.suffix and not output.is_dir():

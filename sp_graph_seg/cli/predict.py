@@ -8,7 +8,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
-from sp_graph_seg.cli.inputs import read_checked, read_mask
+from sp_graph_seg.cli.inputs import match_masks, read_checked, read_mask
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     prediction_files,
@@ -17,7 +17,6 @@ from sp_graph_seg.cli.outputs import (
 )
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import predict_volumes
-from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable
 
 
@@ -29,6 +28,7 @@ def predict(
     *,
     output: Folder,
     mask: Masks = None,
+    uncertainty: Switch = False,
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
 ) -> None:
@@ -45,19 +45,19 @@ def predict(
         output: Folder for the results, made if it is missing; for one volume, also the file of its
             labels, such as labels.zarr.
         mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
-            label.
+            label. For a volume one picture for all slices, or a volume. auto leaves out the air
+            around a sample.
+        uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
+            like that of the pixel, 254 where another fits as well, 255 without a label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
     """
     if are_volumes(images, output, volume):
-        if mask:
-            raise InputError("--mask: is for single images, not for a volume; leave it out.")
-        predict_volumes(model, images, output, overwrite, volume)
+        predict_volumes(model, images, output, mask, uncertainty, overwrite, volume)
         return
-    if mask and len(mask) != len(images):
-        raise InputError(f"--mask: got {len(mask)} for {len(images)} images; give one for each.")
+    mask = match_masks(mask, images) if mask else None
     inputs = [model, *images, *(mask or [])]
-    check_outputs(prediction_files(images, output), inputs, overwrite)
+    check_outputs(prediction_files(images, output, uncertainty), inputs, overwrite)
     from sp_graph_seg import Segmenter
 
     segmenter = Segmenter.load(model)
@@ -70,5 +70,5 @@ def predict(
     for _ in read():  # check all before labelling the first, without keeping any
         pass
     check_writable(output)
-    num_labels = write_predictions(segmenter, images, read(), output)
-    report_predictions(num_labels, images, output)
+    num_labels = write_predictions(segmenter, images, read(), output, uncertainty)
+    report_predictions(num_labels, images, output, uncertainty)

@@ -13,7 +13,7 @@ from sp_graph_seg.cli.outputs import (
     write_predictions,
 )
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
-from sp_graph_seg.cli.volumes import segment_volume
+from sp_graph_seg.cli.volumes import Training, segment_volume
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable
 
@@ -27,6 +27,7 @@ def segment(
     train_on: str | None = None,
     mask: Masks = None,
     intensity_range: Range = None,
+    uncertainty: Switch = False,
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
@@ -47,10 +48,13 @@ def segment(
             labels, such as labels.zarr, with the other results beside it.
         train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for the
             three that represent the rest best; auto:2 by default.
-        mask: A mask of the same size for each image, or for each slice to train on, 0 where there
-            is no data; in an image, those pixels get no label.
+        mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
+            label. For a volume one picture for all slices, a volume, or a picture for each slice to
+            train on, which leaves the labels alone. auto leaves out the air around a sample.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
+        uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
+            like that of the pixel, 254 where another fits as well, 255 without a label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
         flags: The configuration.
@@ -62,12 +66,14 @@ def segment(
                 f"{images[1]}: segment labels one volume at a time; train on all of them with "
                 "train, then label them with predict, or put slices into one folder."
             )
-        segment_volume(images[0], output, train_on, mask, intensity_range, overwrite, flags, volume)
+        training = Training(train_on, mask, intensity_range, flags)
+        segment_volume(images[0], output, training, uncertainty, overwrite, volume)
         return
     config = flags.resolve(kind_of_image(images[0]))
     model, *training_files = (output / name for name in MODEL_FILES)
     inputs = [*images, *(mask or [])]
-    check_outputs([*prediction_files(images, output), model, *training_files], inputs, overwrite)
+    files = prediction_files(images, output, uncertainty)
+    check_outputs([*files, model, *training_files], inputs, overwrite)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
     check_writable(output)
@@ -78,6 +84,6 @@ def segment(
     )
     written = write_model(segmenter, model, training_files)
     pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
-    num_labels = write_predictions(segmenter, images, pairs, output)
-    report_predictions(num_labels, images, output)
+    num_labels = write_predictions(segmenter, images, pairs, output, uncertainty)
+    report_predictions(num_labels, images, output, uncertainty)
     report("model", written)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from sp_graph_seg.cli.app import AUTO
 from sp_graph_seg.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,6 +111,21 @@ class VolumeFlags:
             unit=self.unit,
         )
 
+    def mask(self, volume: "Volume", mask: Path) -> "Volume":
+        """Leaves what is outside of the sample out of a volume opened with these options."""
+        from sp_graph_seg.cli.outputs import report
+        from sp_graph_seg.volumes import find_air_around, mask_volume
+
+        if mask != AUTO:
+            part = dataclasses.replace(self, axes=None, fill=None)
+            return mask_volume(volume, mask if _is_picture(mask) else part.open(mask))
+        air = find_air_around(volume)
+        if air is None:
+            report("mask", "none, no air was found around a sample")
+            return volume
+        report("mask", f"air is {'below' if air.sign > 0 else 'above'} {air.threshold:.4g}")
+        return mask_volume(volume, air)
+
 
 def are_volumes(
     images: Sequence[Path], output: Path, flags: VolumeFlags, train_on: str | None = None
@@ -120,7 +136,7 @@ def are_volumes(
         InputError: Some are and some are not.
     """
     told = flags.is_used() or train_on is not None or is_label_file(output)
-    kinds = [told or _is_volume(image) for image in images]
+    kinds = [told or looks_like_volume(image) for image in images]
     if any(kinds) and not all(kinds):
         image, volume = images[kinds.index(False)], images[kinds.index(True)]
         raise InputError(
@@ -130,7 +146,8 @@ def are_volumes(
     return all(kinds)
 
 
-def _is_volume(image: Path) -> bool:
+def looks_like_volume(image: Path) -> bool:
+    """Returns whether a path is a volume or video by its name, or a TIFF stack by its pages."""
     from sp_graph_seg.io.tiff import is_tiff_stack
     from sp_graph_seg.volumes import VOLUME_SUFFIXES
 
@@ -145,6 +162,19 @@ def check_spacing(spacing: tuple[float, float, float] | None, unit: str | None) 
         raise InputError(
             "--spacing, --unit: one is missing; give both, such as --spacing 2 1 1 --unit um."
         )
+
+
+def _is_picture(path: Path) -> bool:
+    """Returns whether a mask is one picture for all slices, and not a volume."""
+    from sp_graph_seg.io import read_labels
+
+    if path.is_dir():
+        return False
+    try:
+        read_labels(path)
+    except InputError:
+        return path.suffix.lower() in (".png", ".bmp")
+    return True
 
 
 def is_label_file(output: Path) -> bool:

@@ -67,6 +67,16 @@ def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None, tau_cut: float) -
         return net.cluster(x, seen)
 
 
+def paint_margins(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    """Computes margins of pixels: by how much the two largest values of the softmax differ."""
+    if x.size(-1) == 1:
+        margins = np.ones(len(x), np.float32)
+    else:
+        first, second = x.float().softmax(dim=-1).topk(2).values.cpu().numpy().T
+        margins = first - second
+    return margins if nodes is None else np.append(margins, np.float32(0))[nodes]
+
+
 def paint(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
     """Labels pixels by the features of their nodes ``(N, F)``."""
     labels = x.argmax(dim=-1).cpu().numpy()

@@ -20,7 +20,7 @@ from sp_graph_seg.segmenter.graphs import (
     refuse_superpixels,
 )
 from sp_graph_seg.segmenter.labellers import Labeller
-from sp_graph_seg.segmenter.network import cluster, encode, paint
+from sp_graph_seg.segmenter.network import cluster, encode, paint, paint_margins
 from sp_graph_seg.transforms.arrays import as_native
 from sp_graph_seg.transforms.prepare import (
     Image,
@@ -76,19 +76,27 @@ class Prediction:
     def predict_with_margin(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Labels an image and measures the certainty of each label, with prototypes only.
+        """Labels an image and measures the certainty of each label.
 
         It takes the arguments and raises the errors of :meth:`predict`.
 
         Returns:
             The labels ``(H, W)``, and their margins ``(H, W)`` from 0, if another label fits as
-            well, to 1. Pixels without data have margin 0.
+            well, to 1. With prototypes a margin compares distances or probabilities, without it is
+            the difference of the two largest values of the softmax of a node's features. Pixels
+            without data have margin 0. Post-processing changes the labels, not the margins.
         """
         labeller = self._labeller
         if labeller is None:
-            raise InputError(
-                "label_by='argmax': has no margins; train with 'phases' or 'appearance'."
-            )
+            prepared = self.prepare(image, superpixels, mask)
+            x = self.node_features(prepared)
+            size, inside = prepared.size, prepared.inside
+            labels = paint(x, prepared.nodes).reshape(prepared.node_size)
+            margins = paint_margins(x, prepared.nodes).reshape(prepared.node_size)
+            margins = scale_labels(margins, size)
+            if inside is not None:
+                margins = np.where(inside, margins, np.float32(0))
+            return self.finish(labels, size, inside), margins
         refuse_superpixels(superpixels, self.config_)
         scaled = self.normalize(image, superpixels, mask)
         labels, margins = labeller.predict(scaled.values, scaled.inside)

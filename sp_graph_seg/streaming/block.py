@@ -22,6 +22,7 @@ from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.prototypes import Appearance
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
+from sp_graph_seg.segmenter.uncertainty import NO_LABEL, uncertainty_map
 from sp_graph_seg.streaming.joined import describe_slice, joins_slices, label_joined
 from sp_graph_seg.streaming.slices import read_slices, read_usable
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
@@ -29,6 +30,9 @@ from sp_graph_seg.volumes import Volume
 
 Result = TypeVar("Result")
 Mode = Literal["slices", "supervoxels"]
+
+_Numbered = tuple[int, NDArray, NDArray | None]
+"""The number of a slice, its labels, and their margins if they are known."""
 
 #: Frames before a block that are labelled only to be remembered, so that the labels of a block
 #: hardly depend on its first frame.
@@ -51,6 +55,7 @@ class BlockLabeler:
     mode: Mode
     relabel: Relabel | None
     skip_bad: bool
+    uncertainty: LabelJob | None = None
     head: nn.Module | None = None
     """A head equal to that of the training, if the model needs one."""
 
@@ -75,21 +80,39 @@ class BlockLabeler:
             if remembers:
                 numbered = _label_frames(segmenter, slices)
             elif joins:
-                described = _in_threads(
-                    lambda number, image: describe_slice(segmenter, number, image), slices, threads
+                numbered = label_joined(
+                    segmenter,
+                    _in_threads(
+                        lambda number, image: describe_slice(segmenter, number, image),
+                        slices,
+                        threads,
+                    ),
                 )
-                numbered = label_joined(segmenter, described)
             elif self.mode == "slices":
-                numbered = _label_slices(segmenter, slices, threads)
+                numbered = _label_slices(segmenter, slices, threads, self.uncertainty is not None)
             else:
-                numbered = label_supervoxels(segmenter, slices)
-            labels = np.full((stop - start, *self.job.shape[1:]), self.job.unlabelled, np.uint16)
-            for number, found in numbered:
-                if start <= number < stop:
-                    labels[number - start] = np.where(found < 0, self.job.unlabelled, found)
-        own = {number: reason for number, reason in skipped.items() if start <= number < stop}
-        self.job.write_block(start, labels, own)
+                found = label_supervoxels(segmenter, slices)
+                numbered = ((number, labels, None) for number, labels in found)
+            results = (result for result in numbered if start <= result[0] < stop)
+            self._write(start, stop, results, skipped)
         return stop - start
+
+    def _write(
+        self, start: int, stop: int, results: Iterable[_Numbered], skipped: dict[int, str]
+    ) -> None:
+        """Writes the labels of a block, and the uncertainty of each if that is wanted."""
+        size = (stop - start, *self.job.shape[1:])
+        labels = np.full(size, self.job.unlabelled, self.job.dtype)
+        uncertain = None if self.uncertainty is None else np.full(size, NO_LABEL, np.uint8)
+        for number, found, margins in results:
+            labels[number - start] = np.where(found < 0, self.job.unlabelled, found)
+            if uncertain is not None and margins is not None:
+                uncertain[number - start] = uncertainty_map(found, margins)
+        own = {number: reason for number, reason in skipped.items() if start <= number < stop}
+        if self.uncertainty is not None and uncertain is not None:
+            self.uncertainty.write_block(start, uncertain, own)
+        if not self.job.is_assembled():
+            self.job.write_block(start, labels, own)
 
     def _read(
         self, start: int, stop: int, skipped: dict[int, str]
@@ -131,10 +154,16 @@ def _load_model(path: Path, stamp: tuple[int, int], head: nn.Module | None) -> L
 
 
 def _label_slices(
-    segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]], threads: int
-) -> Iterator[tuple[int, NDArray]]:
+    segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]], threads: int, with_margins: bool
+) -> Iterator[_Numbered]:
     """Labels slices in several threads."""
-    return _in_threads(lambda number, image: (number, segmenter.predict(image)), slices, threads)
+
+    def predict(number: int, image: NDArray) -> _Numbered:
+        if with_margins:
+            return number, *segmenter.predict_with_margin(image)
+        return number, segmenter.predict(image), None
+
+    return _in_threads(predict, slices, threads)
 
 
 def _in_threads(
@@ -155,14 +184,14 @@ def _in_threads(
 
 def _label_frames(
     segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]]
-) -> Iterator[tuple[int, NDArray]]:
+) -> Iterator[_Numbered]:
     """Labels frames one after the other. Each uses what was remembered of the one before."""
     labeller, before = segmenter.labeller_, None
     assert isinstance(labeller, Appearance), "the labeller of videos"
     for number, frame in frames:
         values, inside = segmenter.normalize(frame)
-        labels, _, before = labeller.predict_after(before, values, inside)
-        yield number, segmenter.finish(labels, labels.shape, inside)
+        labels, margins, before = labeller.predict_after(before, values, inside)
+        yield number, segmenter.finish(labels, labels.shape, inside), margins
 
 
 @contextmanager

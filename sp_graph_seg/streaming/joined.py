@@ -37,7 +37,7 @@ def describe_slice(segmenter: Segmenter, number: int, image: NDArray) -> Describ
 
 def label_joined(
     segmenter: Segmenter, slices: Iterable[Described]
-) -> Iterator[tuple[int, NDArray[np.int64]]]:
+) -> Iterator[tuple[int, NDArray[np.int64], Array]]:
     """Labels slices after averaging each with the slices before and after it.
 
     Args:
@@ -45,16 +45,18 @@ def label_joined(
         slices: Measured slices in order. A slice that is missing is beside none.
 
     Yields:
-        The number of each slice and its labels ``(H, W)``.
+        The number of each slice, its labels and their margins, both ``(H, W)``.
     """
     labeller = segmenter.labeller_
     assert isinstance(labeller, Phases), "slices are joined for phases only"
     assert labeller.prototypes is not None, "the prototypes are fitted"
     gap = smallest_gap(labeller.prototypes.centers)
 
-    def finish(own: Described, beside: list[tuple[Array, Array]]) -> NDArray[np.int64]:
-        labels, _ = labeller.label(average_beside(own.features, beside), own.inside)
-        return segmenter.finish(labels, labels.shape, own.inside)
+    def finish(
+        own: Described, beside: list[tuple[Array, Array]]
+    ) -> tuple[int, NDArray[np.int64], Array]:
+        labels, margins = labeller.label(average_beside(own.features, beside), own.inside)
+        return own.number, segmenter.finish(labels, labels.shape, own.inside), margins
 
     before: Described | None = None
     beside: list[tuple[Array, Array]] = []
@@ -65,10 +67,10 @@ def label_joined(
                 share = agreement(before.features, current.features, gap)
                 beside.append((_with_data(share, current), current.features))
                 beside_current = [(_with_data(share, before), before.features)]
-            yield before.number, finish(before, beside)
+            yield finish(before, beside)
         before, beside = current, beside_current
     if before is not None:
-        yield before.number, finish(before, beside)
+        yield finish(before, beside)
 
 
 def _with_data(share: Array, of: Described) -> Array:

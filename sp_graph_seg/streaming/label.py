@@ -4,6 +4,7 @@ import copy
 import os
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from torch import nn
 
 from sp_graph_seg._version import __version__
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.record import make_record
 from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import check_image_head
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
+from sp_graph_seg.segmenter.model_file import read_model
+from sp_graph_seg.segmenter.uncertainty import NO_LABEL
 from sp_graph_seg.streaming.block import BlockLabeler, Mode, load_model
 from sp_graph_seg.streaming.survey import check_slices
 from sp_graph_seg.transforms.superpixels import check_superpixel_method
@@ -32,6 +36,7 @@ def label_volume(
     output: LabelOutput | str | os.PathLike[str],
     *,
     mode: Mode = "slices",
+    uncertainty: LabelOutput | str | os.PathLike[str] | None = None,
     relabel: Relabel | None = None,
     block: int | None = None,
     skip_bad: bool = False,
@@ -57,6 +62,10 @@ def label_volume(
         mode: ``"slices"`` labels each slice by itself, or, with ``memory`` or ``join_slices``,
             together with those beside it; ``"supervoxels"`` averages the features of the slices of
             a block over 3D superpixels. (default: ``"slices"``)
+        uncertainty: Output for a map of 8 bits beside the labels, in any of their formats: 0 where
+            no other label is like that of the pixel, 254 where another fits as well, 255 without a
+            label; see :meth:`~sp_graph_seg.Segmenter.predict_with_margin`. It is resumed with the
+            labels, and finished before them. (default: none)
         relabel: Post-processing of the labels of each slice. (default: that of the model)
         block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
         skip_bad: Leave slices that cannot be read unlabelled and list them, instead of refusing
@@ -82,6 +91,7 @@ def label_volume(
             was begun with another model, volume or settings, or a worker failed.
     """
     output = parse_output(output)  # refuses an invalid name at once
+    beside = None if uncertainty is None else parse_output(uncertainty)
     loaded = load_model(model, head)
     segmenter = copy.copy(loaded.segmenter)  # the cached one must not change
     if mode == "supervoxels":
@@ -90,26 +100,59 @@ def label_volume(
             channels = segmenter.in_channels_
             check_image_head(net.head, segmenter.config_.num_features, channels, ndim=3)
         check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
+        if beside is not None:
+            raise InputError(
+                "uncertainty: is not known of supervoxels; leave it out, or use mode='slices'."
+            )
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
     segmenter.relabel_ = relabel = segmenter.relabel_ if relabel is None else relabel
-    job = open_label_job(
-        output,
-        (len(volume), volume.height, volume.width),
-        num_labels=segmenter.num_labels_,
-        settings=_describe(loaded.digest, volume, mode, relabel),
-        block=block,
+    settings = _describe(loaded.digest, volume, mode, relabel)
+    goes_on = output.partial.exists()
+    open_job = partial(
+        open_label_job,
+        shape=(len(volume), volume.height, volume.width),
         geometry=volume.geometry,
         inputs=[model, volume.path],
         overwrite=overwrite,
-        resume=resume,
     )
-    missing = job.missing_blocks()
+    job = open_job(
+        output, num_labels=segmenter.num_labels_, settings=settings, block=block, resume=resume
+    )
+    maps = None
+    if beside is not None:
+        maps = open_job(
+            beside,
+            num_labels=NO_LABEL,
+            settings=settings | {"content": "uncertainty"},
+            block=job.block,
+            resume=resume or goes_on,
+        )
+    missing = sorted({*job.missing_blocks(), *(maps.missing_blocks() if maps else ())})
     if missing:
         # A relative path is invalid for workers elsewhere.
-        labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad, head)
+        labeler = BlockLabeler(
+            Path(model).absolute(), volume, job, mode, relabel, skip_bad, maps, head
+        )
         _label_blocks(labeler, missing, workers, scheduler)
-    return replace(job, complete=True, skipped=job.finish()) if finish else job
+    record = record_labels(model, volume) if (finish or maps) and not job.complete else None
+    if maps:
+        maps.finish(record=record)
+    if not finish:
+        return job
+    skipped = job.finish(record=record)
+    return replace(job, complete=True, skipped=skipped)
+
+
+def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, Any]:
+    """Makes the record of the labels of a volume, which `LabelJob.finish` stores with them.
+
+    Beside the input, it names the model and what that was trained with. All of the input is read
+    once for its checksum.
+    """
+    file = read_model(Path(model))
+    trained = {"record": file.record, "config": file.metadata["config"]}
+    return make_record([volume.source.file, model], part=volume.part_read, model=trained)
 
 
 def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) -> dict[str, Any]:

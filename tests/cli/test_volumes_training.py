@@ -91,7 +91,9 @@ def test_masks_that_cannot_be_used(tmp_path, stack, mask, untrained, refusal, st
     Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "zero.png")
     Image.fromarray(np.ones((9, 9), np.uint8)).save(tmp_path / "small.png")
     for given, reason in (
-        ([mask], "--mask: got 1 for 2 training slices; give one for each."),
+        ([mask] * 3, "--mask: got 3 for 2 training slices; give one for each."),
+        ([tmp_path / "small.png"], f"{tmp_path}/small.png: has 9x9 pixels, but {stack} has 24x32"),
+        ([tmp_path / "zero.png"], f"{tmp_path}/zero.png: is 0 everywhere"),
         ([mask, tmp_path / "zero.png"], f"{tmp_path}/zero.png: is 0 everywhere"),
         ([tmp_path / "small.png", mask], f"{tmp_path}/small.png: has 9x9 pixels, but "),
         ([mask, tmp_path / "none.png"], f"{tmp_path}/none.png: "),

@@ -25,7 +25,7 @@ def run(segmenter, slices, numbers=None, insides=None):
         Described(n, plane[None], inside)
         for n, plane, inside in zip(numbers, slices, insides, strict=True)
     ]
-    found = dict(label_joined(segmenter, described))
+    found = {number: labels for number, labels, _ in label_joined(segmenter, described)}
     assert list(found) == list(numbers)
     return np.stack(list(found.values()))
 
