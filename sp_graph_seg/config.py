@@ -37,6 +37,8 @@ class Config:
             difference (in CIELAB units) that equals a hundredth of the longer side of the image.
         memory: Weight of the probabilities of the previous frame, at nodes that have not changed,
             when appearance labels the frames of a video; 0 labels each frame by itself.
+        join_slices: Average what is measured in a slice of a volume with the slices before and
+            after it, where they agree, when phases labels a volume.
         num_features: F, the channels of the encoder's output and the largest number of labels.
         width: Channels of the first module of each U-Net; each level below has twice as many.
         depth: Number of poolings in each U-Net; each of them halves the image.
@@ -82,6 +84,8 @@ class Config:
         foreground: Share of the patches that are centred inside the mask, if there is one.
         epochs: Passes over the patches.
         minibatches: Optimisation steps in an epoch, among which the patches are divided.
+        images_per_step: Training images in a step; with fewer than there are, an epoch has more
+            steps. 0 takes all of them, as phases always does.
         learning_rate: Step size of Adam.
         min_labels: Number of labels at which training stops, as in Kim et al. 2020; 0 never stops
             early.
@@ -96,6 +100,7 @@ class Config:
     num_labels: int = 0
     position_weight: float = 0.0
     memory: float = 0.0
+    join_slices: bool = False
     num_features: int = 32
     width: int = 16
     depth: int = 4
@@ -125,6 +130,7 @@ class Config:
     foreground: float = 0.8
     epochs: int = 4
     minibatches: int = 8
+    images_per_step: int = 0
     learning_rate: float = 1e-3
     min_labels: int = 0
     seed: int = 0
@@ -248,6 +254,7 @@ _AT_LEAST: dict[str, float] = {
     "foreground": 0,
     "epochs": 1,
     "minibatches": 1,
+    "images_per_step": 0,
     "min_labels": 0,
     "seed": 0,
 }

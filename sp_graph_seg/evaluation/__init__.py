@@ -1,5 +1,6 @@
 """Scores of segmentations: against annotators, or without any ground truth."""
 
+from sp_graph_seg.evaluation.boundary_scores import boundary_displacement
 from sp_graph_seg.evaluation.clustering_scores import CLUSTERING_SCORES, score_clustering
 from sp_graph_seg.evaluation.contingency import Contingency, contingency_table, contingency_tables
 from sp_graph_seg.evaluation.evaluate import (
@@ -20,7 +21,7 @@ from sp_graph_seg.evaluation.region_benchmark import (
     ucm2_labels,
 )
 from sp_graph_seg.evaluation.region_scores import REGION_SCORES, score_regions
-from sp_graph_seg.evaluation.unsupervised import unsupervised_score
+from sp_graph_seg.evaluation.unsupervised import unsupervised_score, unsupervised_scorer
 
 __all__ = [
     "CLUSTERING_SCORES",
@@ -31,6 +32,7 @@ __all__ = [
     "RegionBenchmark",
     "SettingScores",
     "benchmark_regions",
+    "boundary_displacement",
     "combine_annotators",
     "contingency_table",
     "contingency_tables",
@@ -44,4 +46,5 @@ __all__ = [
     "score_settings",
     "ucm2_labels",
     "unsupervised_score",
+    "unsupervised_scorer",
 ]
