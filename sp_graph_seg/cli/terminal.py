@@ -10,24 +10,7 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.app import PROGRAM, app
-from sp_graph_seg.errors import (
-    FewSuperpixelsWarning,
-    InputError,
-    IntensityRangeWarning,
-    LowDiskSpaceWarning,
-    ManyChannelsWarning,
-    MissingSlicesWarning,
-    SmallImageWarning,
-)
-
-_OWN_WARNINGS = (
-    FewSuperpixelsWarning,
-    IntensityRangeWarning,
-    LowDiskSpaceWarning,
-    ManyChannelsWarning,
-    MissingSlicesWarning,
-    SmallImageWarning,
-)
+from sp_graph_seg.errors import InputError, SegmentationWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,8 +52,7 @@ def _own_warnings_only() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for own in _OWN_WARNINGS:
-                warnings.simplefilter("default", own)
+            warnings.simplefilter("default", SegmentationWarning)
             warnings.showwarning = show  # type: ignore[assignment]
             yield
     finally:

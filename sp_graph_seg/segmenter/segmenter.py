@@ -30,6 +30,7 @@ from sp_graph_seg.transforms.prepare import (
     match_images,
     measure_intensity_range,
     scale_intensities,
+    warn_of_uniform_images,
 )
 
 
@@ -121,6 +122,7 @@ class Segmenter(Prediction, BaseEstimator):
             check_image(array, f"images[{number}]", channels, config)
         label_maps = match_images(superpixels, arrays, "superpixels")
         insides = find_data_of_each(arrays, match_images(masks, arrays, "masks"), label_maps)
+        warn_of_uniform_images(arrays, insides)
         low, high = intensity_range or measure_intensity_range(arrays, insides)
         if intensity_range is not None:
             check_range(low, high, arrays, insides)

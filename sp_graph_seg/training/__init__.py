@@ -1,6 +1,6 @@
 """Training: patches, losses, the loop and its history."""
 
-from sp_graph_seg.training.blind_spot import fit_blind_spot
+from sp_graph_seg.training.blind_spot import fit_blind_spot, measure_skill
 from sp_graph_seg.training.device import find_device
 from sp_graph_seg.training.fit import fit
 from sp_graph_seg.training.history import TERMS, History, describe_step, show_steps
@@ -22,6 +22,7 @@ __all__ = [
     "find_device",
     "fit",
     "fit_blind_spot",
+    "measure_skill",
     "seeded",
     "show_steps",
 ]

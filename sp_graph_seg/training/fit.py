@@ -18,6 +18,7 @@ from sp_graph_seg.training.patches import PatchPositions
 from sp_graph_seg.training.seeding import seeded
 from sp_graph_seg.training.step import Terms, backward_all
 from sp_graph_seg.training.subject import Subject, TrainingImage, uses_patches
+from sp_graph_seg.training.verdict import warn_of_collapse, warn_of_divergence
 
 OnStep = Callable[[Step], None]
 
@@ -34,7 +35,8 @@ def fit(
     patches. Gradients are added up image by image, so that memory does not grow with the number of
     images. After the last step all batch normalisation in the encoder and the head is set to the
     mean statistics of the whole images, because the running averages lag behind. Training ends
-    early when at most ``config.min_labels`` labels are left.
+    early when at most ``config.min_labels`` labels are left. A :class:`TrainingWarning
+    <sp_graph_seg.errors.TrainingWarning>` tells of losses that grew, and of only one label.
 
     Args:
         net: The network; it is returned to its device, in evaluation mode.
@@ -82,8 +84,19 @@ def fit(
     net.eval()
     if not all(value.isfinite().all() for value in net.state_dict().values()):
         raise _diverged(config, "some weights are NaN or Inf after the last step")
+    warn_of_divergence(history, config)
+    if all(image.labels is None for image in images):
+        most_nodes = max(subject.num_nodes for subject in subjects)
+        warn_of_collapse(_count_labels(net, subjects), most_nodes, config)
     net.to(home)
     return history
+
+
+@torch.no_grad()
+def _count_labels(net: SuperpixelNet, subjects: Sequence[Subject]) -> int:
+    """Counts the labels of all nodes of the images."""
+    found = [net(*subject.inputs)[1].argmax(dim=-1).unique() for subject in subjects]
+    return len(torch.cat(found).unique())
 
 
 def _batches(
