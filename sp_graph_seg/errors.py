@@ -47,3 +47,7 @@ class SmallImageWarning(SegmentationWarning):
 
 class TrainingWarning(SegmentationWarning):
     """A training ended, but its labels hardly mean anything; the message says what to change."""
+
+
+class RecordWarning(SegmentationWarning):
+    """A file beside the result, such as a picture of the training, could not be written."""

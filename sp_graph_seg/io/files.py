@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -94,6 +95,30 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         raise OutputError(
             f"{folder}: cannot be written to ({error.strerror or error}); choose another folder."
         ) from error
+
+
+def check_room(folder: str | os.PathLike[str], nbytes: int) -> None:
+    """Checks, before long work starts, that its results fit on the disk.
+
+    Args:
+        folder: The folder to write to, which exists.
+        nbytes: Size of the results.
+
+    Raises:
+        OutputError: There is less room.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < nbytes:
+        raise OutputError(
+            f"{folder}: {format_size(free)} are free, but {format_size(nbytes)} are needed; free "
+            "space or choose an --output on another disk."
+        )
+
+
+def format_size(nbytes: float) -> str:
+    """Formats a number of bytes, such as ``1.5 GB``."""
+    unit = next((u for u in ("GB", "MB") if nbytes >= {"GB": 1e9, "MB": 1e6}[u]), "kB")
+    return f"{nbytes / {'GB': 1e9, 'MB': 1e6, 'kB': 1e3}[unit]:.3g} {unit}"
 
 
 def refuse_existing(paths: Iterable[str | os.PathLike[str]], overwrite: bool = False) -> None:

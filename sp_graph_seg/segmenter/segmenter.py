@@ -9,6 +9,7 @@ from torch import nn
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.segmenter.graphs import (
@@ -20,7 +21,7 @@ from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
 from sp_graph_seg.segmenter.network import make_net
 from sp_graph_seg.segmenter.prediction import Prediction
 from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
-from sp_graph_seg.training import History, fit, show_steps
+from sp_graph_seg.training import History, checkpoints, fit, show_steps
 from sp_graph_seg.transforms.prepare import (
     Image,
     as_image_list,
@@ -96,6 +97,7 @@ class Segmenter(Prediction, BaseEstimator):
         superpixels: Image | Sequence[Image | None] | None = None,
         intensity_range: tuple[float, float] | None = None,
         progress: bool = False,
+        checkpoint_folder: Path | None = None,
     ) -> "Segmenter":
         """Trains on images; replaces an earlier training.
 
@@ -109,6 +111,9 @@ class Segmenter(Prediction, BaseEstimator):
             intensity_range: Value of ``intensity_range_``, such as the range of the volume that the
                 images are slices of; measured on the images by default.
             progress: Show a progress bar on standard error.
+            checkpoint_folder: Folder in which the training keeps its state, in 5 % of the time at
+                most. If it is interrupted, the same call goes on from there, with the same result
+                to the last bit at the same number of threads. The caller removes the folder.
 
         Raises:
             InputError: If an image is not ``(C, H, W)``, is too small for the network, has Inf or
@@ -130,7 +135,11 @@ class Segmenter(Prediction, BaseEstimator):
             scale_intensities(array, inside, low, high)
             for array, inside in zip(arrays, insides, strict=True)
         ]
-        with show_steps(config.epochs * config.minibatches, progress) as on_step:
+        identity = "" if checkpoint_folder is None else self._identify(config, scaled, label_maps)
+        with (
+            checkpoints(checkpoint_folder, identity),
+            show_steps(config.epochs * config.minibatches, progress) as on_step,
+        ):
             if config.label_by == "argmax":
                 net = make_net(channels, config, self.head)
                 pairs = zip(scaled, label_maps, strict=True)
@@ -144,6 +153,12 @@ class Segmenter(Prediction, BaseEstimator):
         self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
         self.relabel_ = None
         return self
+
+    def _identify(self, config: Config, scaled: Sequence[Any], label_maps: Sequence[Any]) -> str:
+        """Returns the fingerprint of all that a training depends on."""
+        head = {} if self.head is None else self.head.state_dict()
+        values = {"config": config.to_dict(), "head": head}
+        return fingerprint(images=scaled, superpixels=label_maps, **values)
 
     def merge_labels(self, num_labels: int) -> "Segmenter":
         """Merges the most similar labels of prototypes, without running the network.

@@ -12,6 +12,7 @@ from torch import Generator, Tensor, nn
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn.blind_spot import BlindSpotNet, hidden_loss, hide_pixels, slow_loss
+from sp_graph_seg.training.checkpoint import Checkpoint
 from sp_graph_seg.training.history import History, Step
 from sp_graph_seg.training.verdict import warn_of_divergence
 
@@ -75,14 +76,16 @@ def fit_blind_spot(
         InputError: If the loss becomes NaN or Inf.
     """
     generator = Generator().manual_seed(config.seed)
-    steps, history = config.epochs * config.minibatches, History()
-    start = time.perf_counter()
+    steps = config.epochs * config.minibatches
     subjects = [_make_subject(*pair, config, device) for pair in zip(images, masks, strict=True)]
     net.to(device).train()
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: _warm_cosine(n, steps))
     pairs = max(2, config.patches[0][0] // config.minibatches // 2 // len(subjects))
-    for number in range(1, steps + 1):
+    checkpoint = Checkpoint(net, optimizer=optimizer, schedule=schedule, generator=generator)
+    history = checkpoint.restore(on_step)
+    start = time.perf_counter() - history.seconds
+    for number in range(len(history) + 1, steps + 1):
         terms = [_losses(net, subject, pairs, generator) for subject in subjects]
         rec, slow = (torch.stack(values).mean() for values in zip(*terms, strict=True))
         loss = rec + _SLOW_WEIGHT * slow
@@ -106,6 +109,8 @@ def fit_blind_spot(
         row = history.append(row)
         if on_step is not None:
             on_step(row)
+        checkpoint.keep(history)
+    checkpoint.keep(history, is_last=True)
     _set_batch_norm(net, subjects)
     net.eval().to("cpu")
     warn_of_divergence(history, config)

@@ -11,11 +11,12 @@ from torch.optim.swa_utils import update_bn
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn import SuperpixelNet, WNet
+from sp_graph_seg.training.checkpoint import Checkpoint
 from sp_graph_seg.training.device import find_device, make_scaler
 from sp_graph_seg.training.history import History, Step
 from sp_graph_seg.training.losses import LOSSES, betas
 from sp_graph_seg.training.patches import PatchPositions
-from sp_graph_seg.training.seeding import seeded
+from sp_graph_seg.training.seeding import GlobalRandom, seeded
 from sp_graph_seg.training.step import Terms, backward_all
 from sp_graph_seg.training.subject import Subject, TrainingImage, uses_patches
 from sp_graph_seg.training.verdict import warn_of_collapse, warn_of_divergence
@@ -63,11 +64,16 @@ def fit(
     generator = Generator().manual_seed(config.seed)
     subjects = [Subject.make(image, config, generator, device) for image in images]
 
-    history = History()
-    start = time.perf_counter()
+    checkpoint = Checkpoint(net, optimizer=optimizer, scaler=scaler, random=GlobalRandom())
     net.train()
     with seeded(config.seed):  # for layers that draw, such as dropout
-        for epoch, patches in _batches(subjects, config.epochs):
+        history = checkpoint.restore(on_step)
+        start = time.perf_counter() - history.seconds
+        for number, (epoch, patches) in enumerate(_batches(subjects, config.epochs), start=1):
+            if number <= len(history):
+                continue  # done before an interruption
+            if history.num_labels <= config.min_labels:
+                break
             optimizer.zero_grad()
             terms = backward_all(net, subjects, patches, config, scaler)
             scaler.step(optimizer)
@@ -78,8 +84,8 @@ def fit(
                 on_step(step)
             if not math.isfinite(step["loss"]):
                 raise _diverged(config, f"the loss is {step['loss']} in step {step['step']}")
-            if step["num_labels"] <= config.min_labels:
-                break
+            checkpoint.keep(history)
+        checkpoint.keep(history, is_last=True)
         update_bn(subjects, _EncoderAndHead(net))
     net.eval()
     if not all(value.isfinite().all() for value in net.state_dict().values()):
