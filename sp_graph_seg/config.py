@@ -31,8 +31,8 @@ class Config:
             without a network, for photographs; phases compares the denoised value or the texture of
             a pixel with prototypes, for tomograms and micrographs; appearance compares superpixels
             with prototypes that a network learns, for videos.
-        num_labels: Number of labels of regions, phases and appearance; 0 counts those that stand
-            out.
+        num_labels: Number of labels for regions, phases and appearance; 0 makes as many as stand
+            out in the data.
         position_weight: Weight of position where appearance compares superpixels: the colour
             difference (in CIELAB units) that equals a hundredth of the longer side of the image.
         memory: Weight of the probabilities of the previous frame, at nodes that have not changed,

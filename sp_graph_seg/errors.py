@@ -17,6 +17,10 @@ class SegmentationWarning(UserWarning):
     """The base of all warnings of this package, which the command line shows."""
 
 
+class AssumedSpacingWarning(SegmentationWarning):
+    """A volume declares the size of its pixels but no distance of slices: voxels are cubes."""
+
+
 class FewLabelsWarning(SegmentationWarning):
     """Fewer labels were found than requested, or only one, because the images are uniform."""
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Switch, app
 from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.volume_flags import check_spacing
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing, write_text
 
@@ -63,10 +64,7 @@ def inspect(
             f"{labels}: holds {volume.channels} channels of {volume.dtype}, not labels; give the "
             "output of segment or predict."
         )
-    if (spacing is None) != (unit is None):
-        raise InputError(
-            "--spacing, --unit: one is missing; give both, such as --spacing 2 1 1 --unit um."
-        )
+    check_spacing(spacing, unit)
     if spacing is None and volume.spacing is not None:
         spacing, unit = volume.spacing, volume.spacing_unit
         unit = unit or "unit"

@@ -50,7 +50,7 @@ def write_model(
 ) -> str:
     """Writes a trained model, and its configuration, history and picture of the history.
 
-    Where nothing was trained step by step, there is no history.
+    If the training had no steps, there is no history.
 
     Returns:
         What was written, in words.

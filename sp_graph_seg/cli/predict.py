@@ -32,7 +32,7 @@ def predict(
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Label images, or a volume or video, with a model of train or segment.
+    """Label images, or a volume or video, with a model that train or segment made.
 
     For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
     NAME_overlay.png to look at. A volume or video goes to one output: .zarr, .tif, .h5, .npy or a
@@ -42,8 +42,10 @@ def predict(
         model: Model file, ending in .safetensors.
         images: Images to label, with as many channels as the training images; or one volume or
             video.
-        output: Folder for the results, made if it is missing; the labels of a volume.
-        mask: A mask for each image, of its size, 0 for no data; those pixels get no label.
+        output: Folder for the results, made if it is missing; for a volume, the file or folder of
+            its labels.
+        mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
+            label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
     """

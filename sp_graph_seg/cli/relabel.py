@@ -1,7 +1,7 @@
 """``sp-graph-seg relabel``: cleans label images as a file describes, or makes such a file."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -133,19 +133,18 @@ def _read(path: Path) -> np.ndarray:
     return labels
 
 
-def _colors(labels: Sequence[int]) -> dict[int, str]:
+def _colors(labels: Sequence[int], given: Mapping[int, str] | None = None) -> dict[int, str]:
     """Returns the colours of these labels in overlays."""
-    from matplotlib.colors import to_hex
+    from sp_graph_seg.io.colors import label_colors
 
-    from sp_graph_seg.plot.colors import NUM_COLORS, label_colors
-
-    return {label: to_hex(label_colors()[label % NUM_COLORS]) for label in labels}
+    numbered = label_colors(range(max(labels) + 1), given)
+    return {label: numbered[label] for label in labels}
 
 
 def _paint(labels: np.ndarray, relabel: "Relabel") -> np.ndarray:
     """Paints labels with their colours, and black without one: ``(H, W, 3)`` uint8."""
     values, inverse = np.unique(labels, return_inverse=True)
-    colors = _colors(values.tolist()) | relabel.colors
+    colors = _colors(values.tolist(), relabel.colors)
     if relabel.unlabelled is not None:
         colors[relabel.unlabelled] = "#000000"
     palette = [bytes.fromhex(colors[label].removeprefix("#")) for label in values.tolist()]

@@ -30,23 +30,24 @@ def segment(
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Train on images without labels and label them, or on a few slices and label a volume.
+    """Train on unlabelled images and label them, or on a few slices and label the volume.
 
     For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
-    NAME_overlay.png to look at; and once model.safetensors, config.yaml, history.csv and
-    history.png.
+    NAME_overlay.png to look at. For all images together it writes model.safetensors, config.yaml,
+    history.csv and history.png.
 
     A volume or video goes to one output: .zarr, .tif, .h5, .npy or a folder of PNGs, with the model
     beside it. After an interruption, the same command continues.
 
     Args:
-        images: Images to train on and to label; any sizes, the same channels. Or one volume or
-            video.
-        output: Folder for the results, made if it is missing; the labels of a volume.
-        train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for those
-            that represent the rest best.
-        mask: A mask for each image, or slice to train on, of its size, 0 for no data; in an image
-            those pixels get no label.
+        images: Images to train on and to label, of any sizes but with the same number of channels;
+            or one volume or video.
+        output: Folder for the results, made if it is missing; for a volume, the file or folder of
+            its labels.
+        train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for the
+            three that represent the rest best.
+        mask: A mask of the same size for each image, or for each slice to train on, 0 where there
+            is no data; in an image, those pixels get no label.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
         overwrite: Replace files that exist.

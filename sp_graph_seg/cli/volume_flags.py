@@ -35,6 +35,8 @@ class VolumeFlags:
         binning: Rows and columns averaged into one, or three numbers for slices, rows and columns.
         fill: Number that replaces NaN and infinite values, such as those outside the circle of a
             reconstruction.
+        spacing: Size of a voxel of the file along z, y and x, if the file does not declare it.
+        unit: Unit of the spacing, such as um.
         mode: Label slices one by one, or average features over supervoxels of a block of slices.
         relabel: YAML file with the post-processing of the labels, see the command relabel.
         overlay: Video of the labels over the frames, ending in .mp4; for a video, it is always
@@ -53,6 +55,10 @@ class VolumeFlags:
     crop: str | None = None
     binning: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None
     fill: float | None = None
+    spacing: Annotated[
+        tuple[float, float, float] | None, Parameter(metavar="Z Y X", negative=())
+    ] = None
+    unit: str | None = None
     mode: Literal["slices", "supervoxels"] = "slices"
     relabel: Annotated[Path | None, Parameter(metavar="FILE")] = None
     overlay: Annotated[Path | None, Parameter(metavar="FILE")] = None
@@ -87,6 +93,7 @@ class VolumeFlags:
         binning = tuple(self.binning or [1])
         if len(binning) not in (1, 3):
             raise InputError(f"--binning: got {len(binning)} numbers; give one or three.")
+        check_spacing(self.spacing, self.unit)
         return open_volume(
             path,
             axes=self.axes,
@@ -97,6 +104,8 @@ class VolumeFlags:
             step=step,
             binning=binning[0] if len(binning) == 1 else binning,  # type: ignore[arg-type]
             fill=self.fill,
+            spacing=self.spacing,
+            unit=self.unit,
         )
 
 
@@ -119,6 +128,14 @@ def is_volume(
             "folder and give the folder."
         )
     return meant
+
+
+def check_spacing(spacing: tuple[float, float, float] | None, unit: str | None) -> None:
+    """Refuses a voxel size without a unit, and a unit without a voxel size."""
+    if (spacing is None) != (unit is None):
+        raise InputError(
+            "--spacing, --unit: one is missing; give both, such as --spacing 2 1 1 --unit um."
+        )
 
 
 def _is_label_file(output: Path) -> bool:

@@ -1,5 +1,6 @@
 """Reads and writes single files: images, labels, meshes and videos. Writes are atomic."""
 
+from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.io.files import atomic_write, check_writable, refuse_existing, to_csv, write_text
 from sp_graph_seg.io.images import decode_image, read_image
 from sp_graph_seg.io.labels import read_labels, write_image, write_labels
@@ -9,6 +10,7 @@ __all__ = [
     "atomic_write",
     "check_writable",
     "decode_image",
+    "label_colors",
     "read_image",
     "read_labels",
     "refuse_existing",

@@ -13,14 +13,17 @@ PROVENANCE = "sp_graph_seg"
 """The key under which an output stores its provenance."""
 
 Blocks = Iterator[tuple[int, np.ndarray]]
-"""The number of the first slice and the labels ``(n, H, W)`` of each block, in order."""
+"""Labels with the axes of the output, a run along the first axis after another.
+
+Each has the number of its first index along that axis.
+"""
 
 
 class Finished(NamedTuple):
     """What a finished output stores besides its labels.
 
     Attributes:
-        shape: ``(S, H, W)``.
+        shape: The shape of its array.
         dtype: The type of its labels.
         provenance: The provenance, see `Manifest.provenance`.
         dataset: The dataset in an HDF5 file.
@@ -41,6 +44,7 @@ class Format(ABC):
         may_hold_more: Whether an output may hold more than labels, such as another dataset.
         is_packed: Whether the labels are compressed.
         keeps_provenance: Whether it can store the provenance.
+        keeps_order: Whether the axes have the order of the input; else it is z (or t), y, x.
         dataset: The default name of the dataset; None if the format has no datasets.
         package: The optional package that writes it, or None.
     """
@@ -50,12 +54,13 @@ class Format(ABC):
     may_hold_more: bool = False
     is_packed: bool = True
     keeps_provenance: bool = True
+    keeps_order: bool = False
     dataset: str | None = None
     package: str | None = None
 
     @abstractmethod
     def read(self, path: Path) -> Finished:
-        """Reads the provenance of a finished output. Raises any exception if it is not one."""
+        """Reads the provenance of a finished output; raises any kind of exception for others."""
 
 
 class StreamedFormat(Format):
@@ -76,13 +81,17 @@ class PiecewiseFormat(Format):
         """Creates the output without labels, unless it exists."""
 
     @abstractmethod
-    def write_block(self, path: Path, start: int, labels: np.ndarray) -> None:
-        """Writes a block, and waits until it is on the disk."""
+    def write_block(
+        self, path: Path, start: int, labels: np.ndarray, places: tuple[int, int, int]
+    ) -> None:
+        """Writes a block, and waits until it is on the disk; see `Geometry.places`."""
 
     @abstractmethod
-    def read_block(self, path: Path, start: int, stop: int) -> np.ndarray:
-        """Reads the labels of a block."""
+    def read_block(
+        self, path: Path, start: int, stop: int, places: tuple[int, int, int]
+    ) -> np.ndarray:
+        """Reads the labels ``(stop - start, H, W)`` of a block."""
 
     @abstractmethod
     def complete(self, path: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-        """Adds the provenance, and removes what killed writers left behind."""
+        """Adds the provenance, and removes files that killed processes left behind."""

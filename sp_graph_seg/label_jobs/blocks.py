@@ -41,11 +41,13 @@ class BlockStore(ABC):
         output: The output of the job.
         fingerprint: The fingerprint of the job.
         size: Number of slices in a block.
+        places: See `Geometry.places`.
     """
 
     output: LabelOutput
     fingerprint: str
     size: int
+    places: tuple[int, int, int] = (0, 1, 2)
     _suffix: ClassVar[str]
 
     def file(self, start: int) -> Path:
@@ -146,14 +148,15 @@ class BlockFiles(BlockStore):
 class BlocksInPlace(BlockStore):
     """Blocks that are written into the output; a small file marks each finished one.
 
-    That file holds a CRC-32 of the labels, which finds chunks that are lost or of another job.
+    That file holds a CRC-32 of the labels, which finds chunks that are lost or belong to another
+    job.
     """
 
     _suffix = ".json"
 
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
         """Writes the labels, then the file that marks them as finished."""
-        self._format.write_block(self.output.assembled, start, labels)
+        self._format.write_block(self.output.assembled, start, labels, self.places)
         header = self._new_header(start, skipped)
         header["crc32"] = _checksum(header, labels)
         with durable_write(self.file(start)) as temporary:
@@ -161,7 +164,8 @@ class BlocksInPlace(BlockStore):
 
     def _read(self, start: int, count: int) -> Block:
         header = self._header(start)
-        labels = self._format.read_block(self.output.assembled, start, start + count)
+        stop = start + count
+        labels = self._format.read_block(self.output.assembled, start, stop, self.places)
         if header.pop("crc32") != _checksum(header, labels):
             raise ValueError("the block has changed")
         return Block(labels, _skipped(header))
@@ -175,10 +179,12 @@ class BlocksInPlace(BlockStore):
         return self.output.format
 
 
-def block_store(output: LabelOutput, fingerprint: str, size: int) -> BlockStore:
+def block_store(
+    output: LabelOutput, fingerprint: str, size: int, places: tuple[int, int, int]
+) -> BlockStore:
     """Makes the store of a job's blocks: in the output if its format allows that, else files."""
     is_piecewise = isinstance(output.format, PiecewiseFormat)
-    return (BlocksInPlace if is_piecewise else BlockFiles)(output, fingerprint, size)
+    return (BlocksInPlace if is_piecewise else BlockFiles)(output, fingerprint, size, places)
 
 
 def _checksum(header: Mapping[str, Any], labels: np.ndarray) -> int:
@@ -197,6 +203,7 @@ def _may_open(path: Path) -> bool:
         return False
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be opened ({error.strerror}); give yourself permission to read it."
+            f"{path}: cannot be opened ({error.strerror}); "
+            "change its permissions so that you can read it."
         ) from error
     return True

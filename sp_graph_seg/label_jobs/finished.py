@@ -42,7 +42,7 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
         The skipped slices and their reasons.
 
     Raises:
-        InputError: It is not, or its format stores no settings to compare.
+        InputError: The output is not that result, or its format stores no settings to compare.
     """
     remedy = "add --overwrite or choose another --output"
     finished = read_finished(output)
@@ -53,17 +53,17 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
             else f"cannot store settings ({output.path.suffix})"
         )
         raise InputError(f"{output}: {why}, so it cannot be resumed; {remedy}.")
-    wanted = manifest.provenance({}) | _array(manifest)
-    found = finished.provenance | {"skipped": {}} | _array(finished)
+    wanted = manifest.provenance({}) | _array(manifest, manifest.stored_shape)
+    found = finished.provenance | {"skipped": {}} | _array(finished, finished.shape)
     difference = describe_difference(found, wanted)
     if difference:
         raise InputError(f"{output}: was made differently: {difference}; {remedy}.")
     return {int(key): reason for key, reason in finished.provenance["skipped"].items()}
 
 
-def _array(labels: Manifest | Finished) -> dict[str, Any]:
+def _array(labels: Manifest | Finished, shape: tuple[int, ...]) -> dict[str, Any]:
     return {
-        "shape": list(labels.shape),
+        "shape": list(shape),
         "dtype": str(labels.dtype),
         "dataset": labels.dataset,
     }

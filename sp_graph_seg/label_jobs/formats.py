@@ -1,5 +1,6 @@
 """The formats of finished outputs. To add one, write a class and list it in FORMATS."""
 
+import itertools
 import json
 import math
 import os
@@ -56,23 +57,32 @@ class Zarr(PiecewiseFormat):
         finally:
             remove(temporary)
 
-    def write_block(self, path: Path, start: int, labels: np.ndarray) -> None:
+    def write_block(
+        self, path: Path, start: int, labels: np.ndarray, places: tuple[int, int, int]
+    ) -> None:
         """Writes the chunks of a block. No chunk belongs to two blocks."""
         import zarr
 
         array = zarr.open_array(store=str(path), mode="r+")
-        stop = start + len(labels)
-        array[start:stop] = labels
-        for number in range(start // array.chunks[0], math.ceil(stop / array.chunks[0])):
-            sync_tree(path / self._CHUNKS / str(number))
+        along, stop = places.index(0), start + len(labels)
+        array[_between(start, stop, along)] = labels.transpose(places)
+        size, counts = array.chunks[along], array.cdata_shape
+        numbers = [range(count) for count in counts[:along]]
+        numbers.append(range(start // size, math.ceil(stop / size)))
+        for chunk in itertools.product(*numbers):
+            sync_tree(Path(path, self._CHUNKS, *map(str, chunk)))
         if (path / self._CHUNKS).exists():  # chunks without labels are not stored
             sync(path / self._CHUNKS)
 
-    def read_block(self, path: Path, start: int, stop: int) -> np.ndarray:
+    def read_block(
+        self, path: Path, start: int, stop: int, places: tuple[int, int, int]
+    ) -> np.ndarray:
         """Reads the chunks of a block, and verifies the checksums of Zstandard."""
         import zarr
 
-        return np.asarray(zarr.open_array(store=str(path), mode="r")[start:stop])
+        array = zarr.open_array(store=str(path), mode="r")
+        stored = np.asarray(array[_between(start, stop, places.index(0))])
+        return np.ascontiguousarray(stored.transpose(np.argsort(places)))
 
     def complete(self, path: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
         """Replaces the metadata by metadata with the provenance."""
@@ -102,12 +112,12 @@ class Zarr(PiecewiseFormat):
 
         zarr.create_array(
             store=str(path),
-            shape=manifest.shape,
+            shape=manifest.stored_shape,
             chunks=chunk_shape(manifest, ZARR_CHUNK_BYTES),
             dtype=manifest.dtype,
             fill_value=manifest.unlabelled,
             compressors=ZstdCodec(level=3, checksum=True),
-            dimension_names=(manifest.axis, "y", "x"),
+            dimension_names=tuple(manifest.geometry.order),
             attributes=attributes,
         )
 
@@ -127,12 +137,12 @@ class Tiff(StreamedFormat):
         with TiffWriter(path, bigtiff=manifest.nbytes > 2**32 - 2**25) as tif:
             tif.write(
                 (page for _, labels in blocks for page in labels),
-                shape=manifest.shape,
+                shape=manifest.stored_shape,
                 dtype=manifest.dtype,
                 photometric="minisblack",
                 compression="zlib",
                 metadata={
-                    "axes": f"{manifest.axis.upper()}YX",
+                    "axes": manifest.geometry.order.upper(),
                     PROVENANCE: manifest.provenance(skipped),
                 },
             )
@@ -155,6 +165,7 @@ class Hdf5(StreamedFormat):
     package = "h5py"
     may_hold_more = True
     dataset = "/labels"
+    keeps_order = True
 
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
@@ -170,13 +181,13 @@ class Hdf5(StreamedFormat):
         ):
             dataset = file.create_dataset(
                 manifest.dataset,
-                shape=manifest.shape,
+                shape=manifest.stored_shape,
                 dtype=manifest.dtype,
                 chunks=chunk_shape(manifest, HDF5_CHUNK_BYTES),
                 compression="gzip",
                 fillvalue=manifest.unlabelled,
             )
-            for dimension, name in zip(dataset.dims, (manifest.axis, "y", "x"), strict=True):
+            for dimension, name in zip(dataset.dims, manifest.geometry.order, strict=True):
                 dimension.label = name
             dataset.attrs[PROVENANCE] = json.dumps(manifest.provenance(skipped))
             for start, labels in blocks:
@@ -204,13 +215,14 @@ class Npy(StreamedFormat):
     suffixes = (".npy",)
     is_packed = False
     keeps_provenance = False
+    keeps_order = True
 
     def write(self, path: Path, manifest: Manifest, _: Mapping[int, str], blocks: Blocks) -> None:
         """Writes the array."""
         header = {
             "descr": np.lib.format.dtype_to_descr(manifest.dtype),
             "fortran_order": False,
-            "shape": manifest.shape,
+            "shape": manifest.stored_shape,
         }
         with open(path, "wb") as file:
             np.lib.format.write_array_header_1_0(file, header)
@@ -231,15 +243,16 @@ class Pngs(StreamedFormat):
     def write(
         self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
     ) -> None:
-        """Writes a file for each slice, named by its number."""
+        """Writes a file for each index along the first axis, named by its number."""
         from PIL import Image
         from PIL.PngImagePlugin import PngInfo
 
-        names = slice_names(manifest.shape[0])
+        names = slice_names(manifest.stored_shape[0])
+        are_slices = manifest.geometry.places[0] == 0
         path.mkdir()
         for start, block in blocks:
             for number, labels in enumerate(block, start):
-                here = {number: skipped[number]} if number in skipped else {}
+                here = {n: why for n, why in skipped.items() if n == number or not are_slices}
                 info = PngInfo()
                 info.add_text(PROVENANCE, json.dumps(manifest.provenance(here)))
                 file = path / f"{names[number]}.png"
@@ -274,7 +287,13 @@ def chunk_shape(manifest: Manifest, max_bytes: int) -> tuple[int, int, int]:
     height, width = (math.ceil(n / math.ceil(n / MAX_CHUNK_SIDE)) for n in sides)
     room = max(1, max_bytes // (height * width * manifest.dtype.itemsize))
     slices = max(n for n in range(1, min(manifest.block, room) + 1) if manifest.block % n == 0)
-    return slices, height, width
+    first, second, third = ((slices, height, width)[place] for place in manifest.geometry.places)
+    return first, second, third
+
+
+def _between(start: int, stop: int, along: int) -> tuple[slice, ...]:
+    """Returns the index of a range along one axis."""
+    return (*[slice(None)] * along, slice(start, stop))
 
 
 def slice_names(count: int) -> list[str]:

@@ -1,5 +1,6 @@
 """A label job: takes labels in blocks and assembles one output."""
 
+import math
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -11,12 +12,16 @@ import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.durable import remove, sync, sync_tree
-from sp_graph_seg.label_jobs.base import PiecewiseFormat, StreamedFormat
+from sp_graph_seg.label_jobs.base import Blocks, PiecewiseFormat, StreamedFormat
 from sp_graph_seg.label_jobs.blocks import Block, BlockStore, block_store
 from sp_graph_seg.label_jobs.finished import refuse_replacing
 from sp_graph_seg.label_jobs.manifest import Manifest, label_dtype
 from sp_graph_seg.label_jobs.outputs import LabelOutput
 from sp_graph_seg.label_jobs.partial import State, mark_assembled, read_state, remove_partial
+from sp_graph_seg.volumes.geometry import Geometry
+
+RUN_BYTES = 2**28
+"""The most labels held at once where the axes of an output are not those of the slices."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of blocks that are assembled or verified, and of all blocks."""
@@ -34,6 +39,7 @@ class LabelJob:
         shape: ``(S, H, W)``.
         num_labels: The labels are 0 to num_labels - 1.
         block: Slices in a block. The last block may have fewer.
+        geometry: Where the slices lie, and the order of the axes of the output.
         fingerprint: The fingerprint of the manifest.
         overwrite: Whether an existing output is replaced, at the very end.
         complete: Whether the output is finished, so that nothing is left to do.
@@ -44,6 +50,7 @@ class LabelJob:
     shape: tuple[int, int, int]
     num_labels: int
     block: int
+    geometry: Geometry
     fingerprint: str
     overwrite: bool = False
     complete: bool = False
@@ -99,8 +106,9 @@ class LabelJob:
                 `unlabelled`, whatever their ``labels``.
 
         Raises:
-            InputError: The labels do not fit the job, the work in progress is gone, assembled or
-                of other settings, or the block cannot be written. Finished blocks are kept.
+            InputError: The labels do not fit the job, the work in progress is gone, is already
+                assembled or has other settings, or the block cannot be written. Finished blocks are
+                kept.
         """
         skipped = dict(skipped or {})
         shape = self._block_shape(start)
@@ -170,12 +178,14 @@ class LabelJob:
 
     @property
     def _store(self) -> BlockStore:
-        return block_store(self.output, self.fingerprint, self.block)
+        return block_store(self.output, self.fingerprint, self.block, self.geometry.places)
 
     def _block_shape(self, start: int) -> tuple[int, int, int]:
         count, height, width = self.shape
         if start % self.block or not 0 <= start < count:
-            raise InputError(f"start: no block starts at slice {start}; see LabelJob.blocks.")
+            raise InputError(
+                f"start: no block starts at slice {start}; give a start from LabelJob.blocks."
+            )
         return min(self.block, count - start), height, width
 
     def _state(self) -> State:
@@ -214,7 +224,7 @@ class LabelJob:
             # A name for each attempt, so that two processes that finish at once do not interfere.
             temporary = self.output.assembled.with_stem(f"assembling-{secrets.token_hex(8)}")
             try:
-                target.write(temporary, manifest, skipped, self._stream(progress))
+                target.write(temporary, manifest, skipped, self._arranged(manifest, progress))
                 sync_tree(temporary)
                 self._refuse_finished()  # the other process removed the blocks
                 os.replace(temporary, self.output.assembled)
@@ -224,7 +234,9 @@ class LabelJob:
 
     def _refuse_finished(self) -> None:
         if self._state().skipped is not None:
-            raise InputError(f"{self.output}: was finished by another process meanwhile.")
+            raise InputError(
+                f"{self.output}: was finished by another process meanwhile; use that output."
+            )
 
     def _stream(self, progress: Progress | None) -> Iterator[tuple[int, np.ndarray]]:
         for done, (start, stop) in enumerate(self.blocks, start=1):
@@ -234,6 +246,26 @@ class LabelJob:
             yield start, block.labels
             if progress is not None:
                 progress(done, len(self.blocks))
+
+    def _arranged(self, manifest: Manifest, progress: Progress | None) -> Blocks:
+        """Yields the labels with the axes of the output, in runs along the first one.
+
+        If that is not the axis of the slices, all blocks are read for each run.
+        """
+        places = self.geometry.places
+        if places[0] == 0:
+            for start, labels in self._stream(progress):
+                yield start, np.ascontiguousarray(labels.transpose(places))
+            return
+        total, *sides = manifest.stored_shape
+        length = max(1, RUN_BYTES // (math.prod(sides) * self.dtype.itemsize))
+        for first in range(0, total, length):
+            run = np.empty((min(length, total - first), *sides), self.dtype)
+            of_slices = np.moveaxis(run, places.index(0), 0)
+            for start, labels in self._stream(progress if first + length >= total else None):
+                part = labels.transpose(places)[first : first + length]
+                of_slices[start : start + len(labels)] = np.moveaxis(part, places.index(0), 0)
+            yield first, run
 
     def _move(self) -> None:
         """Moves the assembled output to its name, unless an interrupted call did so."""

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.fingerprint import fingerprint
+from sp_graph_seg.volumes.geometry import Geometry
 
-VERSION = 1
+VERSION = 2
 MAX_LABELS = 65535
 
 
@@ -23,16 +24,16 @@ class Manifest:
         shape: ``(S, H, W)``, the slices or frames and their height and width in pixels.
         num_labels: The labels are 0 to num_labels - 1.
         block: Slices in a block; the last block may have fewer.
-        axis: The axis of the slices: ``"z"`` in a volume, ``"t"`` in a video.
         settings: The model, input and options, as JSON values.
+        geometry: Where the slices lie, and the order of the axes of the output.
         dataset: The dataset in an HDF5 file, None for other formats.
     """
 
     shape: tuple[int, int, int]
     num_labels: int
     block: int
-    axis: Literal["z", "t"]
     settings: dict[str, Any]
+    geometry: Geometry = field(default_factory=Geometry)
     dataset: str | None = None
 
     @property
@@ -44,6 +45,12 @@ class Manifest:
     def unlabelled(self) -> int:
         """The value of pixels without a label: 255 or 65535."""
         return int(np.iinfo(self.dtype).max)
+
+    @property
+    def stored_shape(self) -> tuple[int, int, int]:
+        """The shape of the labels in the order of the axes of the output."""
+        first, second, third = (self.shape[place] for place in self.geometry.places)
+        return first, second, third
 
     @property
     def nbytes(self) -> int:
@@ -58,13 +65,15 @@ class Manifest:
     def to_json(self) -> dict[str, Any]:
         """Converts the manifest to JSON values, and adds the dtype for human readers."""
         derived = {"version": VERSION, "dtype": str(self.dtype), "unlabelled": self.unlabelled}
-        return json.loads(json.dumps(derived | asdict(self)))
+        values = asdict(self) | {"geometry": self.geometry.to_json()}
+        return json.loads(json.dumps(derived | values))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
         """Restores a manifest from the result of `to_json`."""
         known = {field.name: values[field.name] for field in fields(cls)}
-        return cls(**known | {"shape": tuple(known["shape"])})
+        shape, geometry = tuple(known["shape"]), Geometry.from_json(known["geometry"])
+        return cls(**known | {"shape": shape, "geometry": geometry})
 
     def provenance(self, skipped: Mapping[int, str]) -> dict[str, Any]:
         """Returns the provenance that the finished output stores, if its format can."""
@@ -72,6 +81,7 @@ class Manifest:
             "version": VERSION,
             "num_labels": self.num_labels,
             "unlabelled": self.unlabelled,
+            "geometry": json.loads(json.dumps(self.geometry.to_json())),
             "settings": self.settings,
             "skipped": {str(number): reason for number, reason in sorted(skipped.items())},
         }

@@ -5,7 +5,7 @@ import shutil
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from sp_graph_seg.errors import InputError, LowDiskSpaceWarning
 from sp_graph_seg.io.files import check_writable, format_size
@@ -20,6 +20,7 @@ from sp_graph_seg.label_jobs.manifest import (
 )
 from sp_graph_seg.label_jobs.outputs import LabelOutput, parse_output, refuse_inputs
 from sp_graph_seg.label_jobs.partial import State, create_partial, read_state, remove_partial
+from sp_graph_seg.volumes.geometry import Geometry
 
 DEFAULT_BLOCK_BYTES = 32 * 2**20
 MAX_DEFAULT_BLOCK = 32
@@ -56,7 +57,7 @@ def open_label_job(
     settings: Mapping[str, Any],
     *,
     block: int | None = None,
-    axis: Literal["z", "t"] = "z",
+    geometry: Geometry | None = None,
     inputs: Iterable[str | os.PathLike[str]] = (),
     overwrite: bool = False,
     resume: bool = False,
@@ -72,7 +73,7 @@ def open_label_job(
     to 255 labels. The output stores its provenance (the settings, and the skipped slices with the
     reasons) under ``sp_graph_seg``: Zarr in the attributes of the array, HDF5 in an attribute of
     the dataset, TIFF in the description of the first page, PNGs in a text chunk. A .npy file stores
-    none.
+    no provenance.
 
     Args:
         output: ``.zarr`` (Zarr v3, one array at the root), ``.tif`` or ``.tiff`` (a page for each
@@ -84,7 +85,8 @@ def open_label_job(
             same.
         block: Slices in a block. Default: that of the work in progress, else about 32 MiB of
             labels and at most 32 slices.
-        axis: The axis of the slices: ``"z"`` in a volume (default), ``"t"`` in a video.
+        geometry: Where the slices lie, such as ``volume.geometry``. The labels get the axes of the
+            volume that it describes. Default: slices along z of unknown size.
         inputs: The files and folders that are labelled, which must not be written to.
         overwrite: Replace an existing output once the new one is complete, and discard work in
             progress that has other settings. Default: False.
@@ -100,10 +102,11 @@ def open_label_job(
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
-    manifest = _new_manifest(target, shape, num_labels, settings, block, axis)
+    manifest = _new_manifest(target, shape, num_labels, settings, block, geometry)
     state = read_state(target.partial)
     if state is not None and block is None:
-        manifest = _new_manifest(target, shape, num_labels, settings, state.manifest.block, axis)
+        block = state.manifest.block
+        manifest = _new_manifest(target, shape, num_labels, settings, block, geometry)
     difference = state and describe_difference(state.manifest.to_json(), manifest.to_json())
     if difference and not overwrite:
         raise InputError(
@@ -169,7 +172,7 @@ def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None
         missing: Share of the blocks that must still be written, 0 to 1.
 
     Raises:
-        InputError: Even labels that compress well would not fit.
+        InputError: The free space is too small even for labels that compress well.
     """
     free = shutil.disk_usage(output.path.parent).free
     again = 0 if isinstance(output.format, PiecewiseFormat) else 1
@@ -199,6 +202,7 @@ def _job(output: LabelOutput, manifest: Manifest, overwrite: bool) -> LabelJob:
         shape=manifest.shape,
         num_labels=manifest.num_labels,
         block=manifest.block,
+        geometry=manifest.geometry,
         fingerprint=manifest.fingerprint,
         overwrite=overwrite,
     )
@@ -210,7 +214,7 @@ def _new_manifest(
     num_labels: int,
     settings: Mapping[str, Any],
     block: int | None,
-    axis: Literal["z", "t"],
+    geometry: Geometry | None,
 ) -> Manifest:
     """Checks the parameters and makes the manifest."""
     sizes = tuple(int(n) for n in shape)
@@ -222,13 +226,12 @@ def _new_manifest(
         block = min(MAX_DEFAULT_BLOCK, max(1, DEFAULT_BLOCK_BYTES // slice_bytes))
     if block < 1:
         raise InputError(f"block: {block} is not a positive number of slices; give at least 1.")
-    if axis not in ("z", "t"):
-        raise InputError(f'axis: {axis!r} is unknown; give "z" or "t".')
+    geometry = geometry or Geometry()
     return Manifest(
         shape=(count, height, width),
         num_labels=num_labels,
         block=min(block, count),
-        axis=axis,
         settings=json_settings(settings),
+        geometry=geometry if output.format.keeps_order else geometry.sorted(),
         dataset=output.dataset,
     )

@@ -1,17 +1,19 @@
 """The colours of labels, and images as RGB."""
 
-from functools import cache
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.transforms.arrays import as_native
 from sp_graph_seg.transforms.prepare import normalize
 
-#: Number of label colours. Further labels start again with the first colour.
-NUM_COLORS = 64
+if TYPE_CHECKING:
+    from matplotlib.typing import ColorType
 
 
 def as_flat_image(image: ArrayLike | Tensor) -> NDArray[np.float32]:
@@ -32,24 +34,23 @@ def to_rgb(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.fl
     return channels.transpose(1, 2, 0)
 
 
-@cache
-def label_colors() -> NDArray[np.float64]:
-    """Returns colours ``(NUM_COLORS, 3)``, each the farthest in CIELAB from all before it."""
-    from skimage.color import rgb2lab
+def numbered_colors(count: int, given: "Mapping[int, ColorType] | None" = None) -> dict[int, str]:
+    """Chooses colours for the labels 0 to ``count - 1``, as ``"#rrggbb"``.
 
-    steps = np.linspace(0, 1, 16)
-    rgb = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
-    lab = rgb2lab(rgb)
-    lightness, chroma = lab[:, 0], np.hypot(lab[:, 1], lab[:, 2])
-    # Not dark, pale, grey or glaring.
-    usable = (lightness > 45) & (lightness < 92) & (chroma > 35) & (chroma < 95)
-    rgb, lab = rgb[usable], lab[usable]
-    lab[:, 0] *= 0.7  # the image below changes lightness more than hue
+    Args:
+        count: Number of labels.
+        given: Colours of some labels, in any form that Matplotlib knows. The others keep away from
+            them.
 
-    blue = (0.0, 0.47, 0.87)
-    chosen = [int(np.abs(rgb - blue).sum(axis=1).argmin())]
-    distance = np.full(len(lab), np.inf)
-    while len(chosen) < NUM_COLORS:
-        distance = np.minimum(distance, np.linalg.norm(lab - lab[chosen[-1]], axis=1))
-        chosen.append(int(distance.argmax()))
-    return rgb[chosen]
+    Raises:
+        InputError: If a given colour is invalid.
+    """
+    from matplotlib.colors import is_color_like, to_hex
+
+    for label, color in (given or {}).items():
+        if not is_color_like(color):
+            raise InputError(
+                f"colors: {color!r} of label {label} is not a colour; use 'red' or '#ffa500'."
+            )
+    named = {label: to_hex(color) for label, color in (given or {}).items()}
+    return label_colors(range(count), named)

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.plot.colors import NUM_COLORS, as_flat_image, label_colors
+from sp_graph_seg.plot.colors import as_flat_image, numbered_colors
 from sp_graph_seg.transforms import as_array
 from sp_graph_seg.transforms.prepare import find_data, measure_intensity_range, normalize
 
@@ -25,7 +25,8 @@ def overlay_labels(
 ) -> NDArray[np.uint8]:
     """Tints an image with its labels and draws their outlines.
 
-    The colour of a label depends on its number only and is the same in every picture.
+    The colour of a label depends on its number only and is the same in every picture, see
+    :func:`~sp_graph_seg.io.colors.label_colors`.
 
     Args:
         image: ``(C, H, W)``. The mean over the channels is shown in grey, so that every colour
@@ -34,8 +35,9 @@ def overlay_labels(
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
         intensity_range: The values that are shown dark and bright. Use the same for all frames of a
             video to avoid flicker. (default: the range of the labelled pixels)
-        colors: Colours that replace those of some labels, in any form that Matplotlib knows, such
-            as :attr:`Relabel.colors <sp_graph_seg.labels.relabel.Relabel>`.
+        colors: Colours of some labels, in any form that Matplotlib knows, such as
+            :attr:`Relabel.colors <sp_graph_seg.labels.relabel.Relabel>`. The others keep away from
+            them.
 
     Returns:
         ``(H, W, 3)``.
@@ -44,7 +46,7 @@ def overlay_labels(
         InputError: If the image is not ``(C, H, W)``, the labels are not integers of the same
             size, alpha is not in [0, 1], or the range is not increasing.
     """
-    from matplotlib.colors import to_rgb
+    from matplotlib.colors import to_rgba_array
     from skimage.segmentation import find_boundaries
 
     image, labels = as_flat_image(image), as_array(labels)
@@ -62,10 +64,7 @@ def overlay_labels(
     picture = normalize(image, low, high).mean(axis=0)[..., np.newaxis]
     picture = 0.25 + 0.75 * picture  # a tint is invisible on black
     labels = labels.astype(np.int64)
-    table = label_colors()[np.arange(max(labels.max(), 0) + 1) % NUM_COLORS]
-    for label, color in (colors or {}).items():
-        if label < len(table):
-            table[label] = to_rgb(color)
+    table = to_rgba_array(list(numbered_colors(max(labels.max(), 0) + 1, colors).values()))[:, :3]
     tint = table[np.maximum(labels, 0)]
     tinted = np.where((labels < 0)[..., np.newaxis], picture, (1 - alpha) * picture + alpha * tint)
     outline = find_boundaries(labels, mode="inner", background=-1)

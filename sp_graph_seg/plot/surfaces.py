@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.surfaces import Surface
-from sp_graph_seg.plot.colors import NUM_COLORS, label_colors
+from sp_graph_seg.plot.colors import numbered_colors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from matplotlib.typing import ColorType
 
 _AMBIENT = 0.2  # share of the light that comes from everywhere
 _HAZE = 0.25  # the farthest point is darker than the nearest by this share
@@ -46,6 +45,7 @@ def render_surfaces(
     Raises:
         InputError: If there are no triangles, or a colour is invalid.
     """
+    from matplotlib.colors import to_rgb
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
@@ -54,7 +54,8 @@ def render_surfaces(
         raise InputError(
             "surfaces: there are no triangles; extract a surface with extract_surface."
         )
-    rgb = {label: _color(label, colors or {}) for label in surfaces}
+    chosen = numbered_colors(max(surfaces) + 1, colors)
+    rgb = {label: to_rgb(chosen[label]) for label in surfaces}
     vertices = np.concatenate([surface.vertices for surface in surfaces.values()])
     view = _view(elevation, azimuth)
     depth = vertices @ view[2]
@@ -89,17 +90,6 @@ def render_surfaces(
     return figure
 
 
-def _color(label: int, colors: "Mapping[int, ColorType]") -> tuple[float, float, float]:
-    from matplotlib.colors import is_color_like, to_rgb
-
-    color = colors.get(label, tuple(label_colors()[label % NUM_COLORS]))
-    if not is_color_like(color):
-        raise InputError(
-            f"colors: {color!r} of label {label} is not a colour; use 'red' or '#ffa500'."
-        )
-    return to_rgb(color)
-
-
 def _view(elevation: float, azimuth: float) -> NDArray[np.float64]:
     """Returns three directions as rows ``(3, 3)``: right, up, and towards the viewer."""
     height, around = math.radians(elevation), math.radians(azimuth)
@@ -110,7 +100,7 @@ def _view(elevation: float, azimuth: float) -> NDArray[np.float64]:
 
 
 def _sides(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two sides of each triangle, whose cross product points outwards."""
+    """Returns two sides of each triangle, whose cross product points outwards."""
     a, b, c = surface.vertices.astype(np.float64)[surface.faces].transpose(1, 0, 2)
     return b - a, c - a
 

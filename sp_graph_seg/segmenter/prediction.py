@@ -62,7 +62,8 @@ class Prediction:
 
         Raises:
             sklearn.exceptions.NotFittedError: Before :meth:`fit`.
-            InputError: If the image cannot be used, or has other channels than the model.
+            InputError: If the image cannot be used, or has another number of channels than the
+                model.
         """
         if self._labeller is None:
             prepared = self.prepare(image, superpixels, mask)

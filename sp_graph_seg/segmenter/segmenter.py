@@ -38,10 +38,10 @@ from sp_graph_seg.transforms.prepare import (
 class Segmenter(Prediction, BaseEstimator):
     """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
 
-    Images may be in any units, if training images and images to label have the same. Integers are
-    not scaled by their type. Pixels without data are ignored in the intensity range, superpixels
-    and losses. They are pixels with NaN, pixels outside the mask, and pixels whose id in a given
-    label map is negative. The network sees the mean of the data there.
+    Images may be in any units, if the training images and the images to label share them. Integers
+    are not scaled by their type. Pixels without data are ignored in the intensity range,
+    superpixels and losses. They are pixels with NaN, pixels outside the mask, and pixels whose id
+    in a given label map is negative. The network sees the mean of the data there.
 
     Args:
         config: The hyperparameters. By default the preset ``photo`` if the training images have
@@ -118,7 +118,8 @@ class Segmenter(Prediction, BaseEstimator):
         Raises:
             InputError: If an image is not ``(C, H, W)``, is too small for the network, has Inf or
                 no data, or differs from the others in its channels; if the size of a mask or a
-                label map differs from that of its image; or as :func:`sp_graph_seg.training.fit`.
+                label map differs from that of its image; or if training fails, see
+                :func:`sp_graph_seg.training.fit`.
         """
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
@@ -173,10 +174,12 @@ class Segmenter(Prediction, BaseEstimator):
         """
         labeller = self._labeller
         if labeller is None or not 1 <= num_labels <= labeller.num_labels:
-            has = "the largest features" if labeller is None else f"{labeller.num_labels} labels"
             raise InputError(
-                f"num_labels={num_labels}: the model has {has}; use 1 to their number, and a model "
-                "with label_by='phases' or 'appearance'."
+                f"num_labels={num_labels}: the model has no prototypes to merge; use a model with "
+                "label_by='phases', 'regions' or 'appearance'."
+                if labeller is None
+                else f"num_labels={num_labels}: the model has {labeller.num_labels} labels; use 1 "
+                f"to {labeller.num_labels}."
             )
         self.relabel_ = Relabel.from_groups(labeller.merge(num_labels))
         return self

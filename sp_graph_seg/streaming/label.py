@@ -47,9 +47,9 @@ def label_volume(
 
     Args:
         model: Model file.
-        volume: From :func:`~sp_graph_seg.io.open_volume`.
+        volume: From :func:`~sp_graph_seg.volumes.open_volume`.
         output: ``.zarr``, ``.tif``, ``.h5``, ``.npy`` or a folder of PNGs, see
-            :func:`~sp_graph_seg.io.open_label_job`.
+            :func:`~sp_graph_seg.label_jobs.open_label_job`.
         mode: ``"slices"`` labels each slice by itself, ``"supervoxels"`` averages the features of
             the slices of a block over 3D superpixels. (default: ``"slices"``)
         relabel: Post-processing of the labels of each slice. (default: that of the model)
@@ -89,7 +89,7 @@ def label_volume(
         num_labels=segmenter.num_labels_,
         settings=_describe(loaded.digest, volume, mode, relabel),
         block=block,
-        axis="t" if volume.frame_rate else "z",
+        geometry=volume.geometry,
         inputs=[model, volume.path],
         overwrite=overwrite,
         resume=resume,

@@ -1,8 +1,18 @@
 """Volumes and videos, read slice by slice."""
 
+from sp_graph_seg.volumes.geometry import Axis, Geometry
 from sp_graph_seg.volumes.intensity import measure_range
 from sp_graph_seg.volumes.opening import VOLUME_SUFFIXES, open_volume
 from sp_graph_seg.volumes.selection import Crop, parse_crop
 from sp_graph_seg.volumes.volume import Volume
 
-__all__ = ["VOLUME_SUFFIXES", "Crop", "Volume", "measure_range", "open_volume", "parse_crop"]
+__all__ = [
+    "VOLUME_SUFFIXES",
+    "Axis",
+    "Crop",
+    "Geometry",
+    "Volume",
+    "measure_range",
+    "open_volume",
+    "parse_crop",
+]

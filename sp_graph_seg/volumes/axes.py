@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.volumes.geometry import UNKNOWN, Axes, Axis
 from sp_graph_seg.volumes.source import StoredCrop, as_slice
 
 _MEANING = {"z": "z", "t": "z", "c": "c", "s": "c", "y": "y", "x": "x"}
@@ -19,16 +20,28 @@ class Layout:
     Attributes:
         order: A letter of ``zcyx`` for each axis of the array, ``-`` for one to drop.
         shape: The array's shape.
+        slices: "t" if the slices are frames, else "z".
     """
 
     order: str
     shape: tuple[int, ...]
+    slices: str = "z"
 
     def along(self, values: Sequence[int]) -> tuple[int, int, int, int]:
         """Sorts one number for each axis into the order z, c, y, x; 1 for missing axes."""
         found = dict(zip(self.order, map(int, values), strict=True))
         z, c, y, x = (found.get(axis, 1) for axis in "zcyx")
         return z, c, y, x
+
+    @property
+    def spatial(self) -> str:
+        """The order of the axes z, y and x in the array; a missing z comes first."""
+        found = [axis for axis in self.order if axis in "zyx"]
+        return "".join(found if "z" in found else ["z", *found])
+
+    def unmeasured(self) -> Axes:
+        """Returns the axes of a volume whose voxel size is not declared."""
+        return Axis(self.slices), *UNKNOWN[1:]
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
@@ -153,7 +166,8 @@ def _layout(path: str, shape: tuple[int, ...], letters: str) -> Layout:
             f"{path}: its axes are declared as {letters!r} (shape {shape}), without y and x; give "
             'axes, such as axes="zyx".'
         )
-    return Layout("".join(order), shape)
+    slices = letters[order.index("z")] if "z" in order else "z"
+    return Layout("".join(order), shape, "t" if slices == "t" else "z")
 
 
 def _default_letters(path: str, shape: tuple[int, ...]) -> str:

@@ -2,10 +2,12 @@
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import AssumedSpacingWarning, InputError
 from sp_graph_seg.io.decoding import TIFF_MAGICS, read_header
 from sp_graph_seg.io.labels import NPY_MAGIC
 from sp_graph_seg.volumes.formats.arrays import open_npy
@@ -15,6 +17,7 @@ from sp_graph_seg.volumes.formats.tiff import open_tiff
 from sp_graph_seg.volumes.formats.video import SUFFIXES as VIDEO_SUFFIXES
 from sp_graph_seg.volumes.formats.video import open_video
 from sp_graph_seg.volumes.formats.zarr import MARKERS, open_zarr
+from sp_graph_seg.volumes.geometry import Axes, Spacing, measured_axis
 from sp_graph_seg.volumes.selection import (
     VIEWS,
     Crop,
@@ -47,6 +50,8 @@ def open_volume(
     binning: int | tuple[int, int, int] = 1,
     channels: int | Sequence[int] | None = None,
     fill: float | None = None,
+    spacing: Spacing | None = None,
+    unit: str | None = None,
 ) -> Volume:
     """Opens a volume or a video without reading its values.
 
@@ -78,6 +83,9 @@ def open_volume(
         fill: A number that replaces NaN and infinite values, such as those outside the circle of
             a reconstruction. A volume with such values cannot be segmented without it. (default:
             they are kept)
+        spacing: The distances of the stored voxels along z, y and x, instead of what the file
+            declares; along t, seconds. (default: what it declares)
+        unit: Their unit, such as "um".
 
     Returns:
         The volume.
@@ -88,6 +96,8 @@ def open_volume(
 
     Warns:
         MissingSlicesWarning: Some numbers are missing in the names of a folder's files.
+        AssumedSpacingWarning: The file declares the size of its pixels but no distance of slices,
+            so voxels are taken for cubes.
 
     Example:
         >>> volume = open_volume("scan.tif", axis="y", crop="10:200,30:400")  # doctest: +SKIP
@@ -97,6 +107,7 @@ def open_volume(
             f"fill={fill}: is not finite; give a number in the units of the volume, such as 0."
         )
     source = _open_source(os.fspath(path), axes)
+    source = replace(source, axes=_choose_spacing(source, spacing, unit))
     letter = choose_axis(axis)
     lengths = dict(zip("zcyx", source.sizes, strict=True))
     slices, rows, columns = (lengths[a] for a in VIEWS[letter])
@@ -115,6 +126,31 @@ def open_volume(
         choose_binning(binning, parts),
         fill,
     )
+
+
+def _choose_spacing(source: Source, spacing: Spacing | None, unit: str | None) -> Axes:
+    """Returns the axes with the user's spacing, or else that of the file."""
+    slices, y, x = source.axes
+    if spacing is not None:
+        values = list(spacing)
+        named = zip((slices.name, "y", "x"), values, strict=False)
+        axes = [measured_axis(n, length, "s" if n == "t" else unit) for n, length in named]
+        if len(values) != 3 or any(axis.spacing is None for axis in axes):
+            raise InputError(
+                f"spacing: {tuple(values)} {unit or ''} is not a voxel size; give three positive "
+                "numbers along z, y and x, and a unit of length, such as um or mm."
+            )
+        return axes[0], axes[1], axes[2]
+    is_known = slices.name == "t" or slices.spacing is not None
+    if not (is_known or source.skips_slices) and y.spacing == x.spacing is not None:
+        warnings.warn(
+            f"{source.path}: declares pixels of {x.spacing:g} {x.unit or ''} but no distance of "
+            "slices, so voxels are taken for cubes; give --spacing and --unit if they are not.",
+            AssumedSpacingWarning,
+            stacklevel=3,  # the caller of open_volume
+        )
+        return replace(x, name="z", origin=0.0), y, x
+    return source.axes
 
 
 def _open_source(path: str, axes: str | None) -> Source:

@@ -15,11 +15,10 @@ from typing import NamedTuple
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.volumes.geometry import UNKNOWN, Axes
 
 MAX_OPEN = 4
 """Files that a thread keeps open. The least recently used one is closed first."""
-
-Spacing = tuple[float, float, float]
 
 
 class StoredCrop(NamedTuple):
@@ -64,8 +63,9 @@ class Source(ABC):
         sizes: The lengths Z, C, Y, X.
         dtype: Type of a voxel, in native byte order.
         chunks: Size along z, y and x of what is decoded together.
-        spacing: Distances of voxels along z, y and x, or None.
-        unit: Unit of the spacing, "micrometer", or None if the file does not declare it.
+        axes: The axes z (or t), y and x, and where their voxels lie.
+        axis_order: The letters z, y and x in the order of the stored array.
+        skips_slices: Whether slices between those of the volume are missing.
         stamp: Size and modification time of the file, so that a changed file is opened again.
         frame_rate: Mean number of frames per second of a video.
         frame_times: When each frame of a video is shown, in seconds after the first.
@@ -76,8 +76,9 @@ class Source(ABC):
     sizes: tuple[int, int, int, int]
     dtype: np.dtype
     chunks: tuple[int, int, int]
-    spacing: Spacing | None = None
-    unit: str | None = None
+    axes: Axes = UNKNOWN
+    axis_order: str = "zyx"
+    skips_slices: bool = False
     stamp: tuple[int, int] = (0, 0)
     frame_rate: float | None = None
     frame_times: tuple[float, ...] | None = field(default=None, compare=False)

@@ -1,81 +1,120 @@
-"""Reads the spacing of voxels from the metadata of ImageJ, OME-TIFF and OME-Zarr."""
+"""Reads where voxels lie from the metadata of TIFF files: of ImageJ, of OME, and plain tags."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sp_graph_seg.volumes.source import Spacing
+from sp_graph_seg.volumes.geometry import UNKNOWN, Axes, Axis, measured_axis
 
-_MICROMETRES = {
-    "angstrom": 1e-4,
-    "Å": 1e-4,
-    "nanometer": 1e-3,
-    "nm": 1e-3,
-    "micrometer": 1.0,
-    "micron": 1.0,
-    "microns": 1.0,
-    "um": 1.0,
-    "µm": 1.0,  # micro sign
-    "μm": 1.0,  # Greek mu
-    "millimeter": 1e3,
-    "mm": 1e3,
-    "centimeter": 1e4,
-    "cm": 1e4,
-    "inch": 25.4e3,
-    "meter": 1e6,
-    "m": 1e6,
+#: Numbers of pixels per inch that programs write when they know none: those of screens and
+#: printers, and one per inch, centimetre and millimetre.
+_PRINTED = {
+    1,
+    3,
+    25,
+    72,
+    75,
+    90,
+    96,
+    100,
+    120,
+    144,
+    150,
+    180,
+    200,
+    240,
+    300,
+    350,
+    360,
+    400,
+    600,
+    720,
+    1200,
 }
+_NO_UNITS = ("", "pixel", "pixels", "inch")  # inch: written for a unit that nobody set
+_CENTIMETRE, _INCH = 3, 2  # values of the tag ResolutionUnit
 
-NO_SPACING: tuple[None, None] = None, None
-
-
-def in_micrometres(
-    lengths: Sequence[float], units: Sequence[str | None]
-) -> tuple[Spacing | None, str | None]:
-    """Converts distances along z, y and x to micrometres.
-
-    Args:
-        lengths: Three distances.
-        units: Their units. If all are None, the numbers are returned as they are, without a unit.
-
-    Returns:
-        The spacing, and "micrometer" or None. Both are None if a number or unit is invalid.
-    """
-    if not all(math.isfinite(length) and length > 0 for length in lengths):
-        return NO_SPACING
-    z, y, x = map(float, lengths)
-    if set(units) == {None}:
-        return (z, y, x), None
-    factors = [_MICROMETRES.get(unit or "", math.nan) for unit in units]
-    if not all(map(math.isfinite, factors)):
-        return NO_SPACING
-    return (z * factors[0], y * factors[1], x * factors[2]), "micrometer"
+Ratio = tuple[int, int]
 
 
-def imagej_spacing(
-    metadata: Mapping[str, Any], resolution: Sequence[tuple[int, int] | None]
-) -> tuple[Spacing | None, str | None]:
-    """Returns the spacing of an ImageJ TIFF.
+def imagej_axes(
+    metadata: Mapping[str, Any], resolution: Sequence[Ratio | None], slices: str
+) -> Axes:
+    """Returns the axes of a TIFF of ImageJ.
+
+    ImageJ leaves out the distance of the slices of a stack if it is 1, and counts its origin in
+    pixels.
 
     Args:
-        metadata: Its description, with ``spacing`` along z and ``unit``.
+        metadata: Its description, with ``spacing`` along z, ``unit``, ``finterval`` and ``tunit``.
         resolution: Pixels per unit along y and x, as fractions.
+        slices: "z", or "t" if the slices are frames.
     """
     unit = str(metadata.get("unit", "")).replace("\\u00B5", "µ")
-    pixels = [pair[0] / pair[1] if pair and pair[1] else 0.0 for pair in resolution]
-    if "spacing" not in metadata or unit not in _MICROMETRES or not all(pixels):
-        return NO_SPACING
-    return in_micrometres([metadata["spacing"], *(1 / n for n in pixels)], [unit] * 3)
+    if unit.lower() in _NO_UNITS:
+        return UNKNOWN if slices == "z" else (_frames(metadata), *UNKNOWN[1:])
+    pixels = [pair[0] / pair[1] if pair and pair[1] else math.nan for pair in resolution]
+    usual = 1.0 if metadata.get("images", 1) > 1 else math.nan
+    lengths = {"z": metadata.get("spacing", usual)}
+    lengths |= {axis: 1 / n if n else math.nan for axis, n in zip("yx", pixels, strict=True)}
+    z, y, x = (
+        measured_axis(axis, length, unit, -float(metadata.get(f"{axis}origin", 0)) * length)
+        for axis, length in lengths.items()
+    )
+    return (z, y, x) if slices == "z" else (_frames(metadata), y, x)
 
 
-def ome_spacing(xml: str, series: int) -> tuple[Spacing | None, str | None]:
-    """Returns the spacing of an image in an OME-TIFF from its XML."""
+def _frames(metadata: Mapping[str, Any]) -> Axis:
+    interval = metadata.get("finterval", math.nan)
+    return measured_axis("t", interval, str(metadata.get("tunit", "sec")))
+
+
+def ome_axes(xml: str, series: int, slices: str) -> Axes:
+    """Returns the axes of an image in an OME-TIFF from its XML.
+
+    Args:
+        xml: The metadata.
+        series: Number of the image.
+        slices: "z", or "t" if the slices are frames.
+    """
     from xml.etree import ElementTree
 
-    pixels = ElementTree.fromstring(xml).findall(".//{*}Pixels")[series].attrib
-    if not all(f"PhysicalSize{axis}" in pixels for axis in "ZYX"):
-        return NO_SPACING
-    return in_micrometres(
-        [float(pixels[f"PhysicalSize{axis}"]) for axis in "ZYX"],
-        [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "ZYX"],  # the default of OME
+    pixels = ElementTree.fromstring(xml).findall(".//{*}Pixels")[series]
+    plane = pixels.find("{*}Plane")
+
+    def axis(name: str, key: str, usual: str, position: str) -> Axis:
+        length = float(pixels.attrib.get(key, math.nan))
+        unit = pixels.attrib.get(f"{key}Unit", usual)
+        axis = measured_axis(name, length, unit)
+        if plane is None or position not in plane.attrib or axis.spacing is None:
+            return axis
+        start = measured_axis(name, length, plane.attrib.get(f"{position}Unit", usual))
+        factor = 0.0 if start.spacing is None else start.spacing / length
+        return Axis(name, axis.spacing, axis.unit, float(plane.attrib[position]) * factor)
+
+    z, y, x = (
+        axis(letter.lower(), f"PhysicalSize{letter}", "µm", f"Position{letter}") for letter in "ZYX"
     )
+    return (z, y, x) if slices == "z" else (axis("t", "TimeIncrement", "s", "DeltaT"), y, x)
+
+
+def plain_axes(resolution: Sequence[Ratio | None], unit: int, slices: str) -> Axes:
+    """Returns the axes of a TIFF from its tags of resolution.
+
+    Resolutions of printers and screens, such as 300 pixels per inch, say nothing about the scan.
+
+    Args:
+        resolution: The tags YResolution and XResolution: pixels per unit, as fractions.
+        unit: The tag ResolutionUnit: 2 for inches, 3 for centimetres.
+        slices: "z", or "t" if the slices are frames.
+
+    Returns:
+        The axes. The distance of slices is unknown: no tag has it.
+    """
+    pixels = [pair[0] / pair[1] if pair and pair[1] else 0.0 for pair in resolution]
+    name = {_CENTIMETRE: "cm", _INCH: "inch"}.get(unit)
+    per_inch = {round(n * (2.54 if unit == _CENTIMETRE else 1)) for n in pixels}
+    if name is None or not all(pixels) or per_inch <= _PRINTED:
+        return (Axis(slices), *UNKNOWN[1:])
+    y, x = (measured_axis(axis, 1 / n, name) for axis, n in zip("yx", pixels, strict=True))
+    return Axis(slices), y, x

@@ -5,13 +5,15 @@ import math
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.fingerprint import fingerprint, stamp
+from sp_graph_seg.volumes.geometry import Geometry, Spacing
 from sp_graph_seg.volumes.selection import VIEWS
-from sp_graph_seg.volumes.source import Source, Spacing, StoredCrop, reader_of
+from sp_graph_seg.volumes.source import Source, StoredCrop, reader_of
 
 READ_BYTES = 2**28
 """The most that `Volume.read_runs` reads at once, unless a single slice is larger."""
@@ -79,22 +81,42 @@ class Volume:
         return np.dtype(np.float32) if max(self.binning) > 1 else self.source.dtype
 
     @property
+    def geometry(self) -> Geometry:
+        """Where slices, rows and columns lie after all options, and the order of the input."""
+        stored = dict(zip("zyx", self.source.axes, strict=True))
+        parts = (self.slices, self.rows, self.columns)
+        slices, rows, columns = (
+            stored[axis].part(part, binning)
+            for axis, part, binning in zip(VIEWS[self.axis], parts, self.binning, strict=True)
+        )
+        order = "".join(stored[axis].name for axis in self.source.axis_order)
+        return Geometry((slices, rows, columns), order, self.part_read)
+
+    @property
+    def part_read(self) -> dict[str, Any]:
+        """What is read of the stored volume, as JSON values.
+
+        ``slices``, ``rows`` and ``columns`` are first, end and step along the stored axes named by
+        ``axes``.
+        """
+        names = dict(zip("zyx", (axis.name for axis in self.source.axes), strict=True))
+        parts = {"slices": self.slices, "rows": self.rows, "columns": self.columns}
+        return {
+            "axes": [names[axis] for axis in VIEWS[self.axis]],
+            **{name: [part.start, part.stop, part.step] for name, part in parts.items()},
+            "binning": list(self.binning),
+            "channels": list(self.picked),
+        }
+
+    @property
     def spacing(self) -> Spacing | None:
         """The distances of slices, rows and columns: (z, y, x) for the axis z; None if unknown."""
-        if self.source.spacing is None:
-            return None
-        stored = dict(zip("zyx", self.source.spacing, strict=True))
-        steps = (self.slices.step, 1, 1)
-        slices, rows, columns = (
-            stored[axis] * step * factor
-            for axis, step, factor in zip(VIEWS[self.axis], steps, self.binning, strict=True)
-        )
-        return slices, rows, columns
+        return self.geometry.spacing
 
     @property
     def spacing_unit(self) -> str | None:
         """The unit of the spacing: "micrometer", or None if the file does not declare it."""
-        return self.source.unit
+        return self.geometry.unit
 
     @property
     def frame_rate(self) -> float | None:

@@ -7,7 +7,7 @@ from sp_graph_seg.label_jobs.manifest import Manifest
 from sp_graph_seg.label_jobs.outputs import parse_output
 
 LABELS = np.random.default_rng(0).integers(0, 9, (3, 17, 19)).astype(np.uint16)
-MANIFEST = Manifest(shape=(12, 17, 19), num_labels=999, block=3, axis="z", settings={})
+MANIFEST = Manifest(shape=(12, 17, 19), num_labels=999, block=3, settings={})
 
 
 @pytest.fixture(params=["a.npy", "a.zarr"])
@@ -21,7 +21,7 @@ def output(request, tmp_path):
 
 @pytest.fixture
 def store(output):
-    store = block_store(output, "ours", 3)
+    store = block_store(output, "ours", 3, (0, 1, 2))
     store.write(6, LABELS, {7: "bad é"})
     return store
 
@@ -40,7 +40,7 @@ def test_a_block_comes_back(store, output):
 
 
 def test_a_block_file_can_be_looked_into(tmp_path):
-    store = block_store(parse_output(tmp_path / "a.npy"), "ours", 3)
+    store = block_store(parse_output(tmp_path / "a.npy"), "ours", 3, (0, 1, 2))
     store.output.partial.mkdir()
     store.write(0, LABELS, {})
     with np.load(store.file(0)) as archive:
@@ -48,7 +48,7 @@ def test_a_block_file_can_be_looked_into(tmp_path):
 
 
 def test_a_block_of_something_else_does_not_count(store, output):
-    theirs = block_store(output, "theirs", 3)
+    theirs = block_store(output, "theirs", 3, (0, 1, 2))
     assert read(theirs) is theirs.skipped(6) is None
     assert read(store, shape=(3, 19, 17)) is None
     assert read(store, dtype=np.uint8) is None

@@ -11,10 +11,14 @@ from sp_graph_seg.io import read_labels
 from sp_graph_seg.label_jobs import open_label_job
 from sp_graph_seg.label_jobs.formats import FORMATS, chunk_shape, slice_names
 from sp_graph_seg.label_jobs.manifest import Manifest
-from sp_graph_seg.volumes import open_volume
+from sp_graph_seg.volumes import Axis, Geometry, open_volume
 
 SETTINGS = {"model": "é", "options": [1, None]}
 OUTPUTS = ["a.zarr", "a.tif", "a.h5", "a.nxs:/entry/labels", "a.npy", "folder"]
+
+
+def along(axis):
+    return Geometry((Axis(axis), Axis("y"), Axis("x")))
 
 
 def make(tmp_path, name, num_labels=5, axis="z", count=7):
@@ -22,7 +26,7 @@ def make(tmp_path, name, num_labels=5, axis="z", count=7):
     labels = np.random.default_rng(0).integers(0, num_labels, (count, 9, 11))
     labels[0, 0, 0] = num_labels - 1
     output = f"{tmp_path}/{name}"
-    job = open_label_job(output, labels.shape, num_labels, SETTINGS, block=3, axis=axis)
+    job = open_label_job(output, labels.shape, num_labels, SETTINGS, block=3, geometry=along(axis))
     for start, stop in job.missing_blocks():
         job.write_block(start, labels[start:stop], {4: "dark"} if start == 3 else {})
     assert job.finish() == {4: "dark"}
@@ -51,11 +55,12 @@ def test_three_slices_are_not_taken_for_colours(tmp_path, name):
     assert open_volume(f"{tmp_path}/{name}").num_slices == 3
 
 
-def check_provenance(provenance):
+def check_provenance(provenance, axis="z"):
     assert provenance == {
-        "version": 1,
+        "version": 2,
         "num_labels": 5,
         "unlabelled": 255,
+        "geometry": json.loads(json.dumps(along(axis).to_json())),
         "settings": SETTINGS,
         "skipped": {"4": "dark"},
     }
@@ -69,7 +74,7 @@ def test_zarr(tmp_path):
     assert array.metadata.dimension_names == ("t", "y", "x")
     assert array.chunks == (3, 9, 11)
     assert array.fill_value == 255
-    check_provenance(array.attrs["sp_graph_seg"])
+    check_provenance(array.attrs["sp_graph_seg"], axis="t")
 
 
 def test_tiff(tmp_path):
@@ -130,9 +135,7 @@ def test_thousands_of_skipped_slices_fit_into_the_record(tmp_path, name):
 @pytest.mark.parametrize("side", [1, 100, 1100, 5000])
 @pytest.mark.parametrize("num_labels", [5, 300])
 def test_chunks_divide_blocks_and_are_bounded(block, side, num_labels):
-    manifest = Manifest(
-        shape=(64, side, side), num_labels=num_labels, block=block, axis="z", settings={}
-    )
+    manifest = Manifest(shape=(64, side, side), num_labels=num_labels, block=block, settings={})
     slices, height, width = chunk_shape(manifest, 2**22)
     assert block % slices == 0
     assert slices * height * width * manifest.dtype.itemsize <= 2**22

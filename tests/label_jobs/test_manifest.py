@@ -11,8 +11,9 @@ from sp_graph_seg.label_jobs.manifest import (
     json_settings,
     label_dtype,
 )
+from sp_graph_seg.volumes.geometry import Axis, Geometry
 
-MANIFEST = Manifest(shape=(5, 6, 7), num_labels=4, block=2, axis="z", settings={"a": [1]})
+MANIFEST = Manifest(shape=(5, 6, 7), num_labels=4, block=2, settings={"a": [1]})
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,10 @@ def test_a_manifest_comes_back_from_json():
         {"shape": (5, 6, 8)},
         {"num_labels": 5},
         {"block": 3},
-        {"axis": "t"},
+        {"geometry": Geometry((Axis("t"), Axis("y"), Axis("x")))},
+        {"geometry": Geometry((Axis("z", 2.0, "micrometer"), Axis("y"), Axis("x")))},
+        {"geometry": Geometry(order="yzx")},
+        {"geometry": Geometry(part={"slices": [0, 5, 1]})},
         {"settings": {"a": [2]}},
         {"dataset": "/labels"},
     ],

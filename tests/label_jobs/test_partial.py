@@ -15,7 +15,7 @@ from sp_graph_seg.label_jobs.partial import (
     remove_partial,
 )
 
-OURS = Manifest(shape=(5, 6, 7), num_labels=4, block=2, axis="z", settings={"a": 1})
+OURS = Manifest(shape=(5, 6, 7), num_labels=4, block=2, settings={"a": 1})
 
 
 def test_the_state_of_a_folder(tmp_path):

@@ -9,7 +9,7 @@ from sp_graph_seg.label_jobs import parse_output
 from sp_graph_seg.label_jobs.manifest import Manifest
 from sp_graph_seg.label_jobs.opening import check_space
 
-GIGABYTE = Manifest(shape=(1000, 1000, 1000), num_labels=4, block=2, axis="z", settings={})
+GIGABYTE = Manifest(shape=(1000, 1000, 1000), num_labels=4, block=2, settings={})
 
 
 @pytest.mark.parametrize(

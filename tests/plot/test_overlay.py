@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.plot import overlay_labels
 
 HEIGHT, WIDTH = 30, 40
@@ -62,7 +63,15 @@ def test_a_label_takes_the_colour_that_is_given(halves):
         for colors in (None, {7: "#204060", 70: "red"})
     )
     np.testing.assert_array_equal(given[halves == 7][0], (0x20, 0x40, 0x60))
-    np.testing.assert_array_equal(given[halves == 0], own[halves == 0])
+    assert (given[halves == 7] != own[halves == 7]).any()
+
+
+def test_a_label_keeps_away_from_the_given_colour_of_another(halves):
+    image = np.zeros((1, HEIGHT, WIDTH))
+    usual = label_colors([0])[0]
+    given = overlay_labels(image, halves, alpha=1.0, colors={7: usual})
+    distance = np.linalg.norm(given[halves == 0][0].astype(int) - given[halves == 7][0])
+    assert distance > 150
 
 
 def test_colours_are_distinct():

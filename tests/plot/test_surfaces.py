@@ -9,9 +9,9 @@ from matplotlib.colors import to_hex
 from scipy.spatial import ConvexHull
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.labels.surfaces import Surface
 from sp_graph_seg.plot import save_figure
-from sp_graph_seg.plot.colors import label_colors
 from sp_graph_seg.plot.surfaces import render_surfaces
 
 
@@ -89,7 +89,7 @@ def test_axes_have_units_and_labels_their_names_and_colors(two_balls, tmp_path):
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["label 0", "grain"]
     shown = [to_hex(patch.get_facecolor()) for patch in legend.get_patches()]
-    assert shown == [to_hex(color) for color in label_colors()[:2]]
+    assert shown == list(label_colors([0, 1]).values())
     save_figure(tmp_path / "balls.png", figure)
     assert (tmp_path / "balls.png").stat().st_size > 10_000
 

@@ -184,7 +184,9 @@ def test_label_maps_are_refused(trained):
 def test_a_wrong_number_to_merge_to(trained, wanted):
     segmenter, _ = trained
     before = segmenter.relabel_
-    with pytest.raises(InputError, match=rf"^num_labels={wanted}: the model has 4 labels; use 1"):
+    with pytest.raises(
+        InputError, match=rf"^num_labels={wanted}: the model has 4 labels; use 1 to 4"
+    ):
         segmenter.merge_labels(wanted)
     assert segmenter.relabel_ is before
 
@@ -193,7 +195,7 @@ def test_what_only_prototypes_can_do_is_refused(fitted, image):
     """With a model whose label is the largest feature."""
     with pytest.raises(InputError, match=r"^label_by='argmax': has no margins; train with"):
         fitted.predict_with_margin(image)
-    with pytest.raises(InputError, match=r"^num_labels=2: the model has the largest features;"):
+    with pytest.raises(InputError, match=r"^num_labels=2: the model has no prototypes to merge;"):
         fitted.merge_labels(2)
 
 

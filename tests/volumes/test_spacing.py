@@ -1,9 +1,11 @@
+import json
+
 import numpy as np
 import pytest
 import tifffile
 
 from sp_graph_seg.volumes import open_volume
-from sp_graph_seg.volumes.spacing import in_micrometres
+from sp_graph_seg.volumes.geometry import Axis, Geometry, measured_axis
 
 ARRAY = np.zeros((5, 6, 7), np.uint8)
 
@@ -23,7 +25,7 @@ def test_imagej(tmp_path):
     assert imagej(path, spacing=0.003, unit="mm") == ((3, 500, 250), "micrometer")
     assert imagej(path, spacing=3.0) == (None, None)
     assert imagej(path, spacing=3.0, unit="pixel") == (None, None)
-    assert imagej(path, unit="um") == (None, None)
+    assert imagej(path, unit="um") == ((1, 0.5, 0.25), "micrometer")  # as ImageJ reads it
 
 
 def test_ome(tmp_path):
@@ -47,15 +49,49 @@ def test_options_stretch_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lengths", "units", "expected"),
+    ("name", "length", "unit", "expected"),
     [
-        ((1, 2, 3), ("meter", "nm", "micron"), ((1e6, 2e-3, 3), "micrometer")),
-        ((1, 2, 3), (None, None, None), ((1, 2, 3), None)),
-        ((1, 2, 3), (None, "um", "um"), (None, None)),
-        ((1, 2, 3), ("furlong", "um", "um"), (None, None)),
-        ((1, 0, 3), ("um", "um", "um"), (None, None)),
-        ((1, float("nan"), 3), ("um", "um", "um"), (None, None)),
+        ("z", 1, "meter", (1e6, "micrometer")),
+        ("y", 2, "nm", (2e-3, "micrometer")),
+        ("x", 3, None, (3, None)),
+        ("x", 3, "furlong", (None, None)),
+        ("x", 0, "um", (None, None)),
+        ("x", float("nan"), "um", (None, None)),
+        ("t", 20, "ms", (0.02, "second")),
+        ("t", 20, "um", (None, None)),
     ],
 )
-def test_units(lengths, units, expected):
-    assert in_micrometres(lengths, units) == expected
+def test_units(name, length, unit, expected):
+    axis = measured_axis(name, length, unit)
+    assert (axis.name, axis.spacing, axis.unit) == (name, *expected)
+
+
+def test_a_part_of_an_axis_lies_where_its_voxels_lie():
+    axis = Axis("z", 0.5, "micrometer", 10.0)
+    centres = 10 + 0.5 * np.arange(3, 23, 2)
+    part = axis.part(range(3, 23, 2))
+    np.testing.assert_allclose(part.origin + part.spacing * np.arange(10), centres)
+    binned = axis.part(range(3, 23, 2), 5)
+    means = centres.reshape(2, 5).mean(axis=1)
+    np.testing.assert_allclose(binned.origin + binned.spacing * np.arange(2), means)
+    assert Axis("t").part(range(3, 9)) == Axis("t")
+
+
+def test_spacing_needs_all_axes_in_one_unit():
+    z, y, x = (Axis(name, 2.0, "micrometer") for name in "zyx")
+    assert Geometry((z, y, x)).spacing == (2, 2, 2)
+    assert Geometry((Axis("t", 2.0, "second"), y, x)).spacing is None
+    assert Geometry((Axis("z"), y, x)).spacing is None
+
+
+@pytest.mark.parametrize("view", ["zyx", "yzx", "xzy", "tyx"])
+@pytest.mark.parametrize("order", ["zyx", "xyz", "yxz"])
+def test_places_transpose_slices_to_the_stored_array(view, order):
+    order = order.replace("z", "t") if "t" in view else order
+    sizes = dict(zip(view, (4, 5, 6), strict=True))
+    geometry = Geometry(tuple(map(Axis, view)), order)
+    stored = np.zeros((4, 5, 6)).transpose(geometry.places)
+    assert stored.shape == tuple(sizes[name] for name in order)
+    assert "".join(axis.name for axis in geometry.stored()) == order
+    assert geometry.sorted().order in ("zyx", "tyx")
+    assert Geometry.from_json(json.loads(json.dumps(geometry.to_json()))) == geometry

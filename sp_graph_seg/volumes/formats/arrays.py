@@ -156,6 +156,8 @@ def open_npy(path: str, file: Path, axes: str | None) -> Source:
         dtype=native,
         chunks=layout.runs("F" if is_fortran else "C"),
         stamp=stamp(file),
+        axes=layout.unmeasured(),
+        axis_order=layout.spatial,
         layout=layout,
         stored=dtype,
         offset=offset,

@@ -14,6 +14,8 @@ from sp_graph_seg.io.decoding import TIFF_MAGICS, read_header
 from sp_graph_seg.io.pillow import decode_pillow
 from sp_graph_seg.io.tiff import decode_tiff
 from sp_graph_seg.volumes.axes import check_axes_of_files, checked_letters, one_slice
+from sp_graph_seg.volumes.formats.tiff import tiff_axes
+from sp_graph_seg.volumes.geometry import UNKNOWN, Axes, Axis
 from sp_graph_seg.volumes.source import PlaneReader, Reader, Source, reading, real_dtype
 
 IMAGE_SUFFIXES = (
@@ -116,8 +118,21 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
         sizes=(len(names), channels, height, width),
         dtype=first.dtype,
         chunks=(1, height, width),
+        axes=_measured(folder / names[0], "t" if letters and letters[0] == "t" else "z"),
+        skips_slices=_skips_numbers(names),
         names=tuple(names),
     )
+
+
+def _measured(file: Path, slices: str) -> Axes:
+    """Returns the axes that the first file declares, if it is a TIFF."""
+    with reading(file):
+        if read_header(file).startswith(TIFF_MAGICS):
+            from tifffile import TiffFile
+
+            with TiffFile(file) as tif:
+                return tiff_axes(tif, 0, slices)
+    return Axis(slices), *UNKNOWN[1:]
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -134,6 +149,12 @@ def number_of_each(names: Sequence[str]) -> list[int] | None:
     columns = zip(*(map(int, parts[1::2]) for parts in split), strict=True)
     varying = [column for column in columns if len(set(column)) > 1]
     return list(varying[0]) if len(varying) == 1 else None
+
+
+def _skips_numbers(names: Sequence[str]) -> bool:
+    """Returns whether numbers between those of the files are missing."""
+    numbers = number_of_each(names)
+    return numbers is not None and max(numbers) - min(numbers) >= len(numbers)
 
 
 def _check_numbers(path: str, names: Sequence[str]) -> None:

@@ -95,6 +95,8 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
             dtype=dtype,
             chunks=(z_chunk, y_chunk, x_chunk) if is_chunked else layout.runs(),
             stamp=stamp(holder),
+            axes=layout.unmeasured(),
+            axis_order=layout.spatial,
             dataset=dataset.name,
             layout=layout,
             others=(*([file] if holder != file else []), *_virtual_files(holder, dataset)),

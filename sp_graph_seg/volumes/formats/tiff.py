@@ -16,8 +16,9 @@ from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import resolve_axes
 from sp_graph_seg.volumes.formats.arrays import MappedSource, check_length
 from sp_graph_seg.volumes.formats.tiff_pages import PagedTiffSource, pages_of
-from sp_graph_seg.volumes.source import Source, Spacing, reading, real_dtype
-from sp_graph_seg.volumes.spacing import NO_SPACING, imagej_spacing, ome_spacing
+from sp_graph_seg.volumes.geometry import Axes
+from sp_graph_seg.volumes.source import Source, reading, real_dtype
+from sp_graph_seg.volumes.spacing import imagej_axes, ome_axes, plain_axes
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffFrame, TiffPage
@@ -61,7 +62,7 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
         layout = resolve_axes(path, shape, axes, _declared(letters, shape))
         _check_colours(path, page, has_lookup_table=tif.is_imagej or tif.is_ome)
         turned = page.tags.valueof(ORIENTATION_TAG, default=1)
-        spacing, unit = _spacing(tif, number or 0)
+        measured = tiff_axes(tif, number or 0, layout.slices)
         length = tif.filehandle.size
     invert = _white_is_zero(page, stored)
     z, c, y, x = layout.sizes
@@ -71,8 +72,8 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
         "sizes": (z, c - _alphas(page), *((x, y) if turned in (5, 6, 7, 8) else (y, x))),
         "dtype": real_dtype(path, stored),
         "stamp": stamp(file),
-        "spacing": spacing,
-        "unit": unit,
+        "axes": measured,
+        "axis_order": layout.spatial,
         "layout": layout,
     }
     leading = len(shape) - len(page.shape)
@@ -198,12 +199,12 @@ def _alphas(page: "TiffPage") -> int:
     return len(list(itertools.takewhile(lambda s: s in alphas, reversed(page.extrasamples))))
 
 
-def _spacing(tif: "TiffFile", series: int) -> tuple[Spacing | None, str | None]:
-    """Reads the spacing if the file declares it along all three axes."""
+def tiff_axes(tif: "TiffFile", series: int, slices: str) -> Axes:
+    """Returns the axes that a TIFF declares: "z" or "t" for its slices, y and x."""
     if tif.is_ome:
-        return ome_spacing(tif.ome_metadata, series)
+        return ome_axes(tif.ome_metadata, series, slices)
+    tags = tif.pages.first.tags
+    resolution = [tags.valueof(name, default=None) for name in ("YResolution", "XResolution")]
     if tif.is_imagej:
-        tags = tif.pages.first.tags
-        resolution = [tags.valueof(name, default=None) for name in ("YResolution", "XResolution")]
-        return imagej_spacing(tif.imagej_metadata, resolution)
-    return NO_SPACING
+        return imagej_axes(tif.imagej_metadata, resolution, slices)
+    return plain_axes(resolution, tags.valueof("ResolutionUnit", default=2), slices)

@@ -20,6 +20,7 @@ from sp_graph_seg.volumes.formats.video_index import (
     index_packets,
     video_stream,
 )
+from sp_graph_seg.volumes.geometry import UNKNOWN, Axis
 from sp_graph_seg.volumes.source import PlaneReader, Reader, Source, reading
 
 if TYPE_CHECKING:
@@ -247,6 +248,7 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
         dtype=np.dtype(np.uint16 if pixels == "gray16le" else np.uint8),
         chunks=(1, *shape[1:]),
         stamp=stamp(file),
+        axes=(Axis("t", float(1 / rate), "second") if rate else Axis("t"), *UNKNOWN[1:]),
         frame_rate=float(rate) if rate else None,
         frame_times=tuple((stamp - index.stamps[0]) * seconds for stamp in index.stamps),
         pixels=pixels,

@@ -12,8 +12,8 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.extras import require
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
 from sp_graph_seg.volumes.formats.arrays import ArrayReader
-from sp_graph_seg.volumes.source import Reader, Source, Spacing, reading, real_dtype
-from sp_graph_seg.volumes.spacing import NO_SPACING, in_micrometres
+from sp_graph_seg.volumes.geometry import Axes, Axis, measured_axis
+from sp_graph_seg.volumes.source import Reader, Source, reading, real_dtype
 
 if TYPE_CHECKING:
     import zarr
@@ -54,10 +54,11 @@ class ZarrSource(Source):
 
 
 class _Declared(NamedTuple):
-    """The metadata of an array: the names of its axes, and the spacing and unit along them."""
+    """The metadata of an array: the names of its axes, and where the voxels lie along them."""
 
     names: Sequence[str]
     scale: Sequence[float] | None = None
+    translation: Sequence[float] = ()
     units: Sequence[str | None] = ()
 
 
@@ -93,15 +94,14 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
         declared = _declared(folder, root, inside, array)
         layout = resolve_axes(path, array.shape, axes, declared and _letters(declared.names))
         z_chunk, _, y_chunk, x_chunk = layout.along(array.shards or array.chunks)
-        spacing, unit = _spacing(layout, declared)
         return ZarrSource(
             path=path,
             file=folder,
             sizes=layout.sizes,
             dtype=dtype,
             chunks=(z_chunk, y_chunk, x_chunk),
-            spacing=spacing,
-            unit=unit,
+            axes=_measured(layout, declared),
+            axis_order=layout.spatial,
             array=inside,
             layout=layout,
         )
@@ -181,17 +181,21 @@ def _declared(folder: Path, root: Any, inside: str, array: "zarr.Array") -> _Dec
 
 
 def _ome_axes(image: Mapping[str, Any], dataset: Mapping[str, Any], ndim: int) -> _Declared:
-    """Reads the axes and scale of a level: the scale is that of the level times the image's."""
+    """Reads where the voxels of a level lie: its transformations, and then those of the image."""
     # From 0.4 on, dictionaries; in 0.3, names; before, always t, c, z, y, x.
     axes = [a if isinstance(a, Mapping) else {"name": a} for a in image.get("axes", "tczyx")]
-    scale, is_known = [1.0] * ndim, False
+    scale, shift, is_known = np.ones(ndim), np.zeros(ndim), False
     for holder in (dataset, image):
         for transformation in holder.get("coordinateTransformations", ()):
             if transformation.get("type") == "scale":
-                scale = [a * b for a, b in zip(scale, transformation["scale"], strict=True)]
+                scale, shift = (values * transformation["scale"] for values in (scale, shift))
                 is_known = True
-    names = [str(axis["name"]) for axis in axes]
-    return _Declared(names, scale if is_known else None, [axis.get("unit") for axis in axes])
+            elif "translation" in transformation:
+                shift = shift + transformation["translation"]
+    names, units = [str(axis["name"]) for axis in axes], [axis.get("unit") for axis in axes]
+    # A scale is required; a scale of 1 without a unit says that nothing is known.
+    is_known = is_known and not (set(units) == {None} and set(scale) == {1.0})
+    return _Declared(names, scale.tolist() if is_known else None, shift.tolist(), units)
 
 
 def _letters(names: Sequence[str]) -> str | None:
@@ -201,15 +205,24 @@ def _letters(names: Sequence[str]) -> str | None:
     return letters if len(letters) == len(names) == len(set(letters)) and known else None
 
 
-def _spacing(layout: Layout, declared: _Declared | None) -> tuple[Spacing | None, str | None]:
-    """Returns the spacing if it is declared along z, y and x."""
-    if declared is None or declared.scale is None or not {"z", "y", "x"} <= set(declared.names):
-        return NO_SPACING
-    places = [list(declared.names).index(axis) for axis in "zyx"]
-    if [layout.order[place] for place in places if layout.shape[place] > 1] != [
-        axis for axis, place in zip("zyx", places, strict=True) if layout.shape[place] > 1
-    ]:
-        return NO_SPACING  # the user named the axes differently
-    return in_micrometres(
-        [declared.scale[place] for place in places], [declared.units[place] for place in places]
+def _measured(layout: Layout, declared: _Declared | None) -> Axes:
+    """Returns the axes z (or t), y and x of the array."""
+    unknown = layout.unmeasured()
+    if declared is None or declared.scale is None:
+        return unknown
+    named = dict(zip(layout.order, declared.names, strict=True))
+    wanted = (layout.slices, "y", "x")
+    if any(named.get(place, name) != name for place, name in zip("zyx", wanted, strict=True)):
+        return unknown  # the user named the axes differently
+    z, y, x = (_axis(name, declared) for name in wanted)
+    return z, y, x
+
+
+def _axis(name: str, declared: _Declared) -> Axis:
+    """Returns a declared axis, or one without spacing if it is not declared."""
+    if declared.scale is None or name not in declared.names:
+        return Axis(name)
+    place = list(declared.names).index(name)
+    return measured_axis(
+        name, declared.scale[place], declared.units[place], declared.translation[place]
     )

@@ -1,0 +1,165 @@
+"""Where the voxels of a volume lie: names, distances, units and origin of its axes."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+Spacing = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of an array, and where its voxels lie.
+
+    Attributes:
+        name: "z", "y", "x", or "t" for frames.
+        spacing: Distance of neighbouring voxels; None if unknown.
+        unit: Unit of spacing and origin: "micrometer", "second", or None if it is not declared.
+        origin: Position of the centre of the first voxel.
+    """
+
+    name: str
+    spacing: float | None = None
+    unit: str | None = None
+    origin: float = 0.0
+
+    def part(self, indices: range, binning: int = 1) -> "Axis":
+        """Returns the axis of some of its voxels, of which ``binning`` are averaged into one."""
+        if self.spacing is None:
+            return self
+        first = indices.start + (binning - 1) / 2 * indices.step
+        return replace(
+            self,
+            spacing=self.spacing * indices.step * binning,
+            origin=self.origin + first * self.spacing,
+        )
+
+
+Axes = tuple[Axis, Axis, Axis]
+
+UNKNOWN: Axes = (Axis("z"), Axis("y"), Axis("x"))
+"""Axes of slices whose voxel size is not declared."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the slices that were read lie, and how the array that they come from is ordered.
+
+    Attributes:
+        axes: The axes of slices, rows and columns.
+        order: The names of these axes in the order of the stored array. (default: as they are)
+        part: What was read of the stored array, as JSON values; see `Volume.part_read`.
+    """
+
+    axes: Axes = UNKNOWN
+    order: str = ""
+    part: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.order:
+            object.__setattr__(self, "order", self.names)
+
+    @property
+    def names(self) -> str:
+        """The names of the axes of slices, rows and columns, such as "zyx" or "yzx"."""
+        return "".join(axis.name for axis in self.axes)
+
+    @property
+    def spacing(self) -> Spacing | None:
+        """The distances of slices, rows and columns; None unless all are known, in one unit."""
+        slices, rows, columns = self.axes
+        if not slices.unit == rows.unit == columns.unit:
+            return None
+        if slices.spacing is None or rows.spacing is None or columns.spacing is None:
+            return None
+        return slices.spacing, rows.spacing, columns.spacing
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of the spacing, or None."""
+        return None if self.spacing is None else self.axes[0].unit
+
+    @property
+    def places(self) -> tuple[int, int, int]:
+        """Which of slices (0), rows (1) and columns (2) each axis of the stored array is.
+
+        These are the arguments of `numpy.transpose` for a block of slices.
+        """
+        first, second, third = (self.names.index(name) for name in self.order)
+        return first, second, third
+
+    def stored(self) -> Axes:
+        """Returns the axes in the order of the stored array."""
+        first, second, third = (self.axes[place] for place in self.places)
+        return first, second, third
+
+    def sorted(self) -> "Geometry":
+        """Returns the same geometry for an array in the order z (or t), y, x."""
+        return replace(self, order="".join(sorted(self.names, key="tzyx".index)))
+
+    def to_json(self) -> dict[str, Any]:
+        """Converts the geometry to JSON values."""
+        return dataclasses.asdict(self) | {"axes": [dataclasses.asdict(axis) for axis in self.axes]}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Geometry":
+        """Restores a geometry from the result of `to_json`."""
+        slices, rows, columns = (Axis(**axis) for axis in values["axes"])
+        return cls((slices, rows, columns), values["order"], values["part"])
+
+
+_MICROMETRES = {
+    "angstrom": 1e-4,
+    "Å": 1e-4,
+    "nanometer": 1e-3,
+    "nm": 1e-3,
+    "micrometer": 1.0,
+    "micrometre": 1.0,
+    "micron": 1.0,
+    "microns": 1.0,
+    "um": 1.0,
+    "µm": 1.0,  # micro sign
+    "μm": 1.0,  # Greek mu
+    "millimeter": 1e3,
+    "mm": 1e3,
+    "centimeter": 1e4,
+    "cm": 1e4,
+    "inch": 25.4e3,
+    "meter": 1e6,
+    "m": 1e6,
+}
+_SECONDS = {
+    "second": 1.0,
+    "sec": 1.0,
+    "s": 1.0,
+    "millisecond": 1e-3,
+    "ms": 1e-3,
+    "msec": 1e-3,
+    "minute": 60.0,
+    "min": 60.0,
+    "hour": 3600.0,
+    "h": 3600.0,
+}
+
+
+def measured_axis(name: str, length: float, unit: str | None, origin: float = 0.0) -> Axis:
+    """Makes an axis from what a file declares, in micrometres or, for frames, in seconds.
+
+    Args:
+        name: "z", "t", "y" or "x".
+        length: The distance of voxels.
+        unit: Its unit. None keeps the numbers as they are, without a unit.
+        origin: The position of the first voxel, in the same unit.
+
+    Returns:
+        The axis, with an unknown spacing if the length or the unit is invalid.
+    """
+    kind, factors = ("second", _SECONDS) if name == "t" else ("micrometer", _MICROMETRES)
+    factor = 1.0 if unit is None else factors.get(unit.strip(), math.nan)
+    length, origin = float(length) * factor, float(origin) * factor
+    if not (math.isfinite(length) and length > 0):
+        return Axis(name)
+    origin = origin if math.isfinite(origin) else 0.0
+    return Axis(name, length, None if unit is None else kind, origin)
