@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
 
 
+#: Folder of the work in progress, in the folder of the results of images.
+WORK = ".partial"
+
+
 class Inputs:
     """The files that a command reads, as they were when it began."""
 
@@ -50,6 +54,11 @@ def describe(command: str, inputs: Inputs, **settings: Any) -> dict[str, Any]:
     names = [path.name for path in inputs.files]
     files = list(zip(names, inputs.digests(), strict=True))
     return {"command": command, "version": __version__, "inputs": files, **settings}
+
+
+def work_folder(result: Path) -> Path:
+    """Returns the folder of the work in progress of a single result, beside it."""
+    return result.with_name(f"{result.name}.partial")
 
 
 def train_in(

@@ -1,15 +1,16 @@
 """Names, checks, writes and reports the output files of the commands."""
 
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sp_graph_seg.config import config_to_yaml
-from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import refuse_existing, write_image, write_labels, write_text
+from sp_graph_seg.errors import InputError, OutputError, RecordWarning
+from sp_graph_seg.io import read_labels, refuse_existing, write_image, write_labels, write_text
 
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
@@ -45,64 +46,78 @@ def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], overwrite: bo
 def write_model(
     segmenter: "Segmenter",
     model: Path,
-    training_files: Sequence[Path],
+    records: Sequence[Path],
     notes: Mapping[str, Any] | None = None,
-) -> str:
-    """Writes a trained model, and its configuration, history and picture of the history.
+) -> None:
+    """Writes a trained model, then its configuration, history and picture of the history.
 
-    If the training had no steps, there is no history.
-
-    Returns:
-        What was written, in words.
+    If the training had no steps, there is no history. A record that cannot be written is a warning,
+    because the model is there.
     """
-    config_file, history_file, picture = training_files
+    segmenter.save(model, notes)
+    config_file, history_file, picture = records
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
-    write_text(config_file, config_to_yaml(segmenter.config_))
-    written = [config_file]
-    if len(history):
-        from sp_graph_seg.plot import plot_history, save_figure
+    try:
+        write_text(config_file, config_to_yaml(segmenter.config_))
+        if len(history):
+            from sp_graph_seg.plot import plot_history, save_figure
 
-        write_text(history_file, history.to_csv())
-        save_figure(picture, plot_history(history))
-        written = [config_file, history_file, picture]
-    segmenter.save(model, notes)  # last: where it lies, all of them do
-    return f"{model}, with {join_names(file.name for file in written)}"
+            write_text(history_file, history.to_csv())
+            save_figure(picture, plot_history(history))
+    except OutputError as error:
+        warnings.warn(f"{error} The model is written.", RecordWarning, stacklevel=2)
+
+
+def report_model(model: Path, records: Sequence[Path]) -> None:
+    """Prints where a model and its records are."""
+    written = join_names(file.name for file in records if file.exists())
+    report("model", f"{model}, with {written}" if written else str(model))
 
 
 def write_predictions(
     segmenter: "Segmenter",
     images: Sequence[Path],
-    arrays: Iterable[tuple[np.ndarray, np.ndarray | None]],
+    read: Callable[[int], tuple[np.ndarray, np.ndarray | None]],
     output: Path,
-) -> int:
-    """Writes the labels and overlay of each image, and returns the total number of labels.
+) -> None:
+    """Writes the labels and overlay of each image that has none yet.
 
     Pixels without data get the largest value of the type of the labels, as in a volume.
 
     Args:
         segmenter: A trained model.
         images: Files of the images, for the names.
-        arrays: The image and the mask of each.
+        read: Reads the image and the mask with this number.
         output: Folder to write to.
     """
-    from sp_graph_seg.label_jobs.manifest import label_dtype
     from sp_graph_seg.plot import overlay_labels
 
-    unlabelled = np.iinfo(label_dtype(segmenter.num_labels_)).max
-    found: set[int] = set()
-    for path, (array, mask) in zip(images, arrays, strict=True):
-        labels = segmenter.predict(array, mask=mask)
+    unlabelled = unlabelled_value(segmenter)
+    for number, path in enumerate(images):
         labels_file, overlay_file = prediction_files([path], output)
-        write_labels(labels_file, np.where(labels < 0, unlabelled, labels))
+        if labels_file.exists():
+            continue  # done before an interruption
+        array, mask = read(number)
+        labels = segmenter.predict(array, mask=mask)
         write_image(overlay_file, overlay_labels(array, labels).transpose(2, 0, 1))
-        found.update(np.unique(labels[labels >= 0]).tolist())
-    return len(found)
+        write_labels(labels_file, np.where(labels < 0, unlabelled, labels))
 
 
-def report_predictions(num_labels: int, images: Sequence[Path], output: Path) -> None:
-    """Prints how many labels were found and where the files are."""
+def unlabelled_value(segmenter: "Segmenter") -> int:
+    """Returns the value of pixels without a label in files: 255 or 65535."""
+    from sp_graph_seg.label_jobs.manifest import label_dtype
+
+    return int(np.iinfo(label_dtype(segmenter.num_labels_)).max)
+
+
+def report_predictions(unlabelled: int, images: Sequence[Path], output: Path) -> None:
+    """Prints how many labels are in the files and where these are."""
     files = prediction_files(images, output)
+    found = set[int]().union(
+        *(np.unique(read_labels(file)).tolist() for file in files[: len(images)])
+    )
+    num_labels = len(found - {unlabelled})
     noun = "label" if num_labels == 1 else "labels"
     report("labels", f"{num_labels} {noun} in {join_names(map(str, files[: len(images)]))}")
     report("overlay", join_names(map(str, files[len(images) :])))
@@ -115,7 +130,7 @@ def report(what: str, where: str) -> None:
 
 def join_names(names: Iterable[str]) -> str:
     """Formats names as ``a, b and c`` or, if more than three, as ``a to z (26 files)``."""
-    *first, last = names
+    *first, last = [*names] or [""]
     if len(first) > 2:
         return f"{first[0]} to {last} ({len(first) + 1} files)"
     return f"{', '.join(first)} and {last}" if first else last

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sp_graph_seg.cli.inputs import read_masks
-from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, write_model
+from sp_graph_seg.cli.interruptible import train_in, work_folder
+from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, report_model
 from sp_graph_seg.cli.volume_flags import VolumeFlags
-from sp_graph_seg.config import Config, config_to_yaml
+from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.io.fingerprint import fingerprint
+from sp_graph_seg.io.locks import locked
+from sp_graph_seg.io.staging import Stage, finish_staged, staged
 from sp_graph_seg.label_jobs import LabelOutput, parse_output
 
 if TYPE_CHECKING:
-    from sp_graph_seg import Segmenter
     from sp_graph_seg.cli.flags import ConfigSource
     from sp_graph_seg.label_jobs import LabelJob
     from sp_graph_seg.labels.relabel import Relabel
@@ -49,17 +51,20 @@ def segment_volume(
     relabel, overlay = _check(target, volume, inputs, overwrite, flags)
     check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
-    training = {
+    training: dict[str, Any] = {
         "input": volume.fingerprint(),
         "train_on": train_on,
         "masks": [fingerprint(mask=mask.read_bytes()) for mask in masks or []],
         "range": intensity_range and list(intensity_range),
         "config": config.to_dict(),
     }
+    work = work_folder(model)
+    finish_staged(work)
     is_trained = _is_trained(model, training, overwrite)
-    if not is_trained:
-        _refuse_training_files(training_files, config, overwrite)
+    if not is_trained and not work.exists():
+        refuse_existing(training_files, overwrite)
     from sp_graph_seg.streaming import survey_volume
+    from sp_graph_seg.streaming.label import check_unchanged
 
     survey = survey_volume(volume) if is_trained else survey_volume(volume, numbers, count)
     survey.check(config, skip_bad=flags.skip_bad)
@@ -67,8 +72,11 @@ def segment_volume(
     if is_trained:
         report("model", f"{model} exists, trained by the same command")
     else:
-        segmenter = _train(survey, numbers, count, read, intensity_range, config)
-        report("model", write_model(segmenter, model, training_files, notes=training))
+        with staged(work, [model, *training_files], training, overwrite) as stage:
+            if not stage.is_complete:
+                _train(stage, survey, numbers, count, read, intensity_range, config, training)
+                check_unchanged(volume, training["input"])
+        report_model(model, training_files)
     _label(model, volume, target, overwrite, flags, relabel, overlay, preflight=False)
 
 
@@ -84,14 +92,15 @@ def predict_volume(
 
 
 def _train(
+    stage: Stage,
     survey: "Survey",
     numbers: Sequence[int],
     count: int,
     masks: Sequence[np.ndarray] | None,
     intensity_range: tuple[float, float] | None,
     config: Config,
-) -> "Segmenter":
-    from sp_graph_seg import Segmenter
+    notes: Mapping[str, Any],
+) -> None:
     from sp_graph_seg.streaming import read_slice
 
     for number in numbers:
@@ -108,9 +117,7 @@ def _train(
     images = [survey.kept[n] if n in survey.kept else read_slice(volume, n) for n in numbers]
     if intensity_range is None and masks is None:  # otherwise the range inside the masks counts
         intensity_range = measured
-    return Segmenter(config).fit(
-        images, masks=masks, intensity_range=intensity_range, progress=True
-    )
+    train_in(stage, stage.names, config, images, masks, intensity_range, notes)
 
 
 def _label(
@@ -126,28 +133,31 @@ def _label(
     from sp_graph_seg.streaming import label_volume
     from sp_graph_seg.streaming.block import load_model
 
-    job = label_volume(
-        model,
-        volume,
-        output,
-        mode=flags.mode,
-        relabel=relabel,
-        block=flags.block,
-        skip_bad=flags.skip_bad,
-        resume=flags.resume,
-        overwrite=overwrite,
-        workers=flags.workers,
-        scheduler=flags.scheduler,
-        preflight=preflight,
-        finish=False,
-    )
-    has_blocks = not job.is_assembled()
-    if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
-        segmenter = load_model(model).segmenter
-        look = relabel or segmenter.relabel_
-        colors = look.colors if look else {}
-        _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
-    skipped = job.finish()
+    with locked(output.path):
+        job = label_volume(
+            model,
+            volume,
+            output,
+            mode=flags.mode,
+            relabel=relabel,
+            block=flags.block,
+            skip_bad=flags.skip_bad,
+            resume=flags.resume,
+            overwrite=overwrite,
+            workers=flags.workers,
+            scheduler=flags.scheduler,
+            preflight=preflight,
+            finish=False,
+        )
+        has_blocks = not job.is_assembled()
+        if (
+            overlay is not None and has_blocks
+        ):  # before finish, so that a killed command resumes here
+            segmenter = load_model(model).segmenter
+            look = relabel or segmenter.relabel_
+            colors = look.colors if look else {}
+            _write_overlay(overlay, volume, job, segmenter.intensity_range_, colors)
+        skipped = job.finish()
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if overlay is not None:
         kept = "" if has_blocks else ": not written again, the labels were complete"
@@ -251,14 +261,6 @@ def _read_masks(
         )
     like = np.broadcast_to(np.uint8(0), (volume.channels, volume.height, volume.width))
     return read_masks(masks, [Path(volume.path)] * count, [like] * count)
-
-
-def _refuse_training_files(training_files: Sequence[Path], config: Config, overwrite: bool) -> None:
-    """Refuses to replace files, unless an interrupted run of this command wrote them."""
-    config_file = training_files[0]
-    if config_file.is_file() and config_file.read_bytes() == config_to_yaml(config).encode():
-        return
-    refuse_existing(training_files, overwrite)
 
 
 def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from sp_graph_seg.errors import InputError, OutputError
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 
     def _lock(descriptor: int) -> None:
@@ -55,7 +56,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         _HELD.remove(holder)
-        if os.name == "nt":  # which removes no open file
+        if sys.platform == "win32":  # which removes no open file
             os.close(descriptor)
             _remove(file)
         else:
@@ -74,14 +75,14 @@ def _open_locked(file: Path, path: Path) -> int:
             ) from error
         try:
             _lock(descriptor)
-            if os.name == "nt" or _is_named(descriptor, file):
+            if sys.platform == "win32" or _is_named(descriptor, file):
                 return descriptor
         except OSError as error:
             if error.errno in _UNSUPPORTED:
                 return descriptor
             os.close(descriptor)
             raise InputError(
-                f"{path}: is being written by another process; wait until that has ended, or choose "
+                f"{path}: is being written by another process; wait until it has ended, or choose "
                 "another --output."
             ) from error
         os.close(descriptor)

@@ -86,8 +86,9 @@ def staged(
         _begin(folder, wanted)
         try:
             yield Stage(folder, names)
-        except InputError as error:
-            if not isinstance(error, OutputError):  # the next command will have other settings
+        except BaseException as error:
+            is_refused = isinstance(error, InputError) and not isinstance(error, OutputError)
+            if is_refused or not _holds_work(folder):  # the next command will be another one
                 remove(folder)
             raise
         places = {path.name: os.fspath(path.absolute()) for path in results}
@@ -116,6 +117,11 @@ def _begin(folder: Path, description: Any) -> None:
             f"{folder}: cannot be written to ({error.strerror}); choose another folder."
         ) from error
     _write(folder, {"description": description})
+
+
+def _holds_work(folder: Path) -> bool:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return any(path.name != _MANIFEST for path in files)
 
 
 def _write(folder: Path, state: Mapping[str, Any]) -> None:

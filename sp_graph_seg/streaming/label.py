@@ -9,7 +9,14 @@ from typing import Any
 
 from sp_graph_seg._version import __version__
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
+from sp_graph_seg.io.locks import locked
+from sp_graph_seg.label_jobs import (
+    LabelJob,
+    LabelOutput,
+    check_label_output,
+    open_label_job,
+    parse_output,
+)
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
@@ -71,8 +78,9 @@ def label_volume(
         reasons, ``unlabelled`` is the value of pixels without a label.
 
     Raises:
-        InputError: The model or volume cannot be used, a slice cannot be read, the output exists or
-            was begun with another model, volume or settings, or a worker failed.
+        InputError: The model or volume cannot be used or was replaced meanwhile, a slice cannot be
+            read, the output exists or was begun with another model, volume or settings, another
+            process is labelling it, or a worker failed.
     """
     output = parse_output(output)  # refuses an invalid name at once
     loaded = load_model(model)
@@ -83,23 +91,41 @@ def label_volume(
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
     segmenter.relabel_ = relabel = segmenter.relabel_ if relabel is None else relabel
-    job = open_label_job(
-        output,
-        (len(volume), volume.height, volume.width),
-        num_labels=segmenter.num_labels_,
-        settings=_describe(loaded.digest, volume, mode, relabel),
-        block=block,
-        geometry=volume.geometry,
-        inputs=[model, volume.path],
-        overwrite=overwrite,
-        resume=resume,
-    )
-    missing = job.missing_blocks()
-    if missing:
-        # A relative path is invalid for workers elsewhere.
-        labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad)
-        _label_blocks(labeler, missing, workers, scheduler)
-    return replace(job, complete=True, skipped=job.finish()) if finish else job
+    settings = _describe(loaded.digest, volume, mode, relabel)
+    inputs = [model, volume.path]
+    check_label_output(output, inputs, overwrite=overwrite, resume=resume)
+    with locked(output.path):
+        job = open_label_job(
+            output,
+            (len(volume), volume.height, volume.width),
+            num_labels=segmenter.num_labels_,
+            settings=settings,
+            block=block,
+            geometry=volume.geometry,
+            inputs=inputs,
+            overwrite=overwrite,
+            resume=resume,
+        )
+        missing = job.missing_blocks()
+        if missing:
+            # A relative path is invalid for workers elsewhere.
+            labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad)
+            _label_blocks(labeler, missing, workers, scheduler)
+            check_unchanged(volume, settings["input"])
+        return replace(job, complete=True, skipped=job.finish()) if finish else job
+
+
+def check_unchanged(volume: Volume, before: str) -> None:
+    """Refuses results of a volume whose files were replaced while they were read.
+
+    Args:
+        volume: The volume.
+        before: Its fingerprint when the work began.
+    """
+    if volume.fingerprint() != before:
+        raise InputError(
+            f"{volume.path}: was replaced meanwhile; repeat the command with --overwrite."
+        )
 
 
 def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) -> dict[str, Any]:

@@ -58,7 +58,10 @@ class Checkpoint:
 
     def __init__(self, net: nn.Module, **parts: Any) -> None:
         files = _FILES.get()
-        self._path, self._identity = (None, "") if files is None else next(files)
+        self._path: Path | None = None
+        self._identity = ""
+        if files is not None:
+            self._path, self._identity = next(files)
         self._parts = {"net": net, **parts}
         self._written = time.monotonic()
         self._cost = 0.0

@@ -24,7 +24,7 @@ CONFIGS = {
 }
 
 
-class Interrupted(Exception):
+class Stop(BaseException):
     pass
 
 
@@ -53,7 +53,7 @@ def interrupt_after(count, monkeypatch):
     def keep(self, history, is_last=False):
         original(self, history, is_last)
         if next(steps) == count:
-            raise Interrupted
+            raise Stop
 
     monkeypatch.setattr(module.Checkpoint, "keep", keep)
 
@@ -84,7 +84,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(name, tmp_path, monkeyp
             interrupt_after(count, patch)
             try:
                 Segmenter(config).fit(picture, checkpoint_folder=tmp_path)
-            except Interrupted:
+            except Stop:
                 assert (tmp_path / "training0.pt").exists()
     before = torch.random.get_rng_state()
     resumed = Segmenter(config).fit(picture, checkpoint_folder=tmp_path)
@@ -97,9 +97,10 @@ def test_random_layers_go_on_where_they_were(tmp_path, monkeypatch):
     segmenter = Segmenter(FAST, head=Dropout())
     expected = [value.clone() for value in weights(segmenter.fit(image(3)))]
     monkeypatch.setattr(module, "_SHARE", 1e9)
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+    with monkeypatch.context() as patch:
         interrupt_after(4, patch)
-        segmenter.fit(image(3), checkpoint_folder=tmp_path)
+        with pytest.raises(Stop):
+            segmenter.fit(image(3), checkpoint_folder=tmp_path)
     segmenter.fit(image(3), checkpoint_folder=tmp_path)
     assert all(map(torch.equal, weights(segmenter), expected))
 
@@ -115,9 +116,10 @@ def count_steps(monkeypatch):
 
 def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_SHARE", 1e9)
-    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+    with monkeypatch.context() as patch:
         interrupt_after(5, patch)
-        Segmenter(FAST).fit(image(3), checkpoint_folder=tmp_path)
+        with pytest.raises(Stop):
+            Segmenter(FAST).fit(image(3), checkpoint_folder=tmp_path)
     steps = count_steps(monkeypatch)
     Segmenter(FAST).fit(image(3), checkpoint_folder=tmp_path)
     assert len(steps) == 9 - 5
