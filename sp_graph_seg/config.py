@@ -43,6 +43,8 @@ class Config:
         head: Graph network between the node means and the losses; identity means no network, as in
             the paper.
         head_layers: Graph convolutions in the head.
+        head_losses: What the similarity and continuity losses judge if there is a head: its output,
+            or its output and its input.
         max_size: Longest side, in pixels, of an image in the network. A larger image is scaled
             down, but its labels keep the full resolution. 0 never scales.
         hessian_scales: Scales, in pixels of the scaled image, at which smoothed values and
@@ -62,8 +64,8 @@ class Config:
             scales.
         tau_con: tau of Eq. 8, the temperature of the weights in the continuity loss. Below 0 the
             most similar neighbours weigh most, at 0 all are equal, above 0 the most different.
-        tau_cut: Factor in the affinities exp(tau_cut * w) of the N-Cut loss, where w is the colour
-            distance; must be negative.
+        tau_cut: Factor in the affinities exp(tau_cut * w) of the N-Cut loss and of the head, where
+            w is the colour distance; must be negative.
         beta_rec: Weight of the reconstruction loss in Eq. 9.
         beta_cut: Weight of the soft N-Cut loss (Eq. 5) in Eq. 9.
         beta_sim: Weight of the similarity loss (Eq. 6) in Eq. 9.
@@ -80,6 +82,8 @@ class Config:
         foreground: Share of the patches that are centred inside the mask, if there is one.
         epochs: Passes over the patches.
         minibatches: Optimisation steps in an epoch, among which the patches are divided.
+        images_per_step: Training images in a step; with fewer than there are, an epoch has more
+            steps. 0 takes all of them, as phases always does.
         learning_rate: Step size of Adam.
         min_labels: Number of labels at which training stops, as in Kim et al. 2020; 0 never stops
             early.
@@ -99,6 +103,7 @@ class Config:
     depth: int = 4
     head: Literal["identity", "gcn", "gat", "graph", "transformer"] = "identity"
     head_layers: int = 2
+    head_losses: Literal["output", "both"] = "output"
     max_size: int = 320
     hessian_scales: tuple[float, ...] = ()
     nodes: Literal["superpixels", "pixels"] = "superpixels"
@@ -122,6 +127,7 @@ class Config:
     foreground: float = 0.8
     epochs: int = 4
     minibatches: int = 8
+    images_per_step: int = 0
     learning_rate: float = 1e-3
     min_labels: int = 0
     seed: int = 0
@@ -245,6 +251,7 @@ _AT_LEAST: dict[str, float] = {
     "foreground": 0,
     "epochs": 1,
     "minibatches": 1,
+    "images_per_step": 0,
     "min_labels": 0,
     "seed": 0,
 }

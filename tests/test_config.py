@@ -27,6 +27,7 @@ OTHER = {
     "depth": 2,
     "head": "gcn",
     "head_layers": 1,
+    "head_losses": "both",
     "max_size": 0,
     "hessian_scales": (1.0, 2.5),
     "nodes": "pixels",
@@ -50,6 +51,7 @@ OTHER = {
     "foreground": 1.0,
     "epochs": 1,
     "minibatches": 1,
+    "images_per_step": 2,
     "learning_rate": 1e-5,
     "min_labels": 3,
     "seed": 123,
@@ -68,6 +70,7 @@ BAD = [
             "superpixel_size",
             "seed",
             "head_layers",
+            "images_per_step",
             "min_labels",
         )
         for value in (-1, 0.5, False, "0")
@@ -90,6 +93,7 @@ BAD = [
             "nodes",
             "superpixel_method",
             "loss_input",
+            "head_losses",
             "similarity_labels",
             "similarity_on",
             "reconstruction",

@@ -31,7 +31,7 @@ class Inputs:
     def digests(self) -> list[str]:
         """Returns 64 hexadecimal digits for the content of each file."""
         found = []
-        for path in self.files:
+        for path in filter(Path.exists, self.files):  # a mask may be "auto"
             with open(path, "rb") as file:
                 found.append(hashlib.file_digest(file, "sha256").hexdigest())
         return found
@@ -52,8 +52,13 @@ class Inputs:
 def describe(command: str, inputs: Inputs, **settings: Any) -> dict[str, Any]:
     """Describes what the results of a command depend on."""
     names = [path.name for path in inputs.files]
-    files = list(zip(names, inputs.digests(), strict=True))
-    return {"command": command, "version": __version__, "inputs": files, **settings}
+    return {
+        "command": command,
+        "version": __version__,
+        "inputs": names,
+        "contents": inputs.digests(),
+        **settings,
+    }
 
 
 def work_folder(result: Path) -> Path:
@@ -69,6 +74,7 @@ def train_in(
     masks: Sequence[np.ndarray] | None,
     intensity_range: tuple[float, float] | None,
     notes: Mapping[str, Any] | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> "Segmenter":
     """Trains a model in the work in progress, or reads that of an interrupted run.
 
@@ -81,6 +87,7 @@ def train_in(
         masks: Their masks.
         intensity_range: See :meth:`Segmenter.fit <sp_graph_seg.Segmenter.fit>`.
         notes: JSON values to keep with the model.
+        record: The record of the model, see :mod:`sp_graph_seg.io.record`.
     """
     from sp_graph_seg import Segmenter
 
@@ -94,5 +101,5 @@ def train_in(
         progress=True,
         checkpoint_folder=stage.file("training"),
     )
-    write_model(segmenter, model, records, notes)
+    write_model(segmenter, model, records, notes, record)
     return segmenter

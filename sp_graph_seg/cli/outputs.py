@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 #: The files that ``segment`` writes once, and for each image.
 MODEL_FILES = ("model.safetensors", "config.yaml", "history.csv", "history.png")
 ENDINGS = ("_labels.png", "_overlay.png")
+UNCERTAINTY_ENDING = "_uncertainty.png"
 
 
-def prediction_files(images: Iterable[Path], output: Path) -> list[Path]:
-    """Returns the label files of all images, then their overlays."""
-    return [output / f"{image.stem}{end}" for end in ENDINGS for image in images]
+def prediction_files(images: Iterable[Path], output: Path, uncertainty: bool = False) -> list[Path]:
+    """Returns the label files of all images, then their overlays and maps of uncertainty."""
+    endings = (*ENDINGS, UNCERTAINTY_ENDING) if uncertainty else ENDINGS
+    return [output / f"{image.stem}{end}" for end in endings for image in images]
 
 
 def check_suffix(output: Path, suffix: str) -> None:
@@ -46,16 +48,17 @@ def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], overwrite: bo
 def write_model(
     segmenter: "Segmenter",
     model: Path,
-    records: Sequence[Path],
+    training_files: Sequence[Path],
     notes: Mapping[str, Any] | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a trained model, then its configuration, history and picture of the history.
 
-    If the training had no steps, there is no history. A record that cannot be written is a warning,
-    because the model is there.
+    If the training had no steps, there is no history. A file beside the model that cannot be
+    written is a warning, because the model is there.
     """
-    segmenter.save(model, notes)
-    config_file, history_file, picture = records
+    segmenter.save(model, notes, record)
+    config_file, history_file, picture = training_files
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
     try:
@@ -69,10 +72,10 @@ def write_model(
         warnings.warn(f"{error} The model is written.", RecordWarning, stacklevel=2)
 
 
-def report_model(model: Path, records: Sequence[Path]) -> None:
-    """Prints where a model and its records are."""
-    written = join_names(file.name for file in records if file.exists())
-    report("model", f"{model}, with {written}" if written else str(model))
+def report_model(model: Path, training_files: Sequence[Path]) -> None:
+    """Prints where a model is, and what lies beside it."""
+    written = [file.name for file in training_files if file.exists()]
+    report("model", f"{model}, with {join_names(written)}" if written else str(model))
 
 
 def write_predictions(
@@ -80,6 +83,7 @@ def write_predictions(
     images: Sequence[Path],
     read: Callable[[int], tuple[np.ndarray, np.ndarray | None]],
     output: Path,
+    uncertainty: bool = False,
 ) -> None:
     """Writes the labels and overlay of each image that has none yet.
 
@@ -90,18 +94,25 @@ def write_predictions(
         images: Files of the images, for the names.
         read: Reads the image and the mask with this number.
         output: Folder to write to.
+        uncertainty: Also write the uncertainty of each label.
     """
     from sp_graph_seg.plot import overlay_labels
+    from sp_graph_seg.segmenter.uncertainty import uncertainty_map
 
     unlabelled = unlabelled_value(segmenter)
+    colors = segmenter.colors_
     for number, path in enumerate(images):
-        labels_file, overlay_file = prediction_files([path], output)
+        labels_file, overlay_file, *map_file = prediction_files([path], output, uncertainty)
         if labels_file.exists():
             continue  # done before an interruption
         array, mask = read(number)
-        labels = segmenter.predict(array, mask=mask)
-        write_image(overlay_file, overlay_labels(array, labels).transpose(2, 0, 1))
-        write_labels(labels_file, np.where(labels < 0, unlabelled, labels))
+        if map_file:
+            labels, margins = segmenter.predict_with_margin(array, mask=mask)
+            write_labels(map_file[0], uncertainty_map(labels, margins))
+        else:
+            labels = segmenter.predict(array, mask=mask)
+        write_image(overlay_file, overlay_labels(array, labels, colors=colors).transpose(2, 0, 1))
+        write_labels(labels_file, np.where(labels < 0, unlabelled, labels))  # last: it is done
 
 
 def unlabelled_value(segmenter: "Segmenter") -> int:
@@ -111,16 +122,19 @@ def unlabelled_value(segmenter: "Segmenter") -> int:
     return int(np.iinfo(label_dtype(segmenter.num_labels_)).max)
 
 
-def report_predictions(unlabelled: int, images: Sequence[Path], output: Path) -> None:
+def report_predictions(
+    unlabelled: int, images: Sequence[Path], output: Path, uncertainty: bool = False
+) -> None:
     """Prints how many labels are in the files and where these are."""
-    files = prediction_files(images, output)
-    found = set[int]().union(
-        *(np.unique(read_labels(file)).tolist() for file in files[: len(images)])
-    )
-    num_labels = len(found - {unlabelled})
+    paths = prediction_files(images, output, uncertainty)
+    files, count = list(map(str, paths)), len(images)
+    found = [np.unique(read_labels(path)).tolist() for path in paths[:count]]
+    num_labels = len(set().union(*found) - {unlabelled})
     noun = "label" if num_labels == 1 else "labels"
-    report("labels", f"{num_labels} {noun} in {join_names(map(str, files[: len(images)]))}")
-    report("overlay", join_names(map(str, files[len(images) :])))
+    report("labels", f"{num_labels} {noun} in {join_names(files[:count])}")
+    report("overlay", join_names(files[count : 2 * count]))
+    if uncertainty:
+        report("unsure", join_names(files[2 * count :]))
 
 
 def report(what: str, where: str) -> None:
@@ -130,7 +144,7 @@ def report(what: str, where: str) -> None:
 
 def join_names(names: Iterable[str]) -> str:
     """Formats names as ``a, b and c`` or, if more than three, as ``a to z (26 files)``."""
-    *first, last = [*names] or [""]
+    *first, last = names
     if len(first) > 2:
         return f"{first[0]} to {last} ({len(first) + 1} files)"
     return f"{', '.join(first)} and {last}" if first else last

@@ -15,8 +15,9 @@ from sp_graph_seg.cli.outputs import (
     unlabelled_value,
     write_predictions,
 )
-from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
-from sp_graph_seg.cli.volumes import segment_volume
+from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
+from sp_graph_seg.cli.volumes import Training, segment_volume
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.staging import staged
 
 
@@ -29,6 +30,7 @@ def segment(
     train_on: str | None = None,
     mask: Masks = None,
     intensity_range: Range = None,
+    uncertainty: Switch = False,
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
@@ -39,38 +41,48 @@ def segment(
     NAME_overlay.png to look at. For all images together it writes model.safetensors, config.yaml,
     history.csv and history.png.
 
-    A volume or video goes to one output: .zarr, .tif, .h5, .npy or a folder of PNGs, with the model
-    beside it.
-
-    Results appear together, at the end. After an interruption, the same command continues.
+    Of a volume or video NAME this writes NAME_labels.tif, or another --format, and the same four
+    files. Results appear together, at the end. After an interruption, the same command
+    continues.
 
     Args:
         images: Images to train on and to label, of any sizes but with the same number of channels;
             or one volume or video.
-        output: Folder for the results, made if it is missing; for a volume, the file or folder of
-            its labels.
+        output: Folder for the results, made if it is missing; for a volume, also the file of its
+            labels, such as labels.zarr, with the other results beside it.
         train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for the
-            three that represent the rest best.
-        mask: A mask of the same size for each image, or for each slice to train on, 0 where there
-            is no data; in an image, those pixels get no label.
+            three that represent the rest best; auto:2 by default.
+        mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
+            label. For a volume one picture for all slices, a volume, or a picture for each slice to
+            train on, which leaves the labels alone. auto leaves out the air around a sample.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
+        uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
+            like that of the pixel, 254 where another fits as well, 255 without a label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
         flags: The configuration.
     """
     check_range(intensity_range)
-    if is_volume(images, output, volume, train_on):
-        segment_volume(images[0], output, train_on, mask, intensity_range, overwrite, flags, volume)
+    if are_volumes(images, output, volume, train_on):
+        if len(images) > 1:
+            raise InputError(
+                f"{images[1]}: segment labels one volume at a time; train on all of them with "
+                "train, then label them with predict, or put slices into one folder."
+            )
+        training = Training(train_on, mask, intensity_range, flags)
+        segment_volume(images[0], output, training, uncertainty, overwrite, volume)
         return
     config = flags.resolve(kind_of_image(images[0]))
     model = [output / name for name in MODEL_FILES]
-    results = [*model, *prediction_files(images, output)]
+    results = [*model, *prediction_files(images, output, uncertainty)]
     inputs, work = Inputs(*images, *(mask or [])), output / WORK
     check_outputs(results, inputs.files, overwrite or work.exists())
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
-    description = describe("segment", inputs, config=config.to_dict(), range=intensity_range)
+    description = describe(
+        "segment", inputs, config=config.to_dict(), range=intensity_range, uncertainty=uncertainty
+    )
     with staged(work, results, description, overwrite) as stage:
         if not stage.is_complete:
             segmenter = train_in(stage, MODEL_FILES, config, arrays, masks, intensity_range)
@@ -78,9 +90,10 @@ def segment(
             def read(number: int) -> tuple[np.ndarray, np.ndarray | None]:
                 return arrays[number], masks[number] if masks else None
 
-            write_predictions(segmenter, images, read, stage.folder)
+            write_predictions(segmenter, images, read, stage.folder, uncertainty)
             inputs.check_unchanged()
     from sp_graph_seg import Segmenter
 
-    report_predictions(unlabelled_value(Segmenter.load(model[0])), images, output)
+    unlabelled = unlabelled_value(Segmenter.load(model[0]))
+    report_predictions(unlabelled, images, output, uncertainty)
     report_model(model[0], model[1:])

@@ -13,6 +13,7 @@ from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.app import PROGRAM, app
 from sp_graph_seg.errors import InputError, SegmentationWarning
+from sp_graph_seg.io.record import recorded_as
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,8 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminated.
     """
     try:
-        with _own_warnings_only(), _terminated_like_interrupted():
-            app(sys.argv[1:] if arguments is None else arguments)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        with (
+            _own_warnings_only(),
+            _terminated_like_interrupted(),
+            recorded_as([PROGRAM, *given]),
+        ):
+            app(given)
     except CycloptsError as error:
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         return _fail(f"{error} See {command} --help.")

@@ -55,6 +55,7 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
         raise InputError(f"{output}: {why}, so it cannot be resumed; {remedy}.")
     wanted = manifest.provenance({}) | _array(manifest, manifest.stored_shape)
     found = finished.provenance | {"skipped": {}} | _array(finished, finished.shape)
+    found.pop("record", None)  # who made it, and when, makes no difference
     difference = describe_difference(found, wanted)
     if difference:
         raise InputError(f"{output}: was made differently: {difference}; {remedy}.")

@@ -27,6 +27,7 @@ class Manifest:
         settings: The model, input and options, as JSON values.
         geometry: Where the slices lie, and the order of the axes of the output.
         dataset: The dataset in an HDF5 file, None for other formats.
+        record: Who made the output from what; see `sp_graph_seg.io.record`. It may change.
     """
 
     shape: tuple[int, int, int]
@@ -35,6 +36,7 @@ class Manifest:
     settings: dict[str, Any]
     geometry: Geometry = field(default_factory=Geometry)
     dataset: str | None = None
+    record: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def dtype(self) -> np.dtype:
@@ -63,15 +65,16 @@ class Manifest:
         return fingerprint(**self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Converts the manifest to JSON values, and adds the dtype for human readers."""
+        """Converts all but the record to JSON values, and adds the dtype for human readers."""
         derived = {"version": VERSION, "dtype": str(self.dtype), "unlabelled": self.unlabelled}
         values = asdict(self) | {"geometry": self.geometry.to_json()}
+        del values["record"]
         return json.loads(json.dumps(derived | values))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
         """Restores a manifest from the result of `to_json`."""
-        known = {field.name: values[field.name] for field in fields(cls)}
+        known = {field.name: values[field.name] for field in fields(cls) if field.compare}
         shape, geometry = tuple(known["shape"]), Geometry.from_json(known["geometry"])
         return cls(**known | {"shape": shape, "geometry": geometry})
 
@@ -83,6 +86,7 @@ class Manifest:
             "unlabelled": self.unlabelled,
             "geometry": json.loads(json.dumps(self.geometry.to_json())),
             "settings": self.settings,
+            **({"record": self.record} if self.record else {}),
             "skipped": {str(number): reason for number, reason in sorted(skipped.items())},
         }
 

@@ -85,6 +85,7 @@ class Checkpoint:
         for name, part in self._parts.items():
             load = part.set_state if isinstance(part, Generator) else part.load_state_dict
             load(state["parts"][name])
+        history.labels = tuple(state["labels"])
         for row in state["history"]:
             history.append(row)
             if on_step is not None:
@@ -102,6 +103,7 @@ class Checkpoint:
                 for name, part in self._parts.items()
             },
             "history": list(history),
+            "labels": list(history.labels),
         }
         with durable_write(self._path) as temporary:
             torch.save({"state": state, "digest": self._digest(state)}, temporary)

@@ -23,19 +23,22 @@ class Terms:
     labels: Tensor
 
 
+#: An image and the positions of its patches in a step, shape by shape.
+Turn = tuple[Subject, list[PatchPositions]]
+
+
 def backward_all(
     model: SuperpixelNet,
-    subjects: Sequence[Subject],
-    patches: Sequence[list[PatchPositions]],
+    turns: Sequence[Turn],
     config: Config,
     scaler: torch.amp.GradScaler,
 ) -> list[Terms]:
     """Adds up the gradients of the mean of Eq. 9 over the images."""
     terms = []
-    for subject, own_patches in zip(subjects, patches, strict=True):
-        losses, labels = _losses(model, subject, own_patches, config)
+    for subject, patches in turns:
+        losses, labels = _losses(model, subject, patches, config)
         total = total_loss(losses, betas(config))
-        scaler.scale(total / len(subjects)).backward()
+        scaler.scale(total / len(turns)).backward()
         detached = {name: loss.detach() for name, loss in losses.items()}
         terms.append(Terms(detached, total.detach(), labels))
     return terms
@@ -46,8 +49,10 @@ def _losses(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Computes the losses of one image with a weight in Eq. 9, and the labels of its nodes."""
     with autocast(config, subject.image.device):
-        z, x = model(*subject.inputs)
-        x = x.float()  # a head may leave half precision
-        step = ForwardPass(model, subject, patches, config, z, x)
+        image, graph, inside = subject.inputs
+        z = model.encode(image)
+        means = model.node_means(z, graph, inside)
+        x = model.cluster(means, graph).float()  # a head may leave half precision
+        step = ForwardPass(model, subject, patches, config, z, means, x)
         losses = {name: LOSSES[name].compute(step) for name, beta in betas(config).items() if beta}
     return losses, x.detach().argmax(dim=-1).unique()
