@@ -45,13 +45,13 @@ class MissingSlicesWarning(SegmentationWarning):
     """Some numbers are missing in the file names of slices or frames."""
 
 
+class ReportWarning(SegmentationWarning):
+    """A page, picture or table beside a result could not be made."""
+
+
 class SmallImageWarning(SegmentationWarning):
     """An image is smaller than a setting requires, so the setting was reduced to fit."""
 
 
 class TrainingWarning(SegmentationWarning):
     """A training ended, but its labels hardly mean anything; the message says what to change."""
-
-
-class RecordWarning(SegmentationWarning):
-    """A file beside the result, such as a picture of the training, could not be written."""

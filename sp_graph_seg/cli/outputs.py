@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sp_graph_seg.config import config_to_yaml
-from sp_graph_seg.errors import InputError, OutputError, RecordWarning
+from sp_graph_seg.errors import InputError, OutputError, ReportWarning
 from sp_graph_seg.io import read_labels, refuse_existing, write_image, write_labels, write_text
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def write_model(
             write_text(history_file, history.to_csv())
             save_figure(picture, plot_history(history))
     except OutputError as error:
-        warnings.warn(f"{error} The model is written.", RecordWarning, stacklevel=2)
+        warnings.warn(f"{error} The model is written.", ReportWarning, stacklevel=2)
 
 
 def report_model(model: Path, training_files: Sequence[Path]) -> None:
