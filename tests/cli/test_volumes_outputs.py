@@ -168,7 +168,8 @@ def test_a_training_that_is_interrupted_leaves_nothing_but_its_state(
     assert files_in(tmp_path) == {"scan.tif", "model.safetensors.partial"}
     assert run(*command) == 0
     results = {"out.zarr", "model.safetensors", "config.yaml", "history.csv", "history.png"}
-    assert files_in(tmp_path) == {"scan.tif", "records.json", *results}
+    reports = {"records.json", "out_report.html", "out_preview.png"}
+    assert files_in(tmp_path) == {"scan.tif", *results, *reports}
 
 
 def test_a_record_never_replaces_an_input(tmp_path, stack, mask, untrained, refusal, stack_flags):
