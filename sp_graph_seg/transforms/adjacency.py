@@ -46,7 +46,6 @@ def shifted_views(array: NDArray, offset: Offset) -> tuple[NDArray, NDArray]:
 
 def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
     """Finds all pairs of neighbouring pixels in different superpixels; ignores negative ids."""
-
     is_masked = labels.min(initial=0) < 0
     steps = np.append(np.cumprod(labels.shape[:0:-1])[::-1], 1)
 
