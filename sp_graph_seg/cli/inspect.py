@@ -10,15 +10,16 @@ from cyclopts import Parameter
 from sp_graph_seg.cli.app import PROGRAM, Folder, Switch, app
 from sp_graph_seg.cli.label_volumes import LabelVolume, open_image_of, open_label_volume
 from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.pages import check_pages, inspection_pages, write_inspection_pages
 from sp_graph_seg.cli.volume_flags import check_spacing
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import check_writable, refuse_existing, write_text
+from sp_graph_seg.io import check_writable, label_colors, refuse_existing, write_text
 from sp_graph_seg.io.record import add_record, make_record
 
 if TYPE_CHECKING:
     from sp_graph_seg.labels.greys import Grey
     from sp_graph_seg.labels.relabel import Relabel
-    from sp_graph_seg.labels.tables import LabelCounter
+    from sp_graph_seg.labels.tables import LabelCounter, Table
     from sp_graph_seg.volumes import Volume
 
 #: Surfaces of larger volumes are made from every second voxel, every third and so on.
@@ -47,7 +48,8 @@ def inspect(
     This writes regions.csv (voxels, volume, share, components, surface area and grey values of each
     label), components.csv (a row for each component) and sizes.csv (how many components have which
     diameter), counted slice by slice. Voxels with the largest value of their type, such as 255,
-    have no label. For the labels of --meshes it writes label_N.ply and surfaces.png.
+    have no label. For the labels of --meshes it writes label_N.ply and surfaces.png. To look at, it
+    writes preview.png and report.html.
 
     Args:
         labels: Labels of a volume, as segment and predict write them.
@@ -62,13 +64,15 @@ def inspect(
         triangles: The most triangles of a mesh; by default as many as there are.
         overwrite: Replace files that exist.
     """
-    from sp_graph_seg.labels.relabel import Relabel, read_relabel
+    from sp_graph_seg.labels.relabel import read_relabel
     from sp_graph_seg.labels.tables import LabelCounter
+    from sp_graph_seg.volumes import open_volume
 
     opened = open_label_volume(labels, axes)
     volume = opened.volume
     of = open_image_of(opened, image)
     check_spacing(spacing, unit)
+    given_spacing = spacing
     if spacing is None and volume.spacing is not None:
         spacing, unit = volume.spacing, volume.spacing_unit
         unit = unit or "unit"
@@ -76,21 +80,36 @@ def inspect(
     surfaces = {label: output / f"label_{label}.ply" for label in meshes or []}
     picture = output / "surfaces.png"
     refuse_existing([*tables, *surfaces.values(), *([picture] if meshes else [])], overwrite)
-    about = Relabel() if names is None else read_relabel(names)
+    check_pages(inspection_pages(output), [labels], overwrite)
+    about = _stored_legend(opened) if names is None else read_relabel(names)
     counter = LabelCounter(spacing, unit, about.names, -1)
     check_writable(output)
     greys = _count(opened, counter, of)
     _check_meshes(surfaces, counter, labels)
-    _write_tables(counter, greys, tables)
+    found = _write_tables(counter, greys, tables)
     report("tables", f"{tables[0]}, {tables[1].name} and {tables[2].name}")
     if of is None:
         report("grey", "none, as the image is not known; --image FILE adds its grey values")
+    colors = label_colors(range(max(found["Labels"]["label"], default=0) + 1), about.colors)
     if meshes:
-        _extract(volume, surfaces, picture, spacing, unit, about, triangles)
+        _extract(volume, surfaces, picture, spacing, unit, about.names, colors, triangles)
         report("meshes", f"{', '.join(file.name for file in surfaces.values())} and {picture}")
     inputs = [source.source.file for source in (volume, of) if source is not None]
     record = make_record([*inputs, *([names] if names else [])], voxel=[spacing, unit])
-    add_record(output, [*tables, *surfaces.values(), picture], record)
+    if given_spacing is not None:
+        volume = open_volume(labels, axes=axes, spacing=given_spacing, unit=unit)
+    pictures = [picture] if meshes else []
+    write_inspection_pages(output, volume, of, about.names, colors, found, pictures)
+    written = [*tables, *surfaces.values(), *pictures, *inspection_pages(output)]
+    add_record(output, written, record)
+
+
+def _stored_legend(labels: LabelVolume) -> "Relabel":
+    """Returns the names and colours that the labels themselves keep."""
+    from sp_graph_seg.labels.relabel import Relabel
+
+    rows = labels.provenance.get("legend", [])
+    return Relabel(labels={row.pop("label"): row for row in map(dict, rows)})
 
 
 def _count(
@@ -119,7 +138,10 @@ def _check_meshes(meshes: Iterable[int], counter: "LabelCounter", labels: Path) 
             raise InputError(f"--meshes {label}: {labels} has no such label; it has {there}.")
 
 
-def _write_tables(counter: "LabelCounter", greys: "dict[int, Grey]", files: list[Path]) -> None:
+def _write_tables(
+    counter: "LabelCounter", greys: "dict[int, Grey]", files: list[Path]
+) -> "dict[str, Table]":
+    """Writes the tables, and returns them by their titles."""
     from sp_graph_seg.labels import size_distribution
 
     regions, components = counter.label_table(), counter.component_table()
@@ -132,6 +154,7 @@ def _write_tables(counter: "LabelCounter", greys: "dict[int, Grey]", files: list
     tables = (regions, components, size_distribution(components))
     for file, table in zip(files, tables, strict=True):
         write_text(file, table.to_csv())
+    return dict(zip(("Labels", "Components", "Sizes"), tables, strict=True))
 
 
 def _extract(
@@ -140,7 +163,8 @@ def _extract(
     picture: Path,
     spacing: tuple[float, float, float] | None,
     unit: str | None,
-    about: "Relabel",
+    names: dict[int, str],
+    colors: dict[int, str],
     triangles: int | None,
 ) -> None:
     from sp_graph_seg.io.mesh import write_mesh
@@ -156,6 +180,6 @@ def _extract(
     if triangles is not None:
         surfaces = {n: simplify_surface(found, triangles) for n, found in surfaces.items()}
     for label, file in files.items():
-        write_mesh(file, *surfaces[label], color=about.colors.get(label))
-    figure = render_surfaces(surfaces, about.names, about.colors, unit or "voxels")
+        write_mesh(file, *surfaces[label], color=colors[label])
+    figure = render_surfaces(surfaces, names, colors, unit or "voxels")
     save_figure(picture, figure)
