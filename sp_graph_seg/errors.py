@@ -41,5 +41,9 @@ class MissingSlicesWarning(UserWarning):
     """Some numbers are missing in the file names of slices or frames."""
 
 
+class ReportWarning(UserWarning):
+    """The page or the preview of a result could not be made."""
+
+
 class SmallImageWarning(UserWarning):
     """An image is smaller than a setting requires, so the setting was reduced to fit."""

@@ -18,6 +18,7 @@ from sp_graph_seg.errors import (
     LowDiskSpaceWarning,
     ManyChannelsWarning,
     MissingSlicesWarning,
+    ReportWarning,
     SmallImageWarning,
 )
 from sp_graph_seg.io.record import recorded_as
@@ -29,6 +30,7 @@ _OWN_WARNINGS = (
     LowDiskSpaceWarning,
     ManyChannelsWarning,
     MissingSlicesWarning,
+    ReportWarning,
     SmallImageWarning,
 )
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sp_graph_seg.cli.inputs import match_masks, read_masks
-from sp_graph_seg.cli.layout import place_labels, place_overlay, place_uncertainty
+from sp_graph_seg.cli.layout import place_labels, place_overlay, place_pages, place_uncertainty
 from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, write_model
 from sp_graph_seg.cli.overlays import write_overlay
+from sp_graph_seg.cli.pages import check_pages, write_volume_pages
 from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
@@ -63,7 +64,7 @@ def segment_volume(
     relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
     check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
-    notes = {
+    notes: dict[str, Any] = {
         "input": volume.fingerprint(),
         "train_on": train_on,
         "masks": [fingerprint(mask=mask.read_bytes()) for mask in masks or []],
@@ -172,6 +173,8 @@ def _label(
     from sp_graph_seg.streaming import label_volume, record_labels
     from sp_graph_seg.streaming.block import load_model
 
+    segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
+    segmenter.relabel_ = relabel or segmenter.relabel_
     job = label_volume(
         model,
         volume,
@@ -190,10 +193,9 @@ def _label(
     )
     has_blocks = not job.is_assembled()
     if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
-        segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
-        segmenter.relabel_ = relabel or segmenter.relabel_
         write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
-    skipped = job.finish(record=None if job.complete else record_labels(model, volume))
+    record = None if job.complete else record_labels(model, volume)
+    skipped = job.finish(record=record)
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if beside is not None:
         report("unsure", str(beside.path))
@@ -202,6 +204,7 @@ def _label(
         report("overlay", f"{overlay}{kept}")
     for number, reason in sorted(skipped.items()):
         report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
+    write_volume_pages(job, volume, segmenter, model, record, skipped)
 
 
 def _kind(volume: "Volume") -> str:
@@ -260,10 +263,11 @@ def _check(
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
         overlay = place_overlay(output)
+    # Work in progress was allowed to replace them when it began.
+    check_pages(place_pages(output), inputs, overwrite or goes_on)
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: does not end in .mp4; rename it.")
-        # Work in progress was allowed to replace it when it began.
         check_outputs([overlay], inputs, overwrite or goes_on)
         check_writable(overlay.parent)
     flags.check_workers()

@@ -15,7 +15,7 @@ from sp_graph_seg.prototypes.measure import noise_statistics
 from sp_graph_seg.prototypes.phases import Array, Kind, Mask, Phases, make_blind_spot_net
 from sp_graph_seg.prototypes.prototypes import Prototypes, fit_distinct_prototypes, fit_prototypes
 from sp_graph_seg.prototypes.slow import slow_directions
-from sp_graph_seg.prototypes.thresholds import count_modes
+from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
 from sp_graph_seg.training import History, find_device, fit_blind_spot, seeded
 from sp_graph_seg.training.history import Step
 
@@ -33,11 +33,6 @@ _SLOW, _SLOWER_THAN_NEXT = 5.0, 2.5
 
 #: Number of networks for textures, because the slow features of one depend on its seed.
 _NETS_OF_TEXTURE = 3
-
-#: Modes are counted in pixels where the measured value changes less than this; at edges it takes
-#: all values in between and fills the valleys. If their share is below this, all pixels are used.
-_FLAT = 0.08
-_FEWEST_FLAT = 0.05
 
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
@@ -71,7 +66,7 @@ def fit_phases(
         The model, and the history of its training.
     """
     grey = len(images[0]) == 1
-    correction = fit_correction(images[0][0], config.num_labels or 3, masks[0]) if grey else None
+    correction = fit_correction(images[0][0], masks[0]) if grey else None
     flat = [image if correction is None else correction(image[0])[None] for image in images]
     data = np.concatenate([_pixels(*pair) for pair in zip(flat, masks, strict=True)], axis=1)
     mean, std = float(data.mean()), max(float(data.std()), 1e-6)
@@ -182,14 +177,7 @@ def _of_all(values: Sequence[Array], views: Sequence[_View]) -> Array:
 
 def _flat_pixels(views: Sequence[_View]) -> Array:
     """Selects the measured values ``(C, P)`` of data pixels that differ little from neighbours."""
-    parts = []
-    for view in views:
-        down, right = np.gradient(view.value, axis=(1, 2))
-        flat = np.sqrt((down**2 + right**2).mean(axis=0)) < _FLAT
-        if view.mask is not None:
-            flat &= view.mask
-        enough = flat.mean() > _FEWEST_FLAT
-        parts.append(_pixels(view.value, flat if enough else view.mask))
+    parts = [_pixels(view.value, flat_pixels(view.value, view.mask)) for view in views]
     return np.concatenate(parts, axis=1)
 
 

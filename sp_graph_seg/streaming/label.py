@@ -59,8 +59,9 @@ def label_volume(
         volume: From :func:`~sp_graph_seg.volumes.open_volume`.
         output: ``.zarr``, ``.tif``, ``.h5``, ``.npy`` or a folder of PNGs, see
             :func:`~sp_graph_seg.label_jobs.open_label_job`.
-        mode: ``"slices"`` labels each slice by itself, ``"supervoxels"`` averages the features of
-            the slices of a block over 3D superpixels. (default: ``"slices"``)
+        mode: ``"slices"`` labels each slice by itself, or, with ``memory`` or ``join_slices``,
+            together with those beside it; ``"supervoxels"`` averages the features of the slices of
+            a block over 3D superpixels. (default: ``"slices"``)
         uncertainty: Output for a map of 8 bits beside the labels, in any of their formats: 0 where
             no other label is like that of the pixel, 254 where another fits as well, 255 without a
             label; see :meth:`~sp_graph_seg.Segmenter.predict_with_margin`. It is resumed with the

@@ -1,5 +1,6 @@
 """The losses of a training, step by step."""
 
+import csv
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,14 @@ class History:
         """Returns the losses of the last step that have a weight and are finite, by name."""
         last = {name: self._rows[-1][name] for name in TERMS} if self._rows else {}
         return {name: loss for name, loss in last.items() if math.isfinite(loss)}
+
+    @classmethod
+    def from_csv(cls, text: str) -> "History":
+        """Reads the result of :meth:`to_csv`."""
+        history = cls()
+        for row in csv.DictReader(text.splitlines()):
+            history.append({name: float(value) for name, value in row.items() if value})
+        return history
 
     def to_csv(self) -> str:
         """Formats the table as comma-separated text with a header."""
