@@ -9,6 +9,13 @@ class InputError(ValueError):
     """
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Returns whether an error means that memory could not be allocated, by numpy or by torch."""
+    text = str(error)
+    of_torch = "allocate memory" in text or "out of memory" in text
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and of_torch)
+
+
 class OutputError(InputError):
     """A result cannot be written: the folder is missing or read-only, or the disk is full."""
 

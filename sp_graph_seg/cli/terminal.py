@@ -20,6 +20,7 @@ from sp_graph_seg.errors import (
     MissingSlicesWarning,
     ReportWarning,
     SmallImageWarning,
+    is_out_of_memory,
 )
 from sp_graph_seg.io.record import recorded_as
 
@@ -53,6 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{error} See {command} --help.")
     except (InputError, OSError) as error:
         return _fail(error)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _fail(
+            "there is not enough memory; read less of a volume with --crop or --binning, or train "
+            "on smaller images or fewer slices."
+        )
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130

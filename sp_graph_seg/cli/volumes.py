@@ -151,9 +151,13 @@ def _train(
 ) -> "Segmenter":
     from sp_graph_seg import Segmenter
     from sp_graph_seg.streaming import read_slice
+    from sp_graph_seg.streaming.slices import middle
 
     kept = survey.kept
     images = [kept[n] if n in kept else read_slice(survey.volume, n) for n in numbers]
+    if config.label_by == "phases":
+        images = [middle(image) for image in images]
+        masks = masks and [middle(mask) for mask in masks]
     return Segmenter(config).fit(
         images, masks=masks, intensity_range=intensity_range, progress=True
     )

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from sp_graph_seg._version import __version__
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, is_out_of_memory
 from sp_graph_seg.io.record import make_record
 from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
 from sp_graph_seg.labels.relabel import Relabel
@@ -190,6 +190,12 @@ def _label_blocks(
 def _failure(job: LabelJob, start: int, stop: int, error: BaseException) -> InputError:
     if isinstance(error, InputError):
         return error
+    if is_out_of_memory(error):
+        _, height, width = job.shape
+        return InputError(
+            f"{job.output}: there is not enough memory to label slices of {height}x{width} pixels; "
+            "use --crop or --binning, or --workers 0 for one process, then repeat the same command."
+        )
     reason = " ".join(str(error).split()) or type(error).__name__
     return InputError(
         f"{job.output}: labelling slices {start} to {stop - 1} failed ({reason}); repeat the "

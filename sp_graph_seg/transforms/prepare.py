@@ -174,8 +174,10 @@ def warn_of_other_units(image: Array, inside: Mask | None, low: float, high: flo
 
 def normalize(image: Array, low: float, high: float) -> Array:
     """Maps ``low`` to 0 and ``high`` to 1, and clips what lies beyond; NaN becomes 0."""
-    scaled = (image - np.float32(low)) / np.float32(high - low)
-    return np.fmin(np.fmax(scaled, np.float32(0)), np.float32(1))
+    scaled = image - np.float32(low)
+    scaled /= np.float32(high - low)
+    np.fmax(scaled, np.float32(0), out=scaled)
+    return np.fmin(scaled, np.float32(1), out=scaled)
 
 
 def scale_intensities(image: Array, inside: Mask | None, low: float, high: float) -> ScaledImage:
