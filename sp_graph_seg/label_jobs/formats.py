@@ -20,6 +20,14 @@ from sp_graph_seg.label_jobs.base import (
     PiecewiseFormat,
     StreamedFormat,
 )
+from sp_graph_seg.label_jobs.damage import (
+    STORED,
+    check_hdf5,
+    check_pngs,
+    check_tiff,
+    check_zarr,
+    count_chunks,
+)
 from sp_graph_seg.label_jobs.manifest import Manifest
 
 ZARR_CHUNK_BYTES = 16 * 2**20
@@ -88,14 +96,15 @@ class Zarr(PiecewiseFormat):
         """Replaces the metadata by metadata with the provenance."""
         temporary = path.with_stem(f"completing-{secrets.token_hex(8)}")
         try:
-            self._write_metadata(temporary, manifest, {PROVENANCE: manifest.provenance(skipped)})
+            for file in (path / self._CHUNKS).rglob("*"):
+                if file.is_file() and not file.name.isdigit():  # a chunk's name is a number
+                    file.unlink()
+            attributes = {PROVENANCE: manifest.provenance(skipped), STORED: count_chunks(path)}
+            self._write_metadata(temporary, manifest, attributes)
             sync_tree(temporary)
             os.replace(temporary / self._METADATA, path / self._METADATA)
         finally:
             remove(temporary)
-        for file in (path / self._CHUNKS).rglob("*"):
-            if file.is_file() and not file.name.isdigit():  # a chunk's name is a number
-                file.unlink()
         sync(path)
 
     def read(self, path: Path) -> Finished:
@@ -105,6 +114,17 @@ class Zarr(PiecewiseFormat):
         array = zarr.open_array(store=str(path), mode="r")
         provenance: Any = array.attrs[PROVENANCE]
         return Finished(array.shape, np.dtype(array.dtype), provenance)
+
+    def check(self, path: Path) -> None:
+        """Counts the chunks, because a missing one reads as unlabelled, and reads all of them."""
+        check_zarr(path)
+
+    def has_foreign_files(self, path: Path) -> bool:
+        """Tells whether there is more than the metadata and chunks, whose names are numbers."""
+        own = {self._METADATA, self._CHUNKS}
+        names = [entry.name for entry in (path / self._CHUNKS).rglob("*")]
+        is_foreign = any(entry.name not in own for entry in path.iterdir())
+        return is_foreign or not all(name.isdigit() for name in names)
 
     def _write_metadata(self, path: Path, manifest: Manifest, attributes: dict[str, Any]) -> None:
         import zarr
@@ -157,6 +177,10 @@ class Tiff(StreamedFormat):
                 series.shape, np.dtype(series.dtype), tif.shaped_metadata[0][PROVENANCE]
             )
 
+    def check(self, path: Path) -> None:
+        """Decompresses all pages, which verifies their checksums."""
+        check_tiff(path)
+
 
 class Hdf5(StreamedFormat):
     """One chunked dataset. The provenance is JSON in one of its attributes."""
@@ -207,6 +231,10 @@ class Hdf5(StreamedFormat):
             dataset = file[name]
             provenance = json.loads(dataset.attrs[PROVENANCE])
             return Finished(dataset.shape, dataset.dtype, provenance, dataset.name)
+
+    def check(self, path: Path) -> None:
+        """Decompresses all chunks, which verifies their checksums."""
+        check_hdf5(path, self.read(path).dataset)
 
 
 class Npy(StreamedFormat):
@@ -275,6 +303,10 @@ class Pngs(StreamedFormat):
         ((width, height),), (mode,) = sizes, modes
         dtype = np.dtype(np.uint8 if mode == "L" else np.uint16)
         return Finished((len(files), height, width), dtype, provenance | {"skipped": skipped})
+
+    def check(self, path: Path) -> None:
+        """Verifies the checksums in all files."""
+        check_pngs(path)
 
 
 PNGS = Pngs()

@@ -55,6 +55,7 @@ def show_labels(
     labels: Image | Sequence[Image | None],
     alpha: float,
     name: str,
+    intensity_range: tuple[float, float] | None = None,
 ) -> list[Picture]:
     """Draws the labels ``(H, W)`` of each image over it, in the size of :func:`show_image`.
 
@@ -69,7 +70,8 @@ def show_labels(
         if values is None:
             raise InputError(f"{name}[{number}]: the value is None; give labels for every image.")
         small = shrink_image(as_flat_image(images[number]))
-        pictures.append(overlay_labels(small, shrink_labels(as_array(values)), alpha))
+        few = shrink_labels(as_array(values))
+        pictures.append(overlay_labels(small, few, alpha, intensity_range))
     return pictures
 
 

@@ -264,10 +264,11 @@ def fit_appearance(
     label_of, labels = rank[label_of], [rank[part] for part in labels]
     left = order_of(labels, int(label_of.max()) + 1)
     model = Appearance(config, whitening, centers, label_of, left)
-    if model.num_labels < config.num_labels:
+    least = config.num_labels or 2
+    if model.num_labels < least:
         warnings.warn(
-            f"only {model.num_labels} of {config.num_labels} labels were found, because there are "
-            f"at most {_MOST_PROTOTYPES}, and no more than superpixels differ; lower num_labels.",
+            f"only {model.num_labels} of {least} labels were found, because there are at most "
+            f"{_MOST_PROTOTYPES}, and no more than different superpixels; lower num_labels.",
             FewLabelsWarning,
             stacklevel=2,
         )

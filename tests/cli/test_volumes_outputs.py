@@ -154,7 +154,7 @@ def test_records_of_others_are_kept(tmp_path, stack, untrained, refusal):
     assert line.startswith(f"{tmp_path}/history.csv: already exists")
 
 
-def test_records_of_this_command_interrupted_are_replaced(
+def test_a_training_that_is_interrupted_leaves_nothing_but_its_state(
     tmp_path, stack, monkeypatch, run, files_in, stack_flags
 ):
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr", *stack_flags]
@@ -165,8 +165,11 @@ def test_records_of_this_command_interrupted_are_replaced(
     with monkeypatch.context() as patch:
         patch.setattr(Segmenter, "save", interrupt)
         assert run(*command) == 130
-    assert files_in(tmp_path) >= {"config.yaml", "history.csv", "history.png"}
+    assert files_in(tmp_path) == {"scan.tif", "model.safetensors.partial"}
     assert run(*command) == 0
+    results = {"out.zarr", "model.safetensors", "config.yaml", "history.csv", "history.png"}
+    reports = {"records.json", "out_report.html", "out_preview.png"}
+    assert files_in(tmp_path) == {"scan.tif", *results, *reports}
 
 
 def test_a_record_never_replaces_an_input(tmp_path, stack, mask, untrained, refusal, stack_flags):

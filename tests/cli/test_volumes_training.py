@@ -130,13 +130,3 @@ def test_what_is_told_too_late_otherwise(tmp_path, stack, untrained, monkeypatch
     line = refusal(*command[:-1], tmp_path / "out.xyz")
     assert line.startswith(f"{tmp_path}/out.xyz: labels cannot be written as .xyz")
     assert not (tmp_path / "o/model.safetensors").exists()
-
-
-def test_training_that_needs_too_much_memory(tmp_path, stack, monkeypatch, run, capsys):
-    def fail(*_, **__):
-        raise MemoryError
-
-    monkeypatch.setattr(Segmenter, "fit", fail)
-    assert run("segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr") == 2
-    line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith("sp-graph-seg: error: there is not enough memory; read less of a volume")
