@@ -56,14 +56,9 @@ def inspect(
     """
     from sp_graph_seg.labels.relabel import Relabel, read_relabel
     from sp_graph_seg.labels.tables import LabelCounter
-    from sp_graph_seg.volumes import open_volume
+    from sp_graph_seg.volumes import open_labels
 
-    volume = open_volume(labels, axes=axes)
-    if volume.channels != 1 or volume.dtype.kind not in "bui":
-        raise InputError(
-            f"{labels}: holds {volume.channels} channels of {volume.dtype}, not labels; give the "
-            "output of segment or predict."
-        )
+    volume = open_labels(labels, axes=axes)
     check_spacing(spacing, unit)
     if spacing is None and volume.spacing is not None:
         spacing, unit = volume.spacing, volume.spacing_unit
@@ -73,7 +68,8 @@ def inspect(
     picture = output / "surfaces.png"
     refuse_existing([*tables, *surfaces.values(), *([picture] if meshes else [])], overwrite)
     about = Relabel() if names is None else read_relabel(names)
-    unlabelled = None if volume.dtype.kind == "b" else int(np.iinfo(volume.dtype).max)
+    is_typed = volume.dtype.kind in "ui"
+    unlabelled = int(np.iinfo(volume.dtype).max) if is_typed else None
     counter = LabelCounter(spacing, unit, about.names, unlabelled)
     check_writable(output)
     _count(volume, counter)

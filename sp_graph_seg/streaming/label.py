@@ -90,6 +90,7 @@ def label_volume(
         settings=_describe(loaded.digest, volume, mode, relabel),
         block=block,
         geometry=volume.geometry,
+        labels=None if relabel is None else relabel.labels,
         inputs=[model, volume.path],
         overwrite=overwrite,
         resume=resume,

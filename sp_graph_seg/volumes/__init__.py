@@ -2,7 +2,7 @@
 
 from sp_graph_seg.volumes.geometry import Axis, Geometry
 from sp_graph_seg.volumes.intensity import measure_range
-from sp_graph_seg.volumes.opening import VOLUME_SUFFIXES, open_volume
+from sp_graph_seg.volumes.opening import VOLUME_SUFFIXES, open_labels, open_volume
 from sp_graph_seg.volumes.selection import Crop, parse_crop
 from sp_graph_seg.volumes.volume import Volume
 
@@ -13,6 +13,7 @@ __all__ = [
     "Geometry",
     "Volume",
     "measure_range",
+    "open_labels",
     "open_volume",
     "parse_crop",
 ]

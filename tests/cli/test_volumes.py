@@ -85,7 +85,7 @@ def test_segment_and_predict_label_all_slices_of_any_format(
     for folder in (first, second):
         found = folder / file
         if file.endswith(".zarr"):
-            labels = np.asarray(zarr.open_array(found, mode="r"))
+            labels = np.asarray(zarr.open_array(f"{found}/0", mode="r"))
         elif file.endswith(".h5"):
             with h5py.File(found) as stored:
                 labels = stored["entry/labels"][:]

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -196,8 +196,23 @@ def convert(frame: "VideoFrame", pixels: str, reformatter: "VideoReformatter") -
         reformatter: Caches the conversion tables.
     """
     array: np.ndarray = reformatter.reformat(frame, format=pixels).to_ndarray()
-    array = np.atleast_3d(array).transpose(2, 0, 1)
-    return np.rot90(array, round(frame.rotation / 90), axes=(1, 2))  # anticlockwise, as in FFmpeg
+    return _as_shown(np.atleast_3d(array).transpose(2, 0, 1), frame)
+
+
+def _as_shown(array: np.ndarray, frame: "VideoFrame") -> np.ndarray:
+    """Turns and mirrors ``(C, H, W)`` as the display matrix of the frame says.
+
+    A pixel (x, y) is shown at (a x + c y, b x + d y); ISO/IEC 14496-12, 8.3.2.
+    """
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return array
+    a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()
+    if max(abs(a), abs(d)) < max(abs(b), abs(c)):
+        array, right, down = array.swapaxes(1, 2), c, b
+    else:
+        right, down = a, d
+    return array[:, :: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
 
 
 def open_video(path: str, file: Path, axes: str | None) -> Source:
@@ -228,7 +243,7 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
         with open_container(path, file) as container:
             index = index_packets(path, container, video_stream(path, container))
         with open_container(path, file) as container:
-            stream = container.streams.video[0]
+            stream = video_stream(path, container)
             first = next(container.decode(stream), None)
             if first is None:
                 raise InputError(f"{path}: has no frames; record or convert it again.")
@@ -237,7 +252,7 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
             rate, base = stream.average_rate, stream.time_base
         if index is None or index.stamps[:1] != (first.pts,):
             with open_container(path, file) as container:
-                index = index_frames(container, container.streams.video[0])
+                index = index_frames(container, video_stream(path, container))
     if letters is None and len(index.stamps) == 1:
         raise one_slice(path, (1, *shape))
     seconds = float(base or 1 / (rate or 1)) if index.can_seek else 1 / float(rate or 1)
