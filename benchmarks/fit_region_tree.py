@@ -21,9 +21,9 @@ from sklearn.linear_model import LogisticRegression
 
 from sp_graph_seg.datasets.bsds300 import find_bsds300, read_truth
 from sp_graph_seg.io import read_image
-from sp_graph_seg.regions import color_space, over_segment
 from sp_graph_seg.regions.altitude import WEIGHTS, describe_regions, pair_cues
 from sp_graph_seg.regions.merging import Difference, MergingRegions, merge_greedily
+from sp_graph_seg.transforms import ToMultiscale, color_space
 
 Floats = NDArray[np.float64]
 
@@ -82,7 +82,7 @@ def observe(
     image: NDArray, truths: list[NDArray], rule: Difference, rng: np.random.Generator
 ) -> Observations:
     """The pairs met while the regions of an image merge in the order of a rule."""
-    regions, leaves = describe_regions(over_segment(image), color_space(image, "lab"))
+    regions, leaves = describe_regions(ToMultiscale()(image), color_space(image, "lab"))
     shares = [truth_shares(leaves, truth) for truth in truths]
     found = []
     for number, (i, j, _) in enumerate(merge_greedily(regions, rule)):

@@ -67,19 +67,23 @@ def sandstone(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Slice 0 of a sandstone, scored on slices 100 to 400, whole and in the middle."""
     if arguments.data is None:
         return []
-    folder = arguments.data / "sandstone"
-    images = [np.asarray(image, np.float32) for image in open_volume(folder / "images")]
-    codes = [
-        (image.astype(np.int64).T @ (1, 256, 65536)).T for image in open_volume(folder / "masks")
-    ]
-    colors = np.unique(np.concatenate([np.unique(code) for code in codes]))
-    data = Phantom(images, [np.searchsorted(colors, code) for code in codes])
+    data = read_sandstone(arguments.data / "sandstone")
     middle = np.s_[250:750, 250:750]
     return [
         compare(f"sandstone, k = {k}, {name}", data, arguments.seeds, k, part)
         for k in (3, 4)
         for name, part in (("whole", np.s_[:, :]), ("middle", middle))
     ]
+
+
+def read_sandstone(folder: Path) -> Phantom:
+    """The slices of the sandstone, and their labels by the order of the colours of the masks."""
+    images = [np.asarray(image, np.float32) for image in open_volume(folder / "images")]
+    codes = [
+        (image.astype(np.int64).T @ (1, 256, 65536)).T for image in open_volume(folder / "masks")
+    ]
+    colors = np.unique(np.concatenate([np.unique(code) for code in codes]))
+    return Phantom(images, [np.searchsorted(colors, code) for code in codes])
 
 
 def micrograph(arguments: argparse.Namespace) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from skimage.segmentation import find_boundaries, mark_boundaries
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.io import read_image
 from sp_graph_seg.plot import overlay_labels, save_figure
-from sp_graph_seg.regions import build_region_tree, over_segment
+from sp_graph_seg.regions import build_region_tree
+from sp_graph_seg.transforms import ToMultiscale, level_images
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
         first, second = first.astype(np.float32), second.astype(np.float32)
     values = first / 255  # (C, H, W) in [0, 1]
 
-    cells = over_segment(values)
+    graph = ToMultiscale()(values)
     tree = build_region_tree(values)  # no training
     cuts = {threshold: tree.cut(threshold=threshold) for threshold in (0.3, 0.5, 0.7)}
     segmenter = Segmenter(Config.preset("photo")).fit(first)
@@ -34,10 +35,11 @@ def main() -> None:
     def outline(regions: np.ndarray) -> np.ndarray:
         return mark_boundaries(values.transpose(1, 2, 0), regions, color=(1, 1, 1))
 
-    edges = np.mean([find_boundaries(level) for level in cells.levels], axis=0)
+    levels = level_images(graph)
+    edges = np.mean([find_boundaries(level) for level in levels], axis=0)
     panels = {
         "photograph": values.transpose(1, 2, 0),
-        f"edges of {len(cells.levels)} levels, {cells.size.size} cells": 1 - edges,
+        f"edges of {len(levels)} levels, {graph['cell'].num_nodes} cells": 1 - edges,
         "contours of the tree": 1 - tree.contours(),
     }
     for threshold, regions in cuts.items():

@@ -31,8 +31,8 @@ class Config:
             without a network, for photographs; phases compares the denoised value or the texture of
             a pixel with prototypes, for tomograms and micrographs; appearance compares superpixels
             with prototypes that a network learns, for videos.
-        num_labels: Number of labels of regions, phases and appearance; 0 counts those that stand
-            out.
+        num_labels: Number of labels for regions, phases and appearance; 0 makes as many as stand
+            out in the data.
         position_weight: Weight of position where appearance compares superpixels: the colour
             difference (in CIELAB units) that equals a hundredth of the longer side of the image.
         memory: Weight of the probabilities of the previous frame, at nodes that have not changed,
@@ -43,6 +43,8 @@ class Config:
         head: Graph network between the node means and the losses; identity means no network, as in
             the paper.
         head_layers: Graph convolutions in the head.
+        head_losses: What the similarity and continuity losses judge if there is a head: its output,
+            or its output and its input.
         max_size: Longest side, in pixels, of an image in the network. A larger image is scaled
             down, but its labels keep the full resolution. 0 never scales.
         hessian_scales: Scales, in pixels of the scaled image, at which smoothed values and
@@ -62,8 +64,8 @@ class Config:
             scales.
         tau_con: tau of Eq. 8, the temperature of the weights in the continuity loss. Below 0 the
             most similar neighbours weigh most, at 0 all are equal, above 0 the most different.
-        tau_cut: Factor in the affinities exp(tau_cut * w) of the N-Cut loss, where w is the colour
-            distance; must be negative.
+        tau_cut: Factor in the affinities exp(tau_cut * w) of the N-Cut loss and of the head, where
+            w is the colour distance; must be negative.
         beta_rec: Weight of the reconstruction loss in Eq. 9.
         beta_cut: Weight of the soft N-Cut loss (Eq. 5) in Eq. 9.
         beta_sim: Weight of the similarity loss (Eq. 6) in Eq. 9.
@@ -99,6 +101,7 @@ class Config:
     depth: int = 4
     head: Literal["identity", "gcn", "gat", "graph", "transformer"] = "identity"
     head_layers: int = 2
+    head_losses: Literal["output", "both"] = "output"
     max_size: int = 320
     hessian_scales: tuple[float, ...] = ()
     nodes: Literal["superpixels", "pixels"] = "superpixels"

@@ -94,8 +94,9 @@ def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: 
 def closing_joblib(workers: int) -> Iterator[None]:
     """Shuts down joblib's worker processes, if there are several, when the block ends.
 
-    Idle workers keep the memory of everything they imported. Left to the end of a program on a busy
-    machine, they were killed late, and joblib warned of leaked semaphores.
+    Idle workers keep the memory of everything they imported. Once, under load, the resource tracker
+    of joblib's loky warned of leaked semaphores at the end of a program. That was not reproduced,
+    and its cause is not known.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The baselines: K-means, multi-Otsu, spectral clustering, and regions of others.
+"""The baselines: K-means, multi-Otsu, spectral clustering, and region methods of others.
 
 They use colours only. Each is a class in the manner of scikit-learn, which is fitted to one or more
 images, such as slices of a volume or frames of a video, and then labels others. A function labels

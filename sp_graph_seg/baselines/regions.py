@@ -1,39 +1,39 @@
-"""Regions of one image without any training: those of others, and what a score is to be above."""
+"""Regions of one image without training: other methods, and trivial ones to score above."""
 
 import numpy as np
 
 from sp_graph_seg.baselines.common import Labels, check_num_labels
-from sp_graph_seg.regions import Level, color_space, over_segment, transfer_cut_regions
-from sp_graph_seg.regions.levels import felzenszwalb_level
-from sp_graph_seg.transforms.arrays import as_image
+from sp_graph_seg.regions import transfer_cut_regions
+from sp_graph_seg.transforms import FelzenszwalbLevel, ToMultiscale, as_image, color_space
 from sp_graph_seg.transforms.prepare import Image
 
 
 def felzenszwalb_regions(image: Image, scale: float = 300.0) -> Labels:
-    """The regions of Felzenszwalb & Huttenlocher (IJCV 2004), sigma 0.8, of 100 pixels or more.
+    """Finds regions by Felzenszwalb & Huttenlocher (IJCV 2004): sigma 0.8, at least 100 pixels.
 
     Args:
         image: ``(C, H, W)`` in [0, 1] or unsigned integers.
-        scale: Larger makes larger regions.
+        scale: A larger scale makes larger regions.
     """
-    return felzenszwalb_level(as_image(image), Level("rgb", scale, 0.8, 100))
+    return FelzenszwalbLevel("rgb", scale, 0.8, 100)(as_image(image))
 
 
 def sas_regions(image: Image, num_regions: int = 12, seed: int = 0) -> Labels:
-    """The regions of SAS (Li, Wu & Chang, CVPR 2012) on our six over-segmentations.
+    """Finds regions by SAS (Li, Wu & Chang, CVPR 2012) from our six over-segmentations.
 
     Args:
         image: ``(C, H, W)`` in [0, 1] or unsigned integers.
-        num_regions: Clusters; a cluster may be in several places.
+        num_regions: Number of clusters; a cluster may consist of several parts.
         seed: Seed of K-means.
     """
     check_num_labels(num_regions)
     values = as_image(image)
-    return transfer_cut_regions(over_segment(values), color_space(values, "lab"), num_regions, seed)
+    colors = color_space(values, "lab")
+    return transfer_cut_regions(ToMultiscale()(values), colors, num_regions, seed)
 
 
 def grid_regions(image: Image, num_regions: int = 12) -> Labels:
-    """About so many equal rectangles, as square as may be: what an image without content gives."""
+    """Divides any image into about ``num_regions`` equal rectangles, as square as possible."""
     check_num_labels(num_regions)
     height, width = as_image(image).shape[1:]
     rows = max(1, round(np.sqrt(num_regions * height / width)))
@@ -44,5 +44,5 @@ def grid_regions(image: Image, num_regions: int = 12) -> Labels:
 
 
 def one_label(image: Image) -> Labels:
-    """The same label everywhere."""
+    """Gives every pixel the same label."""
     return np.zeros(as_image(image).shape[1:], dtype=np.int64)

@@ -22,8 +22,10 @@ app = App(
 
 Images = Annotated[list[Path], Parameter(name="IMAGE")]
 Masks = Annotated[
-    list[Path] | None, Parameter(metavar="FILE...", consume_multiple=True, negative=())
+    list[Path] | None, Parameter(metavar="auto|FILE...", consume_multiple=True, negative=())
 ]
+AUTO = Path("auto")
+"""The mask that leaves out the air around the sample."""
 Range = Annotated[
     tuple[float, float] | None, Parameter(name="--range", metavar="LOW HIGH", negative=())
 ]

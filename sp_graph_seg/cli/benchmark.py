@@ -126,7 +126,7 @@ def bsds300(
     if experiment.failures:
         raise InputError(
             f"{output / 'failures.csv'}: {len(experiment.failures)} of {len(jobs)} jobs failed, "
-            "the tables are of the others; repeat the same command to try them again."
+            "so the tables hold only the others; repeat the same command to try them again."
         )
 
 
@@ -142,7 +142,9 @@ def _make_methods(
     rows: dict[str, Any] = {name: {"type": name} for name in types or METHODS}
     if variants is not None:
         if types:
-            raise InputError("--types: cannot be used with --variants, which names its own types.")
+            raise InputError(
+                "--types: cannot be used with --variants, which names its own types; leave one out."
+            )
         rows = read_config(variants)
         if not rows:
             raise InputError(f"{variants}: has no rows; write 'NAME:' and keys below it.")

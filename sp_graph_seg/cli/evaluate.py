@@ -62,8 +62,8 @@ def evaluate(
     """Score label images against ground truth.
 
     LABELS and TRUTH are two files, or two folders whose files are matched by their names without
-    suffix; NAME_labels.png, as segment and predict write it, is the label image of NAME, and where
-    a folder holds such files its others are ignored. Negative labels count as unlabelled.
+    suffix; NAME_labels.png, as segment and predict write it, is the label image of NAME, and if a
+    folder holds such files, its other files are ignored. Negative labels count as unlabelled.
 
     The table shows the Rand index, A-MI, Fowlkes-Mallows index, homogeneity, completeness,
     V-measure, PRI, VI (bits; lower is better), Covering, mIoU over all annotators, and the number
@@ -157,7 +157,7 @@ def _truth_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
-    """Finds files by the names of their images. If there are NAME_labels, others are ignored."""
+    """Finds files by the names of their images. If there are NAME_labels, only those count."""
     files = sorted(
         file
         for file in folder.iterdir()

@@ -26,9 +26,10 @@ class ConfigSource:
     """Where the configuration comes from.
 
     Attributes:
-        preset: Values to start from: those that measured best on tomograms and micrographs,
-            photographs or videos, chosen by what is opened; the paper's of its section 3.1, which
-            take far longer; or fast, the paper's model in small.
+        preset: Values to start from. tomogram (also for micrographs), photo and video have the
+            values that scored best on such data, and auto chooses one of them by what is opened.
+            paper has those of the paper's section 3.1, which take far longer; fast is a small
+            version of the paper's model.
         config: YAML file with any of the keys below, such as the config.yaml of an earlier run:
             "n_segments: 1000".
     """

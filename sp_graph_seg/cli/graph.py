@@ -26,8 +26,8 @@ def graph(
     """Make the region adjacency graph of an image.
 
     This writes a dictionary of tensors, GRAPH.pt, and a picture of the graph, GRAPH.png.
-    ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a graph of PyTorch Geometric of it. As in
-    training, colours are scaled so that the range of the image, without dead and hot pixels,
+    ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a PyTorch Geometric graph of the dictionary.
+    As in training, colours are scaled so that the range of the image, without dead and hot pixels,
     becomes 0 to 1. Edge weights are those of Eq. 8.
 
     Args:

@@ -1,16 +1,14 @@
 """Reads the images, masks and label maps of a command; errors name the file."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from sp_graph_seg.cli.app import AUTO
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import InputError, ManyChannelsWarning
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import read_image, read_labels
-
-_USUAL_CHANNELS = 4
 
 
 def kind_of_image(path: Path) -> str:
@@ -20,16 +18,12 @@ def kind_of_image(path: Path) -> str:
 
 def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
     """Reads images to train on, and checks them against each other and the configuration."""
+    from sp_graph_seg.transforms.prepare import warn_of_slices
+
     images: list[np.ndarray] = []
     for path in paths:
         images.append(read_checked(path, len(images[0]) if images else None, config))
-    if len(images[0]) > _USUAL_CHANNELS:
-        warnings.warn(
-            f"{paths[0]}: is read as one image of {len(images[0])} channels; if they are slices of "
-            "a volume, give them one by one.",
-            ManyChannelsWarning,
-            stacklevel=2,
-        )
+    warn_of_slices(str(paths[0]), len(images[0]))
     return images
 
 
@@ -51,13 +45,26 @@ def read_masks(
     """Reads a mask for each image, and checks its size and that it is not empty."""
     if paths is None:
         return None
-    if len(paths) != len(images):
-        raise InputError(f"--mask: got {len(paths)} for {len(images)} images; give one for each.")
+    paths = match_masks(paths, images)
     return [read_mask(*triple) for triple in zip(paths, images, arrays, strict=True)]
 
 
+def match_masks(paths: Sequence[Path], images: Sequence[Path]) -> list[Path]:
+    """Returns a mask for each image; auto alone is for all of them."""
+    if list(paths) == [AUTO]:
+        return [AUTO] * len(images)
+    if len(paths) != len(images):
+        raise InputError(f"--mask: got {len(paths)} for {len(images)} images; give one for each.")
+    return list(paths)
+
+
 def read_mask(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
-    """Reads a mask: the pixels that are not 0 are data."""
+    """Reads a mask: the pixels that are not 0 are data; auto finds what air does not surround."""
+    if path == AUTO:
+        from sp_graph_seg.volumes.air import find_air
+
+        air = find_air([array])
+        return np.ones(array.shape[1:], bool) if air is None else air.sample(array)
     mask = read_map(path, image, array) != 0
     if not mask.any():
         raise InputError(f"{path}: is 0 everywhere; mark the pixels with data.")

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 #: The files that ``segment`` writes once, and for each image.
 MODEL_FILES = ("model.safetensors", "config.yaml", "history.csv", "history.png")
 ENDINGS = ("_labels.png", "_overlay.png")
+UNCERTAINTY_ENDING = "_uncertainty.png"
 
 
-def prediction_files(images: Iterable[Path], output: Path) -> list[Path]:
-    """Returns the label files of all images, then their overlays."""
-    return [output / f"{image.stem}{end}" for end in ENDINGS for image in images]
+def prediction_files(images: Iterable[Path], output: Path, uncertainty: bool = False) -> list[Path]:
+    """Returns the label files of all images, then their overlays and maps of uncertainty."""
+    endings = (*ENDINGS, UNCERTAINTY_ENDING) if uncertainty else ENDINGS
+    return [output / f"{image.stem}{end}" for end in endings for image in images]
 
 
 def check_suffix(output: Path, suffix: str) -> None:
@@ -50,7 +52,7 @@ def write_model(
 ) -> str:
     """Writes a trained model, and its configuration, history and picture of the history.
 
-    Where nothing was trained step by step, there is no history.
+    If the training had no steps, there is no history.
 
     Returns:
         What was written, in words.
@@ -75,6 +77,7 @@ def write_predictions(
     images: Sequence[Path],
     arrays: Iterable[tuple[np.ndarray, np.ndarray | None]],
     output: Path,
+    uncertainty: bool = False,
 ) -> int:
     """Writes the labels and overlay of each image, and returns the total number of labels.
 
@@ -85,27 +88,39 @@ def write_predictions(
         images: Files of the images, for the names.
         arrays: The image and the mask of each.
         output: Folder to write to.
+        uncertainty: Also write the uncertainty of each label.
     """
     from sp_graph_seg.label_jobs.manifest import label_dtype
     from sp_graph_seg.plot import overlay_labels
+    from sp_graph_seg.segmenter.uncertainty import uncertainty_map
 
     unlabelled = np.iinfo(label_dtype(segmenter.num_labels_)).max
+    colors = segmenter.colors_
     found: set[int] = set()
     for path, (array, mask) in zip(images, arrays, strict=True):
-        labels = segmenter.predict(array, mask=mask)
-        labels_file, overlay_file = prediction_files([path], output)
+        labels_file, overlay_file, *map_file = prediction_files([path], output, uncertainty)
+        if map_file:
+            labels, margins = segmenter.predict_with_margin(array, mask=mask)
+            write_labels(map_file[0], uncertainty_map(labels, margins))
+        else:
+            labels = segmenter.predict(array, mask=mask)
         write_labels(labels_file, np.where(labels < 0, unlabelled, labels))
-        write_image(overlay_file, overlay_labels(array, labels).transpose(2, 0, 1))
+        write_image(overlay_file, overlay_labels(array, labels, colors=colors).transpose(2, 0, 1))
         found.update(np.unique(labels[labels >= 0]).tolist())
     return len(found)
 
 
-def report_predictions(num_labels: int, images: Sequence[Path], output: Path) -> None:
+def report_predictions(
+    num_labels: int, images: Sequence[Path], output: Path, uncertainty: bool = False
+) -> None:
     """Prints how many labels were found and where the files are."""
-    files = prediction_files(images, output)
+    files = list(map(str, prediction_files(images, output, uncertainty)))
+    count = len(images)
     noun = "label" if num_labels == 1 else "labels"
-    report("labels", f"{num_labels} {noun} in {join_names(map(str, files[: len(images)]))}")
-    report("overlay", join_names(map(str, files[len(images) :])))
+    report("labels", f"{num_labels} {noun} in {join_names(files[:count])}")
+    report("overlay", join_names(files[count : 2 * count]))
+    if uncertainty:
+        report("unsure", join_names(files[2 * count :]))
 
 
 def report(what: str, where: str) -> None:

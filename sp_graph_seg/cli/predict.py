@@ -8,16 +8,15 @@ import numpy as np
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
-from sp_graph_seg.cli.inputs import read_checked, read_mask
+from sp_graph_seg.cli.inputs import match_masks, read_checked, read_mask
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     prediction_files,
     report_predictions,
     write_predictions,
 )
-from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
-from sp_graph_seg.cli.volumes import predict_volume
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
+from sp_graph_seg.cli.volumes import predict_volumes
 from sp_graph_seg.io import check_writable
 
 
@@ -29,33 +28,36 @@ def predict(
     *,
     output: Folder,
     mask: Masks = None,
+    uncertainty: Switch = False,
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Label images, or a volume or video, with a model of train or segment.
+    """Label images, or volumes and videos, with a model that train or segment made.
 
     For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
-    NAME_overlay.png to look at. A volume or video goes to one output: .zarr, .tif, .h5, .npy or a
-    folder of PNGs. After an interruption, the same command continues.
+    NAME_overlay.png to look at; for each volume or video NAME_labels.tif, or another --format.
+    After an interruption, the same command continues.
 
     Args:
         model: Model file, ending in .safetensors.
-        images: Images to label, with as many channels as the training images; or one volume or
-            video.
-        output: Folder for the results, made if it is missing; the labels of a volume.
-        mask: A mask for each image, of its size, 0 for no data; those pixels get no label.
+        images: Images to label, with as many channels as the training images; or volumes and
+            videos.
+        output: Folder for the results, made if it is missing; for one volume, also the file of its
+            labels, such as labels.zarr.
+        mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
+            label. For a volume one picture for all slices, or a volume. auto leaves out the air
+            around a sample.
+        uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
+            like that of the pixel, 254 where another fits as well, 255 without a label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
     """
-    if is_volume(images, output, volume):
-        if mask:
-            raise InputError("--mask: is for single images, not for a volume; leave it out.")
-        predict_volume(model, images[0], output, overwrite, volume)
+    if are_volumes(images, output, volume):
+        predict_volumes(model, images, output, mask, uncertainty, overwrite, volume)
         return
-    if mask and len(mask) != len(images):
-        raise InputError(f"--mask: got {len(mask)} for {len(images)} images; give one for each.")
+    mask = match_masks(mask, images) if mask else None
     inputs = [model, *images, *(mask or [])]
-    check_outputs(prediction_files(images, output), inputs, overwrite)
+    check_outputs(prediction_files(images, output, uncertainty), inputs, overwrite)
     from sp_graph_seg import Segmenter
 
     segmenter = Segmenter.load(model)
@@ -68,5 +70,5 @@ def predict(
     for _ in read():  # check all before labelling the first, without keeping any
         pass
     check_writable(output)
-    num_labels = write_predictions(segmenter, images, read(), output)
-    report_predictions(num_labels, images, output)
+    num_labels = write_predictions(segmenter, images, read(), output, uncertainty)
+    report_predictions(num_labels, images, output, uncertainty)

@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sp_graph_seg._version import __version__
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
 from sp_graph_seg.cli.inputs import read_mask
 from sp_graph_seg.cli.outputs import check_outputs, join_names, report
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, decode_image, write_image, write_labels
+from sp_graph_seg.io.fingerprint import fingerprint
 
 if TYPE_CHECKING:
     from sp_graph_seg.regions import RegionTree
 
 #: What a folder holds for each image.
-ENDINGS = ("_regions.png", "_overlay.png", "_contours.png")
+ENDINGS = ("_regions.png", "_overlay.png", "_contours.png", "_tree.npz")
 
 #: The value of pixels that are no data.
 _NO_DATA = 65535
@@ -36,30 +38,33 @@ def regions(
     """Find the regions of photographs, without any training on them.
 
     For each image NAME this writes NAME_regions.png, one channel of 16 bits whose value is the
-    region; NAME_overlay.png to look at; and NAME_contours.png, dark where people would draw a
-    boundary. A number of a region means nothing in another image; for labels that do, use segment.
+    region; NAME_overlay.png to look at; NAME_contours.png, dark where people would draw a
+    boundary; and NAME_tree.npz, from which the same command cuts another number of regions at once.
+    The number of a region means nothing in another image; for labels that mean the same in all
+    images, use segment.
 
     Args:
-        images: Photographs; grey images and other channels will do.
+        images: Photographs; grey images and other numbers of channels work too.
         output: Folder for the results, made if it is missing.
-        regions: Number of regions; by default 10 to 20, as many as have a likely boundary.
-        threshold: Instead, how probable a boundary is to be that is kept, 0 to 1.
+        regions: Number of regions; by default as many as have a likely boundary, mostly 10 to 20.
+        threshold: Instead of a number: keep boundaries that are more probable than this, 0 to 1.
         max_size: Longest side in pixels at which regions are found; a larger image is scaled down
-            for it. 0: never scaled.
-        mask: For each image one of its size, 0 where there is no data; the value there is 65535.
+            first. 0 never scales.
+        mask: A mask of the same size for each image, 0 where there is no data; those pixels get the
+            value 65535.
         overwrite: Replace files that exist.
     """
     _check_wishes(regions, threshold, max_size)
     if mask and len(mask) != len(images):
-        raise InputError(f"--mask: {len(mask)} for {len(images)} images; give one for each.")
+        raise InputError(f"--mask: got {len(mask)} for {len(images)} images; give one for each.")
     outputs = [output / f"{image.stem}{end}" for end in ENDINGS for image in images]
     check_outputs(outputs, [*images, *(mask or [])], overwrite)
     check_writable(output)
     for number, path in enumerate(images):
-        array, tree = _make_tree(path, mask[number] if mask else None, max_size)
+        array, tree = _make_tree(path, output, mask[number] if mask else None, max_size)
         labels = tree.cut(num_regions=regions, threshold=threshold)
         _write(path, output, array, labels, tree)
-    for number, what in enumerate(("regions", "overlay", "contours")):
+    for number, what in enumerate(("regions", "overlay", "contours", "tree")):
         files = outputs[number * len(images) : (number + 1) * len(images)]
         report(what, join_names(map(str, files)))
 
@@ -68,16 +73,18 @@ def _check_wishes(regions: int | None, threshold: float | None, max_size: int) -
     if regions is not None and threshold is not None:
         raise InputError("--threshold: cannot be used with --regions; leave one of them out.")
     if regions is not None and not 1 <= regions < _NO_DATA:
-        raise InputError(f"--regions {regions}: must be 1 to {_NO_DATA - 1}.")
+        raise InputError(f"--regions {regions}: is out of range; use 1 to {_NO_DATA - 1}.")
     if threshold is not None and not 0 <= threshold <= 1:
-        raise InputError(f"--threshold {threshold:g}: is no probability; use 0 to 1.")
+        raise InputError(f"--threshold {threshold:g}: is not a probability; use 0 to 1.")
     if max_size < 0:
-        raise InputError(f"--max-size {max_size}: must be 0 or more.")
+        raise InputError(f"--max-size {max_size}: is negative; use 0 or more.")
 
 
-def _make_tree(path: Path, mask: Path | None, max_size: int) -> tuple[np.ndarray, "RegionTree"]:
-    """The image and its tree."""
-    from sp_graph_seg.regions import build_region_tree
+def _make_tree(
+    path: Path, output: Path, mask: Path | None, max_size: int
+) -> tuple[np.ndarray, "RegionTree"]:
+    """Reads an image, and its tree of regions if the output holds it; else builds it."""
+    from sp_graph_seg.regions import RegionTree, build_region_tree
     from sp_graph_seg.transforms.arrays import as_native
     from sp_graph_seg.transforms.prepare import (
         find_data,
@@ -89,11 +96,19 @@ def _make_tree(path: Path, mask: Path | None, max_size: int) -> tuple[np.ndarray
     array = as_native(stored, str(path))
     inside = find_data(array, None if mask is None else read_mask(mask, path, array), None)
     if inside is not None and not inside.any():
-        raise InputError(f"{path}: no pixel is data; leave it out.")
+        raise InputError(f"{path}: has no data pixels; leave it out.")
+    file = output / f"{path.stem}{ENDINGS[-1]}"
+    made_of = fingerprint(image=stored, inside=inside, max_size=max_size, version=__version__)
+    try:
+        return array, RegionTree.load(file, made_of)
+    except InputError:
+        pass  # there is none, or that of another image
     is_photo = stored.dtype == np.uint8  # whose values are what a camera made of light
     low, high = (0.0, 255.0) if is_photo else measure_intensity_range([array], [inside])
     values = scale_intensities(array, inside, low, high).values
-    return array, build_region_tree(values, inside, max_size)
+    tree = build_region_tree(values, inside, max_size)
+    tree.save(file, made_of)
+    return array, tree
 
 
 def _write(
@@ -101,7 +116,7 @@ def _write(
 ) -> None:
     from sp_graph_seg.plot import overlay_labels
 
-    regions, overlay, contours = (output / f"{path.stem}{end}" for end in ENDINGS)
+    regions, overlay, contours, _ = (output / f"{path.stem}{end}" for end in ENDINGS)
     write_labels(regions, np.where(labels < 0, _NO_DATA, labels), bits=16)
     write_image(overlay, overlay_labels(array, labels).transpose(2, 0, 1))
     write_image(contours, 1 - tree.contours()[None])

@@ -12,8 +12,9 @@ from sp_graph_seg.cli.outputs import (
     write_model,
     write_predictions,
 )
-from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
-from sp_graph_seg.cli.volumes import segment_volume
+from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
+from sp_graph_seg.cli.volumes import Training, segment_volume
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable
 
 
@@ -26,41 +27,53 @@ def segment(
     train_on: str | None = None,
     mask: Masks = None,
     intensity_range: Range = None,
+    uncertainty: Switch = False,
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Train on images without labels and label them, or on a few slices and label a volume.
+    """Train on unlabelled images and label them, or on a few slices and label the volume.
 
     For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
-    NAME_overlay.png to look at; and once model.safetensors, config.yaml, history.csv and
-    history.png.
+    NAME_overlay.png to look at. For all images together it writes model.safetensors, config.yaml,
+    history.csv and history.png.
 
-    A volume or video goes to one output: .zarr, .tif, .h5, .npy or a folder of PNGs, with the model
-    beside it. After an interruption, the same command continues.
+    Of a volume or video NAME this writes NAME_labels.tif, or another --format, and the same four
+    files. After an interruption, the same command continues.
 
     Args:
-        images: Images to train on and to label; any sizes, the same channels. Or one volume or
-            video.
-        output: Folder for the results, made if it is missing; the labels of a volume.
-        train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for those
-            that represent the rest best.
-        mask: A mask for each image, or slice to train on, of its size, 0 for no data; in an image
-            those pixels get no label.
+        images: Images to train on and to label, of any sizes but with the same number of channels;
+            or one volume or video.
+        output: Folder for the results, made if it is missing; for a volume, also the file of its
+            labels, such as labels.zarr, with the other results beside it.
+        train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for the
+            three that represent the rest best; auto:2 by default.
+        mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
+            label. For a volume one picture for all slices, a volume, or a picture for each slice to
+            train on, which leaves the labels alone. auto leaves out the air around a sample.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
+        uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
+            like that of the pixel, 254 where another fits as well, 255 without a label.
         overwrite: Replace files that exist.
         volume: What is read of a volume, and how it is labelled.
         flags: The configuration.
     """
     check_range(intensity_range)
-    if is_volume(images, output, volume, train_on):
-        segment_volume(images[0], output, train_on, mask, intensity_range, overwrite, flags, volume)
+    if are_volumes(images, output, volume, train_on):
+        if len(images) > 1:
+            raise InputError(
+                f"{images[1]}: segment labels one volume at a time; train on all of them with "
+                "train, then label them with predict, or put slices into one folder."
+            )
+        training = Training(train_on, mask, intensity_range, flags)
+        segment_volume(images[0], output, training, uncertainty, overwrite, volume)
         return
     config = flags.resolve(kind_of_image(images[0]))
     model, *training_files = (output / name for name in MODEL_FILES)
     inputs = [*images, *(mask or [])]
-    check_outputs([*prediction_files(images, output), model, *training_files], inputs, overwrite)
+    files = prediction_files(images, output, uncertainty)
+    check_outputs([*files, model, *training_files], inputs, overwrite)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
     check_writable(output)
@@ -71,6 +84,6 @@ def segment(
     )
     written = write_model(segmenter, model, training_files)
     pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
-    num_labels = write_predictions(segmenter, images, pairs, output)
-    report_predictions(num_labels, images, output)
+    num_labels = write_predictions(segmenter, images, pairs, output, uncertainty)
+    report_predictions(num_labels, images, output, uncertainty)
     report("model", written)

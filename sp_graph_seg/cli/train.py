@@ -29,9 +29,10 @@ def train(
     every step, NAME.csv and NAME.png.
 
     Args:
-        images: Images to train on; any sizes, the same channels.
+        images: Images to train on, of any sizes but with the same number of channels.
         output: File for the model, ending in .safetensors.
-        mask: A mask for each image, of its size, 0 for no data.
+        mask: A mask of the same size for each image, 0 where there is no data. auto leaves out the
+            air around a sample.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
         overwrite: Replace files that exist.

@@ -28,16 +28,16 @@ def tune(
 ) -> None:
     """Try the weights of the losses on images without labels, and show the results.
 
-    As in the paper's section 2.4 beta_cut is tried first, then beta_sim = beta_con, then finer
+    As in the paper's section 2.4, beta_cut is tried first, then beta_sim = beta_con, then finer
     steps. Look at candidates.png: each candidate with its labels, its losses and a score that needs
     no ground truth; the one with the best score is marked, and its configuration written to
     config.yaml for train --config. If you prefer another one, use candidate_N.yaml.
 
     Args:
-        images: Images to train on, all at once; one to three show best.
+        images: Images to train on, all at once; one to three fit best on the sheet.
         output: Folder for the results; made if it is missing.
         overwrite: Replace files that exist.
-        flags: The configuration; its betas for cut, sim and con are what is tuned.
+        flags: The configuration; its beta_cut, beta_sim and beta_con are tuned.
     """
     config = flags.resolve()
     from sp_graph_seg.experiments.tuning import NUM_CANDIDATES, recommend

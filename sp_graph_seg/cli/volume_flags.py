@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from sp_graph_seg.cli.app import AUTO
 from sp_graph_seg.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ class VolumeFlags:
             reconstruction.
         spacing: Size of a voxel of the file along z, y and x, if the file does not declare it.
         unit: Unit of the spacing, such as um.
+        format: Format of the labels if --output is a folder: tif, zarr, h5, nxs, npy or png.
         mode: Label slices one by one, or average features over supervoxels of a block of slices.
         relabel: YAML file with the post-processing of the labels, see the command relabel.
         overlay: Video of the labels over the frames, ending in .mp4; for a video, it is always
-            written, by default beside the output.
+            written, by default beside the labels.
         block: Number of slices that are labelled and stored together.
         workers: Number of processes; 0 for this process with all its threads. By default one for
             each GPU, or for every eight cores, if there is enough work.
@@ -59,6 +61,7 @@ class VolumeFlags:
         tuple[float, float, float] | None, Parameter(metavar="Z Y X", negative=())
     ] = None
     unit: str | None = None
+    format: str = "tif"
     mode: Literal["slices", "supervoxels"] = "slices"
     relabel: Annotated[Path | None, Parameter(metavar="FILE")] = None
     overlay: Annotated[Path | None, Parameter(metavar="FILE")] = None
@@ -108,26 +111,48 @@ class VolumeFlags:
             unit=self.unit,
         )
 
+    def mask(self, volume: "Volume", mask: Path) -> "Volume":
+        """Leaves what is outside of the sample out of a volume opened with these options."""
+        from sp_graph_seg.cli.outputs import report
+        from sp_graph_seg.volumes import find_air_around, mask_volume
 
-def is_volume(
+        if mask != AUTO:
+            part = dataclasses.replace(self, axes=None, fill=None)
+            return mask_volume(volume, mask if _is_picture(mask) else part.open(mask))
+        air = find_air_around(volume)
+        if air is None:
+            report("mask", "none, no air was found around a sample")
+            return volume
+        report("mask", f"air is {'below' if air.sign > 0 else 'above'} {air.threshold:.4g}")
+        return mask_volume(volume, air)
+
+
+def are_volumes(
     images: Sequence[Path], output: Path, flags: VolumeFlags, train_on: str | None = None
 ) -> bool:
-    """Returns whether the input is one volume or video, and not single images."""
+    """Returns whether the inputs are volumes or videos, and not single images.
+
+    Raises:
+        InputError: Some are and some are not.
+    """
+    told = flags.is_used() or train_on is not None or is_label_file(output)
+    kinds = [told or _is_volume(image) for image in images]
+    if any(kinds) and not all(kinds):
+        image, volume = images[kinds.index(False)], images[kinds.index(True)]
+        raise InputError(
+            f"{image}: is one image, but {volume} is a volume; give them to two commands, or put "
+            "slices into one folder and give the folder."
+        )
+    return all(kinds)
+
+
+def _is_volume(image: Path) -> bool:
     from sp_graph_seg.io.tiff import is_tiff_stack
     from sp_graph_seg.volumes import VOLUME_SUFFIXES
 
-    first = images[0]
-    has_inner = re.search(r"\.\w+:", str(first)) is not None and not first.exists()
-    named = has_inner or first.suffix.lower() in VOLUME_SUFFIXES
-    told = flags.is_used() or train_on is not None or _is_label_file(output)
-    is_stack = len(images) == 1 and first.is_file() and is_tiff_stack(first)
-    meant = named or told or is_stack or first.is_dir()
-    if meant and len(images) > 1:
-        raise InputError(
-            f"{images[1]}: only one volume or video can be labelled at a time; put slices into one "
-            "folder and give the folder."
-        )
-    return meant
+    has_inner = re.search(r"\.\w+:", str(image)) is not None and not image.exists()
+    is_stack = image.is_file() and is_tiff_stack(image)
+    return has_inner or image.suffix.lower() in VOLUME_SUFFIXES or is_stack or image.is_dir()
 
 
 def check_spacing(spacing: tuple[float, float, float] | None, unit: str | None) -> None:
@@ -138,8 +163,21 @@ def check_spacing(spacing: tuple[float, float, float] | None, unit: str | None) 
         )
 
 
-def _is_label_file(output: Path) -> bool:
-    """Returns whether only labels of a volume can have this name; folders may hold images too."""
+def _is_picture(path: Path) -> bool:
+    """Returns whether a mask is one picture for all slices, and not a volume."""
+    from sp_graph_seg.io import read_labels
+
+    if path.is_dir():
+        return False
+    try:
+        read_labels(path)
+    except InputError:
+        return path.suffix.lower() in (".png", ".bmp")
+    return True
+
+
+def is_label_file(output: Path) -> bool:
+    """Returns whether only labels of a volume can have this name; else it is a folder."""
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.formats import PNGS
 

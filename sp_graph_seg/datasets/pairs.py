@@ -15,7 +15,7 @@ from sp_graph_seg.transforms import as_array
 
 class PairsRAG(GraphDataset):
     r"""The region adjacency graphs of any ``(image, label)`` pairs, such as a dataset of
-    torchvision; so MNIST and CIFAR superpixels are made.
+    torchvision; for example, superpixels of MNIST or CIFAR.
 
     An image is a tensor or an array ``(C, H, W)``, or a Pillow image. An integer is the label of
     the image and becomes ``y (1,)``. Labels of pixels ``(H, W)``, as for semantic segmentation,

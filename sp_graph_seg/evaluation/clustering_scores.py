@@ -22,8 +22,8 @@ def score_clustering(table: Contingency) -> dict[str, float]:
         table: Table of a segmentation and the truth of one annotator.
 
     Returns:
-        ``rand``, ``ami`` (adjusted for chance: about 0 by chance, at times below), ``fm``, ``h``,
-        ``c`` and ``v``, see :data:`CLUSTERING_SCORES`. 1 is best.
+        ``rand``, ``ami`` (adjusted for chance: about 0, at times below, for random labels), ``fm``,
+        ``h``, ``c`` and ``v``, see :data:`CLUSTERING_SCORES`. 1 is best.
 
     Example:
         >>> from sp_graph_seg.evaluation import contingency_table
@@ -49,20 +49,20 @@ def score_clustering(table: Contingency) -> dict[str, float]:
 
 
 def rand_index(table: Contingency) -> float:
-    """Share of pixel pairs that both partitions join or both separate; 1 for a single pixel."""
+    """Computes the share of pixel pairs that both join or both separate; 1 for a single pixel."""
     together, in_truth, in_labels = _ordered_pairs(table)
     pairs = table.num_pixels * (table.num_pixels - 1)
     return (pairs + 2 * together - in_truth - in_labels) / pairs if pairs else 1.0
 
 
 def fowlkes_mallows(table: Contingency) -> float:
-    """Geometric mean of the precision and recall of joined pairs; 0 if no pair is joined."""
+    """Computes the geometric mean of precision and recall of joined pairs; 0 if none are joined."""
     together, in_truth, in_labels = _ordered_pairs(table)
     return math.sqrt(together / in_truth) * math.sqrt(together / in_labels) if together else 0.0
 
 
 def entropy(sizes: NDArray[np.int64]) -> float:
-    """Entropy, in nats, of a partition whose parts have these sizes in pixels."""
+    """Computes the entropy, in nats, of a partition whose parts have these sizes in pixels."""
     if sizes.size == 1:
         return 0.0
     total = sizes.sum()
@@ -70,14 +70,14 @@ def entropy(sizes: NDArray[np.int64]) -> float:
 
 
 def _ordered_pairs(table: Contingency) -> tuple[int, int, int]:
-    """Ordered pairs of different pixels that are joined by both, by the truth, by the labels."""
+    """Counts ordered pairs of different pixels joined by both, by the truth and by the labels."""
     counts = (table.table.data, table.region_sizes, table.label_sizes)
     both, truth, labels = (int(np.dot(sizes, sizes)) - table.num_pixels for sizes in counts)
     return both, truth, labels
 
 
 def _adjusted(mutual_information: float, mean_entropy: float, table: Contingency) -> float:
-    """Mutual information adjusted for chance (Vinh et al. 2010), with scikit-learn's limits."""
+    """Computes mutual information adjusted for chance (Vinh et al. 2010), as scikit-learn does."""
     from sklearn.metrics.cluster import expected_mutual_information
 
     if 1 in table.table.shape:

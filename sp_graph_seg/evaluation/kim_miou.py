@@ -50,7 +50,7 @@ def kim_ious(labels: ArrayLike, truths: Sequence[ArrayLike]) -> dict[str, NDArra
 
 
 def components(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """The 4-connected components of equal labels, numbered from 0; -1 where unlabelled."""
+    """Numbers the 4-connected components of equal labels from 0; -1 where unlabelled."""
     from skimage.measure import label
 
     signed = labels.astype(np.int64)

@@ -79,8 +79,8 @@ def score_settings(
         The scores of the image, from which :func:`benchmark_regions` makes those of a data set.
 
     Raises:
-        InputError: If ``segmentations`` is empty, one of them has an unlabelled pixel, or as in
-            :func:`~sp_graph_seg.evaluation.score_segmentation`.
+        InputError: If ``segmentations`` is empty, one of them has an unlabelled pixel, or
+            :func:`~sp_graph_seg.evaluation.score_segmentation` would refuse the arrays.
     """
     if len(segmentations) == 0:
         raise InputError(
@@ -117,8 +117,8 @@ def benchmark_regions(images: Sequence[SettingScores]) -> RegionBenchmark:
     counts = sorted({image.covered.size for image in images})
     if len(counts) != 1:
         raise InputError(
-            f"images: the numbers of settings are {counts}; "
-            "score at least one image, and all of them at the same settings."
+            f"images: the numbers of settings are {counts}, not one number for all; "
+            "give at least one image, and score all images at the same settings."
         )
     annotated = sum(image.annotated for image in images)
     covering = np.sum([image.covered for image in images], axis=0) / annotated

@@ -31,12 +31,12 @@ def score_regions(tables: Sequence[Contingency]) -> dict[str, float]:
 
 
 def probabilistic_rand_index(tables: Sequence[Contingency]) -> float:
-    """Mean Rand index over the annotators: 0 to 1, 1 is best (Unnikrishnan et al., TPAMI 2007)."""
+    """Averages the Rand index over annotators, 0 to 1 (best) (Unnikrishnan et al., TPAMI 2007)."""
     return float(np.mean([rand_index(table) for table in tables]))
 
 
 def variation_of_information(table: Contingency) -> float:
-    """Information in bits that the two partitions do not share; 0 is best (Meila, JMVA 2007).
+    """Computes the bits that the two partitions do not share; 0 is best (Meila, JMVA 2007).
 
     VI(S, T) = H(S | T) + H(T | S) = 2 H(S, T) - H(S) - H(T), with logarithms to base 2 as in the
     code of the benchmark.
@@ -62,7 +62,7 @@ def best_overlaps(table: Contingency) -> NDArray[np.float64]:
 
 
 def covering(tables: Sequence[Contingency]) -> float:
-    """How well labels cover the truth regions: 0 to 1, 1 is best (Arbelaez et al., Eq. 8).
+    """Measures how well labels cover the truth regions, 0 to 1 (best) (Arbelaez et al., Eq. 8).
 
     It is the mean over all regions R of all annotators of their largest overlap |R n L| / |R u L|
     with a label L, weighted by the size |R|. A label in several pieces still counts as one.
@@ -72,5 +72,5 @@ def covering(tables: Sequence[Contingency]) -> float:
 
 
 def covered_pixels(table: Contingency) -> float:
-    """Sum of |R| times the best overlap of R, over the regions R of one annotator."""
+    """Sums |R| times the best overlap of R, over the regions R of one annotator."""
     return float(np.dot(table.region_sizes, best_overlaps(table)))

@@ -24,7 +24,7 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
     frequent label of its pixels (the lowest one if several are), and
     :math:`w_{IJ} = \exp(-10 |x_I - x_J|)`. The first factor grows with the number K of labels, the
     second (the association of Shi & Malik 2000) shrinks. Unlabelled superpixels are left out of
-    both factors, and labels without a neighbour of the second. Use the score to compare
+    both factors; labels without a neighbour are left out of the second. Use the score to compare
     segmentations of one image only: its level differs from image to image.
 
     Args:
@@ -42,7 +42,7 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
     size = tuple(graph.image_size[0].tolist())
     if array.shape != size:
         raise InputError(
-            f"labels: the size is {array.shape}, but that of the image of the graph is {size}; "
+            f"labels: the size is {array.shape}, but the image of the graph has {size}; "
             "give labels of the same image."
         )
     y = majority_labels(array, graph).numpy()
@@ -56,7 +56,7 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
 
 
 def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:
-    """Share of the variance of the colours that lies between the labels."""
+    """Computes the share of the variance of the colours that lies between the labels."""
     total = (areas[:, None] * (x - np.average(x, axis=0, weights=areas)) ** 2).sum()
     if total == 0:
         return 0.0
@@ -69,7 +69,7 @@ def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:
 
 
 def _association(graph: Data, y: NDArray, has_label: NDArray[np.bool_]) -> float:
-    """Mean over the labels of the share of their edge weight that stays inside."""
+    """Averages, over the labels, the share of their edge weight that stays inside."""
     source, target = graph.edge_index.numpy()
     weight = affinity(graph.edge_attr[:, 0], _TAU).numpy().astype(np.float64)
     counted = has_label[source] & has_label[target]

@@ -90,7 +90,7 @@ class Method:
         return self.kind in BASELINES or self.kind in REGION_METHODS
 
     def describe(self, setting: float, seed: int) -> dict[str, Any]:
-        """Collects the parameters of labels and scores, besides the image and its ground truth."""
+        """Collects what labels and scores depend on, besides the image and its ground truth."""
         if not self.is_baseline:
             values = _describe_model(self.config, self.kind, setting, seed)
             return {"kind": self.kind, "config": values}
@@ -134,7 +134,7 @@ class Method:
 def find_regions(
     kind: str, image: NDArray[np.float32], setting: float, seed: int = 0
 ) -> NDArray[np.int64]:
-    """The regions ``(H, W)`` of ``(C, H, W)`` in [0, 1] by one of :data:`REGION_METHODS`."""
+    """Finds regions ``(H, W)`` of ``(C, H, W)`` in [0, 1] by one of :data:`REGION_METHODS`."""
     num = int(setting)
     if kind == "Felzenszwalb":
         return felzenszwalb_regions(image, setting)

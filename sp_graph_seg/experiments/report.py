@@ -64,7 +64,7 @@ def write_tables(
 
 
 def write_failures(path: Path, failures: Mapping[Job, str]) -> None:
-    """Lists the failed jobs with their reasons; without any, removes the list of an earlier run."""
+    """Lists the failed jobs with reasons; if there are none, removes the list of an earlier run."""
     if not failures:
         path.unlink(missing_ok=True)
         return

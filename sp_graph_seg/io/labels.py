@@ -25,7 +25,7 @@ def write_labels(
     Args:
         path: The PNG to write. An existing file is replaced as a whole.
         labels: ``(H, W)`` integer or bool array of values from 0 to 65535.
-        bits: The fewest to write; 8 become 16 if a value is above 255.
+        bits: Smallest bit depth to write; 8 becomes 16 if a value is above 255.
 
     Raises:
         InputError: If the labels are not such an array, or ``path`` does not end in .png or cannot

@@ -66,7 +66,7 @@ class Format(ABC):
 
     @abstractmethod
     def read(self, path: Path) -> Finished:
-        """Reads the provenance of a finished output. Raises any exception if it is not one."""
+        """Reads the provenance of a finished output; raises any kind of exception for others."""
 
 
 class StreamedFormat(Format):
@@ -98,4 +98,4 @@ class PiecewiseFormat(Format):
 
     @abstractmethod
     def complete(self, path: Path, manifest: Manifest, found: Found) -> None:
-        """Adds the provenance, and removes what killed writers left behind."""
+        """Adds the provenance, and removes files that killed processes left behind."""

@@ -165,7 +165,8 @@ class BlockFiles(BlockStore):
 class BlocksInPlace(BlockStore):
     """Blocks that are written into the output; a small file marks each finished one.
 
-    That file holds a CRC-32 of the labels, which finds chunks that are lost or of another job.
+    That file holds a CRC-32 of the labels, which finds chunks that are lost or belong to another
+    job.
     """
 
     _suffix = ".json"
@@ -219,6 +220,7 @@ def _may_open(path: Path) -> bool:
         return False
     except OSError as error:
         raise InputError(
-            f"{path}: cannot be opened ({error.strerror}); give yourself permission to read it."
+            f"{path}: cannot be opened ({error.strerror}); "
+            "change its permissions so that you can read it."
         ) from error
     return True

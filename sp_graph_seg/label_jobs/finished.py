@@ -42,7 +42,7 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
         The skipped slices and their reasons.
 
     Raises:
-        InputError: It is not.
+        InputError: The output is not that result.
     """
     remedy = "add --overwrite or choose another --output"
     finished = read_finished(output)

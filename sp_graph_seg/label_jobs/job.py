@@ -106,8 +106,9 @@ class LabelJob:
                 `unlabelled`, whatever their ``labels``.
 
         Raises:
-            InputError: The labels do not fit the job, the work in progress is gone, assembled or
-                of other settings, or the block cannot be written. Finished blocks are kept.
+            InputError: The labels do not fit the job, the work in progress is gone, is already
+                assembled or has other settings, or the block cannot be written. Finished blocks are
+                kept.
         """
         skipped = dict(skipped or {})
         shape = self._block_shape(start)
@@ -183,7 +184,9 @@ class LabelJob:
     def _block_shape(self, start: int) -> tuple[int, int, int]:
         count, height, width = self.shape
         if start % self.block or not 0 <= start < count:
-            raise InputError(f"start: no block starts at slice {start}; see LabelJob.blocks.")
+            raise InputError(
+                f"start: no block starts at slice {start}; give a start from LabelJob.blocks."
+            )
         return min(self.block, count - start), height, width
 
     def _state(self) -> State:
@@ -232,7 +235,9 @@ class LabelJob:
 
     def _refuse_finished(self) -> None:
         if self._state().skipped is not None:
-            raise InputError(f"{self.output}: was finished by another process meanwhile.")
+            raise InputError(
+                f"{self.output}: was finished by another process meanwhile; use that output."
+            )
 
     def _stream(self, progress: Progress | None) -> Iterator[tuple[int, np.ndarray]]:
         for done, (start, stop) in enumerate(self.blocks, start=1):

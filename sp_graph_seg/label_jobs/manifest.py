@@ -42,7 +42,8 @@ class Manifest:
         block: Slices in a block; the last block may have fewer.
         settings: The model, input and options, as JSON values.
         geometry: Where the slices lie, and the order of the axes of the output.
-        labels: The ``name`` and the ``color`` of labels, as far as they are given.
+        labels: The ``name`` and the ``color`` of labels, as far as they are given; None if the
+            values are not labels but grey values.
         dataset: The dataset in an HDF5 file, None for other formats.
     """
 
@@ -51,7 +52,7 @@ class Manifest:
     block: int
     settings: dict[str, Any]
     geometry: Geometry = field(default_factory=Geometry)
-    labels: dict[str, dict[str, str]] = field(default_factory=dict)
+    labels: dict[str, dict[str, str]] | None = field(default_factory=dict)
     dataset: str | None = None
 
     @property
@@ -96,8 +97,11 @@ class Manifest:
     def legend(self, used: Iterable[int]) -> list[dict[str, Any]]:
         """Returns ``label``, ``color`` and, if there is one, ``name`` of the labels in use.
 
-        The colours are those that are given, and else as far apart as they can be.
+        The colours are those that are given, and else as far apart as they can be. Grey values
+        have no legend.
         """
+        if self.labels is None:
+            return []
         about = {int(label): values for label, values in self.labels.items()}
         given = {label: values["color"] for label, values in about.items() if "color" in values}
         colors = label_colors(sorted(used), given)

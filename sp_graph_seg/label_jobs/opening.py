@@ -5,6 +5,7 @@ import shutil
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from sp_graph_seg.errors import InputError, LowDiskSpaceWarning
@@ -58,7 +59,7 @@ def open_label_job(
     *,
     block: int | None = None,
     geometry: Geometry | None = None,
-    labels: Mapping[int, Mapping[str, str]] | None = None,
+    labels: Mapping[int, Mapping[str, str]] | None = MappingProxyType({}),
     inputs: Iterable[str | os.PathLike[str]] = (),
     overwrite: bool = False,
     resume: bool = False,
@@ -74,7 +75,7 @@ def open_label_job(
     to 255 labels. The output stores its provenance (the settings, and the skipped slices with the
     reasons) under ``sp_graph_seg``: Zarr in the attributes of the array, HDF5 in an attribute of
     the dataset, TIFF in the description of the first page, PNGs in a text chunk. A .npy file stores
-    none.
+    no provenance.
 
     Args:
         output: ``.zarr`` (Zarr v3, one array at the root), ``.tif`` or ``.tiff`` (a page for each
@@ -88,8 +89,9 @@ def open_label_job(
             labels and at most 32 slices.
         geometry: Where the slices lie, such as ``volume.geometry``. The labels get the axes of the
             volume that it describes. Default: slices along z of unknown size.
-        labels: ``name`` and ``color`` of labels, such as `Relabel.labels`, for the output. Default:
-            no names, and colours as far apart as they can be.
+        labels: ``name`` and ``color`` of labels, such as `Relabel.labels`, for the output; None if
+            the values are not labels but grey values. Default: no names, and colours as far apart
+            as they can be.
         inputs: The files and folders that are labelled, which must not be written to.
         overwrite: Replace an existing output once the new one is complete, and discard work in
             progress that has other settings. Default: False.
@@ -175,7 +177,7 @@ def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None
         missing: Share of the blocks that must still be written, 0 to 1.
 
     Raises:
-        InputError: Even labels that compress well would not fit.
+        InputError: The free space is too small even for labels that compress well.
     """
     free = shutil.disk_usage(output.path.parent).free
     again = 0 if isinstance(output.format, PiecewiseFormat) else 1
@@ -242,6 +244,6 @@ def _new_manifest(
         block=min(block, count),
         settings=json_settings(settings),
         geometry=geometry if output.format.keeps_order else geometry.sorted(),
-        labels={str(label): dict(about) for label, about in (labels or {}).items()},
+        labels=None if labels is None else {str(n): dict(about) for n, about in labels.items()},
         dataset=output.dataset,
     )

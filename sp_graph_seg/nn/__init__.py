@@ -14,7 +14,7 @@ from sp_graph_seg.nn.losses import (
 )
 from sp_graph_seg.nn.pooling import DMoNPooling, MinCutPooling, NCutPooling, Pooled
 from sp_graph_seg.nn.propagate import propagate, sort_edges
-from sp_graph_seg.nn.superpixel_net import SuperpixelNet
+from sp_graph_seg.nn.superpixel_net import SuperpixelNet, check_image_head, graph_of_head
 from sp_graph_seg.nn.wnet import UNet, WNet
 
 __all__ = [
@@ -29,8 +29,10 @@ __all__ = [
     "argmax_labels",
     "call_head",
     "check_head",
+    "check_image_head",
     "continuity_loss",
     "dense_continuity_loss",
+    "graph_of_head",
     "kmeans_labels",
     "make_head",
     "ncut_loss",

@@ -81,7 +81,7 @@ def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
 
 
 def _step(index: Tensor, step: Tensor, size: int) -> Tensor:
-    """Steps in the other direction at the border; mirroring could end at the start."""
+    """Steps in the other direction at the border; mirroring could return the pixel itself."""
     there = index + step
     return torch.where((there < 0) | (there >= size), index - step, there).clamp(0, size - 1)
 

@@ -14,7 +14,7 @@ def can_validate(validate: bool) -> bool:
 
 
 def refuse(*checks: tuple[Tensor, Callable[[], str]]) -> None:
-    """Raises an error for the first check that is true; waits for the device once.
+    """Raises an error for the first check that is true; synchronises with the GPU only once.
 
     Args:
         checks: Scalars that are true if something is wrong, each with a function that returns the

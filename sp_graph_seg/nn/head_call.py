@@ -14,7 +14,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn.propagate import plain_edges
 
 #: The arguments that a head may name.
-HEAD_INPUTS = ("x", "edge_index", "edge_weight", "edge_attr", "pos", "batch", "data")
+HEAD_INPUTS = ("x", "edge_index", "edge_weight", "edge_attr", "pos", "color", "batch", "data")
 
 
 def call_head(
@@ -32,7 +32,8 @@ def call_head(
         x: Node features, ``(N, F)``.
         edge_index: Edges, ``(2, E)``.
         edge_weight: Weights, ``(E,)``.
-        fields: ``edge_attr (E, D)``, ``pos (N, 2 or 3)`` and ``batch (N,)``, if the graph has them.
+        fields: ``edge_attr (E, D)``, ``pos (N, 2 or 3)``, ``color (N, C)`` and ``batch (N,)``, if
+            the graph has them.
 
     Returns:
         What the head returns, ``(N, F')``.
@@ -66,6 +67,7 @@ def check_head(
     *,
     edge_dim: int | None = None,
     pos_dim: int | None = None,
+    color_dim: int | None = None,
     has_batch: bool = False,
 ) -> int:
     """Tries a head on a path of three nodes with :func:`call_head`.
@@ -77,6 +79,7 @@ def check_head(
         num_features: Number of features F of a node.
         edge_dim: Number of columns of ``edge_attr``, if the graphs have it.
         pos_dim: Number of columns of ``pos``, if they have it.
+        color_dim: Number of columns of ``color``, if they have it.
         has_batch: Whether they have ``batch``.
 
     Returns:
@@ -93,6 +96,7 @@ def check_head(
     fields = {
         "edge_attr": None if edge_dim is None else like.new_zeros(4, edge_dim),
         "pos": None if pos_dim is None else like.new_zeros(3, pos_dim),
+        "color": None if color_dim is None else like.new_zeros(3, color_dim),
         "batch": like.new_zeros(3, dtype=torch.long) if has_batch else None,
     }
     with _as_it_is(head), torch.no_grad():

@@ -6,9 +6,9 @@ node-to-graph vector, each loss is the mean of the losses of the graphs. Half pr
 in 32 bits.
 
 ``edge_index`` is PyG's ``(2, E)``, an ``EdgeIndex`` or ``adj_t``. With ``validate=False`` only
-shapes are checked, as in compiled code; ``torch.vmap`` needs it. A loss then never waits for the
-device, if the edges come from :func:`~sp_graph_seg.nn.sort_edges` and ``batch_size`` is given with
-``batch``.
+shapes are checked, as in compiled code; ``torch.vmap`` needs it. A loss then never synchronises
+with the GPU, if the edges come from :func:`~sp_graph_seg.nn.sort_edges` and ``batch_size`` is given
+with ``batch``.
 
 Memory is O(N F + E); a loss is finite, and so is its gradient, for graphs without edges, isolated
 nodes, labels without nodes and constant features.

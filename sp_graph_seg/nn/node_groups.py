@@ -18,8 +18,8 @@ class NodeGroups:
     Args:
         num_nodes: Number of nodes N.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs B; by default the number in ``batch``, which waits for the
-            device.
+        batch_size: Number of graphs B; by default the number in ``batch``; reading it synchronises
+            with the GPU, if any.
         validate: Whether to check the values of ``batch``.
 
     Raises:
@@ -70,7 +70,7 @@ class NodeGroups:
         return self.sum(torch.ones_like(self.batch))
 
     def split(self, *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """Returns the rows of each graph in ``(N, ...)``; with a batch it waits for the device."""
+        """Splits ``(N, ...)`` by graph. With a batch it synchronises with the GPU, if any."""
         if self.batch is None:
             yield values
             return
@@ -87,7 +87,7 @@ class NodeGroups:
         return self.mean_of_present(self.sum(values) / self.counts().clamp(min=1))
 
     def mean_of_present(self, losses: Tensor) -> Tensor:
-        """Averages ``(B,)`` over the graphs that have nodes; a subset of a batch may have gaps."""
+        """Averages ``(B,)`` over the graphs that have nodes; part of a batch may lack some."""
         if self.batch is None:
             return losses.mean()
         is_present = self.counts() > 0

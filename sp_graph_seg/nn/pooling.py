@@ -69,7 +69,7 @@ class _Pooling(nn.Module):
     ) -> None:
         super().__init__()
         if k < 1 or temp <= 0:
-            raise InputError(f"k={k}, temp={temp}: not both are positive; use numbers above 0.")
+            raise InputError(f"k={k}, temp={temp}: are not both positive; use numbers above 0.")
         channels = [channels] if isinstance(channels, int) else channels
         self.mlp = MLP([*channels, k], act=None, norm=None)
         self.dropout = dropout
@@ -188,8 +188,8 @@ class DMoNPooling(_Pooling):
 
     Losses: ``modularity``, ``orthogonality`` (of :class:`MinCutPooling`) and ``collapse``, which
     PyG calls spectral, ortho and cluster loss. In a batch N is the number of nodes of the graph;
-    PyG 2.8 mixes those of all graphs. Features pass a SELU, and weights of PyG's layer can be
-    loaded. A graph without edges has a ``modularity`` of 0.
+    PyG 2.8 mixes those of all graphs. Features pass through a SELU, and weights of PyG's layer can
+    be loaded. A graph without edges has a ``modularity`` of 0.
 
     Args:
         channels: Number of features, or the sizes of the layers of the MLP that makes memberships.

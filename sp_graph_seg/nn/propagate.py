@@ -305,7 +305,8 @@ def _from_adj_t(adj_t: Any, num_nodes: int, edge_weight: Tensor | None) -> tuple
     sizes = tuple(adj_t.sizes()) if callable(getattr(adj_t, "sizes", None)) else tuple(adj_t.shape)
     if sizes != (num_nodes, num_nodes):
         raise InputError(
-            f"edge_index: adj_t has shape {sizes}, but x {num_nodes} rows; give (N, N) and N rows."
+            f"edge_index: adj_t has shape {sizes}, but x has {num_nodes} rows; "
+            "give (N, N) and N rows."
         )
     if isinstance(adj_t, Tensor) and adj_t.layout == torch.sparse_coo:
         adj_t = adj_t.coalesce()  # to_edge_index has no gradient for this layout

@@ -1,15 +1,40 @@
 """The whole model: W-Net, mean over superpixels, clustering head."""
 
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from sp_graph_seg.nn.head_call import call_head, check_head
 from sp_graph_seg.nn.wnet import WNet
-from sp_graph_seg.transforms import scatter_mean
+from sp_graph_seg.transforms import affinity, scatter_mean
 
 
 def pixels_inside(z: Tensor, inside: Tensor | None) -> Tensor:
     """Selects the features ``(F, P)`` of the pixels inside from z ``(F, H, W)``."""
     return z.flatten(1) if inside is None else z[:, inside]
+
+
+def graph_of_head(graph: Data, tau: float) -> Data:
+    r"""Makes the graph that a head sees from that of an image.
+
+    Args:
+        graph: From :class:`~sp_graph_seg.ToRAG` or ``ToPixelGraph``.
+        tau: Exponent of the affinities, negative.
+
+    Returns:
+        A graph with ``edge_index``; ``edge_weight (E,)``, the affinities :math:`\exp(\tau d)` of
+        the colour distances d; ``pos (N, ndim)``, the centroids in units of the longest side of the
+        image; ``color (N, C)``, the mean colours; ``batch (N,)``, zeros; and ``pixel_index``.
+    """
+    longest = graph.image_size.max().to(graph.pos.dtype)
+    return Data(
+        edge_index=graph.edge_index,
+        edge_weight=affinity(graph.edge_attr[:, 0], tau),
+        pos=graph.pos / longest,
+        color=graph.x,
+        batch=graph.pixel_index.new_zeros(graph.num_nodes),
+        pixel_index=graph.pixel_index,
+        num_nodes=graph.num_nodes,
+    )
 
 
 class SuperpixelNet(nn.Module):
@@ -20,52 +45,53 @@ class SuperpixelNet(nn.Module):
         head: Computes the node features of the losses, ``(N, F')``, from the node means of z,
             ``(N, F)``, and the graph; :func:`~sp_graph_seg.nn.call_head` passes the arguments that
             its signature names. Without a head the losses use the means, as in the paper.
+        color_dim: Channels of the mean colours in the graph; by default those of the image in the
+            network.
 
     Raises:
         InputError: If the head cannot be called on F features. Lazy layers get their sizes here.
     """
 
-    def __init__(self, wnet: WNet, head: nn.Module | None = None) -> None:
+    def __init__(
+        self, wnet: WNet, head: nn.Module | None = None, color_dim: int | None = None
+    ) -> None:
         super().__init__()
         self.wnet = wnet
         self.head = head
         #: Number of features F' in the losses.
         self.num_outputs = (
-            wnet.num_features if head is None else check_head(head, wnet.num_features)
+            wnet.num_features
+            if head is None
+            else check_image_head(head, wnet.num_features, color_dim or wnet.in_channels)
         )
 
     def forward(
-        self,
-        image: Tensor,
-        pixel_index: Tensor,
-        num_nodes: int,
-        edge_index: Tensor,
-        edge_weight: Tensor,
-        inside: Tensor | None = None,
+        self, image: Tensor, graph: Data, inside: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Computes the features z of the pixels, ``(F, H, W)``, and of the nodes, ``(N, F')``.
 
         Args:
             image: ``(C, H, W)``.
-            pixel_index: Node of each pixel inside, ``(P,)``.
-            num_nodes: Number of nodes N.
-            edge_index: Edges, ``(2, E)``.
-            edge_weight: Softmax-tau weights (Eq. 8), ``(E,)``.
+            graph: From :func:`graph_of_head`, on the device of the image.
             inside: The pixels that belong to a node, ``(H, W)`` bool; ``None`` if all do.
         """
-        z = self.encode(image)  # (F, H, W)
-        x = scatter_mean(pixels_inside(z, inside), pixel_index, num_nodes)  # (N, F)
-        return z, self.cluster(x, edge_index, edge_weight)
+        z = self.encode(image)
+        return z, self.cluster(self.node_means(z, graph, inside), graph)
 
     def encode(self, image: Tensor) -> Tensor:
         """Computes the features z of an image: ``(C, H, W)`` -> ``(F, H, W)``, 32 bits or more."""
         return self.wnet.encode(image.unsqueeze(0))[0].float()
 
-    def cluster(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor) -> Tensor:
+    def node_means(self, z: Tensor, graph: Data, inside: Tensor | None = None) -> Tensor:
+        """Averages z over the pixels of each node: ``(F, H, W)`` -> ``(N, F)``."""
+        return scatter_mean(pixels_inside(z, inside), graph.pixel_index, graph.num_nodes)
+
+    def cluster(self, x: Tensor, graph: Data) -> Tensor:
         """Computes the features of the nodes from the means of z: ``(N, F)`` -> ``(N, F')``."""
         if self.head is None:
             return x
-        return call_head(self.head, x, edge_index, edge_weight)
+        given = {name: graph.get(name) for name in ("pos", "color", "batch")}
+        return call_head(self.head, x, graph.edge_index, graph.edge_weight, **given)
 
     def decode(self, z: Tensor) -> Tensor:
         """Reconstructs an image from its features: ``(F, H, W)`` -> ``(C, H, W)``."""
@@ -74,3 +100,20 @@ class SuperpixelNet(nn.Module):
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstructs a batch, ``(B, C, H, W)``, by the W-Net."""
         return self.wnet(images)[1]
+
+
+def check_image_head(head: nn.Module, num_features: int, color_dim: int, ndim: int = 2) -> int:
+    """Tries a head on the fields of :func:`graph_of_head`, see :func:`check_head`.
+
+    Args:
+        head: A module.
+        num_features: Number of features F of a node.
+        color_dim: Channels of the image.
+        ndim: Axes of the image, 3 for a volume.
+
+    Returns:
+        The number of outputs F'.
+    """
+    return check_head(
+        head, num_features, edge_dim=1, pos_dim=ndim, color_dim=color_dim, has_batch=True
+    )

@@ -21,7 +21,7 @@ def plot_history(history: "History") -> "Figure":
             out.
 
     Raises:
-        InputError: If the history has no step, as that of ``label_by="regions"``.
+        InputError: If the history has no steps, as with ``label_by="regions"``.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -29,7 +29,9 @@ def plot_history(history: "History") -> "Figure":
     from sp_graph_seg.training import TERMS
 
     if len(history) == 0:
-        raise InputError("history: there are no steps, nothing was trained; plot the labels.")
+        raise InputError(
+            "history: has no steps, because nothing was trained; plot the labels instead."
+        )
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     steps = history["step"]
     counts_labels = bool(np.isfinite(history["num_labels"]).any())

@@ -74,7 +74,7 @@ def show_labels(
 
 
 def aspect(picture: NDArray) -> float:
-    """Width divided by height."""
+    """Computes width divided by height."""
     return picture.shape[1] / picture.shape[0]
 
 

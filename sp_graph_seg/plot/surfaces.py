@@ -100,7 +100,7 @@ def _view(elevation: float, azimuth: float) -> NDArray[np.float64]:
 
 
 def _sides(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Two sides of each triangle, whose cross product points outwards."""
+    """Returns two sides of each triangle, whose cross product points outwards."""
     a, b, c = surface.vertices.astype(np.float64)[surface.faces].transpose(1, 0, 2)
     return b - a, c - a
 

@@ -89,8 +89,8 @@ class Appearance:
     ) -> tuple[NDArray[np.int64], Picture]:
         """Computes labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` in [0, 1].
 
-        A margin is the probability of the label minus that of the second. Pixels outside the mask
-        have label -1 and margin 0.
+        A margin is the probability of the label minus that of the second most probable one. Pixels
+        outside the mask have label -1 and margin 0.
         """
         return self.predict_after(None, image, mask)[:2]
 
@@ -153,7 +153,7 @@ class Appearance:
         return self.net.encode(scale_down(image, self.config.max_size).to(device))
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """Returns the merged label of each label, ``(K,)``, of ``num_labels`` in all."""
+        """Returns the new label of each label, ``(K,)``, after merging to ``num_labels``."""
         return apply_order(self.order, self.num_labels, num_labels)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -251,8 +251,8 @@ def fit_appearance(
     model = Appearance(config, whitening, centers, label_of, left.merge_order())
     if model.num_labels < config.num_labels:
         warnings.warn(
-            f"only {model.num_labels} of {config.num_labels} labels were found; there are at most "
-            f"{_PROTOTYPES}, and as many as superpixels that differ.",
+            f"only {model.num_labels} of {config.num_labels} labels were found, because there are "
+            f"at most {_PROTOTYPES}, and no more than different superpixels; lower num_labels.",
             FewLabelsWarning,
             stacklevel=2,
         )

@@ -33,7 +33,7 @@ _SAMPLE = 60000
 
 @dataclass(frozen=True)
 class Correction:
-    """Slices as gain times phase plus rings: ``correct(x) = (x - rings) / gain``.
+    """Models a slice as gain times phase plus rings: ``correct(x) = (x - rings) / gain``.
 
     Attributes:
         gain: Coefficients of the quadratic polynomial of position that is added to 1, ``(5,)``;

@@ -81,7 +81,7 @@ def keep_structure(image: NDArray[np.float32], clean: NDArray[np.float32]) -> ND
     """Restores thin structures and edges that denoising has blurred.
 
     Where the energy of the residual exceeds that of noise (its median), the excess share of the
-    residual is added again, as by a Wiener filter.
+    residual is added back, as by a Wiener filter.
 
     Args:
         image: ``(C, H, W)``.

@@ -85,7 +85,7 @@ class Phases:
         return self.denoise(image, answer[: len(image)]), answer[len(image) :]
 
     def measure(self, image: Array) -> Array:
-        """Computes only the measured values ``(C, H, W)``, without networks that do not matter."""
+        """Computes only the measured values ``(C, H, W)``, without a network if none is needed."""
         return self.denoise(*[self.correct(image)] * 2) if self.blend == 1 else self.look(image)[0]
 
     def correct(self, image: Array) -> Array:
@@ -149,7 +149,7 @@ class Phases:
             return self.nets[0].encoder(seen)[0]
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """Returns the merged label of each label, ``(K,)``, of ``num_labels`` in all."""
+        """Returns the new label of each label, ``(K,)``, after merging to ``num_labels``."""
         assert self.prototypes is not None, "the prototypes are fitted"
         return self.prototypes.merge(num_labels)
 

@@ -146,7 +146,7 @@ def _shallowest_valley(points: NDArray[np.float32], prototypes: Prototypes) -> f
 
 
 def _fit_one_feature(values: NDArray[np.float32], num_labels: int) -> Prototypes:
-    """The balanced classes of one feature; their weighted means part them where they end."""
+    """Finds Otsu's balanced classes of one feature; the nearest mean gives the same classes."""
     levels, counts = histogram(values)
     weights = np.sqrt(counts)
     labels = np.searchsorted(otsu_thresholds(levels, weights, num_labels), levels)

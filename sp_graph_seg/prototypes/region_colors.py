@@ -1,4 +1,4 @@
-"""Labels of regions by their colour: no network, and nothing learned of the images but means."""
+"""Labels regions by their colours, without a network: only mean colours are learned."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.prototypes.ward import merge_near, ward_clusters
-from sp_graph_seg.regions import build_region_tree, color_space
-from sp_graph_seg.regions.touching import region_means, region_sizes
+from sp_graph_seg.regions import build_region_tree
+from sp_graph_seg.transforms.color_spaces import color_space
+from sp_graph_seg.transforms.touching import region_means, region_sizes
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -27,15 +28,15 @@ _UNITS = 100.0
 
 @dataclass
 class RegionColors:
-    """Mean colours of labels; a region of an image has the label of the nearest.
+    """Mean colours of labels; a region of an image gets the label with the nearest mean.
 
     The regions are those of the image's own tree, see
     :func:`~sp_graph_seg.regions.build_region_tree`.
 
     Attributes:
         config: ``superpixel_size`` is the longest side at which regions are made.
-        means: Of the labels, ``(K, 3)`` in CIELAB, by lightness.
-        areas: Pixels of each label in the images that it was made of, ``(K,)``.
+        means: Mean colours of the labels, ``(K, 3)`` in CIELAB, sorted by lightness.
+        areas: Number of pixels of each label in the training images, ``(K,)``.
     """
 
     config: Config
@@ -49,16 +50,16 @@ class RegionColors:
 
     @property
     def networks(self) -> list[nn.Module]:
-        """There is none."""
+        """An empty list: there is no network."""
         return []
 
     def predict(
         self, image: Picture, mask: Mask | None = None
     ) -> tuple[NDArray[np.int64], Picture]:
-        """Labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` with values in [0, 1].
+        """Computes labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` in [0, 1].
 
-        A margin is the difference of the distances to the next and to the nearest mean, over their
-        sum. Pixels outside of the mask have label -1 and margin 0.
+        A margin is the difference of the distances to the second nearest and the nearest mean,
+        divided by their sum. Pixels outside the mask have label -1 and margin 0.
         """
         if mask is not None and not mask.any():
             return np.full(mask.shape, -1), np.zeros(mask.shape, np.float32)
@@ -69,35 +70,35 @@ class RegionColors:
         return labels[regions], margins[regions]
 
     def encode(self, image: Picture) -> Tensor:
-        """CIELAB in the place of learned features, ``(3, H, W)``."""
+        """Returns CIELAB in place of learned features, ``(3, H, W)``."""
         lab = _UNITS * color_space(image, "lab")
         return torch.from_numpy(np.ascontiguousarray(lab.transpose(2, 0, 1))).float()
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """The label of each label when only so many are wanted, ``(K,)``: Ward's method."""
+        """Returns the new label of each label, ``(K,)``, after merging by Ward's method."""
         return ward_clusters(self.means, self.areas, num_labels)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The tensors and the JSON values that :meth:`from_state` makes the model of."""
+        """Returns the tensors and the JSON values for :meth:`from_state`."""
         return {name: torch.from_numpy(getattr(self, name)) for name in ("means", "areas")}, {}
 
     @classmethod
     def from_state(
         cls, tensors: dict[str, Tensor], values: dict[str, Any], config: Config, channels: int
     ) -> "RegionColors":
-        """A model from what :meth:`state` returned."""
+        """Makes a model from the result of :meth:`state`."""
         return cls(config, tensors["means"].numpy(), tensors["areas"].numpy())
 
 
 def fit_region_colors(
     images: Sequence[Picture], masks: Sequence[Mask | None], config: Config
 ) -> RegionColors:
-    """Ward clusters of the mean colours of the regions of all images, each weighed by its area.
+    """Clusters the mean colours of the regions of all images, weighted by area (Ward).
 
     Args:
         images: ``(C, H, W)``, values in [0, 1].
-        masks: For each the pixels that are data, ``(H, W)``, or ``None`` for all.
-        config: ``num_labels``; 0: at most 10, those closer than 3 units of CIELAB merged.
+        masks: The data pixels of each image, ``(H, W)``; ``None`` for all.
+        config: ``num_labels``; 0 makes at most 10, and merges those closer than 3 units of CIELAB.
     """
     found = [find_regions(*pair, config) for pair in zip(images, masks, strict=True)]
     colors = np.concatenate([part for _, part, _ in found])
@@ -113,7 +114,7 @@ def fit_region_colors(
 def find_regions(
     image: Picture, mask: Mask | None, config: Config
 ) -> tuple[NDArray[np.int64], Array, Array]:
-    """The regions of an image ``(H, W)``, their mean colours ``(R, 3)`` and pixels ``(R,)``."""
+    """Finds the regions ``(H, W)`` of an image, mean colours ``(R, 3)`` and sizes ``(R,)``."""
     tree = build_region_tree(image, mask, max_size=config.superpixel_size)
     regions = tree.cut()
     colors = region_means(_UNITS * color_space(image, "lab"), regions)
@@ -127,7 +128,7 @@ def _cluster_means(colors: Array, areas: Array, clusters: NDArray[np.int64]) -> 
 
 
 def _margins(distance: Array) -> Array:
-    """Of the labels of regions at these distances from each mean, ``(R, K)`` -> ``(R,)``."""
+    """Computes margins from the distances of regions to the means: ``(R, K)`` -> ``(R,)``."""
     if distance.shape[1] == 1:
         return np.ones(len(distance))
     near, far = np.partition(distance, 1, axis=1)[:, :2].T

@@ -1,4 +1,4 @@
-"""Ward's method for things of different weight (Ward 1963): few clusters, dense matrices."""
+"""Ward's method for weighted points (Ward 1963): few clusters, dense matrices."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,23 +7,23 @@ Array = NDArray[np.float64]
 
 
 def ward_clusters(points: Array, weights: Array, num_clusters: int) -> NDArray[np.int64]:
-    """The cluster of each point, from 0 in the order of their first points.
+    """Clusters points; clusters are numbered from 0 in the order of their first points.
 
     Args:
         points: ``(N, D)``.
         weights: ``(N,)``, positive.
-        num_clusters: How many; where there are fewer points, each is one.
+        num_clusters: Number of clusters; if there are fewer points, each is a cluster.
     """
     return _merge(points, weights, num_clusters, 0.0)
 
 
 def merge_near(points: Array, weights: Array, distance: float) -> NDArray[np.int64]:
-    """The cluster of each point after those nearer to each other than this were merged."""
+    """Returns the cluster of each point, after merging clusters nearer than ``distance``."""
     return _merge(points, weights, 1, distance)
 
 
 def _merge(points: Array, weights: Array, least: int, distance: float) -> NDArray[np.int64]:
-    """Merges to the least number of clusters, or with a distance until none is nearer."""
+    """Merges to the least number of clusters or, with a distance, until no two are nearer."""
     means, mass = points.astype(np.float64), weights.astype(np.float64)
     group, alive = np.arange(len(means)), np.ones(len(means), dtype=bool)
     cost = np.stack([_costs(means, mass, i, alive, distance) for i in range(len(means))])
@@ -41,7 +41,7 @@ def _merge(points: Array, weights: Array, least: int, distance: float) -> NDArra
 
 
 def _costs(means: Array, mass: Array, i: int, alive: NDArray[np.bool_], distance: float) -> Array:
-    """Of merging cluster i with each: the rise of the variance, or the squared distance."""
+    """Computes the costs of merging cluster i: rise of the variance, or squared distance."""
     squares = ((means - means[i]) ** 2).sum(axis=1)
     costs = squares if distance else squares * mass * mass[i] / (mass + mass[i])
     costs[~alive] = costs[i] = np.inf

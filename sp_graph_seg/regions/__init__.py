@@ -1,18 +1,7 @@
 """Regions of a photograph, coarse and fine in one tree, without any training on it."""
 
 from sp_graph_seg.regions.build import build_region_tree
-from sp_graph_seg.regions.levels import LEVELS, Cells, Level, color_space, over_segment
 from sp_graph_seg.regions.transfer_cut import transfer_cut, transfer_cut_regions
 from sp_graph_seg.regions.tree import RegionTree
 
-__all__ = [
-    "LEVELS",
-    "Cells",
-    "Level",
-    "RegionTree",
-    "build_region_tree",
-    "color_space",
-    "over_segment",
-    "transfer_cut",
-    "transfer_cut_regions",
-]
+__all__ = ["RegionTree", "build_region_tree", "transfer_cut", "transfer_cut_regions"]

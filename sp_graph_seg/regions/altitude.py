@@ -1,24 +1,31 @@
-"""How probable it is that people part two regions that touch: cues and their weights.
+"""The probability that people separate two touching regions: cues and their weights.
 
-The weights are a logistic regression of the share of pixel pairs that annotators parted. **They
-saw annotators**: those of 40 training photographs of BSDS300 (every fifth of the 200), as the
-weights of gPb did (Arbelaez et al., TPAMI 2011). ``benchmarks/fit_region_tree.py`` fits them.
+The weights come from a logistic regression of the share of pixel pairs that annotators separated.
+**They were fitted to human annotations**, those of 40 training photographs of BSDS300 (every fifth
+of the 200), as the weights of gPb were (Arbelaez et al., TPAMI 2011).
+``benchmarks/fit_region_tree.py`` fits them.
 """
 
 import numpy as np
 from numpy.typing import NDArray
+from torch_geometric.data import HeteroData
 
 from sp_graph_seg.regions.cues import HISTOGRAM_STARTS, boundary_maps, region_histograms
-from sp_graph_seg.regions.levels import Cells
 from sp_graph_seg.regions.merging import MergingRegions
-from sp_graph_seg.regions.touching import absorb_small, find_touching, region_means, region_sizes
 from sp_graph_seg.regions.transfer_cut import spectral_embedding
+from sp_graph_seg.transforms.multiscale import cell_image
 from sp_graph_seg.transforms.superpixels import Labels, connected_components
+from sp_graph_seg.transforms.touching import (
+    absorb_small,
+    find_touching,
+    region_means,
+    region_sizes,
+)
 
 Floats = NDArray[np.float64]
 
-#: Leaves of fewer pixels are absorbed before anything is merged.
-_MIN_SIZE = 12
+#: Leaves of fewer pixels are absorbed before anything is merged; as wide ones in volumes.
+_MIN_SIZE = {2: 12, 3: 42}
 
 #: Eigenvectors of the transfer cut; the first is constant.
 _NUM_VECTORS = 16
@@ -35,7 +42,7 @@ WEIGHTS: dict[str, float] = {
     "texture": 0.66717966,
     "log_small": 0.28434430,  # logarithm of the smaller region's share of the image
     "log_large": 0.13265355,
-    "rim": -0.09655593,  # length of their boundary over the root of the smaller region's pixels
+    "rim": -0.09655593,  # length of their boundary over that of a square of the smaller region
     "spectral": 0.35038435,  # root of their distance in the space of the transfer cut
 }
 BIAS = -3.91204915
@@ -43,19 +50,20 @@ BIAS = -3.91204915
 _WEIGHTS = np.array(list(WEIGHTS.values()))
 
 
-def describe_regions(cells: Cells, lab: Floats) -> tuple[MergingRegions, Labels]:
-    """The leaves of a tree, ready to be merged: connected cells of 12 pixels or more.
+def describe_regions(graph: HeteroData, lab: Floats) -> tuple[MergingRegions, Labels]:
+    """Makes the leaves of a tree: connected cells of 12 pixels or more, 42 voxels in a volume.
 
     Args:
-        cells: Of the image.
-        lab: CIELAB / 100 or what stands in its place, ``(H, W, 3)``.
+        graph: The graph of the image, from :class:`~sp_graph_seg.transforms.ToMultiscale`.
+        lab: CIELAB / 100, or what replaces it, ``(*size, 3)``.
 
     Returns:
-        Their statistics, and the leaf of each pixel, ``(H, W)``, -1 where there is no data.
+        Their statistics, and the leaf of each pixel, ``(*size)``, -1 where there is no data.
     """
-    pieces = connected_components(cells.cells, cells.cells >= 0)
-    leaves = absorb_small(pieces, lab, _MIN_SIZE)
-    embedding = spectral_embedding(cells, lab, _NUM_VECTORS)[cells.cells]  # (H, W, K - 1)
+    cells = cell_image(graph)
+    pieces = connected_components(cells, cells >= 0)
+    leaves = absorb_small(pieces, lab, _MIN_SIZE[cells.ndim])
+    embedding = spectral_embedding(graph, lab, _NUM_VECTORS)[cells]  # (*size, K - 1)
     blocks = [*region_histograms(lab, leaves), region_means(embedding, leaves)]
     touching = find_touching(leaves)
     first, second, num = touching.first, touching.second, len(touching.pairs)
@@ -69,12 +77,13 @@ def describe_regions(cells: Cells, lab: Floats) -> tuple[MergingRegions, Labels]
         touching.pairs,
         np.bincount(touching.which, minlength=num),
         np.stack(along, axis=1),
+        leaves.ndim,
     )
     return regions, leaves
 
 
 def pair_cues(regions: MergingRegions, i: int, others: Labels) -> Floats:
-    """The cues of a region and some neighbours, ``(J, 12)``, in the order of :data:`WEIGHTS`."""
+    """Computes cues of a region and some neighbours, ``(J, 12)``, ordered as :data:`WEIGHTS`."""
     length, along = regions.boundary(i, others)
     x, y = regions.mean[i], regions.mean[others]
     end = HISTOGRAM_STARTS[-1]
@@ -90,12 +99,12 @@ def pair_cues(regions: MergingRegions, i: int, others: Labels) -> Floats:
             np.sqrt(chi[:, 3:].mean(axis=1)),
             np.log(small / regions.total),
             np.log(large / regions.total),
-            length / np.sqrt(small),
+            length / small ** (1 - 1 / regions.num_axes),
             np.sqrt(apart),
         ]
     )
 
 
 def log_odds(regions: MergingRegions, i: int, others: Labels) -> Floats:
-    """Of "annotators part the region from its neighbour", ``(J,)``."""
+    """Computes the log-odds that annotators separate a region from each neighbour, ``(J,)``."""
     return pair_cues(regions, i, others) @ _WEIGHTS + BIAS

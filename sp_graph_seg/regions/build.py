@@ -1,18 +1,19 @@
-"""From an image to its tree of regions."""
+"""Builds the tree of regions of an image."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 from scipy.special import expit
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.regions.altitude import describe_regions, log_odds
-from sp_graph_seg.regions.levels import color_space, over_segment
 from sp_graph_seg.regions.merging import Difference, MergingRegions, merge_greedily
 from sp_graph_seg.regions.tree import RegionTree
 from sp_graph_seg.transforms.arrays import as_image, as_mask
+from sp_graph_seg.transforms.color_spaces import color_space
+from sp_graph_seg.transforms.multiscale import ToMultiscale
 from sp_graph_seg.transforms.prepare import Image, Mask, scale_down, scale_labels, scale_mask
 from sp_graph_seg.transforms.superpixels import Labels
+from sp_graph_seg.transforms.touching import fill_nearest
 
 #: Longest side in pixels: the weights and the levels are made for photographs of 481x321.
 MAX_SIZE = 500
@@ -21,27 +22,27 @@ MAX_SIZE = 500
 def build_region_tree(
     image: Image, mask: Image | None = None, max_size: int = MAX_SIZE
 ) -> RegionTree:
-    """The tree of regions of a photograph, from which any number of them can be cut.
+    """Builds the tree of regions of a photograph or a volume, of which any number can be cut.
 
-    Several over-segmentations (Felzenszwalb & Huttenlocher 2004) cut the image into cells, as in
-    SAS (Li, Wu & Chang, CVPR 2012). The cells merge greedily; what is merged next is told by
-    gradients along boundaries, the colours and textures of regions, and the eigenvectors of the
-    transfer cut. Nothing is drawn by chance.
+    Several over-segmentations (Felzenszwalb & Huttenlocher 2004; watersheds of a volume) cut the
+    image into cells, as in SAS (Li, Wu & Chang, CVPR 2012). The cells are merged greedily.
+    Gradients along boundaries, the colours and textures of regions, and the eigenvectors of the
+    transfer cut decide which are merged next. No random numbers are used.
 
-    Nothing is trained on the image, but the weights of these cues were fitted on the annotators of
+    Nothing is trained on the image, but the weights of these cues were fitted to the annotations of
     40 training photographs of BSDS300, as those of gPb were; see
-    ``sp_graph_seg/regions/altitude.py``. Other than colour images are none that they know: grey
-    values take the place of lightness, and the principal components of other channels that of
-    CIELAB. The tree then says what differs, but its altitudes are no probabilities.
+    ``sp_graph_seg/regions/altitude.py``. They were fitted to colour images only. In other images,
+    grey values take the place of lightness, or principal components that of CIELAB. The tree then
+    shows what differs, but its altitudes are not probabilities.
 
     Args:
-        image: ``(C, H, W)``, in [0, 1] or unsigned integers.
-        mask: True for the pixels that are data, ``(H, W)``.
-        max_size: A longer image is scaled down to this longest side, and the regions up again; 0:
-            never.
+        image: ``(C, H, W)`` or ``(C, D, H, W)``, in [0, 1] or unsigned integers.
+        mask: True for the data pixels, ``(H, W)`` or ``(D, H, W)``.
+        max_size: Longest side in pixels at which regions are found. A larger image is scaled down,
+            and its regions are scaled up again. 0 never scales. Volumes are not scaled.
 
     Raises:
-        InputError: If the image cannot be used, or no pixel is data.
+        InputError: If the image cannot be used, or has no data pixels.
 
     Example:
         >>> import numpy as np
@@ -51,24 +52,29 @@ def build_region_tree(
         np.int64(1)
     """
     array, inside = _check(image, mask)
-    size = array.shape[1], array.shape[2]
+    if array.ndim == 4:
+        return _merge_all(array, inside)
     small = scale_down(array, max_size).numpy()
     seen = None if inside is None else scale_mask(inside, small.shape[1:]).numpy()
-    cells = over_segment(small, mask=seen)
-    tree = merge_tree(*describe_regions(cells, color_space(small, "lab")), log_odds)
-    leaves = scale_labels(tree.leaves, size)
+    tree = _merge_all(small, seen)
+    leaves = scale_labels(tree.leaves, array.shape[1:])
     if inside is not None:
         leaves = np.where(inside, leaves, -1)
     return RegionTree(tree.children, tree.altitude, leaves)
+
+
+def _merge_all(image: NDArray[np.float32], inside: Mask | None) -> RegionTree:
+    graph = ToMultiscale(mask=inside)(image)
+    return merge_tree(*describe_regions(graph, color_space(image, "lab")), log_odds)
 
 
 def merge_tree(regions: MergingRegions, leaves: Labels, difference: Difference) -> RegionTree:
     """Merges all regions into one; the altitude is the running maximum of the probabilities.
 
     Args:
-        regions: The leaves; they are used up.
-        leaves: ``(H, W)``.
-        difference: Log-odds that two regions are parted.
+        regions: The leaves; merging changes them.
+        leaves: ``(*size)``.
+        difference: Computes the log-odds that two regions are separated.
     """
     num = regions.num_leaves
     mergers = list(merge_greedily(regions, difference))
@@ -86,14 +92,12 @@ def merge_tree(regions: MergingRegions, leaves: Labels, difference: Difference) 
 
 def _check(image: Image, mask: Image | None) -> tuple[NDArray[np.float32], Mask | None]:
     array = as_image(image)
-    if array.ndim != 3:
-        raise InputError(f"image: shape {array.shape} is a volume; give its slices one by one.")
     if array.min() < 0 or array.max() > 1:
         raise InputError(
-            f"image: values from {array.min():g} to {array.max():g}; scale them to [0, 1]."
+            f"image: the values range from {array.min():g} to {array.max():g}; "
+            "scale them to [0, 1]."
         )
     inside = None if mask is None else as_mask(mask, array.shape[1:])
     if inside is None or inside.all():
         return array, None
-    nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
-    return array[:, *nearest], inside  # no edge where the data end
+    return fill_nearest(array, inside), inside

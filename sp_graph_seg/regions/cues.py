@@ -1,4 +1,4 @@
-"""What tells two things apart: gradients at each pixel, and histograms of regions.
+"""Cues that tell regions apart: gradients at each pixel, and histograms of regions.
 
 Gradients of soft histograms with a Gaussian derivative take the place of the half-disc differences
 of gPb (Martin, Fowlkes & Malik, TPAMI 2004; Arbelaez et al., TPAMI 2011). Colours are CIELAB / 100.
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_gradient_magnitude
 
+from sp_graph_seg.transforms.levels import edge_strength
 from sp_graph_seg.transforms.superpixels import Labels
 
 Floats = NDArray[np.float64]
@@ -35,34 +36,27 @@ HISTOGRAM_STARTS = np.cumsum([0, *_LAB_BINS, *[_TEXTURE_BINS] * len(_TEXTURE_SCA
 
 
 def boundary_maps(lab: Floats) -> list[Floats]:
-    """The four boundary strengths of each pixel of ``(H, W, 3)``, ``(H, W)`` each.
+    """Computes four boundary strengths of each pixel of ``(*size, 3)``, ``(*size)`` each.
 
-    Edges at 1 and 2.5 pixels, local colour at 6, local texture at 10. The latter two are computed
-    at half the resolution.
+    They are edges at scales of 1 and 2.5 pixels, and changes of local colour at 6 and of local
+    texture at 10. The latter two are computed at half the resolution.
     """
     small = [_halve(channel) for channel in np.moveaxis(lab, -1, 0)]
     energy = [_halve(channel) for channel in texture_energy(lab[..., 0])]
     color = _histogram_gradient(small, _LOCAL_RANGES, _LOCAL_BINS, 3.0)
     ranges = [_LOCAL_TEXTURE_RANGE] * len(energy)
     texture = _histogram_gradient(energy, ranges, _LOCAL_TEXTURE_BINS, 5.0)
-    height, width = lab.shape[:2]
-    twice = [np.repeat(np.repeat(m, 2, 0), 2, 1)[:height, :width] for m in (color, texture)]
+    twice = [_double(strength, lab.shape[:-1]) for strength in (color, texture)]
     return [edge_strength(lab, 1.0), edge_strength(lab, 2.5), *twice]
 
 
-def edge_strength(lab: Floats, sigma: float) -> Floats:
-    """Gradient magnitude over all channels, times sigma: ``(H, W, C)`` -> ``(H, W)``."""
-    squares = [gaussian_gradient_magnitude(c, sigma) ** 2 for c in np.moveaxis(lab, -1, 0)]
-    return np.sqrt(sum(squares)) * sigma
-
-
 def texture_energy(lightness: Floats) -> list[Floats]:
-    """Logarithm of the gradient of lightness ``(H, W)`` at three scales."""
+    """Computes the logarithm of the gradient of lightness ``(*size)`` at three scales."""
     return [np.log(gaussian_gradient_magnitude(lightness, s) * s + 0.003) for s in _TEXTURE_SCALES]
 
 
 def region_histograms(lab: Floats, labels: Labels) -> list[Floats]:
-    """Histograms of lightness, a, b and three texture energies: six of ``(R, bins)``."""
+    """Computes histograms of lightness, a, b and three texture energies: six of ``(R, bins)``."""
     colors = zip(np.moveaxis(lab, -1, 0), _LAB_RANGES, _LAB_BINS, strict=True)
     textures = zip(texture_energy(lab[..., 0]), _TEXTURE_RANGES, strict=True)
     return [
@@ -72,13 +66,19 @@ def region_histograms(lab: Floats, labels: Labels) -> list[Floats]:
 
 
 def _halve(values: Floats) -> Floats:
-    return gaussian_filter(values, 0.7)[::2, ::2]
+    return gaussian_filter(values, 0.7)[(slice(None, None, 2),) * values.ndim]
+
+
+def _double(values: Floats, size: tuple[int, ...]) -> Floats:
+    for axis, length in enumerate(size):
+        values = np.repeat(values, 2, axis).take(range(length), axis)
+    return values
 
 
 def _histogram_gradient(
     maps: Sequence[Floats], ranges: Sequence[Range], bins: int, sigma: float
 ) -> Floats:
-    """How much the local histograms change: root of the squared gradients of all soft bins."""
+    """Measures changes of local histograms: the root of summed squared gradients of soft bins."""
     squares = np.zeros_like(maps[0])
     for values, span in zip(maps, ranges, strict=True):
         position = _bin_position(values, span, bins)
@@ -89,7 +89,7 @@ def _histogram_gradient(
 
 
 def _region_histogram(values: Floats, span: Range, bins: int, labels: Labels) -> Floats:
-    """Histogram of ``(H, W)`` in each region, with linear weights of two bins: ``(R, bins)``."""
+    """Computes histograms of regions, each value shared by its two nearest bins: ``(R, bins)``."""
     inside = labels >= 0
     position = _bin_position(values[inside], span, bins)
     lower = np.minimum(position.astype(int), bins - 2)

@@ -1,6 +1,6 @@
-"""Regions that merge one by one, the least different neighbours first.
+"""Merges regions one by one, the least different neighbours first.
 
-The difference of touching regions is computed anew for each merged region from its own statistics
+The difference of touching regions is recomputed for each merged region from its own statistics
 (Haralick & Shapiro 1985; Nunez-Iglesias et al., PLoS ONE 2013, for merging by several cues).
 """
 
@@ -16,28 +16,37 @@ Floats = NDArray[np.float64]
 
 
 class MergingRegions:
-    """Statistics of N regions while they merge; slots 0 to N - 1 are leaves, then the merged.
+    """Statistics of N regions while they merge; slots 0 to N - 1 are leaves, then merged ones.
 
     Args:
         size: ``(N,)`` pixels.
         mean: ``(N, D)`` means over pixels, such as of colours, histograms and eigenvectors.
         pairs: ``(E, 2)`` regions that touch.
         length: ``(E,)`` pixel faces between them.
-        strength: ``(E, B)`` sums over these of B boundary cues.
+        strength: ``(E, B)`` sums of B boundary cues over these faces.
+        num_axes: 2 of images, 3 of volumes.
 
     Attributes:
         num_leaves: N.
+        num_axes: As given.
         total: Pixels of all regions.
         size: ``(2N - 1,)``.
         mean: ``(2N - 1, D)``.
-        edges: For each region its neighbours: ``{J: (length, strength)}``, in one array.
+        edges: The neighbours of each region: ``{J: length and strength in one array}``.
     """
 
     def __init__(
-        self, size: NDArray, mean: Floats, pairs: Labels, length: NDArray, strength: Floats
+        self,
+        size: NDArray,
+        mean: Floats,
+        pairs: Labels,
+        length: NDArray,
+        strength: Floats,
+        num_axes: int = 2,
     ) -> None:
         num = len(size)
         self.num_leaves = num
+        self.num_axes = num_axes
         self.total = float(size.sum())
         self.size = np.zeros(2 * num - 1)
         self.size[:num] = size
@@ -50,12 +59,12 @@ class MergingRegions:
             self.edges[j][i] = values
 
     def boundary(self, i: int, others: Labels) -> tuple[Floats, Floats]:
-        """Lengths ``(J,)`` and mean boundary cues ``(J, B)`` between a region and neighbours."""
+        """Computes lengths ``(J,)`` and mean cues ``(J, B)`` of boundaries with neighbours."""
         packed = np.stack([self.edges[i][j] for j in others.tolist()])
         return packed[:, 0], packed[:, 1:] / packed[:, :1]
 
     def merge(self, i: int, j: int, new: int) -> None:
-        """Slot ``new`` becomes the union of i and j."""
+        """Merges regions i and j into slot ``new``."""
         total = self.size[i] + self.size[j]
         self.size[new] = total
         self.mean[new] = (self.size[i] * self.mean[i] + self.size[j] * self.mean[j]) / total

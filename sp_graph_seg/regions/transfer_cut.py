@@ -1,15 +1,18 @@
 """The transfer cut of a bipartite graph (Li, Wu & Chang, CVPR 2012, section 3.2)."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.sparse import coo_array, csr_array, diags, vstack
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from torch_geometric.data import HeteroData
 
-from sp_graph_seg.regions.levels import Cells
-from sp_graph_seg.regions.touching import find_touching, region_means
+from sp_graph_seg.transforms.multiscale import (
+    CELL_IN_SUPERPIXEL,
+    TOUCHES,
+    cell_image,
+    superpixel_means,
+)
 from sp_graph_seg.transforms.superpixels import Labels
 
 Floats = NDArray[np.float64]
@@ -27,40 +30,35 @@ _DENSE_AT_MOST = 3000
 _TOLERANCE = 1e-3
 
 
-def bipartite_affinity(cells: Cells, features: Sequence[Floats]) -> tuple[csr_array, Floats]:
-    """The bipartite graph of cells and superpixels (rows) and superpixels (columns).
+def bipartite_affinity(graph: HeteroData, features: Floats) -> tuple[csr_array, Floats]:
+    """Makes the bipartite graph of cells and superpixels (rows) and superpixels (columns).
 
-    A pixel has an edge of weight alpha to each superpixel that it lies in; a superpixel has one of
-    exp(-beta d) to those of its level that it touches, d their distance in feature space, and one
-    of 1 to itself (Li, Wu & Chang, Eq. 1).
+    A pixel has an edge of weight alpha to each superpixel that contains it. A superpixel has an
+    edge of weight 1 to itself, and one of weight exp(-beta d) to each superpixel of its level that
+    it touches, where d is their distance in feature space (Li, Wu & Chang, Eq. 1).
 
     Args:
-        cells: M levels, N cells, S superpixels in all.
-        features: ``(S_m, F)`` for each level, such as mean colours in CIELAB / 100.
+        graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`: N cells, S superpixels.
+        features: Of the superpixels, ``(S, F)``, such as mean colours in CIELAB / 100.
 
     Returns:
         B ``(N + S, S)``, cells first, and how many nodes each row stands for, ``(N + S,)``.
     """
-    start = np.concatenate([[0], np.cumsum([len(x) for x in features])])
-    total = int(start[-1])
-    num_cells, num_levels = cells.member.shape
-    rows = np.repeat(np.arange(num_cells), num_levels)
-    columns = (cells.member + start[:-1]).ravel()
-    lies_in = coo_array((np.full(rows.size, _ALPHA), (rows, columns)), shape=(num_cells, total))
-    i, j, w = [np.arange(total)], [np.arange(total)], [np.ones(total)]
-    for m, x in enumerate(features):
-        a, b = find_touching(cells.levels[m]).pairs.T
-        near = np.exp(-_BETA * np.linalg.norm(x[a] - x[b], axis=1))
-        i += [a + start[m], b + start[m]]
-        j += [b + start[m], a + start[m]]
-        w += [near, near]
-    touch = coo_array((np.concatenate(w), (np.concatenate(i), np.concatenate(j))), (total, total))
-    weight = np.concatenate([cells.size, np.ones(total)]).astype(float)
+    cells, total = graph["cell"].num_pixels.numpy(), graph["superpixel"].num_nodes
+    cell, superpixel = graph[CELL_IN_SUPERPIXEL].edge_index.numpy()
+    alphas = np.full(cell.size, _ALPHA)
+    lies_in = coo_array((alphas, (cell, superpixel)), shape=(cells.size, total))
+    i, j = graph[TOUCHES].edge_index.numpy()
+    near = np.exp(-_BETA * np.linalg.norm(features[i] - features[j], axis=1))
+    own = np.arange(total)
+    ends = np.concatenate([own, i]), np.concatenate([own, j])
+    touch = coo_array((np.concatenate([np.ones(total), near]), ends), (total, total))
+    weight = np.concatenate([cells, np.ones(total)]).astype(float)
     return csr_array(vstack([lies_in, touch])), weight
 
 
 def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple[Floats, Floats]:
-    r"""The first eigenvectors of the normalised cut of a bipartite graph.
+    r"""Computes the first eigenvectors of the normalised cut of a bipartite graph.
 
     The graph has X nodes on one side, Y on the other, and edges ``B`` between the sides only. With
     :math:`D_X, D_Y` the degrees, the vectors :math:`L f = \gamma D f` of all X + Y nodes come from
@@ -71,9 +69,9 @@ def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple
         u = \frac{1}{1 - \gamma} D_X^{-1} B v .
 
     Args:
-        affinity: B, ``(X, Y)``, not negative, no empty row or column.
+        affinity: B, ``(X, Y)``, not negative, without empty rows or columns.
         weight: ``(X,)``, how many equal nodes each row stands for.
-        num_vectors: K; no more than Y are found.
+        num_vectors: Number of eigenvectors K; at most Y are found.
 
     Returns:
         Eigenvalues gamma ``(K,)``, ascending, and the vectors of the X rows ``(X, K)``.
@@ -87,48 +85,52 @@ def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple
     return 1 - keep, (transition @ (root[:, None] * vectors)) / keep
 
 
-def spectral_embedding(cells: Cells, values: NDArray, num_vectors: int) -> Floats:
-    """The cells in the space of the eigenvectors after the first: ``(N, K - 1)``.
+def spectral_embedding(graph: HeteroData, values: NDArray, num_vectors: int) -> Floats:
+    """Places the cells in the space of the eigenvectors after the first: ``(N, K - 1)``.
 
-    Each vector has a mean square of 1 over pixels, over the root of its eigenvalue relative to that
-    of the first one, as in gPb (Arbelaez et al., TPAMI 2011, Eq. 12).
+    Each vector is scaled to a mean square of 1 over pixels, then divided by the square root of its
+    eigenvalue relative to that of the first one kept, as in gPb (Arbelaez et al., TPAMI 2011,
+    Eq. 12).
 
     Args:
-        cells: The levels.
-        values: ``(H, W, C)``, what the links compare: CIELAB / 100, or learned features.
-        num_vectors: K.
+        graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
+        values: ``(*size, C)``, what the links compare: CIELAB / 100, or learned features.
+        num_vectors: Number of eigenvectors K.
     """
-    means = [region_means(values, level) for level in cells.levels]
-    gamma, u = transfer_cut(*bipartite_affinity(cells, means), num_vectors)
-    u, gamma = u[: cells.size.size, 1:], np.maximum(gamma[1:], 1e-6)
-    u = u / np.sqrt((cells.size[:, None] * u**2).sum(axis=0) / cells.size.sum() + 1e-12)
+    affinity = bipartite_affinity(graph, superpixel_means(graph, values))
+    gamma, u = transfer_cut(*affinity, num_vectors)
+    size = graph["cell"].num_pixels.numpy()
+    u, gamma = u[: size.size, 1:], np.maximum(gamma[1:], 1e-6)
+    u = u / np.sqrt((size[:, None] * u**2).sum(axis=0) / size.sum() + 1e-12)
     return u / np.sqrt(gamma / gamma[:1])
 
 
-def transfer_cut_regions(cells: Cells, values: NDArray, num_regions: int, seed: int = 0) -> Labels:
-    """The segmentation of SAS: K-means of the first K eigenvectors, each cell weighed.
+def transfer_cut_regions(
+    graph: HeteroData, values: NDArray, num_regions: int, seed: int = 0
+) -> Labels:
+    """Segments an image as SAS does: weighted K-means of the cells on K eigenvectors.
 
     Args:
-        cells: The levels.
-        values: ``(H, W, C)``, as in :func:`spectral_embedding`.
-        num_regions: K; where there are fewer cells, there are fewer.
+        graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
+        values: ``(*size, C)``, as in :func:`spectral_embedding`.
+        num_regions: Number of clusters K; no more than there are cells.
         seed: Seed of K-means.
 
     Returns:
-        ``(H, W)`` from 0, -1 where there is no data.
+        ``(*size)`` from 0, -1 where there is no data.
     """
     from sklearn.cluster import KMeans
 
-    means = [region_means(values, level) for level in cells.levels]
-    _, u = transfer_cut(*bipartite_affinity(cells, means), num_regions)
-    num_cells = cells.size.size
-    model = KMeans(min(num_regions, num_cells), n_init=5, random_state=seed)
-    labels = model.fit_predict(u[:num_cells], sample_weight=cells.size)
-    return np.append(labels, -1).astype(np.int64)[cells.cells]
+    affinity = bipartite_affinity(graph, superpixel_means(graph, values))
+    _, u = transfer_cut(*affinity, num_regions)
+    size = graph["cell"].num_pixels.numpy()
+    model = KMeans(min(num_regions, size.size), n_init=5, random_state=seed)
+    labels = model.fit_predict(u[: size.size], sample_weight=size)
+    return np.append(labels, -1).astype(np.int64)[cell_image(graph)]
 
 
 def _largest(matrix: csr_array, count: int) -> tuple[Floats, Floats]:
-    """The largest eigenvalues, descending, and their vectors; dense where that is faster."""
+    """Finds the largest eigenvalues, descending, and their vectors; dense if that is faster."""
     n = matrix.shape[0]
     try:
         is_small = n <= _DENSE or count >= n // 2

@@ -1,14 +1,19 @@
-"""A tree of regions: what joins first, and how sure it is that it should not."""
+"""A tree of regions: which join first, and how probable a boundary between them is."""
 
+import os
 import warnings
+import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import generate_binary_structure, maximum_filter
 
 from sp_graph_seg.errors import FewLabelsWarning, InputError
-from sp_graph_seg.regions.touching import number_regions
+from sp_graph_seg.io import atomic_write
 from sp_graph_seg.transforms.superpixels import Labels
+from sp_graph_seg.transforms.touching import number_regions
 
 #: The cut without any wish: regions above a probability, but neither fewer nor more than this.
 #: Chosen on 40 training photographs of BSDS300 that the weights did not see: A-MI 0.654 and
@@ -20,16 +25,20 @@ _AUTO_REGIONS = (10, 20)
 #: regions, the stripes of a drawing are.
 _SURE = 0.75
 
+#: What is stored of a tree.
+_FIELDS = ("children", "altitude", "leaves")
+
 
 @dataclass(frozen=True)
 class RegionTree:
-    """A binary merge tree over N leaves, as scikit-learn's ``children_``.
+    """A binary merge tree over N leaves, in the form of scikit-learn's ``children_``.
 
     Attributes:
         children: ``(N - 1, 2)``, the two nodes that step t joins into node N + t.
-        altitude: ``(N - 1,)``, not decreasing, in [0, 1]: how probable it is that people part the
-            two, or what came before them. Parts that a mask keeps from touching join at 1.
-        leaves: ``(H, W)``, the leaf of each pixel, -1 where there is no data.
+        altitude: ``(N - 1,)``, not decreasing, in [0, 1]: the probability that people separate the
+            two nodes, or that of an earlier step if it is higher. Regions that do not touch because
+            of a mask join at 1.
+        leaves: ``(H, W)`` or ``(D, H, W)``, the leaf of each pixel, -1 where there is no data.
     """
 
     children: NDArray[np.int64]
@@ -38,64 +47,99 @@ class RegionTree:
 
     @property
     def num_leaves(self) -> int:
-        """The most regions there can be."""
+        """Number of leaves N, which is the largest possible number of regions."""
         return len(self.children) + 1
 
     def cut(self, num_regions: int | None = None, threshold: float | None = None) -> Labels:
-        """The regions ``(H, W)``, from 0, -1 where there is no data; nothing is computed anew.
+        """Returns the region of each pixel, from 0, -1 where there is no data.
 
-        Where neither is given, there are as many as have a boundary of more than even odds, but 10
-        to 20 of them, or more where more are sure.
+        The tree is not computed again. By default, regions are separated where a boundary is more
+        probable than not, with 10 to 20 regions in all, or more if more boundaries are very
+        probable.
 
         Args:
-            num_regions: How many; all leaves, with a warning, where there are fewer.
-            threshold: Regions are parted where the altitude is above it, 0 to 1.
+            num_regions: Number of regions; all leaves, with a warning, if there are fewer.
+            threshold: Regions are separated where the altitude is above it, 0 to 1.
         """
         if num_regions is not None and threshold is not None:
-            raise InputError("num_regions: threshold is given too; leave one of them out.")
+            raise InputError("num_regions, threshold: both are given; leave one of them out.")
         if threshold is not None:
             if not 0 <= threshold <= 1:
-                raise InputError(f"threshold={threshold} is no probability; use 0 to 1.")
+                raise InputError(f"threshold={threshold} is not a probability; use 0 to 1.")
             num_regions = self._num_above(threshold)
         elif num_regions is None:
             num_regions = min(self.auto_num_regions(), self.num_leaves)
         return number_regions(np.append(self._group(num_regions), -1)[self.leaves])
 
     def auto_num_regions(self) -> int:
-        """How many regions :meth:`cut` makes without being told, if there are so many leaves."""
+        """Returns how many regions :meth:`cut` makes by default, if there are enough leaves."""
         likely = np.clip(self._num_above(_AUTO_THRESHOLD), *_AUTO_REGIONS)
         return max(int(likely), self._num_above(_SURE))
 
     def ucm(self) -> NDArray[np.float64]:
-        """The ultrametric contour map, ``(2 H + 1, 2 W + 1)`` (Arbelaez et al., TPAMI 2011).
+        """Makes the ultrametric contour map, ``(2 H + 1, 2 W + 1)`` (Arbelaez et al. 2011).
 
-        Pixels lie at odd rows and columns; between two of them stands the altitude at which their
-        regions join, 0 inside of a leaf, 1 along the rim of the data.
-        :func:`~sp_graph_seg.evaluation.ucm2_labels` cuts it.
+        Pixels lie at odd rows and columns. Between two pixels is the altitude at which their
+        regions join: 0 inside a leaf, 1 along the border of the data. The map of a volume has one
+        axis more. :func:`~sp_graph_seg.evaluation.ucm2_labels` cuts that of an image.
         """
-        height, width = self.leaves.shape
-        strength = np.zeros((2 * height - 1, 2 * width - 1))
-        above, below = self.leaves[:-1], self.leaves[1:]
-        strength[1::2, ::2] = self._joined_at(above, below)
-        left, right = self.leaves[:, :-1], self.leaves[:, 1:]
-        strength[::2, 1::2] = self._joined_at(left, right)
-        across, along = strength[1::2, ::2], strength[::2, 1::2]
-        strength[1::2, 1::2] = np.maximum(
-            np.maximum(across[:, :-1], across[:, 1:]), np.maximum(along[:-1], along[1:])
-        )
+        strength = np.zeros([2 * length - 1 for length in self.leaves.shape])
+        for axis in range(strength.ndim):
+            between = tuple(slice(k == axis, None, 2) for k in range(strength.ndim))
+            strength[between] = self._joined_along(axis)
+        # Where the faces meet stands the strongest of those around.
+        odd = np.sum(np.indices(strength.shape) % 2, axis=0)
+        cross = generate_binary_structure(strength.ndim, 1)
+        for count in range(2, strength.ndim + 1):
+            around = maximum_filter(strength, footprint=cross, mode="nearest")
+            strength[odd == count] = around[odd == count]
         return np.pad(strength, 1, mode="edge")
 
     def contours(self) -> NDArray[np.float64]:
-        """The contour map with one value a pixel, ``(H, W)``: that to the right or below of it."""
-        ucm = self.ucm()
-        return np.maximum(ucm[1::2, 2::2], ucm[2::2, 1::2])
+        """Makes a contour map of the size of the image: the largest value to a later neighbour."""
+        strength = np.zeros(self.leaves.shape)
+        for axis, length in enumerate(self.leaves.shape):
+            here = strength[_part(self.leaves.ndim, axis, slice(0, length - 1))]
+            np.maximum(here, self._joined_along(axis), out=here)
+        return strength
+
+    def save(self, path: str | os.PathLike[str], made_of: str = "") -> None:
+        """Writes the tree to an ``.npz`` file, complete or not at all.
+
+        Args:
+            path: The file; its folder must exist.
+            made_of: A fingerprint of the image and the parameters, by which :meth:`load` can tell
+                the tree of another image.
+        """
+        with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, made_of=made_of, **{n: getattr(self, n) for n in _FIELDS})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], made_of: str | None = None) -> "RegionTree":
+        """Reads a tree that :meth:`save` wrote.
+
+        Args:
+            path: The file.
+            made_of: What it should be made of; ``None`` for anything.
+
+        Raises:
+            InputError: If the file is missing, holds no tree, or one of something else.
+        """
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+                tree, origin = cls(*(stored[name] for name in _FIELDS)), str(stored["made_of"])
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: holds no region tree; give one that save wrote.") from error
+        if made_of not in (None, origin):
+            raise InputError(f"{path}: holds the tree of another image; build it anew.")
+        return tree
 
     def _num_above(self, threshold: float) -> int:
         merged = int(np.searchsorted(self.altitude, threshold, side="right"))
         return self.num_leaves - merged
 
     def _group(self, num_regions: int) -> Labels:
-        """The node of each leaf after all merges but the last, ``(N,)``."""
+        """Finds the node of each leaf, ``(N,)``, when ``num_regions`` nodes are left."""
         num = self.num_leaves
         if num_regions < 1:
             raise InputError(f"num_regions={num_regions} is too small; use 1 or more.")
@@ -111,13 +155,16 @@ class RegionTree:
         return node[:num]
 
     def _parents(self, merges: int) -> Labels:
-        """The parent of each node after so many merges, itself where it has none."""
+        """Finds the parent of each node after some merges; a node without one is its own."""
         parent = np.arange(self.num_leaves + merges)
         parent[self.children[:merges]] = np.arange(self.num_leaves, parent.size)[:, None]
         return parent
 
-    def _joined_at(self, one: Labels, other: Labels) -> NDArray[np.float64]:
-        """The altitude at which the leaves of neighbouring pixels join; 1 with no data."""
+    def _joined_along(self, axis: int) -> NDArray[np.float64]:
+        """Finds the altitude at which neighbours join; 1 at the border of the data."""
+        last = self.leaves.shape[axis] - 1
+        one = self.leaves[_part(self.leaves.ndim, axis, slice(0, last))]
+        other = self.leaves[_part(self.leaves.ndim, axis, slice(1, last + 1))]
         found = np.where((one >= 0) != (other >= 0), 1.0, 0.0)
         differ = (one != other) & (one >= 0) & (other >= 0)
         parent = self._parents(len(self.children))
@@ -126,3 +173,8 @@ class RegionTree:
             pair = np.where((pair < pair[::-1]), parent[pair], pair)
         found[differ] = self.altitude[pair[0] - self.num_leaves]
         return found
+
+
+def _part(ndim: int, axis: int, part: slice) -> tuple[slice, ...]:
+    """The index of a part along one axis."""
+    return tuple(part if k == axis else slice(None) for k in range(ndim))

@@ -111,10 +111,10 @@ def _spread(nodes: NDArray[np.int64], inside: Mask | None) -> NDArray[np.int64]:
 
 
 def node_means(z: Tensor, nodes: NDArray[np.int64] | None, size: tuple[int, int]) -> Tensor:
-    """Computes the mean of z ``(F, h, w)`` in each node, ``(N, F)``, or z of each pixel.
+    """Computes the mean of z ``(F, h, w)`` in each node, ``(N, F)``.
 
     z is scaled to the resolution of the nodes, a few channels at a time. Pixels with a negative
-    node are ignored.
+    node are ignored. If ``nodes`` is ``None``, every pixel is a node.
     """
     at_once = len(z) if z.shape[1:] == size else _CHANNELS_AT_ONCE
     parts = (scale_to(part, size).flatten(1) for part in z.split(at_once))

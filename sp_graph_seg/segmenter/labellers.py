@@ -43,7 +43,7 @@ class Labeller(Protocol):
         """Computes learned features, or what replaces them, ``(F, h, w)``."""
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """Returns the merged label of each label, ``(K,)``, of ``num_labels`` in all."""
+        """Returns the new label of each label, ``(K,)``, after merging to ``num_labels``."""
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Returns tensors and JSON values."""

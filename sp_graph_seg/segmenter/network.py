@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.nn import SuperpixelNet, WNet, check_image_head, graph_of_head, make_head
 from sp_graph_seg.training import seeded
 from sp_graph_seg.transforms.features import PER_SCALE
 from sp_graph_seg.transforms.superpixels import MASKED
@@ -23,7 +24,19 @@ def make_net(in_channels: int, config: Config, head: nn.Module | None) -> Superp
     with seeded(config.seed):
         wnet = WNet(seen_channels, config.num_features, config.width, config.depth)
         named = make_head(config.head, config.num_features, config.head_layers)
-    return SuperpixelNet(wnet, named if head is None else copy.deepcopy(head))
+    return SuperpixelNet(wnet, named if head is None else copy.deepcopy(head), in_channels)
+
+
+def check_any_image_head(head: nn.Module, num_features: int) -> None:
+    """Refuses a head that fits no image, before its channels are known; sizes lazy layers.
+
+    Raises:
+        InputError: If the head cannot be called on a colour image, nor on a grey one.
+    """
+    try:
+        check_image_head(head, num_features, color_dim=3)
+    except InputError:
+        check_image_head(head, num_features, color_dim=1)
 
 
 @contextmanager
@@ -45,13 +58,23 @@ def encode(net: SuperpixelNet, seen: Tensor) -> Tensor:
         return net.encode(seen.to(next(net.parameters()).device))
 
 
-def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None) -> Tensor:
+def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None, tau_cut: float) -> Tensor:
     """Computes the features of nodes, whose largest is the label, from their means of z."""
     if graph is None or net.head is None:
         return x
-    edges, weight = graph.edge_index.to(x.device), graph.edge_weight.to(x.device)
+    seen = graph_of_head(graph, tau_cut).to(str(x.device))
     with evaluating(net), torch.no_grad():
-        return net.cluster(x, edges, weight)
+        return net.cluster(x, seen)
+
+
+def paint_margins(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.float32]:
+    """Computes margins of pixels: by how much the two largest values of the softmax differ."""
+    if x.size(-1) == 1:
+        margins = np.ones(len(x), np.float32)
+    else:
+        first, second = x.float().softmax(dim=-1).topk(2).values.cpu().numpy().T
+        margins = first - second
+    return margins if nodes is None else np.append(margins, np.float32(0))[nodes]
 
 
 def paint(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:

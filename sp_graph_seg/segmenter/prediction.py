@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.segmenter.graphs import (
@@ -19,7 +20,7 @@ from sp_graph_seg.segmenter.graphs import (
     refuse_superpixels,
 )
 from sp_graph_seg.segmenter.labellers import Labeller
-from sp_graph_seg.segmenter.network import cluster, encode, paint
+from sp_graph_seg.segmenter.network import cluster, encode, paint, paint_margins
 from sp_graph_seg.transforms.arrays import as_native
 from sp_graph_seg.transforms.prepare import (
     Image,
@@ -43,6 +44,7 @@ class Prediction:
     in_channels_: int
     intensity_range_: tuple[float, float]
     relabel_: Relabel | None
+    seen_labels_: tuple[int, ...]
 
     def predict(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
@@ -62,7 +64,8 @@ class Prediction:
 
         Raises:
             sklearn.exceptions.NotFittedError: Before :meth:`fit`.
-            InputError: If the image cannot be used, or has other channels than the model.
+            InputError: If the image cannot be used, or has another number of channels than the
+                model.
         """
         if self._labeller is None:
             prepared = self.prepare(image, superpixels, mask)
@@ -73,19 +76,27 @@ class Prediction:
     def predict_with_margin(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Labels an image and measures the certainty of each label, with prototypes only.
+        """Labels an image and measures the certainty of each label.
 
         It takes the arguments and raises the errors of :meth:`predict`.
 
         Returns:
             The labels ``(H, W)``, and their margins ``(H, W)`` from 0, if another label fits as
-            well, to 1. Pixels without data have margin 0.
+            well, to 1. With prototypes a margin compares distances or probabilities, without it is
+            the difference of the two largest values of the softmax of a node's features. Pixels
+            without data have margin 0. Post-processing changes the labels, not the margins.
         """
         labeller = self._labeller
         if labeller is None:
-            raise InputError(
-                "label_by='argmax': has no margins; train with 'phases' or 'appearance'."
-            )
+            prepared = self.prepare(image, superpixels, mask)
+            x = self.node_features(prepared)
+            size, inside = prepared.size, prepared.inside
+            labels = paint(x, prepared.nodes).reshape(prepared.node_size)
+            margins = paint_margins(x, prepared.nodes).reshape(prepared.node_size)
+            margins = scale_labels(margins, size)
+            if inside is not None:
+                margins = np.where(inside, margins, np.float32(0))
+            return self.finish(labels, size, inside), margins
         refuse_superpixels(superpixels, self.config_)
         scaled = self.normalize(image, superpixels, mask)
         labels, margins = labeller.predict(scaled.values, scaled.inside)
@@ -140,8 +151,18 @@ class Prediction:
         """Number of possible labels, which run from 0; not all of them need to occur."""
         merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
         labeller = self._labeller
-        count = self.config_.num_features if labeller is None else labeller.num_labels
+        count = self.paper_net.num_outputs if labeller is None else labeller.num_labels
         return max([count, *(target + 1 for target in merged)])
+
+    @property
+    def colors_(self) -> dict[int, str]:
+        """The colour of each possible label, ``"#rrggbb"``, in all pictures and files.
+
+        They are those of ``relabel_``. All others are as far apart as they can be, first those of
+        the labels that were seen in training.
+        """
+        labels = [*self.seen_labels_, *range(self.num_labels_)]
+        return label_colors(labels, self.relabel_.colors if self.relabel_ else None)
 
     def transform(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
@@ -196,4 +217,4 @@ class Prediction:
         """Computes the features ``(N, F)`` of the nodes of an image, whose largest is the label."""
         net = self.paper_net
         x = node_means(encode(net, prepared.seen), prepared.nodes, prepared.node_size)
-        return cluster(net, x, prepared.graph)
+        return cluster(net, x, prepared.graph, self.config_.tau_cut)

@@ -1,6 +1,8 @@
 """Conversion between a trained model and the contents of its file."""
 
+import copy
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +15,7 @@ from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.segmenter.head_file import describe_head, find_difference
 from sp_graph_seg.segmenter.labellers import Labeller, labeller_from_state
 from sp_graph_seg.segmenter.model_file import ModelFile
-from sp_graph_seg.segmenter.network import make_net
+from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 
 
 class Trained(NamedTuple):
@@ -27,6 +29,8 @@ class Trained(NamedTuple):
     labeller: Labeller | None
     """The labeller, if labels come from prototypes."""
     relabel: Relabel | None
+    seen_labels: tuple[int, ...]
+    """The labels of the training images; none if all are."""
 
 
 def to_file(
@@ -48,8 +52,18 @@ def to_file(
         "head": describe_head(head),
         "labeller": values,
         "relabel": None if trained.relabel is None else trained.relabel.to_dict(),
+        "seen_labels": list(trained.seen_labels),
         "notes": dict(notes or {}),
     }
+
+
+def _describe_sized(head: nn.Module | None, config: Config) -> list[list[Any]]:
+    """Describes a head as it is after its lazy layers got their sizes, if they can."""
+    head = copy.deepcopy(head)
+    if head is not None:
+        with suppress(InputError):
+            check_any_image_head(head, config.num_features)
+    return describe_head(head)
 
 
 def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trained:
@@ -60,14 +74,15 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
     """
     weights, metadata = file
     try:
-        difference = find_difference(metadata["head"], describe_head(head))
         config = Config.from_dict(metadata["config"])
+        difference = find_difference(metadata["head"], _describe_sized(head, config))
         channels = int(metadata["in_channels"])
         low, high = map(float, metadata["intensity_range"])
         if not low < high:
             raise ValueError(f"intensity_range from {low} to {high}")
         relabel = metadata.get("relabel")
         relabel = None if relabel is None else Relabel.from_dict(relabel)
+        seen = tuple(map(int, metadata.get("seen_labels", ())))
         net, labeller = None, None
         if config.label_by != "argmax":
             labeller = labeller_from_state(config, weights, metadata["labeller"], channels)
@@ -85,4 +100,4 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
             f"{path}: was trained with another head ({difference}); give a module equal to that "
             "head to Segmenter.load(path, head=...)."
         )
-    return Trained(config, channels, (low, high), net, labeller, relabel)
+    return Trained(config, channels, (low, high), net, labeller, relabel, seen)

@@ -1,5 +1,6 @@
 """The Segmenter: train on a few images without labels, then label similar images."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from sp_graph_seg.segmenter.graphs import (
 )
 from sp_graph_seg.segmenter.labellers import Labeller, fit_labeller
 from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
-from sp_graph_seg.segmenter.network import make_net
+from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.segmenter.prediction import Prediction
 from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
 from sp_graph_seg.training import History, fit, show_steps
@@ -30,24 +31,29 @@ from sp_graph_seg.transforms.prepare import (
     match_images,
     measure_intensity_range,
     scale_intensities,
+    warn_of_slices,
 )
 
 
 class Segmenter(Prediction, BaseEstimator):
     """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
 
-    Images may be in any units, if training images and images to label have the same. Integers are
-    not scaled by their type. Pixels without data are ignored in the intensity range, superpixels
-    and losses. They are pixels with NaN, pixels outside the mask, and pixels whose id in a given
-    label map is negative. The network sees the mean of the data there.
+    Images may be in any units, if the training images and the images to label share them. Integers
+    are not scaled by their type. Pixels without data are ignored in the intensity range,
+    superpixels and losses. They are pixels with NaN, pixels outside the mask, and pixels whose id
+    in a given label map is negative. The network sees the mean of the data there.
 
     Args:
         config: The hyperparameters. By default the preset ``photo`` if the training images have
             three channels, otherwise the preset ``tomogram``; with a head the preset ``fast``.
-        head: A graph network to use instead of ``config.head``: any module that is called as
-            ``head(x, edge_index, edge_weight)`` with node features ``(N, num_features)``. Each
-            training starts from a copy of it. The file of :meth:`save` holds its weights, but not
-            its code; give an equal module to :meth:`load`.
+        head: A graph network to use instead of ``config.head``: any module of node features
+            ``(N, num_features)`` that :func:`~sp_graph_seg.nn.call_head` can call with the fields
+            of :func:`~sp_graph_seg.nn.graph_of_head`, such as a layer of PyG. Each training starts
+            from a copy of it. The file of :meth:`save` holds its weights, but not its code; give an
+            equal module to :meth:`load`.
+
+    Raises:
+        InputError: If the head cannot be called.
 
     Attributes:
         net_: The trained network, if a label is the largest feature of a node
@@ -63,6 +69,8 @@ class Segmenter(Prediction, BaseEstimator):
         history_: The losses of every step; ``None`` in a loaded model.
         relabel_: Post-processing of all labels, which is saved with the model; ``None`` after
             training. Set it to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
+        seen_labels_: The labels of the training images, which get the colours that are farthest
+            apart; empty if all labels are.
 
     Example:
         >>> import torch
@@ -81,10 +89,13 @@ class Segmenter(Prediction, BaseEstimator):
     intensity_range_: tuple[float, float]
     history_: History | None
     relabel_: Relabel | None
+    seen_labels_: tuple[int, ...]
 
     def __init__(self, config: Config | None = None, head: nn.Module | None = None) -> None:
         self.config = config
         self.head = head
+        if head is not None:
+            check_any_image_head(copy.deepcopy(head), (config or Config()).num_features)
 
     def fit(
         self,
@@ -99,7 +110,8 @@ class Segmenter(Prediction, BaseEstimator):
         """Trains on images; replaces an earlier training.
 
         Args:
-            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
+            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ. The
+                slices of a volume ``(Z, H, W)`` are ``volume[:, None]``.
             y: Ignored; scikit-learn's pipelines pass it.
             masks: The data pixels, ``(H, W)``; for a sequence of images a sequence, with ``None``
                 for images without a mask.
@@ -112,10 +124,16 @@ class Segmenter(Prediction, BaseEstimator):
         Raises:
             InputError: If an image is not ``(C, H, W)``, is too small for the network, has Inf or
                 no data, or differs from the others in its channels; if the size of a mask or a
-                label map differs from that of its image; or as :func:`sp_graph_seg.training.fit`.
+                label map differs from that of its image; or if training fails, see
+                :func:`sp_graph_seg.training.fit`.
+
+        Warns:
+            ManyChannelsWarning: If a single array has so many channels that they may be slices.
         """
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
+        if len(arrays) == 1 and hasattr(images, "ndim"):
+            warn_of_slices("images", channels)
         config = self._resolve_config(channels)
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)
@@ -135,10 +153,11 @@ class Segmenter(Prediction, BaseEstimator):
                 subjects = [training_image(image, labels, config) for image, labels in pairs]
                 self.history_ = fit(net, subjects, config, on_step)
                 self.net_, self.labeller_ = net, None
+                self.seen_labels_ = self.history_.labels
             else:
                 refuse_superpixels(superpixels, config)
                 self.labeller_, self.history_ = fit_labeller(scaled, config, on_step)
-                self.net_ = None
+                self.net_, self.seen_labels_ = None, ()
         self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
         self.relabel_ = None
         return self
@@ -156,10 +175,12 @@ class Segmenter(Prediction, BaseEstimator):
         """
         labeller = self._labeller
         if labeller is None or not 1 <= num_labels <= labeller.num_labels:
-            has = "the largest features" if labeller is None else f"{labeller.num_labels} labels"
             raise InputError(
-                f"num_labels={num_labels}: the model has {has}; use 1 to their number, and a model "
-                "with label_by='phases' or 'appearance'."
+                f"num_labels={num_labels}: the model has no prototypes to merge; use a model with "
+                "label_by='phases', 'regions' or 'appearance'."
+                if labeller is None
+                else f"num_labels={num_labels}: the model has {labeller.num_labels} labels; use 1 "
+                f"to {labeller.num_labels}."
             )
         self.relabel_ = Relabel.from_groups(labeller.merge(num_labels))
         return self
@@ -180,6 +201,7 @@ class Segmenter(Prediction, BaseEstimator):
             self.net_,
             self.labeller_,
             self.relabel_,
+            self.seen_labels_,
         )
         write_model(path, *to_file(trained, notes))
 
@@ -207,7 +229,8 @@ class Segmenter(Prediction, BaseEstimator):
         segmenter = cls(trained.config, head)
         segmenter.config_, segmenter.history_ = trained.config, None
         segmenter.in_channels_, segmenter.intensity_range_ = trained[1:3]
-        segmenter.net_, segmenter.labeller_, segmenter.relabel_ = trained[3:]
+        segmenter.net_, segmenter.labeller_ = trained.net, trained.labeller
+        segmenter.relabel_, segmenter.seen_labels_ = trained.relabel, trained.seen_labels
         return segmenter
 
     def _resolve_config(self, channels: int) -> Config:

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.label_jobs import LabelJob
@@ -21,11 +22,15 @@ from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.prototypes import Appearance
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
+from sp_graph_seg.segmenter.uncertainty import NO_LABEL, uncertainty_map
 from sp_graph_seg.streaming.slices import read_slices, read_usable
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
 from sp_graph_seg.volumes import Volume
 
 Mode = Literal["slices", "supervoxels"]
+
+_Numbered = tuple[int, NDArray, NDArray | None]
+"""The number of a slice, its labels, and their margins if they are known."""
 
 #: Frames before a block that are labelled only to be remembered, so that the labels of a block
 #: hardly depend on its first frame.
@@ -48,11 +53,14 @@ class BlockLabeler:
     mode: Mode
     relabel: Relabel | None
     skip_bad: bool
+    uncertainty: LabelJob | None = None
+    head: nn.Module | None = None
+    """A head equal to that of the training, if the model needs one."""
 
     def __call__(self, block: tuple[int, int]) -> int:
         """Labels the slices ``block[0]`` to ``block[1] - 1`` and returns their number."""
         start, stop = block
-        segmenter = copy.copy(load_model(self.model).segmenter)
+        segmenter = copy.copy(load_model(self.model, self.head).segmenter)
         if torch.cuda.is_available():
             for network in segmenter.networks_:
                 network.cuda()
@@ -65,16 +73,30 @@ class BlockLabeler:
             if remembers:
                 numbered = _label_frames(segmenter, slices)
             elif self.mode == "slices":
-                numbered = _label_slices(segmenter, slices, threads)
+                numbered = _label_slices(segmenter, slices, threads, self.uncertainty is not None)
             else:
-                numbered = label_supervoxels(segmenter, slices)
-            labels = np.full((stop - start, *self.job.shape[1:]), self.job.unlabelled, np.uint16)
-            for number, found in numbered:
-                if number >= start:
-                    labels[number - start] = np.where(found < 0, self.job.unlabelled, found)
-        own = {number: reason for number, reason in skipped.items() if number >= start}
-        self.job.write_block(start, labels, own)
+                found = label_supervoxels(segmenter, slices)
+                numbered = ((number, labels, None) for number, labels in found)
+            results = (result for result in numbered if result[0] >= start)
+            self._write(start, stop, results, skipped)
         return stop - start
+
+    def _write(
+        self, start: int, stop: int, results: Iterable[_Numbered], skipped: dict[int, str]
+    ) -> None:
+        """Writes the labels of a block, and the uncertainty of each if that is wanted."""
+        size = (stop - start, *self.job.shape[1:])
+        labels = np.full(size, self.job.unlabelled, self.job.dtype)
+        uncertain = None if self.uncertainty is None else np.full(size, NO_LABEL, np.uint8)
+        for number, found, margins in results:
+            labels[number - start] = np.where(found < 0, self.job.unlabelled, found)
+            if uncertain is not None and margins is not None:
+                uncertain[number - start] = uncertainty_map(found, margins)
+        own = {number: reason for number, reason in skipped.items() if number >= start}
+        if self.uncertainty is not None and uncertain is not None:
+            self.uncertainty.write_block(start, uncertain, own)
+        if not self.job.is_assembled():
+            self.job.write_block(start, labels, own)
 
     def _read(
         self, start: int, stop: int, skipped: dict[int, str]
@@ -103,43 +125,49 @@ class LoadedModel(NamedTuple):
     notes: dict[str, Any]
 
 
-def load_model(path: str | os.PathLike[str]) -> LoadedModel:
-    """Reads a model file, only once in each process unless the file changes."""
+def load_model(path: str | os.PathLike[str], head: nn.Module | None = None) -> LoadedModel:
+    """Reads a model file, only once in each process unless the file or the head changes."""
     file = Path(path).absolute()
-    return _load_model(file, stamp(file) if file.exists() else (0, 0))
+    return _load_model(file, stamp(file) if file.exists() else (0, 0), head)
 
 
 @lru_cache(maxsize=1)
-def _load_model(path: Path, stamp: tuple[int, int]) -> LoadedModel:
+def _load_model(path: Path, stamp: tuple[int, int], head: nn.Module | None) -> LoadedModel:
     file = read_model(path)
-    return LoadedModel(Segmenter.from_file(file, path), file.digest(), file.notes)
+    return LoadedModel(Segmenter.from_file(file, path, head), file.digest(), file.notes)
 
 
 def _label_slices(
-    segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]], threads: int
-) -> Iterator[tuple[int, NDArray]]:
+    segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]], threads: int, with_margins: bool
+) -> Iterator[_Numbered]:
     """Labels slices in several threads, while the next slices are read."""
-    waiting: deque[tuple[int, Future[NDArray]]] = deque()
+
+    def predict(image: NDArray) -> tuple[NDArray, NDArray | None]:
+        if with_margins:
+            return segmenter.predict_with_margin(image)
+        return segmenter.predict(image), None
+
+    waiting: deque[tuple[int, Future[tuple[NDArray, NDArray | None]]]] = deque()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for number, image in slices:
-            waiting.append((number, pool.submit(segmenter.predict, image)))
+            waiting.append((number, pool.submit(predict, image)))
             if len(waiting) >= threads + _AHEAD:
-                done, labels = waiting.popleft()
-                yield done, labels.result()
-        for done, labels in waiting:
-            yield done, labels.result()
+                done, found = waiting.popleft()
+                yield done, *found.result()
+        for done, found in waiting:
+            yield done, *found.result()
 
 
 def _label_frames(
     segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]]
-) -> Iterator[tuple[int, NDArray]]:
+) -> Iterator[_Numbered]:
     """Labels frames one after the other. Each uses what was remembered of the one before."""
     labeller, before = segmenter.labeller_, None
     assert isinstance(labeller, Appearance), "the labeller of videos"
     for number, frame in frames:
         values, inside = segmenter.normalize(frame)
-        labels, _, before = labeller.predict_after(before, values, inside)
-        yield number, segmenter.finish(labels, labels.shape, inside)
+        labels, margins, before = labeller.predict_after(before, values, inside)
+        yield number, segmenter.finish(labels, labels.shape, inside), margins
 
 
 @contextmanager

@@ -4,15 +4,21 @@ import copy
 import os
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from torch import nn
 
 from sp_graph_seg._version import __version__
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
 from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.nn import check_image_head
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
+from sp_graph_seg.segmenter import Segmenter
+from sp_graph_seg.segmenter.uncertainty import NO_LABEL
 from sp_graph_seg.streaming.block import BlockLabeler, Mode, load_model
 from sp_graph_seg.streaming.survey import check_slices
 from sp_graph_seg.transforms.superpixels import check_superpixel_method
@@ -29,6 +35,7 @@ def label_volume(
     output: LabelOutput | str | os.PathLike[str],
     *,
     mode: Mode = "slices",
+    uncertainty: LabelOutput | str | os.PathLike[str] | None = None,
     relabel: Relabel | None = None,
     block: int | None = None,
     skip_bad: bool = False,
@@ -38,6 +45,7 @@ def label_volume(
     scheduler: str | None = None,
     preflight: bool = True,
     finish: bool = True,
+    head: nn.Module | None = None,
 ) -> LabelJob:
     """Labels every slice of a volume, or frame of a video, with a trained model.
 
@@ -47,11 +55,15 @@ def label_volume(
 
     Args:
         model: Model file.
-        volume: From :func:`~sp_graph_seg.io.open_volume`.
+        volume: From :func:`~sp_graph_seg.volumes.open_volume`.
         output: ``.zarr``, ``.tif``, ``.h5``, ``.npy`` or a folder of PNGs, see
-            :func:`~sp_graph_seg.io.open_label_job`.
+            :func:`~sp_graph_seg.label_jobs.open_label_job`.
         mode: ``"slices"`` labels each slice by itself, ``"supervoxels"`` averages the features of
             the slices of a block over 3D superpixels. (default: ``"slices"``)
+        uncertainty: Output for a map of 8 bits beside the labels, in any of their formats: 0 where
+            no other label is like that of the pixel, 254 where another fits as well, 255 without a
+            label; see :meth:`~sp_graph_seg.Segmenter.predict_with_margin`. It is resumed with the
+            labels, and finished before them. (default: none)
         relabel: Post-processing of the labels of each slice. (default: that of the model)
         block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
         skip_bad: Leave slices that cannot be read unlabelled and list them, instead of refusing
@@ -65,6 +77,8 @@ def label_volume(
         preflight: Read all slices once before the work. Otherwise a bad slice is found late.
         finish: Give the output its name. If False, the caller must call ``finish`` of the job,
             after making everything else from its blocks.
+        head: A module equal to the head of the training, as for
+            :meth:`Segmenter.load <sp_graph_seg.Segmenter.load>`, unless the configuration names it.
 
     Returns:
         The job: ``path`` is the output, ``skipped`` has the slices that could not be used and the
@@ -75,32 +89,68 @@ def label_volume(
             was begun with another model, volume or settings, or a worker failed.
     """
     output = parse_output(output)  # refuses an invalid name at once
-    loaded = load_model(model)
+    beside = None if uncertainty is None else parse_output(uncertainty)
+    loaded = load_model(model, head)
     segmenter = copy.copy(loaded.segmenter)  # the cached one must not change
     if mode == "supervoxels":
-        _ = segmenter.paper_net  # refuses models that label by prototypes
+        net = segmenter.paper_net  # refuses models that label by prototypes
+        if net.head is not None:
+            channels = segmenter.in_channels_
+            check_image_head(net.head, segmenter.config_.num_features, channels, ndim=3)
         check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
+        if beside is not None:
+            raise InputError(
+                "uncertainty: is not known of supervoxels; leave it out, or use mode='slices'."
+            )
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
     segmenter.relabel_ = relabel = segmenter.relabel_ if relabel is None else relabel
-    job = open_label_job(
-        output,
-        (len(volume), volume.height, volume.width),
-        num_labels=segmenter.num_labels_,
-        settings=_describe(loaded.digest, volume, mode, relabel),
-        block=block,
+    settings = _describe(loaded.digest, volume, mode, relabel)
+    goes_on = output.partial.exists()
+    open_job = partial(
+        open_label_job,
+        shape=(len(volume), volume.height, volume.width),
         geometry=volume.geometry,
-        labels=None if relabel is None else relabel.labels,
         inputs=[model, volume.path],
         overwrite=overwrite,
+    )
+    job = open_job(
+        output,
+        num_labels=segmenter.num_labels_,
+        settings=settings,
+        labels=_legend(segmenter),
+        block=block,
         resume=resume,
     )
-    missing = job.missing_blocks()
+    maps = None
+    if beside is not None:
+        maps = open_job(
+            beside,
+            num_labels=NO_LABEL,
+            settings=settings | {"content": "uncertainty"},
+            labels=None,
+            block=job.block,
+            resume=resume or goes_on,
+        )
+    missing = sorted({*job.missing_blocks(), *(maps.missing_blocks() if maps else ())})
     if missing:
         # A relative path is invalid for workers elsewhere.
-        labeler = BlockLabeler(Path(model).absolute(), volume, job, mode, relabel, skip_bad)
+        labeler = BlockLabeler(
+            Path(model).absolute(), volume, job, mode, relabel, skip_bad, maps, head
+        )
         _label_blocks(labeler, missing, workers, scheduler)
+    if maps:
+        maps.finish()
     return replace(job, complete=True, skipped=job.finish()) if finish else job
+
+
+def _legend(segmenter: Segmenter) -> dict[int, dict[str, str]]:
+    """Returns the color and, if there is one, the name of each label of a model."""
+    names = segmenter.relabel_.names if segmenter.relabel_ else {}
+    return {
+        label: {"color": color} | ({"name": names[label]} if label in names else {})
+        for label, color in segmenter.colors_.items()
+    }
 
 
 def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) -> dict[str, Any]:

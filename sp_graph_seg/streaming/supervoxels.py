@@ -54,11 +54,10 @@ def label_supervoxels(
     options = {**config.superpixel_options(), "n_segments": _count(block.shape[1:], config)}
     nodes = compute_superpixels(block, **options, mask=mask)
     has_head = net.head is not None
-    to_rag = ToRAG(tau=config.tau_con, superpixels=nodes, mask=mask, edge_weight="softmax")
-    graph = to_rag(block) if has_head else None
+    graph = ToRAG(superpixels=nodes, mask=mask)(block) if has_head else None
     # Slice by slice, because z has far more channels than the input of the network.
     features = (encode(net, add_hessian_features(s, config.hessian_scales)) for s in seen)
-    labels = paint(cluster(net, _means(features, nodes), graph), nodes)
+    labels = paint(cluster(net, _means(features, nodes), graph, config.tau_cut), nodes)
     for number, found, inside in zip(numbers, labels, insides, strict=True):
         yield number, segmenter.finish(found, size, None if inside.all() else inside)
 

@@ -64,7 +64,7 @@ class Survey:
         """Returns the intensity range of the usable slices, by the rule of ``measure_range``.
 
         Raises:
-            InputError: If all values are equal, or there are none.
+            InputError: If all values are equal, or there are no values.
         """
         low, high = self.sample.range()
         if not low < high:
@@ -77,7 +77,7 @@ class Survey:
         total = len(self.small)
         if not 1 <= count <= total:
             raise InputError(
-                f"{self.volume.path}: has {total} usable slices, of which {count} cannot be "
+                f"{self.volume.path}: has {total} usable slices, so {count} cannot be "
                 f"chosen; give 1 to {total}."
             )
         return find_representatives(self.small, count, intensity_range)

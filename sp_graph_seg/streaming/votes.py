@@ -42,7 +42,7 @@ def vote_axes(
         raise InputError(
             f"axes={axes!r}: are not distinct axes; give some of z, y and x, each once."
         )
-    total = np.zeros((segmenter.config_.num_features, *volume.shape[1:]), dtype=np.float16)
+    total = np.zeros((segmenter.paper_net.num_outputs, *volume.shape[1:]), dtype=np.float16)
     for axis in axes:
         position = 1 + _AXES.index(axis)
         images = np.moveaxis(volume, position, 0)  # (slices, C, rows, columns)

@@ -37,7 +37,7 @@ class _Subject:
     inside: Tensor | None
     """Pixels that are data, ``(1, H, W)`` bool."""
     corners: Tensor | None
-    """Upper left pixels of windows of which more than half are data, ``(M, 2)``."""
+    """Upper left pixels of the windows that are more than half data, ``(M, 2)``."""
     size: int
     """Side of a window in pixels."""
 

@@ -72,6 +72,7 @@ def fit(
             scaler.update()
             step = _summarize(terms, len(history) + 1, epoch, time.perf_counter() - start)
             step = history.append(step)
+            history.labels = _labels(terms)
             if on_step is not None:
                 on_step(step)
             if not math.isfinite(step["loss"]):
@@ -120,9 +121,14 @@ def _summarize(terms: Sequence[Terms], step: int, epoch: int, seconds: float) ->
         "epoch": epoch,
         "loss": mean(term.total for term in terms),
         **losses,
-        "num_labels": len(torch.cat([term.labels for term in terms]).unique()),
+        "num_labels": len(_labels(terms)),
         "seconds": seconds,
     }
+
+
+def _labels(terms: Sequence[Terms]) -> tuple[int, ...]:
+    """The labels of the nodes of all images, in ascending order."""
+    return tuple(torch.cat([term.labels for term in terms]).unique().tolist())
 
 
 def _check_config(wnet: WNet, has_head: bool, config: Config) -> None:

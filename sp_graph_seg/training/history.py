@@ -30,10 +30,14 @@ class History:
     name in :data:`~sp_graph_seg.training.LOSSES`, and ``slow``, is a term of it before weighting,
     as the mean over the images; ``num_labels`` is the number of labels in all images; ``seconds``
     is the time since the start.
+
+    Attributes:
+        labels: The labels in all images at the last step, if the network has them.
     """
 
     def __init__(self) -> None:
         self._rows: list[Step] = []
+        self.labels: tuple[int, ...] = ()
 
     def append(self, row: Step) -> Step:
         """Adds a step, and returns it with all columns; missing ones are ``nan``."""

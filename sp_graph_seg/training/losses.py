@@ -40,18 +40,25 @@ class ForwardPass:
     config: Config
     z: Tensor
     """Features of the pixels, ``(F, H, W)``."""
+    means: Tensor
+    """Their means over the nodes, ``(N, F)``."""
     x: Tensor
-    """Features of the nodes, ``(N, F)``."""
+    """Features of the nodes, ``(N, F')``: the output of the head, or the means without one."""
 
     @cached_property
     def memberships(self) -> Tensor:
         """Softmax of the features of the nodes, ``(N, F)``."""
         return self.x.softmax(dim=-1)
 
-    @cached_property
-    def features(self) -> Tensor:
-        """Node features of the similarity and continuity losses, ``(N, F)``."""
-        return self.x if self.config.loss_input == "logits" else self.memberships
+    @property
+    def judged(self) -> list[Tensor]:
+        """The features of the nodes in the similarity and continuity losses, before softmax."""
+        has_both = self.model.head is not None and self.config.head_losses == "both"
+        return [self.means, self.x] if has_both else [self.x]
+
+    def in_loss(self, x: Tensor) -> Tensor:
+        """Applies the softmax that ``loss_input`` asks for."""
+        return x if self.config.loss_input == "logits" else x.softmax(dim=-1)
 
 
 def _always(_: Config) -> bool:
@@ -97,18 +104,23 @@ def _patch_reconstruction(
 
 
 def _cut(step: ForwardPass) -> Tensor:
-    return ncut_loss(step.memberships, step.subject.edges, step.subject.affinity)
+    return ncut_loss(
+        step.memberships, step.subject.graph.edge_index, step.subject.graph.edge_weight
+    )
 
 
 def _similarity(step: ForwardPass) -> Tensor:
+    return torch.stack([_similarity_of(step, x) for x in step.judged]).sum()
+
+
+def _similarity_of(step: ForwardPass, x: Tensor) -> Tensor:
     if step.subject.labels is not None:
-        return _taught_similarity(step.features, step.subject.labels)
-    y = _similarity_labels(step)
+        return _taught_similarity(step.in_loss(x), step.subject.labels)
+    y = _similarity_labels(step, x)
     if step.config.similarity_on == "nodes":
-        return similarity_loss(step.features, y)
+        return similarity_loss(step.in_loss(x), y)
     pixels = pixels_inside(step.z, step.subject.inside).T  # (P, F)
-    pixels = pixels if step.config.loss_input == "logits" else pixels.softmax(dim=-1)
-    return similarity_loss(pixels, y[step.subject.pixel_index])
+    return similarity_loss(step.in_loss(pixels), y[step.subject.graph.pixel_index])
 
 
 def _taught_similarity(features: Tensor, labels: Tensor) -> Tensor:
@@ -117,22 +129,26 @@ def _taught_similarity(features: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(features, labels, weight=count.rsqrt())
 
 
-def _similarity_labels(step: ForwardPass) -> Tensor:
+def _similarity_labels(step: ForwardPass, x: Tensor) -> Tensor:
     if step.config.similarity_labels == "pixels":
         pixels = pixels_inside(step.z, step.subject.inside)
-        return pixel_labels(pixels, step.subject.pixel_index, step.subject.num_nodes)
-    if step.config.similarity_labels == "kmeans" and step.x.isfinite().all():
-        return kmeans_labels(step.x)
-    return argmax_labels(step.x)  # also if K-means fails, because the loss is NaN anyway
+        return pixel_labels(pixels, step.subject.graph.pixel_index, len(x))
+    if step.config.similarity_labels == "kmeans" and x.isfinite().all():
+        return kmeans_labels(x)
+    return argmax_labels(x)  # also if K-means fails, because the loss is NaN anyway
 
 
 def _continuity(step: ForwardPass) -> Tensor:
+    return torch.stack([_continuity_of(step, step.in_loss(x)) for x in step.judged]).sum()
+
+
+def _continuity_of(step: ForwardPass, features: Tensor) -> Tensor:
     if step.config.nodes == "pixels":
         inside = step.subject.inside
         if inside is None:
-            return dense_continuity_loss(step.features.T.reshape(-1, *step.z.shape[1:]))
-        return dense_continuity_loss(_paint(step.features, inside), inside)
-    return continuity_loss(step.features, step.subject.edges, step.subject.adjacency)
+            return dense_continuity_loss(features.T.reshape(-1, *step.z.shape[1:]))
+        return dense_continuity_loss(_paint(features, inside), inside)
+    return continuity_loss(features, step.subject.graph.edge_index, step.subject.adjacency)
 
 
 def _paint(features: Tensor, inside: Tensor) -> Tensor:

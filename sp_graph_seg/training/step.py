@@ -46,8 +46,10 @@ def _losses(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Computes the losses of one image with a weight in Eq. 9, and the labels of its nodes."""
     with autocast(config, subject.image.device):
-        z, x = model(*subject.inputs)
-        x = x.float()  # a head may leave half precision
-        step = ForwardPass(model, subject, patches, config, z, x)
+        image, graph, inside = subject.inputs
+        z = model.encode(image)
+        means = model.node_means(z, graph, inside)
+        x = model.cluster(means, graph).float()  # a head may leave half precision
+        step = ForwardPass(model, subject, patches, config, z, means, x)
         losses = {name: LOSSES[name].compute(step) for name, beta in betas(config).items() if beta}
     return losses, x.detach().argmax(dim=-1).unique()

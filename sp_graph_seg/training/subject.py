@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor
-from torch_geometric import EdgeIndex
 from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.nn import sort_edges
+from sp_graph_seg.nn import graph_of_head, sort_edges
 from sp_graph_seg.training.patches import PatchSampler
-from sp_graph_seg.transforms import affinity, softmax_adjacency
+from sp_graph_seg.transforms import softmax_adjacency
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,10 @@ class Subject:
 
     image: Tensor
     inside: Tensor | None
-    pixel_index: Tensor
-    num_nodes: int
-    edges: EdgeIndex
+    graph: Data
+    """From :func:`~sp_graph_seg.nn.graph_of_head`; its weights are those of the N-Cut loss."""
     adjacency: Tensor
-    affinity: Tensor
+    """Weights of the continuity loss (Eq. 8), ``(E,)``."""
     labels: Tensor | None
     sampler: PatchSampler
 
@@ -56,17 +54,15 @@ class Subject:
         """Moves an image to the device and computes the weights of its edges."""
         graph, height, width = training.graph, *training.image.shape[1:]
         distance = graph.edge_attr[:, 0]
-        edges, _ = sort_edges(graph.edge_index.to(device), graph.num_nodes)
         adjacency = softmax_adjacency(distance, graph.edge_index, graph.num_nodes, config.tau_con)
+        own = graph_of_head(graph, config.tau_cut).to(str(device))
+        own.edge_index, _ = sort_edges(own.edge_index, graph.num_nodes)
         inside = training.inside
         return cls(
             image=training.image.to(device),
             inside=None if inside is None else inside.to(device),
-            pixel_index=graph.pixel_index.to(device),
-            num_nodes=graph.num_nodes,
-            edges=edges,
+            graph=own,
             adjacency=adjacency.to(device),
-            affinity=affinity(distance, config.tau_cut).to(device),
             labels=None if training.labels is None else training.labels.to(device),
             sampler=PatchSampler(
                 (height, width),
@@ -80,16 +76,9 @@ class Subject:
         )
 
     @property
-    def inputs(self) -> tuple[Tensor, Tensor, int, EdgeIndex, Tensor, Tensor | None]:
+    def inputs(self) -> tuple[Tensor, Data, Tensor | None]:
         """The arguments of the network."""
-        return (
-            self.image,
-            self.pixel_index,
-            self.num_nodes,
-            self.edges,
-            self.adjacency,
-            self.inside,
-        )
+        return self.image, self.graph, self.inside
 
 
 def uses_patches(config: Config) -> bool:

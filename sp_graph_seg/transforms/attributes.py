@@ -68,12 +68,12 @@ class NodePixels:
 
     @cached_property
     def colors(self) -> NDArray[np.float32]:
-        """Colours of the same pixels, ``(C, P)``."""
+        """Colours of the pixels inside, ``(C, P)``."""
         return self._select(self.image.reshape(self.image.shape[0], -1))
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Indices of the same pixels along each axis, ``(ndim, P)``."""
+        """Indices of the pixels inside along each axis, ``(ndim, P)``."""
         return self._select(np.indices(self.labels.shape).reshape(self.labels.ndim, -1))
 
     def _select(self, values: NDArray) -> NDArray:

@@ -41,11 +41,11 @@ def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
         raise InputError("data: is a batch of images; take one with batch.get_example(i).")
     if data.pixel_index.numel() and data.pixel_index.max() >= data.num_nodes:
         raise InputError(
-            "data: pixel_index names nodes that are gone; paint the labels of the whole graph."
+            "data: pixel_index names nodes that were removed; paint the labels of the whole graph."
         )
     if "n_id" in data:
         raise InputError(
-            "data: is the part of a graph that a loader took; collect the labels of all parts by "
+            "data: is a part of a graph that a loader made; collect the labels of all parts by "
             "data.n_id and paint the whole graph."
         )
     painted = labels[data.pixel_index]
@@ -57,7 +57,7 @@ def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
 
 
 def to_scipy(data: Data, edge_weight: Tensor | None = None) -> csr_array:
-    """The weighted adjacency matrix: row I holds the weights of the edges that arrive at node I.
+    """Makes the weighted adjacency matrix: row I holds the weights of the edges to node I.
 
     Args:
         data: A graph.

@@ -84,7 +84,7 @@ class ImageTransform(BaseTransform):
                 )
 
     def __call__(self, data: Tensor | ArrayLike | Data) -> ImageGraph:
-        """Calls ``forward``, which changes nothing; PyG's own would copy first, even a tensor."""
+        """Calls ``forward`` without PyG's copy of the input, which ``forward`` does not change."""
         return self.forward(data)
 
     def forward(self, data: Tensor | ArrayLike | Data) -> ImageGraph:

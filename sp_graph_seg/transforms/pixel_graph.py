@@ -20,9 +20,9 @@ from sp_graph_seg.transforms.superpixels import MASKED, Labels
 @functional_transform("to_pixel_graph")
 class ToPixelGraph(ImageTransform):
     r"""Converts an image to a graph with a node for each pixel or voxel (functional name:
-    :obj:`to_pixel_graph`). On it the sparse losses of `"Unsupervised Few-Shot Image Segmentation
-    with Dense Feature Learning and Sparse Clustering"
-    <https://doi.org/10.5220/0012380700003660>`_ are its dense ones (Eqs. 1 to 3).
+    :obj:`to_pixel_graph`). On this graph, the sparse losses of `"Unsupervised Few-Shot Image
+    Segmentation with Dense Feature Learning and Sparse Clustering"
+    <https://doi.org/10.5220/0012380700003660>`_ equal the dense ones (Eqs. 1 to 3).
 
     It takes what :class:`~sp_graph_seg.transforms.ToRAG` takes, except superpixels, and returns an
     :class:`~sp_graph_seg.transforms.ImageGraph` with the same fields. Pixels whose distance is at
@@ -120,7 +120,7 @@ def _find_pairs(labels: Labels, offsets: NDArray[np.int64]) -> Boundary:
 
 
 def _frame(labels: Labels, offsets: NDArray[np.int64]) -> tuple[Labels, NDArray[np.int64]]:
-    """The labels with a frame of outside that no offset leaves, flat, and the offsets in it."""
+    """Pads the labels so that no offset leaves the array; returns both for the flat array."""
     width = np.abs(offsets).max(axis=0, initial=0)
     framed = np.pad(labels, [(w, w) for w in width], constant_values=MASKED)
     strides = np.append(np.cumprod(framed.shape[:0:-1])[::-1], 1)

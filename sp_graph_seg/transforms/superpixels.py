@@ -63,7 +63,7 @@ def compute_superpixels(
         The id of each pixel, from 0 to N - 1; -1 outside the mask. Each superpixel is connected.
 
     Raises:
-        InputError: If the method is unknown or is not for volumes, or ``n_segments`` is not a
+        InputError: If the method is unknown or does not support volumes, or ``n_segments`` is not a
             positive integer.
     """
     check_n_segments(n_segments)

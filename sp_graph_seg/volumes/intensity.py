@@ -29,12 +29,12 @@ class IntensitySample:
     value, only the percentiles count; if they are equal, the range is minimum to maximum.
 
     The percentiles alone fail if more than 0.1 % of the pixels are hot: if 0.3 % are 100 times as
-    bright as the rest, the rest gets a hundredth of the range, and a third of it with this rule. A
+    bright as the rest, the rest gets a hundredth of the range; with this rule, it gets a third. A
     phase is clipped only if it is rarer than 1 % and far away. It is clipped to the end of the
     range, which is still two widths from the bulk. A phase of 2 % is part of the bulk.
 
-    Up to a million values, all of them count. Of more, a random sample of a million is kept, drawn
-    with a fixed seed.
+    Up to a million values are all kept. Of more, a random sample of a million is kept, drawn with a
+    fixed seed.
 
     Args:
         total: The largest number of values that will be added.
@@ -58,7 +58,7 @@ class IntensitySample:
         self._parts.append(values)
 
     def range(self) -> tuple[float, float]:
-        """Returns the range. Its ends are equal only if all values are.
+        """Returns the range. Its ends are equal only if all values are equal.
 
         Raises:
             InputError: If no value was added.

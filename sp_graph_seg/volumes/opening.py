@@ -160,7 +160,7 @@ def open_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> Vol
             f"{path}: holds {volume.channels} channels, not labels; give the output of segment or "
             "predict."
         )
-    return replace(volume, whole=volume.dtype.kind == "f")
+    return replace(volume, are_labels=volume.dtype.kind == "f")
 
 
 def _choose_spacing(source: Source, spacing: Spacing | None, unit: str | None) -> Axes:

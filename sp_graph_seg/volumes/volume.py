@@ -39,7 +39,7 @@ class Volume:
         picked: Numbers of the channels read.
         binning: How many slices, rows and columns are averaged into one.
         fill: The number that replaces NaN and infinite values; None keeps them.
-        whole: Whether values are labels, so that floats are read as the integers that they are.
+        are_labels: Whether the values are labels, so that floats are read as integers.
     """
 
     source: Source
@@ -51,7 +51,7 @@ class Volume:
     picked: tuple[int, ...]
     binning: tuple[int, int, int]
     fill: float | None
-    whole: bool = False
+    are_labels: bool = False
 
     @property
     def path(self) -> str:
@@ -81,7 +81,7 @@ class Volume:
     @property
     def dtype(self) -> np.dtype:
         """The type of the values: the stored type, float32 after binning, or int64 for labels."""
-        if self.whole:
+        if self.are_labels:
             return np.dtype(np.int64)
         return np.dtype(np.float32) if max(self.binning) > 1 else self.source.dtype
 
@@ -202,7 +202,7 @@ class Volume:
         values = np.ascontiguousarray(self._binned(values))
         if has_fill:
             values[np.isnan(values)] = self.fill
-        return as_whole(self.path, values) if self.whole else values
+        return as_whole(self.path, values) if self.are_labels else values
 
     def with_nan(self) -> "Volume":
         """Returns the same volume with NaN instead of ``fill`` where there is no data."""

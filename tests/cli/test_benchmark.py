@@ -217,7 +217,7 @@ def test_jobs_that_fail_are_listed_and_tried_again(data, tmp_path, capsys, monke
     monkeypatch.setattr(Method, "label", fail)
     output = tmp_path / "out"
     message = refusal(capsys, data, output, *options, *QUICK)
-    assert message.startswith(f"{output / 'failures.csv'}: 1 of 4 jobs failed, the tables are of")
+    assert message.startswith(f"{output / 'failures.csv'}: 1 of 4 jobs failed, so the tables hold")
     (line,) = read(output / "failures.csv")
     assert list(line.values()) == ["7", "KMeans-Pixels", "3.0", "1", "no room"]
     assert len(read(output / "per_image.csv")) == 3

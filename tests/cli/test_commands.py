@@ -208,6 +208,22 @@ def test_masks_are_read_and_scaled(photo, tmp_path, monkeypatch, photo_flags):
     np.testing.assert_array_equal(seen, [mask > 0])
 
 
+def test_the_uncertainty_of_each_label(photo, tmp_path, capsys, photo_flags):
+    out = tmp_path / "out"
+    command = ["segment", photo, "-o", out, "--uncertainty", "--labels", "3"]
+    assert main([str(word) for word in command]) == 0
+    assert f"unsure:  {out}/photo_uncertainty.png" in capsys.readouterr().out.splitlines()
+    segmenter = Segmenter.load(out / "model.safetensors")
+    _, margins = segmenter.predict_with_margin(read_image(photo))
+    found = np.asarray(Image.open(out / "photo_uncertainty.png"))
+    assert found.dtype == np.uint8
+    np.testing.assert_allclose(found / 254, 1 - margins, atol=0.5 / 254 + 1e-6)
+    again = ["predict", out / "model.safetensors", photo, "-o", tmp_path / "b", "--uncertainty"]
+    assert main([str(word) for word in again]) == 0
+    again = np.asarray(Image.open(tmp_path / "b/photo_uncertainty.png"))
+    np.testing.assert_array_equal(again, found)
+
+
 def test_graph(photo, tmp_path, capsys, files_in):
     output = tmp_path / "graphs/photo.pt"
     arguments = ["--n-segments", "30", "--tau-con", "-2", "--superpixel-method", "watershed"]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sp_graph_seg import regions
 from sp_graph_seg.evaluation import score_segmentation
 from sp_graph_seg.io import read_image, read_labels
-from sp_graph_seg.regions import build_region_tree
+from sp_graph_seg.regions import RegionTree, build_region_tree
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_regions_overlay_and_contours_are_written(run, picture, capsys):
     output = path.parent / "out"
     assert run("regions", path, "--output", output, "--regions", 4) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["regions", "overlay", "contours"]
+    assert [line.split(":")[0] for line in lines] == ["regions", "overlay", "contours", "tree"]
     with Image.open(output / "four_regions.png") as stored:
         assert stored.mode.startswith("I;16")
     labels = read_labels(output / "four_regions.png")
@@ -49,6 +50,21 @@ def test_a_threshold_and_a_mask(run, picture):
     assert not read_labels(path.parent / "four_regions.png")[:24].any()
 
 
+def test_a_tree_is_cut_again_but_not_that_of_another_image(run, picture, monkeypatch):
+    path, _ = picture
+    command = ["regions", path, "--output", path.parent, "--overwrite"]
+    assert run(*command, "--regions", 2) == 0
+    tree = RegionTree.load(path.parent / "four_tree.npz")
+    with monkeypatch.context() as patch:
+        patch.setattr(regions, "build_region_tree", None)  # not called
+        assert run(*command, "--regions", 4) == 0
+        labels = read_labels(path.parent / "four_regions.png")
+        assert (labels == tree.cut(num_regions=4)).all()
+    Image.fromarray(np.flipud(np.array(Image.open(path))[:, :32])).save(path)
+    assert run(*command, "--regions", 2) == 0
+    assert read_labels(path.parent / "four_regions.png").shape == (48, 32)
+
+
 def test_labels_of_regions_come_without_a_history(run, picture, capsys):
     path, truth = picture
     output = path.parent / "out"
@@ -67,10 +83,10 @@ def test_labels_of_regions_come_without_a_history(run, picture, capsys):
     ("wish", "message"),
     [
         (["--regions", 3, "--threshold", 0.5], "--threshold: cannot be used with --regions"),
-        (["--regions", 0], "--regions 0: must be"),
-        (["--threshold", 2], "--threshold 2: is no probability"),
-        (["--max-size", -1], "--max-size -1: must be"),
-        (["--mask", "a.png", "b.png"], "--mask: 2 for 1 images"),
+        (["--regions", 0], "--regions 0: is out of range"),
+        (["--threshold", 2], "--threshold 2: is not a probability"),
+        (["--max-size", -1], "--max-size -1: is negative"),
+        (["--mask", "a.png", "b.png"], "--mask: got 2 for 1 images"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_refused(refusal, picture, wish, message):

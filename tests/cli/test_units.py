@@ -76,8 +76,8 @@ def test_masks_of_predict_are_one_for_each_image(tmp_path, results, stack, refus
     assert refusal(*command, image, image) == "--mask: got 2 for 1 images; give one for each."
     line = refusal(*command, results / "b.png")
     assert line.startswith(f"{results / 'b.png'}: ")
-    line = refusal("predict", model, stack, "-o", tmp_path / "out.npy", "--mask", image)
-    assert line == "--mask: is for single images, not for a volume; leave it out."
+    line = refusal("predict", model, stack, "-o", tmp_path / "out.npy", "--mask", image, image)
+    assert line == "--mask: got 2 for 1 images; give one for each."
 
 
 def test_a_volume_is_labelled_inside_of_its_circle_alone(tmp_path, scene, run, photo_flags):

@@ -10,7 +10,7 @@ import zarr
 from PIL import Image
 
 from sp_graph_seg import Segmenter
-from sp_graph_seg.cli.volume_flags import VolumeFlags, is_volume
+from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import write_overlay_video
 from sp_graph_seg.labels.relabel import Relabel
@@ -48,7 +48,7 @@ def save_video(path, slices):
 
 
 INPUTS = {
-    "frames": (save_folder, "out"),
+    "frames": (save_folder, "out.tif"),
     "a.npy": (save_npy, "out.npy"),
     "a.h5": (save_hdf5, "out.h5:/entry/labels"),
     "a.mp4": (save_video, "out.zarr"),
@@ -223,10 +223,62 @@ def test_a_model_of_other_channels(tmp_path, model, refusal, make_slices):
     assert line.startswith(f"{video}: has 3 channels instead of 1")
 
 
-def test_one_volume_at_a_time(tmp_path, stack, model, refusal):
-    for command in (["segment"], ["predict", model]):
-        line = refusal(*command, stack, tmp_path / "b.tif", "-o", tmp_path / "out.zarr")
-        assert line.startswith(f"{tmp_path}/b.tif: only one volume or video can be labelled")
+def test_segment_takes_one_volume(tmp_path, stack, refusal):
+    other = save_npy(tmp_path / "b.npy", open_volume(stack).read(0, 5)[:, 0])
+    line = refusal("segment", stack, other, "--slices", "0:4", "-o", tmp_path / "out")
+    assert line.startswith(f"{other}: segment labels one volume at a time; train on all of them")
+
+
+def test_an_image_and_a_volume_are_two_commands(tmp_path, stack, model, refusal):
+    Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "image.png")
+    other = save_npy(tmp_path / "b.npy", open_volume(stack).read(0, 5)[:, 0])
+    line = refusal("predict", model, tmp_path / "image.png", other, "-o", tmp_path / "out")
+    assert line.startswith(f"{tmp_path}/image.png: is one image, but {other} is a volume")
+
+
+def test_many_volumes_are_labelled_by_one_command(
+    tmp_path, model, capsys, run, refusal, files_in, make_slices, predicted
+):
+    others = [
+        save_npy(tmp_path / f"{name}.npy", make_slices(seed=n)) for n, name in enumerate("bc")
+    ]
+    out = tmp_path / "out"
+    command = ["predict", model, *others, "-o", out, "--format"]
+    assert run(*command, "zarr") == 0
+    assert files_in(out) == {"b_labels.zarr", "c_labels.zarr"}
+    for name, other in zip("bc", others, strict=True):
+        labels = zarr.open_array(out / f"{name}_labels.zarr", mode="r")[:]
+        np.testing.assert_array_equal(labels, predicted(model, open_volume(other)))
+    capsys.readouterr()
+    line = refusal(*command[:-2], out / "one.zarr")
+    assert line.startswith(f"--output {out}/one.zarr: is one file, but there are 2 volumes")
+    (tmp_path / "again").mkdir()
+    same = save_npy(tmp_path / "again/b.npy", make_slices())
+    line = refusal("predict", model, others[0], same, "-o", tmp_path / "two")
+    assert line.startswith(f"{tmp_path}/two/b_labels.tif: would be written for two volumes")
+    assert refusal(*command, "xyz").startswith("--format xyz: ")
+    assert files_in(out) == {"b_labels.zarr", "c_labels.zarr"}
+
+
+@pytest.mark.parametrize("name", ["frames", "a.mp4"])
+def test_a_folder_takes_all_results(
+    tmp_path, name, monkeypatch, capsys, run, files_in, stack_flags, make_slices
+):
+    """Also without --train-on, and nothing is written to the current folder."""
+    given = INPUTS[name][0](tmp_path / name, make_slices())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert run("segment", given, "-o", tmp_path / "out", *stack_flags) == 0
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said.startswith("chosen:")
+    assert said.endswith(" of 5, as --train-on auto:2 does")
+    stem = Path(name).stem
+    overlay = {f"{stem}_overlay.mp4"} if name.endswith("mp4") else set()
+    assert files_in(tmp_path / "out") == MODEL_FILES | {f"{stem}_labels.tif"} | overlay
+    assert files_in(".") == set()
+    if not overlay:  # the model is used again, and the labels are added in another format
+        assert run("segment", given, "-o", tmp_path / "out", "--format", "png", *stack_flags) == 0
+        assert files_in(tmp_path / "out") == MODEL_FILES | {"frames_labels.tif", "frames_labels"}
 
 
 @pytest.mark.parametrize(
@@ -249,11 +301,11 @@ def test_one_volume_at_a_time(tmp_path, stack, model, refusal):
 def test_volumes_are_told_by_their_names(tmp_path, monkeypatch, image, output, expected):
     monkeypatch.chdir(tmp_path)
     flags = VolumeFlags()
-    assert is_volume([Path(image)], Path(output), flags) is expected
-    assert is_volume([Path(image)], Path(output), flags, train_on="0")
-    assert is_volume([Path(image)], Path(output), VolumeFlags(block=3))
+    assert are_volumes([Path(image)], Path(output), flags) is expected
+    assert are_volumes([Path(image)], Path(output), flags, train_on="0")
+    assert are_volumes([Path(image)], Path(output), VolumeFlags(block=3))
     if not expected:
-        assert not is_volume([Path(image), Path(image)], Path(output), flags)
-    else:
-        with pytest.raises(InputError, match="only one volume"):
-            is_volume([Path(image), Path("b")], Path(output), flags)
+        assert not are_volumes([Path(image), Path(image)], Path(output), flags)
+    if are_volumes([Path(image)], Path("out"), flags):
+        with pytest.raises(InputError, match="is one image, but"):
+            are_volumes([Path(image), Path("b")], Path("out"), flags)

@@ -115,9 +115,8 @@ def test_a_tiff_of_slices_is_a_volume_without_any_flag(tmp_path, stack, model, r
     told = tmp_path / "told.tif"  # few pages may be channels, where the file does not say
     tifffile.imwrite(told, tifffile.imread(stack), metadata={"axes": "ZYX"})
     assert run("predict", model, told, "-o", tmp_path / "out") == 0
-    names = files_in(tmp_path / "out")
-    assert len(names) == len(open_volume(stack))
-    assert all(name.endswith(".png") for name in names)
+    assert files_in(tmp_path / "out") == {"told_labels.tif"}
+    assert len(open_volume(tmp_path / "out/told_labels.tif")) == len(open_volume(stack))
 
 
 def test_a_complete_output_is_accepted_when_told(tmp_path, stack, model, capsys, run):
@@ -178,5 +177,32 @@ def test_the_volume_and_the_model_are_no_outputs(tmp_path, stack, model, refusal
     command = ["predict", model, stack, "--overwrite", "-o"]
     assert "scan.tif" in refusal(*command, stack)
     assert stack.read_bytes() == before
-    line = refusal(*command, model.parent, "--block", "3")
-    assert "is or contains the input" in line
+
+
+# Uncertainty
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.h5:/entry/labels", "a/"])
+def test_the_uncertainty_of_labels_lies_beside_them(
+    tmp_path, stack, model, capsys, run, refusal, name
+):
+    out = tmp_path / "o" / name
+    command = ["predict", model, stack, "--uncertainty", "--workers", "0", "-o", out]
+    assert run(*command) == 0
+    suffix = Path(name.partition(":")[0]).suffix
+    beside = tmp_path / (f"o/out_uncertainty{suffix}" if suffix else "o/a/scan_uncertainty.tif")
+    assert capsys.readouterr().out.splitlines()[-1] == f"unsure:  {beside}"
+    found = open_volume(beside)
+    segmenter = Segmenter.load(model)
+    for image, uncertain in zip(open_volume(stack), found, strict=True):
+        _, margins = segmenter.predict_with_margin(image.astype(np.float32))
+        np.testing.assert_allclose(uncertain[0] / 254, 1 - margins, atol=0.5 / 254 + 1e-6)
+    line = refusal(*command, "--mode", "supervoxels")
+    assert line.startswith("--uncertainty: is not known of supervoxels; leave it out")
+
+
+def test_an_uncertainty_that_exists_is_not_replaced(tmp_path, stack, model, refusal):
+    (tmp_path / "out_uncertainty.tif").write_bytes(b"mine")
+    line = refusal("predict", model, stack, "--uncertainty", "-o", tmp_path / "out.tif")
+    assert line.startswith(f"{tmp_path}/out_uncertainty.tif: already exists; add --overwrite")
+    assert not (tmp_path / "out.tif").exists()

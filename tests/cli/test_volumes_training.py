@@ -45,13 +45,6 @@ def test_slices_that_are_not_there(tmp_path, stack, given, files_in, refusal):
     assert files_in(tmp_path) == {"scan.tif"}
 
 
-def test_no_slices_to_train_on(tmp_path, stack, refusal):
-    line = refusal("segment", stack, "-o", tmp_path / "out.zarr")
-    assert line.startswith(
-        "--train-on: is missing; say which of the 5 slices to train on, such as 0,2, or"
-    )
-
-
 def test_a_superpixel_method_without_supervoxels(tmp_path, stack, files_in, refusal):
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr"]
     flags = ["--preset", "fast", "--mode", "supervoxels", "--superpixel-method", "felzenszwalb"]
@@ -98,7 +91,9 @@ def test_masks_that_cannot_be_used(tmp_path, stack, mask, untrained, refusal, st
     Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "zero.png")
     Image.fromarray(np.ones((9, 9), np.uint8)).save(tmp_path / "small.png")
     for given, reason in (
-        ([mask], "--mask: got 1 for 2 training slices; give one for each."),
+        ([mask] * 3, "--mask: got 3 for 2 training slices; give one for each."),
+        ([tmp_path / "small.png"], f"{tmp_path}/small.png: has 9x9 pixels, but {stack} has 24x32"),
+        ([tmp_path / "zero.png"], f"{tmp_path}/zero.png: is 0 everywhere"),
         ([mask, tmp_path / "zero.png"], f"{tmp_path}/zero.png: is 0 everywhere"),
         ([tmp_path / "small.png", mask], f"{tmp_path}/small.png: has 9x9 pixels, but "),
         ([mask, tmp_path / "none.png"], f"{tmp_path}/none.png: "),

@@ -6,9 +6,19 @@ import pytest
 import torch
 import torch_geometric.nn as pyg
 from torch import nn
+from torch_geometric.data import Data
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.nn import SuperpixelNet, WNet, call_head, check_head, sort_edges
+from sp_graph_seg.nn import (
+    SuperpixelNet,
+    WNet,
+    call_head,
+    check_head,
+    check_image_head,
+    graph_of_head,
+    sort_edges,
+)
+from sp_graph_seg.transforms import ToRAG
 
 F = 4
 
@@ -126,19 +136,34 @@ def test_heads_work_bare(name, graph):
     torch.testing.assert_close(again, out, rtol=1e-4, atol=1e-5)
 
 
-WITHOUT_POS_AND_BATCH = [
-    name
-    for name, (_, names) in HEADS.items()
-    if name != "of Data" and not {"pos", "batch"} & set(names)
-]
-
-
-@pytest.mark.parametrize("name", WITHOUT_POS_AND_BATCH)
+@every_head
 def test_superpixel_net_takes_them(name, graph):
     net = SuperpixelNet(WNet(3, F, width=4, depth=1), make(name))
-    check_head(net.head, F)
-    x = net.cluster(*(graph[key] for key in ("x", "edge_index", "edge_weight")))
+    x = net.cluster(graph["x"], Data.from_dict({**graph, "x": None}))
+    assert x.size(1) == net.num_outputs
     torch.testing.assert_close(x, by_hand(net.head, name, graph))
+
+
+class OfColors(nn.Module):
+    def forward(self, x, color, pos, edge_attr):
+        return torch.cat([x, color, pos], dim=1) + edge_attr.sum()
+
+
+def test_the_graph_of_an_image_has_what_a_head_may_name():
+    image = torch.rand(2, 8, 12, generator=torch.Generator().manual_seed(0))
+    graph = ToRAG(superpixels=torch.arange(96).view(8, 12) // 5)(image)
+    seen = graph_of_head(graph, tau=-3.0)
+    assert torch.equal(seen.color, graph.x)
+    assert torch.equal(seen.pos, graph.pos / 12)
+    assert torch.equal(seen.batch, torch.zeros(graph.num_nodes, dtype=torch.long))
+    weight = torch.exp(-3.0 * graph.edge_attr[:, 0])
+    torch.testing.assert_close(seen.edge_weight, weight)
+    net = SuperpixelNet(WNet(2, F, width=4, depth=1), OfColors())
+    assert net.num_outputs == F + 2 + 2
+    z = torch.rand(graph.num_nodes, F)
+    expected = torch.cat([z, graph.x, graph.pos / 12], dim=1) + weight.sum()
+    torch.testing.assert_close(net.cluster(z, seen), expected)
+    assert check_image_head(OfColors(), F, color_dim=2, ndim=3) == F + 2 + 3
 
 
 def test_edge_attr_of_the_graph_goes_before_the_weights(graph):

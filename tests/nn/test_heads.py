@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch_geometric.data import Data
 from torch_geometric.nn import GATv2Conv, GCNConv, GraphConv, Sequential
 
 from sp_graph_seg import Config, Segmenter
@@ -123,7 +124,7 @@ def test_identity_is_no_head():
     assert make_head("identity", F) is None
     net = SuperpixelNet(WNet(3, F, width=4, depth=1))
     x = torch.rand(5, F)
-    assert net.cluster(x, torch.empty(2, 0, dtype=torch.long), torch.empty(0)) is x
+    assert net.cluster(x, Data(edge_index=torch.empty(2, 0, dtype=torch.long))) is x
 
 
 @pytest.mark.parametrize(("name", "num_layers"), [("cheb", 2), ("", 1), ("gcn", 0)])

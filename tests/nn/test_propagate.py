@@ -243,7 +243,9 @@ def test_adj_t_of_torch_sparse(monkeypatch, value):
 
 def test_refuses_an_adj_t_that_does_not_fit():
     adj_t = torch.eye(3).to_sparse_csr()
-    with pytest.raises(InputError, match=r"^edge_index: adj_t has shape \(3, 3\), but x 4 rows"):
+    with pytest.raises(
+        InputError, match=r"^edge_index: adj_t has shape \(3, 3\), but x has 4 rows"
+    ):
         sort_edges(adj_t, 4)
     with pytest.raises(InputError, match=r"^edge_weight: adj_t already holds the weights"):
         sort_edges(adj_t, 3, torch.ones(3))

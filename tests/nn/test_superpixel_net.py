@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch_geometric.data import Data
 from torch_geometric.nn import GraphConv
 
 from sp_graph_seg.errors import InputError
@@ -30,34 +31,38 @@ def wnet():
 def sample(random_graph):
     image = torch.rand(3, 11, 14, generator=torch.Generator().manual_seed(0))
     pixel_index = torch.arange(11 * 14) * 6 // (11 * 14)
-    graph = random_graph(6, density=0.6, dtype=torch.float32)
-    return image, pixel_index, 6, graph.edge_index, graph.edge_weight
+    _, edge_index, edge_weight = random_graph(6, density=0.6, dtype=torch.float32)
+    graph = Data(
+        edge_index=edge_index, edge_weight=edge_weight, pixel_index=pixel_index, num_nodes=6
+    )
+    return image, graph
 
 
 def test_features_are_those_of_the_encoder_and_their_means(wnet, sample):
     net = SuperpixelNet(wnet).eval()
-    image, pixel_index = sample[:2]
+    image, graph = sample
     z, x = net(*sample)
     expected = wnet(image[None])[0][0].flatten(1)
     torch.testing.assert_close(z.flatten(1), expected)
     torch.testing.assert_close(net.encode(image).flatten(1), expected)
-    means = [expected[:, pixel_index == node].mean(dim=1) for node in range(6)]
+    means = [expected[:, graph.pixel_index == node].mean(dim=1) for node in range(6)]
     torch.testing.assert_close(x, torch.stack(means))
 
 
 @pytest.mark.parametrize("prepared", [False, True])
 def test_head_gets_the_graph(wnet, sample, prepared):
-    image, pixel_index, num_nodes, edge_index, edge_weight = sample
+    image, graph = sample
     if prepared:
-        edge_index, edge_weight = sort_edges(edge_index, num_nodes, edge_weight)
+        graph = graph.clone()
+        graph.edge_index, graph.edge_weight = sort_edges(graph.edge_index, 6, graph.edge_weight)
     head = Recorder()
     net = SuperpixelNet(wnet, head).eval()
-    z, x = net(image, pixel_index, num_nodes, edge_index, edge_weight)
+    z, x = net(image, graph)
     means = SuperpixelNet(wnet).eval()(*sample)[1]
     torch.testing.assert_close(head.seen[0], means)
     assert type(head.seen[1]) is torch.Tensor
-    assert torch.equal(head.seen[1], torch.Tensor.as_subclass(edge_index, torch.Tensor))
-    assert torch.equal(head.seen[2], edge_weight)
+    assert torch.equal(head.seen[1], torch.Tensor.as_subclass(graph.edge_index, torch.Tensor))
+    assert torch.equal(head.seen[2], graph.edge_weight)
     torch.testing.assert_close(x, head.layer(means))
     assert z.shape == (4, 11, 14)
 

@@ -87,7 +87,7 @@ def test_margins_are_near_one_on_flat_colours_and_nothing_is_learned(model, step
     assert model.networks_ == []
     assert len(model.history_) == 0
     assert model.history_.last_losses() == {}
-    with pytest.raises(InputError, match=r"^history: there are no steps"):
+    with pytest.raises(InputError, match=r"^history: has no steps"):
         plot_history(model.history_)
     graph = model.transform(steps[0])
     assert graph.z.shape == (graph.num_nodes, 3)  # CIELAB

@@ -2,14 +2,13 @@
 
 import numpy as np
 
-from sp_graph_seg.regions import color_space, over_segment
 from sp_graph_seg.regions.altitude import WEIGHTS, describe_regions, log_odds, pair_cues
-from sp_graph_seg.transforms import connected_components
+from sp_graph_seg.transforms import ToMultiscale, color_space, connected_components
 
 
 def test_cues_know_sizes_boundaries_and_colours(patches):
     image, truth = patches
-    regions, leaves = describe_regions(over_segment(image), color_space(image, "lab"))
+    regions, leaves = describe_regions(ToMultiscale()(image), color_space(image, "lab"))
     assert (leaves == connected_components(leaves)).all()
     i = int(leaves[12, 12])
     others = np.array(sorted(regions.edges[i]))

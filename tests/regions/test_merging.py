@@ -3,7 +3,7 @@
 import numpy as np
 
 from sp_graph_seg.regions.merging import MergingRegions, merge_greedily
-from sp_graph_seg.regions.touching import find_touching, region_means, region_sizes
+from sp_graph_seg.transforms.touching import find_touching, region_means, region_sizes
 
 RNG = np.random.default_rng(0)
 

@@ -7,9 +7,9 @@ from scipy.linalg import eigh
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import ArpackNoConvergence
 
-from sp_graph_seg.regions import over_segment, transfer_cut, transfer_cut_regions
-from sp_graph_seg.regions.levels import common_cells
+from sp_graph_seg.regions import transfer_cut, transfer_cut_regions
 from sp_graph_seg.regions.transfer_cut import bipartite_affinity, spectral_embedding
+from sp_graph_seg.transforms import ToMultiscale
 
 
 def dense_cut(affinity, weight):
@@ -42,9 +42,9 @@ def test_it_equals_the_dense_problem_of_a_random_graph():
 def test_it_equals_the_dense_problem_of_an_image():
     rng = np.random.default_rng(1)
     levels = np.kron(rng.integers(0, 4, (3, 3, 4)), np.ones((2, 2), int))
-    cells = common_cells(levels)
-    means = [0.05 * rng.random((int(level.max()) + 1, 3)) for level in levels]
-    check(*bipartite_affinity(cells, means), 4)
+    graph = ToMultiscale([lambda _, ids=ids: ids for ids in levels])(np.zeros((1, 6, 8)))
+    means = 0.05 * rng.random((graph["superpixel"].num_nodes, 3))
+    check(*bipartite_affinity(graph, means), 4)
 
 
 def test_the_sparse_solver_gives_what_the_dense_one_does(monkeypatch):
@@ -67,13 +67,13 @@ def test_sas_finds_two_halves():
     image[:, :, 25:] = 0.8
     mask = np.ones((40, 60), bool)
     mask[:10] = False
-    labels = transfer_cut_regions(over_segment(image, mask=mask), np.moveaxis(image, 0, -1), 2)
+    labels = transfer_cut_regions(ToMultiscale(mask=mask)(image), np.moveaxis(image, 0, -1), 2)
     assert (labels[:10] == -1).all()
     assert (labels[10:] == labels[10, 0]).sum() == 30 * 25
     assert np.unique(labels).tolist() == [-1, 0, 1]
 
 
 def test_one_region_in_all_levels_has_no_vectors():
-    cells = over_segment(np.full((3, 16, 16), 0.5))
-    assert spectral_embedding(cells, np.zeros((16, 16, 3)), 16).shape[0] == 1
-    assert not transfer_cut_regions(cells, np.zeros((16, 16, 3)), 3).any()
+    graph = ToMultiscale()(np.full((3, 16, 16), 0.5))
+    assert spectral_embedding(graph, np.zeros((16, 16, 3)), 16).shape[0] == 1
+    assert not transfer_cut_regions(graph, np.zeros((16, 16, 3)), 3).any()

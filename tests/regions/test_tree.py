@@ -65,9 +65,9 @@ def test_more_regions_than_there_are_give_all_with_a_warning():
     ("wish", "message"),
     [
         ({"num_regions": 0}, "num_regions=0 is too small"),
-        ({"threshold": 1.5}, "threshold=1.5 is no probability"),
-        ({"threshold": float("nan")}, "threshold=nan is no probability"),
-        ({"num_regions": 2, "threshold": 0.5}, "num_regions: threshold is given too"),
+        ({"threshold": 1.5}, "threshold=1.5 is not a probability"),
+        ({"threshold": float("nan")}, "threshold=nan is not a probability"),
+        ({"num_regions": 2, "threshold": 0.5}, "num_regions, threshold: both are given"),
     ],
 )
 def test_what_cannot_be_cut_is_refused(wish, message):
@@ -114,3 +114,30 @@ def test_a_single_leaf_is_one_region():
     assert not tree.cut().any()
     assert not tree.cut(threshold=0).any()
     assert not tree.ucm().any()
+
+
+def test_contours_of_a_volume_are_those_of_its_slices_where_these_do_not_differ():
+    flat = random_tree((5, 6), 3)
+    solid = RegionTree(flat.children, flat.altitude, np.stack([flat.leaves] * 2))
+    ucm = solid.ucm()
+    assert ucm.shape == (5, 11, 13)
+    assert (ucm[1] == flat.ucm()).all()
+    assert (ucm[2, 1:-1:2, 1:-1:2] == 0).all()  # between equal slices
+    assert (ucm[2] == ucm[1]).all()
+    assert (solid.contours() == flat.contours()).all()
+
+
+def test_a_tree_is_stored_whole(tmp_path):
+    tree = random_tree((5, 6), 1)
+    path = tmp_path / "tree.npz"
+    tree.save(path, made_of="a")
+    again = RegionTree.load(path, made_of="a")
+    for name in ("children", "altitude", "leaves"):
+        assert (getattr(again, name) == getattr(tree, name)).all()
+    assert [file.name for file in tmp_path.iterdir()] == ["tree.npz"]
+    with pytest.raises(InputError, match=r"npz: holds the tree of another image"):
+        RegionTree.load(path, made_of="b")
+    path.write_bytes(path.read_bytes()[:-30])
+    for bad in (path, tmp_path / "missing.npz"):
+        with pytest.raises(InputError, match=r"npz: holds no region tree"):
+            RegionTree.load(bad)

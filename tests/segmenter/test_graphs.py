@@ -116,7 +116,7 @@ def test_superpixels_are_refused_where_nodes_are_pixels():
 def test_a_head_sees_the_pixels():
     segmenter = Segmenter(DENSE.replace(head="gcn")).fit(IMAGE)
     seen = torch.from_numpy(normalized(segmenter, IMAGE))
-    graph = ToPixelGraph(1.0, 1.0, edge_weight="softmax")(seen)
+    graph = ToPixelGraph(1.0, tau=DENSE.tau_cut)(seen)
     x = encode(segmenter, seen)[0].flatten(1).T
     with torch.no_grad():
         x = segmenter.net_.eval().head(x, graph.edge_index, graph.edge_weight)

@@ -184,16 +184,29 @@ def test_label_maps_are_refused(trained):
 def test_a_wrong_number_to_merge_to(trained, wanted):
     segmenter, _ = trained
     before = segmenter.relabel_
-    with pytest.raises(InputError, match=rf"^num_labels={wanted}: the model has 4 labels; use 1"):
+    with pytest.raises(
+        InputError, match=rf"^num_labels={wanted}: the model has 4 labels; use 1 to 4"
+    ):
         segmenter.merge_labels(wanted)
     assert segmenter.relabel_ is before
 
 
-def test_what_only_prototypes_can_do_is_refused(fitted, image):
+def test_without_prototypes_a_margin_is_that_of_the_softmax(fitted, image):
+    mask = np.ones(image.shape[1:], bool)
+    mask[:9] = False
+    labels, margins = fitted.predict_with_margin(image, mask=mask)
+    np.testing.assert_array_equal(labels, fitted.predict(image, mask=mask))
+    prepared = fitted.prepare(image, mask=mask)
+    shares = np.exp(fitted.node_features(prepared).numpy().astype(np.float64))
+    shares = np.sort(shares / shares.sum(axis=1, keepdims=True), axis=1)
+    expected = (shares[:, -1] - shares[:, -2])[prepared.nodes].reshape(mask.shape)
+    np.testing.assert_allclose(margins[mask], expected[mask], atol=1e-6)
+    assert (margins[~mask] == 0).all()
+
+
+def test_what_only_prototypes_can_do_is_refused(fitted):
     """With a model whose label is the largest feature."""
-    with pytest.raises(InputError, match=r"^label_by='argmax': has no margins; train with"):
-        fitted.predict_with_margin(image)
-    with pytest.raises(InputError, match=r"^num_labels=2: the model has the largest features;"):
+    with pytest.raises(InputError, match=r"^num_labels=2: the model has no prototypes to merge;"):
         fitted.merge_labels(2)
 
 

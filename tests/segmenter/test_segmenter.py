@@ -9,7 +9,17 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from torch_geometric.nn import GATv2Conv, GCNConv, GraphConv
+from torch_geometric.nn import (
+    GATv2Conv,
+    GCNConv,
+    GPSConv,
+    GraphConv,
+    GraphSAGE,
+    HypergraphConv,
+    NNConv,
+    PointTransformerConv,
+    SAGEConv,
+)
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import InputError
@@ -172,13 +182,18 @@ def test_modes_of_single_modules_stay(fitted, image):
 # Heads
 
 
+def affinities(graph, config):
+    """The edge weights that a head gets."""
+    return torch.exp(config.tau_cut * graph.edge_attr[:, 0])
+
+
 @pytest.mark.parametrize("name", ["gcn", "gat", "graph", "transformer"])
 def test_a_head_of_the_configuration(fitted, name, config, image, learned_features):
     segmenter = Segmenter(config.replace(head=name)).fit(image)
     graph = segmenter.transform(image)
     x = learned_features(segmenter, image, graph.pixel_index)
     with torch.no_grad():
-        expected = segmenter.net_.head.eval()(x, graph.edge_index, graph.edge_weight)
+        expected = segmenter.net_.head.eval()(x, graph.edge_index, affinities(graph, config))
     torch.testing.assert_close(graph.z, expected, rtol=1e-3, atol=1e-4)
     assert segmenter.history_["sim"] != fitted.history_["sim"]
 
@@ -194,7 +209,61 @@ def test_a_head_of_the_user_is_copied_for_each_training(config, image):
     assert_same_state(head, before)
     assert not torch.equal(segmenter.net_.head.lin_rel.weight, head.lin_rel.weight)
     assert segmenter.transform(image).z.size(1) == 9
+    assert segmenter.num_labels_ == 9
     assert clone(segmenter).fit(image).history_["loss"] == losses[0]
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (GraphConv(5, 6), "GraphConv cannot be called on nodes of 6 features"),
+        (HypergraphConv(6, 6), "HypergraphConv needs 'hyperedge_index'"),
+        (NNConv(6, 6, torch.nn.Linear(3, 36)), "NNConv cannot be called"),
+    ],
+)
+def test_a_head_that_cannot_be_called_is_refused_when_the_segmenter_is_made(config, head, reason):
+    with pytest.raises(InputError, match=rf"^head: {reason}"):
+        Segmenter(config, head)
+
+
+class OfGreyImages(torch.nn.Module):
+    """A head that needs one channel."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(1, 6)
+
+    def forward(self, x, color):
+        return x + self.linear(color)
+
+
+def test_a_head_of_other_channels_is_refused_when_they_are_known(config, image):
+    segmenter = Segmenter(config, OfGreyImages())
+    with pytest.raises(InputError, match=r"^head: OfGreyImages cannot be called"):
+        segmenter.fit(image)
+    assert segmenter.fit(image[:1]).predict(image[:1]).shape == image.shape[1:]
+
+
+@pytest.mark.parametrize(
+    "make_head",
+    [
+        lambda: SAGEConv(-1, 7),
+        lambda: GPSConv(6, GCNConv(6, 6), heads=2),
+        lambda: NNConv(6, 6, torch.nn.Linear(1, 36)),
+        lambda: PointTransformerConv(6, 6, torch.nn.Linear(2, 6)),
+        lambda: GraphSAGE(6, 4, 2, 8),
+    ],
+    ids=["SAGEConv", "GPSConv", "NNConv", "PointTransformerConv", "GraphSAGE"],
+)
+def test_layers_of_pyg_train_and_load_bare(config, image, make_head, tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head, equal = make_head(), make_head()
+    segmenter = Segmenter(config, head).fit(image)
+    segmenter.save(tmp_path / "m.safetensors")
+    loaded = Segmenter.load(tmp_path / "m.safetensors", equal)
+    assert torch.equal(loaded.transform(image).z, segmenter.transform(image).z)
+    assert loaded.num_labels_ == segmenter.transform(image).z.size(1)
 
 
 def test_a_head_smooths_over_the_graph_of_the_image(config, image, learned_features):
@@ -205,7 +274,7 @@ def test_a_head_smooths_over_the_graph_of_the_image(config, image, learned_featu
     graph = segmenter.transform(image)
     x = learned_features(segmenter, image, graph.pixel_index)
     source, target = graph.edge_index
-    messages = graph.edge_weight[:, None] * x[source]
+    messages = affinities(graph, config)[:, None] * x[source]
     expected = torch.zeros_like(x).index_add(0, target, messages)
     torch.testing.assert_close(graph.z, expected, rtol=1e-3, atol=1e-4)
 

@@ -65,5 +65,5 @@ def test_of_many_slices_some_at_equal_distances_are_looked_at(kinds, monkeypatch
 @pytest.mark.parametrize(("count", "unusable"), [(0, ()), (10, ()), (9, (4,))])
 def test_more_than_there_are(kinds, count, unusable):
     usable = len(KINDS) - len(unusable)
-    with pytest.raises(InputError, match=f"^{kinds.path}: has {usable} usable slices, of which"):
+    with pytest.raises(InputError, match=f"^{kinds.path}: has {usable} usable slices, so"):
         choose_slices(kinds, count, (0, 220), unusable)

@@ -2,9 +2,13 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch_geometric.nn import SAGEConv
 
 from sp_graph_seg import Segmenter, ToRAG
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.streaming import label_volume
 from sp_graph_seg.streaming import supervoxels as module
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
 from sp_graph_seg.transforms import compute_superpixels
@@ -93,11 +97,11 @@ def test_supervoxels_may_be_coarser_than_the_slices(
 
 
 def test_a_head_sees_the_graph_of_the_supervoxels(fit_model, config, tmp_path, images):
-    path = fit_model(tmp_path / "m.safetensors", config.replace(head="gcn", tau_con=-2.0))
+    path = fit_model(tmp_path / "m.safetensors", config.replace(head="gcn", tau_cut=-2.0))
     segmenter = Segmenter.load(path)
     block = normalized(segmenter, images).transpose(1, 0, 2, 3)
     nodes = compute_superpixels(block, 30)
-    graph = ToRAG(tau=-2.0, superpixels=nodes, edge_weight="softmax")(block)
+    graph = ToRAG(tau=-2.0, superpixels=nodes)(block)
     np.testing.assert_array_equal(graph.pixel_index, nodes.ravel())
     z = features(segmenter, images, (24, 32)).transpose(1, 0, 2, 3).reshape(4, -1)
     means = [z[:, nodes.ravel() == node].mean(axis=1) for node in range(graph.num_nodes)]
@@ -130,3 +134,42 @@ def test_supervoxels_are_as_deep_as_wide(config):
     assert module._count((1, 100, 100), wanted) == 100
     assert module._count((10, 100, 100), wanted) == 100  # their sides are 10 pixels
     assert module._count((30, 100, 100), wanted) == 300
+
+
+class OfPositions(nn.Module):
+    """A head of the 2D graphs of its training."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2, 4)
+
+    def forward(self, x, pos):
+        return x + self.linear(pos)
+
+
+def test_a_head_of_the_user_labels_volumes(config, make_slices, save_volume, tmp_path, images):
+    head = SAGEConv(-1, 5)
+    segmenter = Segmenter(config, head).fit(list(images))
+    segmenter.save(tmp_path / "m.safetensors")
+    volume = save_volume(tmp_path / "v.npy", images)
+    for mode in ("slices", "supervoxels"):
+        output = tmp_path / f"{mode}.npy"
+        label_volume(tmp_path / "m.safetensors", volume, output, mode=mode, head=head)
+        expected = (
+            np.stack([segmenter.predict(image) for image in images])
+            if mode == "slices"
+            else label(segmenter, images)
+        )
+        np.testing.assert_array_equal(np.load(output), expected)
+    with pytest.raises(InputError, match=r"another head \(SAGEConv, not no head\)"):
+        label_volume(tmp_path / "m.safetensors", volume, tmp_path / "none.npy")
+
+
+def test_a_head_of_2d_graphs_is_refused_before_the_work(config, save_volume, tmp_path, images):
+    head = OfPositions()
+    Segmenter(config, head).fit(list(images)).save(tmp_path / "m.safetensors")
+    volume = save_volume(tmp_path / "v.npy", images)
+    output = tmp_path / "labels.npy"
+    with pytest.raises(InputError, match=r"^head: OfPositions cannot be called"):
+        label_volume(tmp_path / "m.safetensors", volume, output, mode="supervoxels", head=head)
+    assert not output.exists()

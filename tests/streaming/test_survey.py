@@ -63,7 +63,7 @@ def test_a_slice_that_cannot_be_used_takes_no_part(tmp_path, make_slices, save_v
     assert survey.intensity_range() == measure_range(alone)
     own = choose_slices(alone, 2, (0, 1000))
     assert survey.choose(2, (0, 1000)) == [good[number] for number in own]
-    with pytest.raises(InputError, match=r"has 4 usable slices, of which 5 cannot be chosen"):
+    with pytest.raises(InputError, match=r"has 4 usable slices, so 5 cannot be chosen"):
         survey.choose(5, (0, 1000))
 
 

@@ -263,6 +263,12 @@ class Scale(nn.Module):
         return self.linear(x)
 
 
+def scale():
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return Scale()
+
+
 @pytest.mark.parametrize(
     "make_head", [Scale, lambda: GCNConv(5, 5), lambda: GraphConv(5, 6)], ids=str
 )
@@ -275,8 +281,7 @@ def test_a_head_is_used_and_trained(one, make_head, config, make_net, weights):
     with torch.no_grad():
         x = node_means(net.train().wnet.encode(one.image[None])[0], one.graph).float()
         source, target = one.graph.edge_index
-        weight = (config.tau_con * (one.graph.x[source] - one.graph.x[target]).norm(dim=1)).exp()
-        weight = weight / torch.zeros(len(x)).index_add(0, target, weight)[target]
+        weight = (config.tau_cut * (one.graph.x[source] - one.graph.x[target]).norm(dim=1)).exp()
         features = head(x, one.graph.edge_index, weight)
     history = fit(net, [one], config)
     log_f = features.log_softmax(1)
@@ -287,6 +292,19 @@ def test_a_head_is_used_and_trained(one, make_head, config, make_net, weights):
         if name.startswith("head.") or name == "wnet.encoder.head.weight":
             assert not torch.equal(after[name], before[name]), name
     assert history["sim"][-1] != history["sim"][0]
+
+
+def test_the_input_of_a_head_can_be_judged_too(one, one_step, make_net):
+    """The losses are then those with a head and those without one, added up."""
+
+    def losses(head, **changes):
+        history = fit(make_net(head=head), [one], one_step.replace(**changes))
+        return np.array([history["sim"][0], history["con"][0]])
+
+    without = losses(None)
+    np.testing.assert_allclose(losses(None, head_losses="both"), without)
+    own = losses(scale(), head_losses="output")
+    np.testing.assert_allclose(losses(scale(), head_losses="both"), own + without, rtol=1e-5)
 
 
 @pytest.mark.parametrize("loss_input", ["logits", "softmax"])

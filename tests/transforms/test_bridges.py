@@ -334,9 +334,9 @@ def test_labels_of_a_part_of_a_graph_are_painted_where_it_is(data, quarters):
 
 def test_labels_of_what_a_loader_took_are_refused(data):
     data.n_id = torch.tensor([3, 2, 1, 0])
-    with pytest.raises(InputError, match=r"that a loader took; .* data\.n_id"):
+    with pytest.raises(InputError, match=r"that a loader made; .* data\.n_id"):
         to_label_image(torch.zeros(4), data)
     less = data.clone()
     less.num_nodes = 2
-    with pytest.raises(InputError, match="nodes that are gone"):
+    with pytest.raises(InputError, match="nodes that were removed"):
         to_label_image(torch.zeros(2), less)

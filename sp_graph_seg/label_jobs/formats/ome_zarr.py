@@ -132,15 +132,18 @@ def _ome(manifest: Manifest, found: Found, levels: list[Level]) -> dict[str, Any
         scale = {"type": "scale", "scale": [axis.spacing or 1.0 for axis in level.axes]}
         shift = {"type": "translation", "translation": [axis.origin for axis in level.axes]}
         datasets.append({"path": str(number), "coordinateTransformations": [scale, shift]})
+    image = {"name": "labels", "axes": axes, "datasets": datasets}
+    described = {"version": "0.5", "multiscales": [image]}
+    if manifest.labels is None:
+        return described
     colors: list[dict[str, Any]] = [{"label-value": manifest.unlabelled, "rgba": [0, 0, 0, 0]}]
     names: list[dict[str, Any]] = [{"label-value": manifest.unlabelled, "name": "unlabelled"}]
     for entry in manifest.legend(found.used):
         number, rgb = entry["label"], bytes.fromhex(entry["color"][1:])
         colors.append({"label-value": number, "rgba": [*rgb, 255]})
         names.append({"label-value": number, "name": entry.get("name", f"label {number}")})
-    image = {"name": "labels", "axes": axes, "datasets": datasets, "type": "mode of 2 x 2 x 2"}
-    legend = {"colors": colors, "properties": names}
-    return {"version": "0.5", "multiscales": [image], "image-label": legend}
+    image["type"] = "mode of 2 x 2 x 2"
+    return described | {"image-label": {"colors": colors, "properties": names}}
 
 
 def _between(start: int, stop: int, along: int) -> tuple[slice, ...]:

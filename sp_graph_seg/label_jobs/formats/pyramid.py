@@ -36,10 +36,11 @@ class Level(NamedTuple):
 def levels_of(manifest: Manifest) -> list[Level]:
     """Returns all arrays of a pyramid. Each has half the sides of the one before, frames excepted.
 
+    Grey values have no smaller copies: none of them stands for the others.
     A voxel is the centre of those that it covers. At an odd end it covers half as many.
     """
     levels = [Level(manifest.stored_shape, manifest.geometry.stored())]
-    while max(_in_space(levels[-1])) > SMALLEST:
+    while manifest.labels is not None and max(_in_space(levels[-1])) > SMALLEST:
         shape, axes = levels[-1]
         steps = [_step(axis, length) for axis, length in zip(axes, shape, strict=True)]
         a, b, c = (math.ceil(n / step) for n, step in zip(shape, steps, strict=True))

@@ -68,7 +68,7 @@ class OmeTiff(ImageJTiff):
 
 def _colours(manifest: Manifest, found: Found) -> dict[str, Any]:
     """Returns the palette of labels of 8 bits. With 16 bits each page would store 400 kB."""
-    if manifest.dtype != np.uint8:
+    if manifest.dtype != np.uint8 or manifest.labels is None:
         return {"photometric": "minisblack"}
     palette = np.zeros((3, 256), np.uint16)
     for entry in manifest.legend(found.used):

@@ -113,7 +113,7 @@ class Relabel:
             values: The arguments of the class by name. Numbers of labels may be text, as in JSON.
 
         Raises:
-            InputError: If a key is unknown, or as in the class.
+            InputError: If a key is unknown, or the class refuses a value.
         """
         keys = [field.name for field in dataclasses.fields(cls)]
         for key in values:

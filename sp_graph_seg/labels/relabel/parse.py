@@ -1,4 +1,4 @@
-"""From what a person writes to the checked values of a description; each error names its key."""
+"""Converts what a person writes to the checked values of a description; errors name the key."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping

@@ -118,7 +118,7 @@ def _take_surroundings(
 
 
 def _most_frequent(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-    """The most frequent valid value of each row, the smallest one in a tie."""
+    """Finds the most frequent valid value of each row, the smallest one in a tie."""
     is_equal = values[:, :, np.newaxis] == values[:, np.newaxis, :]
     votes = np.where(valid, (is_equal & valid[:, np.newaxis, :]).sum(axis=2), 0)
     wins = votes == votes.max(axis=1, keepdims=True)

@@ -111,7 +111,10 @@ def _without_sources(dataset: "h5py.Dataset", axis: int | None, levels: int) -> 
 
 def _selected(space: "h5py.h5s.SpaceID", dataset: "h5py.Dataset", axis: int | None) -> list[int]:
     """Lists the indices along an axis that a selection of a dataset covers."""
-    if axis is None or not space.is_regular_hyperslab():
+    import h5py
+
+    is_part = space.get_select_type() == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab()
+    if axis is None or not is_part:
         return list(_all(dataset, axis))
     start, stride, count, block = (values[axis] for values in space.get_regular_hyperslab())
     length = dataset.shape[axis]

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from sp_graph_seg.regions.touching import (
+from sp_graph_seg.transforms.touching import (
     absorb_small,
+    fill_nearest,
     find_touching,
     number_regions,
     region_means,
@@ -43,3 +44,15 @@ def test_a_crumb_joins_the_neighbour_whose_value_is_nearest():
 def test_a_crumb_without_neighbours_is_kept():
     labels = np.array([[0, -1, 1, 1]])
     assert (absorb_small(labels, np.zeros((1, 4, 1)), 2) == labels).all()
+
+
+def test_what_lies_outside_takes_the_value_of_the_nearest_pixel_inside():
+    rng = np.random.default_rng(0)
+    image, inside = rng.random((2, 6, 7)), rng.random((6, 7)) < 0.3
+    filled = fill_nearest(image, inside)
+    assert (filled[:, inside] == image[:, inside]).all()
+    places = np.argwhere(inside)
+    for row, column in np.argwhere(~inside):
+        distance = np.linalg.norm(places - [row, column], axis=1)
+        nearest = places[distance == distance.min()]
+        assert any((filled[:, row, column] == image[:, i, j]).all() for i, j in nearest)

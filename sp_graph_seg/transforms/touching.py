@@ -1,12 +1,13 @@
-"""Label maps of regions: means, which regions touch and where, and small ones absorbed.
+"""Label maps of regions: computes means, finds regions that touch, and absorbs small ones.
 
-Ids run from 0; negative pixels are no data and belong to no region.
+Ids run from 0; pixels without data are negative and belong to no region.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -31,7 +32,7 @@ class Touching(NamedTuple):
 
 
 def find_touching(labels: Labels) -> Touching:
-    """The pairs of regions of ``(H, W)`` that share a pixel face."""
+    """Finds the pairs of regions of ``(*size)`` that share a pixel face."""
     first, second, _ = find_boundary(labels)
     num = int(labels.max()) + 1
     i, j = labels.ravel()[first], labels.ravel()[second]
@@ -40,31 +41,44 @@ def find_touching(labels: Labels) -> Touching:
 
 
 def region_sizes(labels: Labels) -> Labels:
-    """Pixels of each region, ``(R,)``."""
+    """Counts the pixels of each region, ``(R,)``."""
     return np.bincount(labels[labels >= 0])
 
 
 def region_means(values: NDArray, labels: Labels) -> NDArray[np.float64]:
-    """Mean of ``(H, W, C)`` in each region of ``(H, W)``: ``(R, C)``."""
+    """Computes the mean of ``(*size, C)`` in each region of ``(*size)``: ``(R, C)``."""
     inside = labels >= 0
     ids, size = labels[inside], region_sizes(labels)
     return np.stack([np.bincount(ids, c, size.size) / size for c in values[inside].T], axis=1)
 
 
 def number_regions(labels: Labels) -> Labels:
-    """The same regions with ids from 0 without gaps, -1 where they are negative."""
+    """Renumbers regions from 0 without gaps; negative ids become -1."""
     inside, numbered = labels >= 0, np.full(labels.shape, -1)
     numbered[inside] = np.unique(labels[inside], return_inverse=True)[1]
     return numbered
 
 
-def absorb_small(labels: Labels, values: NDArray, min_size: int) -> Labels:
-    """Joins regions of fewer pixels with the touching one whose mean value is nearest.
+def fill_nearest(image: NDArray, inside: NDArray[np.bool_]) -> NDArray:
+    """Gives the pixels outside the values of the nearest ones inside: no edge where data end.
 
     Args:
-        labels: ``(H, W)``.
-        values: ``(H, W, C)``, such as CIELAB.
-        min_size: Pixels that a region should have; one that touches no other is kept.
+        image: ``(C, *size)``.
+        inside: ``(*size)``, not empty.
+    """
+    if inside.all():
+        return image
+    nearest = distance_transform_edt(~inside, return_distances=False, return_indices=True)
+    return image[:, *nearest]
+
+
+def absorb_small(labels: Labels, values: NDArray, min_size: int) -> Labels:
+    """Joins each small region with the touching region whose mean value is nearest.
+
+    Args:
+        labels: ``(*size)``.
+        values: ``(*size, C)``, such as CIELAB.
+        min_size: Regions with fewer pixels are joined; one that touches no other is kept.
     """
     for _ in range(_ROUNDS):
         size = region_sizes(labels)

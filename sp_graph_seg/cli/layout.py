@@ -1,0 +1,64 @@
+"""Where the results of volumes lie; the page "Where results lie" of the docs describes it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sp_graph_seg.cli.volume_flags import is_label_file
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.label_jobs import LabelOutput, parse_output
+
+if TYPE_CHECKING:
+    from sp_graph_seg.volumes import Volume
+
+_MARK = "_labels"
+
+
+def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list[LabelOutput]:
+    """Returns where the labels of each volume lie: ``NAME_labels.SUFFIX`` in a folder.
+
+    Args:
+        volumes: The volumes.
+        output: The folder; or, for one volume, the file of its labels.
+        suffix: The format of labels in a folder, such as ``tif``; ``png`` for a folder of PNGs.
+
+    Raises:
+        InputError: The output is a file but there are several volumes, two volumes have the same
+            name, or labels cannot be written in this format.
+    """
+    if is_label_file(output):
+        if len(volumes) > 1:
+            raise InputError(
+                f"--output {output}: is one file, but there are {len(volumes)} volumes; give a "
+                "folder."
+            )
+        return [parse_output(output)]
+    _refuse_unknown(output)
+    ending = "/" if suffix == "png" else f".{suffix.removeprefix('.')}"
+    names = [f"{output}/{volume.name}{_MARK}{ending}" for volume in volumes]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise InputError(f"{twice[0]}: would be written for two volumes; rename one of them.")
+    try:
+        return [parse_output(name) for name in names]
+    except InputError as error:
+        raise InputError(f"--format {suffix}: {error}") from error
+
+
+def place_overlay(labels: LabelOutput) -> Path:
+    """Returns where the overlay of a video lies: ``NAME_overlay.mp4`` beside its labels."""
+    return labels.given.with_name(f"{labels.given.stem.removesuffix(_MARK)}_overlay.mp4")
+
+
+def place_uncertainty(labels: LabelOutput) -> LabelOutput:
+    """Returns where the uncertainty of labels lies: ``NAME_uncertainty.SUFFIX`` beside them."""
+    name = f"{labels.path.stem.removesuffix(_MARK)}_uncertainty{labels.path.suffix}"
+    dataset = None if labels.dataset is None else "/uncertainty"
+    return LabelOutput(labels.path.with_name(name), labels.given.with_name(name), dataset)
+
+
+def _refuse_unknown(output: Path) -> None:
+    """Refuses a name that ends like a file of an unknown format, unless there is such a folder."""
+    if output.suffix and not output.is_dir():
+        parse_output(output)
