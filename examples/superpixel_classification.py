@@ -85,13 +85,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         if len(sys.argv) > 1:
             root, images, epochs = sys.argv[1], Path(sys.argv[1]) / "images/test", 5
-            dataset = BSDS300(root, "train", to_graph, transform=is_largest_segment)
-            test = BSDS300(root, "test", to_graph, transform=is_largest_segment)
+            dataset = BSDS300(root, "train", to_graph=to_graph, transform=is_largest_segment)
+            test = BSDS300(root, "test", to_graph=to_graph, transform=is_largest_segment)
         else:
             root, images, epochs = Path(folder), Path(folder) / "images", 100
             make_photos(root)
             # The graphs are made once: with a folder that stays, the next run finds them there.
-            photos = ImageFolderRAG(root, images, root / "labels", to_graph)
+            photos = ImageFolderRAG(root, images, root / "labels", to_graph=to_graph)
             dataset, test = photos[:-1], photos[-1:]
         print(dataset, test[0], sep="\n")
         model = train(dataset, test, epochs)

@@ -82,6 +82,8 @@ class Config:
         foreground: Share of the patches that are centred inside the mask, if there is one.
         epochs: Passes over the patches.
         minibatches: Optimisation steps in an epoch, among which the patches are divided.
+        images_per_step: Training images in a step; with fewer than there are, an epoch has more
+            steps. 0 takes all of them, as phases always does.
         learning_rate: Step size of Adam.
         min_labels: Number of labels at which training stops, as in Kim et al. 2020; 0 never stops
             early.
@@ -125,6 +127,7 @@ class Config:
     foreground: float = 0.8
     epochs: int = 4
     minibatches: int = 8
+    images_per_step: int = 0
     learning_rate: float = 1e-3
     min_labels: int = 0
     seed: int = 0
@@ -248,6 +251,7 @@ _AT_LEAST: dict[str, float] = {
     "foreground": 0,
     "epochs": 1,
     "minibatches": 1,
+    "images_per_step": 0,
     "min_labels": 0,
     "seed": 0,
 }

@@ -1,6 +1,7 @@
 """Spreads work over processes and machines with Dask, and survives workers that die."""
 
 import logging
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ Result = TypeVar("Result")
 _AHEAD = 3
 
 _SECONDS_TO_CONNECT = 15
+
+#: A process takes seconds to start, so each should have several images.
+_IMAGES_A_WORKER = 32
 
 
 def map_unordered(
@@ -88,6 +92,31 @@ def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: 
         with _open_client(workers, scheduler) as client:
             return _count_ready(client, scheduler)
     return max(1, _default_workers(cores_per_worker) if workers is None else workers)
+
+
+def map_images(
+    function: Callable[[Task], Result], tasks: Sequence[Task], workers: int | None = None
+) -> Iterator[Result]:
+    """Calls a function for the task of every image, in processes if there are many images.
+
+    A script that calls this needs no ``if __name__ == "__main__":``. The first error ends the work.
+
+    Args:
+        function: Called with one task. It may be a function of the script.
+        tasks: A task for each image.
+        workers: Number of processes; 0 or 1 to work in this process. (default: one for every 32
+            images, but no more than there are cores)
+
+    Yields:
+        The results in the order of the tasks.
+    """
+    from joblib import Parallel, delayed, parallel_config
+
+    if workers is None:
+        workers = min(_count_cores(), math.ceil(len(tasks) / _IMAGES_A_WORKER))
+    workers = max(workers, 1)
+    with closing_joblib(workers), parallel_config("loky", inner_max_num_threads=1):
+        yield from Parallel(workers, return_as="generator")(map(delayed(function), tasks))
 
 
 @contextmanager

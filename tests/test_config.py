@@ -51,6 +51,7 @@ OTHER = {
     "foreground": 1.0,
     "epochs": 1,
     "minibatches": 1,
+    "images_per_step": 2,
     "learning_rate": 1e-5,
     "min_labels": 3,
     "seed": 123,
@@ -69,6 +70,7 @@ BAD = [
             "superpixel_size",
             "seed",
             "head_layers",
+            "images_per_step",
             "min_labels",
         )
         for value in (-1, 0.5, False, "0")

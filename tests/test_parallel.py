@@ -3,8 +3,10 @@ import pickle
 import signal
 import socket
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
 
+import joblib
 import pytest
 import torch
 from distributed import LocalCluster
@@ -174,3 +176,25 @@ def test_an_error_of_ours_survives_the_way_between_processes():
     error = pickle.loads(pickle.dumps(InputError("file: is damaged")))
     assert type(error) is InputError
     assert str(error) == "file: is damaged"
+
+
+def test_processes_for_many_images(monkeypatch):
+    """The rule, and that results come in order; tests/datasets runs it with processes."""
+    asked = []
+
+    @contextmanager
+    def closing(workers):
+        asked.append(workers)
+        yield
+
+    class OneProcess(joblib.Parallel):
+        def __init__(self, workers, **options):
+            super().__init__(1, **options)
+
+    monkeypatch.setattr(parallel, "_count_cores", lambda: 4)
+    monkeypatch.setattr(parallel, "closing_joblib", closing)
+    monkeypatch.setattr(joblib, "Parallel", OneProcess)
+    for count in (1, 32, 33, 96, 1000):
+        assert list(parallel.map_images(abs, range(-count, 0))) == list(range(count, 0, -1))
+    assert list(parallel.map_images(abs, [-1], 7)) == [1]
+    assert asked == [1, 1, 2, 3, 4, 7]

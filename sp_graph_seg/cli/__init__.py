@@ -7,6 +7,7 @@ from sp_graph_seg.cli import (  # noqa: F401, each registers its command
     benchmark,
     evaluate,
     graph,
+    info,
     inspect,
     predict,
     regions,

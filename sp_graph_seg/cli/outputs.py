@@ -49,6 +49,7 @@ def write_model(
     model: Path,
     training_files: Sequence[Path],
     notes: Mapping[str, Any] | None = None,
+    record: Mapping[str, Any] | None = None,
 ) -> str:
     """Writes a trained model, and its configuration, history and picture of the history.
 
@@ -68,7 +69,7 @@ def write_model(
         write_text(history_file, history.to_csv())
         save_figure(picture, plot_history(history))
         written = [config_file, history_file, picture]
-    segmenter.save(model, notes)  # last: where it lies, all of them do
+    segmenter.save(model, notes, record)  # last: where it lies, all of them do
     return f"{model}, with {join_names(file.name for file in written)}"
 
 

@@ -20,6 +20,7 @@ from sp_graph_seg.errors import (
     MissingSlicesWarning,
     SmallImageWarning,
 )
+from sp_graph_seg.io.record import recorded_as
 
 _OWN_WARNINGS = (
     AssumedSpacingWarning,
@@ -42,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, 2 for an error that the user can correct, or 130 if interrupted.
     """
     try:
-        with _own_warnings_only():
-            app(sys.argv[1:] if arguments is None else arguments)
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        with _own_warnings_only(), recorded_as([PROGRAM, *given]):
+            app(given)
     except CycloptsError as error:
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         return _fail(f"{error} See {command} --help.")

@@ -136,7 +136,7 @@ def are_volumes(
         InputError: Some are and some are not.
     """
     told = flags.is_used() or train_on is not None or is_label_file(output)
-    kinds = [told or _is_volume(image) for image in images]
+    kinds = [told or looks_like_volume(image) for image in images]
     if any(kinds) and not all(kinds):
         image, volume = images[kinds.index(False)], images[kinds.index(True)]
         raise InputError(
@@ -146,7 +146,8 @@ def are_volumes(
     return all(kinds)
 
 
-def _is_volume(image: Path) -> bool:
+def looks_like_volume(image: Path) -> bool:
+    """Returns whether a path is a volume or video by its name, or a TIFF stack by its pages."""
     from sp_graph_seg.io.tiff import is_tiff_stack
     from sp_graph_seg.volumes import VOLUME_SUFFIXES
 

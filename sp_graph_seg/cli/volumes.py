@@ -16,6 +16,7 @@ from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.io.fingerprint import fingerprint
+from sp_graph_seg.io.record import add_record, make_record
 from sp_graph_seg.label_jobs import LabelOutput
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def segment_volume(
         shown = ", ".join(map(str, numbers))
         report("chosen", f"{_slices(volume)} {shown} of {len(volume)}{why}")
         segmenter = _train(survey, numbers, read, intensity_range, config)
-        report("model", write_model(segmenter, model, training_files, notes))
+        made_from = [file for file in inputs if file.exists()]  # a mask may be "auto"
+        record = make_record(made_from, part=volume.part_read, seed=config.seed, trained_on=numbers)
+        report("model", write_model(segmenter, model, training_files, notes, record))
+        add_record(folder, [model, *training_files], record)
     _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=False)
 
 
@@ -165,7 +169,7 @@ def _label(
     overlay: Path | None,
     preflight: bool,
 ) -> None:
-    from sp_graph_seg.streaming import label_volume
+    from sp_graph_seg.streaming import label_volume, record_labels
     from sp_graph_seg.streaming.block import load_model
 
     job = label_volume(
@@ -189,7 +193,7 @@ def _label(
         segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
         segmenter.relabel_ = relabel or segmenter.relabel_
         write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
-    skipped = job.finish()
+    skipped = job.finish(record=None if job.complete else record_labels(model, volume))
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if beside is not None:
         report("unsure", str(beside.path))

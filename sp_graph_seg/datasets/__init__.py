@@ -1,6 +1,6 @@
 """Folders of images, BSDS300 and volumes as PyG datasets of region adjacency graphs."""
 
-from sp_graph_seg.datasets.base import Example, GraphDataset, Source
+from sp_graph_seg.datasets.base import Example, GraphDataset, Options, Source
 from sp_graph_seg.datasets.bsds300 import BSDS300, find_bsds300, read_seg, read_truth
 from sp_graph_seg.datasets.class_folder import ClassFolderRAG
 from sp_graph_seg.datasets.image_folder import ImageFolderRAG
@@ -14,6 +14,7 @@ __all__ = [
     "Example",
     "GraphDataset",
     "ImageFolderRAG",
+    "Options",
     "PairsRAG",
     "Source",
     "VolumeRAG",

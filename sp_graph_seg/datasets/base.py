@@ -1,14 +1,14 @@
 """The base class of the datasets: graphs are made in parallel and cached on disk."""
 
-import math
 import os
 import os.path as osp
 from collections.abc import Callable, Sequence
+from copy import copy
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import torch
-from joblib import Parallel, cpu_count, delayed, parallel_config
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
@@ -18,7 +18,7 @@ from sp_graph_seg._version import __version__
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import atomic_write, check_writable
 from sp_graph_seg.io.fingerprint import fingerprint, stamp
-from sp_graph_seg.parallel import closing_joblib
+from sp_graph_seg.parallel import map_images
 from sp_graph_seg.transforms import ImageGraph, ToRAG, majority_labels
 
 Transform = Callable[[Data], Data]
@@ -34,8 +34,18 @@ _STAMP = "source_files"
 #: Key in the file of a graph that ``pre_filter`` rejected; the file holds only this and the stamp.
 _LEFT_OUT = "left_out"
 
-#: A process takes seconds to start, so each should have several images.
-_IMAGES_A_WORKER = 32
+
+class Options(TypedDict, total=False):
+    """The parameters of every dataset, see :class:`GraphDataset`."""
+
+    to_graph: ToGraph | None
+    transform: Transform | None
+    pre_transform: Transform | None
+    pre_filter: Filter | None
+    log: bool
+    force_reload: bool
+    num_workers: int | None
+    in_memory: bool
 
 
 class Example(NamedTuple):
@@ -77,6 +87,8 @@ class GraphDataset(Dataset):
     Args:
         root: Folder for the graphs.
         sources: The sources of the graphs.
+        parameters: Further values in the fingerprint, which distinguish these sources from others
+            in ``root``.
         to_graph: Called with an image, ``(C, H, W)`` or ``(C, D, H, W)``, or with
             ``Data(image=..., mask=...)`` if there is a mask; returns its graph.
             (default: :obj:`ToRAG()`)
@@ -88,8 +100,8 @@ class GraphDataset(Dataset):
         force_reload: Make all graphs again. (default: :obj:`False`)
         num_workers: Processes that make graphs; 0 or 1 for this one alone. By default one for
             every 32 images, but no more than there are cores.
-        parameters: Further values in the fingerprint, which distinguish these sources from others
-            in ``root``.
+        in_memory: Read all graphs once and keep them, for small graphs and many epochs.
+            (default: :obj:`False`)
 
     Raises:
         InputError: If an image cannot be used; finished graphs are kept.
@@ -99,6 +111,7 @@ class GraphDataset(Dataset):
         self,
         root: str | os.PathLike[str],
         sources: Sequence[Source],
+        parameters: dict[str, Any] | None = None,
         to_graph: ToGraph | None = None,
         transform: Transform | None = None,
         pre_transform: Transform | None = None,
@@ -106,7 +119,7 @@ class GraphDataset(Dataset):
         log: bool = True,
         force_reload: bool = False,
         num_workers: int | None = None,
-        parameters: dict[str, Any] | None = None,
+        in_memory: bool = False,
     ) -> None:
         self.to_graph = ToRAG() if to_graph is None else to_graph
         self.num_workers = num_workers
@@ -123,6 +136,7 @@ class GraphDataset(Dataset):
         )
         super().__init__(os.fspath(root), transform, pre_transform, pre_filter, log, force_reload)
         self._sources = ()  # not needed by the workers of a DataLoader
+        self._graphs = [self._read(name) for name in self.names] if in_memory else None
 
     @property
     def processed_dir(self) -> str:
@@ -158,35 +172,31 @@ class GraphDataset(Dataset):
         for folder in {path.parent for _, path in tasks}:
             check_writable(folder)
         console = Console(stderr=True)
-        workers = self._count_workers(len(tasks))
-        with closing_joblib(workers), parallel_config("loky", inner_max_num_threads=1):
-            # loky needs no `if __name__ == "__main__"` in the user's script.
-            made = Parallel(workers, return_as="generator_unordered")(
-                delayed(_make_graph)(
-                    source, path, self.to_graph, self.pre_transform, self.pre_filter
-                )
-                for source, path in tasks
-            )
-            is_hidden = not (self.log and console.is_terminal)
-            for _ in track(made, "graphs", len(tasks), console=console, disable=is_hidden):
-                pass
+        make = partial(
+            _make_graph,
+            to_graph=self.to_graph,
+            pre_transform=self.pre_transform,
+            pre_filter=self.pre_filter,
+        )
+        made = map_images(make, tasks, self.num_workers)
+        is_hidden = not (self.log and console.is_terminal)
+        for _ in track(made, "graphs", len(tasks), console=console, disable=is_hidden):
+            pass
 
     def _process(self) -> None:
         """Replaces PyG's method, which would unpickle any ``pre_transform.pt`` in the folder."""
         self.process()
-
-    def _count_workers(self, tasks: int) -> int:
-        if self.num_workers is not None:
-            return max(self.num_workers, 1)
-        return min(cpu_count(), math.ceil(tasks / _IMAGES_A_WORKER))
 
     def len(self) -> int:
         """Returns the number of graphs."""
         return len(self.names)
 
     def get(self, idx: int) -> Data:
-        """Reads a graph, without applying ``transform``."""
-        path = osp.join(self.processed_dir, f"{self.names[idx]}.pt")
+        """Returns a graph, without applying ``transform``; from memory a shallow copy."""
+        return self._read(self.names[idx]) if self._graphs is None else copy(self._graphs[idx])
+
+    def _read(self, name: str) -> Data:
+        path = osp.join(self.processed_dir, f"{name}.pt")
         try:
             values = torch.load(path, weights_only=True)
             del values[_STAMP]
@@ -221,12 +231,12 @@ def _stamps(files: Sequence[Path]) -> list[list[int]]:
 
 
 def _make_graph(
-    source: Source,
-    path: Path,
+    task: tuple[Source, Path],
     to_graph: ToGraph,
     pre_transform: Transform | None,
     pre_filter: Filter | None,
 ) -> None:
+    source, path = task
     stamps = _stamps(source.files)
     image, truth, mask, label = Example(*source.read())
     where = source.files[0] if source.files else source.name

@@ -4,12 +4,12 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sp_graph_seg.datasets.base import Example, Filter, GraphDataset, Source, ToGraph, Transform
+from sp_graph_seg.datasets.base import Example, GraphDataset, Options, Source
 from sp_graph_seg.datasets.image_folder import list_by_stem
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import decode_image, read_labels
@@ -41,17 +41,10 @@ class BSDS300(GraphDataset):
         root: Folder of the dataset; graphs are stored in ``root/processed``. If it is read-only,
             give a folder with links to the dataset's folders.
         split: ``"train"`` or ``"test"``. (default: :obj:`"train"`)
-        to_graph: Makes a graph of an image ``(3, H, W)``. (default: :obj:`ToRAG()`)
         annotator: The annotator whose segments become ``y``; 0 is the first one of each image.
             (default: :obj:`0`)
-        transform: Called with a graph before every access. (default: :obj:`None`)
-        pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
-            left out. (default: :obj:`None`)
-        log: Show a progress bar in a terminal. (default: :obj:`True`)
-        force_reload: Make all graphs again. (default: :obj:`False`)
-        num_workers: Processes that make graphs; by default one for every 32 images, but no more
-            than there are cores.
+        **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
+            :class:`GraphDataset`.
 
     Raises:
         InputError: If the dataset is missing, an image has no such annotator, or a file cannot be
@@ -62,14 +55,9 @@ class BSDS300(GraphDataset):
         self,
         root: str | os.PathLike[str],
         split: Literal["train", "test"] = "train",
-        to_graph: ToGraph | None = None,
+        *,
         annotator: int = 0,
-        transform: Transform | None = None,
-        pre_transform: Transform | None = None,
-        pre_filter: Filter | None = None,
-        log: bool = True,
-        force_reload: bool = False,
-        num_workers: int | None = None,
+        **options: Unpack[Options],
     ) -> None:
         if split not in ("train", "test"):
             raise InputError(f"split={split!r} is unknown; use 'train' or 'test'.")
@@ -83,18 +71,7 @@ class BSDS300(GraphDataset):
         ]
         kind = next(iter(self._truth_files.values()))[0].suffix
         parameters = {"split": split, "annotator": annotator, "truth": kind}
-        super().__init__(
-            root,
-            sources,
-            to_graph,
-            transform,
-            pre_transform,
-            pre_filter,
-            log,
-            force_reload,
-            num_workers,
-            parameters,
-        )
+        super().__init__(root, sources, parameters, **options)
 
     def truth(self, idx: int) -> list[NDArray[np.int64]]:
         """Returns the segments of each annotator of an image, ``(H, W)``, numbered from 0.

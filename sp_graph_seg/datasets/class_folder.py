@@ -2,8 +2,9 @@
 
 import os
 from functools import partial
+from typing import Unpack
 
-from sp_graph_seg.datasets.base import Filter, GraphDataset, Source, ToGraph, Transform
+from sp_graph_seg.datasets.base import GraphDataset, Options, Source
 from sp_graph_seg.datasets.image_folder import IMAGE_SUFFIXES, list_by_stem, read_example, resolve
 from sp_graph_seg.errors import InputError
 
@@ -18,18 +19,11 @@ class ClassFolderRAG(GraphDataset):
     Args:
         root: Folder for the graphs, which are stored in ``root/processed``.
         images: Folder of the class folders. Hidden folders and other files in it are ignored.
-        to_graph: Makes a graph of an image ``(C, H, W)``. (default: :obj:`ToRAG()`)
         intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
             are divided by the largest value of their type, and other values are kept.
             (default: :obj:`None`)
-        transform: Called with a graph before every access. (default: :obj:`None`)
-        pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
-            left out. (default: :obj:`None`)
-        log: Show a progress bar in a terminal. (default: :obj:`True`)
-        force_reload: Make all graphs again. (default: :obj:`False`)
-        num_workers: Processes that make graphs; by default one for every 32 images, but no more
-            than there are cores.
+        **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
+            :class:`GraphDataset`.
 
     Raises:
         InputError: If a class folder is missing, a class has no image, or a file cannot be read;
@@ -46,14 +40,9 @@ class ClassFolderRAG(GraphDataset):
         self,
         root: str | os.PathLike[str],
         images: str | os.PathLike[str],
-        to_graph: ToGraph | None = None,
-        transform: Transform | None = None,
-        pre_transform: Transform | None = None,
-        pre_filter: Filter | None = None,
-        log: bool = True,
-        force_reload: bool = False,
-        num_workers: int | None = None,
+        *,
         intensity_range: tuple[float, float] | None = None,
+        **options: Unpack[Options],
     ) -> None:
         folder = resolve(images)
         found = folder.iterdir() if folder.is_dir() else ()
@@ -70,15 +59,4 @@ class ClassFolderRAG(GraphDataset):
             for stem, file in list_by_stem(folder / name, IMAGE_SUFFIXES, "image").items()
         ]
         parameters = {"images": folder, "classes": self.classes, "intensity_range": intensity_range}
-        super().__init__(
-            root,
-            sources,
-            to_graph,
-            transform,
-            pre_transform,
-            pre_filter,
-            log,
-            force_reload,
-            num_workers,
-            parameters,
-        )
+        super().__init__(root, sources, parameters, **options)

@@ -4,8 +4,9 @@ import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Unpack
 
-from sp_graph_seg.datasets.base import Example, Filter, GraphDataset, Source, ToGraph, Transform
+from sp_graph_seg.datasets.base import Example, GraphDataset, Options, Source
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import decode_image, read_labels
 from sp_graph_seg.transforms.prepare import normalize
@@ -27,18 +28,11 @@ class ImageFolderRAG(GraphDataset):
             suffix, see :func:`~sp_graph_seg.io.read_labels`. (default: :obj:`None`)
         masks: Folder with a mask for each image, in files like those of labels; pixels whose mask
             is 0 or negative are left out. (default: :obj:`None`)
-        to_graph: Makes a graph of an image ``(C, H, W)``. (default: :obj:`ToRAG()`)
         intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
             are divided by the largest value of their type, and other values are kept.
             (default: :obj:`None`)
-        transform: Called with a graph before every access. (default: :obj:`None`)
-        pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
-            left out. (default: :obj:`None`)
-        log: Show a progress bar in a terminal. (default: :obj:`True`)
-        force_reload: Make all graphs again. (default: :obj:`False`)
-        num_workers: Processes that make graphs; by default one for every 32 images, but no more
-            than there are cores.
+        **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
+            :class:`GraphDataset`.
 
     Raises:
         InputError: If a folder is missing or has no images, an image has no label file or mask, or
@@ -56,15 +50,10 @@ class ImageFolderRAG(GraphDataset):
         root: str | os.PathLike[str],
         images: str | os.PathLike[str],
         labels: str | os.PathLike[str] | None = None,
-        to_graph: ToGraph | None = None,
-        transform: Transform | None = None,
-        pre_transform: Transform | None = None,
-        pre_filter: Filter | None = None,
-        log: bool = True,
-        force_reload: bool = False,
-        num_workers: int | None = None,
+        *,
         intensity_range: tuple[float, float] | None = None,
         masks: str | os.PathLike[str] | None = None,
+        **options: Unpack[Options],
     ) -> None:
         files = list_by_stem(images, IMAGE_SUFFIXES, "image")
         truth = {} if labels is None else _files_of(files, labels, "label file")
@@ -81,18 +70,7 @@ class ImageFolderRAG(GraphDataset):
                 for name, folder in (("images", images), ("labels", labels), ("masks", masks))
             },
         }
-        super().__init__(
-            root,
-            sources,
-            to_graph,
-            transform,
-            pre_transform,
-            pre_filter,
-            log,
-            force_reload,
-            num_workers,
-            parameters,
-        )
+        super().__init__(root, sources, parameters, **options)
 
 
 def list_by_stem(

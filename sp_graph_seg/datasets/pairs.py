@@ -3,12 +3,12 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sp_graph_seg.datasets.base import Example, Filter, GraphDataset, Source, ToGraph, Transform
+from sp_graph_seg.datasets.base import Example, GraphDataset, Options, Source
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import as_array
 
@@ -26,15 +26,9 @@ class PairsRAG(GraphDataset):
         pairs: Any object with a length and a pair for each index from 0.
         name: Name of these pairs, such as ``"mnist-train"``. Graphs on disk are found by it, so
             other pairs in the same ``root`` need another name.
-        to_graph: Makes a graph of an image ``(C, H, W)``. (default: :obj:`ToRAG()`)
-        transform: Called with a graph before every access. (default: :obj:`None`)
-        pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
-            left out. (default: :obj:`None`)
-        log: Show a progress bar in a terminal. (default: :obj:`True`)
-        force_reload: Make all graphs again. (default: :obj:`False`)
-        num_workers: Processes that make graphs; each of them gets a copy of all ``pairs``.
-            (default: :obj:`0`)
+        **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
+            :class:`GraphDataset`.
+            ``num_workers`` is 0 by default, because each process gets a copy of all ``pairs``.
 
     Raises:
         InputError: If an image or a label cannot be used; finished graphs are kept.
@@ -51,32 +45,16 @@ class PairsRAG(GraphDataset):
         root: str | os.PathLike[str],
         pairs: Sequence[tuple[Any, Any]],
         name: str,
-        to_graph: ToGraph | None = None,
-        transform: Transform | None = None,
-        pre_transform: Transform | None = None,
-        pre_filter: Filter | None = None,
-        log: bool = True,
-        force_reload: bool = False,
-        num_workers: int = 0,
+        **options: Unpack[Options],
     ) -> None:
         digits = len(str(max(len(pairs) - 1, 0)))
         sources = [
             Source(f"{number:0{digits}d}", partial(_read, pairs, number))
             for number in range(len(pairs))
         ]
+        options.setdefault("num_workers", 0)
         parameters = {"name": name, "length": len(pairs)}
-        super().__init__(
-            root,
-            sources,
-            to_graph,
-            transform,
-            pre_transform,
-            pre_filter,
-            log,
-            force_reload,
-            num_workers,
-            parameters,
-        )
+        super().__init__(root, sources, parameters, **options)
 
 
 def _read(pairs: Sequence[tuple[Any, Any]], number: int) -> Example:

@@ -5,11 +5,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sp_graph_seg.datasets.base import Example, Filter, GraphDataset, Source, ToGraph, Transform
+from sp_graph_seg.datasets.base import Example, GraphDataset, Options, Source
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import ToRAG, as_image
 from sp_graph_seg.volumes import Volume, open_volume
@@ -40,17 +41,11 @@ class VolumeRAG(GraphDataset):
             (default: :obj:`None`, a graph for each slice)
         labels: Ground truth, integers of one channel; a path or an opened volume. From a path, the
             slices, rows and columns of the volume are read. (default: :obj:`None`)
-        to_graph: Makes a graph of a slice ``(C, H, W)`` or a block ``(C, D, H, W)``.
-            (default: :obj:`ToRAG()` with the spacing of the volume, if known, in units of its
-            smallest distance)
-        transform: Called with a graph before every access. (default: :obj:`None`)
-        pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
-            left out. (default: :obj:`None`)
-        log: Show a progress bar in a terminal. (default: :obj:`True`)
-        force_reload: Make all graphs again. (default: :obj:`False`)
-        num_workers: Processes that make graphs; by default one for every 32 images, but no more
-            than there are cores.
+        **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
+            :class:`GraphDataset`.
+            ``to_graph`` makes a graph of a slice ``(C, H, W)`` or a block ``(C, D, H, W)``, by
+            default :obj:`ToRAG()` with the spacing of the volume, if known, in units of its
+            smallest distance.
 
     Raises:
         InputError: If the volume or the labels cannot be opened, the labels have another size or
@@ -66,20 +61,15 @@ class VolumeRAG(GraphDataset):
         volume: VolumeLike,
         block: Sequence[int] | None = None,
         labels: VolumeLike | None = None,
-        to_graph: ToGraph | None = None,
-        transform: Transform | None = None,
-        pre_transform: Transform | None = None,
-        pre_filter: Filter | None = None,
-        log: bool = True,
-        force_reload: bool = False,
-        num_workers: int | None = None,
+        **options: Unpack[Options],
     ) -> None:
         volume = _opened(volume, "volume")
         truth = None if labels is None else _open_labels(labels, volume)
         size = _size(volume)
         regions = _slices(size) if block is None else _blocks(size, block)
-        if to_graph is None:
-            to_graph = ToRAG(spacing=_relative_spacing(volume, is_block=block is not None))
+        if options.get("to_graph") is None:
+            spacing = _relative_spacing(volume, is_block=block is not None)
+            options["to_graph"] = ToRAG(spacing=spacing)
         files = tuple(part.source.file for part in (volume, truth) if part is not None)
         sources = [
             Source(name, partial(_cut, volume, truth, region, name), files)
@@ -90,18 +80,7 @@ class VolumeRAG(GraphDataset):
             "labels": None if truth is None else truth.fingerprint(),
             "block": block,
         }
-        super().__init__(
-            root,
-            sources,
-            to_graph,
-            transform,
-            pre_transform,
-            pre_filter,
-            log,
-            force_reload,
-            num_workers,
-            parameters,
-        )
+        super().__init__(root, sources, parameters, **options)
         self.regions: list[Region] = [regions[name] for name in self.names]
 
 

@@ -20,7 +20,7 @@ from sp_graph_seg.evaluation.region_benchmark import (
     ucm2_labels,
 )
 from sp_graph_seg.evaluation.region_scores import REGION_SCORES, score_regions
-from sp_graph_seg.evaluation.unsupervised import unsupervised_score
+from sp_graph_seg.evaluation.unsupervised import unsupervised_score, unsupervised_scorer
 
 __all__ = [
     "CLUSTERING_SCORES",
@@ -44,4 +44,5 @@ __all__ = [
     "score_settings",
     "ucm2_labels",
     "unsupervised_score",
+    "unsupervised_scorer",
 ]

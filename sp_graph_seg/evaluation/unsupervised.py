@@ -1,14 +1,21 @@
 """A score without ground truth, to choose between segmentations of one image."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch_geometric.data import Data
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms import affinity, majority_labels
+from sp_graph_seg.segmenter import Segmenter
+from sp_graph_seg.transforms import ToRAG, affinity, majority_labels
+from sp_graph_seg.transforms.prepare import Image, as_image_list
 
 #: The affinity of two superpixels is exp(tau * distance), as in the N-Cut loss by default.
 _TAU = -10.0
+
+#: Superpixels of the graph by which a Segmenter is scored.
+_SUPERPIXELS = 500
 
 
 def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
@@ -53,6 +60,39 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
     areas = np.bincount(graph.pixel_index.numpy(), minlength=graph.num_nodes) * has_label
     colors = graph.x.numpy().astype(np.float64)
     return _explained(colors, areas, y) * _association(graph, y, has_label)
+
+
+def unsupervised_scorer(
+    segmenter: Segmenter, images: Image | Sequence[Image], y: None = None
+) -> float:
+    """Scores a trained Segmenter by :func:`unsupervised_score`, as scikit-learn's ``scoring``.
+
+    The graph of an image has 500 superpixels, whatever the configuration. To choose settings for
+    one image, train and score on that: ``GridSearchCV(..., cv=[([0], [0])])``.
+
+    Args:
+        segmenter: A trained Segmenter.
+        images: One image ``(C, H, W)``, or a sequence of them.
+        y: Ignored.
+
+    Returns:
+        The mean over the images.
+
+    Example:
+        >>> from sklearn.model_selection import GridSearchCV
+        >>> search = GridSearchCV(
+        ...     Segmenter(Config()),
+        ...     {"config__beta_sim": [0.3, 3.0]},
+        ...     scoring=unsupervised_scorer,
+        ...     cv=2,
+        ... )  # search.fit(images)
+    """
+    scores = []
+    for image in as_image_list(images):
+        values, inside = segmenter.normalize(image)
+        graph = ToRAG(n_segments=_SUPERPIXELS, mask=inside)(values)
+        scores.append(unsupervised_score(segmenter.predict(image), graph))
+    return float(np.mean(scores))
 
 
 def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:

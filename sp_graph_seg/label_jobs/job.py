@@ -5,8 +5,9 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -147,7 +148,9 @@ class LabelJob:
         """
         return self._store.read(start, self._block_shape(start), self.dtype)
 
-    def finish(self, progress: Progress | None = None) -> dict[int, str]:
+    def finish(
+        self, progress: Progress | None = None, record: Mapping[str, Any] | None = None
+    ) -> dict[int, str]:
         """Assembles the output, gives it its name and removes the blocks.
 
         Only a few blocks are in memory. The output is assembled in the folder of the work in
@@ -156,6 +159,7 @@ class LabelJob:
 
         Args:
             progress: Called after each block that was assembled or verified. Default: None.
+            record: Who made the output from what, as JSON values; see `sp_graph_seg.io.record`.
 
         Returns:
             The skipped slices and their reasons.
@@ -167,6 +171,7 @@ class LabelJob:
         if self.complete:
             return dict(self.skipped or {})
         manifest, skipped = self._state()
+        manifest = replace(manifest, record=dict(record or {}))
         with self._keeping_blocks():
             if skipped is None:
                 found = self._found_in_blocks()

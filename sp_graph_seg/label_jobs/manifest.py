@@ -45,6 +45,7 @@ class Manifest:
         labels: The ``name`` and the ``color`` of labels, as far as they are given; None if the
             values are not labels but grey values.
         dataset: The dataset in an HDF5 file, None for other formats.
+        record: Who made the output from what; see `sp_graph_seg.io.record`. It may change.
     """
 
     shape: tuple[int, int, int]
@@ -54,6 +55,7 @@ class Manifest:
     geometry: Geometry = field(default_factory=Geometry)
     labels: dict[str, dict[str, str]] | None = field(default_factory=dict)
     dataset: str | None = None
+    record: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def dtype(self) -> np.dtype:
@@ -82,15 +84,16 @@ class Manifest:
         return fingerprint(**self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Converts the manifest to JSON values, and adds the dtype for human readers."""
+        """Converts all but the record to JSON values, and adds the dtype for human readers."""
         derived = {"version": VERSION, "dtype": str(self.dtype), "unlabelled": self.unlabelled}
         values = asdict(self) | {"geometry": self.geometry.to_json()}
+        del values["record"]
         return json.loads(json.dumps(derived | values))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Manifest":
         """Restores a manifest from the result of `to_json`."""
-        known = {field.name: values[field.name] for field in fields(cls)}
+        known = {field.name: values[field.name] for field in fields(cls) if field.compare}
         shape, geometry = tuple(known["shape"]), Geometry.from_json(known["geometry"])
         return cls(**known | {"shape": shape, "geometry": geometry})
 
@@ -115,6 +118,7 @@ class Manifest:
             "unlabelled": self.unlabelled,
             "geometry": json.loads(json.dumps(self.geometry.to_json())),
             "settings": self.settings,
+            **({"record": self.record} if self.record else {}),
             "skipped": {str(number): reason for number, reason in sorted(found.skipped.items())},
             "legend": self.legend(found.used),
         }

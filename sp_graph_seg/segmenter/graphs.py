@@ -138,8 +138,14 @@ def _find_superpixels(
     return connected_components(as_array(superpixels), inside)
 
 
-def training_image(scaled: ScaledImage, superpixels: Image | None, config: Config) -> TrainingImage:
-    """Makes a training image and its graph at the resolution of the network."""
+def training_image(given: tuple[ScaledImage, Image | None], config: Config) -> TrainingImage:
+    """Makes a training image and its graph at the resolution of the network.
+
+    Args:
+        given: The image, and a label map ``(H, W)`` to use instead of making superpixels.
+        config: Size of the network, and superpixels.
+    """
+    scaled, superpixels = given
     small = scale_down(scaled.values, config.max_size)
     size = small.shape[1:]
     labels = None if superpixels is None else scale_labels(superpixels, size)

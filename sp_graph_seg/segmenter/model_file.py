@@ -1,6 +1,7 @@
 """The file of a trained model: weights in safetensors, the rest as JSON in its header."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ class ModelFile(NamedTuple):
 
     weights: dict[str, Tensor]
     metadata: dict[str, Any]
+    record: dict[str, Any] = {}  # noqa: RUF012, it is never changed
+    """Who made the model from what; see :mod:`sp_graph_seg.io.record`. No part of the digest."""
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -37,8 +40,18 @@ class ModelFile(NamedTuple):
         """
         return fingerprint(weights=self.weights, metadata=self.metadata)
 
+    def seal(self) -> str:
+        """Returns a digest of everything, the record too, by which damage is noticed."""
+        record = {"record": self.record} if self.record else {}
+        return fingerprint(weights=self.weights, metadata=self.metadata, **record)
 
-def write_model(path: str | Path, weights: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+
+def write_model(
+    path: str | Path,
+    weights: dict[str, Tensor],
+    metadata: dict[str, Any],
+    record: Mapping[str, Any] | None = None,
+) -> None:
     """Writes a model file; an existing one is replaced only when the new one is complete.
 
     Raises:
@@ -54,8 +67,9 @@ def write_model(path: str | Path, weights: dict[str, Tensor], metadata: dict[str
         "format_number": str(FORMAT_NUMBER),
         "version": __version__,
         "model": model,
-        "digest": ModelFile(contiguous, json.loads(model)).digest(),
+        "record": json.dumps(dict(record or {})),
     }
+    header["digest"] = _parse(contiguous, header).seal()
     with atomic_write(path) as temporary:
         save_file(contiguous, temporary, metadata=header)
 
@@ -91,19 +105,24 @@ def read_model(path: str | Path) -> ModelFile:
             f"{FORMAT_NUMBER}; train it again."
         )
     try:
-        model = ModelFile(weights, dict(json.loads(header["model"])))
+        model = _parse(weights, header)
         digest = header["digest"]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: the header is damaged ({error}); train the model again."
         ) from error
-    if model.digest() != digest:
+    if model.seal() != digest:
         raise InputError(
             f"{path}: has changed since it was written; copy it again from where it came, or train "
             "the model again."
         )
     _check_finite(path, weights)
     return model
+
+
+def _parse(weights: dict[str, Tensor], header: Mapping[str, str]) -> ModelFile:
+    record = dict(json.loads(header.get("record", "{}")))
+    return ModelFile(weights, dict(json.loads(header["model"])), record)
 
 
 def _check_finite(path: str | Path, weights: dict[str, Tensor]) -> None:

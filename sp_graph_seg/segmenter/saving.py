@@ -72,7 +72,7 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
     Raises:
         InputError: If the file does not hold such a model, or the head is missing or differs.
     """
-    weights, metadata = file
+    weights, metadata, _ = file
     try:
         config = Config.from_dict(metadata["config"])
         difference = find_difference(metadata["head"], _describe_sized(head, config))

@@ -2,16 +2,21 @@
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sklearn.base import BaseEstimator
+import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.record import make_record
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
+from sp_graph_seg.parallel import map_images
+from sp_graph_seg.segmenter.estimator import ImageEstimator
 from sp_graph_seg.segmenter.graphs import (
     refuse_superpixels,
     training_image,
@@ -21,13 +26,14 @@ from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
 from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.segmenter.prediction import Prediction
 from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
-from sp_graph_seg.training import History, fit, show_steps
+from sp_graph_seg.training import History, count_steps, fit, show_steps
 from sp_graph_seg.transforms.prepare import (
     Image,
     as_image_list,
     check_image,
     check_range,
     find_data_of_each,
+    is_one_image,
     match_images,
     measure_intensity_range,
     scale_intensities,
@@ -35,7 +41,7 @@ from sp_graph_seg.transforms.prepare import (
 )
 
 
-class Segmenter(Prediction, BaseEstimator):
+class Segmenter(Prediction, ImageEstimator):
     """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
 
     Images may be in any units, if the training images and the images to label share them. Integers
@@ -94,7 +100,7 @@ class Segmenter(Prediction, BaseEstimator):
     def __init__(self, config: Config | None = None, head: nn.Module | None = None) -> None:
         self.config = config
         self.head = head
-        if head is not None:
+        if isinstance(head, nn.Module):
             check_any_image_head(copy.deepcopy(head), (config or Config()).num_features)
 
     def fit(
@@ -146,11 +152,11 @@ class Segmenter(Prediction, BaseEstimator):
             scale_intensities(array, inside, low, high)
             for array, inside in zip(arrays, insides, strict=True)
         ]
-        with show_steps(config.epochs * config.minibatches, progress) as on_step:
+        with show_steps(count_steps(config, len(arrays)), progress) as on_step:
             if config.label_by == "argmax":
                 net = make_net(channels, config, self.head)
-                pairs = zip(scaled, label_maps, strict=True)
-                subjects = [training_image(image, labels, config) for image, labels in pairs]
+                pairs = list(zip(scaled, label_maps, strict=True))
+                subjects = list(map_images(partial(training_image, config=config), pairs))
                 self.history_ = fit(net, subjects, config, on_step)
                 self.net_, self.labeller_ = net, None
                 self.seen_labels_ = self.history_.labels
@@ -161,6 +167,36 @@ class Segmenter(Prediction, BaseEstimator):
         self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
         self.relabel_ = None
         return self
+
+    def fit_predict(
+        self,
+        images: Image | Sequence[Image],
+        y: None = None,
+        *,
+        masks: Image | Sequence[Image | None] | None = None,
+        superpixels: Image | Sequence[Image | None] | None = None,
+        intensity_range: tuple[float, float] | None = None,
+        progress: bool = False,
+    ) -> NDArray[np.int64] | list[NDArray[np.int64]]:
+        """Trains on images and labels them; takes the arguments and raises the errors of fit.
+
+        Returns:
+            The labels ``(H, W)`` of one image, or a list with those of each image of a sequence.
+        """
+        self.fit(
+            images,
+            masks=masks,
+            superpixels=superpixels,
+            intensity_range=intensity_range,
+            progress=progress,
+        )
+        arrays = as_image_list(images)
+        given = [
+            match_images(values, arrays, name)
+            for values, name in ((superpixels, "superpixels"), (masks, "masks"))
+        ]
+        labels = [self.predict(*parts) for parts in zip(arrays, *given, strict=True)]
+        return labels[0] if is_one_image(images) else labels
 
     def merge_labels(self, num_labels: int) -> "Segmenter":
         """Merges the most similar labels of prototypes, without running the network.
@@ -185,13 +221,20 @@ class Segmenter(Prediction, BaseEstimator):
         self.relabel_ = Relabel.from_groups(labeller.merge(num_labels))
         return self
 
-    def save(self, path: str | Path, notes: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self,
+        path: str | Path,
+        notes: Mapping[str, Any] | None = None,
+        record: Mapping[str, Any] | None = None,
+    ) -> None:
         """Writes weights, configuration, intensity range, post-processing and version to a file.
 
         Args:
             path: The safetensors file; an existing one is replaced.
             notes: JSON values to keep with the model, such as the names of the training images;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` returns them.
+            record: Who made the model from what, as JSON values. (default: that of
+                :func:`~sp_graph_seg.io.record.make_record`, without inputs)
         """
         config = self.trained_config
         trained = Trained(
@@ -203,7 +246,7 @@ class Segmenter(Prediction, BaseEstimator):
             self.relabel_,
             self.seen_labels_,
         )
-        write_model(path, *to_file(trained, notes))
+        write_model(path, *to_file(trained, notes), make_record() if record is None else record)
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
@@ -235,6 +278,13 @@ class Segmenter(Prediction, BaseEstimator):
 
     def _resolve_config(self, channels: int) -> Config:
         """Chooses the hyperparameters; a given head replaces a named one."""
+        if not isinstance(self.config, Config | None) or not isinstance(
+            self.head, nn.Module | None
+        ):
+            raise InputError(
+                f"config, head: {type(self.config).__name__} and {type(self.head).__name__} are "
+                "not a Config and a torch module; give these, or None."
+            )
         if self.head is not None:
             config = (self.config or Config()).replace(head="identity")
         else:

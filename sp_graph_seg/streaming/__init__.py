@@ -1,7 +1,7 @@
 """Chooses slices of volumes and videos to train on, and labels them block by block."""
 
 from sp_graph_seg.streaming.choose import choose_slices
-from sp_graph_seg.streaming.label import label_volume
+from sp_graph_seg.streaming.label import label_volume, record_labels
 from sp_graph_seg.streaming.slices import read_slice, read_slices
 from sp_graph_seg.streaming.survey import Survey, check_slices, survey_volume
 from sp_graph_seg.streaming.votes import vote_axes
@@ -13,6 +13,7 @@ __all__ = [
     "label_volume",
     "read_slice",
     "read_slices",
+    "record_labels",
     "survey_volume",
     "vote_axes",
 ]

@@ -12,12 +12,14 @@ from torch import nn
 
 from sp_graph_seg._version import __version__
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.record import make_record
 from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import check_image_head
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
 from sp_graph_seg.segmenter import Segmenter
+from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.segmenter.uncertainty import NO_LABEL
 from sp_graph_seg.streaming.block import BlockLabeler, Mode, load_model
 from sp_graph_seg.streaming.survey import check_slices
@@ -139,9 +141,24 @@ def label_volume(
             Path(model).absolute(), volume, job, mode, relabel, skip_bad, maps, head
         )
         _label_blocks(labeler, missing, workers, scheduler)
+    record = record_labels(model, volume) if (finish or maps) and not job.complete else None
     if maps:
-        maps.finish()
-    return replace(job, complete=True, skipped=job.finish()) if finish else job
+        maps.finish(record=record)
+    if not finish:
+        return job
+    skipped = job.finish(record=record)
+    return replace(job, complete=True, skipped=skipped)
+
+
+def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, Any]:
+    """Makes the record of the labels of a volume, which `LabelJob.finish` stores with them.
+
+    Beside the input, it names the model and what that was trained with. All of the input is read
+    once for its checksum.
+    """
+    file = read_model(Path(model))
+    trained = {"record": file.record, "config": file.metadata["config"]}
+    return make_record([volume.source.file, model], part=volume.part_read, model=trained)
 
 
 def _legend(segmenter: Segmenter) -> dict[int, dict[str, str]]:

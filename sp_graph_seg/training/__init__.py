@@ -2,7 +2,7 @@
 
 from sp_graph_seg.training.blind_spot import fit_blind_spot
 from sp_graph_seg.training.device import find_device
-from sp_graph_seg.training.fit import fit
+from sp_graph_seg.training.fit import count_steps, fit
 from sp_graph_seg.training.history import TERMS, History, describe_step, show_steps
 from sp_graph_seg.training.losses import LOSSES
 from sp_graph_seg.training.patches import PatchPositions, PatchSampler, cut_patches, draw_patches
@@ -16,6 +16,7 @@ __all__ = [
     "PatchPositions",
     "PatchSampler",
     "TrainingImage",
+    "count_steps",
     "cut_patches",
     "describe_step",
     "draw_patches",

@@ -14,9 +14,8 @@ from sp_graph_seg.nn import SuperpixelNet, WNet
 from sp_graph_seg.training.device import find_device, make_scaler
 from sp_graph_seg.training.history import History, Step
 from sp_graph_seg.training.losses import LOSSES, betas
-from sp_graph_seg.training.patches import PatchPositions
 from sp_graph_seg.training.seeding import seeded
-from sp_graph_seg.training.step import Terms, backward_all
+from sp_graph_seg.training.step import Terms, Turn, backward_all
 from sp_graph_seg.training.subject import Subject, TrainingImage, uses_patches
 
 OnStep = Callable[[Step], None]
@@ -30,11 +29,13 @@ def fit(
 ) -> History:
     """Trains a network in place with Adam, on one or several images of any sizes.
 
-    Every step uses all images: the loss is the mean of Eq. 9 over them, each with its own graph and
-    patches. Gradients are added up image by image, so that memory does not grow with the number of
-    images. After the last step all batch normalisation in the encoder and the head is set to the
-    mean statistics of the whole images, because the running averages lag behind. Training ends
-    early when at most ``config.min_labels`` labels are left.
+    The loss of a step is the mean of Eq. 9 over its images, each with its own graph and patches:
+    all images, or ``config.images_per_step`` of them in random order. In an epoch each image has
+    ``config.minibatches`` turns, and so all its patches, either way. Gradients are added up image
+    by image, so that memory does not grow with the number of images in a step. After the last step
+    all batch normalisation in the encoder and the head is set to the mean statistics of the whole
+    images, because the running averages lag behind. Training ends early when at most
+    ``config.min_labels`` labels are left in the images of a step.
 
     Args:
         net: The network; it is returned to its device, in evaluation mode.
@@ -65,9 +66,9 @@ def fit(
     start = time.perf_counter()
     net.train()
     with seeded(config.seed):  # for layers that draw, such as dropout
-        for epoch, patches in _batches(subjects, config.epochs):
+        for epoch, turns in _batches(subjects, config, generator):
             optimizer.zero_grad()
-            terms = backward_all(net, subjects, patches, config, scaler)
+            terms = backward_all(net, turns, config, scaler)
             scaler.step(optimizer)
             scaler.update()
             step = _summarize(terms, len(history) + 1, epoch, time.perf_counter() - start)
@@ -87,13 +88,30 @@ def fit(
     return history
 
 
+def count_steps(config: Config, num_images: int) -> int:
+    """Returns the number of steps of a training on some images."""
+    if config.label_by == "phases":  # which sees all images in each step
+        return config.epochs * config.minibatches
+    return config.epochs * config.minibatches * math.ceil(num_images / _at_once(config, num_images))
+
+
+def _at_once(config: Config, num_images: int) -> int:
+    return min(config.images_per_step or num_images, num_images)
+
+
 def _batches(
-    subjects: Sequence[Subject], epochs: int
-) -> Iterator[tuple[int, tuple[list[PatchPositions], ...]]]:
-    """Yields the epoch of every step, from 1, and the patches of each image."""
-    for epoch in range(1, epochs + 1):
+    subjects: Sequence[Subject], config: Config, generator: Generator
+) -> Iterator[tuple[int, list[Turn]]]:
+    """Yields the epoch of every step, from 1, and its images with their patches."""
+    at_once = _at_once(config, len(subjects))
+    for epoch in range(1, config.epochs + 1):
         for patches in zip(*(subject.sampler.epoch() for subject in subjects), strict=True):
-            yield epoch, patches
+            turns = list(zip(subjects, patches, strict=True))
+            if at_once < len(turns):
+                order = torch.randperm(len(turns), generator=generator).tolist()
+                turns = [turns[number] for number in order]
+            for start in range(0, len(turns), at_once):
+                yield epoch, turns[start : start + at_once]
 
 
 class _EncoderAndHead(nn.Module):

@@ -23,19 +23,22 @@ class Terms:
     labels: Tensor
 
 
+#: An image and the positions of its patches in a step, shape by shape.
+Turn = tuple[Subject, list[PatchPositions]]
+
+
 def backward_all(
     model: SuperpixelNet,
-    subjects: Sequence[Subject],
-    patches: Sequence[list[PatchPositions]],
+    turns: Sequence[Turn],
     config: Config,
     scaler: torch.amp.GradScaler,
 ) -> list[Terms]:
     """Adds up the gradients of the mean of Eq. 9 over the images."""
     terms = []
-    for subject, own_patches in zip(subjects, patches, strict=True):
-        losses, labels = _losses(model, subject, own_patches, config)
+    for subject, patches in turns:
+        losses, labels = _losses(model, subject, patches, config)
         total = total_loss(losses, betas(config))
-        scaler.scale(total / len(subjects)).backward()
+        scaler.scale(total / len(turns)).backward()
         detached = {name: loss.detach() for name, loss in losses.items()}
         terms.append(Terms(detached, total.detach(), labels))
     return terms

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,11 +40,15 @@ def as_image_list(
     images: Image | Sequence[Image], convert: Callable[[Image, str], Array] = as_native
 ) -> list[Array]:
     """Converts one image ``(C, H, W)``, or several of any sizes, to a list of arrays."""
-    if isinstance(images, Tensor | np.ndarray) and images.ndim in (0, 2, 3):
-        images = [images]
-    if len(images) == 0:  # type: ignore[arg-type]
+    several: Any = [images] if is_one_image(images) else images
+    if len(several) == 0:
         raise InputError("images: the sequence is empty; give one image or more.")
-    return [convert(image, f"images[{n}]") for n, image in enumerate(images)]  # type: ignore[arg-type]
+    return [convert(image, f"images[{n}]") for n, image in enumerate(several)]
+
+
+def is_one_image(images: Image | Sequence[Image]) -> bool:
+    """Tells whether these are one image, or what was meant for one, and not a sequence."""
+    return isinstance(images, Tensor | np.ndarray) and images.ndim in (0, 2, 3)
 
 
 def match_images(

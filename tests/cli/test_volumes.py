@@ -16,7 +16,10 @@ from sp_graph_seg.io import write_overlay_video
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.volumes import open_volume
 
-MODEL_FILES = {"model.safetensors", "config.yaml", "history.csv", "history.png"}
+MODEL_FILES = {
+    *("model.safetensors", "config.yaml", "history.csv", "history.png"),
+    "records.json",
+}
 
 
 # Formats

@@ -66,19 +66,19 @@ def mat_layout(images):
 
 
 def test_own_layout(own_layout):
-    dataset = BSDS300(own_layout, "train", ToRAG(20))
+    dataset = BSDS300(own_layout, "train", to_graph=ToRAG(20))
     assert dataset.names == ["100", "20"]
-    assert len(BSDS300(own_layout, "test", ToRAG(20))) == 1
+    assert len(BSDS300(own_layout, "test", to_graph=ToRAG(20))) == 1
     # Annotators come in the order of their numbers, 999 before 1105.
     assert np.array_equal(dataset.truth(0), [halves(3), halves(6)])
     assert np.array_equal(dataset.truth(1), [halves(3)])
     assert torch.equal(dataset[0].y, majority_labels(halves(3), dataset[0]))
-    test = BSDS300(own_layout, "test", ToRAG(20), annotator=1)
+    test = BSDS300(own_layout, "test", to_graph=ToRAG(20), annotator=1)
     assert torch.equal(test[0].y, majority_labels(halves(6), test[0]))
 
 
 def test_mat_layout_counts_from_0_as_well(mat_layout):
-    dataset = BSDS300(mat_layout, "train", ToRAG(20), annotator=1)
+    dataset = BSDS300(mat_layout, "train", to_graph=ToRAG(20), annotator=1)
     assert np.array_equal(dataset.truth(1), [halves(6), halves(3)])
     assert torch.equal(dataset[1].y, majority_labels(halves(3), dataset[1]))
 
@@ -101,7 +101,7 @@ def test_truth_follows_the_filter(own_layout):
 
 def test_an_annotator_that_an_image_lacks_is_named(own_layout):
     with pytest.raises(InputError, match=r"annotator=1: .*20\.jpg has 1 annotators; use 0 to 0"):
-        BSDS300(own_layout, "train", ToRAG(20), annotator=1)
+        BSDS300(own_layout, "train", to_graph=ToRAG(20), annotator=1)
     with pytest.raises(InputError, match=r"annotator=-1"):
         BSDS300(own_layout, annotator=-1)
 
@@ -161,7 +161,7 @@ def test_damaged_ground_truth_is_named(mat_layout, tmp_path):
         read_seg(tmp_path / "none.seg")
     (mat_layout / "groundTruth" / "test" / "3.mat").write_bytes(b"damaged")
     with pytest.raises(InputError, match=r"3\.mat: is not a BSDS ground truth file"):
-        BSDS300(mat_layout, "test", ToRAG(20))
+        BSDS300(mat_layout, "test", to_graph=ToRAG(20))
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the sample data is not here")
@@ -171,7 +171,7 @@ def test_real_files(tmp_path):
         (tmp_path / kind / "test").mkdir(parents=True)
         file = f"{kind}/test/{name}.{suffix}"
         (tmp_path / file).symlink_to(REAL / file)
-    dataset = BSDS300(tmp_path, "test", ToRAG(300))
+    dataset = BSDS300(tmp_path, "test", to_graph=ToRAG(300))
     (data,) = dataset
     assert data.image_size.tolist() == [[481, 321]]
     truth = dataset.truth(0)

@@ -24,7 +24,7 @@ def folder(tmp_path):
 
 
 def make(folder, **options):
-    return ClassFolderRAG(folder.parent / "root", folder, ToRAG(6, 1e3), **options)
+    return ClassFolderRAG(folder.parent / "root", folder, to_graph=ToRAG(6, 1e3), **options)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -1,6 +1,7 @@
 import functools
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,9 +47,9 @@ def count(monkeypatch):
     made = []
     make = base._make_graph
 
-    def counting(source, *args):
-        make(source, *args)
-        made.append(source.name)
+    def counting(task, **options):
+        make(task, **options)
+        made.append(task[0].name)
 
     monkeypatch.setattr(base, "_make_graph", counting)
     return made
@@ -233,12 +234,21 @@ def test_a_root_that_cannot_be_written_is_named(photos):
         make(photos)
 
 
-def test_the_number_of_workers_follows_that_of_the_images(photos, monkeypatch):
-    monkeypatch.setattr(base, "cpu_count", lambda: 4)
-    dataset = make(photos)
-    assert [dataset._count_workers(n) for n in (1, 32, 33, 96, 1000)] == [1, 1, 2, 3, 4]
-    dataset.num_workers = 7
-    assert dataset._count_workers(1) == 7
+def test_graphs_in_memory_are_those_on_disk_and_do_not_change(photos):
+    stored, kept = make(photos), make(photos, in_memory=True, transform=double)
+    for path in stored.processed_paths:
+        Path(path).write_bytes(b"gone")
+    for _ in range(2):  # a transform changes a copy
+        for graph, other in zip(make(photos), kept, strict=True):
+            assert torch.equal(other.x, 2 * graph.x)
+    assert torch.equal(pickle.loads(pickle.dumps(kept))[1].x, kept[1].x)
+    batch = next(iter(DataLoader(kept, batch_size=2)))
+    assert batch.num_graphs == 2
+
+
+def double(data):
+    data.x = 2 * data.x
+    return data
 
 
 def test_one_range_holds_for_all_images(photos):

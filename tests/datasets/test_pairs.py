@@ -25,7 +25,7 @@ TO_RAG = ToRAG(6, 1e3)
 )
 @pytest.mark.parametrize("label", [7, np.int64(7), torch.tensor(7), torch.tensor([7])])
 def test_images_and_labels_of_any_kind(tmp_path, image, expected, label):
-    (data,) = PairsRAG(tmp_path, [(image, label)], "a", TO_RAG)
+    (data,) = PairsRAG(tmp_path, [(image, label)], "a", to_graph=TO_RAG)
     graph = TO_RAG(expected)
     assert data.num_nodes > 3
     assert torch.equal(data.edge_index, graph.edge_index)
@@ -35,7 +35,7 @@ def test_images_and_labels_of_any_kind(tmp_path, image, expected, label):
 
 @pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
 def test_labels_of_pixels(tmp_path, convert):
-    (data,) = PairsRAG(tmp_path, [(PIXELS, convert(TRUTH))], "a", TO_RAG)
+    (data,) = PairsRAG(tmp_path, [(PIXELS, convert(TRUTH))], "a", to_graph=TO_RAG)
     assert torch.equal(data.y, majority_labels(TRUTH, TO_RAG(PIXELS)))
     assert torch.equal(data.train_mask, data.y >= 0)
 
@@ -57,14 +57,14 @@ class Pairs:
 
 def test_graphs_come_in_the_order_of_the_pairs_and_are_made_once(tmp_path):
     pairs = Pairs(12)
-    dataset = PairsRAG(tmp_path, pairs, "a", TO_RAG)
+    dataset = PairsRAG(tmp_path, pairs, "a", to_graph=TO_RAG)
     assert dataset.names[:2] == ["00", "01"]
     assert [data.y.item() for data in dataset] == [k % 3 for k in range(12)]
     assert dataset.num_classes == 3
     assert pairs.taken == list(range(12))
-    PairsRAG(tmp_path, pairs, "a", TO_RAG)
+    PairsRAG(tmp_path, pairs, "a", to_graph=TO_RAG)
     assert len(pairs.taken) == 12
-    PairsRAG(tmp_path, pairs, "b", TO_RAG)
+    PairsRAG(tmp_path, pairs, "b", to_graph=TO_RAG)
     assert len(pairs.taken) == 24
     (batch,) = DataLoader(dataset, batch_size=12)
     assert batch.y.shape == (12,)
@@ -73,11 +73,11 @@ def test_graphs_come_in_the_order_of_the_pairs_and_are_made_once(tmp_path):
 @pytest.mark.parametrize("label", [0.5, "cat", torch.zeros(2), [1, 2], np.zeros((1, 2, 2), int)])
 def test_other_labels_are_refused(tmp_path, label):
     with pytest.raises(InputError, match=r"^pairs\[0\]: a label of .* cannot be used"):
-        PairsRAG(tmp_path, [(PIXELS, label)], "a", TO_RAG)
+        PairsRAG(tmp_path, [(PIXELS, label)], "a", to_graph=TO_RAG)
 
 
 def test_labels_of_another_size_are_named(tmp_path):
     with pytest.raises(
         InputError, match=r"^0: size \(8, 9\) differs from that of the image, \(9, 8\)"
     ):
-        PairsRAG(tmp_path, [(PIXELS, TRUTH.reshape(8, 9))], "a", TO_RAG)
+        PairsRAG(tmp_path, [(PIXELS, TRUTH.reshape(8, 9))], "a", to_graph=TO_RAG)

@@ -179,7 +179,7 @@ def test_given_superpixels_keep_their_size():
 
 def test_training_sees_superpixels_at_its_own_resolution():
     config = CONFIG.replace(max_size=24, superpixel_size=8)
-    training = training_image(ScaledImage(IMAGE, None), None, config)
+    training = training_image((ScaledImage(IMAGE, None), None), config)
     assert training.graph.image_size.tolist() == [[16, 24]]
     assert training.image.shape == (3, 16, 24)
 
@@ -189,7 +189,7 @@ def test_training_sees_superpixels_at_its_own_resolution():
 
 def test_derived_channels_are_seen_and_not_segmented():
     config = CONFIG.replace(hessian_scales=(1.0, 2.0), max_size=24)
-    training = training_image(ScaledImage(IMAGE, None), None, config)
+    training = training_image((ScaledImage(IMAGE, None), None), config)
     small = F.interpolate(torch.from_numpy(IMAGE)[None], (16, 24), mode="bilinear", antialias=True)[
         0
     ]

@@ -344,7 +344,7 @@ def test_the_digest_is_that_of_the_content(path, fitted, tmp_path):
     assert read_model(tmp_path / "again.safetensors").digest() == read_model(path).digest()
     fitted.save(tmp_path / "noted.safetensors", notes={"train_on": "3"})
     assert read_model(tmp_path / "noted.safetensors").digest() != read_model(path).digest()
-    weights, metadata = read_model(path)
+    weights, metadata, _ = read_model(path)
     name = sorted(weights)[0]
     weights[name] = weights[name] + 1
     write_model(tmp_path / "other.safetensors", weights, metadata)

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from torch_geometric.nn import GraphConv
 
 from sp_graph_seg import ToRAG
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.training import TrainingImage, fit
+from sp_graph_seg.training import TrainingImage, count_steps, fit
+
+module = import_module("sp_graph_seg.training.fit")
 
 TERMS = ("rec", "cut", "sim", "con")
 
@@ -148,6 +151,45 @@ def test_bfloat16_on_a_cpu(one, config, make_net, columns):
     assert history["loss"][0] == pytest.approx(reference["loss"][0], rel=0.02)
     assert history["loss"][0] != reference["loss"][0]
     assert all(p.dtype == torch.float32 and p.isfinite().all() for p in net.parameters())
+
+
+def test_images_in_mini_batches_have_all_their_turns(
+    one, another, config, make_net, subject, blocks
+):
+    """In an epoch each image is in ``minibatches`` steps, whatever the size of the steps."""
+    images = [one, another, subject(blocks(32, 32, seed=2))]
+    config = config.replace(images_per_step=2, epochs=3, minibatches=2)
+    seen = []
+    original = module.backward_all
+
+    def recorded(net, turns, *rest):
+        seen.append([images[number].graph.num_nodes for number in find(turns)])
+        return original(net, turns, *rest)
+
+    def find(turns):
+        sizes = [training.graph.num_nodes for training in images]
+        return [sizes.index(subject.graph.num_nodes) for subject, _ in turns]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "backward_all", recorded)
+        history = fit(make_net(), images, config)
+    sizes = sorted(training.graph.num_nodes for training in images)
+    assert len(set(sizes)) == 3
+    assert len(history) == len(seen) == count_steps(config, 3) == 3 * 2 * 2
+    assert [len(step) for step in seen] == [2, 1] * 6
+    turns = [sorted(seen[n] + seen[n + 1]) for n in range(0, len(seen), 2)]
+    assert turns == [sizes] * 6
+    assert len({tuple(seen[n] + seen[n + 1]) for n in range(0, len(seen), 2)}) > 1  # shuffled
+    assert history["epoch"] == [1] * 4 + [2] * 4 + [3] * 4
+
+
+@pytest.mark.parametrize("images_per_step", [2, 3, 100])
+def test_all_images_in_a_step_are_the_plain_training(
+    one, another, config, make_net, columns, images_per_step
+):
+    expected = fit(make_net(), [one, another], config)
+    other = fit(make_net(), [one, another], config.replace(images_per_step=images_per_step))
+    np.testing.assert_array_equal(columns(other), columns(expected))
 
 
 def test_no_images(config, make_net):

@@ -1,0 +1,60 @@
+"""scikit-learn's manners: parameters of the configuration by name, tags, ``fit_predict``."""
+
+import dataclasses
+from typing import Any
+
+from sklearn.base import BaseEstimator
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError
+
+_PREFIX = "config__"
+
+
+class ImageEstimator(BaseEstimator):
+    """An estimator of images, whose parameter ``config`` is a :class:`Config`.
+
+    ``get_params`` and ``set_params`` reach the fields of the configuration as ``config__width`` and
+    so on, so that :class:`sklearn.model_selection.GridSearchCV` can vary them.
+    """
+
+    config: Config | None
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Returns the parameters, with ``deep`` also the fields of the configuration."""
+        params = super().get_params(deep=False)
+        if deep and isinstance(self.config, Config):
+            fields = dataclasses.fields(self.config)
+            params |= {_PREFIX + f.name: getattr(self.config, f.name) for f in fields}
+        return params
+
+    def set_params(self, **params: Any) -> "ImageEstimator":
+        """Sets parameters; those that begin with ``config__`` replace fields of the configuration.
+
+        Raises:
+            InputError: If a value is invalid, or ``config`` is ``None``, whose fields depend on the
+                images.
+        """
+        fields = {
+            name.removeprefix(_PREFIX): value
+            for name, value in params.items()
+            if name.startswith(_PREFIX)
+        }
+        others = {name: value for name, value in params.items() if not name.startswith(_PREFIX)}
+        super().set_params(**others)
+        if fields:
+            if not isinstance(self.config, Config):
+                raise InputError(
+                    f"config: is {self.config!r}, so {next(iter(fields))} cannot be set; give a "
+                    "Config first, such as Config.preset('tomogram')."
+                )
+            self.config = self.config.replace(**fields)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "clusterer"
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
