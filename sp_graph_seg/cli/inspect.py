@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: Surfaces of larger volumes are made from every second voxel, every third and so on.
 _SURFACE_VOXELS = 256**3
 
+#: The usual most triangles of a mesh: about 4 MB.
+_MESH_FACES = 200_000
+
 
 @app.command(sort_key=7, usage=f"Usage: {PROGRAM} inspect LABELS --output FOLDER [OPTIONS]")
 def inspect(
@@ -35,14 +38,15 @@ def inspect(
     unit: str | None = None,
     names: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     meshes: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None,
+    mesh_faces: int = _MESH_FACES,
     overwrite: Switch = False,
 ) -> None:
     """Measure and look at the labels of a volume.
 
     This writes regions.csv (voxels, volume fraction, components and surface of each label) and
     components.csv (a row for each component), counted slice by slice. Voxels with the largest value
-    of their type, such as 255, have no label. For the labels of --meshes it writes label_N.ply and
-    surfaces.png.
+    of their type, such as 255, have no label. For the labels of --meshes it writes label_N.ply, in
+    the place that the voxel size and the origin give, and surfaces.png.
 
     Args:
         labels: Labels of a volume, as segment and predict write them.
@@ -50,11 +54,13 @@ def inspect(
         axes: Meaning of the stored axes if the file does not declare it, such as zyx.
         spacing: Size of a voxel along slices, rows and columns; by default that of the file.
         unit: Unit of the spacing, such as um.
-        names: YAML file with names and colours of labels, see the command relabel.
+        names: YAML file with names and colours of labels, see the command relabel; by default
+            those that the labels hold.
         meshes: Labels whose surface is extracted by marching cubes.
+        mesh_faces: Most triangles of a mesh; smaller details are merged. 0: all.
         overwrite: Replace files that exist.
     """
-    from sp_graph_seg.labels.relabel import Relabel, read_relabel
+    from sp_graph_seg.labels.relabel import read_relabel
     from sp_graph_seg.labels.tables import LabelCounter
     from sp_graph_seg.volumes import open_labels
 
@@ -67,7 +73,7 @@ def inspect(
     surfaces = {label: output / f"label_{label}.ply" for label in meshes or []}
     picture = output / "surfaces.png"
     refuse_existing([*tables, *surfaces.values(), *([picture] if meshes else [])], overwrite)
-    about = Relabel() if names is None else read_relabel(names)
+    about = _legend(labels) if names is None else read_relabel(names)
     is_typed = volume.dtype.kind in "ui"
     unlabelled = int(np.iinfo(volume.dtype).max) if is_typed else None
     counter = LabelCounter(spacing, unit, about.names, unlabelled)
@@ -77,8 +83,22 @@ def inspect(
     _write_tables(counter, tables)
     report("tables", f"{tables[0]} and {tables[1].name}")
     if meshes:
-        _extract(volume, surfaces, picture, spacing, unit, about)
+        _extract(volume, surfaces, picture, spacing, unit, about, mesh_faces)
         report("meshes", f"{', '.join(file.name for file in surfaces.values())} and {picture}")
+
+
+def _legend(labels: Path) -> "Relabel":
+    """Returns the names and colours that labels hold, if they are an output of this program."""
+    from sp_graph_seg.label_jobs import parse_output
+    from sp_graph_seg.label_jobs.finished import read_finished
+    from sp_graph_seg.labels.relabel import Relabel
+
+    try:
+        finished = read_finished(parse_output(labels))
+    except InputError:
+        finished = None
+    entries = finished.provenance["legend"] if finished else []
+    return Relabel(labels={entry.pop("label"): entry for entry in entries})
 
 
 def _count(volume: "Volume", counter: "LabelCounter") -> None:
@@ -111,8 +131,10 @@ def _extract(
     spacing: tuple[float, float, float] | None,
     unit: str | None,
     about: "Relabel",
+    most: int,
 ) -> None:
     from sp_graph_seg.io.mesh import write_mesh
+    from sp_graph_seg.labels.simplify import simplify_surface
     from sp_graph_seg.labels.surfaces import extract_surface
     from sp_graph_seg.plot import save_figure
     from sp_graph_seg.plot.surfaces import render_surfaces
@@ -121,8 +143,14 @@ def _extract(
     step = max(1, int(np.ceil((voxels / _SURFACE_VOXELS) ** (1 / 3))))
     thin = [volume[n][0, ::step, ::step] for n in range(0, len(volume), step)]
     size = tuple(step * length for length in spacing or (1.0, 1.0, 1.0))
-    surfaces = {label: extract_surface(np.stack(thin), label, size) for label in files}
+    is_placed = spacing is not None and spacing == volume.spacing
+    origin = [axis.origin if is_placed else 0.0 for axis in volume.geometry.axes]
+    begin = np.array(origin[::-1], np.float32)
+    surfaces = {}
     for label, file in files.items():
+        surface = extract_surface(np.stack(thin), label, size)
+        surface = simplify_surface(surface, most) if most else surface
+        surfaces[label] = surface._replace(vertices=surface.vertices + begin)
         write_mesh(file, *surfaces[label], color=about.colors.get(label))
     figure = render_surfaces(surfaces, about.names, about.colors, unit or "voxels")
     save_figure(picture, figure)

@@ -152,7 +152,7 @@ def open_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> Vol
         The volume. Reading a float that is not whole raises an error.
 
     Raises:
-        InputError: The path holds no volume of one channel.
+        InputError: The path holds no volume of one channel, or its first slice no labels.
     """
     volume = open_volume(path, axes=axes)
     if volume.channels != 1:
@@ -160,7 +160,11 @@ def open_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> Vol
             f"{path}: holds {volume.channels} channels, not labels; give the output of segment or "
             "predict."
         )
-    return replace(volume, are_labels=volume.dtype.kind == "f")
+    if volume.dtype.kind != "f":
+        return volume
+    labels = replace(volume, are_labels=True)
+    labels[0]  # refuses most images that are no labels at once
+    return labels
 
 
 def _choose_spacing(source: Source, spacing: Spacing | None, unit: str | None) -> Axes:

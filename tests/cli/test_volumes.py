@@ -250,7 +250,7 @@ def test_many_volumes_are_labelled_by_one_command(
     assert run(*command, "zarr") == 0
     assert files_in(out) == {"b_labels.zarr", "c_labels.zarr"}
     for name, other in zip("bc", others, strict=True):
-        labels = zarr.open_array(out / f"{name}_labels.zarr", mode="r")[:]
+        labels = zarr.open_array(out / f"{name}_labels.zarr/0", mode="r")[:]
         np.testing.assert_array_equal(labels, predicted(model, open_volume(other)))
     capsys.readouterr()
     line = refusal(*command[:-2], out / "one.zarr")

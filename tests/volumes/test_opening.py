@@ -226,7 +226,12 @@ def test_labels_may_be_whole_numbers_stored_as_floats(tmp_path):
     np.testing.assert_array_equal(volume.read(0, 5)[:, 0], labels)
     np.save(tmp_path / "b.npy", labels + 0.5)
     with pytest.raises(InputError, match=r"b.npy: holds .*5, which is not the number of a label"):
-        open_labels(tmp_path / "b.npy")[0]
+        open_labels(tmp_path / "b.npy")
+    labels = labels.astype(float)
+    labels[3, 2, 1] = 7.25
+    np.save(tmp_path / "d.npy", labels)
+    with pytest.raises(InputError, match=r"d.npy: holds 7.25, which is not the number"):
+        open_labels(tmp_path / "d.npy").read(1, 5)
     np.save(tmp_path / "c.npy", np.zeros((5, 6, 7, 3), np.uint8))
     with pytest.raises(InputError, match="holds 3 channels, not labels"):
         open_labels(tmp_path / "c.npy", axes="zyxc")
