@@ -1,5 +1,6 @@
 """Scores of segmentations: against annotators, or without any ground truth."""
 
+from sp_graph_seg.evaluation.boundary_scores import boundary_displacement
 from sp_graph_seg.evaluation.clustering_scores import CLUSTERING_SCORES, score_clustering
 from sp_graph_seg.evaluation.contingency import Contingency, contingency_table, contingency_tables
 from sp_graph_seg.evaluation.evaluate import (
@@ -31,6 +32,7 @@ __all__ = [
     "RegionBenchmark",
     "SettingScores",
     "benchmark_regions",
+    "boundary_displacement",
     "combine_annotators",
     "contingency_table",
     "contingency_tables",

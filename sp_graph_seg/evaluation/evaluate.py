@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.evaluation.boundary_scores import boundary_displacement
 from sp_graph_seg.evaluation.clustering_scores import CLUSTERING_SCORES, score_clustering
 from sp_graph_seg.evaluation.contingency import contingency_tables
 from sp_graph_seg.evaluation.kim_miou import ANNOTATOR_SETS, kim_ious
@@ -17,6 +18,7 @@ Combine = Literal["mean", "first", "best"]
 
 SCORE_NAMES = (
     *(*CLUSTERING_SCORES, *REGION_SCORES),
+    "bde",
     *(f"miou_{which}" for which in ANNOTATOR_SETS),
     "num_labels",
 )
@@ -49,6 +51,7 @@ def score_segmentation(
 
         * those of :func:`~sp_graph_seg.evaluation.score_clustering`;
         * those of :func:`~sp_graph_seg.evaluation.score_regions`;
+        * ``bde``: see :func:`~sp_graph_seg.evaluation.boundary_displacement`; 0 is best;
         * ``miou_all``, ``miou_fine``, ``miou_coarse``: see
           :func:`~sp_graph_seg.evaluation.kim_ious`;
         * ``num_labels``: number of different labels;
@@ -121,6 +124,7 @@ def score_in_detail(
     scores: dict[str, float] = {
         **combine_annotators(annotators, combine),
         **score_regions(tables),
+        "bde": boundary_displacement(labels, truths),
         **{f"miou_{which}": float(regions.mean()) for which, regions in ious.items()},
         "num_labels": np.unique(array[array >= 0]).size,
         "annotated_pixels": sum(table.num_pixels for table in tables),

@@ -30,7 +30,7 @@ from sp_graph_seg.transforms import ToRAG, compute_superpixels
 from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
 
 #: Changes when old results cannot be compared with new ones.
-FORMAT = 3
+FORMAT = 4
 
 _KEYS = {"job", "labels", "regions", "unsupervised", "losses", "seconds"}
 

@@ -68,6 +68,17 @@ class Format(ABC):
     def read(self, path: Path) -> Finished:
         """Reads the provenance of a finished output; raises any kind of exception for others."""
 
+    def check(self, path: Path) -> None:
+        """Reads all of a finished output; raises any kind of exception for damaged ones.
+
+        Without checksums only the provenance is read.
+        """
+        self.read(path)
+
+    def has_foreign_files(self, path: Path) -> bool:
+        """Tells whether the folder of a finished output holds files that are not part of it."""
+        return False
+
 
 class StreamedFormat(Format):
     """A format that is written from the first slice to the last after all blocks are done."""

@@ -57,6 +57,12 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
     difference = describe_difference(found, wanted)
     if difference:
         raise InputError(f"{output}: was made differently: {difference}; {remedy}.")
+    try:
+        output.format.check(output.path)
+    except MemoryError:
+        raise
+    except Exception as error:  # damage has many forms
+        raise InputError(f"{output}: is damaged, so it cannot be resumed; {remedy}.") from error
     return {int(key): reason for key, reason in finished.provenance["skipped"].items()}
 
 
@@ -85,7 +91,10 @@ def refuse_replacing(output: LabelOutput, overwrite: bool) -> None:
         )
     path: Path = output.path
     is_shared = output.format.may_hold_more
-    if (read_finished(output) is None) if is_shared else path.is_dir():
+    is_own = not path.is_dir()
+    if is_shared:
+        is_own = read_finished(output) is not None and not output.format.has_foreign_files(path)
+    if not is_own:
         raise InputError(
             f"{path}: holds other things than labels written by this program, so it is not "
             "overwritten; choose another --output."

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sp_graph_seg.errors import InputError, LowDiskSpaceWarning
-from sp_graph_seg.io.files import check_writable
+from sp_graph_seg.io.files import check_writable, format_size
 from sp_graph_seg.label_jobs.base import PiecewiseFormat
 from sp_graph_seg.label_jobs.finished import exists, refuse_replacing, verify_finished
 from sp_graph_seg.label_jobs.job import LabelJob
@@ -188,17 +188,12 @@ def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None
     if free >= usual:
         return
     message = (
-        f"{output.path}: {_size(free)} are free, but the labels need {_size(least)} to "
-        f"{_size(usual)}; free space or choose an --output on another disk."
+        f"{output.path}: {format_size(free)} are free, but the labels need {format_size(least)} to "
+        f"{format_size(usual)}; free space or choose an --output on another disk."
     )
     if free < least:
         raise InputError(message)
     warnings.warn(message, LowDiskSpaceWarning, stacklevel=3)
-
-
-def _size(nbytes: float) -> str:
-    unit = next((u for u in ("GB", "MB") if nbytes >= {"GB": 1e9, "MB": 1e6}[u]), "kB")
-    return f"{nbytes / {'GB': 1e9, 'MB': 1e6, 'kB': 1e3}[unit]:.3g} {unit}"
 
 
 def _is_moved(output: LabelOutput, state: State | None) -> bool:

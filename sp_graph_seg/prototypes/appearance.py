@@ -249,9 +249,10 @@ def fit_appearance(
     for graph, part, descriptor, area in zip(graphs, labels, descriptors, areas, strict=True):
         left.add(graph, part, descriptor[:, :-2], area)
     model = Appearance(config, whitening, centers, label_of, left.merge_order())
-    if model.num_labels < config.num_labels:
+    wanted = config.num_labels or 2
+    if model.num_labels < wanted:
         warnings.warn(
-            f"only {model.num_labels} of {config.num_labels} labels were found, because there are "
+            f"only {model.num_labels} of {wanted} labels were found, because there are "
             f"at most {_PROTOTYPES}, and no more than different superpixels; lower num_labels.",
             FewLabelsWarning,
             stacklevel=2,

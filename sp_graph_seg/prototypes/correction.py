@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, median_filter
 
-from sp_graph_seg.prototypes.thresholds import balanced_thresholds
+from sp_graph_seg.prototypes.thresholds import balanced_thresholds, count_modes, flat_pixels
 
 Array = NDArray[np.float32]
 
@@ -26,6 +26,8 @@ _EDGES = 0.05
 #: A radius with fewer pixels than this has no ring.
 _FEWEST = 12
 _WIDE = 15
+
+_FEWEST_PHASES = 3
 
 _ROUNDS = 8
 _SAMPLE = 60000
@@ -59,19 +61,21 @@ class Correction:
         return image.astype(np.float32)
 
 
-def fit_correction(image: Array, num_labels: int, inside: NDArray[np.bool_] | None) -> Correction:
+def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction:
     """Fits gain and rings together with grey prototypes, and keeps those that improve the fit.
 
     Prototypes and correction are fitted in turn, as the bias field of magnetic resonance images is
-    (Wells et al. 1996). Both are measured on a slice smoothed by one pixel.
+    (Wells et al. 1996). Both are measured on a slice smoothed by one pixel. There are as many
+    prototypes as modes in its flat pixels, but at least three: with fewer, steps of intensity would
+    look like a gain.
 
     Args:
         image: ``(H, W)``.
-        num_labels: Number of prototypes.
         inside: The data pixels, ``(H, W)``; ``None`` for all.
     """
     size = image.shape[0], image.shape[1]
     smooth = gaussian_filter(image, 1.0)
+    num_labels = max(_FEWEST_PHASES, count_modes(smooth[flat_pixels(smooth[None], inside)]))
     none = Correction(None, None, size)
     residual = smooth - _nearest(smooth, num_labels, inside)
     strength = _ring_strength(residual, inside, None)

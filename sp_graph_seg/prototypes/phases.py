@@ -130,13 +130,20 @@ class Phases:
 
         Pixels outside the mask have label -1 and margin 0.
         """
-        assert self.prototypes is not None, "the prototypes are fitted"
+        return self.label(self.describe(image), mask)
+
+    def describe(self, image: Array) -> Array:
+        """Computes the features ``(Q, H, W)`` of an image ``(C, H, W)`` in [0, 1]."""
         if self.kind == "intensity":
-            features = self.features(self.measure(image), image)
-        else:
-            features = self.features(*self.look(image))
+            return self.features(self.measure(image), image)
+        return self.features(*self.look(image))
+
+    def label(self, features: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:
+        """Does the part of :meth:`predict` after the features ``(Q, H, W)``."""
+        assert self.prototypes is not None, "the prototypes are fitted"
+        size = features.shape[1:]
         labels, margins = self.prototypes.nearest(features.reshape(len(features), -1).T)
-        labels, margins = labels.reshape(image.shape[1:]), margins.reshape(image.shape[1:])
+        labels, margins = labels.reshape(size), margins.reshape(size)
         if mask is not None:
             labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
         return labels, margins

@@ -1,5 +1,6 @@
 """Labels by the nearest prototype in feature space."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import KMeans
 
+from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.prototypes.thresholds import (
     MODE_DEPTH,
     histogram,
@@ -90,6 +92,18 @@ class Prototypes:
         ]
         first = {group: n for n, group in enumerate(dict.fromkeys(groups.tolist()))}
         return np.array([first[group] for group in groups.tolist()])
+
+
+def warn_of_few_labels(found: int, num_labels: int) -> None:
+    """Warns of fewer labels than requested ; of only one if it is 0."""
+    if found < (num_labels or 2):
+        noun = "label was" if found == 1 else "labels were"
+        warnings.warn(
+            f"only {found} {noun} found, because the training images have too few different "
+            "values; check the images and their range.",
+            FewLabelsWarning,
+            stacklevel=3,
+        )
 
 
 def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:

@@ -16,6 +16,11 @@ MODE_DEPTH = 0.42
 #: A mode with a smaller share of the values is ignored: correlated noise makes such modes.
 _SMALLEST_MODE = 0.01
 
+#: Modes are counted in pixels where the value changes less than this; at edges it takes all values
+#: in between and fills the valleys. If their share is below this, all pixels are used.
+_FLAT = 0.08
+_FEWEST_FLAT = 0.05
+
 
 def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> NDArray[np.float64]:
     """Finds the ``(K - 1,)`` thresholds with the greatest variance between the K classes.
@@ -133,3 +138,14 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
 def count_modes(values: NDArray) -> int:
     """Counts the modes of the values whose :func:`mode_depths` are 0.42 or more."""
     return 1 + sum(depth >= MODE_DEPTH for depth in mode_depths(values))
+
+
+def flat_pixels(values: NDArray, inside: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Finds the data pixels ``(H, W)`` of ``(C, H, W)`` that differ little from their neighbours.
+
+    If there are hardly any, these are all data pixels.
+    """
+    down, right = np.gradient(values, axis=(1, 2))
+    inside = np.ones(values.shape[1:], bool) if inside is None else inside
+    flat = inside & (np.sqrt((down**2 + right**2).mean(axis=0)) < _FLAT)
+    return flat if flat.mean() > _FEWEST_FLAT else inside

@@ -1,7 +1,13 @@
 """Regions of a photograph, coarse and fine in one tree, without any training on it."""
 
-from sp_graph_seg.regions.build import build_region_tree
+from sp_graph_seg.regions.build import build_region_tree, merge_cells
 from sp_graph_seg.regions.transfer_cut import transfer_cut, transfer_cut_regions
 from sp_graph_seg.regions.tree import RegionTree
 
-__all__ = ["RegionTree", "build_region_tree", "transfer_cut", "transfer_cut_regions"]
+__all__ = [
+    "RegionTree",
+    "build_region_tree",
+    "merge_cells",
+    "transfer_cut",
+    "transfer_cut_regions",
+]

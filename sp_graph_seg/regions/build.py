@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from torch_geometric.data import HeteroData
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.regions.altitude import describe_regions, log_odds
@@ -53,18 +54,25 @@ def build_region_tree(
     """
     array, inside = _check(image, mask)
     if array.ndim == 4:
-        return _merge_all(array, inside)
+        return merge_cells(ToMultiscale(mask=inside)(array), array)
     small = scale_down(array, max_size).numpy()
     seen = None if inside is None else scale_mask(inside, small.shape[1:]).numpy()
-    tree = _merge_all(small, seen)
+    tree = merge_cells(ToMultiscale(mask=seen)(small), small)
     leaves = scale_labels(tree.leaves, array.shape[1:])
     if inside is not None:
         leaves = np.where(inside, leaves, -1)
     return RegionTree(tree.children, tree.altitude, leaves)
 
 
-def _merge_all(image: NDArray[np.float32], inside: Mask | None) -> RegionTree:
-    graph = ToMultiscale(mask=inside)(image)
+def merge_cells(graph: HeteroData, image: NDArray) -> RegionTree:
+    """Merges the cells of a multi-scale graph to the tree of their regions.
+
+    :func:`build_region_tree` does this with the default levels.
+
+    Args:
+        graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
+        image: The same image, ``(C, *size)`` in [0, 1].
+    """
     return merge_tree(*describe_regions(graph, color_space(image, "lab")), log_odds)
 
 

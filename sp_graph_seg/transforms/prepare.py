@@ -12,7 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import InputError, IntensityRangeWarning, ManyChannelsWarning
+from sp_graph_seg.errors import (
+    InputError,
+    IntensityRangeWarning,
+    ManyChannelsWarning,
+    TrainingWarning,
+)
 from sp_graph_seg.transforms.arrays import as_array, as_mask, as_native, fill_outside
 from sp_graph_seg.volumes.intensity import IntensitySample, find_numbers
 
@@ -175,6 +180,20 @@ def check_range(
             f"intensity_range={(low, high)} does not ascend or does not overlap the values of the "
             "images; give an ascending range in the units of the images."
         )
+
+
+def warn_of_uniform_images(images: Sequence[Array], insides: Sequence[Mask | None]) -> None:
+    """Warns if no training image has two different values of data in any channel."""
+    for image, inside in zip(images, insides, strict=True):
+        values = image.reshape(len(image), -1) if inside is None else image[:, inside]
+        if (values.min(axis=1) < values.max(axis=1)).any():
+            return
+    warnings.warn(
+        "images: all pixels with data have the same value, so there is nothing to tell apart; "
+        "check the files and the masks.",
+        TrainingWarning,
+        stacklevel=3,
+    )
 
 
 def warn_of_other_units(image: Array, inside: Mask | None, low: float, high: float) -> None:

@@ -4,9 +4,10 @@ import math
 import os
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sp_graph_seg.errors import AssumedSpacingWarning, InputError
 from sp_graph_seg.io.decoding import TIFF_MAGICS, read_header
@@ -165,6 +166,37 @@ def open_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> Vol
     labels = replace(volume, are_labels=True)
     labels[0]  # refuses most images that are no labels at once
     return labels
+
+
+def open_like(path: str | os.PathLike[str], part: Mapping[str, Any]) -> Volume:
+    """Opens the part of a volume that was read another time, with slices along z (or t).
+
+    So its slices are those of the labels of that part, whatever the axis was.
+
+    Args:
+        path: The volume.
+        part: What was read then, see :attr:`Volume.part_read`; empty for all of it.
+
+    Raises:
+        InputError: As in :func:`open_volume`, or rows or columns were left out.
+    """
+    if not part:
+        return open_volume(path)
+    ranges = (part["slices"], part["rows"], part["columns"])
+    sides = zip(part["axes"], ranges, part["binning"], strict=True)
+    of = {"z" if name == "t" else name: (tuple(ends), count) for name, ends, count in sides}
+    ((start, stop, step), deep), (rows, high), (columns, wide) = (of[name] for name in "zyx")
+    if rows[2] != 1 or columns[2] != 1:
+        raise InputError(f"{path}: was read with a step within slices; give the part as a file.")
+    return open_volume(
+        path,
+        start=start,
+        stop=stop,
+        step=step,
+        crop=(rows[:2], columns[:2]),
+        channels=part["channels"],
+        binning=(deep, high, wide),
+    )
 
 
 def _choose_spacing(source: Source, spacing: Spacing | None, unit: str | None) -> Axes:

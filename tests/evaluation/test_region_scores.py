@@ -28,6 +28,12 @@ def overlaps(labels, truth):
     return [max((a & b).sum() / (a | b).sum() for a in found) for b in regions]
 
 
+def refinement(one, other):
+    """Mean share of a pixel's region that lies outside of its other region."""
+    regions = [((one == a), (other == b)) for a, b in zip(one.flat, other.flat, strict=True)]
+    return np.mean([(mine & ~theirs).sum() / mine.sum() for mine, theirs in regions])
+
+
 @given(MAPS, MAPS, MAPS)
 def test_the_definitions_hold(labels, one, other):
     scores = score_regions(contingency_tables(labels, [one, other]))
@@ -40,13 +46,15 @@ def test_the_definitions_hold(labels, one, other):
         for truth in (one, other)
     )
     assert scores["covering"] == pytest.approx(covered / (2 * labels.size))
+    errors = [min(refinement(labels, truth), refinement(truth, labels)) for truth in (one, other)]
+    assert scores["gce"] == pytest.approx(np.mean(errors))
     np.testing.assert_allclose(best_overlaps(contingency_table(labels, one)), overlaps(labels, one))
 
 
 def test_a_perfect_segmentation(label_map):
     truth = label_map((20, 30), 7)
     scores = score_regions(contingency_tables(truth[::-1] + 5, [truth[::-1]] * 3))
-    assert scores == {"pri": 1.0, "vi": 0.0, "covering": 1.0}
+    assert scores == {"pri": 1.0, "vi": 0.0, "covering": 1.0, "gce": 0.0}
 
 
 def test_vi_is_in_bits_and_symmetric():

@@ -157,7 +157,9 @@ def test_there_are_as_many_labels_as_asked_for(num_labels):
 
 def test_a_picture_of_one_value_has_one_label_and_a_warning():
     flat = np.full((1, 32, 40), 0.5, np.float32)
-    with pytest.warns(FewLabelsWarning, match=r"only 1 labels.*check the images and their range\."):
+    with pytest.warns(
+        FewLabelsWarning, match=r"only 1 label was.*check the images and their range\."
+    ):
         model, _ = fit_phases([flat], [None], TINY.replace(num_labels=2))
     labels, margins = model.predict(flat)
     assert (labels == 0).all()

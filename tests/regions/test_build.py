@@ -6,7 +6,8 @@ import torch
 from sklearn.metrics import v_measure_score
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.regions import build_region_tree
+from sp_graph_seg.regions import build_region_tree, merge_cells
+from sp_graph_seg.transforms import FelzenszwalbLevel, ToMultiscale
 
 RNG = np.random.default_rng(0)
 
@@ -95,6 +96,15 @@ def test_a_large_image_is_scaled_down_and_its_regions_up(patches):
 def test_what_is_no_image_is_refused(image, mask, message):
     with pytest.raises(InputError, match=f"^{message}"):
         build_region_tree(image, mask)
+
+
+def test_levels_of_ones_own_make_a_tree(patches):
+    image, truth = patches[0].astype(np.float32), patches[1]
+    graph = ToMultiscale([FelzenszwalbLevel("rgb", 100, 0.5, 20)])(image)
+    assert is_same_partition(merge_cells(graph, image).cut(num_regions=6), truth)
+    graph = ToMultiscale()(image)
+    tree, expected = merge_cells(graph, image), build_region_tree(image)
+    assert (tree.altitude == expected.altitude).all()
 
 
 def test_a_volume_has_a_tree_too(patches):

@@ -8,6 +8,7 @@ import numpy as np
 
 from sp_graph_seg.label_jobs.base import PROVENANCE, Blocks, Finished, Found, StreamedFormat
 from sp_graph_seg.label_jobs.manifest import Manifest
+from sp_graph_seg.volumes.formats.arrays import check_length
 from sp_graph_seg.volumes.formats.nrrd import read_nrrd_header
 from sp_graph_seg.volumes.formats.vti import read_vti_header
 
@@ -59,6 +60,7 @@ class Nrrd(StreamedFormat):
     def read(self, path: Path) -> Finished:
         """Reads the header."""
         header = read_nrrd_header(path)
+        check_length(str(path), path, header.offset, header.shape, header.dtype)
         note = json.loads(header.comments[0])
         return Finished(header.shape, header.dtype.newbyteorder("="), note[PROVENANCE])
 
@@ -101,6 +103,7 @@ class Vti(StreamedFormat):
     def read(self, path: Path) -> Finished:
         """Reads the header."""
         header = read_vti_header(path)
+        check_length(str(path), path, header.offset, header.shape, header.dtype)
         note = json.loads(header.notes[PROVENANCE])
         return Finished(header.shape, header.dtype.newbyteorder("="), note[PROVENANCE])
 

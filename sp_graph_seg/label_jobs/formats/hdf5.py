@@ -8,6 +8,7 @@ import numpy as np
 
 from sp_graph_seg.io.durable import LateFailure
 from sp_graph_seg.label_jobs.base import PROVENANCE, Blocks, Finished, Found, StreamedFormat
+from sp_graph_seg.label_jobs.damage import check_hdf5
 from sp_graph_seg.label_jobs.formats.chunks import chunk_shape
 from sp_graph_seg.label_jobs.manifest import Manifest
 
@@ -68,6 +69,10 @@ class Hdf5(StreamedFormat):
                 raise ValueError(f"{path} holds more than labels")
             provenance = json.loads(dataset.attrs[PROVENANCE])
             return Finished(dataset.shape, dataset.dtype, provenance, dataset.name)
+
+    def check(self, path: Path) -> None:
+        """Decompresses all chunks, which verifies their checksums."""
+        check_hdf5(path, self.read(path).dataset)
 
 
 def _add_plot(file: "h5py.File", dataset: "h5py.Dataset", manifest: Manifest) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from sp_graph_seg.io.durable import remove, sync, sync_tree
 from sp_graph_seg.label_jobs.base import PROVENANCE, Finished, Found, PiecewiseFormat
+from sp_graph_seg.label_jobs.damage import STORED, check_zarr, count_chunks
 from sp_graph_seg.label_jobs.formats.chunks import chunk_shape
 from sp_graph_seg.label_jobs.formats.pyramid import Level, build_pyramid
 from sp_graph_seg.label_jobs.manifest import Manifest
@@ -84,6 +85,7 @@ class OmeZarr(PiecewiseFormat):
         attributes = {
             "ome": _ome(manifest, found, levels),
             PROVENANCE: manifest.provenance(found),
+            STORED: count_chunks(path),
         }
         temporary = path.with_stem(f"completing-{secrets.token_hex(8)}")
         try:
@@ -102,6 +104,23 @@ class OmeZarr(PiecewiseFormat):
         array: Any = group[_FULL]
         provenance: Any = group.attrs[PROVENANCE]
         return Finished(array.shape, np.dtype(array.dtype), provenance)
+
+    def check(self, path: Path) -> None:
+        """Counts the chunks, because a missing one reads as unlabelled, and reads all of them."""
+        check_zarr(path)
+
+    def has_foreign_files(self, path: Path) -> bool:
+        """Tells whether there is more than arrays named by numbers, their metadata and chunks."""
+        inside = (entry.relative_to(path).parts for entry in path.rglob("*"))
+        return not all(_is_own(parts) for parts in inside)
+
+
+def _is_own(parts: tuple[str, ...]) -> bool:
+    """Tells whether an entry of the group is one that this format writes."""
+    *above, name = parts
+    if name == _METADATA and len(above) < 2:
+        return True
+    return parts[1:2] in ((), ("c",)) and all(part.isdigit() for part in (parts[0], *parts[2:]))
 
 
 def _create(path: Path, manifest: Manifest) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from sp_graph_seg.label_jobs.base import PROVENANCE, Blocks, Finished, Found, StreamedFormat
+from sp_graph_seg.label_jobs.damage import check_pngs
 from sp_graph_seg.label_jobs.manifest import Manifest
 from sp_graph_seg.volumes.sidecar import SIDECAR
 
@@ -49,6 +50,10 @@ class Pngs(StreamedFormat):
         ((width, height),), (mode,) = sizes, modes
         dtype = np.dtype(np.uint8 if mode == "L" else np.uint16)
         return Finished((len(files), height, width), dtype, note[PROVENANCE])
+
+    def check(self, path: Path) -> None:
+        """Verifies the checksums in all files."""
+        check_pngs(path)
 
 
 def slice_names(count: int) -> list[str]:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from sp_graph_seg.label_jobs.base import PROVENANCE, Blocks, Finished, Found, StreamedFormat
+from sp_graph_seg.label_jobs.damage import check_tiff
 from sp_graph_seg.label_jobs.manifest import Manifest
 from sp_graph_seg.volumes.geometry import REFERENCE_FRAME
 
@@ -52,6 +53,10 @@ class ImageJTiff(StreamedFormat):
             else:
                 note = ElementTree.fromstring(tif.ome_metadata).findtext(".//{*}Description")
             return Finished(series.shape, np.dtype(series.dtype), json.loads(note)[PROVENANCE])
+
+    def check(self, path: Path) -> None:
+        """Decompresses all pages, which verifies their checksums."""
+        check_tiff(path)
 
     def _is_ome(self, is_large: bool) -> bool:
         return is_large
