@@ -8,8 +8,9 @@ STORED = "sp_graph_seg_chunks"
 
 
 def count_chunks(path: Path) -> int:
-    """Counts the stored chunks of a Zarr group, the files whose names are numbers."""
-    return sum(file.is_file() and file.name.isdigit() for file in path.rglob("*"))
+    """Counts the stored chunks of a Zarr group's arrays, the files whose names are numbers."""
+    files = path.glob("[0-9]*/c/**/*")
+    return sum(file.is_file() and file.name.isdigit() for file in files)
 
 
 def check_zarr(path: Path) -> None:
@@ -19,8 +20,9 @@ def check_zarr(path: Path) -> None:
     group = zarr.open_group(store=str(path), mode="r")
     if count_chunks(path) != group.attrs[STORED]:
         raise ValueError(f"{path} lacks chunks")
-    for _, array in group.arrays():
-        _read_all(array)
+    image: Any = group.attrs["ome"]
+    for level in image["multiscales"][0]["datasets"]:
+        _read_all(group[level["path"]])
 
 
 def check_hdf5(path: Path, name: str | None) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sp_graph_seg import Config, Segmenter
+from sp_graph_seg import Segmenter
 from sp_graph_seg.errors import InputError, ManyChannelsWarning
 
 #: Any image of the size of the one that the model is trained on.
@@ -186,11 +186,8 @@ def test_no_images(images, config):
         Segmenter(config).fit(images)
 
 
-def test_an_array_of_slices_is_not_taken_for_channels_without_a_word():
-    slices = np.tile(np.linspace(0, 1, 48, dtype=np.float32), (6, 32, 1))
-    config = Config(
-        width=4, num_features=4, n_segments=4, epochs=1, label_by="argmax", patches=((2, 16, 16),)
-    )
+def test_an_array_of_slices_is_not_taken_for_channels_without_a_word(config, blocks):
+    slices = blocks(channels=6)
     with pytest.warns(ManyChannelsWarning, match="images: is read as one image of 6 channels"):
         assert Segmenter(config).fit(slices).in_channels_ == 6
     assert Segmenter(config).fit(slices[:, None]).in_channels_ == 1
