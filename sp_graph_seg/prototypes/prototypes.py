@@ -26,6 +26,9 @@ _CELLS = 16
 #: Initial number of prototypes if their number is to be found.
 _MOST = 8
 
+#: Least share of the points that a mode of several features has.
+_SMALLEST_SHARE = 0.01
+
 #: Number of points whose distances to all prototypes are held in memory at once.
 _AT_ONCE = 1 << 20
 
@@ -134,15 +137,20 @@ def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
     """Finds a prototype for each mode of several features, two to eight in all.
 
     Two prototypes belong to one mode if their points, projected to the line between them, have no
-    valley. Starting from eight, the pair with the shallowest valley is merged, and all prototypes
-    are fitted again.
+    valley, and one with less than 1 % of the points is none: it lies between two others, at edges.
+    Starting from eight, they are fitted again with one less until all are modes.
 
     Args:
         points: Features of training points, ``(P, Q)``.
     """
     for num_labels in range(_MOST, 1, -1):
         found = fit_prototypes(points, num_labels)
-        if len(found) <= 2 or _shallowest_valley(points, found) >= MODE_DEPTH:
+        if len(found) <= 2:
+            break
+        if (
+            found.shares.min() >= _SMALLEST_SHARE
+            and _shallowest_valley(points, found) >= MODE_DEPTH
+        ):
             break
     return found
 

@@ -13,8 +13,10 @@ _BINS = 128
 #: then at least a third lower than the peak.
 MODE_DEPTH = 0.42
 
-#: A mode with a smaller share of the values is ignored: correlated noise makes such modes.
+#: A mode with a smaller share of the values is ignored, because correlated noise makes such modes,
+#: unless it rises by the second depth and has the second share: a crack, or grains that are rare.
 _SMALLEST_MODE = 0.01
+_RARE_DEPTH, _RAREST_MODE = 1.5, 0.002
 
 #: Modes are counted in pixels where the value changes less than this; at edges it takes all values
 #: in between and fills the valleys. If their share is below this, all pixels are used.
@@ -96,7 +98,7 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
 
     The histogram is smoothed; the depth of a mode is its persistence in log density: its height
     above the higher of the valleys between it and a higher mode. A mode of less than 1 % of the
-    values has a depth of 0.
+    values has a depth of 0, unless it has 0.2 % of them and rises by 1.5.
 
     Args:
         values: Any shape, finite.
@@ -128,8 +130,9 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
         if peaks:
             mass[peaks[-1]] += mass[current]
         if len(peaks) == 2:
-            counts_as_mode = mass[peaks[0]] > _SMALLEST_MODE
-            depths.append(float(height[peaks[0]] - height[current]) * counts_as_mode)
+            depth = float(height[peaks[0]] - height[current])
+            least = _SMALLEST_MODE if depth < _RARE_DEPTH else _RAREST_MODE
+            depths.append(depth * (mass[peaks[0]] > least))
             mass[peaks[1]] += mass[peaks[0]]
             root[peaks[0]] = peaks[1]
     return sorted(depths, reverse=True)

@@ -142,12 +142,20 @@ def open_volume(
     )
 
 
-def open_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> Volume:
+def open_labels(
+    path: str | os.PathLike[str],
+    *,
+    axes: str | None = None,
+    spacing: Spacing | None = None,
+    unit: str | None = None,
+) -> Volume:
     """Opens labels of a volume: one channel of integers, or of floats that are whole numbers.
 
     Args:
-        path: As for :func:`open_volume`.
-        axes: As for :func:`open_volume`.
+        path: As for :func:`open_volume`, as are the others.
+        axes: The meaning of the stored axes.
+        spacing: The distances of the voxels.
+        unit: Their unit.
 
     Returns:
         The volume. Reading a float that is not whole raises an error.
@@ -155,7 +163,7 @@ def open_labels(path: str | os.PathLike[str], *, axes: str | None = None) -> Vol
     Raises:
         InputError: The path holds no volume of one channel, or its first slice no labels.
     """
-    volume = open_volume(path, axes=axes)
+    volume = open_volume(path, axes=axes, spacing=spacing, unit=unit)
     if volume.channels != 1:
         raise InputError(
             f"{path}: holds {volume.channels} channels, not labels; give the output of segment or "

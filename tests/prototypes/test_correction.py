@@ -100,6 +100,20 @@ def test_what_is_no_data_has_no_say():
         assert ratio.std() / ratio.mean() < 0.05
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (13, 40), (40, 60)])
+def test_a_window_finds_its_place_by_its_rings(corner):
+    clean, noise = phases()
+    fitted = fit_correction(clean + noise + rings(), None)
+    other, noise = phases(5)  # another slice with the same rings
+    rows, columns = (slice(c, c + 80) for c in corner)
+    whole = other + noise + rings()
+    assert fitted.place(whole[rows, columns]) == corner
+    np.testing.assert_array_equal(fitted(whole[rows, columns]), fitted(whole)[rows, columns])
+    plain = (other + noise)[rows, columns]
+    assert fitted.place(plain) is None
+    assert fitted(plain) is plain
+
+
 def test_slices_of_another_size_stay_as_they_are():
     fitted = Correction(np.array([0.3, 0, 0, 0, 0]), np.ones(50), (20, 30))
     image = np.random.default_rng(0).random((21, 30), np.float32)
