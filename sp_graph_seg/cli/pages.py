@@ -118,6 +118,7 @@ def write_image_page(
 def write_inspection_pages(
     folder: Path,
     labels: "Volume",
+    image: "Volume | None",
     names: Mapping[int, str],
     colors: Mapping[int, str],
     tables: Mapping[str, "LabelTable"],
@@ -128,6 +129,7 @@ def write_inspection_pages(
     Args:
         folder: Where they are written.
         labels: The labels.
+        image: The image that they explain, if it is known.
         names: The names of labels.
         colors: The color of each label.
         tables: The tables of labels and of components, by the names of their files.
@@ -137,7 +139,7 @@ def write_inspection_pages(
     with _only_a_warning(file):
         from sp_graph_seg.report import Page, sample_volume
 
-        sample = sample_volume(None, labels, names=names, colors=colors)
+        sample = sample_volume(image, labels, names=names, colors=colors)
         _write_preview(preview, labels.name, sample)
         record = make_record([labels.source.file])
         page = Page(

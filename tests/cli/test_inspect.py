@@ -21,7 +21,7 @@ from sp_graph_seg.volumes import Axis, Geometry
 
 SHAPE = (5, 9, 11)
 UNLABELLED = 255
-TABLES = {"regions.csv", "components.csv"}
+TABLES = {"regions.csv", "components.csv", "sizes.csv", "records.json"}
 PAGES = {"preview.png", "report.html"}
 
 
@@ -145,10 +145,10 @@ def test_tables_of_any_format(tmp_path, name, capsys):
     check_regions(out / "regions.csv", labels)
     check_components(out / "components.csv", labels)
     captured = capsys.readouterr()
-    assert captured.out.splitlines() == [
-        f"tables:  {out}/regions.csv and components.csv",
-        f"report:  {out}/report.html, with preview.png",
-    ]
+    line, grey, page = captured.out.splitlines()
+    assert line == f"tables:  {out}/regions.csv, components.csv and sizes.csv"
+    assert grey.startswith("grey:    none, as the image is not known; --image FILE adds")
+    assert page == f"report:  {out}/report.html, with preview.png"
     assert captured.err.splitlines()[-1].startswith("5 of 5 slices in ")
 
 
@@ -211,7 +211,7 @@ def test_names(tmp_path):
     given = save_npy(tmp_path / "a.npy", make_labels())
     (tmp_path / "names.yaml").write_text("labels: {0: {name: air}, 4: {name: grain, color: red}}\n")
     assert run(given, "-o", tmp_path, "--names", tmp_path / "names.yaml") == 0
-    for table in TABLES:
+    for table in TABLES - {"records.json"}:
         names = {(row["label"], row["name"]) for row in read_table(tmp_path / table)}
         assert names == {("0", "air"), ("1", ""), ("4", "grain")}
 
@@ -237,7 +237,7 @@ def test_meshes(tmp_path, capsys):
     flags = ["--meshes", "4", "1", "4", "--names", tmp_path / "names.yaml"]
     assert run(given, "-o", out, "--spacing", *spacing, "--unit", "um", *flags) == 0
     assert files_in(out) == TABLES | PAGES | {"label_1.ply", "label_4.ply", "surfaces.png"}
-    said = capsys.readouterr().out.splitlines()[1]
+    said = capsys.readouterr().out.splitlines()[2]
     assert said == f"meshes:  label_4.ply, label_1.ply and {out}/surfaces.png"
     own = label_colors(range(5), {4: "#ff8000"})
     page = (out / "report.html").read_text()
@@ -285,7 +285,7 @@ def test_a_volume_without_any_label(tmp_path, capsys):
     line = refusal(capsys, given, "-o", tmp_path / "out", "--meshes", "0")
     assert line == f"--meshes 0: {given} has no such label; it has none."
     assert run(given, "-o", tmp_path / "out") == 0
-    for table in TABLES:
+    for table in TABLES - {"records.json"}:
         assert read_table(tmp_path / "out" / table) == []
 
 
@@ -382,12 +382,27 @@ def test_labels_bring_their_names_colours_and_place(tmp_path, name):
     assert other == [*bytes.fromhex(wanted[1:])]
 
 
-def test_meshes_have_as_many_triangles_as_allowed(tmp_path):
-    given = save_npy(tmp_path / "a.npy", make_labels())
-    counts = []
-    for number, most in enumerate(("0", "200")):
-        out = tmp_path / str(number)
-        assert run(given, "-o", out, "--meshes", "4", "--mesh-faces", most) == 0
-        counts.append(len(read_ply(out / "label_4.ply")[1]))
-    assert counts[0] == len(extract_surface(make_labels(), 4).faces) > 200
-    assert 60 < counts[1] <= 200
+def test_grey_values_are_those_of_the_image(tmp_path, capsys):
+    labels = make_labels()
+    image = np.random.default_rng(0).normal(1000, 5, labels.shape).astype(np.float32)
+    given, scan = save_npy(tmp_path / "a.npy", labels), save_npy(tmp_path / "scan.npy", image)
+    assert run(given, "-o", tmp_path / "out", "--image", scan) == 0
+    for row in read_regions(tmp_path / "out"):
+        values = image[labels == int(row["label"])].astype(float)
+        found = [float(row[f"grey_{name}"]) for name in ("mean", "std", "low", "high")]
+        assert found == pytest.approx([values.mean(), values.std(), values.min(), values.max()])
+    assert float(row["area_voxel_faces"]) > 0
+
+
+def test_meshes_of_few_triangles(tmp_path):
+    labels = np.zeros((24, 24, 24), np.uint8)
+    labels[4:20, 4:20, 4:20] = 1
+    given = save_npy(tmp_path / "a.npy", labels)
+    sizes = []
+    for triangles in ([], ["--triangles", "200"]):
+        command = [given, "-o", tmp_path / "out", "--meshes", "1", "--overwrite"]
+        assert run(*command, *triangles) == 0
+        head = (tmp_path / "out/label_1.ply").read_bytes().partition(b"end_header")[0].decode()
+        sizes.append(int(head.partition("element face ")[2].split()[0]))
+    assert sizes[0] > 1000
+    assert 50 < sizes[1] <= 200
