@@ -102,7 +102,8 @@ def test_segment_and_predict_label_all_slices_of_any_format(
         np.testing.assert_array_equal(labels, expected)
         if is_video:
             shown = open_volume(folder / overlay)
-            assert (len(shown), shown.height, shown.width) == (5, 24, 32)
+            assert (len(shown), shown.width) == (5, 32)
+            assert shown.height > 24  # of the legend
             assert shown.frame_times == pytest.approx(volume.frame_times, abs=1e-3)
             assert shown[0].std() > 5
 
