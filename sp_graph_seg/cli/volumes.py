@@ -196,7 +196,7 @@ def _label(
         )
         has_blocks = not job.is_assembled()
         if overlay is not None and has_blocks:  # before finish, where a killed command goes on
-            write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
+            write_overlay(overlay, volume, job, segmenter)
         record = None if job.complete else record_labels(model, volume)
         skipped = job.finish(record=record)
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")

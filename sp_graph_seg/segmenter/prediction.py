@@ -156,6 +156,11 @@ class Prediction:
         return max([count, *(target + 1 for target in merged)])
 
     @property
+    def names_(self) -> dict[int, str]:
+        """The names of the labels that have one, from ``relabel_``."""
+        return self.relabel_.names if self.relabel_ else {}
+
+    @property
     def colors_(self) -> dict[int, str]:
         """The colour of each possible label, ``"#rrggbb"``, in all pictures and files.
 

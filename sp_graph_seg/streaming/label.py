@@ -25,6 +25,7 @@ from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import check_image_head
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
+from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.segmenter.uncertainty import NO_LABEL
 from sp_graph_seg.streaming.block import BlockLabeler, Mode, load_model
@@ -128,7 +129,12 @@ def label_volume(
             overwrite=overwrite,
         )
         job = open_job(
-            output, num_labels=segmenter.num_labels_, settings=settings, block=block, resume=resume
+            output,
+            num_labels=segmenter.num_labels_,
+            settings=settings,
+            labels=_legend(segmenter),
+            block=block,
+            resume=resume,
         )
         maps = None
         if beside is not None:
@@ -136,6 +142,7 @@ def label_volume(
                 beside,
                 num_labels=NO_LABEL,
                 settings=settings | {"content": "uncertainty"},
+                labels=None,
                 block=job.block,
                 resume=resume or goes_on,
             )
@@ -178,6 +185,15 @@ def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, An
     file = read_model(Path(model))
     trained = {"record": file.record, "config": file.metadata["config"]}
     return make_record([volume.source.file, model], part=volume.part_read, model=trained)
+
+
+def _legend(segmenter: Segmenter) -> dict[int, dict[str, str]]:
+    """Returns the color and, if there is one, the name of each label of a model."""
+    names = segmenter.relabel_.names if segmenter.relabel_ else {}
+    return {
+        label: {"color": color} | ({"name": names[label]} if label in names else {})
+        for label, color in segmenter.colors_.items()
+    }
 
 
 def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) -> dict[str, Any]:
