@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -39,6 +40,7 @@ from sp_graph_seg.transforms.prepare import (
     match_images,
     measure_intensity_range,
     scale_intensities,
+    warn_of_slices,
     warn_of_uniform_images,
 )
 
@@ -119,7 +121,8 @@ class Segmenter(Prediction, ImageEstimator):
         """Trains on images; replaces an earlier training.
 
         Args:
-            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
+            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ. The
+                slices of a volume ``(Z, H, W)`` are ``volume[:, None]``.
             y: Ignored; scikit-learn's pipelines pass it.
             masks: The data pixels, ``(H, W)``; for a sequence of images a sequence, with ``None``
                 for images without a mask.
@@ -137,9 +140,14 @@ class Segmenter(Prediction, ImageEstimator):
                 no data, or differs from the others in its channels; if the size of a mask or a
                 label map differs from that of its image; or if training fails, see
                 :func:`sp_graph_seg.training.fit`.
+
+        Warns:
+            ManyChannelsWarning: If a single array has so many channels that they may be slices.
         """
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
+        if len(arrays) == 1 and hasattr(images, "ndim"):
+            warn_of_slices("images", channels)
         config = self._resolve_config(channels)
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)
@@ -246,7 +254,8 @@ class Segmenter(Prediction, ImageEstimator):
             notes: JSON values to keep with the model, such as the names of the training images;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` returns them.
             record: Who made the model from what, as JSON values. (default: that of
-                :func:`~sp_graph_seg.io.record.make_record`, without inputs)
+                :func:`~sp_graph_seg.io.record.make_record`, without inputs) The number of threads
+                of the training is added.
         """
         config = self.trained_config
         trained = Trained(
@@ -258,7 +267,10 @@ class Segmenter(Prediction, ImageEstimator):
             self.relabel_,
             self.seen_labels_,
         )
-        write_model(path, *to_file(trained, notes), make_record() if record is None else record)
+        made = make_record() if record is None else dict(record)
+        if self.history_ is not None:  # trained by this process
+            made["threads"] = torch.get_num_threads()
+        write_model(path, *to_file(trained, notes), made)
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
