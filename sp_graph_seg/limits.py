@@ -31,8 +31,7 @@ def check_limit(name: str, value: float, path: str | os.PathLike[str]) -> None:
     if value > limit:
         raise InputError(
             f"{path}: {value:,} {name} are above the limit of {limit:,.0f}; if the file is right, "
-            f"raise all limits, for example ten times with {VARIABLE}=10 in the environment or "
-            "with --limits 10."
+            f"raise all limits ten times by --limits 10, or by {VARIABLE}=10 in the environment."
         )
 
 
