@@ -37,6 +37,8 @@ class Config:
             difference (in CIELAB units) that equals a hundredth of the longer side of the image.
         memory: Weight of the probabilities of the previous frame, at nodes that have not changed,
             when appearance labels the frames of a video; 0 labels each frame by itself.
+        join_slices: Average what is measured in a slice of a volume with the slices before and
+            after it, where they agree, when phases labels a volume.
         num_features: F, the channels of the encoder's output and the largest number of labels.
         width: Channels of the first module of each U-Net; each level below has twice as many.
         depth: Number of poolings in each U-Net; each of them halves the image.
@@ -98,10 +100,11 @@ class Config:
     num_labels: int = 0
     position_weight: float = 0.0
     memory: float = 0.0
+    join_slices: bool = False
     num_features: int = 32
     width: int = 16
     depth: int = 4
-    head: Literal["identity", "gcn", "gat", "graph", "transformer"] = "identity"
+    head: Literal["identity", "appnp", "gcn", "gat", "graph", "transformer"] = "identity"
     head_layers: int = 2
     head_losses: Literal["output", "both"] = "output"
     max_size: int = 320

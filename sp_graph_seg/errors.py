@@ -9,37 +9,55 @@ class InputError(ValueError):
     """
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells NumPy's, torch's and CUDA's way of running out of memory from other errors."""
+    texts = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
+
+
 class OutputError(InputError):
     """A result cannot be written: the folder is missing or read-only, or the disk is full."""
 
 
-class AssumedSpacingWarning(UserWarning):
+class SegmentationWarning(UserWarning):
+    """The base of all warnings of this package, which the command line shows."""
+
+
+class AssumedSpacingWarning(SegmentationWarning):
     """A volume declares the size of its pixels but no distance of slices: voxels are cubes."""
 
 
-class FewLabelsWarning(UserWarning):
+class FewLabelsWarning(SegmentationWarning):
     """Fewer labels were found than requested, or only one, because the images are uniform."""
 
 
-class FewSuperpixelsWarning(UserWarning):
+class FewSuperpixelsWarning(SegmentationWarning):
     """An image has far fewer superpixels than requested."""
 
 
-class IntensityRangeWarning(UserWarning):
+class IntensityRangeWarning(SegmentationWarning):
     """The intensities of an image differ from those that the model was trained on."""
 
 
-class LowDiskSpaceWarning(UserWarning):
+class LowDiskSpaceWarning(SegmentationWarning):
     """The disk may be full before all labels of a volume are written."""
 
 
-class ManyChannelsWarning(UserWarning):
+class ManyChannelsWarning(SegmentationWarning):
     """An image file has so many channels that they may be the slices of a volume."""
 
 
-class MissingSlicesWarning(UserWarning):
+class MissingSlicesWarning(SegmentationWarning):
     """Some numbers are missing in the file names of slices or frames."""
 
 
-class SmallImageWarning(UserWarning):
+class ReportWarning(SegmentationWarning):
+    """A page, picture or table beside a result could not be made."""
+
+
+class SmallImageWarning(SegmentationWarning):
     """An image is smaller than a setting requires, so the setting was reduced to fit."""
+
+
+class TrainingWarning(SegmentationWarning):
+    """A training ended, but its labels hardly mean anything; the message says what to change."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 PRESETS: dict[str, dict[str, Any]] = {
     "tomogram": {
         "label_by": "phases",
+        "join_slices": True,
         "num_features": 16,
         "width": 16,
         "depth": 2,

@@ -22,6 +22,7 @@ OTHER = {
     "num_labels": 3,
     "position_weight": 0.5,
     "memory": 0.25,
+    "join_slices": True,
     "num_features": 7,
     "width": 8,
     "depth": 2,
@@ -85,7 +86,11 @@ BAD = [
     *(("memory", value) for value in (-0.1, 1.5, math.nan)),
     *(("radius", value) for value in (0, 0.9, -5, math.nan, "far")),
     *(("foreground", value) for value in (-0.1, 1.1, math.nan)),
-    *(("redraw_patches", value) for value in (0, 1, "yes", "true", None)),
+    *(
+        (name, value)
+        for name in ("redraw_patches", "join_slices")
+        for value in (0, 1, "yes", "true", None)
+    ),
     *(
         (name, value)
         for name in (

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _MARK = "_labels"
 
+_PAGES = ("_preview.png", "_report.html")
+
 
 def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list[LabelOutput]:
     """Returns where the labels of each volume lie: ``NAME_labels.SUFFIX`` in a folder.
@@ -49,6 +51,12 @@ def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list
 def place_overlay(labels: LabelOutput) -> Path:
     """Returns where the overlay of a video lies: ``NAME_overlay.mp4`` beside its labels."""
     return labels.given.with_name(f"{labels.given.stem.removesuffix(_MARK)}_overlay.mp4")
+
+
+def place_pages(labels: LabelOutput) -> list[Path]:
+    """Returns where the preview and the page of a volume lie: beside its labels."""
+    name = labels.given.stem.removesuffix(_MARK)
+    return [labels.given.with_name(f"{name}{ending}") for ending in _PAGES]
 
 
 def place_uncertainty(labels: LabelOutput) -> LabelOutput:

@@ -1,15 +1,16 @@
 """Names, checks, writes and reports the output files of the commands."""
 
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sp_graph_seg.config import config_to_yaml
-from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import refuse_existing, write_image, write_labels, write_text
+from sp_graph_seg.errors import InputError, OutputError, ReportWarning
+from sp_graph_seg.io import read_labels, refuse_existing, write_image, write_labels, write_text
 
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
@@ -50,73 +51,91 @@ def write_model(
     training_files: Sequence[Path],
     notes: Mapping[str, Any] | None = None,
     record: Mapping[str, Any] | None = None,
-) -> str:
-    """Writes a trained model, and its configuration, history and picture of the history.
+) -> None:
+    """Writes a trained model, then its configuration, history and picture of the history.
 
-    If the training had no steps, there is no history.
-
-    Returns:
-        What was written, in words.
+    If the training had no steps, there is no history. A file beside the model that cannot be
+    written is a warning, because the model is there.
     """
+    segmenter.save(model, notes, record)
     config_file, history_file, picture = training_files
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
-    write_text(config_file, config_to_yaml(segmenter.config_))
-    written = [config_file]
-    if len(history):
-        from sp_graph_seg.plot import plot_history, save_figure
+    try:
+        write_text(config_file, config_to_yaml(segmenter.config_))
+        if len(history):
+            from sp_graph_seg.plot import plot_history, save_figure
 
-        write_text(history_file, history.to_csv())
-        save_figure(picture, plot_history(history))
-        written = [config_file, history_file, picture]
-    segmenter.save(model, notes, record)  # last: where it lies, all of them do
-    return f"{model}, with {join_names(file.name for file in written)}"
+            write_text(history_file, history.to_csv())
+            save_figure(picture, plot_history(history))
+    except OutputError as error:
+        warnings.warn(f"{error} The model is written.", ReportWarning, stacklevel=2)
+
+
+def report_model(model: Path, training_files: Sequence[Path]) -> None:
+    """Prints where a model is, and what lies beside it."""
+    written = [file.name for file in training_files if file.exists()]
+    report("model", f"{model}, with {join_names(written)}" if written else str(model))
 
 
 def write_predictions(
     segmenter: "Segmenter",
     images: Sequence[Path],
-    arrays: Iterable[tuple[np.ndarray, np.ndarray | None]],
+    read: Callable[[int], tuple[np.ndarray, np.ndarray | None]],
     output: Path,
     uncertainty: bool = False,
-) -> int:
-    """Writes the labels and overlay of each image, and returns the total number of labels.
+) -> None:
+    """Writes the labels and overlay of each image that has none yet.
 
     Pixels without data get the largest value of the type of the labels, as in a volume.
 
     Args:
         segmenter: A trained model.
         images: Files of the images, for the names.
-        arrays: The image and the mask of each.
+        read: Reads the image and the mask with this number.
         output: Folder to write to.
         uncertainty: Also write the uncertainty of each label.
     """
-    from sp_graph_seg.label_jobs.manifest import label_dtype
     from sp_graph_seg.plot import overlay_labels
+    from sp_graph_seg.plot.legend import LegendCounter
+    from sp_graph_seg.plot.strip import with_legend
     from sp_graph_seg.segmenter.uncertainty import uncertainty_map
 
-    unlabelled = np.iinfo(label_dtype(segmenter.num_labels_)).max
+    unlabelled = unlabelled_value(segmenter)
     colors = segmenter.colors_
-    found: set[int] = set()
-    for path, (array, mask) in zip(images, arrays, strict=True):
+    for number, path in enumerate(images):
         labels_file, overlay_file, *map_file = prediction_files([path], output, uncertainty)
+        if labels_file.exists():
+            continue  # done before an interruption
+        array, mask = read(number)
         if map_file:
             labels, margins = segmenter.predict_with_margin(array, mask=mask)
             write_labels(map_file[0], uncertainty_map(labels, margins))
         else:
             labels = segmenter.predict(array, mask=mask)
-        write_labels(labels_file, np.where(labels < 0, unlabelled, labels))
-        write_image(overlay_file, overlay_labels(array, labels, colors=colors).transpose(2, 0, 1))
-        found.update(np.unique(labels[labels >= 0]).tolist())
-    return len(found)
+        legend = LegendCounter()
+        legend.add(labels)
+        overlay = overlay_labels(array, labels, colors=colors)
+        overlay = with_legend(overlay, legend.rows(segmenter.names_, colors))
+        write_image(overlay_file, overlay.transpose(2, 0, 1))
+        write_labels(labels_file, np.where(labels < 0, unlabelled, labels))  # last: it is done
+
+
+def unlabelled_value(segmenter: "Segmenter") -> int:
+    """Returns the value of pixels without a label in files: 255 or 65535."""
+    from sp_graph_seg.label_jobs.manifest import label_dtype
+
+    return int(np.iinfo(label_dtype(segmenter.num_labels_)).max)
 
 
 def report_predictions(
-    num_labels: int, images: Sequence[Path], output: Path, uncertainty: bool = False
+    unlabelled: int, images: Sequence[Path], output: Path, uncertainty: bool = False
 ) -> None:
-    """Prints how many labels were found and where the files are."""
-    files = list(map(str, prediction_files(images, output, uncertainty)))
-    count = len(images)
+    """Prints how many labels are in the files and where these are."""
+    paths = prediction_files(images, output, uncertainty)
+    files, count = list(map(str, paths)), len(images)
+    found = [np.unique(read_labels(path)).tolist() for path in paths[:count]]
+    num_labels = len(set().union(*found) - {unlabelled})
     noun = "label" if num_labels == 1 else "labels"
     report("labels", f"{num_labels} {noun} in {join_names(files[:count])}")
     report("overlay", join_names(files[count : 2 * count]))

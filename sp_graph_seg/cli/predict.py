@@ -1,6 +1,5 @@
 """``sp-graph-seg predict``: labels images or a volume with a trained model."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +8,18 @@ from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
 from sp_graph_seg.cli.inputs import match_masks, read_checked, read_mask
+from sp_graph_seg.cli.interruptible import WORK, Inputs, describe
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     prediction_files,
     report_predictions,
+    unlabelled_value,
     write_predictions,
 )
+from sp_graph_seg.cli.pages import PAGE, check_pages, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import predict_volumes
-from sp_graph_seg.io import check_writable
+from sp_graph_seg.io.staging import staged
 
 
 @app.command(sort_key=2, usage=f"Usage: {PROGRAM} predict MODEL IMAGE... --output FOLDER [OPTIONS]")
@@ -56,19 +58,28 @@ def predict(
         predict_volumes(model, images, output, mask, uncertainty, overwrite, volume)
         return
     mask = match_masks(mask, images) if mask else None
-    inputs = [model, *images, *(mask or [])]
-    check_outputs(prediction_files(images, output, uncertainty), inputs, overwrite)
+    inputs, work = Inputs(model, *images, *(mask or [])), output / WORK
+    results = prediction_files(images, output, uncertainty)
+    may_replace = overwrite or work.exists()
+    check_outputs(results, inputs.files, may_replace)
+    check_pages([output / PAGE], inputs.files, may_replace)
     from sp_graph_seg import Segmenter
 
     segmenter = Segmenter.load(model)
 
-    def read() -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        for number, path in enumerate(images):
-            array = read_checked(path, segmenter.in_channels_, segmenter.config_)
-            yield array, read_mask(mask[number], path, array) if mask else None
+    def read(number: int) -> tuple[np.ndarray, np.ndarray | None]:
+        path = images[number]
+        array = read_checked(path, segmenter.in_channels_, segmenter.config_)
+        return array, read_mask(mask[number], path, array) if mask else None
 
-    for _ in read():  # check all before labelling the first, without keeping any
-        pass
-    check_writable(output)
-    num_labels = write_predictions(segmenter, images, read(), output, uncertainty)
-    report_predictions(num_labels, images, output, uncertainty)
+    for number in range(len(images)):  # check all before labelling the first, without keeping any
+        read(number)
+    with staged(
+        work, results, describe("predict", inputs, uncertainty=uncertainty), overwrite
+    ) as stage:
+        if not stage.is_complete:
+            write_predictions(segmenter, images, read, stage.folder, uncertainty)
+            inputs.check_unchanged()
+    report_predictions(unlabelled_value(segmenter), images, output, uncertainty)
+    labels = prediction_files(images, output)[: len(images)]
+    write_image_page(model, inputs.files, dict(zip(images, labels, strict=True)))

@@ -1,7 +1,6 @@
 """``sp-graph-seg relabel``: cleans label images as a file describes, or makes such a file."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,101 +8,112 @@ import numpy as np
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Switch, app
+from sp_graph_seg.cli.label_volumes import is_label_volume
 from sp_graph_seg.cli.outputs import check_outputs, join_names, report
+from sp_graph_seg.cli.relabel_make import (
+    LARGEST_LABEL,
+    MARK,
+    colors_of,
+    make_map,
+    name_of,
+    read_label_image,
+)
+from sp_graph_seg.cli.relabel_volumes import relabel_volumes
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import check_writable, read_labels, write_image, write_labels, write_text
+from sp_graph_seg.io import check_writable, write_image, write_labels
+from sp_graph_seg.io.record import add_record, make_record
 
 if TYPE_CHECKING:
     from sp_graph_seg.labels.relabel import Relabel
 
-_MARK = "_labels"
-"""The suffix that segment and predict append to the name of an image."""
-
-_LARGEST = 65535
-"""The largest label that a label image can hold."""
-
-_ENDINGS = (f"{_MARK}.png", "_colors.png")
+_ENDINGS = (f"{MARK}.png", "_colors.png")
 
 
 @app.command(
     sort_key=6,
-    usage=f"Usage: {PROGRAM} relabel LABELS... (--map MAP --output FOLDER | --make MAP) [OPTIONS]",
+    usage=f"Usage: {PROGRAM} relabel LABELS... (--make MAP | --map MAP --output FOLDER) [OPTIONS]",
 )
 def relabel(
     labels: Annotated[list[Path], Parameter(name="LABELS")],
     /,
     *,
-    map_file: Annotated[Path | None, Parameter(name="--map", metavar="FILE")] = None,
     make: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    image: Annotated[
+        list[Path] | None, Parameter(metavar="FILE...", consume_multiple=True, negative=())
+    ] = None,
+    num_labels: Annotated[int | None, Parameter(name=("--labels", "--num-labels"))] = None,
+    map_file: Annotated[Path | None, Parameter(name="--map", metavar="FILE")] = None,
     output: Annotated[Path | None, Parameter(alias="-o", metavar="FOLDER")] = None,
+    form: Annotated[str | None, Parameter(name="--format")] = None,
+    resume: Switch = False,
     overwrite: Switch = False,
 ) -> None:
-    """Merge, name and clean the labels of label images.
+    """Merge, name and clean the labels of images and volumes; no network is needed.
 
-    With --make this writes a YAML file that lists every label with its share of the pixels. Edit
-    it: name labels, give them colours, and say what to merge, smooth, remove or fill. With --map
-    and --output this does what the file says: for each NAME.png or NAME_labels.png it writes
-    NAME_labels.png, and NAME_colors.png to look at.
+    With --make this writes a YAML file that lists every label with its share of the pixels, its
+    grey values and mergers that these propose, and a picture of each label. Edit the file: name
+    labels, give them colours, and say what to merge, smooth, remove or fill. With --map and
+    --output this does what the file says: for each NAME_labels.png it writes NAME_labels.png, and
+    NAME_colors.png to look at; for each volume NAME_labels.tif or the like, slice by slice.
+    After an interruption, the same command continues. Without --map the labels of volumes are
+    only converted.
 
     Args:
-        labels: Label images (PNG, TIFF or .npy), such as those of segment and predict.
+        labels: Labels of images (PNG, TIFF or .npy) or of volumes, such as those of segment and
+            predict.
+        make: YAML file to write, as a start.
+        image: With --make, the image of each of the labels; of volumes found by itself if it still
+            lies where it did.
+        num_labels: With --make, merge the labels most alike until this many are left.
         map_file: YAML file with the description.
-        make: YAML file to write instead, as a start.
-        output: Folder for the results; made if it is missing.
+        output: Folder for the results, made if it is missing; for one volume, also the file of its
+            labels, such as merged.zarr.
+        form: Format of the labels of volumes in a folder: tif, zarr, h5, nxs, npy or png; by
+            default that of the input.
+        resume: Accept the complete labels of a volume by the same command.
         overwrite: Replace files that exist.
     """
-    if (map_file is None) == (make is None):
+    if (make is None) == (output is None):
         raise InputError(
-            "--map, --make: exactly one is needed; give --make MAP to start a file, or --map "
-            "MAP to use it."
+            "--make, --output: exactly one is needed; give --make MAP to start a file, or --map "
+            "MAP and --output FOLDER to use it."
         )
     if make is not None:
-        if output is not None:
-            raise InputError("--output: is not used with --make; leave it out.")
-        _make(labels, make, overwrite)
+        if map_file is not None:
+            raise InputError("--map: is not used with --make; leave it out.")
+        make_map(labels, make, image, num_labels, overwrite)
         return
-    if output is None:
-        raise InputError("--map: lacks a folder for the new label images; add --output FOLDER.")
-    assert map_file is not None
+    assert output is not None
+    if image is not None or num_labels is not None:
+        raise InputError("--image, --labels: are for --make; leave them out.")
+    if all(is_label_volume(path) for path in labels):
+        relabel_volumes(labels, map_file, output, form, resume, overwrite)
+        return
+    if map_file is None:
+        raise InputError("--map: is missing; start a file with --make MAP, then give it.")
     _apply(labels, map_file, output, overwrite)
-
-
-def _make(paths: Sequence[Path], target: Path, overwrite: bool) -> None:
-    """Writes a description to edit, with the labels of all files."""
-    check_outputs([target], paths, overwrite)
-    counts: Counter[int] = Counter()
-    for path in paths:
-        values, pixels = np.unique(_read(path), return_counts=True)
-        counts.update(dict(zip(values.tolist(), pixels.tolist(), strict=True)))
-    check_writable(target.parent)
-    from sp_graph_seg.labels.relabel import starter_yaml
-
-    text = starter_yaml(counts, _colors(list(counts)))
-    write_text(target, text)
-    noun = "label" if len(counts) == 1 else "labels"
-    report("map", f"{len(counts)} {noun} in {target}; edit it, then give it with --map")
 
 
 def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bool) -> None:
     """Writes the new labels of all files, and pictures of them."""
-    files = [output / f"{_name(path)}{end}" for end in _ENDINGS for path in paths]
+    files = [output / f"{name_of(path)}{end}" for end in _ENDINGS for path in paths]
     check_outputs(files, [description, *paths], overwrite)
     from sp_graph_seg.labels.relabel import read_relabel
 
     relabel = read_relabel(description)
     largest = max((int(target) for target in relabel.merge), default=0)
-    if largest > _LARGEST:
+    if largest > LARGEST_LABEL:
         raise InputError(
-            f"{description}: merge: label {largest} does not fit a PNG; use up to {_LARGEST}."
+            f"{description}: merge: label {largest} does not fit a PNG; use up to {LARGEST_LABEL}."
         )
     for path in paths:  # check all before changing the first, without keeping any
-        _read(path)
+        read_label_image(path)
     check_writable(output)
 
     changed = total = 0
     found: set[int] = set()
     for path, file, picture in zip(paths, files[: len(paths)], files[len(paths) :], strict=True):
-        before = _read(path)
+        before = read_label_image(path)
         after = relabel.apply(before)
         write_labels(file, after)
         write_image(picture, _paint(after, relabel).transpose(2, 0, 1))
@@ -114,37 +124,13 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
     where = join_names(str(file) for file in files[: len(paths)])
     report("labels", f"{len(found)} {noun} in {where}; {changed / total:.1%} of the pixels changed")
     report("colors", join_names(str(file) for file in files[len(paths) :]))
-
-
-def _name(path: Path) -> str:
-    """Returns the name of the image of a label file."""
-    return path.stem.removesuffix(_MARK)
-
-
-def _read(path: Path) -> np.ndarray:
-    """Reads labels, and checks that a label image can hold them."""
-    labels = read_labels(path)
-    for label in (labels.min(), labels.max()):
-        if not 0 <= label <= _LARGEST:
-            raise InputError(
-                f"{path}: holds the label {label}; give labels from 0 to {_LARGEST}, and "
-                "unlabelled pixels a separate value, such as 255."
-            )
-    return labels
-
-
-def _colors(labels: Sequence[int], given: Mapping[int, str] | None = None) -> dict[int, str]:
-    """Returns the colours of these labels in overlays."""
-    from sp_graph_seg.io.colors import label_colors
-
-    numbered = label_colors(range(max(labels) + 1), given)
-    return {label: numbered[label] for label in labels}
+    add_record(output, files, make_record([*paths, description], relabel=relabel.to_dict()))
 
 
 def _paint(labels: np.ndarray, relabel: "Relabel") -> np.ndarray:
     """Paints labels with their colours, and black without one: ``(H, W, 3)`` uint8."""
     values, inverse = np.unique(labels, return_inverse=True)
-    colors = _colors(values.tolist(), relabel.colors)
+    colors = colors_of(values.tolist(), relabel.colors)
     if relabel.unlabelled is not None:
         colors[relabel.unlabelled] = "#000000"
     palette = [bytes.fromhex(colors[label].removeprefix("#")) for label in values.tolist()]

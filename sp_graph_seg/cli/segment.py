@@ -1,21 +1,25 @@
 """``sp-graph-seg segment``: trains on images, or slices of a volume, and labels them."""
 
+import numpy as np
+
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Range, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
+from sp_graph_seg.cli.interruptible import WORK, Inputs, describe, train_in
 from sp_graph_seg.cli.outputs import (
     MODEL_FILES,
     check_outputs,
     prediction_files,
-    report,
+    report_model,
     report_predictions,
-    write_model,
+    unlabelled_value,
     write_predictions,
 )
+from sp_graph_seg.cli.pages import PAGE, check_pages, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import Training, segment_volume
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import check_writable
+from sp_graph_seg.io.staging import staged
 
 
 @app.command(sort_key=0, usage=f"Usage: {PROGRAM} segment IMAGE... --output FOLDER [OPTIONS]")
@@ -39,7 +43,8 @@ def segment(
     history.csv and history.png.
 
     Of a volume or video NAME this writes NAME_labels.tif, or another --format, and the same four
-    files. After an interruption, the same command continues.
+    files. Results appear together, at the end. After an interruption, the same command
+    continues.
 
     Args:
         images: Images to train on and to label, of any sizes but with the same number of channels;
@@ -70,20 +75,30 @@ def segment(
         segment_volume(images[0], output, training, uncertainty, overwrite, volume)
         return
     config = flags.resolve(kind_of_image(images[0]))
-    model, *training_files = (output / name for name in MODEL_FILES)
-    inputs = [*images, *(mask or [])]
-    files = prediction_files(images, output, uncertainty)
-    check_outputs([*files, model, *training_files], inputs, overwrite)
+    model = [output / name for name in MODEL_FILES]
+    results = [*model, *prediction_files(images, output, uncertainty)]
+    inputs, work = Inputs(*images, *(mask or [])), output / WORK
+    may_replace = overwrite or work.exists()
+    check_outputs(results, inputs.files, may_replace)
+    check_pages([output / PAGE], inputs.files, may_replace)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
-    check_writable(output)
+    description = describe(
+        "segment", inputs, config=config.to_dict(), range=intensity_range, uncertainty=uncertainty
+    )
+    with staged(work, results, description, overwrite) as stage:
+        if not stage.is_complete:
+            segmenter = train_in(stage, MODEL_FILES, config, arrays, masks, intensity_range)
+
+            def read(number: int) -> tuple[np.ndarray, np.ndarray | None]:
+                return arrays[number], masks[number] if masks else None
+
+            write_predictions(segmenter, images, read, stage.folder, uncertainty)
+            inputs.check_unchanged()
     from sp_graph_seg import Segmenter
 
-    segmenter = Segmenter(config).fit(
-        arrays, masks=masks, intensity_range=intensity_range, progress=True
-    )
-    written = write_model(segmenter, model, training_files)
-    pairs = ((array, masks[number] if masks else None) for number, array in enumerate(arrays))
-    num_labels = write_predictions(segmenter, images, pairs, output, uncertainty)
-    report_predictions(num_labels, images, output, uncertainty)
-    report("model", written)
+    unlabelled = unlabelled_value(Segmenter.load(model[0]))
+    report_predictions(unlabelled, images, output, uncertainty)
+    report_model(model[0], model[1:])
+    labels = prediction_files(images, output)[: len(images)]
+    write_image_page(model[0], inputs.files, dict(zip(images, labels, strict=True)))

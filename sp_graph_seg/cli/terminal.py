@@ -1,7 +1,9 @@
 """The program in a terminal: exit codes, and errors and warnings of one line each."""
 
 import logging
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,27 +12,8 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.app import PROGRAM, app
-from sp_graph_seg.errors import (
-    AssumedSpacingWarning,
-    FewSuperpixelsWarning,
-    InputError,
-    IntensityRangeWarning,
-    LowDiskSpaceWarning,
-    ManyChannelsWarning,
-    MissingSlicesWarning,
-    SmallImageWarning,
-)
+from sp_graph_seg.errors import InputError, SegmentationWarning, is_out_of_memory
 from sp_graph_seg.io.record import recorded_as
-
-_OWN_WARNINGS = (
-    AssumedSpacingWarning,
-    FewSuperpixelsWarning,
-    IntensityRangeWarning,
-    LowDiskSpaceWarning,
-    ManyChannelsWarning,
-    MissingSlicesWarning,
-    SmallImageWarning,
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,21 +23,57 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments. (default: those of the process)
 
     Returns:
-        The exit code: 0, 2 for an error that the user can correct, or 130 if interrupted.
+        The exit code: 0, 2 for an error that the user can correct, 130 if interrupted, or 143 if
+        terminated.
     """
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
-        with _own_warnings_only(), recorded_as([PROGRAM, *given]):
+        with (
+            _own_warnings_only(),
+            _terminated_like_interrupted(),
+            recorded_as([PROGRAM, *given]),
+        ):
             app(given)
     except CycloptsError as error:
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         return _fail(f"{error} See {command} --help.")
     except (InputError, OSError) as error:
         return _fail(error)
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        is_terminated = isinstance(stop, _Terminated)
+        what = "terminated" if is_terminated else "interrupted"
+        print(f"{PROGRAM}: {what}", file=sys.stderr)
+        return 143 if is_terminated else 130
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return _fail(
+            "the memory is too small; use a smaller --max-size and --superpixel-size, such as "
+            "1000, or fewer images at once; for a volume --block 1, --workers 0 or --bin 2. "
+            "Finished work is kept."
+        )
     return 0
+
+
+class _Terminated(KeyboardInterrupt):
+    """The process was asked to end, as by ``kill`` or a batch system."""
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """Ends on SIGTERM as on Ctrl-C, in the main thread."""
+
+    def stop(*_: Any) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(reason: object) -> int:
@@ -73,8 +92,7 @@ def _own_warnings_only() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            for own in _OWN_WARNINGS:
-                warnings.simplefilter("default", own)
+            warnings.simplefilter("default", SegmentationWarning)
             warnings.showwarning = show  # type: ignore[assignment]
             yield
     finally:

@@ -3,13 +3,9 @@
 from sp_graph_seg.cli.app import PROGRAM, File, Images, Masks, Range, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
-from sp_graph_seg.cli.outputs import (
-    check_outputs,
-    check_suffix,
-    report,
-    write_model,
-)
-from sp_graph_seg.io import check_writable
+from sp_graph_seg.cli.interruptible import Inputs, describe, train_in, work_folder
+from sp_graph_seg.cli.outputs import check_outputs, check_suffix, report_model
+from sp_graph_seg.io.staging import staged
 
 
 @app.command(sort_key=1, usage=f"Usage: {PROGRAM} train IMAGE... --output MODEL [OPTIONS]")
@@ -26,7 +22,7 @@ def train(
     """Train a model on images without labels.
 
     Beside the model NAME.safetensors this writes the configuration NAME.yaml and the losses of
-    every step, NAME.csv and NAME.png.
+    every step, NAME.csv and NAME.png. After an interruption, the same command continues.
 
     Args:
         images: Images to train on, of any sizes but with the same number of channels.
@@ -41,14 +37,14 @@ def train(
     check_range(intensity_range)
     config = flags.resolve(kind_of_image(images[0]))
     check_suffix(output, ".safetensors")
-    training_files = [output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png")]
-    check_outputs([output, *training_files], [*images, *(mask or [])], overwrite)
+    results = [output, *(output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png"))]
+    inputs, work = Inputs(*images, *(mask or [])), work_folder(output)
+    check_outputs(results, inputs.files, overwrite or work.exists())
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
-    check_writable(output.parent)
-    from sp_graph_seg import Segmenter
-
-    segmenter = Segmenter(config).fit(
-        arrays, masks=masks, intensity_range=intensity_range, progress=True
-    )
-    report("model", write_model(segmenter, output, training_files))
+    description = describe("train", inputs, config=config.to_dict(), range=intensity_range)
+    with staged(work, results, description, overwrite) as stage:
+        if not stage.is_complete:
+            train_in(stage, stage.names, config, arrays, masks, intensity_range)
+            inputs.check_unchanged()
+    report_model(results[0], results[1:])

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from sp_graph_seg.cli.inputs import match_masks, read_masks
-from sp_graph_seg.cli.layout import place_labels, place_overlay, place_uncertainty
-from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, write_model
+from sp_graph_seg.cli.interruptible import train_in, work_folder
+from sp_graph_seg.cli.layout import place_labels, place_overlay, place_pages, place_uncertainty
+from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, report_model
 from sp_graph_seg.cli.overlays import write_overlay
+from sp_graph_seg.cli.pages import check_pages, write_volume_pages
 from sp_graph_seg.cli.volume_flags import VolumeFlags
-from sp_graph_seg.config import Config, config_to_yaml
+from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.io.fingerprint import fingerprint
+from sp_graph_seg.io.locks import locked
 from sp_graph_seg.io.record import add_record, make_record
+from sp_graph_seg.io.staging import finish_staged, staged
 from sp_graph_seg.label_jobs import LabelOutput
 
 if TYPE_CHECKING:
-    from sp_graph_seg import Segmenter
     from sp_graph_seg.cli.flags import ConfigSource
     from sp_graph_seg.labels.relabel import Relabel
     from sp_graph_seg.streaming import Survey
@@ -63,17 +66,21 @@ def segment_volume(
     relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
     check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
-    notes = {
+    notes: dict[str, Any] = {
         "input": volume.fingerprint(),
         "train_on": train_on,
         "masks": [fingerprint(mask=mask.read_bytes()) for mask in masks or []],
         "range": intensity_range and list(intensity_range),
         "config": config.to_dict(),
     }
+    work = work_folder(model)
+    finish_staged(work)
     is_trained = _is_trained(model, notes, overwrite)
-    if not is_trained:
-        _refuse_training_files(training_files, config, overwrite)
+    if not is_trained and not work.exists():
+        refuse_existing(training_files, overwrite)
     from sp_graph_seg.streaming import survey_volume
+    from sp_graph_seg.streaming.label import check_unchanged
+    from sp_graph_seg.streaming.slices import middle
 
     survey = survey_volume(volume) if is_trained else survey_volume(volume, numbers, count)
     survey.check(config, skip_bad=flags.skip_bad)
@@ -85,10 +92,16 @@ def segment_volume(
         why = f", as --train-on {train_on} does" if training.train_on is None else ""
         shown = ", ".join(map(str, numbers))
         report("chosen", f"{_slices(volume)} {shown} of {len(volume)}{why}")
-        segmenter = _train(survey, numbers, read, intensity_range, config)
         made_from = [file for file in inputs if file.exists()]  # a mask may be "auto"
         record = make_record(made_from, part=volume.part_read, seed=config.seed, trained_on=numbers)
-        report("model", write_model(segmenter, model, training_files, notes, record))
+        with staged(work, [model, *training_files], notes, overwrite) as stage:
+            if not stage.is_complete:
+                images = _read_slices(survey, numbers)
+                if config.label_by == "phases":  # at full resolution
+                    images, read = [middle(i) for i in images], read and [middle(m) for m in read]
+                train_in(stage, stage.names, config, images, read, intensity_range, notes, record)
+                check_unchanged(volume, notes["input"])
+        report_model(model, training_files)
         add_record(folder, [model, *training_files], record)
     _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=False)
 
@@ -141,21 +154,11 @@ def _choose(
     return chosen, intensity_range if masks is not None else measured
 
 
-def _train(
-    survey: "Survey",
-    numbers: Sequence[int],
-    masks: Sequence[np.ndarray] | None,
-    intensity_range: tuple[float, float] | None,
-    config: Config,
-) -> "Segmenter":
-    from sp_graph_seg import Segmenter
+def _read_slices(survey: "Survey", numbers: Sequence[int]) -> list[np.ndarray]:
     from sp_graph_seg.streaming import read_slice
 
     kept = survey.kept
-    images = [kept[n] if n in kept else read_slice(survey.volume, n) for n in numbers]
-    return Segmenter(config).fit(
-        images, masks=masks, intensity_range=intensity_range, progress=True
-    )
+    return [kept[n] if n in kept else read_slice(survey.volume, n) for n in numbers]
 
 
 def _label(
@@ -172,28 +175,30 @@ def _label(
     from sp_graph_seg.streaming import label_volume, record_labels
     from sp_graph_seg.streaming.block import load_model
 
-    job = label_volume(
-        model,
-        volume,
-        output,
-        mode=flags.mode,
-        uncertainty=beside,
-        relabel=relabel,
-        block=flags.block,
-        skip_bad=flags.skip_bad,
-        resume=flags.resume,
-        overwrite=overwrite,
-        workers=flags.workers,
-        scheduler=flags.scheduler,
-        preflight=preflight,
-        finish=False,
-    )
-    has_blocks = not job.is_assembled()
-    if overlay is not None and has_blocks:  # before finish, so that a killed command resumes here
-        segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
-        segmenter.relabel_ = relabel or segmenter.relabel_
-        write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
-    skipped = job.finish(record=None if job.complete else record_labels(model, volume))
+    segmenter = copy.copy(load_model(model).segmenter)  # the cached one must not change
+    segmenter.relabel_ = relabel or segmenter.relabel_
+    with locked(output.path):
+        job = label_volume(
+            model,
+            volume,
+            output,
+            mode=flags.mode,
+            uncertainty=beside,
+            relabel=relabel,
+            block=flags.block,
+            skip_bad=flags.skip_bad,
+            resume=flags.resume,
+            overwrite=overwrite,
+            workers=flags.workers,
+            scheduler=flags.scheduler,
+            preflight=preflight,
+            finish=False,
+        )
+        has_blocks = not job.is_assembled()
+        if overlay is not None and has_blocks:  # before finish, where a killed command goes on
+            write_overlay(overlay, volume, job, segmenter)
+        record = None if job.complete else record_labels(model, volume)
+        skipped = job.finish(record=record)
     report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
     if beside is not None:
         report("unsure", str(beside.path))
@@ -202,6 +207,7 @@ def _label(
         report("overlay", f"{overlay}{kept}")
     for number, reason in sorted(skipped.items()):
         report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
+    write_volume_pages(job, volume, segmenter, model, record, skipped)
 
 
 def _kind(volume: "Volume") -> str:
@@ -260,10 +266,11 @@ def _check(
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
         overlay = place_overlay(output)
+    # Work in progress was allowed to replace them when it began.
+    check_pages(place_pages(output), inputs, overwrite or goes_on)
     if overlay is not None:
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: does not end in .mp4; rename it.")
-        # Work in progress was allowed to replace it when it began.
         check_outputs([overlay], inputs, overwrite or goes_on)
         check_writable(overlay.parent)
     flags.check_workers()
@@ -280,14 +287,6 @@ def _read_masks(
         )
     like = np.broadcast_to(np.uint8(0), (volume.channels, volume.height, volume.width))
     return read_masks(masks, [Path(volume.path)] * count, [like] * count)
-
-
-def _refuse_training_files(training_files: Sequence[Path], config: Config, overwrite: bool) -> None:
-    """Refuses to replace files, unless an interrupted run of this command wrote them."""
-    config_file = training_files[0]
-    if config_file.is_file() and config_file.read_bytes() == config_to_yaml(config).encode():
-        return
-    refuse_existing(training_files, overwrite)
 
 
 def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:

@@ -3,7 +3,9 @@
 import csv
 import io
 import os
+import platform
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,13 +14,20 @@ from typing import Any
 
 from sp_graph_seg.errors import InputError, OutputError
 
+#: Start of the names of temporary files, which the number of the process follows.
+_OWN = f".sp_graph_seg-{platform.node()}-"
+
+#: Folders in which temporary files of killed processes were looked for.
+_TIDIED: set[Path] = set()
+
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Writes a file whole or not at all.
 
     The block writes to a temporary file beside ``path``. It replaces ``path`` if the block succeeds
-    and is removed if it fails, so an existing file is never damaged.
+    and is removed if it fails, so an existing file is never damaged. What killed processes of this
+    machine left in the folder is removed, too.
 
     Args:
         path: The file to write; its folder must exist.
@@ -32,8 +41,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             exceptions of the block pass through unchanged.
     """
     path = Path(path)
-    temporary = path.parent / f".{secrets.token_hex(8)}{path.suffix}"
+    temporary = path.parent / f"{_OWN}{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
     try:
+        _remove_left(path.parent)
         temporary.touch(exist_ok=False)
         mode = temporary.stat().st_mode
         try:
@@ -47,6 +57,28 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror or error}); "
             "choose a folder that exists, is writable and has free space."
         ) from error
+
+
+def _remove_left(folder: Path) -> None:
+    """Removes the temporary files of processes that have died; looks once into each folder."""
+    folder = folder.absolute()
+    if folder in _TIDIED or os.name == "nt":
+        return
+    _TIDIED.add(folder)
+    for path in folder.glob(f"{_OWN}*"):
+        number, _, _ = path.name.removeprefix(_OWN).partition("-")
+        if number.isdigit() and not _is_alive(int(number)):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of another user
+        pass
+    return True
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -94,6 +126,30 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
         raise OutputError(
             f"{folder}: cannot be written to ({error.strerror or error}); choose another folder."
         ) from error
+
+
+def check_room(folder: str | os.PathLike[str], nbytes: int) -> None:
+    """Checks, before long work starts, that its results fit on the disk.
+
+    Args:
+        folder: The folder to write to, which exists.
+        nbytes: Size of the results.
+
+    Raises:
+        OutputError: There is less room.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < nbytes:
+        raise OutputError(
+            f"{folder}: {format_size(free)} are free, but {format_size(nbytes)} are needed; free "
+            "space or choose an --output on another disk."
+        )
+
+
+def format_size(nbytes: float) -> str:
+    """Formats a number of bytes, such as ``1.5 GB``."""
+    unit = next((u for u in ("GB", "MB") if nbytes >= {"GB": 1e9, "MB": 1e6}[u]), "kB")
+    return f"{nbytes / {'GB': 1e9, 'MB': 1e6, 'kB': 1e3}[unit]:.3g} {unit}"
 
 
 def refuse_existing(paths: Iterable[str | os.PathLike[str]], overwrite: bool = False) -> None:

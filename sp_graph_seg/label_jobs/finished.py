@@ -21,7 +21,7 @@ def read_finished(output: LabelOutput) -> Finished | None:
     """Reads what a finished output stores besides its labels.
 
     Returns:
-        None if it is damaged, not made by this library, or of a format without provenance.
+        None if it is damaged or not made by this library.
     """
     try:
         with warnings.catch_warnings():
@@ -42,23 +42,27 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
         The skipped slices and their reasons.
 
     Raises:
-        InputError: The output is not that result, or its format stores no settings to compare.
+        InputError: The output is not that result.
     """
     remedy = "add --overwrite or choose another --output"
     finished = read_finished(output)
     if finished is None:
-        why = (
-            "is damaged or was not made by this program"
-            if output.format.keeps_provenance
-            else f"cannot store settings ({output.path.suffix})"
+        raise InputError(
+            f"{output}: is damaged or was not made by this program, so it cannot be resumed; "
+            f"{remedy}."
         )
-        raise InputError(f"{output}: {why}, so it cannot be resumed; {remedy}.")
-    wanted = manifest.provenance({}) | _array(manifest, manifest.stored_shape)
-    found = finished.provenance | {"skipped": {}} | _array(finished, finished.shape)
+    wanted = manifest.provenance() | _array(manifest, manifest.stored_shape)
+    found = finished.provenance | {"skipped": {}, "legend": []} | _array(finished, finished.shape)
     found.pop("record", None)  # who made it, and when, makes no difference
     difference = describe_difference(found, wanted)
     if difference:
         raise InputError(f"{output}: was made differently: {difference}; {remedy}.")
+    try:
+        output.format.check(output.path)
+    except MemoryError:
+        raise
+    except Exception as error:  # damage has many forms
+        raise InputError(f"{output}: is damaged, so it cannot be resumed; {remedy}.") from error
     return {int(key): reason for key, reason in finished.provenance["skipped"].items()}
 
 
@@ -87,7 +91,10 @@ def refuse_replacing(output: LabelOutput, overwrite: bool) -> None:
         )
     path: Path = output.path
     is_shared = output.format.may_hold_more
-    if (read_finished(output) is None) if is_shared else path.is_dir():
+    is_own = not path.is_dir()
+    if is_shared:
+        is_own = read_finished(output) is not None and not output.format.has_foreign_files(path)
+    if not is_own:
         raise InputError(
             f"{path}: holds other things than labels written by this program, so it is not "
             "overwritten; choose another --output."

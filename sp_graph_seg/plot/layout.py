@@ -46,7 +46,7 @@ class Box(NamedTuple):
 def show_image(image: Image) -> Picture:
     """Converts ``(C, H, W)`` to a picture ``(h, w, 3)`` with sides of at most 640 pixels."""
     array = as_flat_image(image)
-    rgb = to_rgb(_shrink_image(array), *measure_intensity_range([array]))
+    rgb = to_rgb(shrink_image(array), *measure_intensity_range([array]))
     return np.rint(255 * rgb).astype(np.uint8)
 
 
@@ -55,6 +55,7 @@ def show_labels(
     labels: Image | Sequence[Image | None],
     alpha: float,
     name: str,
+    intensity_range: tuple[float, float] | None = None,
 ) -> list[Picture]:
     """Draws the labels ``(H, W)`` of each image over it, in the size of :func:`show_image`.
 
@@ -68,8 +69,9 @@ def show_labels(
     for number, values in enumerate(match_images(labels, images, name)):
         if values is None:
             raise InputError(f"{name}[{number}]: the value is None; give labels for every image.")
-        small = _shrink_image(as_flat_image(images[number]))
-        pictures.append(overlay_labels(small, _shrink_labels(as_array(values)), alpha))
+        small = shrink_image(as_flat_image(images[number]))
+        few = shrink_labels(as_array(values))
+        pictures.append(overlay_labels(small, few, alpha, intensity_range))
     return pictures
 
 
@@ -138,6 +140,24 @@ def add_frame(figure: "Figure", box: Box, color: str) -> None:
     figure.add_artist(frame)
 
 
+def add_box(figure: "Figure", box: Box, color: str) -> None:
+    """Fills a box with a colour."""
+    from matplotlib.patches import Rectangle
+
+    width, height = figure.get_size_inches()
+    corner = box.left / width, 1 - (box.top + box.height) / height
+    size = box.width / width, box.height / height
+    patch = Rectangle(
+        corner,
+        *size,
+        facecolor=color,
+        edgecolor="0.4",
+        linewidth=0.5,
+        transform=figure.transFigure,
+    )
+    figure.add_artist(patch)
+
+
 def add_text(figure: "Figure", line: str, left: float, top: float, **style: Any) -> None:
     """Writes one line of text. Dollar signs do not start formulas."""
     width, height = figure.get_size_inches()
@@ -165,7 +185,7 @@ def _shrink_factors(size: Sequence[int]) -> list[int]:
     return [min(n, -(-max(size) // _MAX_SIDE)) for n in size]
 
 
-def _shrink_image(array: NDArray[np.float32]) -> NDArray[np.float32]:
+def shrink_image(array: NDArray[np.float32]) -> NDArray[np.float32]:
     """Averages windows of pixels. An incomplete window at the end is dropped."""
     from skimage.transform import downscale_local_mean
 
@@ -174,7 +194,7 @@ def _shrink_image(array: NDArray[np.float32]) -> NDArray[np.float32]:
     return downscale_local_mean(whole, (1, height, width)).astype(np.float32)
 
 
-def _shrink_labels(labels: NDArray) -> NDArray:
+def shrink_labels(labels: NDArray) -> NDArray:
     """Takes the middle pixels of the same windows."""
     height, width = _shrink_factors(labels.shape)
     middles = labels[height // 2 :: height, width // 2 :: width]

@@ -46,6 +46,7 @@ def contact_sheet(
     captions: Sequence[str],
     recommended: int | None = None,
     alpha: float = 0.5,
+    intensity_range: tuple[float, float] | None = None,
 ) -> "Figure":
     """Shows the segmentations of several candidates, such as settings of hyperparameters.
 
@@ -61,6 +62,8 @@ def contact_sheet(
             labels and a score. The first line is bold. Long lines are broken.
         recommended: Index of the candidate to mark with a frame. (default: :obj:`None`)
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+        intensity_range: The values that are shown dark and bright. (default: those of the pixels
+            with a label, in each picture)
 
     Raises:
         InputError: If ``candidates`` is empty, the number of captions differs, ``recommended`` is
@@ -80,7 +83,7 @@ def contact_sheet(
         _Cell([show_image(array) for array in arrays], "image" if len(arrays) == 1 else "images")
     ]
     for number, (labels, caption) in enumerate(zip(candidates, captions, strict=True)):
-        pictures = show_labels(arrays, labels, alpha, f"candidates[{number}]")
+        pictures = show_labels(arrays, labels, alpha, f"candidates[{number}]", intensity_range)
         cells.append(_Cell(pictures, caption, number == recommended))
     return _draw_cells(cells)
 

@@ -1,6 +1,7 @@
 """Labels by prototypes in feature space, from measured and learned values at a place."""
 
 from sp_graph_seg.prototypes.appearance import Appearance, fit_appearance
+from sp_graph_seg.prototypes.beside import agreement, average_beside, smallest_gap
 from sp_graph_seg.prototypes.fit_phases import fit_phases
 from sp_graph_seg.prototypes.phases import Phases
 from sp_graph_seg.prototypes.prototypes import Prototypes, fit_prototypes
@@ -11,8 +12,11 @@ __all__ = [
     "Phases",
     "Prototypes",
     "RegionColors",
+    "agreement",
+    "average_beside",
     "fit_appearance",
     "fit_phases",
     "fit_prototypes",
     "fit_region_colors",
+    "smallest_gap",
 ]

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, median_filter
+from scipy.signal import fftconvolve
 
-from sp_graph_seg.prototypes.thresholds import balanced_thresholds
+from sp_graph_seg.prototypes.thresholds import balanced_thresholds, count_modes, flat_pixels
 
 Array = NDArray[np.float32]
 
@@ -27,6 +28,11 @@ _EDGES = 0.05
 _FEWEST = 12
 _WIDE = 15
 
+_FEWEST_PHASES = 3
+
+#: How far the place of a window must stand out, in standard deviations over all places.
+_STANDS_OUT = 5.5
+
 _ROUNDS = 8
 _SAMPLE = 60000
 
@@ -40,8 +46,9 @@ class Correction:
             ``None`` for a gain of 1.
         rings: Intensity of the ring at each whole radius around the centre, ``(R,)``; ``None``
             without rings.
-        size: Height and width of the slice that both were fitted to. Slices of another
-            size are not corrected, because their centre is not known.
+        size: Height and width of the slice that both were fitted to. A smaller image is a window
+            of such a slice; its place is found by its rings, see :meth:`place`. If they are not
+            found there, or the image is larger, it is not corrected.
     """
 
     gain: NDArray[np.float64] | None
@@ -49,40 +56,65 @@ class Correction:
     size: tuple[int, int]
 
     def __call__(self, image: Array) -> Array:
-        """Removes the rings of a slice ``(H, W)`` and sets its gain to 1."""
-        if image.shape != self.size:
+        """Removes the rings of a slice or a window ``(H, W)`` and sets its gain to 1."""
+        corner = (0, 0) if image.shape == self.size else self.place(image)
+        if corner is None:
             return image
+        rows, columns = (slice(c, c + n) for c, n in zip(corner, image.shape, strict=True))
         if self.rings is not None:
-            image = image - _spread(self.rings, self.size)
+            image = image - _spread(self.rings, self.size)[rows, columns]
         if self.gain is not None:
-            image = image / _gain_map(self.gain, self.size)
+            image = image / _gain_map(self.gain, self.size)[rows, columns]
         return image.astype(np.float32)
 
+    def place(self, window: Array) -> tuple[int, int] | None:
+        """Finds the upper left corner of a window of a slice, or ``None``.
 
-def fit_correction(image: Array, num_labels: int, inside: NDArray[np.bool_] | None) -> Correction:
+        The window's residual is correlated with the sharp rings of every place. The best place is
+        taken if it stands out from all others by 5.5 of their standard deviations.
+        """
+        if self.rings is None or any(n > m for n, m in zip(window.shape, self.size, strict=True)):
+            return None
+        smooth = gaussian_filter(window, 1.0)
+        residual = smooth - _nearest(smooth, _FEWEST_PHASES, None)
+        residual -= residual.mean()
+        field, ones = _spread(_sharp(self.rings), self.size), np.ones_like(residual)
+        squares, sums = (fftconvolve(f, ones, "valid") for f in (field * field, field))
+        energy = np.maximum(squares - sums**2 / window.size, 1e-9 * window.size)
+        match = fftconvolve(field, residual[::-1, ::-1], "valid") / np.sqrt(energy)
+        row, column = np.unravel_index(match.argmax(), match.shape)
+        if match[row, column] - match.mean() < _STANDS_OUT * match.std():
+            return None
+        return int(row), int(column)
+
+
+def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction:
     """Fits gain and rings together with grey prototypes, and keeps those that improve the fit.
 
     Prototypes and correction are fitted in turn, as the bias field of magnetic resonance images is
-    (Wells et al. 1996). Both are measured on a slice smoothed by one pixel.
+    (Wells et al. 1996). Both are measured on a slice smoothed by one pixel. There are as many
+    prototypes as modes in its flat pixels, but at least two, and three for the gain: with fewer,
+    steps of intensity would look like a gain.
 
     Args:
         image: ``(H, W)``.
-        num_labels: Number of prototypes.
         inside: The data pixels, ``(H, W)``; ``None`` for all.
     """
     size = image.shape[0], image.shape[1]
     smooth = gaussian_filter(image, 1.0)
+    modes = count_modes(smooth[flat_pixels(smooth[None], inside)])
+    few, more = max(2, modes), max(_FEWEST_PHASES, modes)
     none = Correction(None, None, size)
-    residual = smooth - _nearest(smooth, num_labels, inside)
+    residual = smooth - _nearest(smooth, few, inside)
     strength = _ring_strength(residual, inside, None)
     others = [
         _ring_strength(residual, inside, (size[0] * row, size[1] * column))
         for row, column in _OTHER_CENTRES
     ]
     with_rings = strength > max(_MIN_RINGS, _RING_FACTOR * max(others))
-    start = _alternate(smooth, num_labels, inside, none, with_gain=False, with_rings=with_rings)
-    gained = _alternate(smooth, num_labels, inside, none, with_gain=True, with_rings=with_rings)
-    errors = [_error(fitted(smooth), num_labels, inside) for fitted in (start, gained)]
+    start = _alternate(smooth, few, inside, none, with_gain=False, with_rings=with_rings)
+    gained = _alternate(smooth, more, inside, none, with_gain=True, with_rings=with_rings)
+    errors = [_error(fitted(smooth), more, inside) for fitted in (start, gained)]
     return gained if errors[1] < (1 - _MIN_GAIN) * errors[0] else start
 
 
@@ -168,12 +200,17 @@ def _ring_profile(
     return profile, count
 
 
+def _sharp(profile: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Takes what changes slowly with the radius out of a profile."""
+    return profile - median_filter(profile, _WIDE, mode="nearest")
+
+
 def _ring_strength(
     residual: Array, inside: NDArray[np.bool_] | None, centre: tuple[float, float] | None
 ) -> float:
     """Computes the share of the squared residual that sharp rings around a centre explain."""
     profile, count = _ring_profile(residual, inside, centre)
-    sharp = profile - median_filter(profile, _WIDE, mode="nearest")
+    sharp = _sharp(profile)
     sharp[count <= _FEWEST] = 0
     squares = residual**2 if inside is None else residual[inside] ** 2
     energy = np.sort(count * sharp**2)[: round((1 - _EDGES) * len(sharp))]

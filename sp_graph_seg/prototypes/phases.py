@@ -80,13 +80,11 @@ class Phases:
 
     def look(self, image: Array) -> tuple[Array, Array]:
         """Computes the measured values ``(C, H, W)`` and the slow features ``(S, H, W)``."""
-        image = self.correct(image)
+        return self._look(self.correct(image))
+
+    def _look(self, image: Array) -> tuple[Array, Array]:
         answer = in_tiles(self._ask, image)
         return self.denoise(image, answer[: len(image)]), answer[len(image) :]
-
-    def measure(self, image: Array) -> Array:
-        """Computes only the measured values ``(C, H, W)``, without a network if none is needed."""
-        return self.denoise(*[self.correct(image)] * 2) if self.blend == 1 else self.look(image)[0]
 
     def correct(self, image: Array) -> Array:
         """Removes rings and evens out the gain."""
@@ -130,13 +128,24 @@ class Phases:
 
         Pixels outside the mask have label -1 and margin 0.
         """
+        return self.label(self.describe(image), mask)
+
+    def describe(self, image: Array) -> Array:
+        """Computes the features ``(Q, H, W)`` of an image ``(C, H, W)`` in [0, 1], in tiles."""
+        return in_tiles(self._describe, self.correct(image))
+
+    def _describe(self, tile: Array) -> Array:
+        """Does the part of :meth:`describe` after the correction, without unused networks."""
+        if self.kind == "intensity" and self.blend == 1:
+            return self.features(self.denoise(tile, tile), tile)
+        return self.features(*self._look(tile))
+
+    def label(self, features: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:
+        """Does the part of :meth:`predict` after the features ``(Q, H, W)``."""
         assert self.prototypes is not None, "the prototypes are fitted"
-        if self.kind == "intensity":
-            features = self.features(self.measure(image), image)
-        else:
-            features = self.features(*self.look(image))
+        size = features.shape[1:]
         labels, margins = self.prototypes.nearest(features.reshape(len(features), -1).T)
-        labels, margins = labels.reshape(image.shape[1:]), margins.reshape(image.shape[1:])
+        labels, margins = labels.reshape(size), margins.reshape(size)
         if mask is not None:
             labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
         return labels, margins

@@ -1,5 +1,6 @@
 """Labels by the nearest prototype in feature space."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from sklearn.cluster import KMeans
 
+from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.prototypes.thresholds import (
     MODE_DEPTH,
     histogram,
@@ -23,6 +25,9 @@ _CELLS = 16
 
 #: Initial number of prototypes if their number is to be found.
 _MOST = 8
+
+#: Least share of the points that a mode of several features has.
+_SMALLEST_SHARE = 0.01
 
 #: Number of points whose distances to all prototypes are held in memory at once.
 _AT_ONCE = 1 << 20
@@ -92,6 +97,18 @@ class Prototypes:
         return np.array([first[group] for group in groups.tolist()])
 
 
+def warn_of_few_labels(found: int, num_labels: int) -> None:
+    """Warns of fewer labels than requested ; of only one if it is 0."""
+    if found < (num_labels or 2):
+        noun = "label was" if found == 1 else "labels were"
+        warnings.warn(
+            f"only {found} {noun} found, because the training images have too few different "
+            "values; check the images and their range.",
+            FewLabelsWarning,
+            stacklevel=3,
+        )
+
+
 def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
     """Finds prototypes in which common points do not hide rare ones.
 
@@ -120,15 +137,20 @@ def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
     """Finds a prototype for each mode of several features, two to eight in all.
 
     Two prototypes belong to one mode if their points, projected to the line between them, have no
-    valley. Starting from eight, the pair with the shallowest valley is merged, and all prototypes
-    are fitted again.
+    valley, and one with less than 1 % of the points is none: it lies between two others, at edges.
+    Starting from eight, they are fitted again with one less until all are modes.
 
     Args:
         points: Features of training points, ``(P, Q)``.
     """
     for num_labels in range(_MOST, 1, -1):
         found = fit_prototypes(points, num_labels)
-        if len(found) <= 2 or _shallowest_valley(points, found) >= MODE_DEPTH:
+        if len(found) <= 2:
+            break
+        if (
+            found.shares.min() >= _SMALLEST_SHARE
+            and _shallowest_valley(points, found) >= MODE_DEPTH
+        ):
             break
     return found
 

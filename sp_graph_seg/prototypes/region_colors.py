@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sp_graph_seg.config import Config
+from sp_graph_seg.prototypes.prototypes import warn_of_few_labels
 from sp_graph_seg.prototypes.ward import merge_near, ward_clusters
 from sp_graph_seg.regions import build_region_tree
 from sp_graph_seg.transforms.color_spaces import color_space
@@ -115,6 +116,7 @@ def cluster_regions(colors: Array, areas: Array, config: Config) -> RegionColors
     means, areas = _cluster_means(colors, areas, clusters)
     if not config.num_labels:
         means, areas = _cluster_means(means, areas, merge_near(means, areas, _ALIKE))
+    warn_of_few_labels(len(means), config.num_labels)
     order = np.argsort(means[:, 0], kind="stable")
     return RegionColors(config, means[order], areas[order])
 

@@ -13,8 +13,15 @@ _BINS = 128
 #: then at least a third lower than the peak.
 MODE_DEPTH = 0.42
 
-#: A mode with a smaller share of the values is ignored: correlated noise makes such modes.
+#: A mode with a smaller share of the values is ignored, because correlated noise makes such modes,
+#: unless it rises by the second depth and has the second share: a crack, or grains that are rare.
 _SMALLEST_MODE = 0.01
+_RARE_DEPTH, _RAREST_MODE = 1.5, 0.002
+
+#: Modes are counted in pixels where the value changes less than this; at edges it takes all values
+#: in between and fills the valleys. If their share is below this, all pixels are used.
+_FLAT = 0.08
+_FEWEST_FLAT = 0.05
 
 
 def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> NDArray[np.float64]:
@@ -91,7 +98,7 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
 
     The histogram is smoothed; the depth of a mode is its persistence in log density: its height
     above the higher of the valleys between it and a higher mode. A mode of less than 1 % of the
-    values has a depth of 0.
+    values has a depth of 0, unless it has 0.2 % of them and rises by 1.5.
 
     Args:
         values: Any shape, finite.
@@ -123,8 +130,9 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
         if peaks:
             mass[peaks[-1]] += mass[current]
         if len(peaks) == 2:
-            counts_as_mode = mass[peaks[0]] > _SMALLEST_MODE
-            depths.append(float(height[peaks[0]] - height[current]) * counts_as_mode)
+            depth = float(height[peaks[0]] - height[current])
+            least = _SMALLEST_MODE if depth < _RARE_DEPTH else _RAREST_MODE
+            depths.append(depth * (mass[peaks[0]] > least))
             mass[peaks[1]] += mass[peaks[0]]
             root[peaks[0]] = peaks[1]
     return sorted(depths, reverse=True)
@@ -133,3 +141,14 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
 def count_modes(values: NDArray) -> int:
     """Counts the modes of the values whose :func:`mode_depths` are 0.42 or more."""
     return 1 + sum(depth >= MODE_DEPTH for depth in mode_depths(values))
+
+
+def flat_pixels(values: NDArray, inside: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
+    """Finds the data pixels ``(H, W)`` of ``(C, H, W)`` that differ little from their neighbours.
+
+    If there are hardly any, these are all data pixels.
+    """
+    down, right = np.gradient(values, axis=(1, 2))
+    inside = np.ones(values.shape[1:], bool) if inside is None else inside
+    flat = inside & (np.sqrt((down**2 + right**2).mean(axis=0)) < _FLAT)
+    return flat if flat.mean() > _FEWEST_FLAT else inside

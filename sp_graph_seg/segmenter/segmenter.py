@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.io.record import make_record
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
@@ -26,7 +29,7 @@ from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
 from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.segmenter.prediction import Prediction
 from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
-from sp_graph_seg.training import History, count_steps, fit, show_steps
+from sp_graph_seg.training import History, checkpoints, count_steps, fit, show_steps
 from sp_graph_seg.transforms.prepare import (
     Image,
     as_image_list,
@@ -37,6 +40,8 @@ from sp_graph_seg.transforms.prepare import (
     match_images,
     measure_intensity_range,
     scale_intensities,
+    warn_of_slices,
+    warn_of_uniform_images,
 )
 
 
@@ -111,11 +116,13 @@ class Segmenter(Prediction, ImageEstimator):
         superpixels: Image | Sequence[Image | None] | None = None,
         intensity_range: tuple[float, float] | None = None,
         progress: bool = False,
+        checkpoint_folder: Path | None = None,
     ) -> "Segmenter":
         """Trains on images; replaces an earlier training.
 
         Args:
-            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
+            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ. The
+                slices of a volume ``(Z, H, W)`` are ``volume[:, None]``.
             y: Ignored; scikit-learn's pipelines pass it.
             masks: The data pixels, ``(H, W)``; for a sequence of images a sequence, with ``None``
                 for images without a mask.
@@ -124,20 +131,29 @@ class Segmenter(Prediction, ImageEstimator):
             intensity_range: Value of ``intensity_range_``, such as the range of the volume that the
                 images are slices of; measured on the images by default.
             progress: Show a progress bar on standard error.
+            checkpoint_folder: Folder in which the training keeps its state, in 5 % of the time at
+                most. If it is interrupted, the same call goes on from there, with the same result
+                to the last bit at the same number of threads. The caller removes the folder.
 
         Raises:
             InputError: If an image is not ``(C, H, W)``, is too small for the network, has Inf or
                 no data, or differs from the others in its channels; if the size of a mask or a
                 label map differs from that of its image; or if training fails, see
                 :func:`sp_graph_seg.training.fit`.
+
+        Warns:
+            ManyChannelsWarning: If a single array has so many channels that they may be slices.
         """
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
+        if len(arrays) == 1 and hasattr(images, "ndim"):
+            warn_of_slices("images", channels)
         config = self._resolve_config(channels)
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)
         label_maps = match_images(superpixels, arrays, "superpixels")
         insides = find_data_of_each(arrays, match_images(masks, arrays, "masks"), label_maps)
+        warn_of_uniform_images(arrays, insides)
         low, high = intensity_range or measure_intensity_range(arrays, insides)
         if intensity_range is not None:
             check_range(low, high, arrays, insides)
@@ -145,7 +161,11 @@ class Segmenter(Prediction, ImageEstimator):
             scale_intensities(array, inside, low, high)
             for array, inside in zip(arrays, insides, strict=True)
         ]
-        with show_steps(count_steps(config, len(arrays)), progress) as on_step:
+        identity = "" if checkpoint_folder is None else self._identify(config, scaled, label_maps)
+        with (
+            checkpoints(checkpoint_folder, identity),
+            show_steps(count_steps(config, len(arrays)), progress) as on_step,
+        ):
             if config.label_by == "argmax":
                 net = make_net(channels, config, self.head)
                 pairs = list(zip(scaled, label_maps, strict=True))
@@ -160,6 +180,13 @@ class Segmenter(Prediction, ImageEstimator):
         self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
         self.relabel_ = None
         return self
+
+    def _identify(self, config: Config, scaled: Sequence[Any], label_maps: Sequence[Any]) -> str:
+        """Returns the fingerprint of all that a training depends on."""
+        state = {} if self.head is None else self.head.state_dict()
+        head = {name: value for name, value in state.items() if not is_lazy(value)}
+        values = {"config": config.to_dict(), "head": head}
+        return fingerprint(images=scaled, superpixels=label_maps, **values)
 
     def fit_predict(
         self,
@@ -227,7 +254,8 @@ class Segmenter(Prediction, ImageEstimator):
             notes: JSON values to keep with the model, such as the names of the training images;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` returns them.
             record: Who made the model from what, as JSON values. (default: that of
-                :func:`~sp_graph_seg.io.record.make_record`, without inputs)
+                :func:`~sp_graph_seg.io.record.make_record`, without inputs) The number of threads
+                of the training is added.
         """
         config = self.trained_config
         trained = Trained(
@@ -239,7 +267,10 @@ class Segmenter(Prediction, ImageEstimator):
             self.relabel_,
             self.seen_labels_,
         )
-        write_model(path, *to_file(trained, notes), make_record() if record is None else record)
+        made = make_record() if record is None else dict(record)
+        if self.history_ is not None:  # trained by this process
+            made["threads"] = torch.get_num_threads()
+        write_model(path, *to_file(trained, notes), made)
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":

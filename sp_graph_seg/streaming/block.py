@@ -3,13 +3,13 @@
 import copy
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -23,10 +23,12 @@ from sp_graph_seg.prototypes import Appearance
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.segmenter.uncertainty import NO_LABEL, uncertainty_map
+from sp_graph_seg.streaming.joined import describe_slice, joins_slices, label_joined
 from sp_graph_seg.streaming.slices import read_slices, read_usable
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
 from sp_graph_seg.volumes import Volume
 
+Result = TypeVar("Result")
 Mode = Literal["slices", "supervoxels"]
 
 _Numbered = tuple[int, NDArray, NDArray | None]
@@ -36,8 +38,10 @@ _Numbered = tuple[int, NDArray, NDArray | None]
 #: hardly depend on its first frame.
 _WARM_UP = 10
 
-#: Slices that are read ahead of the labelling threads.
+#: Slices that are read ahead of the labelling threads, and the pixels of all slices in memory at
+#: once, unless a single slice has more.
 _AHEAD = 2
+_PIXELS_AT_ONCE = 1 << 26
 
 #: Slices are read from the file in pieces of about this many bytes.
 _PIECE_BYTES = 16 * 2**20
@@ -67,17 +71,31 @@ class BlockLabeler:
         segmenter.relabel_ = self.relabel
         skipped: dict[int, str] = {}
         remembers = segmenter.config_.memory > 0 and isinstance(segmenter.labeller_, Appearance)
-        first = max(0, start - _WARM_UP) if remembers else start
-        slices = self._read(first, stop, skipped)
+        joins = self.mode == "slices" and joins_slices(segmenter)
+        first, last = start, stop
+        if remembers:
+            first = max(0, start - _WARM_UP)
+        elif joins:  # so that blocks leave no trace
+            first, last = max(0, start - 1), min(len(self.volume), stop + 1)
+        slices = self._read(first, last, skipped)
         with _single_threaded() as threads:
             if remembers:
                 numbered = _label_frames(segmenter, slices)
+            elif joins:
+                numbered = label_joined(
+                    segmenter,
+                    _in_threads(
+                        lambda number, image: describe_slice(segmenter, number, image),
+                        slices,
+                        threads,
+                    ),
+                )
             elif self.mode == "slices":
                 numbered = _label_slices(segmenter, slices, threads, self.uncertainty is not None)
             else:
                 found = label_supervoxels(segmenter, slices)
                 numbered = ((number, labels, None) for number, labels in found)
-            results = (result for result in numbered if result[0] >= start)
+            results = (result for result in numbered if start <= result[0] < stop)
             self._write(start, stop, results, skipped)
         return stop - start
 
@@ -89,10 +107,11 @@ class BlockLabeler:
         labels = np.full(size, self.job.unlabelled, self.job.dtype)
         uncertain = None if self.uncertainty is None else np.full(size, NO_LABEL, np.uint8)
         for number, found, margins in results:
-            labels[number - start] = np.where(found < 0, self.job.unlabelled, found)
+            labels[number - start] = found
+            labels[number - start][found < 0] = self.job.unlabelled
             if uncertain is not None and margins is not None:
                 uncertain[number - start] = uncertainty_map(found, margins)
-        own = {number: reason for number, reason in skipped.items() if number >= start}
+        own = {number: reason for number, reason in skipped.items() if start <= number < stop}
         if self.uncertainty is not None and uncertain is not None:
             self.uncertainty.write_block(start, uncertain, own)
         if not self.job.is_assembled():
@@ -140,22 +159,32 @@ def _load_model(path: Path, stamp: tuple[int, int], head: nn.Module | None) -> L
 def _label_slices(
     segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]], threads: int, with_margins: bool
 ) -> Iterator[_Numbered]:
-    """Labels slices in several threads, while the next slices are read."""
+    """Labels slices in several threads."""
 
-    def predict(image: NDArray) -> tuple[NDArray, NDArray | None]:
+    def predict(number: int, image: NDArray) -> _Numbered:
         if with_margins:
-            return segmenter.predict_with_margin(image)
-        return segmenter.predict(image), None
+            return number, *segmenter.predict_with_margin(image)
+        return number, segmenter.predict(image), None
 
-    waiting: deque[tuple[int, Future[tuple[NDArray, NDArray | None]]]] = deque()
+    return _in_threads(predict, slices, threads)
+
+
+def _in_threads(
+    function: Callable[[int, NDArray], Result],
+    slices: Iterable[tuple[int, NDArray]],
+    threads: int,
+) -> Iterator[Result]:
+    """Applies a function to slices in several threads, in order, while the next ones are read."""
+    waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for number, image in slices:
-            waiting.append((number, pool.submit(predict, image)))
-            if len(waiting) >= threads + _AHEAD:
-                done, found = waiting.popleft()
-                yield done, *found.result()
-        for done, found in waiting:
-            yield done, *found.result()
+            waiting.append(pool.submit(function, number, image))
+            at_once = max(1, _PIXELS_AT_ONCE // image.size)
+            del image
+            while len(waiting) >= min(threads + _AHEAD, at_once):
+                yield waiting.popleft().result()
+        for done in waiting:
+            yield done.result()
 
 
 def _label_frames(

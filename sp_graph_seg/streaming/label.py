@@ -11,13 +11,21 @@ from typing import Any
 from torch import nn
 
 from sp_graph_seg._version import __version__
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, is_out_of_memory
+from sp_graph_seg.io.locks import locked
 from sp_graph_seg.io.record import make_record
-from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job, parse_output
+from sp_graph_seg.label_jobs import (
+    LabelJob,
+    LabelOutput,
+    check_label_output,
+    open_label_job,
+    parse_output,
+)
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import check_image_head
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
+from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.segmenter.uncertainty import NO_LABEL
 from sp_graph_seg.streaming.block import BlockLabeler, Mode, load_model
@@ -59,8 +67,9 @@ def label_volume(
         volume: From :func:`~sp_graph_seg.volumes.open_volume`.
         output: ``.zarr``, ``.tif``, ``.h5``, ``.npy`` or a folder of PNGs, see
             :func:`~sp_graph_seg.label_jobs.open_label_job`.
-        mode: ``"slices"`` labels each slice by itself, ``"supervoxels"`` averages the features of
-            the slices of a block over 3D superpixels. (default: ``"slices"``)
+        mode: ``"slices"`` labels each slice by itself, or, with ``memory`` or ``join_slices``,
+            together with those beside it; ``"supervoxels"`` averages the features of the slices of
+            a block over 3D superpixels. (default: ``"slices"``)
         uncertainty: Output for a map of 8 bits beside the labels, in any of their formats: 0 where
             no other label is like that of the pixel, 254 where another fits as well, 255 without a
             label; see :meth:`~sp_graph_seg.Segmenter.predict_with_margin`. It is resumed with the
@@ -86,8 +95,9 @@ def label_volume(
         reasons, ``unlabelled`` is the value of pixels without a label.
 
     Raises:
-        InputError: The model or volume cannot be used, a slice cannot be read, the output exists or
-            was begun with another model, volume or settings, or a worker failed.
+        InputError: The model or volume cannot be used or was replaced meanwhile, a slice cannot be
+            read, the output exists or was begun with another model, volume or settings, another
+            process is labelling it, or a worker failed.
     """
     output = parse_output(output)  # refuses an invalid name at once
     beside = None if uncertainty is None else parse_output(uncertainty)
@@ -107,40 +117,63 @@ def label_volume(
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
     segmenter.relabel_ = relabel = segmenter.relabel_ if relabel is None else relabel
     settings = _describe(loaded.digest, volume, mode, relabel)
-    goes_on = output.partial.exists()
-    open_job = partial(
-        open_label_job,
-        shape=(len(volume), volume.height, volume.width),
-        geometry=volume.geometry,
-        inputs=[model, volume.path],
-        overwrite=overwrite,
-    )
-    job = open_job(
-        output, num_labels=segmenter.num_labels_, settings=settings, block=block, resume=resume
-    )
-    maps = None
-    if beside is not None:
-        maps = open_job(
-            beside,
-            num_labels=NO_LABEL,
-            settings=settings | {"content": "uncertainty"},
-            block=job.block,
-            resume=resume or goes_on,
+    inputs = [model, volume.path]
+    check_label_output(output, inputs, overwrite=overwrite, resume=resume)
+    with locked(output.path):
+        goes_on = output.partial.exists()
+        open_job = partial(
+            open_label_job,
+            shape=(len(volume), volume.height, volume.width),
+            geometry=volume.geometry,
+            inputs=inputs,
+            overwrite=overwrite,
         )
-    missing = sorted({*job.missing_blocks(), *(maps.missing_blocks() if maps else ())})
-    if missing:
-        # A relative path is invalid for workers elsewhere.
-        labeler = BlockLabeler(
-            Path(model).absolute(), volume, job, mode, relabel, skip_bad, maps, head
+        job = open_job(
+            output,
+            num_labels=segmenter.num_labels_,
+            settings=settings,
+            labels=_legend(segmenter),
+            block=block,
+            resume=resume,
         )
-        _label_blocks(labeler, missing, workers, scheduler)
-    record = record_labels(model, volume) if (finish or maps) and not job.complete else None
-    if maps:
-        maps.finish(record=record)
-    if not finish:
-        return job
-    skipped = job.finish(record=record)
-    return replace(job, complete=True, skipped=skipped)
+        maps = None
+        if beside is not None:
+            maps = open_job(
+                beside,
+                num_labels=NO_LABEL,
+                settings=settings | {"content": "uncertainty"},
+                labels=None,
+                block=job.block,
+                resume=resume or goes_on,
+            )
+        missing = sorted({*job.missing_blocks(), *(maps.missing_blocks() if maps else ())})
+        if missing:
+            # A relative path is invalid for workers elsewhere.
+            labeler = BlockLabeler(
+                Path(model).absolute(), volume, job, mode, relabel, skip_bad, maps, head
+            )
+            _label_blocks(labeler, missing, workers, scheduler)
+            check_unchanged(volume, settings["input"])
+        record = record_labels(model, volume) if (finish or maps) and not job.complete else None
+        if maps:
+            maps.finish(record=record)
+        if not finish:
+            return job
+        skipped = job.finish(record=record)
+        return replace(job, complete=True, skipped=skipped)
+
+
+def check_unchanged(volume: Volume, before: str) -> None:
+    """Refuses results of a volume whose files were replaced while they were read.
+
+    Args:
+        volume: The volume.
+        before: Its fingerprint when the work began.
+    """
+    if volume.fingerprint() != before:
+        raise InputError(
+            f"{volume.path}: was replaced meanwhile; repeat the command with --overwrite."
+        )
 
 
 def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, Any]:
@@ -152,6 +185,15 @@ def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, An
     file = read_model(Path(model))
     trained = {"record": file.record, "config": file.metadata["config"]}
     return make_record([volume.source.file, model], part=volume.part_read, model=trained)
+
+
+def _legend(segmenter: Segmenter) -> dict[int, dict[str, str]]:
+    """Returns the color and, if there is one, the name of each label of a model."""
+    names = segmenter.relabel_.names if segmenter.relabel_ else {}
+    return {
+        label: {"color": color} | ({"name": names[label]} if label in names else {})
+        for label, color in segmenter.colors_.items()
+    }
 
 
 def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) -> dict[str, Any]:
@@ -189,6 +231,12 @@ def _label_blocks(
 def _failure(job: LabelJob, start: int, stop: int, error: BaseException) -> InputError:
     if isinstance(error, InputError):
         return error
+    if is_out_of_memory(error):
+        _, height, width = job.shape
+        return InputError(
+            f"{job.output}: there is not enough memory to label slices of {height}x{width} pixels; "
+            "use --crop or --binning, or --workers 0 for one process, then repeat the same command."
+        )
     reason = " ".join(str(error).split()) or type(error).__name__
     return InputError(
         f"{job.output}: labelling slices {start} to {stop - 1} failed ({reason}); repeat the "

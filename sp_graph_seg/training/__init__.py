@@ -1,6 +1,7 @@
 """Training: patches, losses, the loop and its history."""
 
-from sp_graph_seg.training.blind_spot import fit_blind_spot
+from sp_graph_seg.training.blind_spot import fit_blind_spot, measure_skill
+from sp_graph_seg.training.checkpoint import checkpoints
 from sp_graph_seg.training.device import find_device
 from sp_graph_seg.training.fit import count_steps, fit
 from sp_graph_seg.training.history import TERMS, History, describe_step, show_steps
@@ -8,6 +9,7 @@ from sp_graph_seg.training.losses import LOSSES
 from sp_graph_seg.training.patches import PatchPositions, PatchSampler, cut_patches, draw_patches
 from sp_graph_seg.training.seeding import seeded
 from sp_graph_seg.training.subject import TrainingImage
+from sp_graph_seg.training.verdict import warn_of_other_threads
 
 __all__ = [
     "LOSSES",
@@ -16,6 +18,7 @@ __all__ = [
     "PatchPositions",
     "PatchSampler",
     "TrainingImage",
+    "checkpoints",
     "count_steps",
     "cut_patches",
     "describe_step",
@@ -23,6 +26,8 @@ __all__ = [
     "find_device",
     "fit",
     "fit_blind_spot",
+    "measure_skill",
     "seeded",
     "show_steps",
+    "warn_of_other_threads",
 ]

@@ -12,7 +12,9 @@ from torch import Generator, Tensor, nn
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn.blind_spot import BlindSpotNet, hidden_loss, hide_pixels, slow_loss
+from sp_graph_seg.training.checkpoint import Checkpoint
 from sp_graph_seg.training.history import History, Step
+from sp_graph_seg.training.verdict import warn_of_divergence
 
 #: Weight of the slow features beside the reconstruction of hidden pixels.
 _SLOW_WEIGHT = 0.02
@@ -25,6 +27,9 @@ _SPARE = 4
 
 #: Side, in pixels, of the tiles whose statistics set batch normalisation.
 _TILE = 256
+
+#: Pairs of windows of each image on which a trained network is tried.
+_PAIRS_OF_SKILL = 16
 
 OnStep = Callable[[Step], None]
 
@@ -71,14 +76,16 @@ def fit_blind_spot(
         InputError: If the loss becomes NaN or Inf.
     """
     generator = Generator().manual_seed(config.seed)
-    steps, history = config.epochs * config.minibatches, History()
-    start = time.perf_counter()
+    steps = config.epochs * config.minibatches
     subjects = [_make_subject(*pair, config, device) for pair in zip(images, masks, strict=True)]
     net.to(device).train()
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: _warm_cosine(n, steps))
     pairs = max(2, config.patches[0][0] // config.minibatches // 2 // len(subjects))
-    for number in range(1, steps + 1):
+    checkpoint = Checkpoint(net, optimizer=optimizer, schedule=schedule, generator=generator)
+    history = checkpoint.restore(on_step)
+    start = time.perf_counter() - history.seconds
+    for number in range(len(history) + 1, steps + 1):
         terms = [_losses(net, subject, pairs, generator) for subject in subjects]
         rec, slow = (torch.stack(values).mean() for values in zip(*terms, strict=True))
         loss = rec + _SLOW_WEIGHT * slow
@@ -102,9 +109,43 @@ def fit_blind_spot(
         row = history.append(row)
         if on_step is not None:
             on_step(row)
+        checkpoint.keep(history)
+    checkpoint.keep(history, is_last=True)
     _set_batch_norm(net, subjects)
     net.eval().to("cpu")
+    warn_of_divergence(history, config)
     return history
+
+
+@torch.no_grad()
+def measure_skill(
+    net: BlindSpotNet,
+    images: Sequence[Tensor],
+    masks: Sequence[Tensor | None],
+    config: Config,
+) -> tuple[float, float]:
+    """Compares a trained network with the simplest guess at a hidden pixel.
+
+    It takes the arguments of :func:`fit_blind_spot`; the network is on the CPU.
+
+    Returns:
+        The mean squared error of hidden pixels as the network predicts them, and as the mean of
+        their eight neighbours. The mean of the whole image would have an error of 1.
+    """
+    generator = Generator().manual_seed(config.seed)
+    errors = []
+    for image, mask in zip(images, masks, strict=True):
+        subject = _make_subject(image, mask, config, torch.device("cpu"))
+        corners = _draw_pairs(subject, _PAIRS_OF_SKILL, generator)
+        windows = _cut(subject.image, corners, subject.size)
+        shown, hidden = hide_pixels(windows, generator)
+        if subject.inside is not None:
+            hidden &= _cut(subject.inside, corners, subject.size)
+        around = F.avg_pool2d(F.pad(windows, (1, 1, 1, 1), "reflect"), 3, stride=1)
+        around = (9 * around - windows) / 8
+        errors.append([hidden_loss(guess, windows, hidden) for guess in (net(shown)[0], around)])
+    learned, simple = torch.tensor(errors).mean(dim=0).tolist()
+    return learned, simple
 
 
 def _warm_cosine(step: int, steps: int) -> float:

@@ -11,12 +11,14 @@ from torch.optim.swa_utils import update_bn
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn import SuperpixelNet, WNet
+from sp_graph_seg.training.checkpoint import Checkpoint
 from sp_graph_seg.training.device import find_device, make_scaler
 from sp_graph_seg.training.history import History, Step
 from sp_graph_seg.training.losses import LOSSES, betas
-from sp_graph_seg.training.seeding import seeded
+from sp_graph_seg.training.seeding import GlobalRandom, seeded
 from sp_graph_seg.training.step import Terms, Turn, backward_all
 from sp_graph_seg.training.subject import Subject, TrainingImage, uses_patches
+from sp_graph_seg.training.verdict import warn_of_collapse, warn_of_divergence
 
 OnStep = Callable[[Step], None]
 
@@ -35,7 +37,8 @@ def fit(
     by image, so that memory does not grow with the number of images in a step. After the last step
     all batch normalisation in the encoder and the head is set to the mean statistics of the whole
     images, because the running averages lag behind. Training ends early when at most
-    ``config.min_labels`` labels are left in the images of a step.
+    ``config.min_labels`` labels are left in the images of a step. A :class:`TrainingWarning
+    <sp_graph_seg.errors.TrainingWarning>` tells of losses that grew, and of only one label.
 
     Args:
         net: The network; it is returned to its device, in evaluation mode.
@@ -62,11 +65,17 @@ def fit(
     generator = Generator().manual_seed(config.seed)
     subjects = [Subject.make(image, config, generator, device) for image in images]
 
-    history = History()
-    start = time.perf_counter()
+    checkpoint = Checkpoint(net, optimizer=optimizer, scaler=scaler, random=GlobalRandom())
     net.train()
     with seeded(config.seed):  # for layers that draw, such as dropout
-        for epoch, turns in _batches(subjects, config, generator):
+        history = checkpoint.restore(on_step)
+        start = time.perf_counter() - history.seconds
+        steps = _batches(subjects, config, generator)
+        for number, (epoch, turns) in enumerate(steps, start=1):
+            if number <= len(history):
+                continue  # done before an interruption
+            if history.num_labels <= config.min_labels:
+                break
             optimizer.zero_grad()
             terms = backward_all(net, turns, config, scaler)
             scaler.step(optimizer)
@@ -78,14 +87,25 @@ def fit(
                 on_step(step)
             if not math.isfinite(step["loss"]):
                 raise _diverged(config, f"the loss is {step['loss']} in step {step['step']}")
-            if step["num_labels"] <= config.min_labels:
-                break
+            checkpoint.keep(history)
+        checkpoint.keep(history, is_last=True)
         update_bn(subjects, _EncoderAndHead(net))
     net.eval()
     if not all(value.isfinite().all() for value in net.state_dict().values()):
         raise _diverged(config, "some weights are NaN or Inf after the last step")
+    warn_of_divergence(history, config)
+    if all(image.labels is None for image in images):
+        most_nodes = max(int(image.graph.num_nodes) for image in images)
+        warn_of_collapse(_count_labels(net, subjects), most_nodes, config)
     net.to(home)
     return history
+
+
+@torch.no_grad()
+def _count_labels(net: SuperpixelNet, subjects: Sequence[Subject]) -> int:
+    """Counts the labels of all nodes of the images."""
+    found = [net(*subject.inputs)[1].argmax(dim=-1).unique() for subject in subjects]
+    return len(torch.cat(found).unique())
 
 
 def count_steps(config: Config, num_images: int) -> int:

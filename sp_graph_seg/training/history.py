@@ -1,5 +1,6 @@
 """The losses of a training, step by step."""
 
+import csv
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -53,10 +54,28 @@ class History:
     def __getitem__(self, column: str) -> list[float]:
         return [row[column] for row in self._rows]
 
+    @property
+    def seconds(self) -> float:
+        """Time from the start to the end of the last step; 0 before the first."""
+        return self._rows[-1]["seconds"] if self._rows else 0.0
+
+    @property
+    def num_labels(self) -> float:
+        """Number of labels in the last step; infinite before the first, ``nan`` if unknown."""
+        return self._rows[-1]["num_labels"] if self._rows else math.inf
+
     def last_losses(self) -> dict[str, float]:
         """Returns the losses of the last step that have a weight and are finite, by name."""
         last = {name: self._rows[-1][name] for name in TERMS} if self._rows else {}
         return {name: loss for name, loss in last.items() if math.isfinite(loss)}
+
+    @classmethod
+    def from_csv(cls, text: str) -> "History":
+        """Reads the result of :meth:`to_csv`."""
+        history = cls()
+        for row in csv.DictReader(text.splitlines()):
+            history.append({name: float(value) for name, value in row.items() if value})
+        return history
 
     def to_csv(self) -> str:
         """Formats the table as comma-separated text with a header."""

@@ -61,7 +61,8 @@ def test_map(files, tmp_path, capsys):
     assert colors[0, 0].tolist() == [16, 32, 48]
     assert colors[9, 0].tolist() == [0, 0, 0]
     assert {path.name for path in out.iterdir()} == {
-        f"{name}_{kind}.png" for name in "ab" for kind in ("labels", "colors")
+        "records.json",
+        *(f"{name}_{kind}.png" for name in "ab" for kind in ("labels", "colors")),
     }
     line, picture = capsys.readouterr().out.splitlines()
     share = (expected != labels).mean()
@@ -76,8 +77,9 @@ def test_make_writes_a_map_that_changes_nothing(files, tmp_path, capsys):
     paths, labels = files
     made = tmp_path / "maps/start.yaml"
     assert main(["relabel", *paths, "--make", str(made)]) == 0
-    out = capsys.readouterr().out
-    assert out == f"map:     5 labels in {made}; edit it, then give it with --map\n"
+    line, picture = capsys.readouterr().out.splitlines()
+    assert line == f"map:     5 labels in {made}; edit it, then give it with --map"
+    assert picture.startswith("picture: none, as the image is not known; --image FILE adds it")
     relabel = read_relabel(made)
     assert relabel == Relabel(labels=relabel.labels)
     assert sorted(relabel.colors) == [0, 1, 3, 4, 255]
@@ -112,10 +114,15 @@ def test_results_are_replaced_only_when_told(files, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "--map, --make: exactly one is needed"),
-        (["--map", "map.yaml", "--make", "b.yaml"], "--map, --make: exactly one is needed"),
-        (["--map", "map.yaml"], "--map: lacks a folder"),
-        (["--make", "b.yaml", "-o", "out"], "--output: is not used with --make"),
+        ([], "--make, --output: exactly one is needed"),
+        (["--map", "map.yaml", "--make", "b.yaml"], "--map: is not used with --make"),
+        (["--map", "map.yaml"], "--make, --output: exactly one is needed"),
+        (["--make", "b.yaml", "-o", "out"], "--make, --output: exactly one is needed"),
+        (["-o", "out"], "--map: is missing; start a file with --make MAP"),
+        (["--make", "b.yaml", "--labels", "2"], "--labels: grey values are needed"),
+        (["--make", "b.yaml", "--image", "b.tif"], "--image: got 1 for 2 labels"),
+        (["--make", "b.yaml", "--image", "b.tif", "map.yaml"], "map.yaml: "),
+        (["--map", "map.yaml", "-o", "out", "--labels", "2"], "--image, --labels: are for --make"),
         (["--map", "none.yaml", "-o", "out"], "none.yaml: No such file"),
         (["--map", "map.yaml", "-o", "."], "a_labels.png: is an input"),
         (["--map", "bad.yaml", "-o", "out"], "bad.yaml: 'smoth': this key is unknown .* 'smooth'"),

@@ -22,6 +22,10 @@ MODEL_FILES = {
 }
 
 
+def pages(*names):
+    return {f"{name}_{page}" for name in names for page in ("preview.png", "report.html")}
+
+
 # Formats
 
 
@@ -70,9 +74,10 @@ def test_segment_and_predict_label_all_slices_of_any_format(
     is_video = name.endswith("mp4")
     file = out.partition(":")[0]
     overlay = f"{Path(file).stem}_overlay.mp4"
-    assert files_in(first) == MODEL_FILES | {file} | ({overlay} if is_video else set())
+    own = {file} | pages(Path(file).stem) | ({overlay} if is_video else set())
+    assert files_in(first) == MODEL_FILES | own
     lines = [line.partition(":") for line in said.out.splitlines()]
-    whats = ["chosen", "model", "labels"] + (["overlay"] if is_video else [])
+    whats = ["chosen", "model", "labels"] + (["overlay"] if is_video else []) + ["report"]
     assert [what for what, _, _ in lines] == whats
     noun = "frames" if is_video else "slices"
     assert lines[0][2].strip() == f"{noun} 1 of 5"
@@ -82,13 +87,13 @@ def test_segment_and_predict_label_all_slices_of_any_format(
 
     model = first / "model.safetensors"
     assert run("predict", model, given, "-o", second / out) == 0
-    assert files_in(second) == {file} | ({overlay} if is_video else set())
+    assert files_in(second) == own
     volume = open_volume(given)
     expected = predicted(model, volume)
     for folder in (first, second):
         found = folder / file
         if file.endswith(".zarr"):
-            labels = np.asarray(zarr.open_array(found, mode="r"))
+            labels = np.asarray(zarr.open_array(f"{found}/0", mode="r"))
         elif file.endswith(".h5"):
             with h5py.File(found) as stored:
                 labels = stored["entry/labels"][:]
@@ -97,7 +102,8 @@ def test_segment_and_predict_label_all_slices_of_any_format(
         np.testing.assert_array_equal(labels, expected)
         if is_video:
             shown = open_volume(folder / overlay)
-            assert (len(shown), shown.height, shown.width) == (5, 24, 32)
+            assert (len(shown), shown.width) == (5, 32)
+            assert shown.height > 24  # of the legend
             assert shown.frame_times == pytest.approx(volume.frame_times, abs=1e-3)
             assert shown[0].std() > 5
 
@@ -195,7 +201,7 @@ def test_damaged_slices_are_left_out_when_told(
     command = ["segment", damaged, "--train-on", train_on, "-o", out, "--skip-bad", *stack_flags]
     assert run(*command, "--overlay", tmp_path / "look.mp4") == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[-1].startswith(
+    assert said[-2].startswith(
         f"skipped: slice 2 has the value 255: {damaged}/frame2.png: cannot be read"
     )
     labels = np.load(out)
@@ -248,9 +254,9 @@ def test_many_volumes_are_labelled_by_one_command(
     out = tmp_path / "out"
     command = ["predict", model, *others, "-o", out, "--format"]
     assert run(*command, "zarr") == 0
-    assert files_in(out) == {"b_labels.zarr", "c_labels.zarr"}
+    assert files_in(out) == {"b_labels.zarr", "c_labels.zarr"} | pages("b", "c")
     for name, other in zip("bc", others, strict=True):
-        labels = zarr.open_array(out / f"{name}_labels.zarr", mode="r")[:]
+        labels = zarr.open_array(out / f"{name}_labels.zarr/0", mode="r")[:]
         np.testing.assert_array_equal(labels, predicted(model, open_volume(other)))
     capsys.readouterr()
     line = refusal(*command[:-2], out / "one.zarr")
@@ -260,7 +266,7 @@ def test_many_volumes_are_labelled_by_one_command(
     line = refusal("predict", model, others[0], same, "-o", tmp_path / "two")
     assert line.startswith(f"{tmp_path}/two/b_labels.tif: would be written for two volumes")
     assert refusal(*command, "xyz").startswith("--format xyz: ")
-    assert files_in(out) == {"b_labels.zarr", "c_labels.zarr"}
+    assert files_in(out) == {"b_labels.zarr", "c_labels.zarr"} | pages("b", "c")
 
 
 @pytest.mark.parametrize("name", ["frames", "a.mp4"])
@@ -277,11 +283,12 @@ def test_a_folder_takes_all_results(
     assert said.endswith(" of 5, as --train-on auto:2 does")
     stem = Path(name).stem
     overlay = {f"{stem}_overlay.mp4"} if name.endswith("mp4") else set()
-    assert files_in(tmp_path / "out") == MODEL_FILES | {f"{stem}_labels.tif"} | overlay
+    files = MODEL_FILES | {f"{stem}_labels.tif"} | pages(stem) | overlay
+    assert files_in(tmp_path / "out") == files
     assert files_in(".") == set()
     if not overlay:  # the model is used again, and the labels are added in another format
         assert run("segment", given, "-o", tmp_path / "out", "--format", "png", *stack_flags) == 0
-        assert files_in(tmp_path / "out") == MODEL_FILES | {"frames_labels.tif", "frames_labels"}
+        assert files_in(tmp_path / "out") == files | {"frames_labels"}
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_killed_and_repeated_it_gives_the_same_labels(tmp_path, model, run, refu
     assert run(*command, tmp_path / "out.zarr") == 0
     assert run(*command, tmp_path / "whole.npy") == 0
     np.testing.assert_array_equal(
-        zarr.open_array(tmp_path / "out.zarr", mode="r")[:], np.load(tmp_path / "whole.npy")
+        zarr.open_array(tmp_path / "out.zarr" / "0", mode="r")[:], np.load(tmp_path / "whole.npy")
     )
     assert not partial.exists()
 
@@ -115,7 +115,11 @@ def test_a_tiff_of_slices_is_a_volume_without_any_flag(tmp_path, stack, model, r
     told = tmp_path / "told.tif"  # few pages may be channels, where the file does not say
     tifffile.imwrite(told, tifffile.imread(stack), metadata={"axes": "ZYX"})
     assert run("predict", model, told, "-o", tmp_path / "out") == 0
-    assert files_in(tmp_path / "out") == {"told_labels.tif"}
+    assert files_in(tmp_path / "out") == {
+        "told_labels.tif",
+        "told_preview.png",
+        "told_report.html",
+    }
     assert len(open_volume(tmp_path / "out/told_labels.tif")) == len(open_volume(stack))
 
 
@@ -128,7 +132,7 @@ def test_a_complete_output_is_accepted_when_told(tmp_path, stack, model, capsys,
     capsys.readouterr()
     look = tmp_path / "look.mp4"
     assert run(*command, "--resume", "--overlay", look) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == (
+    assert capsys.readouterr().out.splitlines()[-2] == (
         f"overlay: {look}: not written again, the labels were complete"
     )
     assert not look.exists()
@@ -150,7 +154,7 @@ def test_records_of_others_are_kept(tmp_path, stack, untrained, refusal):
     assert line.startswith(f"{tmp_path}/history.csv: already exists")
 
 
-def test_records_of_this_command_interrupted_are_replaced(
+def test_a_training_that_is_interrupted_leaves_nothing_but_its_state(
     tmp_path, stack, monkeypatch, run, files_in, stack_flags
 ):
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.zarr", *stack_flags]
@@ -161,8 +165,11 @@ def test_records_of_this_command_interrupted_are_replaced(
     with monkeypatch.context() as patch:
         patch.setattr(Segmenter, "save", interrupt)
         assert run(*command) == 130
-    assert files_in(tmp_path) >= {"config.yaml", "history.csv", "history.png"}
+    assert files_in(tmp_path) == {"scan.tif", "model.safetensors.partial"}
     assert run(*command) == 0
+    results = {"out.zarr", "model.safetensors", "config.yaml", "history.csv", "history.png"}
+    reports = {"records.json", "out_report.html", "out_preview.png"}
+    assert files_in(tmp_path) == {"scan.tif", *results, *reports}
 
 
 def test_a_record_never_replaces_an_input(tmp_path, stack, mask, untrained, refusal, stack_flags):
@@ -191,7 +198,7 @@ def test_the_uncertainty_of_labels_lies_beside_them(
     assert run(*command) == 0
     suffix = Path(name.partition(":")[0]).suffix
     beside = tmp_path / (f"o/out_uncertainty{suffix}" if suffix else "o/a/scan_uncertainty.tif")
-    assert capsys.readouterr().out.splitlines()[-1] == f"unsure:  {beside}"
+    assert capsys.readouterr().out.splitlines()[-2] == f"unsure:  {beside}"
     found = open_volume(beside)
     segmenter = Segmenter.load(model)
     for image, uncertain in zip(open_volume(stack), found, strict=True):

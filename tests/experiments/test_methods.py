@@ -112,6 +112,7 @@ def test_a_model_is_trained_on_the_image_that_it_labels(photos, quick):
     assert losses == {name: segmenter.history_[name][-1] for name in ("rec", "sim", "con")}
 
 
+@pytest.mark.filterwarnings("ignore::sp_graph_seg.errors.FewLabelsWarning")  # of two colours
 @pytest.mark.parametrize("kind", REGION_METHODS)
 def test_regions_need_neither_training_nor_superpixels(kind):
     method = make({"type": kind})

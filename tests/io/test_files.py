@@ -2,6 +2,8 @@ import csv
 import io
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -109,3 +111,27 @@ def test_to_csv_reads_back():
     assert list(csv.reader(io.StringIO(text))) == [["number", "text"], *rows]
     assert "\r" not in text
     assert to_csv([], []) == "\n"
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    """Not the files of a process that lives, of another machine, or of another program."""
+    code = (
+        "import os, sys, signal; from sp_graph_seg.io import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code, tmp_path / "a.txt"], check=False)
+    left = list(tmp_path.iterdir())
+    assert len(left) == 1  # the second removed that of the first
+    assert left[0].read_text() == "half"
+    kept = [tmp_path / f".sp_graph_seg-elsewhere-{left[0].name.split('-')[-2]}-0.txt"]
+    kept += [tmp_path / ".hidden", tmp_path / f"{left[0].name.partition('-')[0]}-x"]
+    for path in kept:
+        path.write_text("kept")
+    with atomic_write(tmp_path / "b.txt") as alive:
+        alive.write_text("b")
+        write = "import sys; from sp_graph_seg.io import write_text; write_text(sys.argv[1], 'c')"
+        subprocess.run([sys.executable, "-c", write, tmp_path / "c.txt"], check=True)
+        assert alive.exists()
+    assert set(tmp_path.iterdir()) == {tmp_path / "b.txt", tmp_path / "c.txt", *kept}

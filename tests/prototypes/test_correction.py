@@ -46,7 +46,7 @@ def test_a_gain_is_recovered():
     gain = np.array([0.1, -0.05, 0.5, 0.5, 0.05])
     clean, noise = phases()
     shaded = clean * cupping(gain) + noise
-    fitted = fit_correction(shaded, 2, None)
+    fitted = fit_correction(shaded, None)
     assert fitted.rings is None
     # The overall factor is free: it belongs to the prototypes as well.
     found = np.median(fitted(shaded)[clean > 0.45]) / np.median(fitted(shaded)[clean < 0.45])
@@ -60,7 +60,7 @@ def test_a_gain_is_recovered():
 def test_rings_are_recovered():
     clean, noise = phases()
     ringed = clean + noise + rings()
-    fitted = fit_correction(ringed, 2, None)
+    fitted = fit_correction(ringed, None)
     assert fitted.rings is not None
     rest = fitted(ringed) - clean - noise
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
@@ -71,7 +71,7 @@ def test_rings_are_recovered():
 def test_rings_round_another_place_are_no_rings():
     clean, noise = phases()
     moved = clean + noise + np.roll(rings(), (25, -30), (0, 1))
-    assert fit_correction(moved, 2, None).rings is None
+    assert fit_correction(moved, None).rings is None
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -79,7 +79,7 @@ def test_rings_round_another_place_are_no_rings():
 def test_an_even_image_is_left_alone(seed, noise):
     clean, added = phases(seed, noise)
     image = clean + added
-    fitted = fit_correction(image, 2, None)
+    fitted = fit_correction(image, None)
     assert (fitted.gain, fitted.rings) == (None, None)
     np.testing.assert_array_equal(fitted(image), image)
 
@@ -93,11 +93,25 @@ def test_what_is_no_data_has_no_say():
     other = np.where(inside, shaded, 0.9).astype(np.float32)
     filled = np.where(inside, shaded, shaded[inside].mean()).astype(np.float32)
     for image in (other, filled):
-        fitted = fit_correction(image, 2, inside)
+        fitted = fit_correction(image, inside)
         assert fitted.gain is not None
         # The polynomial is known inside only.
         ratio = (fitted(np.ones(SIZE, np.float32)) * cupping(gain))[inside]
         assert ratio.std() / ratio.mean() < 0.05
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (13, 40), (40, 60)])
+def test_a_window_finds_its_place_by_its_rings(corner):
+    clean, noise = phases()
+    fitted = fit_correction(clean + noise + rings(), None)
+    other, noise = phases(5)  # another slice with the same rings
+    rows, columns = (slice(c, c + 80) for c in corner)
+    whole = other + noise + rings()
+    assert fitted.place(whole[rows, columns]) == corner
+    np.testing.assert_array_equal(fitted(whole[rows, columns]), fitted(whole)[rows, columns])
+    plain = (other + noise)[rows, columns]
+    assert fitted.place(plain) is None
+    assert fitted(plain) is plain
 
 
 def test_slices_of_another_size_stay_as_they_are():
@@ -124,4 +138,4 @@ def test_a_disc_in_the_middle_is_no_ring():
     disc = np.hypot(y - 47.5, x - 55.5) < 32
     noise = np.random.default_rng(0).normal(0, 0.05, disc.shape)
     image = (0.2 + 0.5 * disc + noise).astype(np.float32)
-    assert fit_correction(image, 2, None).rings is None
+    assert fit_correction(image, None).rings is None

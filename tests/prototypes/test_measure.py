@@ -110,5 +110,6 @@ def test_a_residual_of_noise_alone_is_mostly_left_out():
     rng = np.random.default_rng(0)
     clean = np.full((1, 80, 90), 0.6, np.float32)
     image = clean + rng.normal(0, 0.03, clean.shape).astype(np.float32)
-    assert np.abs(keep_structure(image, clean) - clean).mean() < 0.1 * np.abs(image - clean).mean()
+    kept = keep_structure(image, clean)
+    assert np.abs(kept - clean).mean() < 0.25 * np.abs(image - clean).mean()
     np.testing.assert_array_equal(keep_structure(clean, clean), clean)

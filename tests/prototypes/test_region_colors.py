@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import v_measure_score
 
 from sp_graph_seg import Config, Segmenter
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import FewLabelsWarning, InputError
 from sp_graph_seg.plot import plot_history
 from sp_graph_seg.prototypes import fit_region_colors
 
@@ -119,7 +119,8 @@ def test_pixels_that_are_no_data_have_no_label():
     image, truth, _ = draw("stripes", "colour", 0, np.uint8)
     mask = truth == 1
     mask[:50] = False
-    model = Segmenter(PHOTO).fit(image, masks=mask)
+    with pytest.warns(FewLabelsWarning, match="only 1 label was found"):
+        model = Segmenter(PHOTO).fit(image, masks=mask)
     assert model.num_labels_ == 1
     labels, margins = model.predict_with_margin(image, mask=mask)
     assert ((labels == -1) == ~mask).all()
@@ -130,7 +131,8 @@ def test_pixels_that_are_no_data_have_no_label():
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_constant_and_tiny_images_have_one_label(channels):
     image = np.full((channels, 16, 16), 7.0)
-    model = Segmenter(PHOTO).fit([image, image])
+    with pytest.warns(FewLabelsWarning, match="only 1 label was found"):
+        model = Segmenter(PHOTO).fit([image, image])
     assert model.num_labels_ == 1
     assert not model.predict(image).any()
 

@@ -37,7 +37,7 @@ def test_what_encoder_and_decoder_see(one, changes, encoded, decoded, config, ma
         )
     fit(net, [one], config.replace(**changes))
     assert seen["decoder"] == list(itertools.chain(*decoded * 2))  # two epochs
-    assert seen["encoder"] == [*itertools.chain(*encoded * 2), WHOLE]  # the last for the statistics
+    assert seen["encoder"] == [*itertools.chain(*encoded * 2), WHOLE, WHOLE]  # statistics, labels
 
 
 @pytest.mark.parametrize("redraw", [True, False])

@@ -17,6 +17,11 @@ Labels = NDArray[Any]
 
 def merge_labels(labels: Labels, merge: Mapping[int, Iterable[int]]) -> Labels:
     """Gives the pixels of all sources their target, all at once."""
+    if labels.dtype in (np.uint8, np.uint16):
+        table = np.arange(np.iinfo(labels.dtype).max + 1, dtype=labels.dtype)
+        for target, sources in merge.items():
+            table[[source for source in sources if source < len(table)]] = target
+        return table[labels]
     merged = labels.copy()
     for target, sources in merge.items():
         merged[np.isin(labels, np.fromiter(sources, dtype=np.int64))] = target

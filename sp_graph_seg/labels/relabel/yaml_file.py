@@ -1,18 +1,20 @@
 """Descriptions as YAML files that a person writes and edits."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.extras import require
+from sp_graph_seg.labels.greys import Grey
 from sp_graph_seg.labels.relabel.description import Relabel
 
 _STEPS = """\
 # The steps, from top to bottom. Name a label by its number or its name.
 # Remove the first "# " of a line to use it.
-# merge: {{{first}: [{last}]}}    # all pixels of {last} become {first}
+{merge}
 # smooth: 1            # radius in pixels: take the most frequent label around
 # remove_small: {{{name}: 50}}    # components of fewer pixels take the labels around them
 # fill_holes: [{name}]
@@ -50,23 +52,43 @@ def relabel_to_yaml(relabel: Relabel) -> str:
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, allow_unicode=True)
 
 
-def starter_yaml(counts: Mapping[int, int], colors: Mapping[int, str]) -> str:
-    """Makes YAML to edit: a name, a colour and the share of the pixels of every label.
+def starter_yaml(
+    counts: Mapping[int, int],
+    colors: Mapping[int, str],
+    greys: Mapping[int, Grey] = MappingProxyType({}),
+    merge: Mapping[int, Sequence[int]] = MappingProxyType({}),
+    is_asked: bool = False,
+) -> str:
+    """Makes YAML to edit: a name, a colour, the share and the grey values of every label.
 
-    Unedited, it changes no label: all steps are comments.
+    Unedited, it changes no label unless a merger was asked for: all steps are comments.
 
     Args:
         counts: Number of pixels of each label.
         colors: Colour of each of these labels, as ``"#rrggbb"``.
+        greys: Grey values of the labels, as far as they are known.
+        merge: Proposed mergers, see :func:`~sp_graph_seg.labels.relabel.propose_merges`.
+        is_asked: Whether the user asked for these mergers, so that they are no comment.
     """
     total = sum(counts.values())
     lines = ["labels:"]
     for label in sorted(counts):
         entry = f'{label}: {{name: label {label}, color: "{colors[label]}"}}'
-        lines.append(f"  {entry}  # {100 * counts[label] / total:.3g} % of the pixels")
+        grey = f", grey {greys[label].mean:.4g} ± {greys[label].std:.2g}" if label in greys else ""
+        lines.append(f"  {entry}  # {100 * counts[label] / total:.3g} % of the pixels{grey}")
     first, last = min(counts), max(counts)
-    steps = _STEPS.format(first=first, last=last, name=f"label {first}")
+    steps = _STEPS.format(
+        merge=_merge_line(merge, is_asked, first, last), first=first, name=f"label {first}"
+    )
     return "\n".join(lines) + "\n\n" + steps
+
+
+def _merge_line(merge: Mapping[int, Sequence[int]], is_asked: bool, first: int, last: int) -> str:
+    if not merge:
+        return f"# merge: {{{first}: [{last}]}}    # all pixels of {last} become {first}"
+    groups = ", ".join(f"{kept}: {list(others)}" for kept, others in merge.items())
+    why = "proposed, from the grey values alone: look at the picture"
+    return f"{'' if is_asked else '# '}merge: {{{groups}}}    # {why}"
 
 
 def _read_yaml(path: str | os.PathLike[str]) -> Any:

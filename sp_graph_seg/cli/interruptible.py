@@ -1,0 +1,121 @@
+"""Commands that go on after an interruption: their inputs, and the model that they train."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sp_graph_seg._version import __version__
+from sp_graph_seg.cli.outputs import write_model
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.staging import Stage
+
+if TYPE_CHECKING:
+    from sp_graph_seg import Segmenter
+
+
+#: Folder of the work in progress, in the folder of the results of images.
+WORK = ".partial"
+
+
+class Inputs:
+    """The files that a command reads, as they were when it began."""
+
+    def __init__(self, *files: Path) -> None:
+        self.files = files
+        self._stamps = self._stamp()
+
+    def digests(self) -> list[str]:
+        """Returns 64 hexadecimal digits for the content of each file."""
+        found = []
+        for path in filter(Path.exists, self.files):  # a mask may be "auto"
+            with open(path, "rb") as file:
+                found.append(hashlib.file_digest(file, "sha256").hexdigest())
+        return found
+
+    def check_unchanged(self) -> None:
+        """Refuses results of files that were replaced while they were read."""
+        for path, before, now in zip(self.files, self._stamps, self._stamp(), strict=True):
+            if before != now:
+                raise InputError(f"{path}: was replaced meanwhile; repeat the command.")
+
+    def _stamp(self) -> list[tuple[int, int] | None]:
+        return [
+            (path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None
+            for path in self.files
+        ]
+
+
+def describe(command: str, inputs: Inputs, **settings: Any) -> dict[str, Any]:
+    """Describes what the results of a command depend on."""
+    names = [path.name for path in inputs.files]
+    return {
+        "command": command,
+        "version": __version__,
+        "inputs": names,
+        "contents": inputs.digests(),
+        **settings,
+    }
+
+
+def work_folder(result: Path) -> Path:
+    """Returns the folder of the work in progress of a single result, beside it."""
+    return result.with_name(f"{result.name}.partial")
+
+
+def train_in(
+    stage: Stage,
+    names: Sequence[str],
+    config: Config,
+    images: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray] | None,
+    intensity_range: tuple[float, float] | None,
+    notes: Mapping[str, Any] | None = None,
+    record: Mapping[str, Any] | None = None,
+) -> "Segmenter":
+    """Trains a model in the work in progress, or reads that of an interrupted run.
+
+    Args:
+        stage: The work in progress.
+        names: Names of the model, and of the files beside it, see
+            :func:`~sp_graph_seg.cli.outputs.write_model`.
+        config: The hyperparameters.
+        images: Images to train on.
+        masks: Their masks.
+        intensity_range: See :meth:`Segmenter.fit <sp_graph_seg.Segmenter.fit>`.
+        notes: JSON values to keep with the model.
+        record: The record of the model, see :mod:`sp_graph_seg.io.record`.
+    """
+    from sp_graph_seg import Segmenter
+
+    model, *records = map(stage.file, names)
+    if model.exists() and records[0].exists():
+        return Segmenter.load(model)
+    _compare_threads(stage.places[0], config)
+    segmenter = Segmenter(config).fit(
+        images,
+        masks=masks,
+        intensity_range=intensity_range,
+        progress=True,
+        checkpoint_folder=stage.file("training"),
+    )
+    write_model(segmenter, model, records, notes, record)
+    return segmenter
+
+
+def _compare_threads(model: Path, config: Config) -> None:
+    """Warns if a model that is made again had another number of threads."""
+    from sp_graph_seg.segmenter.model_file import read_model
+    from sp_graph_seg.training import warn_of_other_threads
+
+    try:
+        old = read_model(model)
+    except InputError:  # there is none, or one of another version
+        return
+    is_same = old.metadata["config"] == json.loads(json.dumps(config.to_dict()))
+    if is_same and "threads" in old.record:
+        warn_of_other_threads(str(model), old.record["threads"])

@@ -1,0 +1,125 @@
+"""Label volumes as input of commands: opened, with the image that they explain."""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.cli.volume_flags import looks_like_volume
+from sp_graph_seg.errors import InputError
+
+if TYPE_CHECKING:
+    from sp_graph_seg.labels.relabel import Relabel
+    from sp_graph_seg.volumes import Geometry, Volume
+
+
+class LabelVolume(NamedTuple):
+    """The labels of a volume."""
+
+    volume: "Volume"
+    unlabelled: int | None
+    """The value of voxels without a label."""
+    provenance: dict[str, Any]
+    """What our labels say of themselves; empty for those of others."""
+
+    def slices(self) -> Iterator[NDArray[np.int64]]:
+        """Yields the labels of each slice, -1 where there is none."""
+        for image in self.volume:
+            labels = image[0].astype(np.int64)
+            yield labels if self.unlabelled is None else _hidden(labels, self.unlabelled)
+
+    @property
+    def part(self) -> dict[str, Any]:
+        """The part of the image that was labelled; empty if it is not known."""
+        return self.provenance.get("geometry", {}).get("part", {})
+
+    @property
+    def geometry(self) -> "Geometry":
+        """Where the voxels lie, with the part of the image that was labelled."""
+        found = self.volume.geometry
+        return dataclasses.replace(found, part=self.part or found.part)
+
+
+def is_label_volume(path: Path) -> bool:
+    """Returns whether labels are those of a volume, and not of one image."""
+    if path.suffix.lower() == ".npy" and path.is_file():
+        return np.load(path, mmap_mode="r").ndim > 2
+    return looks_like_volume(path)
+
+
+def open_label_volume(
+    path: Path, axes: str | None = None, about: "Relabel | None" = None
+) -> LabelVolume:
+    """Opens the labels of a volume.
+
+    Args:
+        path: Labels of this program or of others.
+        axes: Meaning of the stored axes if the file does not declare it.
+        about: Description with the value of voxels without a label, if it names one.
+    """
+    from sp_graph_seg.label_jobs import parse_output
+    from sp_graph_seg.label_jobs.finished import read_finished
+    from sp_graph_seg.labels.relabel import find_unlabelled
+    from sp_graph_seg.volumes import open_labels
+
+    volume = open_labels(path, axes=axes)
+    unlabelled = find_unlabelled(volume, about)
+    try:
+        finished = read_finished(parse_output(path))
+    except InputError:
+        finished = None
+    return LabelVolume(volume, unlabelled, finished.provenance if finished else {})
+
+
+def open_image_of(labels: LabelVolume, image: Path | None) -> "Volume | None":
+    """Opens the image that labels explain: the given one, or that of their record.
+
+    Returns:
+        The part of the image that was labelled, slice for slice; None if no image is given and the
+        recorded one is not there any more, or has changed.
+
+    Raises:
+        InputError: The given image cannot be opened or has another size than the labels.
+    """
+    from sp_graph_seg.volumes import open_like, open_volume
+
+    if image is None:
+        return _recorded_image(labels)
+    size = _size(labels.volume)
+    opened = open_volume(image)
+    if _size(opened) != size and labels.part:
+        with suppress(InputError):  # a part that this image does not have
+            opened = open_like(image, labels.part)
+    if _size(opened) != size:
+        own, wanted = ("x".join(map(str, s)) for s in (_size(opened), size))
+        raise InputError(
+            f"--image {image}: has {own} voxels, but {labels.volume.path} has {wanted}; give the "
+            "image of these labels."
+        )
+    return opened
+
+
+def _recorded_image(labels: LabelVolume) -> "Volume | None":
+    from sp_graph_seg.volumes import open_like
+
+    record = labels.provenance.get("record", {})
+    while "before" in record:  # labels that were relabelled
+        record = record["before"]
+    try:
+        opened = open_like(record["inputs"][0]["path"], labels.part)
+    except (InputError, IndexError, KeyError):
+        return None
+    return opened if _size(opened) == _size(labels.volume) else None
+
+
+def _hidden(labels: NDArray[np.int64], unlabelled: int) -> NDArray[np.int64]:
+    labels[labels == unlabelled] = -1
+    return labels
+
+
+def _size(volume: "Volume") -> tuple[int, int, int]:
+    return len(volume), volume.height, volume.width

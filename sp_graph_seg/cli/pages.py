@@ -1,0 +1,299 @@
+"""The page and the preview of each result. A failure is a warning: the labels are there."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sp_graph_seg.cli.layout import place_pages
+from sp_graph_seg.cli.outputs import check_outputs, report, unlabelled_value
+from sp_graph_seg.config import config_to_yaml
+from sp_graph_seg.errors import ReportWarning
+from sp_graph_seg.io import read_image, read_labels, write_text
+from sp_graph_seg.io.record import make_record
+
+if TYPE_CHECKING:
+    from sp_graph_seg import Segmenter
+    from sp_graph_seg.label_jobs import LabelJob
+    from sp_graph_seg.labels.tables import Table as LabelTable
+    from sp_graph_seg.report import Page, Sample, Table
+    from sp_graph_seg.training import History
+    from sp_graph_seg.volumes import Volume
+
+Facts = dict[str, Any]
+
+#: The page of a folder of results.
+PAGE = "report.html"
+
+#: Most inputs that a page names.
+_NAMED = 10
+
+#: Most rows of a table of components.
+_LISTED = 25
+
+
+def check_pages(files: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
+    """Refuses to replace files, unless the last of them is a page of an earlier run."""
+    if files[-1].exists() and not overwrite:
+        from sp_graph_seg.report import is_own_page
+
+        overwrite = is_own_page(files[-1])
+    check_outputs(files, inputs, overwrite)
+
+
+def write_volume_pages(
+    job: "LabelJob",
+    volume: "Volume",
+    segmenter: "Segmenter",
+    model: Path,
+    record: Facts | None,
+    skipped: Mapping[int, str],
+) -> None:
+    """Writes the preview and the page of a volume whose labels are complete.
+
+    Without a record, that which the labels keep is told.
+    """
+    preview, file = place_pages(job.output)
+    with _only_a_warning(file):
+        from sp_graph_seg.report import Page, sample_volume
+        from sp_graph_seg.volumes import open_volume
+
+        labels = open_volume(str(job.output), axes=job.geometry.order, axis=volume.axis)
+        record = record or _stored_record(job) or make_record()
+        trained_on = _trained_on(record)
+        sample = sample_volume(
+            volume,
+            labels,
+            trained_on=trained_on,
+            names=segmenter.names_,
+            colors=segmenter.colors_,
+        )
+        _write_preview(preview, volume.name, sample)
+        page = Page(
+            title=volume.name,
+            summary=_summary(f"{len(volume)} {sample.noun}s", sample, record),
+            sample=sample,
+            history=_history_of(model),
+            facts=_volume_facts(volume, trained_on, sample.noun)
+            | {"Model": f"{model}, {_in_words(segmenter)}", "Labels": str(job.output)}
+            | _checksums(record),
+            settings=config_to_yaml(segmenter.config_),
+            record=record,
+            warnings=[_skipped(skipped, sample.noun)] if skipped else [],
+        )
+        _write_page(file, page)
+        report("report", f"{file}, with {preview.name}")
+
+
+def write_image_page(model: Path, inputs: Sequence[Path], pairs: Mapping[Path, Path]) -> None:
+    """Writes the page of single images beside their labels.
+
+    Args:
+        model: The model.
+        inputs: All files that the labels were made from.
+        pairs: The file of the labels of each image.
+    """
+    images = list(pairs)
+    file = pairs[images[0]].with_name(PAGE)
+    with _only_a_warning(file):
+        from sp_graph_seg import Segmenter
+        from sp_graph_seg.report import sample_images
+
+        segmenter = Segmenter.load(model)
+        unlabelled = unlabelled_value(segmenter)
+
+        def labelled() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+            for image, labels in pairs.items():
+                found = read_labels(labels).astype(np.int64)
+                yield image.name, read_image(image), np.where(found == unlabelled, -1, found)
+
+        names, colors = segmenter.names_, segmenter.colors_
+        sample = sample_images(labelled(), len(images), names=names, colors=colors)
+        _write_image_page(file, sample, segmenter, model, images, make_record(inputs))
+        report("report", str(file))
+
+
+def _write_image_page(
+    file: Path,
+    sample: "Sample",
+    segmenter: "Segmenter",
+    model: Path,
+    images: Sequence[Path],
+    record: Facts,
+) -> None:
+    from sp_graph_seg.report import Page
+
+    names = ", ".join(map(str, images[:_NAMED]))
+    if len(images) > _NAMED:
+        names += f" and {len(images) - _NAMED} more"
+    page = Page(
+        title=images[0].stem if len(images) == 1 else f"{images[0].stem} to {images[-1].stem}",
+        summary=_summary(f"{len(images)} images" if len(images) > 1 else "1 image", sample, record),
+        sample=sample,
+        history=_history_of(model),
+        facts={"Input": names, "Model": f"{model}, {_in_words(segmenter)}"} | _checksums(record),
+        settings=config_to_yaml(segmenter.config_),
+        record=record,
+    )
+    _write_page(file, page)
+
+
+def write_inspection_pages(
+    folder: Path,
+    labels: "Volume",
+    image: "Volume | None",
+    names: Mapping[int, str],
+    colors: Mapping[int, str],
+    tables: Mapping[str, "LabelTable"],
+    pictures: Sequence[Path],
+) -> None:
+    """Writes the preview and the page of labels that were measured.
+
+    Args:
+        folder: Where they are written.
+        labels: The labels.
+        image: The image that they explain, if it is known.
+        names: The names of labels.
+        colors: The color of each label.
+        tables: The tables of labels and of components, by the names of their files.
+        pictures: Pictures that were written.
+    """
+    preview, file = inspection_pages(folder)
+    with _only_a_warning(file):
+        from sp_graph_seg.report import Page, sample_volume
+
+        sample = sample_volume(image, labels, names=names, colors=colors)
+        _write_preview(preview, labels.name, sample)
+        record = make_record([labels.source.file])
+        page = Page(
+            title=labels.name,
+            summary=_summary(f"{len(labels)} {sample.noun}s", sample, record),
+            sample=sample,
+            pictures={picture.stem.capitalize(): picture.read_bytes() for picture in pictures},
+            tables=[_page_table(name, table) for name, table in tables.items() if len(table)],
+            facts=_volume_facts(labels, [], sample.noun) | _checksums(record),
+            record=record,
+        )
+        _write_page(file, page)
+        report("report", f"{file}, with {preview.name}")
+
+
+def inspection_pages(folder: Path) -> list[Path]:
+    """Returns where the preview and the page of an inspection lie."""
+    return [folder / "preview.png", folder / PAGE]
+
+
+def _page_table(name: str, table: "LabelTable") -> "Table":
+    from sp_graph_seg.report import Table
+
+    columns = [name for name in table.columns if name != "name" or any(table["name"])]
+    headers = [table.headers[column].replace("_", " ") for column in columns]
+    rows = list(table)
+    note = ""
+    if len(rows) > _LISTED:
+        rows = sorted(rows, key=lambda row: -row["size"])[:_LISTED]
+        note = f"The {_LISTED} largest of {len(table)}; all are in the file."
+    return Table(name, headers, [[_cell(row[column]) for column in columns] for row in rows], note)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _write_page(file: Path, page: "Page") -> None:
+    from sp_graph_seg.report import render_page
+
+    write_text(file, render_page(page))
+
+
+def _write_preview(file: Path, title: str, sample: "Sample") -> None:
+    from sp_graph_seg.plot import save_figure
+    from sp_graph_seg.report.preview import draw_preview
+
+    save_figure(file, draw_preview(title, sample))
+
+
+@contextmanager
+def _only_a_warning(file: Path) -> Iterator[None]:
+    """Turns any failure to write a page into a warning."""
+    try:
+        yield
+    except Exception as error:  # of the input, of the encoders, of the disk
+        reason = " ".join(str(error).split()) or type(error).__name__
+        warnings.warn(
+            f"{file}: cannot be made ({reason.removesuffix('.')}); the labels are complete.",
+            ReportWarning,
+            stacklevel=3,
+        )
+
+
+def _summary(count: str, sample: "Sample", record: Facts) -> list[str]:
+    labels = f"{len(sample.legend)} labels" if len(sample.legend) != 1 else "1 label"
+    date = datetime.fromisoformat(record["date"])
+    return [count, labels, f"{date.day} {date:%B %Y, %H:%M} UTC"]
+
+
+def _stored_record(job: "LabelJob") -> Facts | None:
+    """Returns the record that the labels keep, if their format can."""
+    from sp_graph_seg.label_jobs.finished import read_finished
+
+    finished = read_finished(job.output)
+    return finished.provenance.get("record") if finished else None
+
+
+def _trained_on(record: Facts) -> list[int]:
+    """Returns the slices of this volume that the model was trained on, if it was."""
+    training = record.get("model", {}).get("record", {})
+    contents = [{given["sha256"] for given in one.get("inputs", [])} for one in (record, training)]
+    is_same = record.get("part") == training.get("part") and contents[0] & contents[1]
+    return training.get("trained_on", []) if is_same else []
+
+
+def _checksums(record: Facts) -> dict[str, str]:
+    files = [
+        f"{Path(given['path']).name}: {given['sha256']}" for given in record["inputs"][:_NAMED]
+    ]
+    return {"SHA-256": ", ".join(files)} if files else {}
+
+
+def _volume_facts(volume: "Volume", trained_on: Sequence[int], noun: str) -> dict[str, str]:
+    from sp_graph_seg.report.sample import short_unit
+
+    sizes = " × ".join(map(str, (len(volume), volume.height, volume.width)))
+    names = ", ".join(volume.geometry.names)
+    facts = {"Input": volume.path, "Size": f"{sizes} ({names}), {volume.dtype}"}
+    if volume.channels > 1:
+        facts["Size"] += f", {volume.channels} channels"
+    if volume.spacing is not None:
+        lengths = " × ".join(f"{length:.4g}" for length in volume.spacing)
+        facts["Voxel"] = f"{lengths} {short_unit(volume.spacing_unit)} ({names})"
+    if volume.frame_rate is not None:
+        facts["Frames"] = f"{volume.frame_rate:.4g} per second"
+    if trained_on:
+        facts["Trained on"] = f"{noun}s {', '.join(map(str, sorted(trained_on)))}"
+    return facts
+
+
+def _in_words(segmenter: "Segmenter") -> str:
+    low, high = segmenter.intensity_range_
+    return f"which sees intensities from {low:.5g} to {high:.5g}"
+
+
+def _skipped(skipped: Mapping[int, str], noun: str) -> str:
+    number, reason = min(skipped.items())
+    more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
+    return f"{noun} {number}{more} cannot be read and has no labels: {reason}".capitalize()
+
+
+def _history_of(model: Path) -> "History | None":
+    """Reads the losses of a model, if they lie beside it as segment and train write them."""
+    from sp_graph_seg.training import History
+
+    for file in (model.with_name("history.csv"), model.with_suffix(".csv")):
+        if file.is_file():
+            return History.from_csv(file.read_text(encoding="utf-8"))
+    return None

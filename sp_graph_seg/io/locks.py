@@ -1,0 +1,101 @@
+"""Locks between processes, which the operating system releases when their holder dies."""
+
+import errno
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sp_graph_seg.errors import InputError, OutputError
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+#: The locks of this process, each with the thread that may take it again.
+_HELD: set[tuple[Path, int]] = set()
+
+#: What a file system answers that has no locks, such as some network drives.
+_UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lets one process at a time work on a file or folder.
+
+    The lock is that of the operating system on the empty file ``NAME.lock`` beside the path. It
+    ends with the process that holds it, however that dies; a file that is left means nothing. Its
+    holder may take it again. On a file system without locks nothing is locked.
+
+    Args:
+        path: The file or folder to work on; its parent folder must exist.
+
+    Raises:
+        InputError: Another process holds the lock.
+        OutputError: The parent folder cannot be written to.
+    """
+    file = path.absolute().with_name(f"{path.name}.lock")
+    holder = (file, threading.get_ident())
+    if holder in _HELD:
+        yield
+        return
+    descriptor = _open_locked(file, path)
+    _HELD.add(holder)
+    try:
+        yield
+    finally:
+        _HELD.remove(holder)
+        if sys.platform == "win32":  # which removes no open file
+            os.close(descriptor)
+            _remove(file)
+        else:
+            _remove(file)
+            os.close(descriptor)
+
+
+def _open_locked(file: Path, path: Path) -> int:
+    """Opens the file and locks it; opens it anew if its last holder has just removed it."""
+    while True:
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise OutputError(
+                f"{file}: cannot be written ({error.strerror}); choose a folder that is writable."
+            ) from error
+        try:
+            _lock(descriptor)
+            if sys.platform == "win32" or _is_named(descriptor, file):
+                return descriptor
+        except OSError as error:
+            if error.errno in _UNSUPPORTED:
+                return descriptor
+            os.close(descriptor)
+            raise InputError(
+                f"{path}: is being written by another process; wait until it has ended, or choose "
+                "another --output."
+            ) from error
+        os.close(descriptor)
+
+
+def _is_named(descriptor: int, file: Path) -> bool:
+    """Tells whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(file))
+    except FileNotFoundError:
+        return False
+
+
+def _remove(file: Path) -> None:
+    with suppress(OSError):  # on Windows, another process may have opened it meanwhile
+        file.unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""The grey values of each label, also of volumes that do not fit into memory."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Grey(NamedTuple):
+    """The grey values of the pixels of a label: the means over the channels of the input."""
+
+    size: int
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+class GreyCounter:
+    """Collects the mean, standard deviation and range of the grey values of each label.
+
+    Sums of squares are those of deviations from the mean, joined as in Chan, Golub & LeVeque 1979,
+    so that nothing is lost where the values are large and the deviations small.
+
+    Example:
+        >>> import numpy as np
+        >>> counter = GreyCounter()
+        >>> counter.add(np.array([[0, 2, 2]]), np.array([[5.0, 1.0, 3.0]]))
+        >>> counter.greys()[2]
+        Grey(size=2, mean=2.0, std=1.0, low=1.0, high=3.0)
+    """
+
+    def __init__(self) -> None:
+        self._sums = np.zeros((0, 5))
+        """For each label: size, mean, sum of squared deviations, lowest, highest."""
+
+    def add(self, labels: NDArray, image: NDArray) -> None:
+        """Adds a slice.
+
+        Args:
+            labels: ``(H, W)`` integers, negative for pixels without a label.
+            image: ``(H, W)`` or ``(C, H, W)``. Pixels that are not finite do not count.
+        """
+        grey = np.asarray(image, dtype=np.float64)
+        grey = grey.mean(axis=0) if grey.ndim == 3 else grey
+        counted = (labels >= 0) & np.isfinite(grey)
+        which, values = labels[counted].astype(np.int64), grey[counted]
+        if which.size == 0:
+            return
+        self._join(_describe(which, values))
+
+    def greys(self) -> dict[int, Grey]:
+        """Returns the statistics of every label with a pixel that counted."""
+        return {
+            label: Grey(int(size), mean, float(np.sqrt(squares / size)), low, high)
+            for label, (size, mean, squares, low, high) in enumerate(self._sums.tolist())
+            if size
+        }
+
+    def _join(self, new: NDArray[np.float64]) -> None:
+        count = max(len(self._sums), len(new))
+        old, new = (_grown(sums, count) for sums in (self._sums, new))
+        total = old[:, 0] + new[:, 0]
+        share = new[:, 0] / np.maximum(total, 1)
+        apart = new[:, 1] - old[:, 1]
+        mean = old[:, 1] + apart * share
+        squares = old[:, 2] + new[:, 2] + apart**2 * old[:, 0] * share
+        low, high = np.minimum(old[:, 3], new[:, 3]), np.maximum(old[:, 4], new[:, 4])
+        self._sums = np.stack([total, mean, squares, low, high], axis=1)
+
+
+def _describe(which: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    sizes = np.bincount(which)
+    means = np.bincount(which, values) / np.maximum(sizes, 1)
+    squares = np.bincount(which, (values - means[which]) ** 2)
+    low, high = np.full(len(sizes), np.inf), np.full(len(sizes), -np.inf)
+    np.minimum.at(low, which, values)
+    np.maximum.at(high, which, values)
+    return np.stack([sizes, means, squares, low, high], axis=1)
+
+
+def _grown(sums: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    empty = np.tile([0.0, 0.0, 0.0, np.inf, -np.inf], (count - len(sums), 1))
+    return np.concatenate([sums, empty])

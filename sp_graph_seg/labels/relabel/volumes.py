@@ -1,0 +1,115 @@
+"""Applies a description to the labels of a volume, block by block."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg._version import __version__
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.label_jobs import LabelJob, LabelOutput, open_label_job
+from sp_graph_seg.label_jobs.manifest import MAX_LABELS
+from sp_graph_seg.labels.relabel.description import Relabel
+from sp_graph_seg.progress import WorkProgress
+from sp_graph_seg.volumes import Geometry, Volume
+
+
+def relabel_volume(
+    labels: Volume,
+    relabel: Relabel,
+    output: LabelOutput | str | os.PathLike[str],
+    *,
+    block: int | None = None,
+    geometry: Geometry | None = None,
+    record: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> LabelJob:
+    """Writes the new labels of a volume, each slice by itself, as ``label_volume`` does.
+
+    No network is needed: a merger is a look-up. Sizes are numbers of pixels of a slice. After an
+    interruption the same call does the remaining blocks. Without any step this converts labels to
+    another format.
+
+    Args:
+        labels: The labels, from :func:`~sp_graph_seg.volumes.open_volume`. Voxels with the largest
+            value of their type, such as 255, have no label, unless the description says otherwise.
+        relabel: What is done.
+        output: As in :func:`~sp_graph_seg.label_jobs.open_label_job`.
+        block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
+        geometry: Where the voxels lie. (default: that of ``labels``)
+        record: How the labels came about, see :func:`~sp_graph_seg.io.record.make_record`.
+        overwrite: Replace an existing output.
+        resume: Accept a complete output of the same call.
+
+    Returns:
+        The finished job.
+
+    Raises:
+        InputError: The volume does not hold labels from 0 to 65534, or the output cannot be
+            written, exists or was begun differently.
+    """
+    unlabelled = find_unlabelled(labels, relabel)
+    about = Relabel.from_dict(relabel.to_dict() | {"unlabelled": unlabelled})
+    merged, largest = max(relabel.merge, default=0), _largest(labels)
+    num_labels = max(merged + 1, largest + (unlabelled != largest))
+    if num_labels > MAX_LABELS:
+        raise InputError(
+            f"{labels.path}: holds labels of type {labels.dtype}, or they become {merged}; give "
+            f"labels from 0 to {MAX_LABELS - 1}."
+        )
+    job = open_label_job(
+        output,
+        (len(labels), labels.height, labels.width),
+        num_labels,
+        {"version": __version__, "input": labels.fingerprint(), "relabel": relabel.to_dict()},
+        block=block,
+        geometry=geometry or labels.geometry,
+        inputs=[labels.path],
+        overwrite=overwrite,
+        resume=resume,
+    )
+    missing = job.missing_blocks()
+    done = len(labels) - sum(stop - start for start, stop in missing)
+    with WorkProgress(len(labels), "slices", done=done) as progress:
+        for start, stop in missing:
+            values = labels.read(start, stop)[:, 0].astype(job.dtype)
+            slices = np.stack([about.apply(image) for image in values])
+            job.write_block(start, _marked(slices, unlabelled, job.unlabelled))
+            progress.advance(stop - start)
+    return replace(job, complete=True, skipped=job.finish(record=record))
+
+
+def find_unlabelled(labels: Volume, relabel: Relabel | None = None) -> int | None:
+    """Returns the value of voxels without a label, or None if all values are labels.
+
+    Raises:
+        InputError: The volume does not hold one integer for each voxel.
+    """
+    if labels.channels != 1 or labels.dtype.kind not in "bui":
+        raise InputError(
+            f"{labels.path}: holds {labels.channels} channels of {labels.dtype}, not labels; give "
+            "the output of segment or predict."
+        )
+    if relabel is not None and relabel.unlabelled is not None:
+        return relabel.unlabelled
+    largest, about = _largest(labels), relabel or Relabel()
+    used = {
+        *about.labels,
+        *about.merge,
+        *(label for group in about.merge.values() for label in group),
+    }
+    return None if labels.dtype.kind == "b" or largest in used else largest
+
+
+def _largest(labels: Volume) -> int:
+    """Returns the largest value of the type of the labels."""
+    return 1 if labels.dtype.kind == "b" else int(np.iinfo(labels.dtype).max)
+
+
+def _marked(labels: NDArray, before: int | None, after: int) -> NDArray:
+    """Gives voxels without a label the value that the output has for them."""
+    return labels if before in (None, after) else np.where(labels == before, after, labels)

@@ -1,0 +1,158 @@
+"""The legend of labels: what each colour stands for, and how much of it there is."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.io.colors import label_colors
+from sp_graph_seg.plot.layout import LINE, Box, add_box, add_text, wrap
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Where the columns of a legend begin, and the height of its rows, in inches.
+_NUMBER, _NAME, _SHARE, _GREY = 0.24, 0.46, 1.42, 1.98
+_ROW = 1.5 * LINE
+
+
+class LegendRow(NamedTuple):
+    """What is told of one label."""
+
+    label: int
+    color: str
+    """As ``"#rrggbb"``."""
+    name: str
+    """Empty if it has none."""
+    share: float
+    """Of all labelled pixels, from 0 to 1."""
+    grey: float
+    """The mean of its pixels over all channels, in the units of the input; NaN if unknown."""
+
+    @property
+    def title(self) -> str:
+        """The number, and the name if there is one."""
+        return f"{self.label} {self.name}".rstrip()
+
+
+class LegendCounter:
+    """Counts labels and their grey values, image by image.
+
+    Example:
+        >>> import numpy as np
+        >>> counter = LegendCounter()
+        >>> counter.add(np.array([[0, 2, 2, -1]]), np.array([[[5.0, 7.0, 9.0, 0.0]]]))
+        >>> [(row.label, round(row.share, 2), row.grey) for row in counter.rows()]
+        [(0, 0.33, 5.0), (2, 0.67, 8.0)]
+    """
+
+    def __init__(self) -> None:
+        self._pixels: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._known: NDArray[np.int64] = np.zeros(0, np.int64)
+        self._greys: NDArray[np.float64] = np.zeros(0)
+
+    def add(self, labels: NDArray, image: NDArray | None = None) -> None:
+        """Adds an image.
+
+        Args:
+            labels: ``(H, W)`` integers, negative for pixels without a label.
+            image: ``(C, H, W)``, if it is known. Pixels with NaN do not count in the mean.
+        """
+        found = labels[labels >= 0].astype(np.int64)
+        self._pixels = _added(self._pixels, np.bincount(found))
+        if image is None:
+            return
+        grey = image.mean(axis=0, dtype=np.float64)
+        known = (labels >= 0) & np.isfinite(grey)
+        found = labels[known].astype(np.int64)
+        self._known = _added(self._known, np.bincount(found))
+        self._greys = _added(self._greys, np.bincount(found, grey[known]))
+
+    def rows(
+        self, names: Mapping[int, str] | None = None, colors: Mapping[int, str] | None = None
+    ) -> list[LegendRow]:
+        """Returns a row for each label that occurs, in ascending order.
+
+        Args:
+            names: Names of labels.
+            colors: Colours that must be kept, such as those of the model; others go by number.
+        """
+        total = max(int(self._pixels.sum()), 1)
+        labels = np.flatnonzero(self._pixels).tolist()
+        chosen = label_colors(range(max(labels, default=0) + 1), colors)
+        return [
+            LegendRow(
+                label,
+                chosen[label],
+                (names or {}).get(label, ""),
+                int(self._pixels[label]) / total,
+                self._mean(label),
+            )
+            for label in labels
+        ]
+
+    def _mean(self, label: int) -> float:
+        if label >= len(self._known) or not self._known[label]:
+            return float("nan")
+        return float(self._greys[label] / self._known[label])
+
+
+def legend_height(rows: Sequence[LegendRow]) -> float:
+    """Returns the height that :func:`add_legend` needs, in inches."""
+    return (len(rows) + 3) * _ROW
+
+
+def add_legend(
+    figure: "Figure", rows: Sequence[LegendRow], total: int, left: float, top: float
+) -> None:
+    """Writes a legend on a sheet: colour, number, name, share and mean grey of each label.
+
+    Args:
+        figure: The sheet.
+        rows: The labels that are listed.
+        total: Number of all labels.
+        left: Where it begins; it is 2 inches wide.
+        top: Where it begins.
+    """
+    has_grey = any(not np.isnan(row.grey) for row in rows)
+    titles = {_SHARE: "share", **({_GREY: "mean grey"} if has_grey else {})}
+    for place, title in titles.items():
+        add_text(figure, title, left + place, top, ha="right", color="0.35")
+    add_text(figure, "label", left, top, color="0.35")
+    for number, row in enumerate(rows, start=1):
+        line = top + number * _ROW
+        add_box(figure, Box(left, line, 0.17, LINE), row.color)
+        add_text(figure, str(row.label), left + _NUMBER, line)
+        name = wrap(row.name, _SHARE - _NAME - 0.4) if row.name else []
+        if name:
+            add_text(figure, name[0] + ("…" if name[1:] else ""), left + _NAME, line)
+        add_text(figure, format_share(row.share), left + _SHARE, line, ha="right")
+        if has_grey:
+            add_text(figure, format_grey(row.grey), left + _GREY, line, ha="right")
+    if total > len(rows):
+        more = f"and {total - len(rows)} smaller ones"
+        add_text(figure, more, left, top + (len(rows) + 1) * _ROW, color="0.35")
+
+
+def format_grey(grey: float) -> str:
+    """Formats a grey value with four digits, or a dash if it is unknown."""
+    return "–" if np.isnan(grey) else f"{grey:.4g}" if abs(grey) < 1e4 else f"{grey:.0f}"
+
+
+def format_share(share: float) -> str:
+    """Formats a share as ``12.3 %``; a small one is not shown as nothing."""
+    return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
+
+
+def has_names(rows: Iterable[LegendRow]) -> bool:
+    """Tells whether any label has a name."""
+    return any(row.name for row in rows)
+
+
+def _added(old: NDArray, new: NDArray) -> NDArray:
+    """Adds two lists of counts, of which one may be longer."""
+    total = np.zeros(max(len(old), len(new)), np.result_type(old, new))
+    total[: len(old)] += old
+    total[: len(new)] += new
+    return total

@@ -1,0 +1,28 @@
+"""Scale bars: a round length of about a fourth of a picture."""
+
+import math
+
+_SHARE = 0.28
+
+
+def scale_bar(width: float, unit: str) -> tuple[float, str]:
+    """Chooses a scale bar: 1, 2 or 5 times a power of ten.
+
+    Args:
+        width: Width of the picture.
+        unit: Its unit.
+
+    Returns:
+        The length of the bar, at most 28 % of the width, and its text.
+
+    Example:
+        >>> scale_bar(900, "µm")
+        (200, '200 µm')
+    """
+    most = _SHARE * width
+    power = 10.0 ** math.floor(math.log10(most))
+    length = power * max(step for step in (1, 2, 5) if step * power <= most * (1 + 1e-9))
+    length = round(length) if length >= 1 else length
+    if unit in ("pixels", "voxels") and length <= 1:
+        return 1, f"1 {unit[:-1]}"
+    return length, f"{length:g} {unit}"

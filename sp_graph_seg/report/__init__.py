@@ -1,0 +1,19 @@
+"""A page to look at: one file of HTML with the input, its labels and how they were made.
+
+A page needs no network and no other file. It is a sample of at most a few megabytes, however large
+the volume.
+"""
+
+from sp_graph_seg.report.page import Page, Table, is_own_page, render_page
+from sp_graph_seg.report.sample import Panel, Sample, sample_images, sample_volume
+
+__all__ = [
+    "Page",
+    "Panel",
+    "Sample",
+    "Table",
+    "is_own_page",
+    "render_page",
+    "sample_images",
+    "sample_volume",
+]

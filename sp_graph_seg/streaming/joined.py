@@ -1,0 +1,85 @@
+"""Labels the slices of a volume together with the slices beside them. Not in the paper."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.prototypes import Phases, agreement, average_beside, smallest_gap
+from sp_graph_seg.prototypes.tiles import row_bands
+from sp_graph_seg.segmenter import Segmenter
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+class Described(NamedTuple):
+    """A slice before its labels."""
+
+    number: int
+    features: Array
+    """``(Q, H, W)``."""
+    inside: Mask | None
+    """The data pixels; ``None`` for all."""
+
+
+def joins_slices(segmenter: Segmenter) -> bool:
+    """Returns whether a model labels the slices of a volume together with those beside them."""
+    return segmenter.config_.join_slices and isinstance(segmenter.labeller_, Phases)
+
+
+def describe_slice(segmenter: Segmenter, number: int, image: NDArray) -> Described:
+    """Measures a slice ``(C, H, W)``."""
+    values, inside = segmenter.normalize(image)
+    assert isinstance(segmenter.labeller_, Phases), "slices are joined for phases only"
+    return Described(number, segmenter.labeller_.describe(values), inside)
+
+
+def label_joined(
+    segmenter: Segmenter, slices: Iterable[Described]
+) -> Iterator[tuple[int, NDArray[np.int32], Array]]:
+    """Labels slices after averaging each with the slices before and after it.
+
+    Args:
+        segmenter: A trained model.
+        slices: Measured slices in order. A slice that is missing is beside none.
+
+    Yields:
+        The number of each slice, its labels and their margins, both ``(H, W)``.
+    """
+    labeller = segmenter.labeller_
+    assert isinstance(labeller, Phases), "slices are joined for phases only"
+    assert labeller.prototypes is not None, "the prototypes are fitted"
+    gap = smallest_gap(labeller.prototypes.centers)
+
+    def finish(
+        own: Described, beside: list[tuple[Array, Array]]
+    ) -> tuple[int, NDArray[np.int32], Array]:
+        size = own.features.shape[1], own.features.shape[2]
+        labels, margins = np.empty(size, np.int32), np.empty(size, np.float32)
+        for rows in row_bands(*size):
+            others = [(share[rows], features[:, rows]) for share, features in beside]
+            average = average_beside(own.features[:, rows], others)
+            inside = None if own.inside is None else own.inside[rows]
+            labels[rows], margins[rows] = labeller.label(average, inside)
+        return own.number, segmenter.finish(labels, size, own.inside), margins
+
+    before: Described | None = None
+    beside: list[tuple[Array, Array]] = []
+    for current in slices:
+        beside_current = []
+        if before is not None:
+            if current.number == before.number + 1 and gap > 0:
+                share = agreement(before.features, current.features, gap)
+                beside.append((_with_data(share, current), current.features))
+                beside_current = [(_with_data(share, before), before.features)]
+            yield finish(before, beside)
+        before, beside = current, beside_current
+    if before is not None:
+        yield finish(before, beside)
+
+
+def _with_data(share: Array, of: Described) -> Array:
+    """Sets the share of a slice to 0 where it has no data."""
+    return share if of.inside is None else share * of.inside

@@ -1,0 +1,126 @@
+"""The state of a training in a file, with which it goes on after an interruption."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, nn
+
+from sp_graph_seg.io.durable import durable_write
+from sp_graph_seg.io.files import check_room
+from sp_graph_seg.io.fingerprint import fingerprint
+from sp_graph_seg.training.history import History, Step
+from sp_graph_seg.training.verdict import warn_of_other_threads
+
+#: Largest share of the time that is spent on writing.
+_SHARE = 0.05
+
+#: Size of two checkpoints and a model, in sizes of the weights: Adam keeps two more of each.
+_COPIES = 7
+
+_FILES: ContextVar[Iterator[tuple[Path, str]] | None] = ContextVar("_FILES", default=None)
+
+
+@contextmanager
+def checkpoints(folder: Path | None, identity: str = "") -> Iterator[None]:
+    """Keeps the state of each training within the context in a file of the folder.
+
+    A training whose file is there goes on from it, with the same result to the last bit if the
+    number of threads is the same.
+
+    Args:
+        folder: The folder, made if it is missing; ``None`` keeps nothing.
+        identity: What the trainings depend on. Files of another identity are not used.
+    """
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    numbered = ((folder / f"training{number}.pt", identity) for number in count())
+    token = _FILES.set(numbered)
+    try:
+        yield
+    finally:
+        _FILES.reset(token)
+
+
+class Checkpoint:
+    """The checkpoint of one training: the next in the context, or none.
+
+    Args:
+        net: The network, whose size is compared with the room on the disk.
+        **parts: What else has a state: optimisers, schedules, sources of random numbers.
+    """
+
+    def __init__(self, net: nn.Module, **parts: Any) -> None:
+        files = _FILES.get()
+        self._path: Path | None = None
+        self._identity = ""
+        if files is not None:
+            self._path, self._identity = next(files)
+        self._parts = {"net": net, **parts}
+        self._written = time.monotonic()
+        self._cost = 0.0
+        if self._path is not None:
+            size = sum(value.nbytes for value in net.state_dict().values())
+            check_room(self._path.parent, _COPIES * size)
+
+    def restore(self, on_step: Callable[[Step], None] | None = None) -> History:
+        """Sets the state to that of the file.
+
+        Args:
+            on_step: Called with the row of every step that is done.
+
+        Returns:
+            The steps that are done; none if there is no file, or a damaged one.
+        """
+        history = History()
+        state = self._read()
+        if state is None:
+            return history
+        for name, part in self._parts.items():
+            load = part.set_state if isinstance(part, Generator) else part.load_state_dict
+            load(state["parts"][name])
+        warn_of_other_threads(str(self._path), state["threads"])
+        history.labels = tuple(state["labels"])
+        for row in state["history"]:
+            history.append(row)
+            if on_step is not None:
+                on_step(row)
+        return history
+
+    def keep(self, history: History, is_last: bool = False) -> None:
+        """Writes the state, if that does not take too large a share of the time."""
+        now = time.monotonic()
+        if self._path is None or not (is_last or self._cost <= _SHARE * (now - self._written)):
+            return
+        state = {
+            "parts": {
+                name: part.get_state() if isinstance(part, Generator) else part.state_dict()
+                for name, part in self._parts.items()
+            },
+            "history": list(history),
+            "labels": list(history.labels),
+            "threads": torch.get_num_threads(),
+        }
+        with durable_write(self._path) as temporary:
+            torch.save({"state": state, "digest": self._digest(state)}, temporary)
+        self._written = time.monotonic()
+        self._cost = self._written - now
+
+    def _read(self) -> dict[str, Any] | None:
+        if self._path is None or not self._path.exists():
+            return None
+        try:
+            content = torch.load(self._path, map_location="cpu", weights_only=True)
+            return content["state"] if content["digest"] == self._digest(content["state"]) else None
+        except Exception:  # damage has many forms; the training begins anew
+            return None
+
+    def _digest(self, state: dict[str, Any]) -> str:
+        return fingerprint(state=state, identity=self._identity)

@@ -1,0 +1,147 @@
+"""``sp-graph-seg relabel`` of volumes: look-ups, conversions, and proposals from grey values."""
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+from PIL import Image
+
+from sp_graph_seg import Segmenter
+from sp_graph_seg.label_jobs import job as job_module
+from sp_graph_seg.label_jobs import parse_output
+from sp_graph_seg.label_jobs.finished import read_finished
+from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.volumes import open_volume
+
+
+def values_of(path):
+    volume = open_volume(path)
+    return volume.read(0, len(volume))[:, 0]
+
+
+@pytest.fixture
+def labels(tmp_path, stack, model, run):
+    """The labels of a stack, 255 in one corner."""
+    values = values_of(stack).astype(np.float32)
+    values[:, :3, :3] = np.nan
+    tifffile.imwrite(tmp_path / "nan.tif", values, metadata={"axes": "ZYX"})
+    command = ["predict", model, tmp_path / "nan.tif", "--fill", "0", "-o", tmp_path / "a.tif"]
+    assert run(*command) == 0
+    assert (values_of(tmp_path / "a.tif") == 255).sum() == 5 * 9
+    return tmp_path / "a.tif"
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """No model may be loaded."""
+    monkeypatch.setattr(Segmenter, "from_file", lambda *_, **__: pytest.fail("was loaded"))
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_merger_is_what_prediction_would_have_given(tmp_path, labels, run):
+    (tmp_path / "map.yaml").write_text("merge: {0: [1, 2]}\nsmooth: 1\n")
+    command = ["relabel", labels, "--map", tmp_path / "map.yaml"]
+    assert run(*command, "-o", tmp_path / "merged.zarr") == 0
+    before, after = values_of(labels), values_of(tmp_path / "merged.zarr")
+    relabel = Relabel(merge={0: [1, 2]}, smooth=1, unlabelled=255)
+    np.testing.assert_array_equal(after, np.stack([relabel.apply(image) for image in before]))
+    assert set(np.unique(after)) == {0, 3, 255}
+    provenance = read_finished(parse_output(tmp_path / "merged.zarr")).provenance
+    record = provenance["record"]
+    assert record["before"]["command"].startswith("sp-graph-seg predict ")
+    assert record["relabel"]["smooth"] == 1
+    assert run(*command, "-o", tmp_path / "folder") == 0  # the format of the input
+    np.testing.assert_array_equal(values_of(tmp_path / "folder/a_labels.tif"), after)
+
+
+def test_predict_with_the_same_map(tmp_path, stack, model, run):
+    (tmp_path / "map.yaml").write_text("merge: {0: [1, 2]}\nremove_small: {3: 9}\n")
+    assert run("predict", model, stack, "-o", tmp_path / "a.npy") == 0
+    told = ["--relabel", tmp_path / "map.yaml"]
+    assert run("predict", model, stack, *told, "-o", tmp_path / "b.npy") == 0
+    command = ["relabel", tmp_path / "a.npy", "--map", tmp_path / "map.yaml", "-o"]
+    assert run(*command, tmp_path / "c.npy") == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), np.load(tmp_path / "c.npy"))
+    assert (np.load(tmp_path / "a.npy") != np.load(tmp_path / "b.npy")).any()
+
+
+@pytest.mark.parametrize("suffix", ["tif", "zarr", "h5", "npy", "png"])
+def test_without_a_map_labels_are_converted(tmp_path, labels, suffix, run):
+    out = tmp_path / "new"
+    assert run("relabel", labels, "-o", out, "--format", suffix) == 0
+    (made,) = out.iterdir()
+    assert made.name == ("a_labels" if suffix == "png" else f"a_labels.{suffix}")
+    np.testing.assert_array_equal(values_of(made), values_of(labels))
+
+
+def test_it_goes_on_after_an_interruption(tmp_path, labels, run, monkeypatch):
+    written = []
+    original = job_module.LabelJob.write_block
+
+    def write(job, start, *arguments):
+        written.append(start)
+        if start == 3 and len(written) < 5:
+            raise KeyboardInterrupt
+        original(job, start, *arguments)
+
+    monkeypatch.setattr(job_module.LabelJob, "write_block", write)
+    monkeypatch.setattr("sp_graph_seg.label_jobs.opening.MAX_DEFAULT_BLOCK", 1)
+    command = ["relabel", labels, "-o", tmp_path / "b.zarr"]
+    assert run(*command) == 130
+    assert run(*command) == 0
+    assert written == [0, 1, 2, 3, 3, 4]
+    np.testing.assert_array_equal(values_of(tmp_path / "b.zarr"), values_of(labels))
+    assert run(*command, "--resume") == 0
+
+
+@pytest.mark.usefixtures("no_network")
+def test_mergers_are_proposed_from_the_recorded_image(tmp_path, labels, run, capsys):
+    made = tmp_path / "map.yaml"
+    capsys.readouterr()
+    assert run("relabel", labels, "--make", made, "--labels", "1") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1] == f"picture: {tmp_path}/map.png, each label by itself"
+    with Image.open(tmp_path / "map.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 5
+    before, image = values_of(labels), values_of(tmp_path / "nan.tif")
+    told = yaml.safe_load(made.read_text())
+    found = [label for label in np.unique(before) if label != 255]
+    assert sorted(told["labels"]) == found
+    left = set(found) - {label for group in told["merge"].values() for label in group}
+    assert len(left) == 1
+    for label in found:
+        values = image[before == label].astype(float)
+        line = next(li for li in made.read_text().splitlines() if li.startswith(f"  {label}:"))
+        assert line.endswith(f"grey {values.mean():.4g} ± {values.std():.2g}")
+    assert run("relabel", labels, "--map", made, "-o", tmp_path / "one.tif") == 0
+    assert set(np.unique(values_of(tmp_path / "one.tif"))) == left | {255}
+
+
+def test_the_image_may_be_a_part(tmp_path, stack, model, run):
+    """Also cut along another axis: the labels lie in the axes of the scan."""
+    part = ["--axis", "y", "--slices", "2:20", "--crop", "1:5,4:28", "--binning", "1", "1", "2"]
+    assert run("predict", model, stack, *part, "-o", tmp_path / "a.tif") == 0
+    assert run("relabel", tmp_path / "a.tif", "--make", tmp_path / "map.yaml") == 0
+    image = values_of(stack)[1:5, 2:20, 4:28].astype(float)
+    image = (image[..., ::2] + image[..., 1::2]) / 2
+    labels = values_of(tmp_path / "a.tif")
+    first = int(labels.min())
+    values = image[labels == first]
+    assert f"grey {values.mean():.4g} ± {values.std():.2g}" in (tmp_path / "map.yaml").read_text()
+
+
+def test_what_is_refused(tmp_path, labels, stack, run, refusal):
+    np.save(tmp_path / "other.npy", np.zeros((5, 24, 30), np.uint8))
+    line = refusal(
+        "relabel", labels, "--make", tmp_path / "m.yaml", "--image", tmp_path / "other.npy"
+    )
+    assert line.startswith(
+        f"--image {tmp_path}/other.npy: has 5x24x30 voxels, but {labels} has 5x24x32"
+    )
+    line = refusal("relabel", tmp_path / "nan.tif", "-o", tmp_path / "b.tif")
+    assert line.startswith(f"{tmp_path}/nan.tif: holds nan, which is not the number of a label")
+    line = refusal("relabel", labels, "-o", labels)
+    assert line.startswith(f"{labels}: is or contains the input")
+    line = refusal("relabel", labels, "--make", tmp_path / "m.yaml", "--labels", "9")
+    assert line.startswith("num_labels: 9 cannot be left of ")
+    assert not (tmp_path / "m.yaml").exists()
