@@ -104,7 +104,7 @@ class Config:
     num_features: int = 32
     width: int = 16
     depth: int = 4
-    head: Literal["identity", "gcn", "gat", "graph", "transformer"] = "identity"
+    head: Literal["identity", "appnp", "gcn", "gat", "graph", "transformer"] = "identity"
     head_layers: int = 2
     head_losses: Literal["output", "both"] = "output"
     max_size: int = 320

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from sp_graph_seg._version import __version__
 from sp_graph_seg.cli.app import PROGRAM, Switch, app
+from sp_graph_seg.cli.evaluate_volumes import are_two_volumes, evaluate_volumes
 from sp_graph_seg.cli.outputs import check_outputs, join_names, report
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, read_labels, to_csv, write_text
@@ -59,7 +60,7 @@ def evaluate(
     output: Annotated[Path | None, Parameter(alias="-o", metavar="FILE")] = None,
     overwrite: Switch = False,
 ) -> None:
-    """Score label images against ground truth.
+    """Score labels of images or of a volume against ground truth.
 
     LABELS and TRUTH are two files, or two folders whose files are matched by their names without
     suffix; NAME_labels.png, as segment and predict write it, is the label image of NAME, and if a
@@ -70,8 +71,12 @@ def evaluate(
     of labels. Its last row is the mean over images; Covering pools their pixels and mIoU their
     regions.
 
+    Two volumes are compared slice by slice. The table then has a row for each class of the truth:
+    the label that is assigned to it, one to one, such that the sum of IoU is largest; IoU, Dice,
+    precision, recall, and the share of the class.
+
     Args:
-        labels: Label image (PNG, TIFF or .npy) or a folder of them.
+        labels: Label image (PNG, TIFF or .npy), a folder of them, or labels of a volume.
         truth_files: Ground truth of the same size, or a folder: label images, .mat files of BSDS500
             (all annotators) or .seg files of BSDS300. In a folder of folders, such as BSDS300's
             human/color, each folder is an annotator.
@@ -85,6 +90,10 @@ def evaluate(
     """
     if output is not None and output.suffix not in (".json", ".csv"):
         raise InputError(f"--output {output}: must end in .json or .csv; rename it.")
+    if are_two_volumes(labels, truth_files):
+        check_outputs([] if output is None else [output], [labels, truth_files], overwrite)
+        evaluate_volumes(labels, truth_files, unlabelled, output)
+        return
     pairs = _match(labels, truth_files)
     if output is not None:
         check_outputs(

@@ -9,9 +9,10 @@ from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Switch, app
 from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.pages import check_pages, inspection_pages, write_inspection_pages
 from sp_graph_seg.cli.volume_flags import check_spacing
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import check_writable, refuse_existing, write_text
+from sp_graph_seg.io import check_writable, label_colors, refuse_existing, write_text
 
 if TYPE_CHECKING:
     from sp_graph_seg.labels.relabel import Relabel
@@ -42,7 +43,7 @@ def inspect(
     This writes regions.csv (voxels, volume fraction, components and surface of each label) and
     components.csv (a row for each component), counted slice by slice. Voxels with the largest value
     of their type, such as 255, have no label. For the labels of --meshes it writes label_N.ply and
-    surfaces.png.
+    surfaces.png. To look at, it writes preview.png and report.html.
 
     Args:
         labels: Labels of a volume, as segment and predict write them.
@@ -54,7 +55,7 @@ def inspect(
         meshes: Labels whose surface is extracted by marching cubes.
         overwrite: Replace files that exist.
     """
-    from sp_graph_seg.labels.relabel import Relabel, read_relabel
+    from sp_graph_seg.labels.relabel import read_relabel
     from sp_graph_seg.labels.tables import LabelCounter
     from sp_graph_seg.volumes import open_volume
 
@@ -65,6 +66,7 @@ def inspect(
             "output of segment or predict."
         )
     check_spacing(spacing, unit)
+    given_spacing = spacing
     if spacing is None and volume.spacing is not None:
         spacing, unit = volume.spacing, volume.spacing_unit
         unit = unit or "unit"
@@ -72,7 +74,8 @@ def inspect(
     surfaces = {label: output / f"label_{label}.ply" for label in meshes or []}
     picture = output / "surfaces.png"
     refuse_existing([*tables, *surfaces.values(), *([picture] if meshes else [])], overwrite)
-    about = Relabel() if names is None else read_relabel(names)
+    check_pages(inspection_pages(output), [labels], overwrite)
+    about = _stored_legend(labels) if names is None else read_relabel(names)
     unlabelled = None if volume.dtype.kind == "b" else int(np.iinfo(volume.dtype).max)
     counter = LabelCounter(spacing, unit, about.names, unlabelled)
     check_writable(output)
@@ -80,9 +83,30 @@ def inspect(
     _check_meshes(surfaces, counter, labels)
     _write_tables(counter, tables)
     report("tables", f"{tables[0]} and {tables[1].name}")
+    found = counter.label_table()["label"].tolist()
+    colors = label_colors(range(max(found, default=0) + 1), about.colors)
     if meshes:
-        _extract(volume, surfaces, picture, spacing, unit, about)
+        _extract(volume, surfaces, picture, spacing, unit, about.names, colors)
         report("meshes", f"{', '.join(file.name for file in surfaces.values())} and {picture}")
+    if given_spacing is not None:
+        volume = open_volume(labels, axes=axes, spacing=given_spacing, unit=unit)
+    made = {"Labels": counter.label_table(), "Components": counter.component_table()}
+    pictures = [picture] if meshes else []
+    write_inspection_pages(output, volume, about.names, colors, made, pictures)
+
+
+def _stored_legend(labels: Path) -> "Relabel":
+    """Returns the names and colours that the labels themselves keep."""
+    from sp_graph_seg.label_jobs import parse_output
+    from sp_graph_seg.label_jobs.finished import read_finished
+    from sp_graph_seg.labels.relabel import Relabel
+
+    try:
+        finished = read_finished(parse_output(labels))
+    except InputError:  # of a format that this program does not write
+        finished = None
+    rows = finished.provenance.get("legend", []) if finished else []
+    return Relabel(labels={row.pop("label"): row for row in map(dict, rows)})
 
 
 def _count(volume: "Volume", counter: "LabelCounter") -> None:
@@ -114,7 +138,8 @@ def _extract(
     picture: Path,
     spacing: tuple[float, float, float] | None,
     unit: str | None,
-    about: "Relabel",
+    names: dict[int, str],
+    colors: dict[int, str],
 ) -> None:
     from sp_graph_seg.io.mesh import write_mesh
     from sp_graph_seg.labels.surfaces import extract_surface
@@ -127,6 +152,6 @@ def _extract(
     size = tuple(step * length for length in spacing or (1.0, 1.0, 1.0))
     surfaces = {label: extract_surface(np.stack(thin), label, size) for label in files}
     for label, file in files.items():
-        write_mesh(file, *surfaces[label], color=about.colors.get(label))
-    figure = render_surfaces(surfaces, about.names, about.colors, unit or "voxels")
+        write_mesh(file, *surfaces[label], color=colors[label])
+    figure = render_surfaces(surfaces, names, colors, unit or "voxels")
     save_figure(picture, figure)

@@ -1,6 +1,7 @@
 """Commands that go on after an interruption: their inputs, and the model that they train."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +95,7 @@ def train_in(
     model, *records = map(stage.file, names)
     if model.exists() and records[0].exists():
         return Segmenter.load(model)
+    _compare_threads(stage.places[0], config)
     segmenter = Segmenter(config).fit(
         images,
         masks=masks,
@@ -103,3 +105,17 @@ def train_in(
     )
     write_model(segmenter, model, records, notes, record)
     return segmenter
+
+
+def _compare_threads(model: Path, config: Config) -> None:
+    """Warns if a model that is made again had another number of threads."""
+    from sp_graph_seg.segmenter.model_file import read_model
+    from sp_graph_seg.training import warn_of_other_threads
+
+    try:
+        old = read_model(model)
+    except InputError:  # there is none, or one of another version
+        return
+    is_same = old.metadata["config"] == json.loads(json.dumps(config.to_dict()))
+    if is_same and "threads" in old.record:
+        warn_of_other_threads(str(model), old.record["threads"])

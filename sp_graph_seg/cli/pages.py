@@ -17,7 +17,8 @@ from sp_graph_seg.io.record import make_record
 if TYPE_CHECKING:
     from sp_graph_seg import Segmenter
     from sp_graph_seg.label_jobs import LabelJob
-    from sp_graph_seg.report import Page, Sample
+    from sp_graph_seg.labels.tables import Table as LabelTable
+    from sp_graph_seg.report import Page, Sample, Table
     from sp_graph_seg.training import History
     from sp_graph_seg.volumes import Volume
 
@@ -28,6 +29,9 @@ PAGE = "report.html"
 
 #: Most inputs that a page names.
 _NAMED = 10
+
+#: Most rows of a table of components.
+_LISTED = 25
 
 
 def check_pages(files: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
@@ -111,6 +115,66 @@ def write_image_page(
     report("report", str(file))
 
 
+def write_inspection_pages(
+    folder: Path,
+    labels: "Volume",
+    names: Mapping[int, str],
+    colors: Mapping[int, str],
+    tables: Mapping[str, "LabelTable"],
+    pictures: Sequence[Path],
+) -> None:
+    """Writes the preview and the page of labels that were measured.
+
+    Args:
+        folder: Where they are written.
+        labels: The labels.
+        names: The names of labels.
+        colors: The color of each label.
+        tables: The tables of labels and of components, by the names of their files.
+        pictures: Pictures that were written.
+    """
+    preview, file = inspection_pages(folder)
+    with _only_a_warning(file):
+        from sp_graph_seg.report import Page, sample_volume
+
+        sample = sample_volume(None, labels, names=names, colors=colors)
+        _write_preview(preview, labels.name, sample)
+        record = make_record([labels.source.file])
+        page = Page(
+            title=labels.name,
+            summary=_summary(f"{len(labels)} {sample.noun}s", sample, record),
+            sample=sample,
+            pictures={picture.stem.capitalize(): picture.read_bytes() for picture in pictures},
+            tables=[_page_table(name, table) for name, table in tables.items() if len(table)],
+            facts=_volume_facts(labels, [], sample.noun) | _checksums(record),
+            record=record,
+        )
+        _write_page(file, page)
+        report("report", f"{file}, with {preview.name}")
+
+
+def inspection_pages(folder: Path) -> list[Path]:
+    """Returns where the preview and the page of an inspection lie."""
+    return [folder / "preview.png", folder / PAGE]
+
+
+def _page_table(name: str, table: "LabelTable") -> "Table":
+    from sp_graph_seg.report import Table
+
+    columns = [name for name in table.columns if name != "name" or any(table["name"])]
+    headers = [table.headers[column].replace("_", " ") for column in columns]
+    rows = list(table)
+    note = ""
+    if len(rows) > _LISTED:
+        rows = sorted(rows, key=lambda row: -row["size"])[:_LISTED]
+        note = f"The {_LISTED} largest of {len(table)}; all are in the file."
+    return Table(name, headers, [[_cell(row[column]) for column in columns] for row in rows], note)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _write_page(file: Path, page: "Page") -> None:
     from sp_graph_seg.report import render_page
 
@@ -166,6 +230,8 @@ def _checksums(record: Facts) -> dict[str, str]:
 
 
 def _volume_facts(volume: "Volume", trained_on: Sequence[int], noun: str) -> dict[str, str]:
+    from sp_graph_seg.report.sample import short_unit
+
     sizes = " × ".join(map(str, (len(volume), volume.height, volume.width)))
     names = ", ".join(volume.geometry.names)
     facts = {"Input": volume.path, "Size": f"{sizes} ({names}), {volume.dtype}"}
@@ -173,7 +239,7 @@ def _volume_facts(volume: "Volume", trained_on: Sequence[int], noun: str) -> dic
         facts["Size"] += f", {volume.channels} channels"
     if volume.spacing is not None:
         lengths = " × ".join(f"{length:.4g}" for length in volume.spacing)
-        facts["Voxel"] = f"{lengths} {volume.spacing_unit or 'units'} ({names})"
+        facts["Voxel"] = f"{lengths} {short_unit(volume.spacing_unit)} ({names})"
     if volume.frame_rate is not None:
         facts["Frames"] = f"{volume.frame_rate:.4g} per second"
     if trained_on:

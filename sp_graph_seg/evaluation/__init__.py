@@ -1,8 +1,14 @@
 """Scores of segmentations: against annotators, or without any ground truth."""
 
 from sp_graph_seg.evaluation.boundary_scores import boundary_displacement
+from sp_graph_seg.evaluation.classes import ClassScore, score_classes
 from sp_graph_seg.evaluation.clustering_scores import CLUSTERING_SCORES, score_clustering
-from sp_graph_seg.evaluation.contingency import Contingency, contingency_table, contingency_tables
+from sp_graph_seg.evaluation.contingency import (
+    Contingency,
+    ContingencyCounter,
+    contingency_table,
+    contingency_tables,
+)
 from sp_graph_seg.evaluation.evaluate import (
     SCORE_NAMES,
     Combine,
@@ -27,8 +33,10 @@ __all__ = [
     "CLUSTERING_SCORES",
     "REGION_SCORES",
     "SCORE_NAMES",
+    "ClassScore",
     "Combine",
     "Contingency",
+    "ContingencyCounter",
     "RegionBenchmark",
     "SettingScores",
     "benchmark_regions",
@@ -39,6 +47,7 @@ __all__ = [
     "kim_ious",
     "mean_scores",
     "score_annotators",
+    "score_classes",
     "score_clustering",
     "score_in_detail",
     "score_regions",

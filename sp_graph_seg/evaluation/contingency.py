@@ -147,3 +147,67 @@ def _renumber(values: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
         return ranks[values], int(ranks[-1]) + 1
     distinct, ids = np.unique(values, return_inverse=True)
     return ids, distinct.size
+
+
+class ContingencyCounter:
+    """Counts the pixels that truth regions and labels share, slice by slice.
+
+    Example:
+        >>> counter = ContingencyCounter()
+        >>> counter.add([[0, 3]], [[5, 5]])
+        >>> counter.add([[3, -1]], [[5, 5]])
+        >>> counter.regions().tolist(), counter.labels().tolist()
+        ([5], [0, 3])
+        >>> counter.contingency().table.toarray()
+        array([[1, 2]])
+    """
+
+    def __init__(self) -> None:
+        self._pairs = np.zeros((0, 2), np.int64)
+        """The region and the label of each pair that occurs, in order."""
+        self._counts = np.zeros(0, np.int64)
+
+    def add(self, labels: ArrayLike, truth: ArrayLike) -> None:
+        """Adds a slice; pixels that are negative on either side are left out.
+
+        Raises:
+            InputError: If the shapes differ or an array does not hold integers.
+        """
+        labels, truth = as_labels(labels, "labels"), as_labels(truth, "truth")
+        check_shape(labels, truth, "truth")
+        counted = (labels >= 0) & (truth >= 0)
+        if not counted.any():
+            return
+        column = labels[counted].astype(np.int64)
+        width = int(column.max()) + 1
+        codes, counts = np.unique(
+            truth[counted].astype(np.int64) * width + column, return_counts=True
+        )
+        pairs = np.concatenate([self._pairs, np.stack(np.divmod(codes, width), axis=1)])
+        self._pairs, which = np.unique(pairs, axis=0, return_inverse=True)
+        weights = np.concatenate([self._counts, counts])
+        self._counts = np.zeros(len(self._pairs), np.int64)
+        np.add.at(self._counts, which.ravel(), weights)
+
+    def regions(self) -> NDArray[np.int64]:
+        """Returns the numbers of the truth regions, ascending: the rows of the table."""
+        return np.unique(self._pairs[:, 0])
+
+    def labels(self) -> NDArray[np.int64]:
+        """Returns the numbers of the labels, ascending: the columns of the table."""
+        return np.unique(self._pairs[:, 1])
+
+    def contingency(self) -> Contingency:
+        """Returns the table of all slices so far.
+
+        Raises:
+            InputError: No pixel is labelled in both.
+        """
+        if not len(self._counts):
+            raise InputError(
+                "labels, truth: no pixel is labelled (0 or more) in both; label at least one pixel."
+            )
+        rows, num_regions = _renumber(self._pairs[:, 0])
+        columns, num_labels = _renumber(self._pairs[:, 1])
+        pairs = coo_array((self._counts, (rows, columns)), shape=(num_regions, num_labels))
+        return Contingency(pairs.tocsr())

@@ -24,11 +24,13 @@ class Stage:
         folder: The folder to write to. Files in it get their places at the end, in the order of
             ``names``; folders in it are removed.
         names: The names of the results.
+        places: Where they get their places.
         is_complete: Whether an interrupted run of the same command had made everything.
     """
 
     folder: Path
     names: Sequence[str]
+    places: Sequence[Path]
     is_complete: bool = False
 
     def file(self, name: str) -> Path:
@@ -71,7 +73,7 @@ def staged(
         is_same = begun is not None and begun["description"] == wanted
         if _finish(folder, begun):
             if is_same:
-                yield Stage(folder, names, is_complete=True)
+                yield Stage(folder, names, results, is_complete=True)
                 return
             begun = None
         if begun is not None and not is_same:
@@ -85,7 +87,7 @@ def staged(
             refuse_existing(results, overwrite)
         _begin(folder, wanted)
         try:
-            yield Stage(folder, names)
+            yield Stage(folder, names, results)
         except BaseException as error:
             is_refused = isinstance(error, InputError) and not isinstance(error, OutputError)
             if is_refused or not _holds_work(folder):  # the next command will be another one

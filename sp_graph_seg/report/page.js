@@ -61,13 +61,12 @@
 
   const showSlice = () => {
     const shown = slices[slice ? slice.value : 0];
-    const frame = stage.querySelector(".frame");
     const image = stage.querySelector(".image");
     if (image) image.src = shown.image;
     stage.querySelector(".labels").src = shown.labels;
     stage.querySelector(".title").textContent = shown.title;
-    frame.style.setProperty("--width", shown.width);
-    frame.style.setProperty("--height", shown.height);
+    stage.style.setProperty("--width", shown.width);
+    stage.style.setProperty("--height", shown.height);
     if (slice) slice.setAttribute("aria-valuetext", shown.title);
     for (const line of all(".here")) {
       line.style.top = `${100 * shown.position}%`;

@@ -141,7 +141,7 @@ def sample_volume(
         cuts if total > 1 else (),
         tuple(counter.rows(names, colors)),
         sample.range(),
-        _unit((volume or labels).spacing_unit) if known else _COUNTED[noun],
+        short_unit((volume or labels).spacing_unit) if known else _COUNTED[noun],
         (len(looked_at), total),
         noun,
     )
@@ -279,8 +279,7 @@ def _range_of(images: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
     return sample.range()
 
 
-def _unit(unit: str | None) -> str:
+def short_unit(unit: str | None) -> str:
     """Shortens the name of a unit."""
-    return {None: "units", "micrometer": "µm", "nanometer": "nm", "millimeter": "mm"}.get(
-        unit, unit or ""
-    )
+    known = {"micrometer": "µm", "um": "µm", "nanometer": "nm", "millimeter": "mm"}
+    return known.get(unit, unit) if unit else "units"

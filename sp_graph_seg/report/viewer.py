@@ -60,10 +60,10 @@ def _stage(panel: Panel, pictures: Encoded, unit: str, name: str, is_cut: bool =
                 style=f"width: {100 * length / width:.3f}%",
             ),
             class_="frame",
-            style=f"--width: {width:.6g}; --height: {height:.6g}",
         ),
         element("figcaption", element("output", panel.heading, class_="title", aria_live="polite")),
         class_=name,
+        style=f"--width: {width:.6g}; --height: {height:.6g}",
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -246,7 +247,8 @@ class Segmenter(Prediction, ImageEstimator):
             notes: JSON values to keep with the model, such as the names of the training images;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` returns them.
             record: Who made the model from what, as JSON values. (default: that of
-                :func:`~sp_graph_seg.io.record.make_record`, without inputs)
+                :func:`~sp_graph_seg.io.record.make_record`, without inputs) The number of threads
+                of the training is added.
         """
         config = self.trained_config
         trained = Trained(
@@ -258,7 +260,10 @@ class Segmenter(Prediction, ImageEstimator):
             self.relabel_,
             self.seen_labels_,
         )
-        write_model(path, *to_file(trained, notes), make_record() if record is None else record)
+        made = make_record() if record is None else dict(record)
+        if self.history_ is not None:  # trained by this process
+            made["threads"] = torch.get_num_threads()
+        write_model(path, *to_file(trained, notes), made)
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":

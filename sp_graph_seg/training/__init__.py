@@ -9,6 +9,7 @@ from sp_graph_seg.training.losses import LOSSES
 from sp_graph_seg.training.patches import PatchPositions, PatchSampler, cut_patches, draw_patches
 from sp_graph_seg.training.seeding import seeded
 from sp_graph_seg.training.subject import TrainingImage
+from sp_graph_seg.training.verdict import warn_of_other_threads
 
 __all__ = [
     "LOSSES",
@@ -28,4 +29,5 @@ __all__ = [
     "measure_skill",
     "seeded",
     "show_steps",
+    "warn_of_other_threads",
 ]

@@ -15,6 +15,7 @@ from sp_graph_seg.io.durable import durable_write
 from sp_graph_seg.io.files import check_room
 from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.training.history import History, Step
+from sp_graph_seg.training.verdict import warn_of_other_threads
 
 #: Largest share of the time that is spent on writing.
 _SHARE = 0.05
@@ -85,6 +86,7 @@ class Checkpoint:
         for name, part in self._parts.items():
             load = part.set_state if isinstance(part, Generator) else part.load_state_dict
             load(state["parts"][name])
+        warn_of_other_threads(str(self._path), state["threads"])
         history.labels = tuple(state["labels"])
         for row in state["history"]:
             history.append(row)
@@ -104,6 +106,7 @@ class Checkpoint:
             },
             "history": list(history),
             "labels": list(history.labels),
+            "threads": torch.get_num_threads(),
         }
         with durable_write(self._path) as temporary:
             torch.save({"state": state, "digest": self._digest(state)}, temporary)

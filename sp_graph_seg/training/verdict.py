@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import torch
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import TrainingWarning
@@ -44,3 +45,22 @@ def warn_of_collapse(num_labels: int, most_nodes: int, config: Config) -> None:
         wrong = f"learning_rate={config.learning_rate:g}: training left only one label"
         remedy = "use a smaller learning_rate, beta_sim or beta_con, fewer epochs or another seed"
     warnings.warn(f"{wrong}; {remedy}.", TrainingWarning, stacklevel=3)
+
+
+def warn_of_other_threads(path: str, before: int) -> None:
+    """Warns if a training is repeated, or goes on, with another number of threads.
+
+    Threads add up the gradients of their parts of a batch, and so the order of the sums.
+
+    Args:
+        path: The file of the earlier training.
+        before: Its number of threads.
+    """
+    now = torch.get_num_threads()
+    if before != now:
+        warnings.warn(
+            f"{path}: was trained with {before} threads and now with {now}, so some labels may "
+            f"differ; set OMP_NUM_THREADS={before} for the same result.",
+            TrainingWarning,
+            stacklevel=3,
+        )

@@ -46,15 +46,19 @@ def shifted_views(array: NDArray, offset: Offset) -> tuple[NDArray, NDArray]:
 
 def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
     """Finds all pairs of neighbouring pixels in different superpixels; ignores negative ids."""
+    is_masked = labels.min(initial=0) < 0
+    steps = np.append(np.cumprod(labels.shape[:0:-1])[::-1], 1)
 
     def pairs() -> Iterator[tuple[NDArray, NDArray, NDArray]]:
-        pixels = np.arange(labels.size).reshape(labels.shape)
         for number, offset in enumerate(half_neighborhood(labels.ndim, connectivity)):
             here, there = shifted_views(labels, offset)
-            differs = (here != there) & (here >= 0) & (there >= 0)
-            first, second = shifted_views(pixels, offset)
-            first, second = first[differs], second[differs]
-            yield first, second, np.full(first.size, number)
+            differs = here != there
+            if is_masked:
+                differs &= (here >= 0) & (there >= 0)
+            places = np.unravel_index(np.flatnonzero(differs), here.shape)
+            starts = (max(0, -o) for o in offset)
+            first = sum((p + s) * step for p, s, step in zip(places, starts, steps, strict=True))
+            yield first, first + np.dot(offset, steps), np.full(len(first), number)
 
     first, second, offset = zip(*pairs(), strict=True)
     return Boundary(np.concatenate(first), np.concatenate(second), np.concatenate(offset))
@@ -75,13 +79,10 @@ def sum_over_edges(
     flat = labels.ravel()
     one, other = flat[boundary.first], flat[boundary.second]
     ends = np.minimum(one, other), np.maximum(one, other)
-    half = (
-        coo_array((values, ends), shape=shape).tocsr().tocoo()
-    )  # mirrored after coalescing, when few are left
-    ends = np.concatenate([half.row, half.col]), np.concatenate([half.col, half.row])
-    matrix = coo_array((np.tile(half.data, 2), ends), shape=shape).tocsr()
-    matrix.sort_indices()
-    return matrix
+    half = coo_array((values, ends), shape=shape).tocsr().tocoo()  # mirrored when few are left
+    # In this order the rows are sorted already: smaller sources are those of the mirrored half.
+    ends = np.concatenate([half.col, half.row]), np.concatenate([half.row, half.col])
+    return coo_array((np.tile(half.data, 2), ends), shape=shape).tocsr()
 
 
 def to_edge_index(adjacency: csr_array) -> Tensor:

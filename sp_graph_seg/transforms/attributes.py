@@ -45,6 +45,8 @@ class NodePixels:
     find_boundary: Callable[[], Boundary]
     spacing: NDArray[np.float64]
     """Size of a pixel along each axis, ``(ndim,)``."""
+    edge_map: NDArray[np.float32] | None = None
+    """How much each pixel looks like an edge of the image, ``size``, if it was given."""
 
     @cached_property
     def boundary(self) -> Boundary:
@@ -206,6 +208,23 @@ def edge_boundary_gradient(nodes: NodePixels) -> Tensor:
     return _sum_over_boundary(nodes, difference / distance) / count
 
 
+def edge_strength(nodes: NodePixels) -> Tensor:
+    r"""``(E,)``: mean of :math:`(e_p + e_q) / 2` over :math:`(p, q) \in IJ`, with an edge map e.
+
+    The map is given as ``Data(image=..., edge_map=...)``. Where no third node is near, it is the
+    weight of scikit-image's ``rag_boundary``.
+
+    Raises:
+        InputError: If no edge map was given.
+    """
+    if nodes.edge_map is None:
+        raise InputError("edge_map: is missing; give Data(image=..., edge_map=...).")
+    first, second, _ = nodes.boundary
+    flat = nodes.edge_map.ravel().astype(np.float64)
+    count = _sum_over_boundary(nodes, np.ones(first.size))
+    return _sum_over_boundary(nodes, (flat[first] + flat[second]) / 2) / count
+
+
 def edge_color_difference(nodes: NodePixels) -> Tensor:
     r"""``(E, C)``: :math:`|\bar x_I - \bar x_J|` in each channel, the same in both directions."""
     source, target = nodes.edge_index
@@ -243,6 +262,7 @@ ATTRIBUTES: dict[str, Attribute] = {
         axis_lengths,
         edge_boundary_length,
         edge_boundary_gradient,
+        edge_strength,
         edge_color_difference,
     )
 }

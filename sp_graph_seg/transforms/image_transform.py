@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms.arrays import as_image, as_mask
+from sp_graph_seg.transforms.arrays import as_array, as_image, as_mask
 from sp_graph_seg.transforms.attributes import (
     Attribute,
     NodePixels,
@@ -31,7 +31,7 @@ EdgeWeight = Literal["affinity", "softmax"]
 _TAU = {"affinity": -10.0, "softmax": 1.0}
 
 #: Fields of a ``Data`` that the transforms use and do not copy to the graph.
-_INPUTS = frozenset({"image", "mask", "superpixels"})
+_INPUTS = frozenset({"image", "mask", "superpixels", "edge_map"})
 
 #: The most channels of an image: red, green, blue and opacity.
 _COLORS = 4
@@ -44,6 +44,8 @@ class Given(NamedTuple):
     """``(C, *size)``, 0 outside the mask."""
     mask: NDArray[np.bool_] | None
     superpixels: Tensor | ArrayLike | None
+    edge_map: NDArray[np.float32] | None
+    """Values for the attribute ``edge_strength``, ``size``."""
 
 
 class ImageTransform(BaseTransform):
@@ -92,10 +94,11 @@ class ImageTransform(BaseTransform):
 
         Args:
             data: The image, or a :class:`~torch_geometric.data.Data` with ``image`` and optionally
-                ``y``, and ``mask`` and ``superpixels``, which take precedence over those of the
-                transform. A ``y`` of the image's size becomes the most frequent label of each node;
-                ``train_mask (N,)`` is then false for nodes without a label (``y`` is -1). Other
-                fields are copied, unless the graph has them.
+                ``y``, ``mask`` and ``superpixels``, which take precedence over those of the
+                transform, and ``edge_map``, for the attribute ``edge_strength``. A ``y`` of the
+                image's size becomes the most frequent label of each node; ``train_mask (N,)`` is
+                then false for nodes without a label (``y`` is -1). Other fields are copied, unless
+                the graph has them.
         """
         fields: dict[str, Any] = data.to_dict() if isinstance(data, Data) else {"image": data}
         if fields.get("image") is None:
@@ -157,7 +160,7 @@ class ImageTransform(BaseTransform):
                 "each image, or give spacing=(1, 1, 1) for a volume."
             )
         mask = None if chosen["mask"] is None else as_mask(chosen["mask"], size)
-        return Given(image, mask, chosen["superpixels"])
+        return Given(image, mask, chosen["superpixels"], _as_edge_map(fields.get("edge_map"), size))
 
     def _spacing_of(self, given: Given) -> NDArray[np.float64]:
         return np.asarray(self.spacing or (1.0,) * (given.image.ndim - 1))
@@ -187,6 +190,18 @@ _FIELDS = frozenset(
     {"x", "pos", "edge_index", "edge_attr", "edge_weight", "pixel_index", "pixel_mask"}
     | {"num_nodes", "image_size"}
 )
+
+
+def _as_edge_map(values: Any, size: tuple[int, ...]) -> NDArray[np.float32] | None:
+    if values is None:
+        return None
+    edge_map = as_array(values, "edge_map")
+    if edge_map.shape != size or not np.isfinite(edge_map).all():
+        raise InputError(
+            f"edge_map: shape {edge_map.shape} or a value that is not finite does not fit the "
+            f"image; give finite numbers of its size, {size}."
+        )
+    return edge_map.astype(np.float32)
 
 
 def _add_labels(graph: ImageGraph, y: Any, size: tuple[int, ...]) -> None:

@@ -82,6 +82,7 @@ class ToPixelGraph(ImageTransform):
             offsets=offsets,
             find_boundary=partial(_find_pairs, labels, offsets),
             spacing=spacing,
+            edge_map=given.edge_map,
         )
 
     def _find_edges(self, nodes: NodePixels) -> Tensor:

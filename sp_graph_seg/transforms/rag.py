@@ -131,10 +131,11 @@ class ToRAG(ImageTransform):
             offsets=np.asarray(half_neighborhood(ndim, self.connectivity)),
             find_boundary=partial(find_boundary, labels, self.connectivity),
             spacing=self._spacing_of(given),
+            edge_map=given.edge_map,
         )
 
     def _label(self, given: Given) -> Labels:
-        image, mask, superpixels = given
+        image, mask, superpixels, _ = given
         if superpixels is None:
             return compute_superpixels(
                 image, self.n_segments, self.compactness, self.superpixel_method, self.spacing, mask

@@ -13,12 +13,14 @@ from PIL import Image
 from scipy import ndimage
 
 from sp_graph_seg.cli import main
+from sp_graph_seg.io import label_colors
 from sp_graph_seg.labels import surfaces
 from sp_graph_seg.labels.surfaces import extract_surface
 
 SHAPE = (5, 9, 11)
 UNLABELLED = 255
 TABLES = {"regions.csv", "components.csv"}
+PAGES = {"preview.png", "report.html"}
 
 
 def run(*arguments):
@@ -137,11 +139,14 @@ def test_tables_of_any_format(tmp_path, name, capsys):
     labels = make_labels()
     given, out = FORMATS[name](tmp_path / name, labels), tmp_path / "new/out"
     assert run(given, "-o", out) == 0
-    assert files_in(out) == TABLES
+    assert files_in(out) == TABLES | PAGES
     check_regions(out / "regions.csv", labels)
     check_components(out / "components.csv", labels)
     captured = capsys.readouterr()
-    assert captured.out == f"tables:  {out}/regions.csv and components.csv\n"
+    assert captured.out.splitlines() == [
+        f"tables:  {out}/regions.csv and components.csv",
+        f"report:  {out}/report.html, with preview.png",
+    ]
     assert captured.err.splitlines()[-1].startswith("5 of 5 slices in ")
 
 
@@ -229,15 +234,22 @@ def test_meshes(tmp_path, capsys):
     (tmp_path / "names.yaml").write_text('labels: {4: {name: grain, color: "#ff8000"}}\n')
     flags = ["--meshes", "4", "1", "4", "--names", tmp_path / "names.yaml"]
     assert run(given, "-o", out, "--spacing", *spacing, "--unit", "um", *flags) == 0
-    assert files_in(out) == TABLES | {"label_1.ply", "label_4.ply", "surfaces.png"}
+    assert files_in(out) == TABLES | PAGES | {"label_1.ply", "label_4.ply", "surfaces.png"}
     said = capsys.readouterr().out.splitlines()[1]
     assert said == f"meshes:  label_4.ply, label_1.ply and {out}/surfaces.png"
-    for label, color in ((1, []), (4, [255, 128, 0])):
+    own = label_colors(range(5), {4: "#ff8000"})
+    page = (out / "report.html").read_text()
+    for label in (1, 4):
+        color = list(bytes.fromhex(own[label][1:]))
+        assert f"--color: {own[label]}" in page
         vertices, faces, own_color = read_ply(out / f"label_{label}.ply")
         expected = extract_surface(labels, label, spacing)
         np.testing.assert_array_equal(vertices, expected.vertices)
         np.testing.assert_array_equal(faces, expected.faces)
         assert own_color == color
+    assert "grain" in page
+    assert "<h2>Surfaces</h2>" in page
+    assert "2 × 0.5 × 3 µm (z, y, x)" in page
     with Image.open(out / "surfaces.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     is_orange = (pixels[..., 0] > 2 * pixels[..., 2] + 50) & (pixels[..., 0] > pixels[..., 1])
@@ -290,7 +302,7 @@ def test_files_that_exist_are_refused_before_the_work(tmp_path, capsys, monkeypa
 def test_files_are_replaced_when_told_and_others_stay(tmp_path):
     given, out = save_npy(tmp_path / "a.npy", make_labels()), tmp_path / "out"
     out.mkdir()
-    for name in (*TABLES, "surfaces.png"):
+    for name in (*TABLES, "surfaces.png", *PAGES):
         (out / name).write_text("mine")
     assert run(given, "-o", out, "--overwrite") == 0
     check_regions(out / "regions.csv", make_labels())

@@ -254,3 +254,19 @@ def test_a_photo_of_one_colour_is_told_on_the_command_line(tmp_path, run, capsys
     assert run("segment", tmp_path / "a.png", "-o", tmp_path / "out") == 0
     lines = capsys.readouterr().err.splitlines()
     assert any("images: all pixels with data have the same value" in line for line in lines)
+
+
+def test_a_result_that_is_repeated_with_other_threads_is_told(
+    command, tmp_path, run, capsys, monkeypatch
+):
+    import torch
+
+    assert run(*command) == 0
+    assert read_model(tmp_path / "out/model.safetensors").record["threads"] == 1
+    capsys.readouterr()
+    assert run(*command, "--overwrite") == 0
+    assert "threads" not in capsys.readouterr().err
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert run(*command, "--overwrite") == 0
+    told = "model.safetensors: was trained with 1 threads and now with 2"
+    assert told in capsys.readouterr().err

@@ -6,9 +6,10 @@ from torch_geometric.nn import GATv2Conv, GCNConv, GraphConv, Sequential
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.nn import SuperpixelNet, WNet, make_head
+from sp_graph_seg.nn import SuperpixelNet, WNet, call_head, make_head
 
-NAMES = ("gcn", "gat", "graph", "transformer")
+NAMES = ("gcn", "gat", "graph", "transformer")  # with weights
+ALL = ("appnp", *NAMES)
 F = 4
 TINY = Config(
     width=4,
@@ -65,14 +66,14 @@ def seeded(make, *args):
 
 
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_output_has_the_shape_of_the_input(graph, name, num_layers):
     out = seeded(make_head, name, F, num_layers)(*graph)
     assert out.shape == graph.x.shape
     assert out.isfinite().all()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_permutation_of_the_nodes_permutes_the_output(graph, name):
     head = seeded(make_head, name, F).eval()
     permutation = torch.randperm(12, generator=torch.manual_seed(1))
@@ -82,22 +83,44 @@ def test_a_permutation_of_the_nodes_permutes_the_output(graph, name):
     torch.testing.assert_close(permuted[permutation], head(*graph))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_neighbors_count(graph, name):
     head = seeded(make_head, name, F, 1).eval()
     target = graph.edge_index[1, 0]
     source = graph.edge_index[0, 0]
     moved = graph.x.clone()
-    moved[source] += 1
+    moved[source, 0] += 1
     before, after = head(*graph), head(moved, graph.edge_index, graph.edge_weight)
     assert not torch.allclose(before[target], after[target])
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_edge_weights_count_but_for_the_transformer(graph, name):
+@pytest.mark.parametrize("name", ALL)
+def test_edge_weights_count(graph, name):
     head = seeded(make_head, name, F).eval()
     other = head(graph.x, graph.edge_index, graph.edge_weight.flip(0))
-    assert torch.allclose(other, head(*graph)) is (name == "transformer")
+    assert not torch.allclose(other, head(*graph))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_head_with_weights_is_added_to_its_input(graph, name):
+    head = seeded(make_head, name, F, 1).eval()
+    normed = torch.nn.functional.layer_norm(graph.x, (F,))
+    added = call_head(head.layers[0], normed, graph.edge_index, graph.edge_weight)
+    torch.testing.assert_close(head(*graph), graph.x + added)
+
+
+def test_appnp_smooths_without_weights(graph):
+    head = make_head("appnp", F)
+    assert not list(head.parameters())
+    n = graph.x.size(0)
+    adjacency = torch.eye(n)
+    adjacency[graph.edge_index[1], graph.edge_index[0]] = graph.edge_weight
+    scale = adjacency.sum(dim=1).rsqrt()
+    matrix = scale[:, None] * adjacency * scale
+    expected = graph.x
+    for _ in range(10):
+        expected = 0.9 * matrix @ expected + 0.1 * graph.x
+    torch.testing.assert_close(head(*graph), expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,7 +135,7 @@ def test_the_gradient_reaches_every_weight_and_the_features(graph, name):
             assert weight.grad.abs().sum() > 0, key
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL)
 def test_a_graph_without_edges_is_no_problem(name):
     empty = torch.empty(2, 0, dtype=torch.long)
     out = seeded(make_head, name, F)(torch.rand(3, F), empty, torch.empty(0))
@@ -129,7 +152,9 @@ def test_identity_is_no_head():
 
 @pytest.mark.parametrize(("name", "num_layers"), [("cheb", 2), ("", 1), ("gcn", 0)])
 def test_unknown_heads_are_named(name, num_layers):
-    with pytest.raises(InputError, match=f"head='{name}' .* use identity, gcn, gat, graph, trans"):
+    with pytest.raises(
+        InputError, match=f"head='{name}' .* use identity, appnp, gcn, gat, graph, trans"
+    ):
         make_head(name, F, num_layers)
 
 
@@ -139,7 +164,7 @@ def assert_learned(segmenter, initial):
     assert any(not torch.equal(trained[key], initial[key]) for key in trained)
 
 
-@pytest.mark.parametrize("name", ["identity", *NAMES])
+@pytest.mark.parametrize("name", ["identity", *ALL])
 def test_segmenter_saves_and_loads_a_named_head(tmp_path, image, name):
     segmenter = Segmenter(TINY.replace(head=name)).fit(image)
     segmenter.save(tmp_path / "model")

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sp_graph_seg import Config, Segmenter
-from sp_graph_seg.errors import OutputError
+from sp_graph_seg.errors import OutputError, TrainingWarning
 from sp_graph_seg.training import checkpoint as module
 
 SMALL = {"width": 4, "depth": 2, "n_segments": 40, "patches": ((8, 16, 16),), "minibatches": 3}
@@ -182,3 +182,28 @@ def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
         history.append({"step": step})
         kept.keep(history)
     assert written == [1, 201, 401, 601, 801]
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    yield lambda: torch.set_num_threads(2)
+    torch.set_num_threads(before)
+
+
+def test_going_on_with_other_threads_is_a_warning(tmp_path, two_threads):
+    Segmenter(FAST).fit(image(3), checkpoint_folder=tmp_path)
+    two_threads()
+    with pytest.warns(TrainingWarning, match=r"trained with 1 threads and now with 2.*THREADS=1"):
+        Segmenter(FAST).fit(image(3), checkpoint_folder=tmp_path)
+
+
+def test_labels_do_not_depend_on_threads_when_the_model_is_the_same(two_threads):
+    """The weights of a training may."""
+    for name in ("superpixels", "appearance", "phases"):
+        picture = image(1 if name == "phases" else 3)
+        torch.set_num_threads(1)
+        segmenter = Segmenter(CONFIGS[name]).fit(picture)
+        expected = segmenter.predict(picture)
+        two_threads()
+        np.testing.assert_array_equal(segmenter.predict(picture), expected)

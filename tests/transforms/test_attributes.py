@@ -4,7 +4,10 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from skimage.filters import sobel
+from skimage.graph import rag_boundary
 from skimage.measure import regionprops
+from torch_geometric.data import Data
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import ATTRIBUTES, ToPixelGraph, ToRAG
@@ -34,7 +37,7 @@ def case(request, label_map, find_regions):
         spacing=spacing,
         mask=mask,
         attributes=tuple(ATTRIBUTES),
-    )(image)
+    )(Data(image=image, edge_map=image[0]))
     nodes = np.full(shape, -1)
     nodes[mask] = data.pixel_index
     regions = find_regions(nodes, connectivity)
@@ -100,15 +103,17 @@ def test_edges_equal_a_loop(case):
     edges = list(map(tuple, data.edge_index.t().tolist()))
     assert set(edges) == set(regions.pairs)
     for number, edge in enumerate(edges):
-        length, gradients = 0.0, []
+        length, gradients, strengths = 0.0, [], []
         for pixel, neighbor, is_face in regions.pairs[edge]:
             step = np.abs(np.subtract(pixel, neighbor)) * spacing
             if is_face:
                 length += spacing.prod() / step.sum()
             difference = np.linalg.norm(image[:, *pixel] - image[:, *neighbor])
             gradients.append(difference / np.linalg.norm(step))
+            strengths.append((image[0, *pixel] + image[0, *neighbor]) / 2)
         assert data.edge_boundary_length[number].item() == pytest.approx(length)
         assert data.edge_boundary_gradient[number].item() == pytest.approx(np.mean(gradients))
+        assert data.edge_strength[number].item() == pytest.approx(np.mean(strengths))
         colors = [np.mean([image[:, *p] for p in regions.nodes[n]], axis=0) for n in edge]
         difference = np.abs(colors[0] - colors[1])
         np.testing.assert_allclose(data.edge_color_difference[number], difference, atol=1e-6)
@@ -129,6 +134,7 @@ def test_types_and_shapes(case):
         "axis_lengths": (data.num_nodes, ndim),
         "edge_boundary_length": (data.num_edges,),
         "edge_boundary_gradient": (data.num_edges,),
+        "edge_strength": (data.num_edges,),
         "edge_color_difference": (data.num_edges, channels),
     }
     assert set(shapes) == set(ATTRIBUTES)
@@ -152,7 +158,7 @@ def test_perimeter_of_a_square():
 
 def test_one_superpixel():
     data = ToRAG(superpixels=np.zeros((4, 5), int), attributes=tuple(ATTRIBUTES))(
-        np.ones((1, 4, 5))
+        Data(image=np.ones((1, 4, 5)), edge_map=np.ones((4, 5)))
     )
     assert data.edge_boundary_length.shape == data.edge_boundary_gradient.shape == (0,)
     assert data.edge_color_difference.shape == (0, 1)
@@ -227,12 +233,13 @@ def test_attributes_of_pixels_are_those_of_superpixels_of_one_pixel(spacing):
     image = np.random.default_rng(0).random((2, 4, 5), dtype=np.float32)
     mask = image[0] > 0.2
     names = tuple(ATTRIBUTES)
+    given = Data(image=image, edge_map=image[1])
     pixels = ToPixelGraph(2.0 if spacing else 1.0, mask=mask, spacing=spacing, attributes=names)(
-        image
+        given
     )
     if spacing is None:
         superpixels = ToRAG(superpixels=np.arange(20).reshape(4, 5), mask=mask, attributes=names)(
-            image
+            given
         )
         assert pixels.keys() == superpixels.keys()
         for name in superpixels.keys():  # noqa: SIM118, a graph iterates over pairs
@@ -246,3 +253,65 @@ def test_attributes_of_pixels_are_those_of_superpixels_of_one_pixel(spacing):
     torch.testing.assert_close(
         pixels.edge_boundary_gradient, pixels.edge_attr[:, 0] / distance, rtol=1e-4, atol=1e-6
     )
+
+
+#: Two rows of three superpixels, two of which touch the third.
+BY_HAND = np.array([[0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 2, 2]])
+
+
+def test_the_features_of_pascal_voc_sp_by_hand():
+    """Node features (N, 14) and edge features (E, 2) of the Long Range Graph Benchmark.
+
+    They are the mean, deviation, largest and least value of each colour and the centroid; and the
+    mean of a Sobel map along the boundary, and its length.
+    """
+    image = np.random.default_rng(0).random((3, 3, 4)).astype(np.float32)
+    edge_map = sobel(image.mean(axis=0))
+    attributes = ("std", "maximum", "minimum", "edge_strength", "edge_boundary_length")
+    data = ToRAG(superpixels=BY_HAND, attributes=attributes)(Data(image=image, edge_map=edge_map))
+    x = torch.cat([data.x, data.std, data.maximum, data.minimum, data.pos], dim=1)
+    for node in range(3):
+        colors = image[:, node == BY_HAND]  # (3, P)
+        rows, columns = np.nonzero(node == BY_HAND)
+        expected = [
+            *(np.mean(channel) for channel in colors),
+            *(np.sqrt(np.mean((channel - np.mean(channel)) ** 2)) for channel in colors),
+            *(max(channel) for channel in colors),
+            *(min(channel) for channel in colors),
+            np.mean(rows),
+            np.mean(columns),
+        ]
+        np.testing.assert_allclose(x[node], expected, rtol=1e-5)
+    e = edge_map
+    strength = {
+        (0, 1): (e[0, 1] + e[0, 2] + e[1, 1] + e[1, 2]) / 4,
+        (0, 2): (e[1, 0] + e[1, 1] + e[2, 0] + e[2, 1]) / 4,
+        (1, 2): (e[1, 2] + e[1, 3] + e[2, 2] + e[2, 3]) / 4,
+    }
+    pairs = [tuple(sorted(pair)) for pair in data.edge_index.T.tolist()]
+    np.testing.assert_allclose(data.edge_strength, [strength[p] for p in pairs], rtol=1e-5)
+    assert data.edge_boundary_length.tolist() == [2.0] * 6
+
+
+def test_edge_strength_is_that_of_scikit_image_away_from_third_nodes():
+    labels = np.repeat([[0, 0, 1, 1, 1, 2, 2, 2]], 5, axis=0)
+    edge_map = np.random.default_rng(1).random(labels.shape)
+    data = ToRAG(superpixels=labels, attributes=["edge_strength"])(
+        Data(image=np.zeros((1, *labels.shape)), edge_map=torch.from_numpy(edge_map))
+    )
+    theirs = rag_boundary(labels, edge_map)
+    expected = [
+        theirs.edges[source, target]["weight"] for source, target in data.edge_index.T.tolist()
+    ]
+    np.testing.assert_allclose(data.edge_strength, expected, rtol=1e-5)
+    assert "edge_map" not in data
+
+
+def test_unusable_edge_maps_are_refused():
+    image = np.zeros((1, 3, 4))
+    to_rag = ToRAG(superpixels=BY_HAND, attributes=["edge_strength"])
+    with pytest.raises(InputError, match=r"^edge_map: is missing; give Data"):
+        to_rag(image)
+    for edge_map in (np.zeros((4, 3)), np.full((3, 4), np.nan)):
+        with pytest.raises(InputError, match=r"^edge_map: shape .* its size, \(3, 4\)"):
+            to_rag(Data(image=image, edge_map=edge_map))

@@ -284,7 +284,8 @@ def test_every_attribute_survives_networkx(label_map):
     to_rag = ToRAG(
         superpixels=label_map((9, 11)), mask=mask, edge_weight="softmax", attributes=ATTRIBUTES
     )
-    data = to_rag(np.random.default_rng(0).random((3, 9, 11)))
+    image = np.random.default_rng(0).random((3, 9, 11))
+    data = to_rag(Data(image=image, edge_map=image[0]))
     data.edge_step = data.pos[data.edge_index[0]] - data.pos[data.edge_index[1]]
     data.y = torch.arange(data.num_nodes)
     data.name = "a"

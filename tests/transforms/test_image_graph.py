@@ -70,7 +70,9 @@ TRANSFORMS = [
 def graph_of(labels, **options):
     labels = np.asarray(labels)
     image = np.random.default_rng(0).random((3, *labels.shape), dtype=np.float32)
-    graph = ToRAG(superpixels=labels, attributes=ATTRIBUTES, **options)(image)
+    graph = ToRAG(superpixels=labels, attributes=ATTRIBUTES, **options)(
+        Data(image=image, edge_map=image[0])
+    )
     graph.y = torch.arange(graph.num_nodes)
     graph.train_mask = graph.y > 0
     graph.name = "a"
