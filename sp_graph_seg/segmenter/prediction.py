@@ -1,6 +1,7 @@
 """Prediction with a trained Segmenter."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,8 +210,8 @@ class Prediction:
         return scale_intensities(array, inside, low, high)
 
     def finish(
-        self, labels: NDArray[np.int64], size: tuple[int, int], inside: Mask | None = None
-    ) -> NDArray[np.int64]:
+        self, labels: NDArray[Any], size: tuple[int, int], inside: Mask | None = None
+    ) -> NDArray[Any]:
         """Scales labels ``(h, w)`` to the size of the image, -1 outside; post-processes them."""
         labels, relabel = scale_labels(labels, size), self.relabel_
         if inside is not None:
