@@ -18,7 +18,7 @@ from sp_graph_seg.cli.outputs import (
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import Training, segment_volume
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.staging import staged
+from sp_graph_seg.io.staging import finish_staged, staged
 
 
 @app.command(sort_key=0, usage=f"Usage: {PROGRAM} segment IMAGE... --output FOLDER [OPTIONS]")
@@ -77,6 +77,7 @@ def segment(
     model = [output / name for name in MODEL_FILES]
     results = [*model, *prediction_files(images, output, uncertainty)]
     inputs, work = Inputs(*images, *(mask or [])), output / WORK
+    finish_staged(work)
     check_outputs(results, inputs.files, overwrite or work.exists())
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
