@@ -8,15 +8,18 @@ import numpy as np
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Switch, app
+from sp_graph_seg.cli.label_volumes import LabelVolume, open_image_of, open_label_volume
 from sp_graph_seg.cli.outputs import report
 from sp_graph_seg.cli.pages import check_pages, inspection_pages, write_inspection_pages
 from sp_graph_seg.cli.volume_flags import check_spacing
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, label_colors, refuse_existing, write_text
+from sp_graph_seg.io.record import add_record, make_record
 
 if TYPE_CHECKING:
+    from sp_graph_seg.labels.greys import Grey
     from sp_graph_seg.labels.relabel import Relabel
-    from sp_graph_seg.labels.tables import LabelCounter
+    from sp_graph_seg.labels.tables import LabelCounter, Table
     from sp_graph_seg.volumes import Volume
 
 #: Surfaces of larger volumes are made from every second voxel, every third and so on.
@@ -35,15 +38,18 @@ def inspect(
     ] = None,
     unit: str | None = None,
     names: Annotated[Path | None, Parameter(metavar="FILE")] = None,
+    image: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     meshes: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None,
+    triangles: int | None = None,
     overwrite: Switch = False,
 ) -> None:
     """Measure and look at the labels of a volume.
 
-    This writes regions.csv (voxels, volume fraction, components and surface of each label) and
-    components.csv (a row for each component), counted slice by slice. Voxels with the largest value
-    of their type, such as 255, have no label. For the labels of --meshes it writes label_N.ply and
-    surfaces.png. To look at, it writes preview.png and report.html.
+    This writes regions.csv (voxels, volume, share, components, surface area and grey values of each
+    label), components.csv (a row for each component) and sizes.csv (how many components have which
+    diameter), counted slice by slice. Voxels with the largest value of their type, such as 255,
+    have no label. For the labels of --meshes it writes label_N.ply, in the place that the voxel
+    size and the origin give, and surfaces.png. To look at, it writes preview.png and report.html.
 
     Args:
         labels: Labels of a volume, as segment and predict write them.
@@ -52,70 +58,75 @@ def inspect(
         spacing: Size of a voxel along slices, rows and columns; by default that of the file.
         unit: Unit of the spacing, such as um.
         names: YAML file with names and colours of labels, see the command relabel.
+        image: The image of the labels, for the grey values; found by itself if it still lies where
+            it did.
         meshes: Labels whose surface is extracted by marching cubes.
+        triangles: The most triangles of a mesh; by default as many as there are.
         overwrite: Replace files that exist.
     """
     from sp_graph_seg.labels.relabel import read_relabel
     from sp_graph_seg.labels.tables import LabelCounter
-    from sp_graph_seg.volumes import open_volume
+    from sp_graph_seg.volumes import open_labels
 
-    volume = open_volume(labels, axes=axes)
-    if volume.channels != 1 or volume.dtype.kind not in "bui":
-        raise InputError(
-            f"{labels}: holds {volume.channels} channels of {volume.dtype}, not labels; give the "
-            "output of segment or predict."
-        )
+    opened = open_label_volume(labels, axes)
+    volume = opened.volume
+    of = open_image_of(opened, image)
     check_spacing(spacing, unit)
     given_spacing = spacing
     if spacing is None and volume.spacing is not None:
         spacing, unit = volume.spacing, volume.spacing_unit
         unit = unit or "unit"
-    tables = [output / "regions.csv", output / "components.csv"]
+    tables = [output / "regions.csv", output / "components.csv", output / "sizes.csv"]
     surfaces = {label: output / f"label_{label}.ply" for label in meshes or []}
     picture = output / "surfaces.png"
     refuse_existing([*tables, *surfaces.values(), *([picture] if meshes else [])], overwrite)
     check_pages(inspection_pages(output), [labels], overwrite)
-    about = _stored_legend(labels) if names is None else read_relabel(names)
-    unlabelled = None if volume.dtype.kind == "b" else int(np.iinfo(volume.dtype).max)
-    counter = LabelCounter(spacing, unit, about.names, unlabelled)
+    about = _stored_legend(opened) if names is None else read_relabel(names)
+    counter = LabelCounter(spacing, unit, about.names, -1)
     check_writable(output)
-    _count(volume, counter)
+    greys = _count(opened, counter, of)
     _check_meshes(surfaces, counter, labels)
-    _write_tables(counter, tables)
-    report("tables", f"{tables[0]} and {tables[1].name}")
-    found = counter.label_table()["label"].tolist()
-    colors = label_colors(range(max(found, default=0) + 1), about.colors)
+    found = _write_tables(counter, greys, tables)
+    report("tables", f"{tables[0]}, {tables[1].name} and {tables[2].name}")
+    if of is None:
+        report("grey", "none, as the image is not known; --image FILE adds its grey values")
+    colors = label_colors(range(max(found["Labels"]["label"], default=0) + 1), about.colors)
     if meshes:
-        _extract(volume, surfaces, picture, spacing, unit, about.names, colors)
+        _extract(volume, surfaces, picture, spacing, unit, about.names, colors, triangles)
         report("meshes", f"{', '.join(file.name for file in surfaces.values())} and {picture}")
+    inputs = [source.source.file for source in (volume, of) if source is not None]
+    record = make_record([*inputs, *([names] if names else [])], voxel=[spacing, unit])
     if given_spacing is not None:
-        volume = open_volume(labels, axes=axes, spacing=given_spacing, unit=unit)
-    made = {"Labels": counter.label_table(), "Components": counter.component_table()}
+        volume = open_labels(labels, axes=axes, spacing=given_spacing, unit=unit)
     pictures = [picture] if meshes else []
-    write_inspection_pages(output, volume, about.names, colors, made, pictures)
+    write_inspection_pages(output, volume, of, about.names, colors, found, pictures)
+    written = [*tables, *surfaces.values(), *pictures, *inspection_pages(output)]
+    add_record(output, written, record)
 
 
-def _stored_legend(labels: Path) -> "Relabel":
+def _stored_legend(labels: LabelVolume) -> "Relabel":
     """Returns the names and colours that the labels themselves keep."""
-    from sp_graph_seg.label_jobs import parse_output
-    from sp_graph_seg.label_jobs.finished import read_finished
     from sp_graph_seg.labels.relabel import Relabel
 
-    try:
-        finished = read_finished(parse_output(labels))
-    except InputError:  # of a format that this program does not write
-        finished = None
-    rows = finished.provenance.get("legend", []) if finished else []
+    rows = labels.provenance.get("legend", [])
     return Relabel(labels={row.pop("label"): row for row in map(dict, rows)})
 
 
-def _count(volume: "Volume", counter: "LabelCounter") -> None:
+def _count(
+    labels: LabelVolume, counter: "LabelCounter", image: "Volume | None"
+) -> "dict[int, Grey]":
+    """Counts all slices, and returns the grey values of the labels; none without an image."""
+    from sp_graph_seg.labels.greys import GreyCounter
     from sp_graph_seg.progress import WorkProgress
 
-    with WorkProgress(len(volume), "slices") as progress:
-        for image in volume:
-            counter.add(image[0])
+    greys = GreyCounter()
+    with WorkProgress(len(labels.volume), "slices") as progress:
+        for number, found in enumerate(labels.slices()):
+            counter.add(found)
+            if image is not None:
+                greys.add(found, image[number])
             progress.advance()
+    return greys.greys()
 
 
 def _check_meshes(meshes: Iterable[int], counter: "LabelCounter", labels: Path) -> None:
@@ -127,9 +138,23 @@ def _check_meshes(meshes: Iterable[int], counter: "LabelCounter", labels: Path) 
             raise InputError(f"--meshes {label}: {labels} has no such label; it has {there}.")
 
 
-def _write_tables(counter: "LabelCounter", files: list[Path]) -> None:
-    for file, table in zip(files, (counter.label_table(), counter.component_table()), strict=True):
+def _write_tables(
+    counter: "LabelCounter", greys: "dict[int, Grey]", files: list[Path]
+) -> "dict[str, Table]":
+    """Writes the tables, and returns them by their titles."""
+    from sp_graph_seg.labels import size_distribution
+
+    regions, components = counter.label_table(), counter.component_table()
+    if greys:
+        labels = regions["label"].tolist()
+        for name in ("mean", "std", "low", "high"):
+            values = [getattr(greys[n], name) if n in greys else np.nan for n in labels]
+            regions.columns[f"grey_{name}"] = np.array(values)
+            regions.headers[f"grey_{name}"] = f"grey_{name}"
+    tables = (regions, components, size_distribution(components))
+    for file, table in zip(files, tables, strict=True):
         write_text(file, table.to_csv())
+    return dict(zip(("Labels", "Components", "Sizes"), tables, strict=True))
 
 
 def _extract(
@@ -140,9 +165,10 @@ def _extract(
     unit: str | None,
     names: dict[int, str],
     colors: dict[int, str],
+    triangles: int | None,
 ) -> None:
     from sp_graph_seg.io.mesh import write_mesh
-    from sp_graph_seg.labels.surfaces import extract_surface
+    from sp_graph_seg.labels import extract_surface, simplify_surface
     from sp_graph_seg.plot import save_figure
     from sp_graph_seg.plot.surfaces import render_surfaces
 
@@ -150,8 +176,14 @@ def _extract(
     step = max(1, int(np.ceil((voxels / _SURFACE_VOXELS) ** (1 / 3))))
     thin = [volume[n][0, ::step, ::step] for n in range(0, len(volume), step)]
     size = tuple(step * length for length in spacing or (1.0, 1.0, 1.0))
-    surfaces = {label: extract_surface(np.stack(thin), label, size) for label in files}
+    is_placed = spacing is not None and spacing == volume.spacing
+    origin = [axis.origin if is_placed else 0.0 for axis in volume.geometry.axes]
+    begin = np.array(origin[::-1], np.float32)
+    surfaces = {}
     for label, file in files.items():
+        surface = extract_surface(np.stack(thin), label, size)
+        surface = surface if triangles is None else simplify_surface(surface, triangles)
+        surfaces[label] = surface._replace(vertices=surface.vertices + begin)
         write_mesh(file, *surfaces[label], color=colors[label])
     figure = render_surfaces(surfaces, names, colors, unit or "voxels")
     save_figure(picture, figure)

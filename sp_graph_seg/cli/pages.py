@@ -7,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sp_graph_seg.cli.layout import place_pages
-from sp_graph_seg.cli.outputs import check_outputs, report
+from sp_graph_seg.cli.outputs import check_outputs, report, unlabelled_value
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.errors import ReportWarning
-from sp_graph_seg.io import write_text
+from sp_graph_seg.io import read_image, read_labels, write_text
 from sp_graph_seg.io.record import make_record
 
 if TYPE_CHECKING:
@@ -56,25 +58,24 @@ def write_volume_pages(
     Without a record, that which the labels keep is told.
     """
     preview, file = place_pages(job.output)
-    with _only_a_warning(file):
+    with only_a_warning(file):
         from sp_graph_seg.report import Page, sample_volume
         from sp_graph_seg.volumes import open_volume
 
         labels = open_volume(str(job.output), axes=job.geometry.order, axis=volume.axis)
-        relabel = segmenter.relabel_
         record = record or _stored_record(job) or make_record()
         trained_on = _trained_on(record)
         sample = sample_volume(
             volume,
             labels,
             trained_on=trained_on,
-            names=relabel.names if relabel else None,
+            names=segmenter.names_,
             colors=segmenter.colors_,
         )
         _write_preview(preview, volume.name, sample)
         page = Page(
             title=volume.name,
-            summary=_summary(f"{len(volume)} {sample.noun}s", sample, record),
+            summary=summary(f"{len(volume)} {sample.noun}s", _count_labels(sample), record),
             sample=sample,
             history=_history_of(model),
             facts=_volume_facts(volume, trained_on, sample.noun)
@@ -84,11 +85,39 @@ def write_volume_pages(
             record=record,
             warnings=[_skipped(skipped, sample.noun)] if skipped else [],
         )
-        _write_page(file, page)
+        write_page(file, page)
         report("report", f"{file}, with {preview.name}")
 
 
-def write_image_page(
+def write_image_page(model: Path, inputs: Sequence[Path], pairs: Mapping[Path, Path]) -> None:
+    """Writes the page of single images beside their labels.
+
+    Args:
+        model: The model.
+        inputs: All files that the labels were made from.
+        pairs: The file of the labels of each image.
+    """
+    images = list(pairs)
+    file = pairs[images[0]].with_name(PAGE)
+    with only_a_warning(file):
+        from sp_graph_seg import Segmenter
+        from sp_graph_seg.report import sample_images
+
+        segmenter = Segmenter.load(model)
+        unlabelled = unlabelled_value(segmenter)
+
+        def labelled() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+            for image, labels in pairs.items():
+                found = read_labels(labels).astype(np.int64)
+                yield image.name, read_image(image), np.where(found == unlabelled, -1, found)
+
+        names, colors = segmenter.names_, segmenter.colors_
+        sample = sample_images(labelled(), len(images), names=names, colors=colors)
+        _write_image_page(file, sample, segmenter, model, images, make_record(inputs))
+        report("report", str(file))
+
+
+def _write_image_page(
     file: Path,
     sample: "Sample",
     segmenter: "Segmenter",
@@ -96,7 +125,6 @@ def write_image_page(
     images: Sequence[Path],
     record: Facts,
 ) -> None:
-    """Writes the page of photographs."""
     from sp_graph_seg.report import Page
 
     names = ", ".join(map(str, images[:_NAMED]))
@@ -104,20 +132,22 @@ def write_image_page(
         names += f" and {len(images) - _NAMED} more"
     page = Page(
         title=images[0].stem if len(images) == 1 else f"{images[0].stem} to {images[-1].stem}",
-        summary=_summary(f"{len(images)} images" if len(images) > 1 else "1 image", sample, record),
+        summary=summary(
+            f"{len(images)} images" if len(images) > 1 else "1 image", _count_labels(sample), record
+        ),
         sample=sample,
         history=_history_of(model),
-        facts={"Input": names, "Model": f"{model}, {_in_words(segmenter)}"},
+        facts={"Input": names, "Model": f"{model}, {_in_words(segmenter)}"} | _checksums(record),
         settings=config_to_yaml(segmenter.config_),
         record=record,
     )
-    _write_page(file, page)
-    report("report", str(file))
+    write_page(file, page)
 
 
 def write_inspection_pages(
     folder: Path,
     labels: "Volume",
+    image: "Volume | None",
     names: Mapping[int, str],
     colors: Mapping[int, str],
     tables: Mapping[str, "LabelTable"],
@@ -128,28 +158,29 @@ def write_inspection_pages(
     Args:
         folder: Where they are written.
         labels: The labels.
+        image: The image that they explain, if it is known.
         names: The names of labels.
         colors: The color of each label.
         tables: The tables of labels and of components, by the names of their files.
         pictures: Pictures that were written.
     """
     preview, file = inspection_pages(folder)
-    with _only_a_warning(file):
+    with only_a_warning(file):
         from sp_graph_seg.report import Page, sample_volume
 
-        sample = sample_volume(None, labels, names=names, colors=colors)
+        sample = sample_volume(image, labels, names=names, colors=colors)
         _write_preview(preview, labels.name, sample)
         record = make_record([labels.source.file])
         page = Page(
             title=labels.name,
-            summary=_summary(f"{len(labels)} {sample.noun}s", sample, record),
+            summary=summary(f"{len(labels)} {sample.noun}s", _count_labels(sample), record),
             sample=sample,
             pictures={picture.stem.capitalize(): picture.read_bytes() for picture in pictures},
             tables=[_page_table(name, table) for name, table in tables.items() if len(table)],
             facts=_volume_facts(labels, [], sample.noun) | _checksums(record),
             record=record,
         )
-        _write_page(file, page)
+        write_page(file, page)
         report("report", f"{file}, with {preview.name}")
 
 
@@ -175,7 +206,8 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _write_page(file: Path, page: "Page") -> None:
+def write_page(file: Path, page: "Page") -> None:
+    """Writes a page whole or not at all."""
     from sp_graph_seg.report import render_page
 
     write_text(file, render_page(page))
@@ -189,7 +221,7 @@ def _write_preview(file: Path, title: str, sample: "Sample") -> None:
 
 
 @contextmanager
-def _only_a_warning(file: Path) -> Iterator[None]:
+def only_a_warning(file: Path) -> Iterator[None]:
     """Turns any failure to write a page into a warning."""
     try:
         yield
@@ -202,10 +234,14 @@ def _only_a_warning(file: Path) -> Iterator[None]:
         )
 
 
-def _summary(count: str, sample: "Sample", record: Facts) -> list[str]:
-    labels = f"{len(sample.legend)} labels" if len(sample.legend) != 1 else "1 label"
+def summary(count: str, labels: str, record: Facts) -> list[str]:
+    """Returns what stands below the title of a page: how many, of what, and when."""
     date = datetime.fromisoformat(record["date"])
-    return [count, labels, f"{date.day} {date:%B %Y, %H:%M} UTC"]
+    return [*filter(None, (count, labels)), f"{date.day} {date:%B %Y, %H:%M} UTC"]
+
+
+def _count_labels(sample: "Sample") -> str:
+    return f"{len(sample.legend)} labels" if len(sample.legend) != 1 else "1 label"
 
 
 def _stored_record(job: "LabelJob") -> Facts | None:
@@ -225,7 +261,9 @@ def _trained_on(record: Facts) -> list[int]:
 
 
 def _checksums(record: Facts) -> dict[str, str]:
-    files = [f"{Path(given['path']).name}: {given['sha256']}" for given in record["inputs"]]
+    files = [
+        f"{Path(given['path']).name}: {given['sha256']}" for given in record["inputs"][:_NAMED]
+    ]
     return {"SHA-256": ", ".join(files)} if files else {}
 
 
@@ -255,7 +293,7 @@ def _in_words(segmenter: "Segmenter") -> str:
 def _skipped(skipped: Mapping[int, str], noun: str) -> str:
     number, reason = min(skipped.items())
     more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
-    return f"{noun} {number}{more} cannot be read and has no labels: {reason}".capitalize()
+    return f"{noun.capitalize()} {number}{more} cannot be read and has no labels: {reason}"
 
 
 def _history_of(model: Path) -> "History | None":

@@ -1,7 +1,9 @@
 """A label map in; a label map, a table or a mesh out."""
 
 from sp_graph_seg.labels.components import split_regions
+from sp_graph_seg.labels.decimate import simplify_surface
 from sp_graph_seg.labels.relabel import Relabel, read_relabel
+from sp_graph_seg.labels.sizes import size_distribution
 from sp_graph_seg.labels.surfaces import Surface, extract_surface
 from sp_graph_seg.labels.tables import LabelCounter, Table, component_table, label_table
 
@@ -14,5 +16,7 @@ __all__ = [
     "extract_surface",
     "label_table",
     "read_relabel",
+    "simplify_surface",
+    "size_distribution",
     "split_regions",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.files import to_csv
+from sp_graph_seg.labels.areas import AreaCounter
 from sp_graph_seg.labels.components import (
     INDEX_MAX,
     INDEX_MIN,
@@ -94,6 +95,7 @@ class LabelCounter:
         self.names = dict(names or {})
         self.ndim = ndim
         self._joiner = ComponentJoiner(unlabelled)
+        self._areas = AreaCounter(self.spacing, unlabelled) if ndim == 3 else None
 
     def add(self, labels: ArrayLike | Tensor) -> None:
         """Adds the next slice.
@@ -104,7 +106,10 @@ class LabelCounter:
         Raises:
             InputError: If the labels are not such an array.
         """
-        self._joiner.add(as_array(labels))
+        image = as_array(labels)
+        self._joiner.add(image)
+        if self._areas is not None:
+            self._areas.add(image)
 
     def label_table(self) -> Table:
         """Makes the table of :func:`label_table` for the slices so far."""
@@ -125,6 +130,9 @@ class LabelCounter:
             "mean_size": size / components,
             "surface": np.array([surface[label] for label in labels.tolist()], dtype=np.int64),
         }
+        if self._areas is not None:
+            areas = self._areas.areas()
+            columns["area"] = np.array([areas.get(label, 0.0) for label in labels.tolist()])
         return Table(columns, self._headers(columns))
 
     def component_table(self) -> Table:
@@ -164,7 +172,8 @@ class LabelCounter:
                 headers[name] = f"{name}_{pixel}"
         kind = "volume" if self.ndim == 3 else "area"
         size = pixel + "s" if self.unit == pixel else f"{self.unit}{self.ndim}"
-        return headers | {"volume": f"{kind}_{size}"}
+        face = f"{pixel}_faces" if self.unit == pixel else f"{self.unit}2"
+        return headers | {"volume": f"{kind}_{size}", "area": f"area_{face}"}
 
 
 def label_table(
@@ -184,7 +193,9 @@ def label_table(
     * ``volume``: physical volume, or area in 2D;
     * ``components``: their number, and ``largest`` and ``mean_size``: their sizes in voxels;
     * ``surface``: number of voxels that share a face with another label. Neither the border of the
-      volume nor unlabelled voxels count.
+      volume nor unlabelled voxels count;
+    * ``area``: physical area of the surface to other labels, of volumes only, see
+      :class:`~sp_graph_seg.labels.areas.AreaCounter`.
 
     Args:
         labels: ``(H, W)`` or ``(D, H, W)`` integers. A volume is read one slice at a time, so that

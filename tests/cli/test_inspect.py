@@ -14,12 +14,14 @@ from scipy import ndimage
 
 from sp_graph_seg.cli import main
 from sp_graph_seg.io import label_colors
+from sp_graph_seg.label_jobs import open_label_job
 from sp_graph_seg.labels import surfaces
 from sp_graph_seg.labels.surfaces import extract_surface
+from sp_graph_seg.volumes import Axis, Geometry
 
 SHAPE = (5, 9, 11)
 UNLABELLED = 255
-TABLES = {"regions.csv", "components.csv"}
+TABLES = {"regions.csv", "components.csv", "sizes.csv", "records.json"}
 PAGES = {"preview.png", "report.html"}
 
 
@@ -143,10 +145,10 @@ def test_tables_of_any_format(tmp_path, name, capsys):
     check_regions(out / "regions.csv", labels)
     check_components(out / "components.csv", labels)
     captured = capsys.readouterr()
-    assert captured.out.splitlines() == [
-        f"tables:  {out}/regions.csv and components.csv",
-        f"report:  {out}/report.html, with preview.png",
-    ]
+    line, grey, page = captured.out.splitlines()
+    assert line == f"tables:  {out}/regions.csv, components.csv and sizes.csv"
+    assert grey.startswith("grey:    none, as the image is not known; --image FILE adds")
+    assert page == f"report:  {out}/report.html, with preview.png"
     assert captured.err.splitlines()[-1].startswith("5 of 5 slices in ")
 
 
@@ -209,7 +211,7 @@ def test_names(tmp_path):
     given = save_npy(tmp_path / "a.npy", make_labels())
     (tmp_path / "names.yaml").write_text("labels: {0: {name: air}, 4: {name: grain, color: red}}\n")
     assert run(given, "-o", tmp_path, "--names", tmp_path / "names.yaml") == 0
-    for table in TABLES:
+    for table in TABLES - {"records.json"}:
         names = {(row["label"], row["name"]) for row in read_table(tmp_path / table)}
         assert names == {("0", "air"), ("1", ""), ("4", "grain")}
 
@@ -235,7 +237,7 @@ def test_meshes(tmp_path, capsys):
     flags = ["--meshes", "4", "1", "4", "--names", tmp_path / "names.yaml"]
     assert run(given, "-o", out, "--spacing", *spacing, "--unit", "um", *flags) == 0
     assert files_in(out) == TABLES | PAGES | {"label_1.ply", "label_4.ply", "surfaces.png"}
-    said = capsys.readouterr().out.splitlines()[1]
+    said = capsys.readouterr().out.splitlines()[2]
     assert said == f"meshes:  label_4.ply, label_1.ply and {out}/surfaces.png"
     own = label_colors(range(5), {4: "#ff8000"})
     page = (out / "report.html").read_text()
@@ -283,7 +285,7 @@ def test_a_volume_without_any_label(tmp_path, capsys):
     line = refusal(capsys, given, "-o", tmp_path / "out", "--meshes", "0")
     assert line == f"--meshes 0: {given} has no such label; it has none."
     assert run(given, "-o", tmp_path / "out") == 0
-    for table in TABLES:
+    for table in TABLES - {"records.json"}:
         assert read_table(tmp_path / "out" / table) == []
 
 
@@ -313,9 +315,8 @@ def test_files_are_replaced_when_told_and_others_stay(tmp_path):
     ("arguments", "reason"),
     [
         (["none.npy"], "none.npy"),
-        (["color.tif"], "color.tif: holds 3 channels of uint8, not labels; give the output of"),
-        (["float.npy"], "float.npy: holds 1 channels of float32, not labels"),
-        (["image.npy"], "image.npy"),
+        (["color.tif"], "color.tif: holds 3 channels, not labels; give the output of"),
+        (["float.npy"], "float.npy: holds 1.5, which is not the number of a label"),
         (["a.npy", "--spacing", "2", "1", "1"], "--spacing, --unit: one is missing; give both"),
         (["a.npy", "--unit", "um"], "--spacing, --unit: one is missing; give both"),
         (
@@ -331,8 +332,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
 ):
     monkeypatch.chdir(tmp_path)
     save_npy("a.npy", make_labels())
-    save_npy("float.npy", make_labels().astype(np.float32))
-    save_npy("image.npy", make_labels()[0])
+    save_npy("float.npy", make_labels() + np.float32(0.5))
     colors = np.random.default_rng(0).integers(0, 255, (4, 9, 11, 3), dtype=np.uint8)
     tifffile.imwrite("color.tif", colors, photometric="rgb")
     Path("bad.yaml").write_text("smoth: 1\n")
@@ -352,3 +352,57 @@ def test_help_imports_nothing_heavy():
     )
     assert done.returncode == 0, done.stderr
     assert "--meshes" in done.stdout
+
+
+def write_labels_of_a_scan(path):
+    """Labels as the program writes them: named, coloured, with a voxel size and an origin."""
+    labels = make_labels()
+    values = zip("zyx", (2, 0.5, 3), ["micrometer"] * 3, (5, 6, 7), strict=True)
+    axes = tuple(Axis(*axis) for axis in values)
+    about = {4: {"name": "grain", "color": "#ff8000"}}
+    job = open_label_job(path, SHAPE, 5, {}, geometry=Geometry(axes), labels=about)
+    job.write_block(0, labels)
+    job.finish()
+    return labels
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.tif", "a.nrrd", "folder"])
+def test_labels_bring_their_names_colours_and_place(tmp_path, name):
+    labels = write_labels_of_a_scan(tmp_path / name)
+    assert run(tmp_path / name, "-o", tmp_path / "out", "--meshes", "4", "1") == 0
+    rows = list(csv.DictReader((tmp_path / "out/regions.csv").read_text().splitlines()))
+    assert {row["label"]: row["name"] for row in rows}["4"] == "grain"
+    assert "volume_micrometer3" in rows[0]
+    vertices, _, color = read_ply(tmp_path / "out/label_4.ply")
+    expected = extract_surface(labels, 4, (2.0, 0.5, 3.0)).vertices + np.float32([7, 6, 5])
+    np.testing.assert_allclose(vertices, expected, rtol=1e-6)
+    assert color == [255, 128, 0]
+    _, _, other = read_ply(tmp_path / "out/label_1.ply")
+    wanted = label_colors([0, 1, 4], {4: "#ff8000"})[1]
+    assert other == [*bytes.fromhex(wanted[1:])]
+
+
+def test_grey_values_are_those_of_the_image(tmp_path, capsys):
+    labels = make_labels()
+    image = np.random.default_rng(0).normal(1000, 5, labels.shape).astype(np.float32)
+    given, scan = save_npy(tmp_path / "a.npy", labels), save_npy(tmp_path / "scan.npy", image)
+    assert run(given, "-o", tmp_path / "out", "--image", scan) == 0
+    for row in read_regions(tmp_path / "out"):
+        values = image[labels == int(row["label"])].astype(float)
+        found = [float(row[f"grey_{name}"]) for name in ("mean", "std", "low", "high")]
+        assert found == pytest.approx([values.mean(), values.std(), values.min(), values.max()])
+    assert float(row["area_voxel_faces"]) > 0
+
+
+def test_meshes_of_few_triangles(tmp_path):
+    labels = np.zeros((24, 24, 24), np.uint8)
+    labels[4:20, 4:20, 4:20] = 1
+    given = save_npy(tmp_path / "a.npy", labels)
+    sizes = []
+    for triangles in ([], ["--triangles", "200"]):
+        command = [given, "-o", tmp_path / "out", "--meshes", "1", "--overwrite"]
+        assert run(*command, *triangles) == 0
+        head = (tmp_path / "out/label_1.ply").read_bytes().partition(b"end_header")[0].decode()
+        sizes.append(int(head.partition("element face ")[2].split()[0]))
+    assert sizes[0] > 1000
+    assert 50 < sizes[1] <= 200

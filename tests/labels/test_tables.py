@@ -134,6 +134,7 @@ def test_csv_in_3d():
     spacing = (2.0, 1.0, 0.5)
     text = label_table(labels, spacing, {7: "pore, closed"}, unit="um").to_csv()
     first, second = csv.DictReader(io.StringIO(text))
+    assert float(second.pop("area_um2")) > 0  # see the tests of areas
     assert second == {
         "label": "7",
         "name": "pore, closed",

@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_mutual_info_score, v_measure_score
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import FewLabelsWarning
-from sp_graph_seg.prototypes import Phases, fit_phases
+from sp_graph_seg.prototypes import Phases, fit_phases, tiles
 from sp_graph_seg.prototypes.phases import dark_lines
 
 CONFIG = Config.preset("tomogram").replace(
@@ -235,8 +235,8 @@ def test_textures_of_the_same_mean_are_told_apart(texture):
     model, history, image, truth, config = texture
     labels, _ = model.predict(image)
     assert model.kind == "texture"
-    assert len(model.networks) == 3
-    assert history["step"] == list(range(1, 3 * config.epochs * config.minibatches + 1))
+    assert len(model.networks) == 4
+    assert history["step"] == list(range(1, 4 * config.epochs * config.minibatches + 1))
     assert likeness(truth, labels) > 0.8
     best = max(likeness(truth, image[0] > t) for t in np.linspace(0, 1, 50))
     assert best < 0.05
@@ -245,7 +245,7 @@ def test_textures_of_the_same_mean_are_told_apart(texture):
 def test_a_model_of_textures_is_what_its_state_says(texture):
     model, _, image, _, config = texture
     again = round_trip(model, 1, config)
-    assert (again.kind, len(again.networks)) == ("texture", 3)
+    assert (again.kind, len(again.networks)) == ("texture", 4)
     np.testing.assert_array_equal(again.predict(image)[0], model.predict(image)[0])
 
 
@@ -273,3 +273,14 @@ def test_a_dark_line_stands_out_in_every_direction():
         )
         assert on.min() > 3 * np.abs(off).max()
         assert dark_lines(1 - dark)[(np.abs(distance) < 1) & inner].max() < 0.2 * on.min()
+
+
+@pytest.mark.parametrize("kind", ["two", "texture"])
+def test_tiles_leave_hardly_a_trace(kind, request, monkeypatch):
+    model = request.getfixturevalue(kind)[0]
+    image = scaled((textures if kind == "texture" else blobs)(seed=5, size=(260, 340))[0])
+    whole, _ = model.predict(image)
+    monkeypatch.setattr(tiles, "_TILE", 64)
+    monkeypatch.setattr(tiles, "_HALO", 48)
+    tiled, _ = model.predict(image)
+    assert (tiled != whole).mean() < 0.005

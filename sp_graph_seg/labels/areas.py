@@ -1,0 +1,95 @@
+"""The surface area of each label, counted slice by slice."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The 13 directions to half of the 26 neighbours of a voxel, (z, y, x).
+_DIRECTIONS = tuple(
+    step for step in itertools.product((0, 1), (-1, 0, 1), (-1, 0, 1)) if step > (0, 0, 0)
+)
+
+#: Points on the sphere by which the share of each direction is found.
+_POINTS = 100_000
+
+
+class AreaCounter:
+    """Estimates the area of the surfaces between labels from two slices at a time.
+
+    By Crofton's formula the area is proportional to the number of times that random lines cross the
+    surface. The lines are those through voxels in 13 directions, weighted by the solid angle that
+    is nearest to each (Legland et al., "Computation of Minkowski measures on 2D and 3D binary
+    images", 2007). A ball of 12 voxels radius comes out within 2 %; the faces of its voxels have
+    half as much again. A surface towards the border of the volume, or towards voxels without a
+    label, does not count.
+
+    Args:
+        spacing: Size of a voxel along z, y and x.
+        unlabelled: Value of voxels without a label; negative ones have none either.
+
+    Example:
+        >>> counter = AreaCounter((1.0, 1.0, 1.0))
+        >>> for _ in range(9):
+        ...     counter.add(np.repeat([[0, 1]], 9, axis=0))
+        >>> counter.areas().keys()
+        dict_keys([0, 1])
+    """
+
+    def __init__(self, spacing: Sequence[float], unlabelled: int | None = None) -> None:
+        self._weights = _areas_of_crossings(spacing)
+        self._unlabelled = unlabelled
+        self._before: NDArray | None = None
+        self._areas: dict[int, float] = {}
+
+    def add(self, labels: NDArray) -> None:
+        """Adds the next slice, ``(H, W)`` integers."""
+        has_label = labels >= 0
+        if self._unlabelled is not None:
+            has_label &= labels != self._unlabelled
+        here = np.where(has_label, labels.astype(np.int64), -1)
+        for step, weight in zip(_DIRECTIONS, self._weights, strict=True):
+            other = here if step[0] == 0 else self._before
+            if other is not None:
+                self._count(other, here, step[1], step[2], weight)
+        self._before = here
+
+    def areas(self) -> dict[int, float]:
+        """Returns the area of each label that touches another one, in the spacing's unit."""
+        return dict(sorted(self._areas.items()))
+
+    def _count(self, one: NDArray, other: NDArray, dy: int, dx: int, weight: float) -> None:
+        first, second = _shifted(one, -dy, -dx), _shifted(other, dy, dx)
+        crossed = (first != second) & (first >= 0) & (second >= 0)
+        labels, counts = np.unique(
+            np.concatenate([first[crossed], second[crossed]]), return_counts=True
+        )
+        for label, count in zip(labels.tolist(), counts.tolist(), strict=True):
+            self._areas[label] = self._areas.get(label, 0.0) + weight * count
+
+
+def _shifted(labels: NDArray, dy: int, dx: int) -> NDArray:
+    """Returns the part that overlaps with the same array moved by this many rows and columns."""
+    height, width = labels.shape
+    rows = slice(max(dy, 0), height + min(dy, 0))
+    return labels[rows, max(dx, 0) : width + min(dx, 0)]
+
+
+def _areas_of_crossings(spacing: Sequence[float]) -> NDArray[np.float64]:
+    """Returns the area that each crossing of a line stands for, for each direction.
+
+    On average over all directions, a surface of area S is crossed S / 2 times by lines of which one
+    passes through each unit of area. In a direction of step length d there is one line for V / d,
+    with V the volume of a voxel.
+    """
+    steps = np.array(_DIRECTIONS) * np.asarray(spacing, dtype=np.float64)
+    lengths = np.linalg.norm(steps, axis=1)
+    # A Fibonacci lattice: points that are equally dense on the sphere.
+    index = np.arange(_POINTS) + 0.5
+    z, turn = 1 - 2 * index / _POINTS, np.pi * (1 + 5**0.5) * index
+    radius = np.sqrt(1 - z**2)
+    points = np.stack([z, radius * np.cos(turn), radius * np.sin(turn)], axis=1)
+    nearest = np.abs(points @ (steps / lengths[:, np.newaxis]).T).argmax(axis=1)
+    shares = np.bincount(nearest, minlength=len(steps)) / _POINTS
+    return 2 * shares * np.prod(spacing) / lengths

@@ -1,0 +1,65 @@
+"""Surfaces of fewer triangles."""
+
+import numpy as np
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.labels.surfaces import Surface
+
+#: Attempts to find the size of the cells, each of which halves the interval.
+_ATTEMPTS = 12
+
+
+def simplify_surface(surface: Surface, max_triangles: int) -> Surface:
+    """Joins vertices that lie in one cell of a grid, until few enough triangles are left.
+
+    This is vertex clustering (Rossignac & Borrel, "Multi-resolution 3D approximations", 1993): a
+    joined vertex lies at the mean of its vertices, and triangles that have become lines or points
+    are dropped. The cells are cubes, as small as ``max_triangles`` allows. Thin parts may join.
+
+    Args:
+        surface: The surface.
+        max_triangles: The most triangles of the result.
+
+    Returns:
+        The same surface if it has no more triangles, else a coarser one.
+
+    Raises:
+        InputError: If ``max_triangles`` is below 4.
+    """
+    if max_triangles < 4:
+        raise InputError(f"max_triangles: {max_triangles} enclose nothing; give 4 or more.")
+    if len(surface.faces) <= max_triangles:
+        return surface
+    extent = float(np.ptp(surface.vertices, axis=0).max())
+    low, high = 0.0, extent  # the cell is larger than low; at high everything is joined
+    best = Surface(surface.vertices[:0], surface.faces[:0])
+    for _ in range(_ATTEMPTS):
+        cell = (low + high) / 2
+        coarse = _cluster(surface, cell)
+        if len(coarse.faces) > max_triangles:
+            low = cell
+        else:
+            high, best = cell, coarse
+    return best
+
+
+def _cluster(surface: Surface, cell: float) -> Surface:
+    keys = np.floor((surface.vertices - surface.vertices.min(axis=0)) / cell).astype(np.int64)
+    _, which, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    which = which.ravel()
+    sums = np.stack([np.bincount(which, values) for values in surface.vertices.T], axis=1)
+    faces = which[surface.faces]
+    a, b, c = faces.T
+    faces = _without_pairs(faces[(a != b) & (b != c) & (a != c)])
+    used, faces = np.unique(faces, return_inverse=True)
+    vertices = (sums / counts[:, np.newaxis])[used].astype(np.float32)
+    return Surface(vertices, faces.reshape(-1, 3))
+
+
+def _without_pairs(faces: np.ndarray) -> np.ndarray:
+    """Drops two triangles of the same vertices: they face each other and enclose nothing."""
+    _, which, counts = np.unique(
+        np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    first = np.unique(which.ravel(), return_index=True)[1]
+    return faces[first[counts % 2 == 1]]

@@ -1,0 +1,40 @@
+"""The distribution of the sizes of components."""
+
+import numpy as np
+
+from sp_graph_seg.labels.tables import Table
+
+
+def size_distribution(components: Table) -> Table:
+    """Counts the components of each label in classes of their diameter.
+
+    Each class is twice as wide as the one before: 1 to 2, 2 to 4 and so on, in the unit of the
+    diameter, which is that of a ball (in 2D a disc) of the same volume.
+
+    Args:
+        components: Result of :func:`~sp_graph_seg.labels.tables.component_table`.
+
+    Returns:
+        A row for each label and class that occurs: ``label``, ``name``, ``diameter_from``,
+        ``diameter_to``, ``components``, ``volume``, and ``fraction`` of the label's volume.
+    """
+    labels, diameters = components["label"], components["diameter"]
+    powers = np.floor(np.log2(np.maximum(diameters, np.finfo(float).tiny))).astype(int)
+    keys, which = np.unique(np.stack([labels, powers], axis=1), axis=0, return_inverse=True)
+    which = which.ravel()
+    volume = np.bincount(which, components["volume"], minlength=len(keys))
+    names = dict(zip(labels.tolist(), components["name"].tolist(), strict=True))
+    of_label = {n: components["volume"][labels == n].sum() for n in names}
+    found = keys[:, 0].tolist()
+    unit = components.headers["diameter"].removeprefix("diameter")
+    columns = {
+        "label": keys[:, 0],
+        "name": np.array([names[label] for label in found], dtype=np.str_),
+        "diameter_from": 2.0 ** keys[:, 1],
+        "diameter_to": 2.0 ** (keys[:, 1] + 1),
+        "components": np.bincount(which, minlength=len(keys)),
+        "volume": volume,
+        "fraction": volume / np.array([of_label[label] for label in found]),
+    }
+    headers = {name: name + (unit if name.startswith("diameter") else "") for name in columns}
+    return Table(columns, headers | {"volume": components.headers["volume"]})
