@@ -10,6 +10,8 @@ from cyclopts import App, Parameter
 from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.pages import PAGE
+from sp_graph_seg.cli.study_pages import write_benchmark_page
 from sp_graph_seg.config import Config, read_config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable
@@ -119,10 +121,12 @@ def bsds300(
     command = shlex.join([PROGRAM, *sys.argv[1:]])
     prefix = "" if scored == "labels" else f"{scored}_"
     files = experiments.write_tables(output, rows, experiment.job_scores, combine, command, prefix)
-    files += _draw(experiment, shown, output, prefix)
+    pictures = _draw(experiment, shown, output, prefix)
+    files += pictures
     experiments.write_failures(output / "failures.csv", experiment.failures)
     _print_table(experiment)
     report("tables", ", ".join(str(file) for file in files))
+    write_benchmark_page(output / f"{prefix}{PAGE}", rows, pictures, data)
     if experiment.failures:
         raise InputError(
             f"{output / 'failures.csv'}: {len(experiment.failures)} of {len(jobs)} jobs failed, "
@@ -189,26 +193,26 @@ def _print_table(experiment: "Experiment") -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")
     names = {"rand": "Rand", "ami": "A-MI", "fm": "F-M", "h": "H", "c": "C", "v": "V"}
-    for title in (*names.values(), "paper", "free", "fixed"):
+    for title in (*names.values(), "free", "fixed"):
         table.add_column(title, justify="right")
     fixed = {row.method: row for row in experiment.fixed}
     free = {row.method: row for row in experiment.unsupervised}
     for row in experiment.oracle:
         own = fixed[row.method]
-        paper = PAPER.get(row.method, {}).get("ami")
         table.add_row(
             row.method,
             *(f"{row.scores[name]:.2f}" for name in names),
-            "" if paper is None else f"{paper:.2f}",
             f"{free[row.method].scores['ami']:.2f}",
             f"{own.scores['ami']:.2f}" + (f"±{own.spread['ami']:.2f}" if own.spread else ""),
         )
+        if row.method in PAPER:
+            table.add_row("  in the paper", *(f"{PAPER[row.method][name]:.2f}" for name in names))
     console = Console(highlight=False)
     console.print(table)
     candidates = max(row.num_candidates for row in experiment.oracle)
     images = max(row.num_images for row in experiment.oracle)
     console.print(
-        f"Mean over {images} images of the best V of up to {candidates} candidates (oracle). "
-        "A-MI beside it: paper, the paper's; free, selected without ground truth; fixed, one "
-        "setting for all images, mean ± deviation over seeds."
+        f"Mean over {images} images of the best V of up to {candidates} candidates (oracle), "
+        "and the paper's. A-MI beside it: free, selected without ground truth; fixed, one setting "
+        "for all images, mean ± deviation over seeds."
     )

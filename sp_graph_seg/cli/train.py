@@ -5,7 +5,7 @@ from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
 from sp_graph_seg.cli.interruptible import Inputs, describe, train_in, work_folder
 from sp_graph_seg.cli.outputs import check_outputs, check_suffix, report_model
-from sp_graph_seg.io.staging import staged
+from sp_graph_seg.io.staging import finish_staged, staged
 
 
 @app.command(sort_key=1, usage=f"Usage: {PROGRAM} train IMAGE... --output MODEL [OPTIONS]")
@@ -39,6 +39,7 @@ def train(
     check_suffix(output, ".safetensors")
     results = [output, *(output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png"))]
     inputs, work = Inputs(*images, *(mask or [])), work_folder(output)
+    finish_staged(work)
     check_outputs(results, inputs.files, overwrite or work.exists())
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)

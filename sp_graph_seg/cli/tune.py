@@ -7,6 +7,8 @@ from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import read_images
 from sp_graph_seg.cli.outputs import check_outputs, report
+from sp_graph_seg.cli.pages import PAGE, check_pages
+from sp_graph_seg.cli.study_pages import write_tuning_page
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.io import check_writable, write_text
 
@@ -45,6 +47,7 @@ def tune(
 
     names = [f"candidate_{number}.yaml" for number in range(1, NUM_CANDIDATES + 1)]
     check_outputs([output / name for name in (SHEET, CHOICE, TABLE, *names)], images, overwrite)
+    check_pages([output / PAGE], images, overwrite)
     arrays = read_images(images, config)
     check_writable(output)
     from sp_graph_seg.plot import contact_sheet, save_figure
@@ -62,6 +65,7 @@ def tune(
     write_text(output / TABLE, _to_json(candidates))
     report("sheet", f"{output / SHEET}, {len(candidates)} candidates to look at")
     report("choice", f"candidate {best + 1} in {output / CHOICE}; the others in {names[0]} and on")
+    write_tuning_page(output / PAGE, images, arrays, candidates, best)
 
 
 def _to_json(candidates: "list[Candidate]") -> str:
