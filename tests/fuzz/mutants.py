@@ -49,11 +49,12 @@ VALUES = np.random.default_rng(0).integers(0, 255, (5, 24, 20)).astype(np.uint8)
 
 
 def _write_hdf5(path: Path) -> None:
+    """Texts of fixed length: on a damaged heap of variable ones, libhdf5 itself may not end."""
     with h5py.File(path, "w") as file:
         entry = file.create_group("entry/data")
         entry.create_dataset("data", data=VALUES, chunks=(1, 12, 20), compression="gzip")
-        entry.attrs["signal"], entry.attrs["axes"] = "data", ["z", "y", "x"]
-        entry.attrs["NX_class"] = "NXdata"
+        entry.attrs["signal"], entry.attrs["axes"] = np.bytes_("data"), np.array([b"z", b"y", b"x"])
+        entry.attrs["NX_class"] = np.bytes_("NXdata")
 
 
 def _write_video(path: Path) -> None:
