@@ -268,7 +268,6 @@ _AT_LEAST: dict[str, float] = {
 _AT_MOST: dict[str, float] = {
     "depth": 12,  # a picture of 4096 pixels and more
     "head_layers": 100,
-    "learning_rate": 1000.0,
     "num_features": 4096,
     "width": 4096,
     "seed": 2**32 - 1,  # of scikit-learn

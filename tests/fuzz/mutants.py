@@ -145,6 +145,9 @@ FORMATS = {
     "sealed": Format("a.safetensors", _write_sealed_model, Segmenter.load),
 }
 
+#: SciPy's reader of ``.mat`` can crash the whole process, so it runs only if it is asked for.
+USUAL = [name for name in FORMATS if name != "mat"]
+
 
 def mutate(data: bytes, rng: random.Random) -> bytes:
     """Damages 1 to 4 places of a file as transfers, disks and attackers do."""
@@ -238,7 +241,7 @@ def _stop(*_: object) -> None:
 def main() -> int:
     """Runs the formats that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("formats", nargs="*", default=list(FORMATS))
+    parser.add_argument("formats", nargs="*", default=USUAL)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--mutants", type=int, default=100)
     parser.add_argument("--keep", type=Path, default=Path("mutants"))

@@ -11,7 +11,7 @@ SCRIPT = Path(__file__).with_name("mutants.py")
 FORMATS = (
     ("png", "jpeg", "tiff", "labels", "stack"),
     ("hdf5", "zarr", "npy", "video"),
-    ("mat", "seg", "config", "relabel", "model", "sealed"),
+    ("seg", "config", "relabel", "model", "sealed"),
 )
 
 
