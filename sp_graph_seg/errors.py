@@ -9,6 +9,12 @@ class InputError(ValueError):
     """
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tells NumPy's, torch's and CUDA's way of running out of memory from other errors."""
+    texts = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
+
+
 class OutputError(InputError):
     """A result cannot be written: the folder is missing or read-only, or the disk is full."""
 

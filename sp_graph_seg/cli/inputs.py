@@ -1,6 +1,5 @@
 """Reads the images, masks and label maps of a command; errors name the file."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,10 +7,8 @@ import numpy as np
 
 from sp_graph_seg.cli.app import AUTO
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import InputError, ManyChannelsWarning
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import read_image, read_labels
-
-_USUAL_CHANNELS = 4
 
 
 def kind_of_image(path: Path) -> str:
@@ -21,16 +18,12 @@ def kind_of_image(path: Path) -> str:
 
 def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
     """Reads images to train on, and checks them against each other and the configuration."""
+    from sp_graph_seg.transforms.prepare import warn_of_slices
+
     images: list[np.ndarray] = []
     for path in paths:
         images.append(read_checked(path, len(images[0]) if images else None, config))
-    if len(images[0]) > _USUAL_CHANNELS:
-        warnings.warn(
-            f"{paths[0]}: is read as one image of {len(images[0])} channels; if they are slices of "
-            "a volume, give them one by one.",
-            ManyChannelsWarning,
-            stacklevel=2,
-        )
+    warn_of_slices(str(paths[0]), len(images[0]))
     return images
 
 

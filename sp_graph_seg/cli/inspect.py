@@ -48,8 +48,8 @@ def inspect(
     This writes regions.csv (voxels, volume, share, components, surface area and grey values of each
     label), components.csv (a row for each component) and sizes.csv (how many components have which
     diameter), counted slice by slice. Voxels with the largest value of their type, such as 255,
-    have no label. For the labels of --meshes it writes label_N.ply and surfaces.png. To look at, it
-    writes preview.png and report.html.
+    have no label. For the labels of --meshes it writes label_N.ply, in the place that the voxel
+    size and the origin give, and surfaces.png. To look at, it writes preview.png and report.html.
 
     Args:
         labels: Labels of a volume, as segment and predict write them.
@@ -66,7 +66,7 @@ def inspect(
     """
     from sp_graph_seg.labels.relabel import read_relabel
     from sp_graph_seg.labels.tables import LabelCounter
-    from sp_graph_seg.volumes import open_volume
+    from sp_graph_seg.volumes import open_labels
 
     opened = open_label_volume(labels, axes)
     volume = opened.volume
@@ -97,7 +97,7 @@ def inspect(
     inputs = [source.source.file for source in (volume, of) if source is not None]
     record = make_record([*inputs, *([names] if names else [])], voxel=[spacing, unit])
     if given_spacing is not None:
-        volume = open_volume(labels, axes=axes, spacing=given_spacing, unit=unit)
+        volume = open_labels(labels, axes=axes, spacing=given_spacing, unit=unit)
     pictures = [picture] if meshes else []
     write_inspection_pages(output, volume, of, about.names, colors, found, pictures)
     written = [*tables, *surfaces.values(), *pictures, *inspection_pages(output)]
@@ -176,10 +176,14 @@ def _extract(
     step = max(1, int(np.ceil((voxels / _SURFACE_VOXELS) ** (1 / 3))))
     thin = [volume[n][0, ::step, ::step] for n in range(0, len(volume), step)]
     size = tuple(step * length for length in spacing or (1.0, 1.0, 1.0))
-    surfaces = {label: extract_surface(np.stack(thin), label, size) for label in files}
-    if triangles is not None:
-        surfaces = {n: simplify_surface(found, triangles) for n, found in surfaces.items()}
+    is_placed = spacing is not None and spacing == volume.spacing
+    origin = [axis.origin if is_placed else 0.0 for axis in volume.geometry.axes]
+    begin = np.array(origin[::-1], np.float32)
+    surfaces = {}
     for label, file in files.items():
+        surface = extract_surface(np.stack(thin), label, size)
+        surface = surface if triangles is None else simplify_surface(surface, triangles)
+        surfaces[label] = surface._replace(vertices=surface.vertices + begin)
         write_mesh(file, *surfaces[label], color=colors[label])
     figure = render_surfaces(surfaces, names, colors, unit or "voxels")
     save_figure(picture, figure)

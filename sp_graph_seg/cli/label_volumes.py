@@ -64,9 +64,9 @@ def open_label_volume(
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.finished import read_finished
     from sp_graph_seg.labels.relabel import find_unlabelled
-    from sp_graph_seg.volumes import open_volume
+    from sp_graph_seg.volumes import open_labels
 
-    volume = open_volume(path, axes=axes)
+    volume = open_labels(path, axes=axes)
     unlabelled = find_unlabelled(volume, about)
     try:
         finished = read_finished(parse_output(path))

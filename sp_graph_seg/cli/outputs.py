@@ -97,6 +97,8 @@ def write_predictions(
         uncertainty: Also write the uncertainty of each label.
     """
     from sp_graph_seg.plot import overlay_labels
+    from sp_graph_seg.plot.legend import LegendCounter
+    from sp_graph_seg.plot.strip import with_legend
     from sp_graph_seg.segmenter.uncertainty import uncertainty_map
 
     unlabelled = unlabelled_value(segmenter)
@@ -111,7 +113,11 @@ def write_predictions(
             write_labels(map_file[0], uncertainty_map(labels, margins))
         else:
             labels = segmenter.predict(array, mask=mask)
-        write_image(overlay_file, overlay_labels(array, labels, colors=colors).transpose(2, 0, 1))
+        legend = LegendCounter()
+        legend.add(labels)
+        overlay = overlay_labels(array, labels, colors=colors)
+        overlay = with_legend(overlay, legend.rows(segmenter.names_, colors))
+        write_image(overlay_file, overlay.transpose(2, 0, 1))
         write_labels(labels_file, np.where(labels < 0, unlabelled, labels))  # last: it is done
 
 

@@ -7,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from sp_graph_seg.cli.layout import place_pages
-from sp_graph_seg.cli.outputs import check_outputs, report
+from sp_graph_seg.cli.outputs import check_outputs, report, unlabelled_value
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.errors import ReportWarning
-from sp_graph_seg.io import write_text
+from sp_graph_seg.io import read_image, read_labels, write_text
 from sp_graph_seg.io.record import make_record
 
 if TYPE_CHECKING:
@@ -61,14 +63,13 @@ def write_volume_pages(
         from sp_graph_seg.volumes import open_volume
 
         labels = open_volume(str(job.output), axes=job.geometry.order, axis=volume.axis)
-        relabel = segmenter.relabel_
         record = record or _stored_record(job) or make_record()
         trained_on = _trained_on(record)
         sample = sample_volume(
             volume,
             labels,
             trained_on=trained_on,
-            names=relabel.names if relabel else None,
+            names=segmenter.names_,
             colors=segmenter.colors_,
         )
         _write_preview(preview, volume.name, sample)
@@ -88,7 +89,35 @@ def write_volume_pages(
         report("report", f"{file}, with {preview.name}")
 
 
-def write_image_page(
+def write_image_page(model: Path, inputs: Sequence[Path], pairs: Mapping[Path, Path]) -> None:
+    """Writes the page of single images beside their labels.
+
+    Args:
+        model: The model.
+        inputs: All files that the labels were made from.
+        pairs: The file of the labels of each image.
+    """
+    images = list(pairs)
+    file = pairs[images[0]].with_name(PAGE)
+    with _only_a_warning(file):
+        from sp_graph_seg import Segmenter
+        from sp_graph_seg.report import sample_images
+
+        segmenter = Segmenter.load(model)
+        unlabelled = unlabelled_value(segmenter)
+
+        def labelled() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+            for image, labels in pairs.items():
+                found = read_labels(labels).astype(np.int64)
+                yield image.name, read_image(image), np.where(found == unlabelled, -1, found)
+
+        names, colors = segmenter.names_, segmenter.colors_
+        sample = sample_images(labelled(), len(images), names=names, colors=colors)
+        _write_image_page(file, sample, segmenter, model, images, make_record(inputs))
+        report("report", str(file))
+
+
+def _write_image_page(
     file: Path,
     sample: "Sample",
     segmenter: "Segmenter",
@@ -96,7 +125,6 @@ def write_image_page(
     images: Sequence[Path],
     record: Facts,
 ) -> None:
-    """Writes the page of photographs."""
     from sp_graph_seg.report import Page
 
     names = ", ".join(map(str, images[:_NAMED]))
@@ -107,12 +135,11 @@ def write_image_page(
         summary=_summary(f"{len(images)} images" if len(images) > 1 else "1 image", sample, record),
         sample=sample,
         history=_history_of(model),
-        facts={"Input": names, "Model": f"{model}, {_in_words(segmenter)}"},
+        facts={"Input": names, "Model": f"{model}, {_in_words(segmenter)}"} | _checksums(record),
         settings=config_to_yaml(segmenter.config_),
         record=record,
     )
     _write_page(file, page)
-    report("report", str(file))
 
 
 def write_inspection_pages(
@@ -227,7 +254,9 @@ def _trained_on(record: Facts) -> list[int]:
 
 
 def _checksums(record: Facts) -> dict[str, str]:
-    files = [f"{Path(given['path']).name}: {given['sha256']}" for given in record["inputs"]]
+    files = [
+        f"{Path(given['path']).name}: {given['sha256']}" for given in record["inputs"][:_NAMED]
+    ]
     return {"SHA-256": ", ".join(files)} if files else {}
 
 

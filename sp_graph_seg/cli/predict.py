@@ -16,6 +16,7 @@ from sp_graph_seg.cli.outputs import (
     unlabelled_value,
     write_predictions,
 )
+from sp_graph_seg.cli.pages import PAGE, check_pages, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import predict_volumes
 from sp_graph_seg.io.staging import staged
@@ -59,7 +60,9 @@ def predict(
     mask = match_masks(mask, images) if mask else None
     inputs, work = Inputs(model, *images, *(mask or [])), output / WORK
     results = prediction_files(images, output, uncertainty)
-    check_outputs(results, inputs.files, overwrite or work.exists())
+    may_replace = overwrite or work.exists()
+    check_outputs(results, inputs.files, may_replace)
+    check_pages([output / PAGE], inputs.files, may_replace)
     from sp_graph_seg import Segmenter
 
     segmenter = Segmenter.load(model)
@@ -78,3 +81,5 @@ def predict(
             write_predictions(segmenter, images, read, stage.folder, uncertainty)
             inputs.check_unchanged()
     report_predictions(unlabelled_value(segmenter), images, output, uncertainty)
+    labels = prediction_files(images, output)[: len(images)]
+    write_image_page(model, inputs.files, dict(zip(images, labels, strict=True)))

@@ -15,6 +15,7 @@ from sp_graph_seg.cli.outputs import (
     unlabelled_value,
     write_predictions,
 )
+from sp_graph_seg.cli.pages import PAGE, check_pages, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import Training, segment_volume
 from sp_graph_seg.errors import InputError
@@ -77,7 +78,9 @@ def segment(
     model = [output / name for name in MODEL_FILES]
     results = [*model, *prediction_files(images, output, uncertainty)]
     inputs, work = Inputs(*images, *(mask or [])), output / WORK
-    check_outputs(results, inputs.files, overwrite or work.exists())
+    may_replace = overwrite or work.exists()
+    check_outputs(results, inputs.files, may_replace)
+    check_pages([output / PAGE], inputs.files, may_replace)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
     description = describe(
@@ -97,3 +100,5 @@ def segment(
     unlabelled = unlabelled_value(Segmenter.load(model[0]))
     report_predictions(unlabelled, images, output, uncertainty)
     report_model(model[0], model[1:])
+    labels = prediction_files(images, output)[: len(images)]
+    write_image_page(model[0], inputs.files, dict(zip(images, labels, strict=True)))

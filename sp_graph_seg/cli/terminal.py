@@ -12,7 +12,7 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.app import PROGRAM, app
-from sp_graph_seg.errors import InputError, SegmentationWarning
+from sp_graph_seg.errors import InputError, SegmentationWarning, is_out_of_memory
 from sp_graph_seg.io.record import recorded_as
 
 
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM}: {what}", file=sys.stderr)
         return 143 if is_terminated else 130
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return _fail(
             "the memory is too small; use a smaller --max-size and --superpixel-size, such as "
@@ -74,12 +74,6 @@ def _terminated_like_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    """Tells NumPy's, torch's and CUDA's way of running out of memory from other errors."""
-    texts = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
 
 
 def _fail(reason: object) -> int:

@@ -48,6 +48,7 @@ def read_training_slices(
 ) -> TrainingSlices:
     """Reads the slices to train on of each volume, and says which they are."""
     from sp_graph_seg.streaming import survey_volume
+    from sp_graph_seg.streaming.slices import middle
 
     images: list[np.ndarray] = []
     ranges = []
@@ -63,6 +64,8 @@ def read_training_slices(
         report("chosen", f"{noun_of(volume)} {shown} of the {len(volume)} of {volume.path}{why}")
         images += read_chosen(survey, chosen)
         ranges.append(measured)
+    if config.label_by == "phases":  # at full resolution
+        images = [middle(image) for image in images]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     return TrainingSlices(images, (low, high))
 

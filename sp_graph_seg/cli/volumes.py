@@ -84,6 +84,7 @@ def segment_volume(
         refuse_existing(training_files, overwrite)
     from sp_graph_seg.streaming import survey_volume
     from sp_graph_seg.streaming.label import check_unchanged
+    from sp_graph_seg.streaming.slices import middle
 
     survey = survey_volume(volume) if is_trained else survey_volume(volume, numbers, count)
     survey.check(config, skip_bad=flags.skip_bad)
@@ -100,6 +101,8 @@ def segment_volume(
         with staged(work, [model, *training_files], notes, overwrite) as stage:
             if not stage.is_complete:
                 images = read_chosen(survey, numbers)
+                if config.label_by == "phases":  # at full resolution
+                    images, read = [middle(i) for i in images], read and [middle(m) for m in read]
                 train_in(stage, stage.names, config, images, read, intensity_range, notes, record)
                 check_unchanged(volume, notes["input"])
         report_model(model, training_files)
@@ -171,7 +174,7 @@ def _label(
         )
         has_blocks = not job.is_assembled()
         if overlay is not None and has_blocks:  # before finish, where a killed command goes on
-            write_overlay(overlay, volume, job, segmenter.intensity_range_, segmenter.colors_)
+            write_overlay(overlay, volume, job, segmenter)
         record = None if job.complete else record_labels(model, volume)
         skipped = job.finish(record=record)
     report("labels", f"{len(volume)} {noun_of(volume)} in {job.path}")

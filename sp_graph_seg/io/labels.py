@@ -13,6 +13,9 @@ from sp_graph_seg.io.tiff import tiff_samples
 
 NPY_MAGIC = b"\x93NUMPY"
 
+#: Floats of 32 bits hold all whole numbers up to this one.
+_LARGEST = 2**24
+
 
 def write_labels(
     path: str | os.PathLike[str], labels: np.ndarray, bits: Literal[8, 16] = 8
@@ -76,7 +79,7 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads a label map from a one-channel integer PNG or TIFF, or from a .npy file.
 
     The labels are the grey values as stored, also in PNGs of 1, 2 or 4 bits, or the indices into a
-    palette.
+    palette. Floats that are whole numbers, as Fiji writes them, are labels too.
 
     Args:
         path: The label file. The format is detected from the content, not from the name.
@@ -98,10 +101,34 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
             array = np.load(path, allow_pickle=False)
         else:
             raise InputError(f"{path}: is not a label file; give a PNG, TIFF or .npy file.")
+    if array.dtype.kind == "f":
+        array = as_whole(path, array)
     if array.ndim != 2 or array.dtype.kind not in "bui" or array.size == 0:
         raise InputError(
             f"{path}: holds {array.dtype} of shape {array.shape}, not a label map; "
             "save a non-empty (H, W) integer array."
+        )
+    return array.astype(np.int64)
+
+
+def as_whole(path: str | os.PathLike[str], array: np.ndarray) -> np.ndarray:
+    """Converts labels that are stored as floats to integers.
+
+    Args:
+        path: The file, for the message.
+        array: Floats.
+
+    Returns:
+        An int64 array of the same shape.
+
+    Raises:
+        InputError: A value is not a whole number, or is too large for a float to count exactly.
+    """
+    whole = np.isfinite(array) & (np.abs(array) <= _LARGEST) & (np.rint(array) == array)
+    if not whole.all():
+        raise InputError(
+            f"{path}: holds {array[~whole].flat[0]:g}, which is not the number of a label; give "
+            "labels, not an image of grey values or probabilities."
         )
     return array.astype(np.int64)
 

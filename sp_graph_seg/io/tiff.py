@@ -29,7 +29,7 @@ def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
 
     with TiffFile(path) as tif:
         array = tiff_samples(path, tif)
-        page = tif.series[0].keyframe
+        page = main_series(tif)[0].keyframe
     lab = (PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB, PHOTOMETRIC.ITULAB)
     if page.photometric in (PHOTOMETRIC.SEPARATED, *lab) or (
         page.photometric == PHOTOMETRIC.YCBCR
@@ -50,7 +50,7 @@ def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
 
 
 def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
-    """Reads the samples of a TIFF's first series as stored, but upright.
+    """Reads the samples of a TIFF's first series, thumbnails excepted, as stored but upright.
 
     Args:
         path: The file, for the messages.
@@ -64,7 +64,7 @@ def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
     """
     if not tif.series:
         raise InputError(f"{path}: holds no readable image and may be cut off; export it again.")
-    series = tif.series[0]
+    series = main_series(tif)[0]
     axes, shape = _true_axes(series)
     if 0 in shape:
         raise InputError(f"{path}: has no pixels (shape {series.shape}); export it again.")
@@ -72,6 +72,12 @@ def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
     array = series.asarray().reshape(shape)
     array = array[np.newaxis] if channel is None else np.moveaxis(array, channel, 0)
     return orient(array, series.keyframe.tags.valueof(ORIENTATION_TAG, default=1))
+
+
+def main_series(tif: "TiffFile") -> "list[TiffPageSeries]":
+    """Returns the series of a TIFF without thumbnails, which may come first; never none."""
+    series = list(tif.series)
+    return [one for one in series if not one.keyframe.is_reduced] or series
 
 
 def is_tiff_stack(path: str | os.PathLike[str]) -> bool:
@@ -82,7 +88,7 @@ def is_tiff_stack(path: str | os.PathLike[str]) -> bool:
 
     try:
         with TiffFile(path) as tif:
-            axes, shape = _true_axes(tif.series[0])
+            axes, shape = _true_axes(main_series(tif)[0])
     except (TiffFileError, IndexError, ValueError, OSError):
         return False  # reading it will say what is wrong
     others = [(axis, n) for axis, n in zip(axes, shape, strict=True) if axis not in "YX"]

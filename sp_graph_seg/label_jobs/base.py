@@ -1,16 +1,24 @@
 """The base classes of label formats: provenance to read, and two ways of writing."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sp_graph_seg.label_jobs.manifest import Manifest
+from sp_graph_seg.label_jobs.manifest import Found, Manifest
+from sp_graph_seg.volumes.sidecar import PROVENANCE
 
-PROVENANCE = "sp_graph_seg"
-"""The key under which an output stores its provenance."""
+__all__ = [
+    "PROVENANCE",
+    "Blocks",
+    "Finished",
+    "Format",
+    "Found",
+    "PiecewiseFormat",
+    "StreamedFormat",
+]
 
 Blocks = Iterator[tuple[int, np.ndarray]]
 """Labels with the axes of the output, a run along the first axis after another.
@@ -43,7 +51,6 @@ class Format(ABC):
         is_folder: Whether an output is a folder, not one file.
         may_hold_more: Whether an output may hold more than labels, such as another dataset.
         is_packed: Whether the labels are compressed.
-        keeps_provenance: Whether it can store the provenance.
         keeps_order: Whether the axes have the order of the input; else it is z (or t), y, x.
         dataset: The default name of the dataset; None if the format has no datasets.
         package: The optional package that writes it, or None.
@@ -53,7 +60,6 @@ class Format(ABC):
     is_folder: bool = False
     may_hold_more: bool = False
     is_packed: bool = True
-    keeps_provenance: bool = True
     keeps_order: bool = False
     dataset: str | None = None
     package: str | None = None
@@ -78,9 +84,7 @@ class StreamedFormat(Format):
     """A format that is written from the first slice to the last after all blocks are done."""
 
     @abstractmethod
-    def write(
-        self, path: Path, manifest: Manifest, skipped: Mapping[int, str], blocks: Blocks
-    ) -> None:
+    def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
         """Writes the output from its blocks, with a few of them in memory at a time."""
 
 
@@ -104,5 +108,5 @@ class PiecewiseFormat(Format):
         """Reads the labels ``(stop - start, H, W)`` of a block."""
 
     @abstractmethod
-    def complete(self, path: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
+    def complete(self, path: Path, manifest: Manifest, found: Found) -> None:
         """Adds the provenance, and removes files that killed processes left behind."""

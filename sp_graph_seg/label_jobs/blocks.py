@@ -15,6 +15,7 @@ import numpy as np
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.durable import durable_write
 from sp_graph_seg.label_jobs.base import PiecewiseFormat
+from sp_graph_seg.label_jobs.manifest import Found
 from sp_graph_seg.label_jobs.outputs import LabelOutput
 
 # Measured on labels of 512 x 512 slices: level 1 compresses 3 to 16 times at 110 to 350 MB/s, level
@@ -86,12 +87,17 @@ class BlockStore(ABC):
             return None
         return block if (block.labels.shape, block.labels.dtype) == (shape, dtype) else None
 
-    def skipped(self, start: int) -> dict[int, str] | None:
-        """Reads which slices of a block were skipped, and why; None in the same cases as `read`."""
+    def found(self, start: int) -> Found | None:
+        """Reads which slices of a block were skipped and which labels it holds.
+
+        Returns:
+            None in the same cases as `read`.
+        """
         if not _may_open(self.file(start)):
             return None
         try:
-            return _skipped(self._header(start))
+            header = self._header(start)
+            return Found(_skipped(header), tuple(map(int, header["used"])))
         except Exception:
             return None
 
@@ -101,8 +107,19 @@ class BlockStore(ABC):
     @abstractmethod
     def _header(self, start: int) -> dict[str, Any]: ...
 
-    def _new_header(self, start: int, skipped: Mapping[int, str]) -> dict[str, Any]:
-        return {"fingerprint": self.fingerprint, "start": start, "skipped": dict(skipped)}
+    def _new_header(
+        self, start: int, labels: np.ndarray, skipped: Mapping[int, str]
+    ) -> dict[str, Any]:
+        unlabelled = int(np.iinfo(labels.dtype).max)
+        is_used = np.zeros(unlabelled + 1, bool)
+        for plane in labels:
+            is_used[plane] = True
+        return {
+            "fingerprint": self.fingerprint,
+            "start": start,
+            "skipped": dict(skipped),
+            "used": np.flatnonzero(is_used[:unlabelled]).tolist(),
+        }
 
     def _checked(self, text: str | bytes, start: int) -> dict[str, Any]:
         header = json.loads(text)
@@ -127,7 +144,7 @@ class BlockFiles(BlockStore):
                 temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION_LEVEL
             ) as archive,
         ):
-            archive.writestr(_HEADER, json.dumps(self._new_header(start, skipped)))
+            archive.writestr(_HEADER, json.dumps(self._new_header(start, labels, skipped)))
             with archive.open(_LABELS, "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, labels, allow_pickle=False)
 
@@ -157,7 +174,7 @@ class BlocksInPlace(BlockStore):
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
         """Writes the labels, then the file that marks them as finished."""
         self._format.write_block(self.output.assembled, start, labels, self.places)
-        header = self._new_header(start, skipped)
+        header = self._new_header(start, labels, skipped)
         header["crc32"] = _checksum(header, labels)
         with durable_write(self.file(start)) as temporary:
             temporary.write_text(json.dumps(header), encoding="utf-8")

@@ -3,23 +3,26 @@
 from pathlib import Path
 from typing import Any
 
-#: The attribute of a finished Zarr array that tells how many chunks are stored.
+#: The attribute of a finished Zarr group that tells how many chunks its arrays store.
 STORED = "sp_graph_seg_chunks"
 
 
 def count_chunks(path: Path) -> int:
-    """Counts the stored chunks of a Zarr array, whose names are numbers."""
-    return sum(file.is_file() and file.name.isdigit() for file in (path / "c").rglob("*"))
+    """Counts the stored chunks of a Zarr group's arrays, the files whose names are numbers."""
+    files = path.glob("[0-9]*/c/**/*")
+    return sum(file.is_file() and file.name.isdigit() for file in files)
 
 
 def check_zarr(path: Path) -> None:
-    """Counts the chunks of an array, and reads all of them, which verifies their checksums."""
+    """Counts the chunks of a group, and reads all of them, which verifies their checksums."""
     import zarr
 
-    array = zarr.open_array(store=str(path), mode="r")
-    if count_chunks(path) != array.attrs[STORED]:
+    group = zarr.open_group(store=str(path), mode="r")
+    if count_chunks(path) != group.attrs[STORED]:
         raise ValueError(f"{path} lacks chunks")
-    _read_all(array)
+    image: Any = group.attrs["ome"]
+    for level in image["multiscales"][0]["datasets"]:
+        _read_all(group[level["path"]])
 
 
 def check_hdf5(path: Path, name: str | None) -> None:
@@ -40,10 +43,10 @@ def check_tiff(path: Path) -> None:
 
 
 def check_pngs(path: Path) -> None:
-    """Verifies the checksums in all files of a folder."""
+    """Verifies the checksums in all PNGs of a folder."""
     from PIL import Image
 
-    for file in path.iterdir():
+    for file in path.glob("*.png"):
         with Image.open(file) as image:
             image.verify()
 

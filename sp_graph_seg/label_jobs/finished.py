@@ -21,7 +21,7 @@ def read_finished(output: LabelOutput) -> Finished | None:
     """Reads what a finished output stores besides its labels.
 
     Returns:
-        None if it is damaged, not made by this library, or of a format without provenance.
+        None if it is damaged or not made by this library.
     """
     try:
         with warnings.catch_warnings():
@@ -42,19 +42,17 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
         The skipped slices and their reasons.
 
     Raises:
-        InputError: The output is not that result, or its format stores no settings to compare.
+        InputError: The output is not that result.
     """
     remedy = "add --overwrite or choose another --output"
     finished = read_finished(output)
     if finished is None:
-        why = (
-            "is damaged or was not made by this program"
-            if output.format.keeps_provenance
-            else f"cannot store settings ({output.path.suffix})"
+        raise InputError(
+            f"{output}: is damaged or was not made by this program, so it cannot be resumed; "
+            f"{remedy}."
         )
-        raise InputError(f"{output}: {why}, so it cannot be resumed; {remedy}.")
-    wanted = manifest.provenance({}) | _array(manifest, manifest.stored_shape)
-    found = finished.provenance | {"skipped": {}} | _array(finished, finished.shape)
+    wanted = manifest.provenance() | _array(manifest, manifest.stored_shape)
+    found = finished.provenance | {"skipped": {}, "legend": []} | _array(finished, finished.shape)
     found.pop("record", None)  # who made it, and when, makes no difference
     difference = describe_difference(found, wanted)
     if difference:

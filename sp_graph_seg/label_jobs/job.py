@@ -16,7 +16,7 @@ from sp_graph_seg.io.durable import remove, sync, sync_tree
 from sp_graph_seg.label_jobs.base import Blocks, PiecewiseFormat, StreamedFormat
 from sp_graph_seg.label_jobs.blocks import Block, BlockStore, block_store
 from sp_graph_seg.label_jobs.finished import refuse_replacing
-from sp_graph_seg.label_jobs.manifest import Manifest, label_dtype
+from sp_graph_seg.label_jobs.manifest import Found, Manifest, label_dtype
 from sp_graph_seg.label_jobs.outputs import LabelOutput
 from sp_graph_seg.label_jobs.partial import State, mark_assembled, read_state, remove_partial
 from sp_graph_seg.volumes.geometry import Geometry
@@ -174,8 +174,9 @@ class LabelJob:
         manifest = replace(manifest, record=dict(record or {}))
         with self._keeping_blocks():
             if skipped is None:
-                skipped = self._skipped_in_blocks()
-                self._assemble(manifest, skipped, progress)
+                found = self._found_in_blocks()
+                skipped = dict(found.skipped)
+                self._assemble(manifest, found, progress)
                 mark_assembled(self.output.partial, manifest, skipped)
             self._move()
             remove_partial(self.output.partial)
@@ -201,14 +202,16 @@ class LabelJob:
             raise InputError(f"{partial}: {what}, because of another process; start again.")
         return state
 
-    def _skipped_in_blocks(self) -> dict[int, str]:
-        found = {}
+    def _found_in_blocks(self) -> Found:
+        skipped: dict[int, str] = {}
+        used: set[int] = set()
         for start, stop in self.blocks:
-            skipped = self._store.skipped(start)
-            if skipped is None:
+            found = self._store.found(start)
+            if found is None:
                 raise self._missing(start, stop)
-            found.update(skipped)
-        return found
+            skipped.update(found.skipped)
+            used.update(found.used)
+        return Found(skipped, tuple(sorted(used)))
 
     def _missing(self, start: int, stop: int) -> InputError:
         return InputError(
@@ -216,20 +219,18 @@ class LabelJob:
             "or damaged; repeat the same command to label them."
         )
 
-    def _assemble(
-        self, manifest: Manifest, skipped: Mapping[int, str], progress: Progress | None
-    ) -> None:
+    def _assemble(self, manifest: Manifest, found: Found, progress: Progress | None) -> None:
         target = self.output.format
         if isinstance(target, PiecewiseFormat):
             for _ in self._stream(progress):
                 pass  # verifies the blocks, which is the only way to find a lost chunk
-            target.complete(self.output.assembled, manifest, skipped)
+            target.complete(self.output.assembled, manifest, found)
             self._refuse_finished()
         elif isinstance(target, StreamedFormat) and not self.output.assembled.exists():
             # A name for each attempt, so that two processes that finish at once do not interfere.
             temporary = self.output.assembled.with_stem(f"assembling-{secrets.token_hex(8)}")
             try:
-                target.write(temporary, manifest, skipped, self._arranged(manifest, progress))
+                target.write(temporary, manifest, found, self._arranged(manifest, progress))
                 sync_tree(temporary)
                 self._refuse_finished()  # the other process removed the blocks
                 os.replace(temporary, self.output.assembled)

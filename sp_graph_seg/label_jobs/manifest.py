@@ -1,19 +1,35 @@
 """The manifest of a label job: its input, settings and blocks."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.volumes.geometry import Geometry
 
 VERSION = 2
 MAX_LABELS = 65535
+
+
+class Found(NamedTuple):
+    """What is known about the labels of a job when all blocks are written.
+
+    Attributes:
+        skipped: The skipped slices and their reasons.
+        used: The labels that occur, in ascending order.
+    """
+
+    skipped: Mapping[int, str]
+    used: tuple[int, ...]
+
+
+NOTHING_FOUND = Found({}, ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +42,8 @@ class Manifest:
         block: Slices in a block; the last block may have fewer.
         settings: The model, input and options, as JSON values.
         geometry: Where the slices lie, and the order of the axes of the output.
+        labels: The ``name`` and the ``color`` of labels, as far as they are given; None if the
+            values are not labels but grey values.
         dataset: The dataset in an HDF5 file, None for other formats.
         record: Who made the output from what; see `sp_graph_seg.io.record`. It may change.
     """
@@ -35,6 +53,7 @@ class Manifest:
     block: int
     settings: dict[str, Any]
     geometry: Geometry = field(default_factory=Geometry)
+    labels: dict[str, dict[str, str]] | None = field(default_factory=dict)
     dataset: str | None = None
     record: dict[str, Any] = field(default_factory=dict, compare=False)
 
@@ -78,8 +97,21 @@ class Manifest:
         shape, geometry = tuple(known["shape"]), Geometry.from_json(known["geometry"])
         return cls(**known | {"shape": shape, "geometry": geometry})
 
-    def provenance(self, skipped: Mapping[int, str]) -> dict[str, Any]:
-        """Returns the provenance that the finished output stores, if its format can."""
+    def legend(self, used: Iterable[int]) -> list[dict[str, Any]]:
+        """Returns ``label``, ``color`` and, if there is one, ``name`` of the labels in use.
+
+        The colours are those that are given, and else as far apart as they can be. Grey values
+        have no legend.
+        """
+        if self.labels is None:
+            return []
+        about = {int(label): values for label, values in self.labels.items()}
+        given = {label: values["color"] for label, values in about.items() if "color" in values}
+        colors = label_colors(sorted(used), given)
+        return [about.get(n, {}) | {"label": n, "color": color} for n, color in colors.items()]
+
+    def provenance(self, found: Found = NOTHING_FOUND) -> dict[str, Any]:
+        """Returns the provenance that the finished output stores."""
         return {
             "version": VERSION,
             "num_labels": self.num_labels,
@@ -87,7 +119,8 @@ class Manifest:
             "geometry": json.loads(json.dumps(self.geometry.to_json())),
             "settings": self.settings,
             **({"record": self.record} if self.record else {}),
-            "skipped": {str(number): reason for number, reason in sorted(skipped.items())},
+            "skipped": {str(number): reason for number, reason in sorted(found.skipped.items())},
+            "legend": self.legend(found.used),
         }
 
 

@@ -5,6 +5,7 @@ import shutil
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from sp_graph_seg.errors import InputError, LowDiskSpaceWarning
@@ -58,6 +59,7 @@ def open_label_job(
     *,
     block: int | None = None,
     geometry: Geometry | None = None,
+    labels: Mapping[int, Mapping[str, str]] | None = MappingProxyType({}),
     inputs: Iterable[str | os.PathLike[str]] = (),
     overwrite: bool = False,
     resume: bool = False,
@@ -87,6 +89,9 @@ def open_label_job(
             labels and at most 32 slices.
         geometry: Where the slices lie, such as ``volume.geometry``. The labels get the axes of the
             volume that it describes. Default: slices along z of unknown size.
+        labels: ``name`` and ``color`` of labels, such as `Relabel.labels`, for the output; None if
+            the values are not labels but grey values. Default: no names, and colours as far apart
+            as they can be.
         inputs: The files and folders that are labelled, which must not be written to.
         overwrite: Replace an existing output once the new one is complete, and discard work in
             progress that has other settings. Default: False.
@@ -102,11 +107,11 @@ def open_label_job(
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
-    manifest = _new_manifest(target, shape, num_labels, settings, block, geometry)
+    manifest = _new_manifest(target, shape, num_labels, settings, block, geometry, labels)
     state = read_state(target.partial)
     if state is not None and block is None:
         block = state.manifest.block
-        manifest = _new_manifest(target, shape, num_labels, settings, block, geometry)
+        manifest = _new_manifest(target, shape, num_labels, settings, block, geometry, labels)
     difference = state and describe_difference(state.manifest.to_json(), manifest.to_json())
     if difference and not overwrite:
         raise InputError(
@@ -215,6 +220,7 @@ def _new_manifest(
     settings: Mapping[str, Any],
     block: int | None,
     geometry: Geometry | None,
+    labels: Mapping[int, Mapping[str, str]] | None,
 ) -> Manifest:
     """Checks the parameters and makes the manifest."""
     sizes = tuple(int(n) for n in shape)
@@ -233,5 +239,6 @@ def _new_manifest(
         block=min(block, count),
         settings=json_settings(settings),
         geometry=geometry if output.format.keeps_order else geometry.sorted(),
+        labels=None if labels is None else {str(n): dict(about) for n, about in labels.items()},
         dataset=output.dataset,
     )

@@ -34,7 +34,7 @@ class LabelOutput:
     @property
     def format(self) -> Format:
         """The format of its suffix; a folder of PNGs without a suffix."""
-        return _format_of(self.path)
+        return _FORMATS.get(suffix_of(self.path), PNGS)
 
     @property
     def partial(self) -> Path:
@@ -44,7 +44,7 @@ class LabelOutput:
     @property
     def assembled(self) -> Path:
         """Where the output is assembled in that folder, before it gets its name."""
-        return self.partial / f"assembled{self.path.suffix}"
+        return self.partial / f"assembled{suffix_of(self.path)}"
 
     def __str__(self) -> str:
         return f"{self.path}:{self.dataset}" if self.dataset else str(self.path)
@@ -54,10 +54,10 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
     """Parses the name of an output.
 
     Args:
-        output: A name that ends in .zarr, .tif, .tiff, .h5, .hdf5, .nxs or .npy; an HDF5 file may
-            be followed by its dataset, ``file.h5:/entry/labels`` (default: ``/labels``). A name
-            without suffix, or one that ends in a slash, is a folder of PNGs. A parsed output is
-            returned unchanged.
+        output: A name that ends in .zarr, .tif, .tiff, .ome.tif, .ome.tiff, .h5, .hdf5, .nxs, .npy,
+            .nrrd or .vti; an HDF5 file may be followed by its dataset, ``file.h5:/entry/labels``
+            (default: ``/labels``). A name without suffix, or one that ends in a slash, is a folder
+            of PNGs. A parsed output is returned unchanged.
 
     Returns:
         The parsed output.
@@ -73,7 +73,7 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
     if match := _WITH_DATASET.fullmatch(text):
         text, dataset = match[1], match[2].strip("/")
     path = Path(text).resolve()
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if not path.name:
         raise InputError(f"{output}: is a folder without a name; give a name inside it.")
     if suffix and suffix not in _FORMATS and not text.endswith(("/", os.sep)):
@@ -81,7 +81,7 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
             f"{output}: labels cannot be written as {path.suffix}; use one of "
             f"{', '.join(_FORMATS)}, or no suffix for a folder of PNGs."
         )
-    form = _format_of(path)
+    form = _FORMATS.get(suffix, PNGS)
     if form.package:
         require(form.package)
     usual = form.dataset
@@ -91,8 +91,10 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
     return LabelOutput(path, given, f"/{dataset}" if dataset else usual)
 
 
-def _format_of(path: Path) -> Format:
-    return _FORMATS.get(path.suffix.lower(), PNGS)
+def suffix_of(path: Path) -> str:
+    """Returns the suffix that tells the format, in lower case, such as .tif or .ome.tif."""
+    double = "".join(path.suffixes[-2:]).lower()
+    return double if double in _FORMATS else path.suffix.lower()
 
 
 def refuse_inputs(output: LabelOutput, inputs: Iterable[str | os.PathLike[str]]) -> None:

@@ -1,5 +1,6 @@
 """Labels of superpixels by their colour and place, and by features that a network learns."""
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from sp_graph_seg.prototypes.descriptors import (
     noise_whitening,
 )
 from sp_graph_seg.prototypes.memory import Memory, recall
-from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order
+from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order, count_visible
 from sp_graph_seg.training import History, TrainingImage, fit, seeded
 from sp_graph_seg.training.history import Step
 from sp_graph_seg.transforms import ToRAG, scatter_mean
@@ -33,8 +34,10 @@ from sp_graph_seg.transforms.prepare import scale_down, scale_labels, scale_mask
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.float32]
 
-#: Number of prototypes, before those that touch without an edge are merged into labels.
+#: Number of prototypes, before those that touch without an edge are merged into labels; and the
+#: largest number, if so many labels are wanted that fewer prototypes do not make them.
 _PROTOTYPES = 32
+_MOST_PROTOTYPES = 256
 
 #: Scale, in squared units of colour (CIELAB), of the fall of a probability with the distance.
 _TEMPERATURE = 30.0
@@ -52,7 +55,8 @@ class Appearance:
     1. Superpixels are described by their place and by colours that are whitened by the differences
        between neighbours. Both are smoothed over the graph, except across edges of the image.
     2. Their prototypes, 32 by Ward's method and K-means, are merged if they touch without a
-       visible boundary. These steps use no random numbers.
+       visible boundary. If fewer labels than wanted are left, there are twice as many prototypes.
+       These steps use no random numbers.
     3. A W-Net is trained with these labels as y of Eq. 6, together with reconstruction and
        continuity. The label of a superpixel is the most probable by both the measured distances to
        the prototypes and the features of the network.
@@ -104,7 +108,9 @@ class Appearance:
         probabilities = self.probabilities(small, graph, nodes)
         if self.config.memory:
             colors = node_colors(small, nodes)
-            probabilities, before = recall(probabilities, graph, colors, before, self.config.memory)
+            side = math.sqrt(nodes.size / self.config.n_segments)
+            share = self.config.memory
+            probabilities, before = recall(probabilities, graph, colors, before, share, side)
         labels, margins = paint(probabilities, nodes)
         size = image.shape[1:]
         labels, margins = scale_labels(labels, size), scale_labels(margins, size)
@@ -236,24 +242,33 @@ def fit_appearance(
         for graph, color in zip(graphs, colors, strict=True)
     ]
     areas = [graph.area.numpy().astype(np.float64) for graph in graphs]
-    centers = _fit_centers(np.concatenate(descriptors), np.concatenate(areas))
-    nearest = [squared_distances(part, centers).argmin(axis=1) for part in descriptors]
-    touching = TouchingLabels(len(centers), whitening.shape[1])
-    for graph, labels, part, area in zip(graphs, nearest, descriptors, areas, strict=True):
-        touching.add(graph, labels, part[:, :-2], area)
-    label_of = apply_order(touching.merge_order(), len(centers), config.num_labels)
+
+    def order_of(labels: Sequence[NDArray[np.int64]], count: int) -> list[Merger]:
+        touching = TouchingLabels(count, whitening)
+        for graph, own, part, area in zip(graphs, labels, descriptors, areas, strict=True):
+            touching.add(graph, own, part[:, :-2], area)
+        return touching.merge_order()
+
+    wanted = _PROTOTYPES
+    while True:
+        centers = _fit_centers(np.concatenate(descriptors), np.concatenate(areas), wanted)
+        nearest = [squared_distances(part, centers).argmin(axis=1) for part in descriptors]
+        order = order_of(nearest, len(centers))
+        is_enough = count_visible(order) >= config.num_labels or len(centers) < wanted
+        if is_enough or wanted >= _MOST_PROTOTYPES:
+            break
+        wanted *= 2
+    label_of = apply_order(order, len(centers), config.num_labels)
     labels = [label_of[part] for part in nearest]
     rank = _by_brightness(labels, colors, areas)
     label_of, labels = rank[label_of], [rank[part] for part in labels]
-    left = TouchingLabels(int(label_of.max()) + 1, whitening.shape[1])
-    for graph, part, descriptor, area in zip(graphs, labels, descriptors, areas, strict=True):
-        left.add(graph, part, descriptor[:, :-2], area)
-    model = Appearance(config, whitening, centers, label_of, left.merge_order())
-    wanted = config.num_labels or 2
-    if model.num_labels < wanted:
+    left = order_of(labels, int(label_of.max()) + 1)
+    model = Appearance(config, whitening, centers, label_of, left)
+    least = config.num_labels or 2
+    if model.num_labels < least:
         warnings.warn(
-            f"only {model.num_labels} of {wanted} labels were found, because there are "
-            f"at most {_PROTOTYPES}, and no more than different superpixels; lower num_labels.",
+            f"only {model.num_labels} of {least} labels were found, because there are at most "
+            f"{_MOST_PROTOTYPES}, and no more than different superpixels; lower num_labels.",
             FewLabelsWarning,
             stacklevel=2,
         )
@@ -267,9 +282,9 @@ def fit_appearance(
     return model, history
 
 
-def _fit_centers(descriptors: Array, areas: Array) -> Array:
+def _fit_centers(descriptors: Array, areas: Array, wanted: int) -> Array:
     """Finds Ward's clusters, then K-means from their means; nodes weigh by their area."""
-    count = min(_PROTOTYPES, len(np.unique(descriptors.round(6), axis=0)))
+    count = min(wanted, len(np.unique(descriptors.round(6), axis=0)))
     if count < 2:
         return descriptors[:1]
     group = AgglomerativeClustering(count, linkage="ward").fit_predict(descriptors)

@@ -27,8 +27,14 @@ def agreement(one: Array, other: Array, gap: float) -> Array:
         other: Those of the slice beside it.
         gap: Distance between the nearest two prototypes.
     """
-    difference = gaussian_filter(other - one, (0, _SMOOTHING, _SMOOTHING))
-    return np.exp(-(difference**2).sum(axis=0) / (_TOLERANCE * gap) ** 2)
+    total = np.zeros(one.shape[1:], np.float32)
+    for own, theirs in zip(one, other, strict=True):
+        difference = theirs - own
+        gaussian_filter(difference, _SMOOTHING, output=difference)
+        np.square(difference, out=difference)
+        total += difference
+    total /= -((_TOLERANCE * gap) ** 2)
+    return np.exp(total, out=total)
 
 
 def average_beside(features: Array, beside: Iterable[tuple[Array, Array]]) -> Array:

@@ -9,9 +9,8 @@ from torch_geometric.data import Data
 from sp_graph_seg.prototypes.descriptors import Array
 
 #: A node is compared with the nearest six of the previous frame, by place and colour. One step is
-#: this number of hundredths of the longer side, or this number of units of colour (CIELAB).
+#: the side of a superpixel, or this number of units of colour (CIELAB).
 _NEAREST = 6
-_PLACE = 1.9
 _COLOR = 6.0
 
 #: Distance of the nearest node, in steps, beyond which hardly anything is remembered.
@@ -26,7 +25,12 @@ class Memory(NamedTuple):
 
 
 def recall(
-    probabilities: Array, graph: Data, colors: Array, before: Memory | None, share: float
+    probabilities: Array,
+    graph: Data,
+    colors: Array,
+    before: Memory | None,
+    share: float,
+    side: float,
 ) -> tuple[Array, Memory]:
     """Mixes in the probabilities of nodes of the previous frame with similar place and colour.
 
@@ -36,12 +40,12 @@ def recall(
         colors: Colours of its nodes, ``(N, C)``.
         before: Memory of the previous frame; ``None`` for the first one.
         share: Weight of the memory at a node that has not changed.
+        side: Mean side of a superpixel, in pixels of the graph.
 
     Returns:
         The probabilities, and the memory for the next frame.
     """
-    place = graph.pos.numpy() * (100 / int(graph.image_size.max()))
-    keys = np.concatenate([colors / _COLOR, place / _PLACE], axis=1)
+    keys = np.concatenate([colors / _COLOR, graph.pos.numpy() / side], axis=1)
     if before is not None:
         count = min(_NEAREST, len(before.probabilities))
         found = before.tree.query(keys, k=np.arange(1, count + 1))

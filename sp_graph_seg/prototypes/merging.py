@@ -13,20 +13,26 @@ Merger = tuple[int, int, float]
 #: user does not give their number.
 _JUMP = 5.0
 
+#: A smaller jump of colour than this cannot be seen (Mahy et al. 1994 give 2.3 for CIELAB).
+_VISIBLE = 2.3
+
 
 class TouchingLabels:
     """Statistics of labels and their common boundaries, and the order of their merging.
 
     The difference of two labels that touch is the mean jump of colour along their common boundary,
     so that a road whose brightness changes slowly keeps one label. Labels that do not touch differ
-    by their mean colours.
+    by their mean colours. Whitening stretches what hardly differs, such as ice in the light; so
+    labels whose colours before whitening cannot be told apart come first.
 
     Args:
         num_labels: Number of labels K.
-        channels: Number of compared values.
+        whitening: Directions of the whitened colours that are compared, ``(C, C)``.
     """
 
-    def __init__(self, num_labels: int, channels: int) -> None:
+    def __init__(self, num_labels: int, whitening: Array) -> None:
+        self.plain = np.linalg.pinv(whitening)
+        channels = len(whitening)
         self.jump = np.zeros((num_labels, num_labels, channels))
         self.length = np.zeros((num_labels, num_labels))
         self.total = np.zeros((num_labels, channels))
@@ -45,8 +51,9 @@ class TouchingLabels:
     def merge_order(self) -> list[Merger]:
         """Computes all mergers, smallest difference first: (kept label, merged label, difference).
 
-        The sums and boundaries of a merged label are added to those of the kept one. Labels
-        without area are left out.
+        The difference is that of the whitened colours, 2.3 at least; below 2.3 it is that of the
+        plain colours of labels that cannot be told apart. The sums and boundaries of a merged label
+        are added to those of the kept one. Labels without area are left out.
         """
         jump, length = self.jump.copy(), self.length.copy()
         total, area = self.total.copy(), self.area.copy()
@@ -54,9 +61,8 @@ class TouchingLabels:
         order = []
         while alive.sum() > 1:
             mean = total / np.maximum(area, 1e-12)[:, None]
-            apart = np.linalg.norm(mean[:, None] - mean, axis=-1)
-            along = np.linalg.norm(jump, axis=-1) / np.maximum(length, 1e-12)
-            cost = np.where(length > 0, along, apart)
+            along = jump / np.maximum(length, 1e-12)[..., None]
+            cost = self._differences(np.where(length[..., None] > 0, along, mean[:, None] - mean))
             cost[~alive] = cost[:, ~alive] = np.inf
             np.fill_diagonal(cost, np.inf)
             one, other = np.unravel_index(cost.argmin(), cost.shape)
@@ -69,6 +75,17 @@ class TouchingLabels:
             area[one] += area[other]
             alive[other] = False
         return order
+
+    def _differences(self, whitened: Array) -> Array:
+        """Computes the size of differences of whitened colours ``(..., C)``."""
+        plain = np.linalg.norm(whitened @ self.plain, axis=-1)
+        size = np.linalg.norm(whitened, axis=-1)
+        return np.where(plain < _VISIBLE, plain, np.maximum(size, _VISIBLE))
+
+
+def count_visible(order: list[Merger]) -> int:
+    """Counts the labels that can be told apart, of those in an order of mergers."""
+    return 1 + sum(cost >= _VISIBLE for _, _, cost in order)
 
 
 def apply_order(order: list[Merger], num_labels: int, wanted: int) -> NDArray[np.int64]:

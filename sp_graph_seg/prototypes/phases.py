@@ -80,13 +80,11 @@ class Phases:
 
     def look(self, image: Array) -> tuple[Array, Array]:
         """Computes the measured values ``(C, H, W)`` and the slow features ``(S, H, W)``."""
-        image = self.correct(image)
+        return self._look(self.correct(image))
+
+    def _look(self, image: Array) -> tuple[Array, Array]:
         answer = in_tiles(self._ask, image)
         return self.denoise(image, answer[: len(image)]), answer[len(image) :]
-
-    def measure(self, image: Array) -> Array:
-        """Computes only the measured values ``(C, H, W)``, without a network if none is needed."""
-        return self.denoise(*[self.correct(image)] * 2) if self.blend == 1 else self.look(image)[0]
 
     def correct(self, image: Array) -> Array:
         """Removes rings and evens out the gain."""
@@ -133,10 +131,14 @@ class Phases:
         return self.label(self.describe(image), mask)
 
     def describe(self, image: Array) -> Array:
-        """Computes the features ``(Q, H, W)`` of an image ``(C, H, W)`` in [0, 1]."""
-        if self.kind == "intensity":
-            return self.features(self.measure(image), image)
-        return self.features(*self.look(image))
+        """Computes the features ``(Q, H, W)`` of an image ``(C, H, W)`` in [0, 1], in tiles."""
+        return in_tiles(self._describe, self.correct(image))
+
+    def _describe(self, tile: Array) -> Array:
+        """Does the part of :meth:`describe` after the correction, without unused networks."""
+        if self.kind == "intensity" and self.blend == 1:
+            return self.features(self.denoise(tile, tile), tile)
+        return self.features(*self._look(tile))
 
     def label(self, features: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:
         """Does the part of :meth:`predict` after the features ``(Q, H, W)``."""

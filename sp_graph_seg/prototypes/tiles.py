@@ -1,6 +1,6 @@
 """Processes large images in overlapping tiles, to limit memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 _TILE = 1024
 _HALO = 64
 
+#: Pixels of the bands into which pointwise work on a large image is divided.
+_BAND = 1 << 22
+
 Array = NDArray[np.float32]
+
+
+def row_bands(height: int, width: int) -> Iterator[slice]:
+    """Divides the rows of an image into bands of at most four million pixels."""
+    step = max(1, _BAND // width)
+    return (slice(top, min(top + step, height)) for top in range(0, height, step))
 
 
 def in_tiles(function: Callable[[Array], Array], image: Array) -> Array:

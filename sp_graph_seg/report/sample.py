@@ -21,9 +21,6 @@ READ = 512
 #: Most bytes of slices that are read at once.
 _RUN_BYTES = 2**26
 
-#: What lengths count where no physical one is known.
-_COUNTED = {"slice": "voxels", "frame": "pixels", "image": "pixels"}
-
 
 @dataclass(frozen=True)
 class Panel:
@@ -63,7 +60,7 @@ class Sample:
 
     Attributes:
         panels: The slices, frames or images.
-        cuts: Two panels across the slices of a volume.
+        cuts: Two panels across the slices of a grey volume.
         legend: A row for each label.
         intensity_range: What is shown from black to white.
         unit: Unit of the extents.
@@ -113,6 +110,7 @@ def sample_volume(
     along_row, along_column = _Cut(), _Cut()
     slices, rows, columns = (volume or labels).spacing or (1.0, 1.0, 1.0)
     noun = "slice" if (volume or labels).frame_rate is None else "frame"
+    is_space = noun == "slice" and (volume or labels).channels == 1
     panels = []
     for number, image, found in _read(volume, labels, looked_at):
         counter.add(found, image)
@@ -136,12 +134,13 @@ def sample_volume(
         along_column.panel(f"column {middle[1]}", (depth, labels.height * rows)),
     )
     known = (volume or labels).spacing is not None
+    counted = "voxels" if is_space else "pixels"
     return Sample(
         tuple(panels),
-        cuts if total > 1 else (),
+        cuts if is_space and total > 1 else (),
         tuple(counter.rows(names, colors)),
         sample.range(),
-        short_unit((volume or labels).spacing_unit) if known else _COUNTED[noun],
+        short_unit((volume or labels).spacing_unit) if known else counted,
         (len(looked_at), total),
         noun,
     )

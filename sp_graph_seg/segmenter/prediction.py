@@ -1,6 +1,7 @@
 """Prediction with a trained Segmenter."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +156,11 @@ class Prediction:
         return max([count, *(target + 1 for target in merged)])
 
     @property
+    def names_(self) -> dict[int, str]:
+        """The names of the labels that have one, from ``relabel_``."""
+        return self.relabel_.names if self.relabel_ else {}
+
+    @property
     def colors_(self) -> dict[int, str]:
         """The colour of each possible label, ``"#rrggbb"``, in all pictures and files.
 
@@ -204,8 +210,8 @@ class Prediction:
         return scale_intensities(array, inside, low, high)
 
     def finish(
-        self, labels: NDArray[np.int64], size: tuple[int, int], inside: Mask | None = None
-    ) -> NDArray[np.int64]:
+        self, labels: NDArray[Any], size: tuple[int, int], inside: Mask | None = None
+    ) -> NDArray[Any]:
         """Scales labels ``(h, w)`` to the size of the image, -1 outside; post-processes them."""
         labels, relabel = scale_labels(labels, size), self.relabel_
         if inside is not None:

@@ -40,6 +40,7 @@ from sp_graph_seg.transforms.prepare import (
     match_images,
     measure_intensity_range,
     scale_intensities,
+    warn_of_slices,
     warn_of_uniform_images,
 )
 
@@ -120,7 +121,8 @@ class Segmenter(Prediction, ImageEstimator):
         """Trains on images; replaces an earlier training.
 
         Args:
-            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ.
+            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ. The
+                slices of a volume ``(Z, H, W)`` are ``volume[:, None]``.
             y: Ignored; scikit-learn's pipelines pass it.
             masks: The data pixels, ``(H, W)``; for a sequence of images a sequence, with ``None``
                 for images without a mask.
@@ -138,9 +140,14 @@ class Segmenter(Prediction, ImageEstimator):
                 no data, or differs from the others in its channels; if the size of a mask or a
                 label map differs from that of its image; or if training fails, see
                 :func:`sp_graph_seg.training.fit`.
+
+        Warns:
+            ManyChannelsWarning: If a single array has so many channels that they may be slices.
         """
         arrays = as_image_list(images)
         channels = arrays[0].shape[0]
+        if len(arrays) == 1 and hasattr(images, "ndim"):
+            warn_of_slices("images", channels)
         config = self._resolve_config(channels)
         for number, array in enumerate(arrays):
             check_image(array, f"images[{number}]", channels, config)

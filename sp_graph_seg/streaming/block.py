@@ -38,8 +38,10 @@ _Numbered = tuple[int, NDArray, NDArray | None]
 #: hardly depend on its first frame.
 _WARM_UP = 10
 
-#: Slices that are read ahead of the labelling threads.
+#: Slices that are read ahead of the labelling threads, and the pixels of all slices in memory at
+#: once, unless a single slice has more.
 _AHEAD = 2
+_PIXELS_AT_ONCE = 1 << 26
 
 #: Slices are read from the file in pieces of about this many bytes.
 _PIECE_BYTES = 16 * 2**20
@@ -105,7 +107,8 @@ class BlockLabeler:
         labels = np.full(size, self.job.unlabelled, self.job.dtype)
         uncertain = None if self.uncertainty is None else np.full(size, NO_LABEL, np.uint8)
         for number, found, margins in results:
-            labels[number - start] = np.where(found < 0, self.job.unlabelled, found)
+            labels[number - start] = found
+            labels[number - start][found < 0] = self.job.unlabelled
             if uncertain is not None and margins is not None:
                 uncertain[number - start] = uncertainty_map(found, margins)
         own = {number: reason for number, reason in skipped.items() if start <= number < stop}
@@ -176,7 +179,9 @@ def _in_threads(
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for number, image in slices:
             waiting.append(pool.submit(function, number, image))
-            if len(waiting) >= threads + _AHEAD:
+            at_once = max(1, _PIXELS_AT_ONCE // image.size)
+            del image
+            while len(waiting) >= min(threads + _AHEAD, at_once):
                 yield waiting.popleft().result()
         for done in waiting:
             yield done.result()

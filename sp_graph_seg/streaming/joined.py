@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.prototypes import Phases, agreement, average_beside, smallest_gap
+from sp_graph_seg.prototypes.tiles import row_bands
 from sp_graph_seg.segmenter import Segmenter
 
 Array = NDArray[np.float32]
@@ -37,7 +38,7 @@ def describe_slice(segmenter: Segmenter, number: int, image: NDArray) -> Describ
 
 def label_joined(
     segmenter: Segmenter, slices: Iterable[Described]
-) -> Iterator[tuple[int, NDArray[np.int64], Array]]:
+) -> Iterator[tuple[int, NDArray[np.int32], Array]]:
     """Labels slices after averaging each with the slices before and after it.
 
     Args:
@@ -54,9 +55,15 @@ def label_joined(
 
     def finish(
         own: Described, beside: list[tuple[Array, Array]]
-    ) -> tuple[int, NDArray[np.int64], Array]:
-        labels, margins = labeller.label(average_beside(own.features, beside), own.inside)
-        return own.number, segmenter.finish(labels, labels.shape, own.inside), margins
+    ) -> tuple[int, NDArray[np.int32], Array]:
+        size = own.features.shape[1], own.features.shape[2]
+        labels, margins = np.empty(size, np.int32), np.empty(size, np.float32)
+        for rows in row_bands(*size):
+            others = [(share[rows], features[:, rows]) for share, features in beside]
+            average = average_beside(own.features[:, rows], others)
+            inside = None if own.inside is None else own.inside[rows]
+            labels[rows], margins[rows] = labeller.label(average, inside)
+        return own.number, segmenter.finish(labels, size, own.inside), margins
 
     before: Described | None = None
     beside: list[tuple[Array, Array]] = []

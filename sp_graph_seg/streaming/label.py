@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from sp_graph_seg._version import __version__
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, is_out_of_memory
 from sp_graph_seg.io.locks import locked
 from sp_graph_seg.io.record import make_record
 from sp_graph_seg.label_jobs import (
@@ -25,6 +25,7 @@ from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import check_image_head
 from sp_graph_seg.parallel import count_workers, map_unordered
 from sp_graph_seg.progress import WorkProgress
+from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.segmenter.uncertainty import NO_LABEL
 from sp_graph_seg.streaming.block import BlockLabeler, Mode, load_model
@@ -128,7 +129,12 @@ def label_volume(
             overwrite=overwrite,
         )
         job = open_job(
-            output, num_labels=segmenter.num_labels_, settings=settings, block=block, resume=resume
+            output,
+            num_labels=segmenter.num_labels_,
+            settings=settings,
+            labels=_legend(segmenter),
+            block=block,
+            resume=resume,
         )
         maps = None
         if beside is not None:
@@ -136,6 +142,7 @@ def label_volume(
                 beside,
                 num_labels=NO_LABEL,
                 settings=settings | {"content": "uncertainty"},
+                labels=None,
                 block=job.block,
                 resume=resume or goes_on,
             )
@@ -180,6 +187,15 @@ def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, An
     return make_record([volume.source.file, model], part=volume.part_read, model=trained)
 
 
+def _legend(segmenter: Segmenter) -> dict[int, dict[str, str]]:
+    """Returns the color and, if there is one, the name of each label of a model."""
+    names = segmenter.relabel_.names if segmenter.relabel_ else {}
+    return {
+        label: {"color": color} | ({"name": names[label]} if label in names else {})
+        for label, color in segmenter.colors_.items()
+    }
+
+
 def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) -> dict[str, Any]:
     """Returns what the labels depend on. Work with another description is not continued."""
     return {
@@ -215,6 +231,12 @@ def _label_blocks(
 def _failure(job: LabelJob, start: int, stop: int, error: BaseException) -> InputError:
     if isinstance(error, InputError):
         return error
+    if is_out_of_memory(error):
+        _, height, width = job.shape
+        return InputError(
+            f"{job.output}: there is not enough memory to label slices of {height}x{width} pixels; "
+            "use --crop or --binning, or --workers 0 for one process, then repeat the same command."
+        )
     reason = " ".join(str(error).split()) or type(error).__name__
     return InputError(
         f"{job.output}: labelling slices {start} to {stop - 1} failed ({reason}); repeat the "

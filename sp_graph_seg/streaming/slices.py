@@ -9,6 +9,9 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.volumes import Volume
 from sp_graph_seg.volumes.intensity import check_finite
 
+#: Most rows and columns of a slice to train on.
+_TRAINED = 4096
+
 
 def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
     """Reads the slices ``start`` to ``stop - 1``, ``(n, C, H, W)``.
@@ -30,6 +33,16 @@ def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
 def read_slice(volume: Volume, number: int) -> NDArray[np.float32]:
     """Reads one slice, ``(C, H, W)``, like :func:`read_slices`."""
     return read_slices(volume, number, number + 1)[0]
+
+
+def middle(image: NDArray) -> NDArray:
+    """Crops an image ``(..., H, W)`` to the 4096 rows and columns in its middle, if it has more.
+
+    So training at full resolution has an end; the rest of a slice is like its middle.
+    """
+    height, width = image.shape[-2:]
+    top, left = max(0, height - _TRAINED) // 2, max(0, width - _TRAINED) // 2
+    return image[..., top : top + _TRAINED, left : left + _TRAINED]
 
 
 def read_usable(

@@ -12,7 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import InputError, IntensityRangeWarning, TrainingWarning
+from sp_graph_seg.errors import (
+    InputError,
+    IntensityRangeWarning,
+    ManyChannelsWarning,
+    TrainingWarning,
+)
 from sp_graph_seg.transforms.arrays import as_array, as_mask, as_native, fill_outside
 from sp_graph_seg.volumes.intensity import IntensitySample, find_numbers
 
@@ -22,6 +27,9 @@ Mask = NDArray[np.bool_]
 
 #: Share of the values that may lie outside a model's range, such as dead pixels and highlights.
 _OUTSIDE = 0.5
+
+#: More channels than these are unusual for an image.
+_USUAL_CHANNELS = 4
 
 
 class ScaledImage(NamedTuple):
@@ -69,6 +77,21 @@ def match_images(
                 "resize it with nearest-neighbour interpolation."
             )
     return given
+
+
+def warn_of_slices(name: str, channels: int) -> None:
+    """Warns of an image with so many channels that they may be the slices of a volume.
+
+    Warns:
+        ManyChannelsWarning: There are more than four.
+    """
+    if channels > _USUAL_CHANNELS:
+        warnings.warn(
+            f"{name}: is read as one image of {channels} channels; if they are slices of a volume, "
+            "give them one by one.",
+            ManyChannelsWarning,
+            stacklevel=3,
+        )
 
 
 def check_image(image: Array, name: str, channels: int, config: Config) -> None:
@@ -188,8 +211,10 @@ def warn_of_other_units(image: Array, inside: Mask | None, low: float, high: flo
 
 def normalize(image: Array, low: float, high: float) -> Array:
     """Maps ``low`` to 0 and ``high`` to 1, and clips what lies beyond; NaN becomes 0."""
-    scaled = (image - np.float32(low)) / np.float32(high - low)
-    return np.fmin(np.fmax(scaled, np.float32(0)), np.float32(1))
+    scaled = image - np.float32(low)
+    scaled /= np.float32(high - low)
+    np.fmax(scaled, np.float32(0), out=scaled)
+    return np.fmin(scaled, np.float32(1), out=scaled)
 
 
 def scale_intensities(image: Array, inside: Mask | None, low: float, high: float) -> ScaledImage:

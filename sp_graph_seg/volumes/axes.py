@@ -71,7 +71,12 @@ class Layout:
 
 
 def resolve_axes(
-    path: str, shape: Sequence[int], given: str | None, declared: str | None
+    path: str,
+    shape: Sequence[int],
+    given: str | None,
+    declared: str | None,
+    *,
+    may_be_one: bool = False,
 ) -> Layout:
     """Determines what the axes of an array mean.
 
@@ -81,6 +86,7 @@ def resolve_axes(
         given: The letters that the user gave, or None. They take precedence.
         declared: The letters in the file's metadata, or None. Then three axes are z, y, x, unless
             the first or last could be colours.
+        may_be_one: Whether an array of one slice is a volume, as in formats that hold no images.
 
     Returns:
         The layout.
@@ -96,9 +102,11 @@ def resolve_axes(
         return _layout(path, shape, checked_letters(given))
     if declared is not None:
         layout = _layout(path, shape, declared.lower())
+    elif may_be_one and len(shape) == 2:
+        layout = Layout("yx", shape)
     else:
         layout = Layout(_default_letters(path, shape), shape)
-    if layout.sizes[0] == 1:
+    if layout.sizes[0] == 1 and not may_be_one:
         raise one_slice(
             path, shape, "".join(_MEANING.get(a, "z") for a in (declared or "").lower())
         )

@@ -144,6 +144,10 @@ _SECONDS = {
 }
 
 
+REFERENCE_FRAME = "reference frame"
+"""What OME calls a unit of length that is not known."""
+
+
 def measured_axis(name: str, length: float, unit: str | None, origin: float = 0.0) -> Axis:
     """Makes an axis from what a file declares, in micrometres or, for frames, in seconds.
 
@@ -157,6 +161,7 @@ def measured_axis(name: str, length: float, unit: str | None, origin: float = 0.
         The axis, with an unknown spacing if the length or the unit is invalid.
     """
     kind, factors = ("second", _SECONDS) if name == "t" else ("micrometer", _MICROMETRES)
+    unit = None if unit == REFERENCE_FRAME else unit
     factor = 1.0 if unit is None else factors.get(unit.strip(), math.nan)
     length, origin = float(length) * factor, float(origin) * factor
     if not (math.isfinite(length) and length > 0):

@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,13 @@ from sp_graph_seg.io.labels import NPY_MAGIC
 from sp_graph_seg.volumes.formats.arrays import open_npy
 from sp_graph_seg.volumes.formats.folder import IMAGE_SUFFIXES, open_folder
 from sp_graph_seg.volumes.formats.hdf5 import open_hdf5
+from sp_graph_seg.volumes.formats.nrrd import MAGIC as NRRD_MAGIC
+from sp_graph_seg.volumes.formats.nrrd import open_nrrd
 from sp_graph_seg.volumes.formats.tiff import open_tiff
 from sp_graph_seg.volumes.formats.video import SUFFIXES as VIDEO_SUFFIXES
 from sp_graph_seg.volumes.formats.video import open_video
-from sp_graph_seg.volumes.formats.zarr import MARKERS, open_zarr
+from sp_graph_seg.volumes.formats.vti import open_vti
+from sp_graph_seg.volumes.formats.zarr import MARKERS, holds_zarr, open_zarr
 from sp_graph_seg.volumes.geometry import Axes, Spacing, measured_axis
 from sp_graph_seg.volumes.selection import (
     VIEWS,
@@ -34,9 +38,18 @@ from sp_graph_seg.volumes.volume import Volume
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _HDF5_SUFFIXES = (".h5", ".hdf5", ".hdf", ".nxs", ".nx5", ".mat", ".nc")
 #: Suffixes that only volumes and videos have.
-VOLUME_SUFFIXES = (*_HDF5_SUFFIXES, *VIDEO_SUFFIXES, ".zarr", ".npy")
+VOLUME_SUFFIXES = (
+    *_HDF5_SUFFIXES,
+    *VIDEO_SUFFIXES,
+    ".zarr",
+    ".npy",
+    ".nrrd",
+    ".nhdr",
+    ".vti",
+    ".zip",
+)
 _VIDEO_MAGICS = ((4, b"ftyp"), (4, b"moov"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "), (0, b"GIF8"))
-_DOUBLE_ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr")
+_DOUBLE_ENDINGS = (".ome.tif", ".ome.tiff", ".ome.zarr", ".zarr.zip")
 
 
 def open_volume(
@@ -129,6 +142,40 @@ def open_volume(
     )
 
 
+def open_labels(
+    path: str | os.PathLike[str],
+    *,
+    axes: str | None = None,
+    spacing: Spacing | None = None,
+    unit: str | None = None,
+) -> Volume:
+    """Opens labels of a volume: one channel of integers, or of floats that are whole numbers.
+
+    Args:
+        path: As for :func:`open_volume`, as are the others.
+        axes: The meaning of the stored axes.
+        spacing: The distances of the voxels.
+        unit: Their unit.
+
+    Returns:
+        The volume. Reading a float that is not whole raises an error.
+
+    Raises:
+        InputError: The path holds no volume of one channel, or its first slice no labels.
+    """
+    volume = open_volume(path, axes=axes, spacing=spacing, unit=unit)
+    if volume.channels != 1:
+        raise InputError(
+            f"{path}: holds {volume.channels} channels, not labels; give the output of segment or "
+            "predict."
+        )
+    if volume.dtype.kind != "f":
+        return volume
+    labels = replace(volume, are_labels=True)
+    labels[0]  # refuses most images that are no labels at once
+    return labels
+
+
 def open_like(path: str | os.PathLike[str], part: Mapping[str, Any]) -> Volume:
     """Opens the part of a volume that was read another time, with slices along z (or t).
 
@@ -198,9 +245,15 @@ def _open_source(path: str, axes: str | None) -> Source:
         return open_tiff(path, file, inner, axes)
     if header.startswith(_HDF5_MAGIC) or suffix in _HDF5_SUFFIXES:
         return open_hdf5(path, file, inner, axes)
+    if zipfile.is_zipfile(file) and holds_zarr(file):
+        return open_zarr(path, file, inner, axes)
     _refuse_inner(path, inner)
     if header.startswith(NPY_MAGIC):
         return open_npy(path, file, axes)
+    if header.startswith(NRRD_MAGIC):
+        return open_nrrd(path, file, axes)
+    if suffix == ".vti":
+        return open_vti(path, file, axes)
     is_video = any(header[at:].startswith(magic) for at, magic in _VIDEO_MAGICS)
     if is_video or suffix in VIDEO_SUFFIXES:
         return open_video(path, file, axes)
@@ -217,7 +270,7 @@ def _split(path: str) -> tuple[Path, str | None]:
     colons = [i for i, letter in enumerate(path) if letter == ":"]
     for end in (len(path), *reversed(colons)):
         if end and os.path.exists(path[:end]):
-            return Path(path[:end]).absolute(), path[end + 1 :] or None
+            return Path(path[:end]).absolute(), path[end:].lstrip(":") or None
     raise InputError(f"{path}: does not exist; check the path.")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.fingerprint import fingerprint, stamp
+from sp_graph_seg.io.labels import as_whole
 from sp_graph_seg.volumes.geometry import Geometry, Spacing
 from sp_graph_seg.volumes.selection import VIEWS
 from sp_graph_seg.volumes.source import Source, StoredCrop, reader_of
@@ -38,6 +39,7 @@ class Volume:
         picked: Numbers of the channels read.
         binning: How many slices, rows and columns are averaged into one.
         fill: The number that replaces NaN and infinite values; None keeps them.
+        are_labels: Whether the values are labels, so that floats are read as integers.
     """
 
     source: Source
@@ -49,6 +51,7 @@ class Volume:
     picked: tuple[int, ...]
     binning: tuple[int, int, int]
     fill: float | None
+    are_labels: bool = False
 
     @property
     def path(self) -> str:
@@ -77,7 +80,9 @@ class Volume:
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the values: the stored type, or float32 after binning."""
+        """The type of the values: the stored type, float32 after binning, or int64 for labels."""
+        if self.are_labels:
+            return np.dtype(np.int64)
         return np.dtype(np.float32) if max(self.binning) > 1 else self.source.dtype
 
     @property
@@ -197,7 +202,7 @@ class Volume:
         values = np.ascontiguousarray(self._binned(values))
         if has_fill:
             values[np.isnan(values)] = self.fill
-        return values
+        return as_whole(self.path, values) if self.are_labels else values
 
     def with_nan(self) -> "Volume":
         """Returns the same volume with NaN instead of ``fill`` where there is no data."""

@@ -31,11 +31,12 @@ def test_in_a_shell(photo, photo_flags):
     command = [PROGRAM, "segment", photo.name, "--output", "out", *photo_flags]
     done = subprocess.run(command, cwd=photo.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    labels, overlay, model = done.stdout.splitlines()
+    labels, overlay, model, page = done.stdout.splitlines()
     assert labels.startswith("labels: ")
     assert labels.endswith(f" in {Path('out/photo_labels.png')}")
     assert overlay.split() == ["overlay:", str(Path("out/photo_overlay.png"))]
     assert model.endswith("model.safetensors, with config.yaml, history.csv and history.png")
+    assert page.split() == ["report:", str(Path("out/report.html"))]
     (progress,) = done.stderr.splitlines()
     assert progress.startswith("2 of 2 steps in ")
     assert progress.isprintable()
@@ -133,7 +134,7 @@ def test_the_file_that_is_written_is_a_configuration(results, photo, tmp_path):
 
 def test_segment_writes_all_results_and_nothing_else(results, files_in):
     per_image = {f"{name}_{kind}.png" for name in "abc" for kind in ("labels", "overlay")}
-    once = {"model.safetensors", "config.yaml", "history.csv", "history.png"}
+    once = {"model.safetensors", "config.yaml", "history.csv", "history.png", "report.html"}
     assert files_in(results / "out") == per_image | once
     for name in "abc":
         with Image.open(results / f"{name}.png") as image:
@@ -143,7 +144,8 @@ def test_segment_writes_all_results_and_nothing_else(results, files_in):
             assert "transparency" not in labels.info
             assert labels.getextrema()[1] < 8
         with Image.open(results / f"out/{name}_overlay.png") as overlay:
-            assert (overlay.mode, overlay.size) == ("RGB", size)
+            assert (overlay.mode, overlay.width) == ("RGB", size[0])
+            assert overlay.height > size[1]  # of the legend below the image
     rows = list(csv.DictReader((results / "out/history.csv").read_text().splitlines()))
     assert [row["step"] for row in rows] == ["1", "2"]
 
@@ -152,7 +154,8 @@ def test_predict_repeats_the_labels_of_segment_and_labels_a_fourth(results, tmp_
     images = [str(results / f"{name}.png") for name in "abcd"]
     model = str(results / "out/model.safetensors")
     assert main(["predict", model, *images, "-o", str(tmp_path)]) == 0
-    labels, overlay = capsys.readouterr().out.splitlines()
+    labels, overlay, page = capsys.readouterr().out.splitlines()
+    assert page.endswith(f"{tmp_path}/report.html")
     assert labels.endswith(f"{tmp_path}/a_labels.png to {tmp_path}/d_labels.png (4 files)")
     assert overlay.endswith(f"{tmp_path}/a_overlay.png to {tmp_path}/d_overlay.png (4 files)")
     for name in "abc":

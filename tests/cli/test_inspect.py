@@ -14,8 +14,10 @@ from scipy import ndimage
 
 from sp_graph_seg.cli import main
 from sp_graph_seg.io import label_colors
+from sp_graph_seg.label_jobs import open_label_job
 from sp_graph_seg.labels import surfaces
 from sp_graph_seg.labels.surfaces import extract_surface
+from sp_graph_seg.volumes import Axis, Geometry
 
 SHAPE = (5, 9, 11)
 UNLABELLED = 255
@@ -313,9 +315,8 @@ def test_files_are_replaced_when_told_and_others_stay(tmp_path):
     ("arguments", "reason"),
     [
         (["none.npy"], "none.npy"),
-        (["color.tif"], "color.tif: holds 3 channels of uint8, not labels; give the output of"),
-        (["float.npy"], "float.npy: holds 1 channels of float32, not labels"),
-        (["image.npy"], "image.npy"),
+        (["color.tif"], "color.tif: holds 3 channels, not labels; give the output of"),
+        (["float.npy"], "float.npy: holds 1.5, which is not the number of a label"),
         (["a.npy", "--spacing", "2", "1", "1"], "--spacing, --unit: one is missing; give both"),
         (["a.npy", "--unit", "um"], "--spacing, --unit: one is missing; give both"),
         (
@@ -331,8 +332,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
 ):
     monkeypatch.chdir(tmp_path)
     save_npy("a.npy", make_labels())
-    save_npy("float.npy", make_labels().astype(np.float32))
-    save_npy("image.npy", make_labels()[0])
+    save_npy("float.npy", make_labels() + np.float32(0.5))
     colors = np.random.default_rng(0).integers(0, 255, (4, 9, 11, 3), dtype=np.uint8)
     tifffile.imwrite("color.tif", colors, photometric="rgb")
     Path("bad.yaml").write_text("smoth: 1\n")
@@ -352,6 +352,34 @@ def test_help_imports_nothing_heavy():
     )
     assert done.returncode == 0, done.stderr
     assert "--meshes" in done.stdout
+
+
+def write_labels_of_a_scan(path):
+    """Labels as the program writes them: named, coloured, with a voxel size and an origin."""
+    labels = make_labels()
+    values = zip("zyx", (2, 0.5, 3), ["micrometer"] * 3, (5, 6, 7), strict=True)
+    axes = tuple(Axis(*axis) for axis in values)
+    about = {4: {"name": "grain", "color": "#ff8000"}}
+    job = open_label_job(path, SHAPE, 5, {}, geometry=Geometry(axes), labels=about)
+    job.write_block(0, labels)
+    job.finish()
+    return labels
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.tif", "a.nrrd", "folder"])
+def test_labels_bring_their_names_colours_and_place(tmp_path, name):
+    labels = write_labels_of_a_scan(tmp_path / name)
+    assert run(tmp_path / name, "-o", tmp_path / "out", "--meshes", "4", "1") == 0
+    rows = list(csv.DictReader((tmp_path / "out/regions.csv").read_text().splitlines()))
+    assert {row["label"]: row["name"] for row in rows}["4"] == "grain"
+    assert "volume_micrometer3" in rows[0]
+    vertices, _, color = read_ply(tmp_path / "out/label_4.ply")
+    expected = extract_surface(labels, 4, (2.0, 0.5, 3.0)).vertices + np.float32([7, 6, 5])
+    np.testing.assert_allclose(vertices, expected, rtol=1e-6)
+    assert color == [255, 128, 0]
+    _, _, other = read_ply(tmp_path / "out/label_1.ply")
+    wanted = label_colors([0, 1, 4], {4: "#ff8000"})[1]
+    assert other == [*bytes.fromhex(wanted[1:])]
 
 
 def test_grey_values_are_those_of_the_image(tmp_path, capsys):

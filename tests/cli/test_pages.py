@@ -9,7 +9,7 @@ import yaml
 from PIL import Image
 
 from sp_graph_seg import Segmenter
-from sp_graph_seg.io import label_colors
+from sp_graph_seg.io import label_colors, read_image, read_labels
 from sp_graph_seg.report import sample as sample_module
 
 PREVIEW, PAGE = "out_preview.png", "out_report.html"
@@ -117,3 +117,25 @@ def test_labels_along_another_axis_lie_over_their_slices(tmp_path, stack, model,
     text = text_of(tmp_path / PAGE)
     for label in np.unique(labels):
         assert f"{values[labels == label].mean():.4g}" in text
+
+
+def test_the_page_of_photographs(results, tmp_path):
+    """In the folder of three photographs that were segmented together."""
+    text = text_of(results / "out/report.html")
+    assert text.startswith("a to c – labels a to c 3 images · ")
+    assert f"Input {results}/a.png, {results}/b.png, {results}/c.png" in text
+    stored = [read_labels(results / f"out/{name}_labels.png") for name in "abc"]
+    values = [read_image(results / f"{name}.png").mean(axis=0) for name in "abc"]
+    labels, values = (np.concatenate([a.ravel() for a in arrays]) for arrays in (stored, values))
+    for label in np.unique(labels):
+        share, grey = (labels == label).mean(), values[labels == label].mean()
+        assert f"{label} {100 * share:.1f} % {grey:.4g}" in text
+    page = (results / "out/report.html").read_text(encoding="utf-8")
+    for label, color in Segmenter.load(results / "out/model.safetensors").colors_.items():
+        assert (f"--color: {color}" in page) == (label in labels)
+
+
+def test_the_page_of_others_stops_segment_before_training(photo, untrained, refusal):
+    (photo.parent / "report.html").write_text("mine")
+    line = refusal("segment", photo, "-o", photo.parent)
+    assert line.startswith(f"{photo.parent}/report.html: already exists; add --overwrite")

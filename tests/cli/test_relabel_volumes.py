@@ -32,7 +32,7 @@ def labels(tmp_path, stack, model, run):
 
 
 @pytest.fixture
-def no_network(monkeypatch):
+def no_network(labels, monkeypatch):  # after the labels were made
     """No model may be loaded."""
     monkeypatch.setattr(Segmenter, "from_file", lambda *_, **__: pytest.fail("was loaded"))
 
@@ -139,7 +139,7 @@ def test_what_is_refused(tmp_path, labels, stack, run, refusal):
         f"--image {tmp_path}/other.npy: has 5x24x30 voxels, but {labels} has 5x24x32"
     )
     line = refusal("relabel", tmp_path / "nan.tif", "-o", tmp_path / "b.tif")
-    assert line.startswith(f"{tmp_path}/nan.tif: holds 1 channels of float32, not labels")
+    assert line.startswith(f"{tmp_path}/nan.tif: holds nan, which is not the number of a label")
     line = refusal("relabel", labels, "-o", labels)
     assert line.startswith(f"{labels}: is or contains the input")
     line = refusal("relabel", labels, "--make", tmp_path / "m.yaml", "--labels", "9")

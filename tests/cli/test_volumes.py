@@ -93,7 +93,7 @@ def test_segment_and_predict_label_all_slices_of_any_format(
     for folder in (first, second):
         found = folder / file
         if file.endswith(".zarr"):
-            labels = np.asarray(zarr.open_array(found, mode="r"))
+            labels = np.asarray(zarr.open_array(f"{found}/0", mode="r"))
         elif file.endswith(".h5"):
             with h5py.File(found) as stored:
                 labels = stored["entry/labels"][:]
@@ -102,7 +102,8 @@ def test_segment_and_predict_label_all_slices_of_any_format(
         np.testing.assert_array_equal(labels, expected)
         if is_video:
             shown = open_volume(folder / overlay)
-            assert (len(shown), shown.height, shown.width) == (5, 24, 32)
+            assert (len(shown), shown.width) == (5, 32)
+            assert shown.height > 24  # of the legend
             assert shown.frame_times == pytest.approx(volume.frame_times, abs=1e-3)
             assert shown[0].std() > 5
 
@@ -255,7 +256,7 @@ def test_many_volumes_are_labelled_by_one_command(
     assert run(*command, "zarr") == 0
     assert files_in(out) == {"b_labels.zarr", "c_labels.zarr"} | pages("b", "c")
     for name, other in zip("bc", others, strict=True):
-        labels = zarr.open_array(out / f"{name}_labels.zarr", mode="r")[:]
+        labels = zarr.open_array(out / f"{name}_labels.zarr/0", mode="r")[:]
         np.testing.assert_array_equal(labels, predicted(model, open_volume(other)))
     capsys.readouterr()
     line = refusal(*command[:-2], out / "one.zarr")

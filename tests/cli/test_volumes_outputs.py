@@ -88,7 +88,7 @@ def test_killed_and_repeated_it_gives_the_same_labels(tmp_path, model, run, refu
     assert run(*command, tmp_path / "out.zarr") == 0
     assert run(*command, tmp_path / "whole.npy") == 0
     np.testing.assert_array_equal(
-        zarr.open_array(tmp_path / "out.zarr", mode="r")[:], np.load(tmp_path / "whole.npy")
+        zarr.open_array(tmp_path / "out.zarr" / "0", mode="r")[:], np.load(tmp_path / "whole.npy")
     )
     assert not partial.exists()
 

@@ -93,9 +93,9 @@ def test_read_labels_refuses(tmp_path):
     Image.new("LA", (4, 3)).save(tmp_path / "la.png")
     Image.new("L", (4, 3)).save(tmp_path / "lossy.jpg")
     tifffile.imwrite(tmp_path / "rgb.tif", np.zeros((3, 4, 3), np.uint8), photometric="rgb")
-    tifffile.imwrite(tmp_path / "float.tif", np.zeros((3, 4), np.float32))
+    tifffile.imwrite(tmp_path / "float.tif", np.full((3, 4), 0.5, np.float32))
     tifffile.imwrite(tmp_path / "volume.tif", np.zeros((20, 3, 7), np.uint8))
-    np.save(tmp_path / "float.npy", np.zeros((3, 4)))
+    np.save(tmp_path / "float.npy", np.full((3, 4), 0.5))
     np.save(tmp_path / "volume.npy", np.zeros((2, 3, 4), int))
     np.save(tmp_path / "object.npy", np.array([{}]), allow_pickle=True)
     write_labels(tmp_path / "whole.png", np.arange(10000).reshape(100, 100))
@@ -105,9 +105,9 @@ def test_read_labels_refuses(tmp_path):
         "la.png": "2 channels",
         "lossy.jpg": "PNG, TIFF or .npy",
         "rgb.tif": "3 channels",
-        "float.tif": "float32",
+        "float.tif": "holds 0.5, which is not",
         "volume.tif": "volume of 20",
-        "float.npy": "float64",
+        "float.npy": "holds 0.5, which is not",
         "volume.npy": "shape",
         "object.npy": "Object arrays",
         "cut.png": "cannot be decoded",
@@ -146,3 +146,25 @@ def test_write_image_refuses(tmp_path, image):
     with pytest.raises(InputError, match=r"^image: .*; "):
         write_image(tmp_path / "image.png", image)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("suffix", ["tif", "npy"])
+def test_floats_that_are_whole_numbers_are_labels(tmp_path, dtype, suffix):
+    """Fiji writes them."""
+    labels = np.random.default_rng(0).integers(-1, 300, (6, 7))
+    path = tmp_path / f"a.{suffix}"
+
+    def write(values):
+        np.save(path, values) if suffix == "npy" else tifffile.imwrite(path, values)
+
+    write(labels.astype(dtype))
+    back = read_labels(path)
+    assert back.dtype == np.int64
+    np.testing.assert_array_equal(back, labels)
+    for wrong in (0.5, np.nan, np.inf, 2.0**40):
+        values = labels.astype(dtype)
+        values[2, 3] = wrong
+        write(values)
+        with pytest.raises(InputError, match=r"which is not the number of a label"):
+            read_labels(path)

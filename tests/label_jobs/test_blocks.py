@@ -34,7 +34,8 @@ def test_a_block_comes_back(store, output):
     labels, skipped = read(store)
     assert labels.dtype == np.uint16
     np.testing.assert_array_equal(labels, LABELS)
-    assert skipped == store.skipped(6) == {7: "bad é"}
+    assert skipped == store.found(6).skipped == {7: "bad é"}
+    assert store.found(6).used == tuple(np.unique(LABELS))
     assert store.file(6).name.startswith("block_000002.")
     assert not any(path.name.startswith(".") for path in output.partial.iterdir())
 
@@ -49,12 +50,12 @@ def test_a_block_file_can_be_looked_into(tmp_path):
 
 def test_a_block_of_something_else_does_not_count(store, output):
     theirs = block_store(output, "theirs", 3, (0, 1, 2))
-    assert read(theirs) is theirs.skipped(6) is None
+    assert read(theirs) is theirs.found(6) is None
     assert read(store, shape=(3, 19, 17)) is None
     assert read(store, dtype=np.uint8) is None
-    assert read(store, start=3) is store.skipped(3) is None
+    assert read(store, start=3) is store.found(3) is None
     store.file(6).rename(store.file(3))
-    assert read(store, start=3) is store.skipped(3) is None
+    assert read(store, start=3) is store.found(3) is None
 
 
 def test_a_changed_byte_is_found_or_changes_nothing(store):
@@ -80,7 +81,7 @@ def test_a_changed_byte_is_found_or_changes_nothing(store):
 def test_a_cut_block_is_found(store, share):
     whole = store.file(6).read_bytes()
     store.file(6).write_bytes(whole[: int(len(whole) * share)])
-    assert read(store) is store.skipped(6) is None
+    assert read(store) is store.found(6) is None
 
 
 def test_a_block_that_may_not_be_read_is_not_called_damaged(store):

@@ -3,6 +3,7 @@ import shutil
 import h5py
 import numpy as np
 import pytest
+import tifffile
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.label_jobs import open_label_job, parse_output
@@ -73,6 +74,10 @@ def places_of_data(file):
         with h5py.File(file) as h5:
             chunk = h5["labels"].id.get_chunk_info(0)
         return chunk.byte_offset, chunk.byte_offset + chunk.size
+    if file.suffix == ".tif":
+        with tifffile.TiffFile(file) as tif:
+            page = tif.pages.first
+        return page.dataoffsets[0], page.dataoffsets[0] + page.databytecounts[0]
     size = file.stat().st_size
     return size // 3, 2 * size // 3  # the rest may be metadata
 
@@ -80,7 +85,7 @@ def places_of_data(file):
 def test_a_damaged_output_is_not_accepted_as_finished(output):
     """A flipped bit at ten places in the labels of each file, and half of each file missing."""
     rng = np.random.default_rng(1)
-    for file in [file for file in files_of(output) if file.name != "zarr.json"]:
+    for file in [file for file in files_of(output) if file.suffix != ".json"]:
         content = file.read_bytes()
         for place in rng.integers(*places_of_data(file), 10):
             damaged = bytearray(content)
@@ -115,7 +120,9 @@ def test_a_missing_file_is_noticed(name, tmp_path):
     assert open_job(tmp_path / name, resume=True).complete
 
 
-@pytest.mark.parametrize("place", ["notes.txt", "c/notes.txt", "c/0/notes.txt", "other/zarr.json"])
+@pytest.mark.parametrize(
+    "place", ["notes.txt", "0/c/notes.txt", "0/c/0/notes.txt", "other/zarr.json"]
+)
 def test_a_zarr_with_files_of_others_is_never_replaced(place, tmp_path):
     job = open_job(tmp_path / "a.zarr")
     for start, stop in job.missing_blocks():

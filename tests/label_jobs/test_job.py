@@ -147,12 +147,12 @@ def test_labels_of_a_zarr_array_are_written_once(tmp_path):
     job = label(begin(tmp_path / "a.zarr"))
     partial = tmp_path / "a.zarr.partial"
     (array,) = partial.glob("*.zarr")
-    chunks = {file.relative_to(array): file.stat().st_ino for file in array.glob("c/*/*/*")}
+    chunks = {file.relative_to(array): file.stat().st_ino for file in array.glob("0/c/*/*/*")}
     assert len(chunks) == 3
     assert {file.suffix for file in partial.iterdir() if file.is_file()} == {".json"}
     assert not (tmp_path / "a.zarr").exists()
     job.finish()
-    moved = (tmp_path / "a.zarr").glob("c/*/*/*")
+    moved = (tmp_path / "a.zarr").glob("0/c/*/*/*")
     assert {file.relative_to(tmp_path / "a.zarr"): file.stat().st_ino for file in moved} == chunks
 
 
@@ -161,7 +161,7 @@ def test_a_block_is_called_done_when_its_chunks_are_on_the_disk(tmp_path, monkey
     synced = []
     monkeypatch.setattr(durable, "sync", synced.append)
     job.write_block(4, LABELS[4:8])
-    chunk = tmp_path / "a.zarr.partial" / "assembled.zarr" / "c" / "1" / "0" / "0"
+    chunk = tmp_path / "a.zarr.partial" / "assembled.zarr" / "0" / "c" / "1" / "0" / "0"
     (marker,) = (path for path in synced if path.suffix == ".json")
     assert synced.index(chunk) < synced.index(marker)
 
@@ -175,7 +175,7 @@ def test_a_block_that_comes_too_late_changes_nothing(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="was finished"):
         job.write_block(0, LABELS[4:8])
     job.finish()
-    array = zarr.open_array(str(tmp_path / "a.zarr"), mode="r")
+    array = zarr.open_array(str(tmp_path / "a.zarr" / "0"), mode="r")
     np.testing.assert_array_equal(array[:], LABELS)
 
 
@@ -217,19 +217,19 @@ def swap(chunk):
 @pytest.mark.parametrize("harm", [lose, damage, swap])
 def test_a_chunk_that_is_not_as_it_was_written_is_missing(tmp_path, harm):
     job = label(begin(tmp_path / "a.zarr"))
-    harm(tmp_path / "a.zarr.partial" / "assembled.zarr" / "c" / "1" / "0" / "0")
+    harm(tmp_path / "a.zarr.partial" / "assembled.zarr" / "0" / "c" / "1" / "0" / "0")
     assert job.missing_blocks() == [(4, 8)]
     with pytest.raises(InputError, match=r"block_000001\.json: .* 4 to 7 .*repeat"):
         job.finish()
     assert not (tmp_path / "a.zarr").exists()
     label(job).finish()
-    array = zarr.open_array(str(tmp_path / "a.zarr"), mode="r")
+    array = zarr.open_array(str(tmp_path / "a.zarr" / "0"), mode="r")
     np.testing.assert_array_equal(array[:], LABELS)
 
 
 def test_what_a_killed_writer_left_in_a_zarr_array_is_no_part_of_it(tmp_path):
     job = label(begin(tmp_path / "a.zarr"))
-    chunks = tmp_path / "a.zarr.partial" / "assembled.zarr" / "c"
+    chunks = tmp_path / "a.zarr.partial" / "assembled.zarr" / "0" / "c"
     (chunks / "0" / "0" / "0.1f2e.partial").touch()
     job.finish()
     assert len(list((tmp_path / "a.zarr").rglob("*.partial"))) == 0
@@ -320,4 +320,6 @@ def test_two_finishing_at_once_do_not_mix(tmp_path):
         job.finish(finish_too)
     assert calls == [{}]
     assert begin(tmp_path / "a.zarr", resume=True).complete
-    np.testing.assert_array_equal(zarr.open_array(str(tmp_path / "a.zarr"), mode="r")[:], LABELS)
+    np.testing.assert_array_equal(
+        zarr.open_array(str(tmp_path / "a.zarr" / "0"), mode="r")[:], LABELS
+    )

@@ -11,9 +11,13 @@ from sp_graph_seg.label_jobs.outputs import refuse_inputs
 @pytest.mark.parametrize(
     ("name", "path", "kind", "dataset"),
     [
-        ("a.zarr", "a.zarr", "Zarr", None),
-        ("a.TIF", "a.TIF", "Tiff", None),
-        ("a.b.tiff", "a.b.tiff", "Tiff", None),
+        ("a.zarr", "a.zarr", "OmeZarr", None),
+        ("a.TIF", "a.TIF", "ImageJTiff", None),
+        ("a.b.tiff", "a.b.tiff", "ImageJTiff", None),
+        ("a.OME.tif", "a.OME.tif", "OmeTiff", None),
+        ("a.ome.zarr", "a.ome.zarr", "OmeZarr", None),
+        ("a.nrrd", "a.nrrd", "Nrrd", None),
+        ("a.vti", "a.vti", "Vti", None),
         ("a.h5", "a.h5", "Hdf5", "/labels"),
         ("a.hdf5:/x/y", "a.hdf5", "Hdf5", "/x/y"),
         ("a.nxs:x/y/", "a.nxs", "Hdf5", "/x/y"),
@@ -21,7 +25,7 @@ from sp_graph_seg.label_jobs.outputs import refuse_inputs
         ("a.npy", "a.npy", "Npy", None),
         ("folder", "folder", "Pngs", None),
         ("scan.v2/", "scan.v2", "Pngs", None),
-        ("a.zarr/", "a.zarr", "Zarr", None),
+        ("a.zarr/", "a.zarr", "OmeZarr", None),
     ],
 )
 def test_the_name_tells_the_format(tmp_path, name, path, kind, dataset):

@@ -5,10 +5,11 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy.ndimage import binary_erosion
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import FewLabelsWarning
-from sp_graph_seg.prototypes import Appearance, fit_appearance
+from sp_graph_seg.prototypes import Appearance, appearance, fit_appearance
 from sp_graph_seg.prototypes.appearance import make_graph, paint, squared_distances
 
 CONFIG = Config.preset("photo").replace(
@@ -96,17 +97,41 @@ def test_more_labels_than_features_widen_the_network():
 
 
 def test_no_more_labels_than_prototypes_or_colours():
-    """32 prototypes at most; one where the picture has one colour."""
+    """As many prototypes as superpixels; one where the picture has one colour."""
     image = np.random.default_rng(0).random((3, 64, 64)).astype(np.float32)
     with pytest.warns(FewLabelsWarning, match="of 40 labels were found"):
         model, _ = fit_appearance([image], [None], CONFIG.replace(num_labels=40))
-    assert model.num_labels <= 32
+    assert model.num_labels < 40
     flat = np.full((3, 40, 48), 0.5, np.float32)
     with pytest.warns(FewLabelsWarning, match="only 1 of 3 labels"):
         model, _ = fit_appearance([flat], [None], CONFIG.replace(num_labels=3))
     labels, margins = model.predict(flat)
     assert (labels == 0).all()
     assert np.isfinite(margins).all()
+
+
+@pytest.mark.parametrize("prototypes", [8, 32])
+def test_ground_in_the_light_is_one_label(prototypes, monkeypatch):
+    """Position tiles the ground; labels that the first prototypes do not make are found later."""
+    monkeypatch.setattr(appearance, "_PROTOTYPES", prototypes)
+    y, x = np.mgrid[:96, :128]
+    light = 0.7 + 0.03 * y / 96
+    image = np.stack([light, light, light])
+    ground = np.ones(light.shape, bool)
+    colors = [(0.9, 0.1, 0.1), (0.1, 0.7, 0.1), (0.1, 0.1, 0.9), (0.0, 0.0, 0.0), (1.0, 0.9, 0.1)]
+    for number, color in enumerate(colors):
+        part = (np.abs(x - 20 - 22 * number) < 7) & (np.abs(y - 48) < 7)
+        image[:, part] = np.array(color)[:, None]
+        ground &= ~part
+    image += np.random.default_rng(0).normal(0, 0.005, image.shape)
+    image = image.clip(0, 1).astype(np.float32)
+    config = CONFIG.replace(num_labels=6, n_segments=150, position_weight=0.6)
+    model, _ = fit_appearance([image], [None], config)
+    model.net = None
+    labels, _ = model.predict(image)
+    inner = binary_erosion(ground, iterations=4)
+    assert model.num_labels == 6
+    assert len(np.unique(labels[inner])) == 1
 
 
 def test_the_same_seed_gives_the_same_model(fitted):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from sp_graph_seg.prototypes.merging import TouchingLabels, apply_order
+from sp_graph_seg.prototypes.merging import TouchingLabels, apply_order, count_visible
 
 
 def chain(*lengths):
@@ -26,19 +26,19 @@ def add(touching, graph, labels, colors, area=None):
 def test_labels_that_touch_differ_by_the_jump_and_others_by_their_means():
     """A ramp of one label, 0 to 40, whose end touches a second of 42; a third of 60 beyond it."""
     colors = [[0.0], [20.0], [40.0], [42.0], [60.0]]
-    touching = add(TouchingLabels(3, 1), chain(1, 1, 1, 1), [0, 0, 0, 1, 2], colors)
+    touching = add(TouchingLabels(3, np.eye(1)), chain(1, 1, 1, 1), [0, 0, 0, 1, 2], colors)
     one, other, cost = touching.merge_order()[0]
     assert {one, other} == {0, 1}
     assert cost == pytest.approx(2)  # and not 22, as the means would say
     assert touching.merge_order()[1][2] == pytest.approx(18)
-    apart = add(TouchingLabels(2, 1), chain(1, 1), [0, 0, 0], [[1.0], [2.0], [3.0]])
+    apart = add(TouchingLabels(2, np.eye(1)), chain(1, 1), [0, 0, 0], [[1.0], [2.0], [3.0]])
     apart = add(apart, chain(1), [1, 1], [[10.0], [20.0]])
     assert [cost for *_, cost in apart.merge_order()] == pytest.approx([13])
 
 
 def test_long_boundaries_count_more():
     """Twice between labels 0 and 1: a jump of 10 over 3 pixels, one of 2 over 9."""
-    touching = add(TouchingLabels(2, 1), chain(3), [0, 1], [[0.0], [10.0]])
+    touching = add(TouchingLabels(2, np.eye(1)), chain(3), [0, 1], [[0.0], [10.0]])
     touching = add(touching, chain(9), [0, 1], [[0.0], [2.0]])
     ((_, _, cost),) = touching.merge_order()
     assert cost == pytest.approx((10 * 3 + 2 * 9) / 12)
@@ -46,7 +46,7 @@ def test_long_boundaries_count_more():
 
 def test_jumps_to_and_fro_cancel():
     """A texture of two labels has no visible boundary on the mean."""
-    touching = add(TouchingLabels(2, 1), chain(5), [0, 1], [[0.0], [10.0]])
+    touching = add(TouchingLabels(2, np.eye(1)), chain(5), [0, 1], [[0.0], [10.0]])
     touching = add(touching, chain(5), [0, 1], [[10.0], [0.0]])
     ((_, _, cost),) = touching.merge_order()
     assert cost == pytest.approx(0)
@@ -54,7 +54,7 @@ def test_jumps_to_and_fro_cancel():
 
 def test_a_merged_label_has_the_boundaries_of_both():
     """0 and 1 merge first; then 2 differs by what it jumps to 0 and 1, weighed by length."""
-    touching = add(TouchingLabels(3, 1), chain(4, 6), [0, 1, 2], [[0.0], [1.0], [21.0]])
+    touching = add(TouchingLabels(3, np.eye(1)), chain(4, 6), [0, 1, 2], [[0.0], [1.0], [21.0]])
     touching = add(touching, chain(2), [0, 2], [[0.0], [10.0]])
     first, second = touching.merge_order()
     assert {first[0], first[1]} == {0, 1}
@@ -67,7 +67,7 @@ def test_mergers_are_nested_and_leave_as_many_as_wanted(num_labels, seed):
     labels = np.concatenate([np.arange(num_labels), rng.integers(0, num_labels, 13)])
     graph = chain(*rng.integers(1, 9, len(labels) - 1))
     colors = rng.random((len(labels), 2)) * 50
-    order = add(TouchingLabels(num_labels, 2), graph, labels, colors).merge_order()
+    order = add(TouchingLabels(num_labels, np.eye(2)), graph, labels, colors).merge_order()
     assert len(order) == num_labels - 1
     finer = apply_order(order, num_labels, num_labels)
     assert finer.tolist() == list(range(num_labels))
@@ -81,12 +81,24 @@ def test_mergers_are_nested_and_leave_as_many_as_wanted(num_labels, seed):
 
 def test_without_a_number_all_merge_whose_boundary_is_under_5_units():
     colors = [[0.0], [4.0], [10.0], [13.0]]
-    order = add(TouchingLabels(4, 1), chain(1, 1, 1), [0, 1, 2, 3], colors).merge_order()
+    order = add(TouchingLabels(4, np.eye(1)), chain(1, 1, 1), [0, 1, 2, 3], colors).merge_order()
     assert apply_order(order, 4, 0).tolist() == [0, 0, 1, 1]
 
 
+def test_what_only_whitening_tells_apart_merges_first():
+    """Ice in the light (0, 2) is stretched to more than what parts it from a line (2, 7)."""
+    whitening = np.array([[3.0, 0.0], [0.0, 0.5]])
+    plain = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 7.0]])
+    touching = TouchingLabels(3, whitening)
+    order = add(touching, chain(1, 1), [0, 1, 2], plain @ whitening).merge_order()
+    assert [set(order[0][:2]), order[0][2]] == [{0, 1}, pytest.approx(2)]
+    assert order[1][2] == pytest.approx(3.5)
+    assert count_visible(order) == 2
+    assert count_visible([]) == 1
+
+
 def test_labels_that_have_no_node_join_others():
-    touching = add(TouchingLabels(4, 1), chain(1), [1, 3], [[0.0], [50.0]])
+    touching = add(TouchingLabels(4, np.eye(1)), chain(1), [1, 3], [[0.0], [50.0]])
     order = touching.merge_order()
     assert len(order) == 1
     labels = apply_order(order, 4, 2)
@@ -95,5 +107,5 @@ def test_labels_that_have_no_node_join_others():
 
 
 def test_the_order_leaves_the_sums_as_they_were():
-    touching = add(TouchingLabels(3, 1), chain(4, 6), [0, 1, 2], [[0.0], [1.0], [21.0]])
+    touching = add(TouchingLabels(3, np.eye(1)), chain(4, 6), [0, 1, 2], [[0.0], [1.0], [21.0]])
     assert touching.merge_order() == touching.merge_order()

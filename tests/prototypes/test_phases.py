@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_mutual_info_score, v_measure_score
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import FewLabelsWarning
-from sp_graph_seg.prototypes import Phases, fit_phases
+from sp_graph_seg.prototypes import Phases, fit_phases, tiles
 from sp_graph_seg.prototypes.phases import dark_lines
 
 CONFIG = Config.preset("tomogram").replace(
@@ -273,3 +273,14 @@ def test_a_dark_line_stands_out_in_every_direction():
         )
         assert on.min() > 3 * np.abs(off).max()
         assert dark_lines(1 - dark)[(np.abs(distance) < 1) & inner].max() < 0.2 * on.min()
+
+
+@pytest.mark.parametrize("kind", ["two", "texture"])
+def test_tiles_leave_hardly_a_trace(kind, request, monkeypatch):
+    model = request.getfixturevalue(kind)[0]
+    image = scaled((textures if kind == "texture" else blobs)(seed=5, size=(260, 340))[0])
+    whole, _ = model.predict(image)
+    monkeypatch.setattr(tiles, "_TILE", 64)
+    monkeypatch.setattr(tiles, "_HALO", 48)
+    tiled, _ = model.predict(image)
+    assert (tiled != whole).mean() < 0.005

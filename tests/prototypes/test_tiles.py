@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import uniform_filter
 
-from sp_graph_seg.prototypes.tiles import in_tiles
+from sp_graph_seg.prototypes.tiles import in_tiles, row_bands
 
 
 @pytest.fixture(scope="module")
@@ -48,3 +48,13 @@ def test_what_fits_into_a_tile_is_given_whole():
     in_tiles(lambda tile: seen.append(tile) or tile, image)
     assert len(seen) == 1
     assert seen[0] is image
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (12000, 12000), (7, 5_000_000), (4097, 1024)]
+)
+def test_bands_are_all_rows_once_and_bounded(height, width):
+    bands = list(row_bands(height, width))
+    rows = [row for band in bands for row in range(height)[band]]
+    assert rows == list(range(height))
+    assert all((band.stop - band.start) * width <= max(1 << 22, width) for band in bands)

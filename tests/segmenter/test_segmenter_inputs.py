@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sp_graph_seg import Segmenter
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, ManyChannelsWarning
 
 #: Any image of the size of the one that the model is trained on.
 PIXELS = np.random.default_rng(0).random((3, 32, 48), dtype=np.float32)
@@ -184,3 +184,10 @@ def test_unusable_images_are_named(fitted, image, message, config):
 def test_no_images(images, config):
     with pytest.raises(InputError, match="images: the sequence is empty"):
         Segmenter(config).fit(images)
+
+
+def test_an_array_of_slices_is_not_taken_for_channels_without_a_word(config, blocks):
+    slices = blocks(channels=6)
+    with pytest.warns(ManyChannelsWarning, match="images: is read as one image of 6 channels"):
+        assert Segmenter(config).fit(slices).in_channels_ == 6
+    assert Segmenter(config).fit(slices[:, None]).in_channels_ == 1

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sp_graph_seg.prototypes import Phases, Prototypes
+from sp_graph_seg.prototypes import Phases, Prototypes, tiles
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.streaming.joined import Described, label_joined
 
@@ -74,3 +74,11 @@ def test_pixels_without_data_are_not_averaged_and_have_no_label(segmenter):
 def test_one_label_needs_no_neighbours(segmenter):
     segmenter.labeller_.prototypes = Prototypes(np.zeros((1, 1), np.float32), np.ones(1))
     assert (run(segmenter, noisy(np.zeros((3, *SIZE)))) == 0).all()
+
+
+def test_bands_of_rows_change_nothing(segmenter, monkeypatch):
+    truth = np.random.default_rng(1).integers(0, 2, (3, 5, 5)).repeat(6, axis=1).repeat(8, axis=2)
+    slices, inside = noisy(truth), np.random.default_rng(2).random(SIZE) > 0.2
+    whole = run(segmenter, slices, insides=[None, inside, None])
+    monkeypatch.setattr(tiles, "_BAND", 100)
+    np.testing.assert_array_equal(run(segmenter, slices, insides=[None, inside, None]), whole)

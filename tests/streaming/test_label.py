@@ -55,7 +55,7 @@ def begun(tmp_path, model, volume, calls):
 
 
 def read_zarr(path):
-    return np.asarray(zarr.open_array(path, mode="r"))
+    return np.asarray(zarr.open_array(f"{path}/0", mode="r"))
 
 
 @pytest.mark.parametrize("mode", ["slices", "supervoxels"])
@@ -273,7 +273,7 @@ def test_damaged_slices_are_left_out(tmp_path, model, damaged, predicted, prefli
     assert (labels[[2, 5]] == 255).all()
     good = [0, 1, 3, 4, 6]
     np.testing.assert_array_equal(labels[good], predicted[good])
-    recorded = zarr.open_array(done.path).attrs["sp_graph_seg"]
+    recorded = zarr.open_group(done.path, mode="r").attrs["sp_graph_seg"]
     assert recorded["skipped"] == {str(n): done.skipped[n] for n in (2, 5)}
 
 
@@ -389,7 +389,7 @@ def test_the_output_tells_what_made_it(tmp_path, fit_model, volume):
     path = fit_model(tmp_path / "m.safetensors", relabel=MERGE)
     label_volume(path, volume, tmp_path / "out.tif", workers=0)
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
-        settings = json.loads(file.pages[0].description)["sp_graph_seg"]["settings"]
+        settings = json.loads(file.imagej_metadata["Info"])["sp_graph_seg"]["settings"]
     assert settings["mode"] == "slices"
     assert settings["input"] == volume.fingerprint()
     assert Relabel.from_dict(settings["relabel"]) == MERGE

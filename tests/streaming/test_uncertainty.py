@@ -22,7 +22,7 @@ def expected(model, slices):
 
 
 def read_zarr(path):
-    return np.asarray(zarr.open_array(path, mode="r"))
+    return np.asarray(zarr.open_array(f"{path}/0", mode="r"))
 
 
 @pytest.mark.parametrize("block", [1, 3, None])

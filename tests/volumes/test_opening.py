@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.volumes import open_volume
+from sp_graph_seg.volumes import open_labels, open_volume
 
 VIEWS = {"z": (0, 1, 2, 3), "y": (2, 1, 0, 3), "x": (3, 1, 0, 2)}
 
@@ -216,3 +216,29 @@ def test_names_for_results(stored):
     assert names["3.zarr"] == "3"
     assert names["png"] == "png"
     assert open_volume(f"{stored['chunked.nxs'][0]}:/entry/data").name == "chunked"
+
+
+def test_labels_may_be_whole_numbers_stored_as_floats(tmp_path):
+    labels = np.random.default_rng(0).integers(0, 9, (5, 6, 7))
+    np.save(tmp_path / "a.npy", labels.astype(np.float32))
+    volume = open_labels(tmp_path / "a.npy")
+    assert volume.dtype == volume[0].dtype == np.int64
+    np.testing.assert_array_equal(volume.read(0, 5)[:, 0], labels)
+    np.save(tmp_path / "b.npy", labels + 0.5)
+    with pytest.raises(InputError, match=r"b.npy: holds .*5, which is not the number of a label"):
+        open_labels(tmp_path / "b.npy")
+    labels = labels.astype(float)
+    labels[3, 2, 1] = 7.25
+    np.save(tmp_path / "d.npy", labels)
+    with pytest.raises(InputError, match=r"d.npy: holds 7.25, which is not the number"):
+        open_labels(tmp_path / "d.npy").read(1, 5)
+    np.save(tmp_path / "c.npy", np.zeros((5, 6, 7, 3), np.uint8))
+    with pytest.raises(InputError, match="holds 3 channels, not labels"):
+        open_labels(tmp_path / "c.npy", axes="zyxc")
+
+
+def test_an_array_of_two_axes_is_a_volume_of_one_slice(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(42).reshape(6, 7))
+    np.testing.assert_array_equal(
+        open_volume(tmp_path / "a.npy")[0][0], np.arange(42).reshape(6, 7)
+    )

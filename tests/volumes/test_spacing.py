@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from sp_graph_seg.errors import AssumedSpacingWarning, InputError
 from sp_graph_seg.volumes import open_volume
 from sp_graph_seg.volumes.geometry import Axis, Geometry, measured_axis
 
@@ -95,3 +96,65 @@ def test_places_transpose_slices_to_the_stored_array(view, order):
     assert "".join(axis.name for axis in geometry.stored()) == order
     assert geometry.sorted().order in ("zyx", "tyx")
     assert Geometry.from_json(json.loads(json.dumps(geometry.to_json()))) == geometry
+
+
+def test_tags_of_resolution(tmp_path):
+    """Of a plain TIFF: pixels of 2 micrometres; voxels are taken for cubes, with a warning."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, ARRAY, resolution=(5000, 5000), resolutionunit="CENTIMETER")
+    with pytest.warns(AssumedSpacingWarning, match=r"a.tif: declares pixels of 2 micrometer"):
+        volume = open_volume(path)
+    assert volume.spacing == (2, 2, 2)
+    assert open_volume(path, spacing=(1, 2, 3), unit="mm").spacing == (1000, 2000, 3000)
+    tifffile.imwrite(path, ARRAY, resolution=(5000, 2500), resolutionunit="CENTIMETER")
+    assert [axis.spacing for axis in open_volume(path).geometry.axes] == [None, 4, 2]
+
+
+@pytest.mark.parametrize("dpi", [25.4, 72, 96, 300])
+def test_resolutions_of_screens_and_printers_say_nothing(tmp_path, dpi):
+    tifffile.imwrite(tmp_path / "a.tif", ARRAY, resolution=(dpi, dpi), resolutionunit="INCH")
+    assert open_volume(tmp_path / "a.tif").spacing is None
+
+
+@pytest.mark.parametrize("numbers", [range(5), range(0, 500, 100)])
+@pytest.mark.parametrize("of_imagej", [True, False])
+def test_a_folder_of_tiffs(tmp_path, numbers, of_imagej):
+    """Slices whose numbers are apart may lie apart: how far is not made up."""
+    for number, image in zip(numbers, ARRAY, strict=True):
+        options = {"imagej": True, "metadata": {"unit": "um"}} if of_imagej else {}
+        scale = 0.5 if of_imagej else 5000
+        tifffile.imwrite(
+            tmp_path / f"{number}.tif",
+            image,
+            resolution=(scale, scale),
+            resolutionunit="NONE" if of_imagej else "CENTIMETER",
+            **options,
+        )
+    if numbers.step == 1:
+        with pytest.warns(AssumedSpacingWarning):
+            volume = open_volume(tmp_path)
+        assert volume.spacing == (2, 2, 2)
+    else:
+        axes = open_volume(tmp_path).geometry.axes
+        assert [axis.spacing for axis in axes] == [None, 2, 2]
+
+
+@pytest.mark.parametrize("spacing", [(1, 2), (1, 2, 0), (1, 2, float("nan"))])
+def test_a_wrong_spacing_is_refused(tmp_path, spacing):
+    tifffile.imwrite(tmp_path / "a.tif", ARRAY)
+    with pytest.raises(InputError, match=r"spacing: .* is not a voxel size"):
+        open_volume(tmp_path / "a.tif", spacing=spacing, unit="um")
+
+
+def test_what_was_read_is_noted(tmp_path):
+    imagej(tmp_path / "a.tif", spacing=3.0, unit="um")
+    volume = open_volume(tmp_path / "a.tif", axis="y", start=1, step=2, crop="1:4,2:", binning=2)
+    assert volume.part_read == {
+        "axes": ["y", "z", "x"],
+        "slices": [1, 6, 2],
+        "rows": [1, 4, 1],
+        "columns": [2, 7, 1],
+        "binning": [1, 2, 2],
+        "channels": [0],
+    }
+    assert volume.geometry.part == volume.part_read

@@ -14,6 +14,8 @@ import numpy as np
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
+from sp_graph_seg.volumes.geometry import Geometry
+from sp_graph_seg.volumes.sidecar import geometry_in_note
 from sp_graph_seg.volumes.source import Reader, Source, StoredCrop, reading, real_dtype
 
 _CHECK_BYTES = 2**24
@@ -148,7 +150,8 @@ def open_npy(path: str, file: Path, axes: str | None) -> Source:
         offset = stream.tell()
     native = real_dtype(path, dtype)
     check_length(path, file, offset, shape, dtype)
-    layout = resolve_axes(path, shape, axes, None)
+    noted = None if axes else _noted(file, offset + dtype.itemsize * math.prod(shape))
+    layout = resolve_axes(path, shape, axes, noted.order if noted else None, may_be_one=True)
     return MappedSource(
         path=path,
         file=file,
@@ -156,13 +159,24 @@ def open_npy(path: str, file: Path, axes: str | None) -> Source:
         dtype=native,
         chunks=layout.runs("F" if is_fortran else "C"),
         stamp=stamp(file),
-        axes=layout.unmeasured(),
+        axes=noted.sorted().stored() if noted else layout.unmeasured(),
         axis_order=layout.spatial,
         layout=layout,
         stored=dtype,
         offset=offset,
         order="F" if is_fortran else "C",
     )
+
+
+def _noted(file: Path, end: int) -> Geometry | None:
+    """Returns the geometry in the text that this library saves after an array of labels."""
+    with open(file, "rb") as stream:
+        stream.seek(end)
+        try:
+            text = np.lib.format.read_array(stream, allow_pickle=False)
+        except (ValueError, EOFError):
+            return None
+    return geometry_in_note(str(text))
 
 
 def check_length(

@@ -16,6 +16,7 @@ from sp_graph_seg.io.tiff import decode_tiff
 from sp_graph_seg.volumes.axes import check_axes_of_files, checked_letters, one_slice
 from sp_graph_seg.volumes.formats.tiff import tiff_axes
 from sp_graph_seg.volumes.geometry import UNKNOWN, Axes, Axis
+from sp_graph_seg.volumes.sidecar import geometry_beside
 from sp_graph_seg.volumes.source import PlaneReader, Reader, Source, reading, real_dtype
 
 IMAGE_SUFFIXES = (
@@ -125,7 +126,10 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
 
 
 def _measured(file: Path, slices: str) -> Axes:
-    """Returns the axes that the first file declares, if it is a TIFF."""
+    """Returns the axes that are noted in the folder, or that its first file declares as TIFF."""
+    noted = geometry_beside(file.parent)
+    if noted is not None:
+        return noted.sorted().stored()
     with reading(file):
         if read_header(file).startswith(TIFF_MAGICS):
             from tifffile import TiffFile

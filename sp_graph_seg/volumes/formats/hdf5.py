@@ -5,15 +5,26 @@ import importlib
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.extras import require
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
 from sp_graph_seg.volumes.formats.arrays import ArrayReader
-from sp_graph_seg.volumes.source import Reader, Source, reading, real_dtype
+from sp_graph_seg.volumes.formats.hdf5_gaps import source_file, unwritten_slices
+from sp_graph_seg.volumes.formats.nexus import (
+    axis_letters,
+    axis_names,
+    get,
+    measured_axes,
+    nexus_plot,
+)
+from sp_graph_seg.volumes.source import Reader, Source, StoredCrop, reading, real_dtype
 
 if TYPE_CHECKING:
     import h5py
@@ -37,7 +48,7 @@ class Hdf5Source(Source):
 
     def open(self) -> Reader:
         """Makes a reader that opens the file at each read: an open HDF5 file is locked."""
-        return ArrayReader(self, self._opened, self.layout)
+        return _Hdf5Reader(self, self._opened, self.layout)
 
     @contextlib.contextmanager
     def _opened(self) -> "Iterator[h5py.Dataset]":
@@ -53,6 +64,37 @@ class Hdf5Source(Source):
         return [self.file, *self.others]
 
 
+class _Hdf5Reader(ArrayReader):
+    """Refuses slices that were never written, which HDF5 reads as its fill value."""
+
+    _source: Hdf5Source
+
+    def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
+        """Reads the crop."""
+        bad = next((z for z in crop.z if z in self._unwritten), None)
+        if bad is not None:
+            raise self._error(bad)
+        super().read_into(crop, out)
+
+    def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
+        """Reads everything, but finds what was never written without reading."""
+        found = {z: str(self._error(z)) for z in slices if z in self._unwritten}
+        yield from ((z, why) for z, why in super().problems(slices, quick) if z not in found)
+        yield from found.items()
+
+    @cached_property
+    def _unwritten(self) -> dict[int, str]:
+        order = self._layout.order
+        with reading(self._source.path), self._opened() as dataset:
+            return unwritten_slices(dataset, order.index("z") if "z" in order else None)
+
+    def _error(self, z: int) -> InputError:
+        return InputError(
+            f"{self._source.path}: slice {z} {self._unwritten[z]}, so HDF5 would read a constant; "
+            "copy the missing files or data, or leave the slice out."
+        )
+
+
 def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Source:
     """Describes a dataset in an HDF5 or NeXus file.
 
@@ -60,8 +102,8 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
         path: The path that the user gave, for messages.
         file: The file.
         inner: Path of a dataset or group in the file, or None for the root. In a group, the dataset
-            is the plot that NeXus declares by ``default`` and ``signal`` if it has three or more
-            axes, else the only numeric dataset with three or more.
+            is the plot that NeXus declares by ``default`` and ``signal`` if it has two or more
+            axes, else the only numeric dataset with three or more, or else with two.
         axes: The user's letters, or None.
 
     Returns:
@@ -75,7 +117,7 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
     import h5py
 
     with reading(path, "copy or export it again"), _open(file) as root:
-        found = root if inner is None else _get(root, inner)
+        found = root if inner is None else get(root, inner)
         if found is None:
             raise InputError(f"{path}: {inner} does not exist; {_listing(root)}.")
         if isinstance(found, h5py.Dataset):
@@ -84,7 +126,9 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
             group, dataset = _choose_dataset(path, found)
         dtype = real_dtype(path, dataset.dtype)
         _check_filters(path, dataset)
-        layout = resolve_axes(path, dataset.shape, axes, _declared_axes(group, dataset))
+        names = axis_names(group, dataset)
+        letters = axis_letters(names)
+        layout = resolve_axes(path, dataset.shape, axes, letters, may_be_one=True)
         holder = Path(dataset.file.filename).absolute()  # an external link leads to another file
         z_chunk, _, y_chunk, x_chunk = layout.along(dataset.chunks or [1] * dataset.ndim)
         is_chunked = dataset.chunks is not None
@@ -95,11 +139,11 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
             dtype=dtype,
             chunks=(z_chunk, y_chunk, x_chunk) if is_chunked else layout.runs(),
             stamp=stamp(holder),
-            axes=layout.unmeasured(),
+            axes=measured_axes(group, dataset, names, layout),
             axis_order=layout.spatial,
             dataset=dataset.name,
             layout=layout,
-            others=(*([file] if holder != file else []), *_virtual_files(holder, dataset)),
+            others=(*([file] if holder != file else []), *_virtual_files(dataset)),
         )
 
 
@@ -112,49 +156,16 @@ def _open(file: Path) -> "h5py.File":
     return h5py.File(file, "r")
 
 
-def _get(group: "h5py.Group", name: str) -> Any:
-    """Returns a group or dataset, or None if it is missing or its link is broken."""
-    try:
-        return group[name]
-    except (KeyError, OSError):
-        return None
-
-
 def _choose_dataset(path: str, group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset]":
     """Finds the volume in a group: the plot of NeXus, or else the only dataset."""
-    plotted = _nexus_plot(group)
-    if plotted is not None and _is_volume(plotted[1]):
+    plotted = nexus_plot(group)
+    if plotted is not None and plotted[1].ndim >= 2 and plotted[1].dtype.kind in "buif":
         return plotted
-    volumes = [pair for pair in _datasets(group) if _is_volume(pair[1])]
+    found = [pair for pair in _datasets(group) if pair[1].dtype.kind in "buif"]
+    volumes = [pair for pair in found if pair[1].ndim >= 3] or [p for p in found if p[1].ndim == 2]
     if len(volumes) != 1:
         raise InputError(f"{path}: has no dataset in its path; {_listing(group)}.")
     return volumes[0]
-
-
-def _nexus_plot(group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset] | None":
-    """Follows ``default`` and ``signal``: https://manual.nexusformat.org/datarules.html."""
-    import h5py
-
-    for _ in range(8):  # enough for NXroot, NXentry, NXdata; links may form a circle
-        signal = _get(group, _text(group.attrs.get("signal")))
-        if isinstance(signal, h5py.Dataset):
-            return group, signal
-        deeper = _get(group, _text(group.attrs.get("default")))
-        if not isinstance(deeper, h5py.Group):
-            return None
-        group = deeper
-    return None
-
-
-def _text(value: object) -> str:
-    """Returns an attribute as text, or an impossible name if it is not text."""
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    return value if isinstance(value, str) and value else "\0"
-
-
-def _is_volume(dataset: "h5py.Dataset") -> bool:
-    return dataset.ndim >= 3 and dataset.dtype.kind in "buif"
 
 
 def _datasets(group: "h5py.Group") -> "Iterator[tuple[h5py.Group, h5py.Dataset]]":
@@ -165,7 +176,7 @@ def _datasets(group: "h5py.Group") -> "Iterator[tuple[h5py.Group, h5py.Dataset]]
     while waiting:
         parent = waiting.pop(0)
         for name in parent:
-            child = _get(parent, name)
+            child = get(parent, name)
             if child is None:
                 continue
             info = h5py.h5o.get_info(child.id)
@@ -191,19 +202,6 @@ def _listing(group: "h5py.Group") -> str:
     return f"add a dataset after a colon: {', '.join(found[:_MOST_LISTED])}{more}"
 
 
-def _declared_axes(group: "h5py.Group", dataset: "h5py.Dataset") -> str | None:
-    """Returns the axes if NeXus or the dimension labels name them z, y, x, c or t."""
-    named = group.attrs.get("axes", ())
-    labels = [dimension.label for dimension in dataset.dims]
-    for names in ([_text(name) for name in named] if len(named) == dataset.ndim else [], labels):
-        letters = "".join(names).lower()
-        if len(letters) == len(names) == dataset.ndim == len(set(letters)) and {"y", "x"} <= set(
-            letters
-        ) <= set("ztcyx"):
-            return letters
-    return None
-
-
 def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
     """Refuses a dataset that needs a filter which is not installed."""
     import h5py
@@ -219,8 +217,8 @@ def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
             )
 
 
-def _virtual_files(file: Path, dataset: "h5py.Dataset") -> Iterator[Path]:
+def _virtual_files(dataset: "h5py.Dataset") -> Iterator[Path]:
     """Lists the existing files that a virtual dataset refers to."""
     if dataset.is_virtual:
-        names = sorted({source.file_name for source in dataset.virtual_sources()})
-        yield from (file.parent / name for name in names if (file.parent / name).exists())
+        names = sorted({source.file_name for source in dataset.virtual_sources()} - {"."})
+        yield from filter(None, (source_file(dataset, name) for name in names))

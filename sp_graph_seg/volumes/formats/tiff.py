@@ -13,6 +13,7 @@ import numpy as np
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.decoding import ORIENTATION_TAG
 from sp_graph_seg.io.fingerprint import stamp
+from sp_graph_seg.io.tiff import main_series
 from sp_graph_seg.volumes.axes import resolve_axes
 from sp_graph_seg.volumes.formats.arrays import MappedSource, check_length
 from sp_graph_seg.volumes.formats.tiff_pages import PagedTiffSource, pages_of
@@ -134,8 +135,9 @@ def _choose_series(path: str, tif: "TiffFile", inner: str | None) -> int | None:
                 f"{path}: has no series {name!r}; give one of 0 to {count - 1} after the colon."
             )
         return int(name)
-    if count == 1:
-        return 0
+    full = main_series(tif)
+    if len(full) == 1:
+        return tif.series.index(full[0])
     if tif.series[0].kind not in _PLAIN:
         series = ", ".join(f"{i} ({s.axes} {s.shape})" for i, s in enumerate(tif.series[:8]))
         raise InputError(f"{path}: holds {count} series: {series}; choose one, such as {path}:0.")
@@ -203,7 +205,7 @@ def tiff_axes(tif: "TiffFile", series: int, slices: str) -> Axes:
     """Returns the axes that a TIFF declares: "z" or "t" for its slices, y and x."""
     if tif.is_ome:
         return ome_axes(tif.ome_metadata, series, slices)
-    tags = tif.pages.first.tags
+    tags = main_series(tif)[0].keyframe.tags
     resolution = [tags.valueof(name, default=None) for name in ("YResolution", "XResolution")]
     if tif.is_imagej:
         return imagej_axes(tif.imagej_metadata, resolution, slices)

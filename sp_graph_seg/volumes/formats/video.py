@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,6 +33,10 @@ SUFFIXES = (
     *(".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".ogv"),
 )
 
+Matrix = tuple[int, int, int, int]
+
+_UPRIGHT: Matrix = (1, 0, 0, 1)
+
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSource(Source):
@@ -40,10 +44,13 @@ class VideoSource(Source):
 
     Attributes:
         pixels: FFmpeg's name of the pixel format to convert to.
+        matrix: a, b, c, d of the display matrix: a pixel (x, y) is shown at (a x + c y, b x + d y);
+            ISO/IEC 14496-12, 8.3.2.
         index: The time stamps and keyframes.
     """
 
     pixels: str
+    matrix: Matrix
     index: VideoIndex = field(compare=False)
 
     def open(self) -> Reader:
@@ -168,7 +175,7 @@ class _FrameReader(PlaneReader):
         """Converts a frame to ``(C, H, W)``, upright, and compares its size with the first."""
         if frame.is_corrupt:
             raise InputError(f"{self._name(z)}: is damaged; copy the file again, or leave it out.")
-        array = convert(frame, self.source.pixels, self._reformatter)
+        array = convert(frame, self.source.pixels, self.source.matrix, self._reformatter)
         if array.shape != self.source.sizes[1:]:
             raise InputError(
                 f"{self._name(z)}: is {array.shape[1]} x {array.shape[2]} pixels, but the first is "
@@ -187,17 +194,41 @@ def open_container(path: str, file: Path) -> "InputContainer":
         raise InputError(f"{path}: has no frames; record or convert it again.") from error
 
 
-def convert(frame: "VideoFrame", pixels: str, reformatter: "VideoReformatter") -> np.ndarray:
+def convert(
+    frame: "VideoFrame", pixels: str, matrix: Matrix, reformatter: "VideoReformatter"
+) -> np.ndarray:
     """Converts a frame to ``(C, H, W)``, upright.
 
     Args:
         frame: The decoded frame.
         pixels: ``rgb24``, ``gray`` or ``gray16le``.
+        matrix: See `VideoSource.matrix`.
         reformatter: Caches the conversion tables.
     """
     array: np.ndarray = reformatter.reformat(frame, format=pixels).to_ndarray()
-    array = np.atleast_3d(array).transpose(2, 0, 1)
-    return np.rot90(array, round(frame.rotation / 90), axes=(1, 2))  # anticlockwise, as in FFmpeg
+    return _as_shown(np.atleast_3d(array).transpose(2, 0, 1), matrix)
+
+
+def _display_matrix(frame: "VideoFrame") -> Matrix:
+    """Reads how a frame is shown, see `VideoSource.matrix`.
+
+    Only for one frame: PyAV then frees it late, in a garbage collection.
+    """
+    data: Any = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return _UPRIGHT
+    a, b, _, c, d, *_ = np.frombuffer(bytes(data), np.int32).tolist()
+    return a, b, c, d
+
+
+def _as_shown(array: np.ndarray, matrix: Matrix) -> np.ndarray:
+    """Turns and mirrors ``(C, H, W)``, see `VideoSource.matrix`."""
+    a, b, c, d = matrix
+    if max(abs(a), abs(d)) < max(abs(b), abs(c)):
+        array, right, down = array.swapaxes(1, 2), c, b
+    else:
+        right, down = a, d
+    return array[:, :: -1 if down < 0 else 1, :: -1 if right < 0 else 1]
 
 
 def open_video(path: str, file: Path, axes: str | None) -> Source:
@@ -228,16 +259,17 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
         with open_container(path, file) as container:
             index = index_packets(path, container, video_stream(path, container))
         with open_container(path, file) as container:
-            stream = container.streams.video[0]
+            stream = video_stream(path, container)
             first = next(container.decode(stream), None)
             if first is None:
                 raise InputError(f"{path}: has no frames; record or convert it again.")
             pixels = _pixels(first.format.name)
-            shape = convert(first, pixels, VideoReformatter()).shape
+            matrix = _display_matrix(first)
+            shape = convert(first, pixels, matrix, VideoReformatter()).shape
             rate, base = stream.average_rate, stream.time_base
         if index is None or index.stamps[:1] != (first.pts,):
             with open_container(path, file) as container:
-                index = index_frames(container, container.streams.video[0])
+                index = index_frames(container, video_stream(path, container))
     if letters is None and len(index.stamps) == 1:
         raise one_slice(path, (1, *shape))
     seconds = float(base or 1 / (rate or 1)) if index.can_seek else 1 / float(rate or 1)
@@ -252,6 +284,7 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
         frame_rate=float(rate) if rate else None,
         frame_times=tuple((stamp - index.stamps[0]) * seconds for stamp in index.stamps),
         pixels=pixels,
+        matrix=matrix,
         index=index,
     )
 

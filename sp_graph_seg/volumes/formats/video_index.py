@@ -35,10 +35,16 @@ class VideoIndex:
 
 
 def video_stream(path: str, container: "InputContainer") -> "VideoStream":
-    """Returns the video stream of a file; refuses files without one that can be decoded."""
-    if not container.streams.video:
+    """Returns the video stream of a file; refuses files without one that can be decoded.
+
+    The cover picture of a film is a stream too, but not the video.
+    """
+    from av.stream import Disposition
+
+    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not films:
         raise InputError(f"{path}: has no video stream; give a video file.")
-    stream = container.streams.video[0]
+    stream = films[0]
     if stream.codec_context is None:
         raise InputError(f"{path}: has an unknown codec or is encrypted; {REMEDY}.")
     return stream

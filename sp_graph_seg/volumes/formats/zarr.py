@@ -1,9 +1,10 @@
 """Reads Zarr 2, Zarr 3 and OME-Zarr: chooses the array, its axes and spacing."""
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -41,7 +42,7 @@ class ZarrSource(Source):
         import zarr
 
         with reading(self.path):
-            array = zarr.open_array(self.file, mode="r", path=self.array)
+            array = zarr.open_array(_store(self.file), mode="r", path=self.array)
         return ArrayReader(self, lambda: nullcontext(array), self.layout)
 
     def identity(self) -> tuple[object, ...]:
@@ -49,7 +50,9 @@ class ZarrSource(Source):
         return self.array, self.layout.order
 
     def files(self) -> list[Path]:
-        """Lists the metadata and the chunks of the array."""
+        """Lists the metadata and the chunks of the array, or the ZIP file with all of them."""
+        if self.file.is_file():
+            return [self.file]
         return sorted(file for file in (self.file / self.array).rglob("*") if file.is_file())
 
 
@@ -67,10 +70,10 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
 
     Args:
         path: The path that the user gave, for messages.
-        folder: The store.
+        folder: The store: a folder, or a ZIP file.
         inner: Path of an array or group in it, or None for its root. Of an OME-Zarr image, level 0
-            is read, which has the full resolution. Of another group, the only numeric array with
-            three or more axes is read.
+            is read, which has the full resolution; a group may hold one image. Of another group,
+            the only numeric array with three or more axes is read, or else with two.
         axes: The user's letters, or None.
 
     Returns:
@@ -84,15 +87,17 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
 
     name = (inner or "").strip("/")
     with reading(path, "copy or export it again"):
-        root = zarr.open(folder, mode="r")
+        top = "" if folder.is_dir() else _top(folder)
+        root = zarr.open(_store(folder), mode="r", path=top)
         found = root if not name else _get(root, name)
         if found is None:
             raise InputError(f"{path}: /{name} does not exist; {_listing(root)}.")
         array = found if isinstance(found, zarr.Array) else _choose_array(path, found)
         inside = array.path.strip("/")
         dtype = real_dtype(path, np.dtype(array.dtype))
-        declared = _declared(folder, root, inside, array)
-        layout = resolve_axes(path, array.shape, axes, declared and _letters(declared.names))
+        declared = _declared(folder, root, inside.removeprefix(top).strip("/"), array)
+        letters = declared and _letters(declared.names)
+        layout = resolve_axes(path, array.shape, axes, letters, may_be_one=True)
         z_chunk, _, y_chunk, x_chunk = layout.along(array.shards or array.chunks)
         return ZarrSource(
             path=path,
@@ -105,6 +110,30 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
             array=inside,
             layout=layout,
         )
+
+
+def _store(file: Path) -> "Path | zarr.storage.StoreLike":
+    """Returns what zarr opens: a folder, or the store in a ZIP file."""
+    if file.is_dir():
+        return file
+    from zarr.storage import ZipStore
+
+    return ZipStore(file, mode="r")
+
+
+def holds_zarr(file: Path) -> bool:
+    """Returns whether a ZIP file holds a Zarr array or group."""
+    with zipfile.ZipFile(file) as archive:
+        return any(PurePosixPath(name).name in MARKERS for name in archive.namelist())
+
+
+def _top(file: Path) -> str:
+    """Returns the folder of a ZIP file that is the root of its Zarr store, often none."""
+    with zipfile.ZipFile(file) as archive:
+        paths = map(PurePosixPath, archive.namelist())
+        tops = [path.parent for path in paths if path.name in MARKERS]
+    top = min(tops, key=lambda path: len(path.parts))
+    return "" if top == PurePosixPath(".") else str(top)
 
 
 def _get(root: Any, name: str) -> Any:
@@ -127,15 +156,26 @@ def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
     import zarr
 
     image = _multiscales(group)
+    if image is None:
+        groups = (g for _, g in group.members(max_depth=None) if isinstance(g, zarr.Group))
+        images = [inner for inner in groups if _is_image(inner)]
+        if len(images) == 1:  # such as one written by bioformats2raw
+            group, image = images[0], _multiscales(images[0])
     if image is not None:
         array = _get(group, image["datasets"][0]["path"])
         if isinstance(array, zarr.Array):
             return array
         raise InputError(f"{path}: lacks level 0 of its image; {_listing(group)}.")
-    volumes = [a for a in _arrays(group) if a.ndim >= 3 and np.dtype(a.dtype).kind in "buif"]
+    arrays = [a for a in _arrays(group) if np.dtype(a.dtype).kind in "buif"]
+    volumes = [a for a in arrays if a.ndim >= 3] or [a for a in arrays if a.ndim == 2]
     if len(volumes) != 1:
         raise InputError(f"{path}: has no array in its path; {_listing(group)}.")
     return volumes[0]
+
+
+def _is_image(group: "zarr.Group") -> bool:
+    """Returns whether a group is an OME-Zarr image, and not the labels of one."""
+    return _multiscales(group) is not None and "labels" not in PurePosixPath(group.path).parts
 
 
 def _arrays(group: Any) -> "list[zarr.Array]":
@@ -167,7 +207,7 @@ def _declared(folder: Path, root: Any, inside: str, array: "zarr.Array") -> _Dec
         group = root[above] if above else root
     else:  # the user gave the folder of a level
         group, level = None, folder.name
-        if any((folder.parent / marker).exists() for marker in MARKERS):
+        if folder.is_dir() and any((folder.parent / marker).exists() for marker in MARKERS):
             group = zarr.open(folder.parent, mode="r")
     image = _multiscales(group) if isinstance(group, zarr.Group) else None
     if image is not None:

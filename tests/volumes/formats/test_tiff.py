@@ -6,7 +6,7 @@ import pytest
 import tifffile
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import read_image
+from sp_graph_seg.io import read_image, read_labels
 from sp_graph_seg.volumes import open_volume
 
 SHARED = Path(__file__).parents[3].parent / "shared/data"
@@ -277,3 +277,18 @@ def test_samples():
         np.testing.assert_array_equal(open_volume(file, axis="x")[7][0], expected[..., 7])
     volume = open_volume(SHARED / "odd/corrupt.tif", start=590)
     assert [number for number, _ in volume.check()] == list(range(10))
+
+
+@pytest.mark.parametrize("pages", [1, 3])
+def test_a_thumbnail_may_come_first(tmp_path, pages):
+    path = tmp_path / "a.tif"
+    large = np.random.default_rng(0).integers(0, 255, (pages, 30, 40), np.uint8)
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(large[0, ::4, ::4], subfiletype=1, metadata=None)
+        for image in large:
+            tif.write(image, metadata=None)
+    volume = open_volume(path, axes="yx" if pages == 1 else "zyx")
+    np.testing.assert_array_equal(volume.read(0, pages)[:, 0], large)
+    np.testing.assert_array_equal(read_image(path), large)  # few pages are channels
+    if pages == 1:
+        np.testing.assert_array_equal(read_labels(path), large[0])

@@ -6,6 +6,7 @@ import sys
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.volumes import open_volume
@@ -179,13 +180,16 @@ def test_frame_rate(coded, stored):
     assert (still.frame_rate, still.frame_times) == (None, None)
 
 
-@pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_rotation(tmp_path, video, quarters):
+TURNED = [(0, 1, -1, 0), (-1, 0, 0, -1), (0, -1, 1, 0)]
+MIRRORED = [(-1, 0, 0, 1), (1, 0, 0, -1), (0, 1, 1, 0), (0, -1, -1, 0)]
+
+
+@pytest.mark.parametrize("matrix", TURNED + MIRRORED)
+def test_display_matrix(tmp_path, video, matrix):
     """A pixel (x, y) is shown at (a x + c y, b x + d y): x to the right, y down."""
     path = video(tmp_path / "a.mp4", MOVING[:4], "libx264", "yuv420p")
     expected = decode(path)
-    a, b = {1: (0, 1), 2: (-1, 0), 3: (0, -1)}[quarters]
-    c, d = -b, a
+    a, b, c, d = matrix
     content = bytearray(path.read_bytes())
     place = content.index(b"tkhd") + 4 + 40  # version and flags, times, numbers, layer, volume
     fixed = (a << 16, b << 16, 0, c << 16, d << 16, 0)
@@ -198,6 +202,46 @@ def test_rotation(tmp_path, video, quarters):
     upright = np.zeros((4, 3, shown_y.max() + 1, shown_x.max() + 1), np.uint8)
     upright[:, :, shown_y, shown_x] = expected
     np.testing.assert_array_equal(open_volume(path).read(0, 4), upright)
+
+
+def boxes(content, start, end):
+    """The boxes of an MP4 between two places: (name, first byte, end)."""
+    while start < end:
+        size = int.from_bytes(content[start : start + 4], "big")
+        yield content[start + 4 : start + 8], start, start + size
+        start += size
+
+
+def put_notes_first(path):
+    """Move the box with the cover picture before the film, so that its stream is the first."""
+    content = path.read_bytes()
+    moov = next(box for box in boxes(content, 0, len(content)) if box[0] == b"moov")
+    parts = list(boxes(content, moov[1] + 8, moov[2]))
+    parts.sort(key=lambda box: [b"mvhd", b"udta", b"trak"].index(box[0]))
+    inside = b"".join(content[first:end] for _, first, end in parts)
+    path.write_bytes(content[: moov[1] + 8] + inside + content[moov[2] :])
+
+
+def test_a_cover_picture_is_not_the_video(tmp_path, video):
+    film = video(tmp_path / "film.mp4", MOVING[:4], "libx264", "yuv420p")
+    expected = decode(film)
+    cover = video(tmp_path / "cover.mkv", MOVING[:1, :, :16, :16], "mjpeg", "yuvj420p")
+    path = tmp_path / "both.mp4"
+    with av.open(cover) as first, av.open(film) as second, av.open(path, "w") as file:
+        streams = {}
+        for source in (first, second):
+            streams[source] = file.add_stream_from_template(source.streams.video[0])
+        streams[first].disposition = Disposition.attached_pic
+        for source, stream in streams.items():
+            for packet in source.demux(source.streams.video[0]):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    file.mux(packet)
+    put_notes_first(path)
+    with av.open(path) as file:
+        kinds = [bool(s.disposition & Disposition.attached_pic) for s in file.streams.video]
+    assert kinds == [True, False]
+    np.testing.assert_array_equal(open_volume(path).read(0, 4), expected)
 
 
 # What is refused

@@ -1,3 +1,6 @@
+import pickle
+import zipfile
+
 import numpy as np
 import pytest
 import zarr
@@ -90,7 +93,7 @@ def test_groups(tmp_path, version):
     equals(f"{path}:/entry/data")
     equals(f"{path}:/entry")
     equals(f"{path}/entry/data")
-    refused(f"{path}:/image", "is one image")
+    assert open_volume(f"{path}:/image").num_slices == 1
     refused(f"{path}:/entry/dta", "/entry/dta does not exist", "/entry/data (5, 6, 7) uint16")
     add(group, "entry/more")
     refused(path, "/entry/data (5, 6, 7)", "/entry/more (5, 6, 7)")
@@ -128,3 +131,64 @@ def test_damage(tmp_path):
     assert volume.check(quick=True) == []
     (path / "a/.zarray").write_text("{")
     refused(path)
+
+
+def zip_folder(folder, path, top=""):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in folder.rglob("*"):
+            if file.is_file():
+                archive.write(file, f"{top}{file.relative_to(folder)}")
+    return path
+
+
+@pytest.mark.parametrize("top", ["", "scans/a.zarr/"])
+def test_a_zipped_store(tmp_path, top):
+    ome(tmp_path / "a.zarr", "0.5")
+    path = zip_folder(tmp_path / "a.zarr", tmp_path / "a.zarr.zip", top)
+    volume = open_volume(path)
+    folder = open_volume(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(volume.read(0, 5), folder.read(0, 5))
+    assert (volume.spacing, volume.name) == (folder.spacing, "a")
+    assert volume.check() == []
+    assert pickle.loads(pickle.dumps(volume))[2].shape == (1, 6, 7)
+    refused(f"{path}:/nothing", "/nothing does not exist")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("notes.txt", "no array")
+    refused(tmp_path / "other.zip", "is not a volume")
+
+
+def test_the_only_image_below_the_root_of_bioformats2raw(tmp_path):
+    root = zarr.create_group(
+        tmp_path / "a.zarr", attributes={"ome": {"version": "0.5", "bioformats2raw.layout": 3}}
+    )
+    root.create_group("OME", attributes={"ome": {"series": ["0"]}})
+    ome(tmp_path / "a.zarr" / "0", "0.5")
+    ome(tmp_path / "a.zarr" / "0" / "labels" / "cells", "0.5")
+    path = tmp_path / "a.zarr"
+    np.testing.assert_array_equal(open_volume(path).read(0, 5)[:, 0], ARRAY)
+    assert open_volume(path).spacing == open_volume(path / "0").spacing
+    ome(path / "1", "0.5")
+    refused(path, "/0/full (5, 6, 7)", "/1/full (5, 6, 7)")
+
+
+def test_an_image_is_a_volume_of_one_slice(tmp_path):
+    stored = zarr.create_array(tmp_path / "a.zarr", shape=(6, 7), dtype="u2", chunks=(6, 7))
+    stored[:] = ARRAY[0]
+    np.testing.assert_array_equal(open_volume(tmp_path / "a.zarr").read(0, 1)[0, 0], ARRAY[0])
+
+
+def test_a_level_lies_where_it_says(tmp_path):
+    group = zarr.create_group(tmp_path / "a.zarr")
+    axes = [{"name": n, "type": "space", "unit": "nanometer"} for n in "zyx"]
+    steps = [
+        {"type": "scale", "scale": [4, 2, 2]},
+        {"type": "translation", "translation": [1, 2, 3]},
+    ]
+    above = [{"type": "scale", "scale": [10, 10, 10]}]
+    dataset = {"path": "0", "coordinateTransformations": steps}
+    image = {"axes": axes, "datasets": [dataset], "coordinateTransformations": above}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    group.create_array("0", data=ARRAY)
+    volume = open_volume(tmp_path / "a.zarr")
+    assert volume.spacing == pytest.approx((0.04, 0.02, 0.02))
+    assert [axis.origin for axis in volume.geometry.axes] == pytest.approx([0.01, 0.02, 0.03])

@@ -1,0 +1,42 @@
+"""Labels as a NumPy file."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from sp_graph_seg.label_jobs.base import PROVENANCE, Blocks, Finished, Found, StreamedFormat
+from sp_graph_seg.label_jobs.manifest import Manifest
+
+
+class Npy(StreamedFormat):
+    """One NumPy array. After it, the file holds the provenance: a text, saved as a second array.
+
+    `numpy.load` reads the first array of a file, and so do memory maps.
+    """
+
+    suffixes = (".npy",)
+    is_packed = False
+    keeps_order = True
+
+    def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
+        """Writes both arrays."""
+        header = {
+            "descr": np.lib.format.dtype_to_descr(manifest.dtype),
+            "fortran_order": False,
+            "shape": manifest.stored_shape,
+        }
+        note = json.dumps({PROVENANCE: manifest.provenance(found)})
+        with open(path, "wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for _, labels in blocks:
+                file.write(labels.data)
+            np.lib.format.write_array(file, np.array(note), allow_pickle=False)
+
+    def read(self, path: Path) -> Finished:
+        """Reads the provenance after the array."""
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        with open(path, "rb") as file:
+            file.seek(array.offset + array.nbytes)
+            note = json.loads(str(np.lib.format.read_array(file, allow_pickle=False)))
+        return Finished(array.shape, array.dtype, note[PROVENANCE])

@@ -1,0 +1,128 @@
+"""Labels as TIFF: for ImageJ and Fiji, and with the metadata of OME."""
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from sp_graph_seg.label_jobs.base import PROVENANCE, Blocks, Finished, Found, StreamedFormat
+from sp_graph_seg.label_jobs.damage import check_tiff
+from sp_graph_seg.label_jobs.manifest import Manifest
+from sp_graph_seg.volumes.geometry import REFERENCE_FRAME
+
+# Classic TIFF is limited to 4 GiB, and the compressed size is not known in advance.
+CLASSIC_BYTES = 2**32 - 2**25
+
+
+class ImageJTiff(StreamedFormat):
+    """A stack for ImageJ and Fiji: one page for each slice, coloured, with the voxel size.
+
+    Above 4 GiB it is a BigTIFF, which Fiji reads with the metadata of OME. The provenance is the
+    text that ImageJ shows as "Info", or the description of the image in OME.
+    """
+
+    suffixes = (".tif", ".tiff")
+
+    def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
+        """Writes all pages."""
+        from tifffile import TiffWriter
+
+        is_large = manifest.nbytes > CLASSIC_BYTES
+        kind = {"ome": True, "bigtiff": is_large} if self._is_ome(is_large) else {"imagej": True}
+        describe = _ome if self._is_ome(is_large) else _imagej
+        with TiffWriter(path, **kind) as tif:
+            tif.write(
+                (page for _, labels in blocks for page in labels),
+                shape=manifest.stored_shape,
+                dtype=manifest.dtype,
+                compression="zlib",
+                **_colours(manifest, found),
+                **describe(manifest, found),
+            )
+
+    def read(self, path: Path) -> Finished:
+        """Reads the text of the provenance from the metadata."""
+        from tifffile import TiffFile
+
+        with TiffFile(path) as tif:
+            series = tif.series[0]
+            if tif.is_imagej:
+                note = tif.imagej_metadata["Info"]
+            else:
+                note = ElementTree.fromstring(tif.ome_metadata).findtext(".//{*}Description")
+            return Finished(series.shape, np.dtype(series.dtype), json.loads(note)[PROVENANCE])
+
+    def check(self, path: Path) -> None:
+        """Decompresses all pages, which verifies their checksums."""
+        check_tiff(path)
+
+    def _is_ome(self, is_large: bool) -> bool:
+        return is_large
+
+
+class OmeTiff(ImageJTiff):
+    """The same with the metadata of OME (OME-XML), for Bio-Formats, QuPath and others."""
+
+    suffixes = (".ome.tif", ".ome.tiff")
+
+    def _is_ome(self, is_large: bool) -> bool:
+        return True
+
+
+def _colours(manifest: Manifest, found: Found) -> dict[str, Any]:
+    """Returns the palette of labels of 8 bits. With 16 bits each page would store 400 kB."""
+    if manifest.dtype != np.uint8 or manifest.labels is None:
+        return {"photometric": "minisblack"}
+    palette = np.zeros((3, 256), np.uint16)
+    for entry in manifest.legend(found.used):
+        rgb = np.array([*bytes.fromhex(entry["color"][1:])], np.uint16)
+        palette[:, entry["label"]] = 257 * rgb  # to 16 bits
+    return {"photometric": "palette", "colormap": palette}
+
+
+def _imagej(manifest: Manifest, found: Found) -> dict[str, Any]:
+    """Returns the description of an ImageJ stack; see `volumes.spacing.imagej_axes`."""
+    slices, y, x = manifest.geometry.stored()
+    metadata = {
+        "axes": manifest.geometry.order.upper(),
+        "min": 0.0,
+        "max": float(max(found.used, default=manifest.unlabelled)),
+        "Info": json.dumps({PROVENANCE: manifest.provenance(found)}),
+    }
+    if manifest.dtype == np.uint8:
+        metadata["max"] = 255.0  # the whole palette
+    if slices.name == "t" and slices.spacing is not None:
+        metadata |= {"finterval": slices.spacing, "tunit": "sec"}
+    if y.spacing is None or x.spacing is None:
+        return {"metadata": metadata}
+    metadata["unit"] = "um" if x.unit else REFERENCE_FRAME
+    for axis in (slices, y, x):
+        if axis.name != "t" and axis.spacing is not None and axis.origin:
+            metadata[f"{axis.name}origin"] = -axis.origin / axis.spacing
+    if slices.name == "z" and slices.spacing is not None:
+        metadata["spacing"] = slices.spacing
+    return {"resolution": (1 / x.spacing, 1 / y.spacing), "metadata": metadata}
+
+
+def _ome(manifest: Manifest, found: Found) -> dict[str, Any]:
+    """Returns the metadata of OME-XML; see `volumes.spacing.ome_axes`."""
+    slices, y, x = manifest.geometry.stored()
+    metadata: dict[str, Any] = {
+        "axes": manifest.geometry.order.upper(),
+        "Name": "labels",
+        "Description": json.dumps({PROVENANCE: manifest.provenance(found)}),
+    }
+    if slices.name == "t" and slices.spacing is not None:
+        metadata |= {"TimeIncrement": slices.spacing, "TimeIncrementUnit": "s"}
+    count, plane = manifest.stored_shape[0], {}
+    for axis in (slices, y, x):
+        if axis.name == "t" or axis.spacing is None:
+            continue
+        letter, unit = axis.name.upper(), "µm" if axis.unit else REFERENCE_FRAME
+        metadata |= {f"PhysicalSize{letter}": axis.spacing, f"PhysicalSize{letter}Unit": unit}
+        steps = axis.spacing * np.arange(count) if axis is slices else np.zeros(count)
+        plane[f"Position{letter}"] = (axis.origin + steps).tolist()
+        plane[f"Position{letter}Unit"] = [unit] * count
+    return {"metadata": metadata | ({"Plane": plane} if plane else {})}
