@@ -28,7 +28,7 @@ from torch_geometric.nn import GATv2Conv, GCNConv, SAGEConv, TransformerConv
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.evaluation import score_annotators
 from sp_graph_seg.experiments import find_photos
-from sp_graph_seg.nn import call_head
+from sp_graph_seg.nn import call_head, make_head
 
 SIZE = 32
 
@@ -46,6 +46,11 @@ FORMS = {
     "plain, losses on input too": ("plain", "both"),
     "residual, losses on input too": ("residual", "both"),
 }
+#: The same for APPNP, which has no weights.
+APPNP_FORMS = {
+    "no weights": ("plain", "output"),
+    "no weights, losses on input too": ("plain", "both"),
+}
 
 #: The smallest settings at which the losses still fall; four steps of eight mini-batches each.
 COMMON = {"num_features": SIZE, "width": 16, "depth": 3, "learning_rate": 3e-3}
@@ -53,10 +58,6 @@ PHOTO = Config(max_size=160, n_segments=600, patches=((16, 32, 32),), **COMMON)
 ROCK = Config(
     max_size=256, n_segments=1000, patches=((16, 32, 32),), beta_sim=0.3, beta_con=0.3, **COMMON
 )
-
-#: The photographs: every 25th of the 200 for training, from this position on. Those from 5 on
-#: served to choose the settings.
-FIRST = 12
 
 Case = tuple[str, list[Any], list[list[Any]], Config]
 
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=Path, required=True, help="one JSON line for each training")
     parser.add_argument("--images", type=int, default=8, help="photographs")
+    parser.add_argument("--first", type=int, default=12, help="position of the first photograph")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=("photos", "sandstone"), default=("photos",))
     parser.add_argument("--show", action="store_true", help="print the table and train nothing")
@@ -90,7 +92,7 @@ def main() -> None:
     rows = read_rows(arguments.rows)
     if not arguments.show:
         done = {(row["head"], row["form"], row["case"], row["seed"]) for row in rows}
-        cases = list(make_cases(arguments.data, arguments.images, arguments.only))
+        cases = list(make_cases(arguments))
         for seed in range(arguments.seeds):  # all heads of a seed first, so that a part is fair
             for case in cases:
                 for head, form in variants():
@@ -108,24 +110,30 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def variants() -> Iterator[tuple[str, str]]:
     yield "identity", ""
+    yield from (("APPNP", form) for form in APPNP_FORMS)
     yield from ((head, form) for form in FORMS for head in LAYERS)
 
 
-def make_cases(data: Path, images: int, only: tuple[str, ...]) -> Iterator[Case]:
+def make_cases(arguments: argparse.Namespace) -> Iterator[Case]:
     """Name, images, the truths of each, configuration; the first image is trained on."""
-    if "photos" in only:
-        for photo in find_photos(data / "bsds300", "train")[FIRST :: 200 // images][:images]:
+    if "photos" in arguments.only:
+        photos = find_photos(arguments.data / "bsds300", "train")
+        step = len(photos) // arguments.images
+        for photo in photos[arguments.first :: step][: arguments.images]:
             yield photo.name, [photo.read()], [photo.read_truth()], PHOTO
-    if "sandstone" in only:
-        rock = read_sandstone(data / "tomography" / "sandstone")
+    if "sandstone" in arguments.only:
+        rock = read_sandstone(arguments.data / "tomography" / "sandstone")
         yield "sandstone", rock.images, [[truth] for truth in rock.truths], ROCK
 
 
 def train(head: str, form: str, case: Case, seed: int) -> dict[str, Any]:
     name, images, truths, config = case
-    shape, judged = FORMS.get(form, ("", "output"))
+    shape, judged = (FORMS | APPNP_FORMS).get(form, ("", "output"))
     torch.manual_seed(seed)  # of the weights of the head
-    module = Head(LAYERS[head], shape) if head in LAYERS else None
+    if head in LAYERS:
+        module: nn.Module | None = Head(LAYERS[head], shape)
+    else:
+        module = make_head(head.lower(), SIZE)
     start = time.process_time()
     segmenter = Segmenter(config.replace(seed=seed, head_losses=judged), module).fit(images[0])
     labels = [segmenter.predict(image) for image in images]

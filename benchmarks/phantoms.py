@@ -149,6 +149,27 @@ def moving(seed: int, depth: int = 12, noise: float = 0.1) -> Phantom:
     return Phantom(images, truths)
 
 
+def woven(seed: int, side: int = 150, noise: float = 0.1) -> Phantom:
+    """A woven composite, slice by slice: matrix, yarns along x, yarns along z.
+
+    A yarn is a bundle of fibres a few voxels thick. Both kinds of yarn are equally bright; only the
+    direction of their fibres tells them apart.
+    """
+    random = np.random.default_rng(seed)
+    z, y, x = np.mgrid[:side, :side, :side].astype(np.float32)
+    wave = 6 * np.sin(2 * np.pi * x / 90) * np.cos(2 * np.pi * z / 90)
+    height = (y + wave) % 50  # two layers
+    along_x = (np.abs(height - 13) < 10) & (np.abs(z % 60 - 30) < 26)
+    along_z = (np.abs(height - 38) < 10) & (np.abs(x % 60 - 30) < 26)
+    image = np.full(x.shape, 0.3, np.float32)
+    for yarn, spread in ((along_x, (1.2, 1.2, 12)), (along_z, (12, 1.2, 1.2))):
+        fibres = gaussian_filter(random.standard_normal(x.shape).astype(np.float32), spread)
+        image[yarn] = (0.6 + 0.15 * fibres / fibres.std())[yarn]
+    image = gaussian_filter(image, 0.7) + random.normal(0, noise, x.shape)
+    truths = along_x + 2 * along_z.astype(np.int64)
+    return Phantom(list(image.astype(np.float32)[:, None]), list(truths))
+
+
 def _slices(draw: Callable[[], tuple[NDArray, Labels]]) -> Phantom:
     pairs = [draw() for _ in range(SLICES)]
     images = [image if image.ndim == 3 else image[None] for image, _ in pairs]

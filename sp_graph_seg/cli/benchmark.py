@@ -10,6 +10,8 @@ from cyclopts import App, Parameter
 from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.pages import PAGE
+from sp_graph_seg.cli.study_pages import write_benchmark_page
 from sp_graph_seg.config import Config, read_config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable
@@ -119,10 +121,12 @@ def bsds300(
     command = shlex.join([PROGRAM, *sys.argv[1:]])
     prefix = "" if scored == "labels" else f"{scored}_"
     files = experiments.write_tables(output, rows, experiment.job_scores, combine, command, prefix)
-    files += _draw(experiment, shown, output, prefix)
+    pictures = _draw(experiment, shown, output, prefix)
+    files += pictures
     experiments.write_failures(output / "failures.csv", experiment.failures)
     _print_table(experiment)
     report("tables", ", ".join(str(file) for file in files))
+    write_benchmark_page(output / f"{prefix}{PAGE}", rows, pictures, data)
     if experiment.failures:
         raise InputError(
             f"{output / 'failures.csv'}: {len(experiment.failures)} of {len(jobs)} jobs failed, "

@@ -58,7 +58,7 @@ def write_volume_pages(
     Without a record, that which the labels keep is told.
     """
     preview, file = place_pages(job.output)
-    with _only_a_warning(file):
+    with only_a_warning(file):
         from sp_graph_seg.report import Page, sample_volume
         from sp_graph_seg.volumes import open_volume
 
@@ -75,7 +75,7 @@ def write_volume_pages(
         _write_preview(preview, volume.name, sample)
         page = Page(
             title=volume.name,
-            summary=_summary(f"{len(volume)} {sample.noun}s", sample, record),
+            summary=summary(f"{len(volume)} {sample.noun}s", _count_labels(sample), record),
             sample=sample,
             history=_history_of(model),
             facts=_volume_facts(volume, trained_on, sample.noun)
@@ -85,7 +85,7 @@ def write_volume_pages(
             record=record,
             warnings=[_skipped(skipped, sample.noun)] if skipped else [],
         )
-        _write_page(file, page)
+        write_page(file, page)
         report("report", f"{file}, with {preview.name}")
 
 
@@ -99,7 +99,7 @@ def write_image_page(model: Path, inputs: Sequence[Path], pairs: Mapping[Path, P
     """
     images = list(pairs)
     file = pairs[images[0]].with_name(PAGE)
-    with _only_a_warning(file):
+    with only_a_warning(file):
         from sp_graph_seg import Segmenter
         from sp_graph_seg.report import sample_images
 
@@ -132,14 +132,16 @@ def _write_image_page(
         names += f" and {len(images) - _NAMED} more"
     page = Page(
         title=images[0].stem if len(images) == 1 else f"{images[0].stem} to {images[-1].stem}",
-        summary=_summary(f"{len(images)} images" if len(images) > 1 else "1 image", sample, record),
+        summary=summary(
+            f"{len(images)} images" if len(images) > 1 else "1 image", _count_labels(sample), record
+        ),
         sample=sample,
         history=_history_of(model),
         facts={"Input": names, "Model": f"{model}, {_in_words(segmenter)}"} | _checksums(record),
         settings=config_to_yaml(segmenter.config_),
         record=record,
     )
-    _write_page(file, page)
+    write_page(file, page)
 
 
 def write_inspection_pages(
@@ -163,7 +165,7 @@ def write_inspection_pages(
         pictures: Pictures that were written.
     """
     preview, file = inspection_pages(folder)
-    with _only_a_warning(file):
+    with only_a_warning(file):
         from sp_graph_seg.report import Page, sample_volume
 
         sample = sample_volume(image, labels, names=names, colors=colors)
@@ -171,14 +173,14 @@ def write_inspection_pages(
         record = make_record([labels.source.file])
         page = Page(
             title=labels.name,
-            summary=_summary(f"{len(labels)} {sample.noun}s", sample, record),
+            summary=summary(f"{len(labels)} {sample.noun}s", _count_labels(sample), record),
             sample=sample,
             pictures={picture.stem.capitalize(): picture.read_bytes() for picture in pictures},
             tables=[_page_table(name, table) for name, table in tables.items() if len(table)],
             facts=_volume_facts(labels, [], sample.noun) | _checksums(record),
             record=record,
         )
-        _write_page(file, page)
+        write_page(file, page)
         report("report", f"{file}, with {preview.name}")
 
 
@@ -204,7 +206,8 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _write_page(file: Path, page: "Page") -> None:
+def write_page(file: Path, page: "Page") -> None:
+    """Writes a page whole or not at all."""
     from sp_graph_seg.report import render_page
 
     write_text(file, render_page(page))
@@ -218,7 +221,7 @@ def _write_preview(file: Path, title: str, sample: "Sample") -> None:
 
 
 @contextmanager
-def _only_a_warning(file: Path) -> Iterator[None]:
+def only_a_warning(file: Path) -> Iterator[None]:
     """Turns any failure to write a page into a warning."""
     try:
         yield
@@ -231,10 +234,14 @@ def _only_a_warning(file: Path) -> Iterator[None]:
         )
 
 
-def _summary(count: str, sample: "Sample", record: Facts) -> list[str]:
-    labels = f"{len(sample.legend)} labels" if len(sample.legend) != 1 else "1 label"
+def summary(count: str, labels: str, record: Facts) -> list[str]:
+    """Returns what stands below the title of a page: how many, of what, and when."""
     date = datetime.fromisoformat(record["date"])
-    return [count, labels, f"{date.day} {date:%B %Y, %H:%M} UTC"]
+    return [*filter(None, (count, labels)), f"{date.day} {date:%B %Y, %H:%M} UTC"]
+
+
+def _count_labels(sample: "Sample") -> str:
+    return f"{len(sample.legend)} labels" if len(sample.legend) != 1 else "1 label"
 
 
 def _stored_record(job: "LabelJob") -> Facts | None:
@@ -286,7 +293,7 @@ def _in_words(segmenter: "Segmenter") -> str:
 def _skipped(skipped: Mapping[int, str], noun: str) -> str:
     number, reason = min(skipped.items())
     more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
-    return f"{noun} {number}{more} cannot be read and has no labels: {reason}".capitalize()
+    return f"{noun.capitalize()} {number}{more} cannot be read and has no labels: {reason}"
 
 
 def _history_of(model: Path) -> "History | None":

@@ -9,6 +9,8 @@ from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import read_images
 from sp_graph_seg.cli.outputs import check_outputs, report
+from sp_graph_seg.cli.pages import PAGE, check_pages
+from sp_graph_seg.cli.study_pages import write_tuning_page
 from sp_graph_seg.cli.training_slices import open_training_volumes, read_training_slices
 from sp_graph_seg.cli.volume_flags import ReadFlags, are_volumes
 from sp_graph_seg.config import config_to_yaml
@@ -61,6 +63,7 @@ def tune(
 
     names = [f"candidate_{number}.yaml" for number in range(1, NUM_CANDIDATES + 1)]
     check_outputs([output / name for name in (SHEET, CHOICE, TABLE, *names)], images, overwrite)
+    check_pages([output / PAGE], images, overwrite)
     if are_slices:
         arrays = read_training_slices(volumes, train_on, None, config).images
     else:
@@ -84,6 +87,7 @@ def tune(
     add_record(output, written, make_record(inputs, seeds=seeds or [config.seed]))
     report("sheet", f"{output / SHEET}, {len(candidates)} candidates to look at")
     report("choice", f"candidate {best + 1} in {output / CHOICE}; the others in {names[0]} and on")
+    write_tuning_page(output / PAGE, images, arrays, candidates, best)
 
 
 def _to_json(candidates: "list[Candidate]") -> str:

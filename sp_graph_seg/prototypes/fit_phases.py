@@ -42,7 +42,7 @@ _SLOW, _SLOWER_THAN_NEXT = 5.0, 2.5
 _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 
 #: Number of networks for textures, because the slow features of one depend on its seed.
-_NETS_OF_TEXTURE = 3
+_NETS_OF_TEXTURE = 4
 
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19

@@ -44,7 +44,7 @@ class Phases:
     4. A pixel has the label of the nearest prototype of these features.
 
     Attributes:
-        nets: The trained networks: one, or three for a texture.
+        nets: The trained networks: one, or four for a texture.
         mean, std: Values that standardise an image for a network.
         blend: Share of the image itself in the measured value; the rest is the reconstruction.
         smoothing: Weight of total variation on the measured value.

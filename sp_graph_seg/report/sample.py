@@ -66,6 +66,7 @@ class Sample:
         unit: Unit of the extents.
         seen: How many slices were counted for the legend, and how many there are.
         noun: What a panel is: ``"slice"``, ``"frame"`` or ``"image"``.
+        first: Which panel is shown first. (default: the middle one)
     """
 
     panels: tuple[Panel, ...]
@@ -75,6 +76,7 @@ class Sample:
     unit: str
     seen: tuple[int, int]
     noun: str
+    first: int | None = None
 
 
 def sample_volume(

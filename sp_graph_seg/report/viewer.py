@@ -1,6 +1,7 @@
 """The viewer of a page: pictures with labels over them, controls, and the legend."""
 
 import json
+import math
 from collections.abc import Sequence
 
 from sp_graph_seg.plot.legend import LegendRow, format_grey, format_share, has_names
@@ -24,7 +25,7 @@ def show_sample(sample: Sample) -> Markup:
     panels = [*sample.panels, *sample.cuts]
     encoded = encode_panels(panels, sample.legend, sample.intensity_range, _MOST_BYTES)
     slices, cuts = encoded[: len(sample.panels)], encoded[len(sample.panels) :]
-    first = len(slices) // 2
+    first = len(slices) // 2 if sample.first is None else sample.first
     stage = _stage(sample.panels[first], slices[first], sample.unit, "stage")
     across = [
         _stage(panel, pictures, sample.unit, "cut", is_cut=True)
@@ -93,10 +94,12 @@ def _slider(name: str, title: str, last: int, value: int) -> Markup:
 def _legend(sample: Sample) -> Markup:
     rows = shown_rows(sample.legend, _ROWS)
     named = has_names(rows)
-    greys = any(row.grey == row.grey for row in rows)
-    titles = ["Label", *(["Name"] if named else []), "Share", *(["Mean grey"] if greys else [])]
+    shares = not all(math.isnan(row.share) for row in rows)
+    greys = not all(math.isnan(row.grey) for row in rows)
+    columns = {"Label": True, "Name": named, "Share": shares, "Mean grey": greys}
+    titles = [title for title, is_shown in columns.items() if is_shown]
     head = element("tr", *(element("th", title, scope="col") for title in titles))
-    body = [_legend_row(row, named, greys) for row in rows]
+    body = [_legend_row(row, named, shares, greys) for row in rows]
     return element(
         "table",
         element("caption", f"{len(sample.legend)} labels" if len(sample.legend) > 1 else "1 label"),
@@ -105,7 +108,7 @@ def _legend(sample: Sample) -> Markup:
     )
 
 
-def _legend_row(row: LegendRow, named: bool, greys: bool) -> Markup:
+def _legend_row(row: LegendRow, named: bool, shares: bool, greys: bool) -> Markup:
     button = element(
         "button",
         element("span", class_="swatch", style=f"--color: {row.color}"),
@@ -124,7 +127,9 @@ def _legend_row(row: LegendRow, named: bool, greys: bool) -> Markup:
                 "span", format_share(row.share), class_="bar", style=f"--share: {row.share:.4f}"
             ),
             class_="number",
-        ),
+        )
+        if shares
+        else "",
         element("td", format_grey(row.grey), class_="number") if greys else "",
     ]
     return element("tr", *cells)
@@ -132,7 +137,7 @@ def _legend_row(row: LegendRow, named: bool, greys: bool) -> Markup:
 
 def shown_rows(legend: Sequence[LegendRow], most: int) -> list[LegendRow]:
     """Returns all rows, or the rows with the largest shares in the order of the labels."""
-    largest = sorted(legend, key=lambda row: -row.share)[:most]
+    largest = sorted(legend, key=lambda row: -row.share)[:most]  # with NaN, the first ones
     return sorted(largest)
 
 

@@ -90,7 +90,7 @@ def test_all_files_are_written(undisturbed):
     output = undisturbed / "out"
     assert {path.name for path in output.iterdir()} == {
         *TABLES,
-        *("segmentations.png", "beta.png", "results", "superpixels"),
+        *("segmentations.png", "beta.png", "results", "superpixels", "report.html"),
     }
     for picture in ("segmentations.png", "beta.png"):
         Image.open(output / picture).verify()
@@ -137,10 +137,11 @@ def test_the_second_call_does_nothing_again(undisturbed, monkeypatch, capsys):
     assert run(undisturbed / "BSDS", output, *SMALL) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    first, *table, last = captured.out.splitlines()
+    first, *table, last, page = captured.out.splitlines()
     assert first.startswith("jobs: ")
     assert first.endswith(" 16: 2 images, 2 methods, 2 seeds; 16 done")
     assert last.startswith("tables:")
+    assert page == f"report:  {output}/report.html"
     shown = [line.split()[0] for line in table if line.startswith(("KMeans", "Sparse"))]
     assert shown == ["KMeans-Superpixels", "Sparse-SimCon-Patch"]
     assert {name: (output / name).read_bytes() for name in TABLES[:3]} == before

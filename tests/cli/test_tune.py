@@ -27,7 +27,7 @@ CONFIG = Config(
     patches=((2, 16, 16),),
 )
 CANDIDATES = [f"candidate_{number}.yaml" for number in range(1, 10)]
-FILES = {"candidates.png", "config.yaml", "candidates.json", *CANDIDATES}
+FILES = {"candidates.png", "config.yaml", "candidates.json", "report.html", *CANDIDATES}
 RECORDS = "records.json"
 
 
@@ -148,6 +148,7 @@ def test_what_is_told(tmp_path, capsys):
     assert captured.out.splitlines() == [
         f"sheet:   {out}/candidates.png, 9 candidates to look at",
         f"choice:  candidate 5 in {out}/config.yaml; the others in candidate_1.yaml and on",
+        f"report:  {out}/report.html",
     ]
     assert captured.err.splitlines()[-1].startswith("9 of 9 candidates in ")
     config = Config.from_dict(read_config(out / "config.yaml"))
