@@ -12,7 +12,8 @@ DEMO := demo_output
 demo: $(INSTALLED)
 	@image=$$($(BIN)/python -c "from importlib.util import find_spec as f; \
 	print(f('sklearn').submodule_search_locations[0] + '/datasets/images/flower.jpg')") && \
-	$(BIN)/sp-graph-seg segment "$$image" --output $(DEMO) --overwrite
+	$(BIN)/sp-graph-seg segment "$$image" --output $(DEMO) --overwrite && \
+	$(BIN)/sp-graph-seg regions "$$image" --output $(DEMO)/regions --overwrite
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

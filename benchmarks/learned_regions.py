@@ -150,7 +150,9 @@ def encode(segmenter: Segmenter, image: NDArray[np.float32], spread: float) -> F
     return values * spread / np.sqrt((values**2).sum(axis=-1).mean())
 
 
-def measure(image: NDArray[np.float32], truths: list[NDArray[np.int64]]) -> dict[str, float]:
+def measure(
+    image: NDArray[np.float32], truths: list[NDArray[np.int64]], trainings: list[str]
+) -> dict[str, float]:
     """A-MI of everything, and seconds of CPU time of each training."""
     graph, lab = ToMultiscale()(image), color_space(image, "lab")
     regions = build_region_tree(image).cut()
@@ -166,7 +168,7 @@ def measure(image: NDArray[np.float32], truths: list[NDArray[np.int64]]) -> dict
         score(f"labels of regions: {name}", ward_clusters(means, sizes, NUM_LABELS)[regions])
 
     score_both(LAB, lab)
-    for kind in TRAININGS:
+    for kind in trainings:
         start = time.process_time()
         segmenter = train(image, kind)
         found[f"seconds: {kind}"] = time.process_time() - start
@@ -195,6 +197,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="of BSDS300")
     parser.add_argument("--images", nargs="*", default=["1:200:17"], help="of the training split")
+    parser.add_argument("--trainings", nargs="*", default=TRAININGS, choices=TRAININGS)
     parser.add_argument("--json", type=Path, help="scores of each image, kept and gone on with")
     given = parser.parse_args()
     known: dict[str, dict[str, float]] = {}
@@ -203,7 +206,8 @@ def main() -> None:
     photos = find_photos(given.folder, "train", given.images)
     for photo in photos:
         if photo.name not in known:
-            known[photo.name] = measure(as_image(photo.read()), photo.read_truth())
+            image, truths = as_image(photo.read()), photo.read_truth()
+            known[photo.name] = measure(image, truths, given.trainings)
             if given.json:
                 given.json.write_text(json.dumps(known) + "\n", encoding="utf-8")
     print(f"{len(photos)} training images\n")

@@ -193,26 +193,26 @@ def _print_table(experiment: "Experiment") -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")
     names = {"rand": "Rand", "ami": "A-MI", "fm": "F-M", "h": "H", "c": "C", "v": "V"}
-    for title in (*names.values(), "paper", "free", "fixed"):
+    for title in (*names.values(), "free", "fixed"):
         table.add_column(title, justify="right")
     fixed = {row.method: row for row in experiment.fixed}
     free = {row.method: row for row in experiment.unsupervised}
     for row in experiment.oracle:
         own = fixed[row.method]
-        paper = PAPER.get(row.method, {}).get("ami")
         table.add_row(
             row.method,
             *(f"{row.scores[name]:.2f}" for name in names),
-            "" if paper is None else f"{paper:.2f}",
             f"{free[row.method].scores['ami']:.2f}",
             f"{own.scores['ami']:.2f}" + (f"±{own.spread['ami']:.2f}" if own.spread else ""),
         )
+        if row.method in PAPER:
+            table.add_row("  in the paper", *(f"{PAPER[row.method][name]:.2f}" for name in names))
     console = Console(highlight=False)
     console.print(table)
     candidates = max(row.num_candidates for row in experiment.oracle)
     images = max(row.num_images for row in experiment.oracle)
     console.print(
-        f"Mean over {images} images of the best V of up to {candidates} candidates (oracle). "
-        "A-MI beside it: paper, the paper's; free, selected without ground truth; fixed, one "
-        "setting for all images, mean ± deviation over seeds."
+        f"Mean over {images} images of the best V of up to {candidates} candidates (oracle), "
+        "and the paper's. A-MI beside it: free, selected without ground truth; fixed, one setting "
+        "for all images, mean ± deviation over seeds."
     )

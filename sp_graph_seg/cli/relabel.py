@@ -68,7 +68,8 @@ def relabel(
         map_file: YAML file with the description.
         output: Folder for the results, made if it is missing; for one volume, also the file of its
             labels, such as merged.zarr.
-        form: Format of the labels of volumes in a folder: tif, zarr, h5, nxs, npy or png; by
+        form: Format of the labels of volumes in a folder: tif, ome.tif, zarr, h5, nxs, nrrd,
+            vti, npy or png; by
             default that of the input.
         resume: Accept the complete labels of a volume by the same command.
         overwrite: Replace files that exist.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 VOLUMES = Group(
     "Volumes and videos",
-    help="For TIFF stacks, HDF5 and NeXus (scan.nxs:/entry/data), Zarr, .npy, videos and folders "
-    "of slices or frames.",
+    help="For TIFF stacks, HDF5 and NeXus (scan.nxs:/entry/data), Zarr, NRRD, VTI, .npy, videos "
+    "and folders of slices or frames.",
     sort_key=2,
 )
 
@@ -100,7 +100,8 @@ class VolumeFlags(ReadFlags):
     """How a volume or video is labelled.
 
     Attributes:
-        format: Format of the labels if --output is a folder: tif, zarr, h5, nxs, npy or png.
+        format: Format of the labels if --output is a folder: tif, ome.tif, zarr, h5, nxs, nrrd,
+            vti, npy or png.
         mode: Label slices one by one, or average features over supervoxels of a block of slices.
         relabel: YAML file with the post-processing of the labels, see the command relabel.
         overlay: Video of the labels over the frames, ending in .mp4; for a video, it is always

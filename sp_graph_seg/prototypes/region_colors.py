@@ -65,10 +65,14 @@ class RegionColors:
         if mask is not None and not mask.any():
             return np.full(mask.shape, -1), np.zeros(mask.shape, np.float32)
         regions, colors, _ = find_regions(image, mask, self.config)
-        distance = np.linalg.norm(colors[:, None] - self.means, axis=-1)  # (R, K)
+        distance = self.distances(colors)
         labels = np.append(distance.argmin(axis=1), -1)
         margins = np.append(_margins(distance), 0).astype(np.float32)
         return labels[regions], margins[regions]
+
+    def distances(self, colors: Array) -> Array:
+        """Computes distances of mean colours ``(R, 3)`` to those of the labels, ``(R, K)``."""
+        return np.linalg.norm(colors[:, None] - self.means, axis=-1)
 
     def encode(self, image: Picture) -> Tensor:
         """Returns CIELAB in place of learned features, ``(3, H, W)``."""
@@ -103,7 +107,11 @@ def fit_region_colors(
     """
     found = [find_regions(*pair, config) for pair in zip(images, masks, strict=True)]
     colors = np.concatenate([part for _, part, _ in found])
-    areas = np.concatenate([part for *_, part in found])
+    return cluster_regions(colors, np.concatenate([part for *_, part in found]), config)
+
+
+def cluster_regions(colors: Array, areas: Array, config: Config) -> RegionColors:
+    """Clusters the mean colours of regions ``(R, 3)`` in CIELAB, of ``areas (R,)`` pixels."""
     clusters = ward_clusters(colors, areas, config.num_labels or _NUM_LABELS)
     means, areas = _cluster_means(colors, areas, clusters)
     if not config.num_labels:
@@ -117,10 +125,14 @@ def find_regions(
     image: Picture, mask: Mask | None, config: Config
 ) -> tuple[NDArray[np.int64], Array, Array]:
     """Finds the regions ``(H, W)`` of an image, mean colours ``(R, 3)`` and sizes ``(R,)``."""
-    tree = build_region_tree(image, mask, max_size=config.superpixel_size)
-    regions = tree.cut()
+    regions = build_region_tree(image, mask, max_size=config.superpixel_size).cut()
+    return regions, *measure_regions(regions, image)
+
+
+def measure_regions(regions: NDArray[np.int64], image: Picture) -> tuple[Array, Array]:
+    """Measures mean colours ``(R, 3)`` in CIELAB, and sizes ``(R,)`` in pixels."""
     colors = region_means(_UNITS * color_space(image, "lab"), regions)
-    return regions, colors, region_sizes(regions).astype(np.float64)
+    return colors, region_sizes(regions).astype(np.float64)
 
 
 def _cluster_means(colors: Array, areas: Array, clusters: NDArray[np.int64]) -> tuple[Array, Array]:

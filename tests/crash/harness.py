@@ -182,7 +182,7 @@ def results(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.rglob("*")):
         inside = [part for part in path.parents if part.suffix == ".zarr"]
         if path.suffix == ".zarr":
-            found[str(path.relative_to(folder))] = np.asarray(zarr.open_array(path)).tobytes()
+            found[str(path.relative_to(folder))] = np.asarray(zarr.open_array(path / "0")).tobytes()
         elif path.is_file() and inside:
             found[str(path.relative_to(folder))] = "a file of the array"
         elif path.is_file():
