@@ -3,7 +3,8 @@
 Each size runs in a process of its own, so that its peak memory is its own. Side by side in one run:
 ours, scikit-image's RAG, PyG's ``dense_mincut_pool`` and our sparse ``MinCutPooling``, and the same
 losses by plain ``SimpleConv`` message passing. A reference that would need over ``--limit`` GiB, or
-a minute, is left out.
+a minute, is left out. If torch-geometric-pool is installed (``pip install torch-geometric-pool``,
+which compiles torch-scatter), its sparse cut is there too.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +108,11 @@ def measure(size: int, limit: float, memory: bool) -> dict:
             else None
         ),
         "MinCutPooling": lambda: backward(pooled(layer, x, edges, affinities)),
+        "torch-geometric-pool": (
+            (lambda: backward(other_mincut(layer, x, graph.edge_index, affinities)))
+            if find_spec("tgp")
+            else None
+        ),
         "dense_mincut_pool": (
             (lambda: backward(dense_ncut(x, graph.edge_index, affinities)))
             if 4 * 4 * n**2 < limit * 2**30
@@ -165,6 +172,14 @@ def simple_continuity(x, edge_index, weight):
 def pooled(layer, x, edges, weight):
     result = layer(x, edges, weight)
     return result.x.sum() + result.losses["cut"] + result.losses["orthogonality"]
+
+
+def other_mincut(layer, x, edge_index, weight):
+    """The losses of torch-geometric-pool, without its pooling."""
+    from tgp.utils.losses import sparse_mincut_loss, unbatched_orthogonality_loss
+
+    s = layer.mlp(x).softmax(dim=-1)
+    return sparse_mincut_loss(edge_index, s, weight) + unbatched_orthogonality_loss(s)
 
 
 def dense_ncut(x, edge_index, weight):

@@ -2,7 +2,8 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def write_model(
     notes: Mapping[str, Any] | None = None,
     record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a trained model, then its configuration, history and picture of the history.
+    """Writes a trained model, then its history, the picture of that, and its configuration.
 
     If the training had no steps, there is no history. A file beside the model that cannot be
     written is a warning, because the model is there.
@@ -61,15 +62,24 @@ def write_model(
     config_file, history_file, picture = training_files
     history = segmenter.history_
     assert history is not None, "a model that was just trained has a history"
-    try:
-        write_text(config_file, config_to_yaml(segmenter.config_))
-        if len(history):
-            from sp_graph_seg.plot import plot_history, save_figure
+    if len(history):
+        from sp_graph_seg.plot import plot_history, save_figure
 
+        with _only_a_warning():
             write_text(history_file, history.to_csv())
+        with _only_a_warning():
             save_figure(picture, plot_history(history))
+    with _only_a_warning():
+        write_text(config_file, config_to_yaml(segmenter.config_))  # last: all is done
+
+
+@contextmanager
+def _only_a_warning() -> Iterator[None]:
+    """Tells of a file that cannot be written beside a model that is there."""
+    try:
+        yield
     except OutputError as error:
-        warnings.warn(f"{error} The model is written.", ReportWarning, stacklevel=2)
+        warnings.warn(f"{error} The model is written.", ReportWarning, stacklevel=4)
 
 
 def report_model(model: Path, training_files: Sequence[Path]) -> None:

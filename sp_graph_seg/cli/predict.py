@@ -19,7 +19,7 @@ from sp_graph_seg.cli.outputs import (
 from sp_graph_seg.cli.pages import PAGE, check_pages, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import predict_volumes
-from sp_graph_seg.io.staging import staged
+from sp_graph_seg.io.staging import finish_staged, staged
 
 
 @app.command(sort_key=2, usage=f"Usage: {PROGRAM} predict MODEL IMAGE... --output FOLDER [OPTIONS]")
@@ -60,6 +60,7 @@ def predict(
     mask = match_masks(mask, images) if mask else None
     inputs, work = Inputs(model, *images, *(mask or [])), output / WORK
     results = prediction_files(images, output, uncertainty)
+    finish_staged(work)
     may_replace = overwrite or work.exists()
     check_outputs(results, inputs.files, may_replace)
     check_pages([output / PAGE], inputs.files, may_replace)

@@ -19,7 +19,7 @@ from sp_graph_seg.cli.pages import PAGE, check_pages, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import Training, segment_volume
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.staging import staged
+from sp_graph_seg.io.staging import finish_staged, staged
 
 
 @app.command(sort_key=0, usage=f"Usage: {PROGRAM} segment IMAGE... --output FOLDER [OPTIONS]")
@@ -78,6 +78,7 @@ def segment(
     model = [output / name for name in MODEL_FILES]
     results = [*model, *prediction_files(images, output, uncertainty)]
     inputs, work = Inputs(*images, *(mask or [])), output / WORK
+    finish_staged(work)
     may_replace = overwrite or work.exists()
     check_outputs(results, inputs.files, may_replace)
     check_pages([output / PAGE], inputs.files, may_replace)

@@ -15,7 +15,7 @@ from sp_graph_seg.cli.training_slices import (
 )
 from sp_graph_seg.cli.volume_flags import ReadFlags, are_volumes
 from sp_graph_seg.io.record import make_record
-from sp_graph_seg.io.staging import staged
+from sp_graph_seg.io.staging import finish_staged, staged
 
 
 @app.command(sort_key=1, usage=f"Usage: {PROGRAM} train IMAGE... --output MODEL [OPTIONS]")
@@ -54,6 +54,7 @@ def train(
     check_suffix(output, ".safetensors")
     results = [output, *(output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png"))]
     work = work_folder(output)
+    finish_staged(work)
     if are_volumes(images, output, volume, train_on):
         _train_on_volumes(
             images, results, train_on, mask, intensity_range, overwrite, volume, flags

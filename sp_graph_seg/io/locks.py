@@ -64,6 +64,17 @@ def locked(path: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
+def tidy_lock(path: Path) -> None:
+    """Removes the file of a lock that was left by a process that was killed.
+
+    Raises:
+        InputError: Another process holds the lock.
+    """
+    if path.with_name(f"{path.name}.lock").exists():
+        with locked(path):
+            pass
+
+
 def _open_locked(file: Path, path: Path) -> int:
     """Opens the file and locks it; opens it anew if its last holder has just removed it."""
     while True:

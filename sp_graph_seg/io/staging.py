@@ -11,7 +11,7 @@ from typing import Any
 from sp_graph_seg.errors import InputError, OutputError
 from sp_graph_seg.io.durable import durable_write, remove, sync
 from sp_graph_seg.io.files import check_writable, refuse_existing
-from sp_graph_seg.io.locks import locked
+from sp_graph_seg.io.locks import locked, tidy_lock
 
 _MANIFEST = "manifest.json"
 
@@ -101,7 +101,13 @@ def staged(
 
 
 def finish_staged(folder: Path) -> None:
-    """Moves the results of a run that was interrupted while they were moved, if there was one."""
+    """Moves the results of a run that was interrupted while they were moved, if there was one.
+
+    Raises:
+        InputError: Another process is at work.
+        OutputError: The results cannot be moved.
+    """
+    tidy_lock(folder)
     if (folder / _MANIFEST).exists():
         with locked(folder):
             _finish(folder, _read(folder))

@@ -10,6 +10,7 @@ from typing import Any
 
 from sp_graph_seg.errors import InputError, LowDiskSpaceWarning
 from sp_graph_seg.io.files import check_writable, format_size
+from sp_graph_seg.io.locks import tidy_lock
 from sp_graph_seg.label_jobs.base import PiecewiseFormat
 from sp_graph_seg.label_jobs.finished import exists, refuse_replacing, verify_finished
 from sp_graph_seg.label_jobs.job import LabelJob
@@ -40,11 +41,12 @@ def check_label_output(
     """Refuses an output that :func:`open_label_job` would refuse because of its name.
 
     Raises:
-        InputError: The format is unknown, the output overlaps an input or exists, or its folder is
-            not writable.
+        InputError: The format is unknown, the output overlaps an input or exists, another process
+            is writing it, or its folder is not writable.
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
+    tidy_lock(target.path)
     state = read_state(target.partial)
     if exists(target) and not (resume or _is_moved(target, state)):
         refuse_replacing(target, overwrite)

@@ -57,6 +57,7 @@ def write_model(
     Raises:
         InputError: If a weight is NaN or Inf, or the file cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
@@ -71,7 +72,10 @@ def write_model(
     }
     header["digest"] = _parse(contiguous, header).seal()
     with atomic_write(path) as temporary:
-        save_file(contiguous, temporary, metadata=header)
+        try:
+            save_file(contiguous, temporary, metadata=header)
+        except SafetensorError as error:  # such as a full disk
+            raise OSError(str(error)) from error
 
 
 def read_model(path: str | Path) -> ModelFile:

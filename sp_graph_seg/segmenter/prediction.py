@@ -22,6 +22,7 @@ from sp_graph_seg.segmenter.graphs import (
 )
 from sp_graph_seg.segmenter.labellers import Labeller
 from sp_graph_seg.segmenter.network import cluster, encode, paint, paint_margins
+from sp_graph_seg.training import plain_torch
 from sp_graph_seg.transforms.arrays import as_native
 from sp_graph_seg.transforms.prepare import (
     Image,
@@ -47,6 +48,7 @@ class Prediction:
     relabel_: Relabel | None
     seen_labels_: tuple[int, ...]
 
+    @plain_torch()
     def predict(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> NDArray[np.int64]:
@@ -74,6 +76,7 @@ class Prediction:
             return self.finish(labels.reshape(prepared.node_size), prepared.size, prepared.inside)
         return self.predict_with_margin(image, superpixels, mask)[0]
 
+    @plain_torch()
     def predict_with_margin(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -170,6 +173,7 @@ class Prediction:
         labels = [*self.seen_labels_, *range(self.num_labels_)]
         return label_colors(labels, self.relabel_.colors if self.relabel_ else None)
 
+    @plain_torch()
     def transform(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> Data:
@@ -219,6 +223,7 @@ class Prediction:
             relabel = relabel and dataclasses.replace(relabel, unlabelled=MASKED)
         return labels if relabel is None else relabel.apply(labels)
 
+    @plain_torch()
     def node_features(self, prepared: PreparedImage) -> Tensor:
         """Computes the features ``(N, F)`` of the nodes of an image, whose largest is the label."""
         net = self.paper_net

@@ -16,6 +16,7 @@ from sp_graph_seg.segmenter.head_file import describe_head, find_difference
 from sp_graph_seg.segmenter.labellers import Labeller, labeller_from_state
 from sp_graph_seg.segmenter.model_file import ModelFile
 from sp_graph_seg.segmenter.network import check_any_image_head, make_net
+from sp_graph_seg.training import plain_torch
 
 
 class Trained(NamedTuple):
@@ -66,6 +67,7 @@ def _describe_sized(head: nn.Module | None, config: Config) -> list[list[Any]]:
     return describe_head(head)
 
 
+@plain_torch()
 def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trained:
     """Makes the trained model of a file, with the head of the user.
 

@@ -29,7 +29,7 @@ from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
 from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.segmenter.prediction import Prediction
 from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
-from sp_graph_seg.training import History, checkpoints, count_steps, fit, show_steps
+from sp_graph_seg.training import History, checkpoints, count_steps, fit, plain_torch, show_steps
 from sp_graph_seg.transforms.prepare import (
     Image,
     as_image_list,
@@ -107,6 +107,7 @@ class Segmenter(Prediction, ImageEstimator):
         if isinstance(head, nn.Module):
             check_any_image_head(copy.deepcopy(head), (config or Config()).num_features)
 
+    @plain_torch()
     def fit(
         self,
         images: Image | Sequence[Image],

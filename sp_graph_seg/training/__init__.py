@@ -2,7 +2,7 @@
 
 from sp_graph_seg.training.blind_spot import fit_blind_spot, measure_skill
 from sp_graph_seg.training.checkpoint import checkpoints
-from sp_graph_seg.training.device import find_device
+from sp_graph_seg.training.device import find_device, plain_torch
 from sp_graph_seg.training.fit import count_steps, fit
 from sp_graph_seg.training.history import TERMS, History, describe_step, show_steps
 from sp_graph_seg.training.losses import LOSSES
@@ -27,6 +27,7 @@ __all__ = [
     "fit",
     "fit_blind_spot",
     "measure_skill",
+    "plain_torch",
     "seeded",
     "show_steps",
     "warn_of_other_threads",

@@ -1,6 +1,8 @@
 """The state of a training in a file, with which it goes on after an interruption."""
 
+import io
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,6 +13,7 @@ from typing import Any
 import torch
 from torch import Generator, nn
 
+from sp_graph_seg.errors import OutputError, ReportWarning
 from sp_graph_seg.io.durable import durable_write
 from sp_graph_seg.io.files import check_room
 from sp_graph_seg.io.fingerprint import fingerprint
@@ -95,7 +98,10 @@ class Checkpoint:
         return history
 
     def keep(self, history: History, is_last: bool = False) -> None:
-        """Writes the state, if that does not take too large a share of the time."""
+        """Writes the state, if that does not take too large a share of the time.
+
+        If it cannot be written, a warning tells so, and the training goes on without checkpoints.
+        """
         now = time.monotonic()
         if self._path is None or not (is_last or self._cost <= _SHARE * (now - self._written)):
             return
@@ -108,8 +114,16 @@ class Checkpoint:
             "labels": list(history.labels),
             "threads": torch.get_num_threads(),
         }
-        with durable_write(self._path) as temporary:
-            torch.save({"state": state, "digest": self._digest(state)}, temporary)
+        content = io.BytesIO()  # torch.save tells of a full disk in many ways
+        torch.save({"state": state, "digest": self._digest(state)}, content)
+        try:
+            with durable_write(self._path) as temporary:
+                temporary.write_bytes(content.getbuffer())
+        except OutputError as error:
+            warnings.warn(f"{error} Training goes on.", ReportWarning, stacklevel=2)
+            self._path.unlink(missing_ok=True)  # leaves its room to the model
+            self._path = None
+            return
         self._written = time.monotonic()
         self._cost = self._written - now
 

@@ -1,5 +1,8 @@
 """The device and the precision of training."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 import torch
 
 from sp_graph_seg.config import Config
@@ -33,3 +36,23 @@ def autocast(config: Config, device: torch.device) -> torch.autocast:
 def make_scaler(config: Config, device: torch.device) -> torch.amp.GradScaler:
     """Makes a scaler that keeps 16-bit gradients from vanishing; it is disabled otherwise."""
     return torch.amp.GradScaler(device.type, enabled=config.precision == "16-mixed")
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Shields a function from the caller's default type, modes without gradients, and autocast.
+
+    Weights are of 32 bits, and the configuration alone sets the precision of training.
+    """
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            for device in devices:
+                stack.enter_context(torch.autocast(device, enabled=False))
+            yield
+    finally:
+        torch.set_default_dtype(before)

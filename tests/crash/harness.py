@@ -36,7 +36,7 @@ from sp_graph_seg.segmenter.model_file import read_model
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 QUICK = ["--preset", "fast", "--width", "4", "--depth", "2", "--num-features", "8"]
 QUICK += ["--n-segments", "60", "--patches", "4", "16", "16", "--minibatches", "2"]
-TRAIN = [*QUICK, "--epochs", "20"]
+TRAIN = [*QUICK, "--epochs", "6"]
 BENCHMARK = ["--types", "KMeans-Superpixels", "Sparse-SimCon-Patch", "--clusters", "2", "3"]
 BENCHMARK += ["--betas", "1", "3", "--seeds", "2", "--workers", "0", *QUICK[2:], "--epochs", "1"]
 

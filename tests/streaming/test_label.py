@@ -13,6 +13,7 @@ import zarr
 
 from sp_graph_seg import Segmenter
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.locks import locked
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.streaming import check_slices, label_volume
 from sp_graph_seg.streaming import label as module
@@ -412,3 +413,38 @@ def test_progress_counts_what_was_done_before(begun, capsys):
     label_volume(**begun)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("7 of 7 slices in ")
+
+
+def test_a_volume_that_is_replaced_while_it_is_labelled_is_noticed(
+    tmp_path, model, volume, monkeypatch
+):
+    original = module._label_blocks
+
+    def touched(*arguments):
+        original(*arguments)
+        status = volume.source.file.stat()
+        os.utime(volume.source.file, ns=(status.st_atime_ns, status.st_mtime_ns + 1000))
+
+    monkeypatch.setattr(module, "_label_blocks", touched)
+    with pytest.raises(InputError, match=r"was replaced meanwhile; repeat the command"):
+        label_volume(model, volume, tmp_path / "out.npy", workers=0)
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_an_output_that_another_process_writes_is_refused(tmp_path, model, volume):
+    refused = []
+
+    def other():
+        try:
+            label_volume(model, volume, tmp_path / "out.npy", workers=0)
+        except InputError as error:
+            refused.append(str(error))
+
+    with locked(tmp_path / "out.npy"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    (message,) = refused
+    assert "out.npy: is being written by another process" in message
+    label_volume(model, volume, tmp_path / "out.npy", workers=0)
+    assert not (tmp_path / "out.npy.lock").exists()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sp_graph_seg import Config, Segmenter
-from sp_graph_seg.errors import OutputError, TrainingWarning
+from sp_graph_seg.errors import OutputError, ReportWarning, TrainingWarning
 from sp_graph_seg.training import checkpoint as module
 
 SMALL = {"width": 4, "depth": 2, "n_segments": 40, "patches": ((8, 16, 16),), "minibatches": 3}
@@ -162,13 +162,26 @@ def test_without_room_nothing_begins(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_checkpoint_that_cannot_be_written_does_not_stop_the_training(tmp_path, monkeypatch):
+    expected = Segmenter(FAST).fit(image(3))
+
+    def fail(path):
+        raise OutputError(f"{path}: cannot be written (full); free space.")
+
+    monkeypatch.setattr(module, "durable_write", fail)
+    with pytest.warns(ReportWarning, match=r"training0.pt: cannot be written .* Training goes on"):
+        found = Segmenter(FAST).fit(image(3), checkpoint_folder=tmp_path)
+    assert_same(found, expected)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_writing_takes_a_small_share_of_the_time(tmp_path, monkeypatch):
     """By a clock of the test: a step takes 1, writing 10, of which 5 % is each 200th step."""
     now = [0.0]
     monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
     written = []
 
-    def save(state, path):
+    def save(state, content):
         now[0] += 10
         written.append(len(state["state"]["history"]))
 
