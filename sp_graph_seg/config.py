@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.extras import require
 from sp_graph_seg.presets import MODEL_TYPES, PRESETS
+from sp_graph_seg.yaml_reader import read_yaml
 
 Patches = tuple[tuple[int, int, int], ...]
 
@@ -145,6 +146,11 @@ class Config:
                 raise InputError(
                     f"{name}={getattr(self, name)} is too small; use {minimum} or more."
                 )
+        for name, maximum in _AT_MOST.items():
+            if getattr(self, name) > maximum:
+                raise InputError(
+                    f"{name}={getattr(self, name)} is too large; use {maximum} or less."
+                )
         if self.num_labels and self.label_by == "argmax":
             raise InputError(
                 f"num_labels={self.num_labels} cannot be used with label_by='argmax'; use "
@@ -259,6 +265,15 @@ _AT_LEAST: dict[str, float] = {
     "seed": 0,
 }
 
+_AT_MOST: dict[str, float] = {
+    "depth": 12,  # a picture of 4096 pixels and more
+    "head_layers": 100,
+    "learning_rate": 1000.0,
+    "num_features": 4096,
+    "width": 4096,
+    "seed": 2**32 - 1,  # of scikit-learn
+}
+
 
 def read_config(path: str | Path) -> dict[str, Any]:
     """Reads the keys and values of a YAML file, without defaults or validation.
@@ -266,25 +281,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
     Raises:
         InputError: If the file cannot be read or is not a mapping of names to values.
     """
-    require("yaml")
-    import yaml
-
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a YAML file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: is not YAML ({reason}); write lines such as 'epochs: 4'."
-        ) from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise InputError(
-            f"{path}: is not a mapping of names to values; write lines such as 'epochs: 4'."
-        )
-    return values
+    return read_yaml(path, "epochs: 4")
 
 
 def config_to_yaml(config: Config) -> str:

@@ -12,7 +12,8 @@ PROGRAM = "sp-graph-seg"
 app = App(
     name=PROGRAM,
     version=__version__,
-    help="Unsupervised few-shot image segmentation on superpixel graphs.",
+    help="Unsupervised few-shot image segmentation on superpixel graphs.\n\n"
+    "`--limits N` with any command raises N times the limits of what is read.",
     help_format="markdown",
     print_error=False,
     exit_on_error=False,

@@ -1,6 +1,7 @@
 """The program in a terminal: exit codes, and errors and warnings of one line each."""
 
 import logging
+import os
 import signal
 import sys
 import threading
@@ -14,6 +15,7 @@ from cyclopts import CycloptsError
 from sp_graph_seg.cli.app import PROGRAM, app
 from sp_graph_seg.errors import InputError, SegmentationWarning, is_out_of_memory
 from sp_graph_seg.io.record import recorded_as
+from sp_graph_seg.limits import VARIABLE, limit_factor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _terminated_like_interrupted(),
             recorded_as([PROGRAM, *given]),
         ):
-            app(given)
+            app(_raise_limits(given))
     except CycloptsError as error:
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         return _fail(f"{error} See {command} --help.")
@@ -53,6 +55,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "Finished work is kept."
         )
     return 0
+
+
+def _raise_limits(given: list[str]) -> list[str]:
+    """Takes ``--limits N`` out of the arguments, and raises the limits of files N times."""
+    if "--limits" not in given:
+        return given
+    at = given.index("--limits")
+    os.environ[VARIABLE] = next(iter(given[at + 1 :]), "")
+    limit_factor()  # refuses what is not a number
+    return given[:at] + given[at + 2 :]
 
 
 class _Terminated(KeyboardInterrupt):

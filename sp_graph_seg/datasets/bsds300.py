@@ -13,6 +13,7 @@ from sp_graph_seg.datasets.base import Example, GraphDataset, Options, Source
 from sp_graph_seg.datasets.image_folder import list_by_stem
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import decode_image, read_labels
+from sp_graph_seg.limits import check_limit
 
 _HOW_TO_GET = (
     "get BSDS300-images.tgz and BSDS300-human.tgz from "
@@ -138,6 +139,9 @@ def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         raise _damaged(path, str(error)) from error
     if header.get("format", ["ascii", "cr"]) != ["ascii", "cr"]:
         raise _damaged(path, f"format {' '.join(header['format'])}, not ascii cr")
+    if min(height, width) < 1:
+        raise _damaged(path, f"{width} x {height} pixels")
+    check_limit("pixels in a .seg file", height * width, path)
     segment, row, first, last = runs.T
     if runs.size and (
         runs.min() < 0

@@ -30,6 +30,8 @@ def read_header(path: str | os.PathLike[str]) -> bytes:
     """
     if Path(path).is_dir():
         raise InputError(f"{path}: is a folder; give a file in this folder.")
+    if Path(path).exists() and not Path(path).is_file():  # reading it might not end
+        raise InputError(f"{path}: is a pipe or a device; write its contents to a file first.")
     try:
         with open(path, "rb") as file:
             header = file.read(32)

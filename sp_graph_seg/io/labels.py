@@ -10,6 +10,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.decoding import PNG_MAGIC, TIFF_MAGICS, decoding, read_header
 from sp_graph_seg.io.files import atomic_write
 from sp_graph_seg.io.tiff import tiff_samples
+from sp_graph_seg.io.tiff_chain import check_chain
 
 NPY_MAGIC = b"\x93NUMPY"
 
@@ -150,6 +151,7 @@ def _read_tiff(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads the values or palette indices of a one-channel TIFF."""
     from tifffile import TiffFile
 
+    check_chain(path)
     with TiffFile(path) as tif:
         array = tiff_samples(path, tif)
     if len(array) > 1:

@@ -15,6 +15,7 @@ from sp_graph_seg.io.decoding import (
     read_header,
 )
 from sp_graph_seg.io.pillow import decode_pillow
+from sp_graph_seg.io.tiff_chain import check_chain
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
@@ -27,6 +28,7 @@ def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
     """Decodes a TIFF to ``(C, H, W)`` in its stored type."""
     from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile
 
+    check_chain(path)
     with TiffFile(path) as tif:
         array = tiff_samples(path, tif)
         page = main_series(tif)[0].keyframe
@@ -87,6 +89,7 @@ def is_tiff_stack(path: str | os.PathLike[str]) -> bool:
     from tifffile import TiffFile, TiffFileError
 
     try:
+        check_chain(path)
         with TiffFile(path) as tif:
             axes, shape = _true_axes(main_series(tif)[0])
     except (TiffFileError, IndexError, ValueError, OSError):

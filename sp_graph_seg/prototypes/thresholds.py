@@ -16,7 +16,7 @@ MODE_DEPTH = 0.42
 #: A mode with a smaller share of the values is ignored, because correlated noise makes such modes,
 #: unless it rises by the second depth and has the second share: a crack, or grains that are rare.
 _SMALLEST_MODE = 0.01
-_RARE_DEPTH, _RAREST_MODE = 1.5, 0.002
+_RARE_DEPTH, _RAREST_MODE = 1.0, 0.002
 
 #: Modes are counted in pixels where the value changes less than this; at edges it takes all values
 #: in between and fills the valleys. If their share is below this, all pixels are used.
@@ -98,7 +98,7 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
 
     The histogram is smoothed; the depth of a mode is its persistence in log density: its height
     above the higher of the valleys between it and a higher mode. A mode of less than 1 % of the
-    values has a depth of 0, unless it has 0.2 % of them and rises by 1.5.
+    values has a depth of 0, unless it has 0.2 % of them and rises by 1.
 
     Args:
         values: Any shape, finite.

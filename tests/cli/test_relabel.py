@@ -123,7 +123,7 @@ def test_results_are_replaced_only_when_told(files, tmp_path, capsys):
         (["--make", "b.yaml", "--image", "b.tif"], "--image: got 1 for 2 labels"),
         (["--make", "b.yaml", "--image", "b.tif", "map.yaml"], "map.yaml: "),
         (["--map", "map.yaml", "-o", "out", "--labels", "2"], "--image, --labels: are for --make"),
-        (["--map", "none.yaml", "-o", "out"], "none.yaml: No such file"),
+        (["--map", "none.yaml", "-o", "out"], "none.yaml: cannot be read (No such file"),
         (["--map", "map.yaml", "-o", "."], "a_labels.png: is an input"),
         (["--map", "bad.yaml", "-o", "out"], "bad.yaml: 'smoth': this key is unknown .* 'smooth'"),
         (["--map", "large.yaml", "-o", "out"], "large.yaml: merge: label 70000 does not fit"),

@@ -302,8 +302,8 @@ def test_a_description_says_only_what_it_does():
         ("labels:\n  3: {color: greenish}", "label 3 has the color 'greenish'; write a name"),
         ("labels:\n  3:\n    color: #ff0000", "label 3 has the color None; write .* in quotes"),
         ("labels: {3: {}, '3': {}}", "labels: label 3 is listed twice"),
-        ("grain", "this is not a relabelling; write lines"),
-        ("a: [", "this is not YAML"),
+        ("grain", "is not a mapping of names to values; write lines"),
+        ("a: [", "is not YAML"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_the_file_the_key_and_the_remedy(tmp_path, text, reason):
@@ -315,7 +315,7 @@ def test_what_is_wrong_is_one_line_with_the_file_the_key_and_the_remedy(tmp_path
 
 
 def test_a_missing_file_and_an_empty_one(tmp_path):
-    with pytest.raises(InputError, match=r"none.yaml: No such file"):
+    with pytest.raises(InputError, match=r"none.yaml: cannot be read \(No such file"):
         read_relabel(tmp_path / "none.yaml")
     (tmp_path / "map.yaml").write_text("# nothing yet\n")
     assert read_relabel(tmp_path / "map.yaml") == Relabel()

@@ -42,7 +42,7 @@ def smooth(labels: Labels, radius: int, unlabelled: int | None = None) -> Labels
     own = np.zeros(labels.shape, dtype=np.int32)
     for label in np.unique(labels[known]):
         here = labels == label
-        count = _count_in_window(here, radius)
+        count = _count_in_window(here, min(radius, max(labels.shape)))
         smoothed[(count > most) & known] = label
         np.maximum(most, count, out=most)
         own[here] = count[here]

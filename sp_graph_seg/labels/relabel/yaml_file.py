@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.extras import require
 from sp_graph_seg.labels.greys import Grey
 from sp_graph_seg.labels.relabel.description import Relabel
+from sp_graph_seg.yaml_reader import read_yaml
 
 _STEPS = """\
 # The steps, from top to bottom. Name a label by its number or its name.
@@ -30,11 +29,7 @@ def read_relabel(path: str | os.PathLike[str]) -> Relabel:
         InputError: If the file cannot be read, is not YAML, lists a key twice, or is not a valid
             description. The message begins with the name of the file.
     """
-    values = _read_yaml(path)
-    if values is None:
-        return Relabel()
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: this is not a relabelling; write lines such as 'smooth: 1'.")
+    values = read_yaml(path, "smooth: 1")
     try:
         return Relabel.from_dict(values)
     except InputError as error:
@@ -89,31 +84,3 @@ def _merge_line(merge: Mapping[int, Sequence[int]], is_asked: bool, first: int, 
     groups = ", ".join(f"{kept}: {list(others)}" for kept, others in merge.items())
     why = "proposed, from the grey values alone: look at the picture"
     return f"{'' if is_asked else '# '}merge: {{{groups}}}    # {why}"
-
-
-def _read_yaml(path: str | os.PathLike[str]) -> Any:
-    """Reads a YAML file and refuses keys that are listed twice."""
-    require("yaml")
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-            keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-            twice = next((key for key in keys if keys.count(key) > 1), None)
-            if twice is not None:
-                line = node.start_mark.line + 1
-                raise InputError(
-                    f"{path}: {twice!r} is listed twice in the mapping of line {line}; "
-                    "write it once."
-                )
-            return super().construct_mapping(node, deep=deep)
-
-    try:
-        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give a readable YAML file.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{path}: this is not YAML ({reason}); write lines such as 'smooth: 1'."
-        ) from error

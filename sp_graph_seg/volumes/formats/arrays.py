@@ -183,7 +183,7 @@ def check_length(
     path: str, file: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype
 ) -> None:
     """Refuses a file that is too short for its array."""
-    needed = offset + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    needed = offset + dtype.itemsize * math.prod(shape)
     present = os.path.getsize(file)
     if present < needed:
         raise InputError(

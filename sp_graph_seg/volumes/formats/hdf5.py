@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import math
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.extras import require
 from sp_graph_seg.io.fingerprint import stamp
+from sp_graph_seg.limits import check_limit
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
 from sp_graph_seg.volumes.formats.arrays import ArrayReader
 from sp_graph_seg.volumes.formats.hdf5_gaps import source_file, unwritten_slices
@@ -126,6 +128,7 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
             group, dataset = _choose_dataset(path, found)
         dtype = real_dtype(path, dataset.dtype)
         _check_filters(path, dataset)
+        _check_storage(path, dataset)
         names = axis_names(group, dataset)
         letters = axis_letters(names)
         layout = resolve_axes(path, dataset.shape, axes, letters, may_be_one=True)
@@ -215,6 +218,20 @@ def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
                 f"({name.decode(errors='replace')}), which is not installed; "
                 "run pip install 'sp_graph_seg[volumes]'."
             )
+
+
+def _check_storage(path: str, dataset: "h5py.Dataset") -> None:
+    """Refuses values that lie outside of HDF5 files, and chunks that memory cannot hold.
+
+    A raw external file could be any file that the user may read, such as a list of passwords.
+    """
+    if dataset.external:
+        raise InputError(
+            f"{path}: the values of {dataset.name} lie in {dataset.external[0][0]}, which is not "
+            "HDF5; copy them into one file with h5repack."
+        )
+    itemsize = dataset.dtype.itemsize
+    check_limit("bytes in a chunk", math.prod(dataset.chunks or (0,)) * itemsize, path)
 
 
 def _virtual_files(dataset: "h5py.Dataset") -> Iterator[Path]:

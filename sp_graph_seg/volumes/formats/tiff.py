@@ -14,6 +14,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.decoding import ORIENTATION_TAG
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.io.tiff import main_series
+from sp_graph_seg.io.tiff_chain import check_chain
 from sp_graph_seg.volumes.axes import resolve_axes
 from sp_graph_seg.volumes.formats.arrays import MappedSource, check_length
 from sp_graph_seg.volumes.formats.tiff_pages import PagedTiffSource, pages_of
@@ -46,6 +47,7 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
     """
     from tifffile import TiffFile
 
+    check_chain(file)
     with reading(path), TiffFile(file) as tif:
         _check_last_page(path, tif)
         number = _choose_series(path, tif, inner)

@@ -94,7 +94,8 @@ class _PageReader(PlaneReader):
         return f"{self.source.path}: page {number} (of 0 to {len(self._pages) - 1})"
 
     def _page(self, number: int) -> "TiffPage | TiffFrame":
-        page = self._pages[number]
+        with reading(self.source.path):  # damaged tags may promise more pages
+            page = self._pages[number]
         if page is None or not any(page.databytecounts):
             raise InputError(f"{self._name(number)}: holds no data; export the file again.")
         return page

@@ -1,5 +1,6 @@
 """Reads Zarr 2, Zarr 3 and OME-Zarr: chooses the array, its axes and spacing."""
 
+import math
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -11,6 +12,7 @@ import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.extras import require
+from sp_graph_seg.limits import check_limit
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
 from sp_graph_seg.volumes.formats.arrays import ArrayReader
 from sp_graph_seg.volumes.geometry import Axes, Axis, measured_axis
@@ -95,10 +97,12 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
         array = found if isinstance(found, zarr.Array) else _choose_array(path, found)
         inside = array.path.strip("/")
         dtype = real_dtype(path, np.dtype(array.dtype))
+        chunk = array.shards or array.chunks
+        check_limit("bytes in a chunk", math.prod(chunk) * dtype.itemsize, path)
         declared = _declared(folder, root, inside.removeprefix(top).strip("/"), array)
         letters = declared and _letters(declared.names)
         layout = resolve_axes(path, array.shape, axes, letters, may_be_one=True)
-        z_chunk, _, y_chunk, x_chunk = layout.along(array.shards or array.chunks)
+        z_chunk, _, y_chunk, x_chunk = layout.along(chunk)
         return ZarrSource(
             path=path,
             file=folder,
