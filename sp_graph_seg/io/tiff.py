@@ -15,7 +15,7 @@ from sp_graph_seg.io.decoding import (
     read_header,
 )
 from sp_graph_seg.io.pillow import decode_pillow
-from sp_graph_seg.io.tiff_chain import check_chain
+from sp_graph_seg.io.tiff_chain import check_chain, check_strips
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries
@@ -71,6 +71,7 @@ def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
     if 0 in shape:
         raise InputError(f"{path}: has no pixels (shape {series.shape}); export it again.")
     channel = _channel_axis(path, axes, shape)
+    check_strips(os.fspath(path), series.keyframe)
     array = series.asarray().reshape(shape)
     array = array[np.newaxis] if channel is None else np.moveaxis(array, channel, 0)
     return orient(array, series.keyframe.tags.valueof(ORIENTATION_TAG, default=1))

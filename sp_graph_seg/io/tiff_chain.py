@@ -1,11 +1,15 @@
-"""Checks the chain of pages of a TIFF, which a decoder would follow for ever if it is a circle."""
+"""Checks of damaged TIFFs that a decoder would read for ever, or fill with zeros."""
 
+import math
 import os
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from sp_graph_seg.errors import InputError
+
+if TYPE_CHECKING:
+    from tifffile import TiffFrame, TiffPage
 
 
 def check_chain(path: str | os.PathLike[str]) -> None:
@@ -28,6 +32,24 @@ def check_chain(path: str | os.PathLike[str]) -> None:
                     "or export it again."
                 )
             seen.add(offset)
+
+
+def check_strips(what: str, page: "TiffPage | TiffFrame") -> None:
+    """Refuses a page with fewer strips or tiles than its size needs.
+
+    Args:
+        what: The file or its page, for the message.
+        page: The page.
+
+    Raises:
+        InputError: If some are missing.
+    """
+    needed, present = math.prod(page.keyframe.chunked), len(page.dataoffsets)
+    if present < needed:
+        raise InputError(
+            f"{what}: has {present} of {needed} strips or tiles and is damaged; copy or export it "
+            "again."
+        )
 
 
 def _offsets(file: BinaryIO) -> Iterator[int]:

@@ -6,6 +6,7 @@ import struct
 import h5py
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from sp_graph_seg.datasets.bsds300 import read_seg
@@ -72,3 +73,16 @@ def test_a_tiff_whose_pages_form_a_circle(read, order, tmp_path):
 def test_a_radius_beyond_the_image_is_the_whole_image():
     labels = np.array([[1, 1, 1, 2], [1, 1, 3, 3]])
     assert (Relabel(smooth=10**9).apply(labels) == 1).all()
+
+
+@pytest.mark.parametrize("read", [read_image, read_labels])
+def test_a_tiff_with_fewer_strips_than_rows(read, tmp_path):
+    """A decoder puts zeros for each of the strips that are missing."""
+    tifffile.imwrite(tmp_path / "a.tif", np.ones((8, 8), np.uint8), compression="zlib")
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    length = struct.pack("<HHI", 257, 4, 1)  # ImageLength, unsigned, one value
+    at = data.index(length) + len(length) if length in data else data.index(b"\x01\x01\x03\0") + 8
+    data[at : at + 2] = struct.pack("<H", 60_000)
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.tif: has 1 of 7500 strips or tiles"):
+        read(tmp_path / "a.tif")

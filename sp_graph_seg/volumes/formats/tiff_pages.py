@@ -8,6 +8,7 @@ import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.decoding import orient
+from sp_graph_seg.io.tiff_chain import check_strips
 from sp_graph_seg.volumes.axes import Layout
 from sp_graph_seg.volumes.source import PlaneReader, Reader, Source, reading
 
@@ -98,6 +99,7 @@ class _PageReader(PlaneReader):
             page = self._pages[number]
         if page is None or not any(page.databytecounts):
             raise InputError(f"{self._name(number)}: holds no data; export the file again.")
+        check_strips(self._name(number), page)
         return page
 
     def _samples(self, number: int, z: int) -> np.ndarray:
