@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, File, Range, Switch, app
 from sp_graph_seg.cli.flags import GraphFlags
 from sp_graph_seg.cli.inputs import check_range, read_map
 from sp_graph_seg.cli.outputs import check_outputs, check_suffix, report
+from sp_graph_seg.cli.volume_flags import looks_like_volume
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import atomic_write, check_writable, read_image
 
 
@@ -18,12 +21,13 @@ def graph(
     /,
     *,
     output: File,
+    slice_number: Annotated[int | None, Parameter(name="--slice")] = None,
     labels: Annotated[Path | None, Parameter(metavar="FILE")] = None,
     intensity_range: Range = None,
     overwrite: Switch = False,
     flags: GraphFlags = GraphFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Make the region adjacency graph of an image.
+    """Make the region adjacency graph of an image, or of a slice of a volume.
 
     This writes a dictionary of tensors, GRAPH.pt, and a picture of the graph, GRAPH.png.
     ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a PyTorch Geometric graph of the dictionary.
@@ -33,6 +37,7 @@ def graph(
     Args:
         image: Image to make the graph of.
         output: File for the graph, ending in .pt.
+        slice_number: Slice of a volume, counted from 0; the middle one by default.
         labels: Label map to use instead of superpixels (PNG, TIFF or .npy), of the size of the
             image. Every connected region is a node, except negative ids and NaN in the image.
         intensity_range: Intensities that become 0 and 1, instead of the measured range.
@@ -44,7 +49,7 @@ def graph(
     check_suffix(output, ".pt")
     picture = output.with_suffix(".png")
     check_outputs([output, picture], [image, *([labels] if labels else [])], overwrite)
-    array = read_image(image)
+    array = _read(image, slice_number)
     superpixels = None if labels is None else read_map(labels, image, array)
     check_writable(output.parent)
     import torch
@@ -72,3 +77,19 @@ def graph(
     save_figure(picture, draw_graph(array, data))
     report("graph", f"{data.num_nodes} nodes and {data.num_edges} directed edges in {output}")
     report("picture", str(picture))
+
+
+def _read(path: Path, number: int | None) -> np.ndarray:
+    """Reads an image, or a slice of a volume."""
+    if number is None and not looks_like_volume(path):
+        return read_image(path)
+    from sp_graph_seg.streaming import read_slice
+    from sp_graph_seg.volumes import open_volume
+
+    volume = open_volume(path)
+    chosen = len(volume) // 2 if number is None else number
+    if not 0 <= chosen < len(volume):
+        raise InputError(f"--slice {chosen}: does not exist; give 0 to {len(volume) - 1}.")
+    if number is None:
+        report("chosen", f"slice {chosen} of {len(volume)}, as --slice {chosen} does")
+    return read_slice(volume, chosen)

@@ -38,7 +38,7 @@ def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list
         return [parse_output(output)]
     _refuse_unknown(output)
     ending = "/" if suffix == "png" else f".{suffix.removeprefix('.')}"
-    names = [f"{output}/{volume.name}{_MARK}{ending}" for volume in volumes]
+    names = [f"{output}/{volume.name.removesuffix(_MARK)}{_MARK}{ending}" for volume in volumes]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InputError(f"{twice[0]}: would be written for two volumes; rename one of them.")

@@ -91,6 +91,8 @@ def relabel(
         relabel_volumes(labels, map_file, output, form, resume, overwrite)
         return
     if map_file is None:
+        for path in labels:
+            read_label_image(path)  # refuses what is not there
         raise InputError("--map: is missing; start a file with --make MAP, then give it.")
     _apply(labels, map_file, output, overwrite)
 

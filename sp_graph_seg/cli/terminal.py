@@ -95,10 +95,13 @@ def _fail(reason: object) -> int:
 
 @contextmanager
 def _own_warnings_only() -> Iterator[None]:
-    """Prints our warnings as one line each, and hides warnings and logs of other libraries."""
+    """Prints our warnings once and in one line, and hides warnings and logs of other libraries."""
+    shown = set[str]()
 
     def show(message: Warning | str, *_: Any) -> None:
-        print(f"{PROGRAM}: warning: {message}", file=sys.stderr)
+        if str(message) not in shown:
+            shown.add(str(message))
+            print(f"{PROGRAM}: warning: {message}", file=sys.stderr)
 
     logging.disable(logging.WARNING)
     try:

@@ -1,10 +1,20 @@
-"""``sp-graph-seg train``: trains a model on images."""
+"""``sp-graph-seg train``: trains a model on images, or on slices of volumes."""
+
+from collections.abc import Sequence
+from pathlib import Path
 
 from sp_graph_seg.cli.app import PROGRAM, File, Images, Masks, Range, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
 from sp_graph_seg.cli.interruptible import Inputs, describe, train_in, work_folder
 from sp_graph_seg.cli.outputs import check_outputs, check_suffix, report_model
+from sp_graph_seg.cli.training_slices import (
+    kind_of_volume,
+    open_training_volumes,
+    read_training_slices,
+)
+from sp_graph_seg.cli.volume_flags import ReadFlags, are_volumes
+from sp_graph_seg.io.record import make_record
 from sp_graph_seg.io.staging import finish_staged, staged
 
 
@@ -15,37 +25,82 @@ def train(
     *,
     output: File,
     mask: Masks = None,
+    train_on: str | None = None,
     intensity_range: Range = None,
     overwrite: Switch = False,
+    volume: ReadFlags = ReadFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Train a model on images without labels.
+    """Train a model on images, or on slices of volumes, without labels.
 
     Beside the model NAME.safetensors this writes the configuration NAME.yaml and the losses of
     every step, NAME.csv and NAME.png. After an interruption, the same command continues.
 
     Args:
-        images: Images to train on, of any sizes but with the same number of channels.
+        images: Images to train on, of any sizes but with the same number of channels; or volumes
+            and videos.
         output: File for the model, ending in .safetensors.
         mask: A mask of the same size for each image, 0 where there is no data. auto leaves out the
             air around a sample.
+        train_on: Slices of each volume to train on, such as 0,120,300, or auto:3 for the three
+            that represent the rest best; auto:2 by default.
         intensity_range: Intensities that become black and white to the network; by default the
             range of the data without dead and hot pixels.
         overwrite: Replace files that exist.
+        volume: What is read of volumes.
         flags: The configuration.
     """
     check_range(intensity_range)
-    config = flags.resolve(kind_of_image(images[0]))
     check_suffix(output, ".safetensors")
     results = [output, *(output.with_suffix(suffix) for suffix in (".yaml", ".csv", ".png"))]
-    inputs, work = Inputs(*images, *(mask or [])), work_folder(output)
+    work = work_folder(output)
     finish_staged(work)
+    if are_volumes(images, output, volume, train_on):
+        _train_on_volumes(
+            images, results, train_on, mask, intensity_range, overwrite, volume, flags
+        )
+        report_model(results[0], results[1:])
+        return
+    config = flags.resolve(kind_of_image(images[0]))
+    inputs = Inputs(*images, *(mask or []))
     check_outputs(results, inputs.files, overwrite or work.exists())
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
     description = describe("train", inputs, config=config.to_dict(), range=intensity_range)
+    made_from = [file for file in inputs.files if file.exists()]  # a mask may be "auto"
+    record = make_record(made_from, seed=config.seed)
     with staged(work, results, description, overwrite) as stage:
         if not stage.is_complete:
-            train_in(stage, stage.names, config, arrays, masks, intensity_range)
+            train_in(stage, stage.names, config, arrays, masks, intensity_range, None, record)
             inputs.check_unchanged()
     report_model(results[0], results[1:])
+
+
+def _train_on_volumes(
+    paths: Sequence[Path],
+    results: Sequence[Path],
+    train_on: str | None,
+    masks: Sequence[Path] | None,
+    intensity_range: tuple[float, float] | None,
+    overwrite: bool,
+    reading: ReadFlags,
+    flags: TrainingFlags,
+) -> None:
+    """Trains on slices of volumes."""
+    work = work_folder(results[0])
+    volumes = open_training_volumes(paths, masks, reading)
+    config = flags.resolve(kind_of_volume(volumes[0]), for_volume=True)
+    files = [*(v.source.file for v in volumes), *(mask for mask in masks or [] if mask.exists())]
+    check_outputs(results, files, overwrite or work.exists())
+    notes = {
+        "inputs": [volume.fingerprint() for volume in volumes],
+        "train_on": train_on,
+        "range": intensity_range and list(intensity_range),
+        "config": config.to_dict(),
+    }
+    slices = read_training_slices(volumes, train_on, intensity_range, config)
+    record = make_record(files, seed=config.seed, parts=[volume.part_read for volume in volumes])
+    with staged(work, results, notes, overwrite) as stage:
+        if not stage.is_complete:
+            measured = slices.intensity_range
+            train_in(stage, stage.names, config, slices.images, None, measured, notes, record)

@@ -1,7 +1,9 @@
 """``sp-graph-seg tune``: candidates on one sheet, and the choice as a configuration."""
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
@@ -9,8 +11,11 @@ from sp_graph_seg.cli.inputs import read_images
 from sp_graph_seg.cli.outputs import check_outputs, report
 from sp_graph_seg.cli.pages import PAGE, check_pages
 from sp_graph_seg.cli.study_pages import write_tuning_page
+from sp_graph_seg.cli.training_slices import open_training_volumes, read_training_slices
+from sp_graph_seg.cli.volume_flags import ReadFlags, are_volumes
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.io import check_writable, write_text
+from sp_graph_seg.io.record import add_record, make_record
 
 if TYPE_CHECKING:
     from sp_graph_seg.experiments.tuning import Candidate
@@ -25,10 +30,13 @@ def tune(
     /,
     *,
     output: Folder,
+    train_on: str | None = None,
+    seeds: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None,
     overwrite: Switch = False,
+    volume: ReadFlags = ReadFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Try the weights of the losses on images without labels, and show the results.
+    """Try the weights of the losses on images or slices of volumes, and show the results.
 
     As in the paper's section 2.4, beta_cut is tried first, then beta_sim = beta_con, then finer
     steps. Look at candidates.png: each candidate with its labels, its losses and a score that needs
@@ -36,25 +44,36 @@ def tune(
     config.yaml for train --config. If you prefer another one, use candidate_N.yaml.
 
     Args:
-        images: Images to train on, all at once; one to three fit best on the sheet.
+        images: Images to train on, all at once, or volumes and videos; one to three images or
+            slices fit best on the sheet.
         output: Folder for the results; made if it is missing.
+        train_on: Slices of each volume to train on, such as 0,120,300, or auto:3 for the three
+            that represent the rest best; auto:2 by default.
+        seeds: Seeds of which each candidate is trained with all; its score is the mean, and the
+            sheet shows the first. By default that of the configuration.
         overwrite: Replace files that exist.
+        volume: What is read of volumes.
         flags: The configuration; its beta_cut, beta_sim and beta_con are tuned.
     """
-    config = flags.resolve()
+    are_slices = are_volumes(images, output, volume, train_on)
+    volumes = open_training_volumes(images, None, volume) if are_slices else []
+    config = flags.resolve(for_volume=are_slices)
     from sp_graph_seg.experiments.tuning import NUM_CANDIDATES, recommend
     from sp_graph_seg.experiments.tuning import tune as try_settings
 
     names = [f"candidate_{number}.yaml" for number in range(1, NUM_CANDIDATES + 1)]
     check_outputs([output / name for name in (SHEET, CHOICE, TABLE, *names)], images, overwrite)
     check_pages([output / PAGE], images, overwrite)
-    arrays = read_images(images, config)
+    if are_slices:
+        arrays = read_training_slices(volumes, train_on, None, config).images
+    else:
+        arrays = read_images(images, config)
     check_writable(output)
     from sp_graph_seg.plot import contact_sheet, save_figure
     from sp_graph_seg.progress import WorkProgress
 
     with WorkProgress(NUM_CANDIDATES, "candidates") as progress:
-        candidates = try_settings(arrays, config, lambda _: progress.advance())
+        candidates = try_settings(arrays, config, lambda _: progress.advance(), seeds)
     best = recommend(candidates)
     captions = [f"{n}: {candidate.describe()}" for n, candidate in enumerate(candidates, start=1)]
     sheet = contact_sheet(arrays, [candidate.labels for candidate in candidates], captions, best)
@@ -63,6 +82,9 @@ def tune(
         write_text(output / name, config_to_yaml(candidate.config))
     write_text(output / CHOICE, config_to_yaml(candidates[best].config))
     write_text(output / TABLE, _to_json(candidates))
+    written = [output / name for name in (SHEET, CHOICE, TABLE, *names)]
+    inputs = [own.source.file for own in volumes] or images
+    add_record(output, written, make_record(inputs, seeds=seeds or [config.seed]))
     report("sheet", f"{output / SHEET}, {len(candidates)} candidates to look at")
     report("choice", f"candidate {best + 1} in {output / CHOICE}; the others in {names[0]} and on")
     write_tuning_page(output / PAGE, images, arrays, candidates, best)
@@ -78,6 +100,7 @@ def _to_json(candidates: "list[Candidate]") -> str:
             "beta_con": candidate.betas[1],
             "num_labels": candidate.num_labels,
             "score": candidate.score,
+            "scores_of_seeds": list(candidate.scores),
             "losses": candidate.losses,
         }
         for number, candidate in enumerate(candidates, start=1)

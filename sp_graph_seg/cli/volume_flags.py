@@ -24,8 +24,8 @@ VOLUMES = Group(
 
 @Parameter(name="*", group=VOLUMES)
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VolumeFlags:
-    """What is read of a volume or video, and how it is labelled.
+class ReadFlags:
+    """What is read of a volume or video.
 
     Attributes:
         axes: Meaning of the stored axes, such as zyx, zcyx or tyxc; required if the file does not
@@ -38,18 +38,6 @@ class VolumeFlags:
             reconstruction.
         spacing: Size of a voxel of the file along z, y and x, if the file does not declare it.
         unit: Unit of the spacing, such as um.
-        format: Format of the labels if --output is a folder: tif, ome.tif, zarr, h5, nxs, nrrd,
-            vti, npy or png.
-        mode: Label slices one by one, or average features over supervoxels of a block of slices.
-        relabel: YAML file with the post-processing of the labels, see the command relabel.
-        overlay: Video of the labels over the frames, ending in .mp4; for a video, it is always
-            written, by default beside the labels.
-        block: Number of slices that are labelled and stored together.
-        workers: Number of processes; 0 for this process with all its threads. By default one for
-            each GPU, or for every eight cores, if there is enough work.
-        scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
-        resume: Accept a complete output of the same command.
-        skip_bad: Leave slices that cannot be read unlabelled instead of refusing the volume.
     """
 
     axes: str | None = None
@@ -62,32 +50,10 @@ class VolumeFlags:
         tuple[float, float, float] | None, Parameter(metavar="Z Y X", negative=())
     ] = None
     unit: str | None = None
-    format: str = "tif"
-    mode: Literal["slices", "supervoxels"] = "slices"
-    relabel: Annotated[Path | None, Parameter(metavar="FILE")] = None
-    overlay: Annotated[Path | None, Parameter(metavar="FILE")] = None
-    block: int | None = None
-    workers: int | None = None
-    scheduler: str | None = None
-    resume: Annotated[bool, Parameter(negative=())] = False
-    skip_bad: Annotated[bool, Parameter(negative=())] = False
 
     def is_used(self) -> bool:
         """Returns whether any flag was given."""
-        return self != VolumeFlags()
-
-    def check_workers(self) -> None:
-        """Refuses numbers of slices or workers that are out of range, before long work."""
-        from sp_graph_seg.parallel import count_workers
-
-        if self.block is not None and self.block < 1:
-            raise InputError(
-                f"--block {self.block}: must be a positive number of slices; give 1 or more."
-            )
-        if self.workers is not None and self.workers < 0:
-            raise InputError(f"--workers {self.workers}: must not be negative; give 0 or more.")
-        if self.scheduler is not None:
-            count_workers(None, self.scheduler)
+        return self != type(self)()
 
     def open(self, path: Path) -> "Volume":
         """Opens the volume with these options."""
@@ -128,8 +94,52 @@ class VolumeFlags:
         return mask_volume(volume, air)
 
 
+@Parameter(name="*", group=VOLUMES)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VolumeFlags(ReadFlags):
+    """How a volume or video is labelled.
+
+    Attributes:
+        format: Format of the labels if --output is a folder: tif, ome.tif, zarr, h5, nxs, nrrd,
+            vti, npy or png.
+        mode: Label slices one by one, or average features over supervoxels of a block of slices.
+        relabel: YAML file with the post-processing of the labels, see the command relabel.
+        overlay: Video of the labels over the frames, ending in .mp4; for a video, it is always
+            written, by default beside the labels.
+        block: Number of slices that are labelled and stored together.
+        workers: Number of processes; 0 for this process with all its threads. By default one for
+            each GPU, or for every eight cores, if there is enough work.
+        scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
+        resume: Accept a complete output of the same command.
+        skip_bad: Leave slices that cannot be read unlabelled instead of refusing the volume.
+    """
+
+    format: str = "tif"
+    mode: Literal["slices", "supervoxels"] = "slices"
+    relabel: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    overlay: Annotated[Path | None, Parameter(metavar="FILE")] = None
+    block: int | None = None
+    workers: int | None = None
+    scheduler: str | None = None
+    resume: Annotated[bool, Parameter(negative=())] = False
+    skip_bad: Annotated[bool, Parameter(negative=())] = False
+
+    def check_workers(self) -> None:
+        """Refuses numbers of slices or workers that are out of range, before long work."""
+        from sp_graph_seg.parallel import count_workers
+
+        if self.block is not None and self.block < 1:
+            raise InputError(
+                f"--block {self.block}: must be a positive number of slices; give 1 or more."
+            )
+        if self.workers is not None and self.workers < 0:
+            raise InputError(f"--workers {self.workers}: must not be negative; give 0 or more.")
+        if self.scheduler is not None:
+            count_workers(None, self.scheduler)
+
+
 def are_volumes(
-    images: Sequence[Path], output: Path, flags: VolumeFlags, train_on: str | None = None
+    images: Sequence[Path], output: Path, flags: ReadFlags, train_on: str | None = None
 ) -> bool:
     """Returns whether the inputs are volumes or videos, and not single images.
 

@@ -13,6 +13,14 @@ from sp_graph_seg.cli.layout import place_labels, place_overlay, place_pages, pl
 from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, report_model
 from sp_graph_seg.cli.overlays import write_overlay
 from sp_graph_seg.cli.pages import check_pages, write_volume_pages
+from sp_graph_seg.cli.training_slices import (
+    choose_or_check,
+    default_train_on,
+    kind_of_volume,
+    noun_of,
+    parse_train_on,
+    read_chosen,
+)
 from sp_graph_seg.cli.volume_flags import VolumeFlags
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
@@ -26,11 +34,7 @@ from sp_graph_seg.label_jobs import LabelOutput
 if TYPE_CHECKING:
     from sp_graph_seg.cli.flags import ConfigSource
     from sp_graph_seg.labels.relabel import Relabel
-    from sp_graph_seg.streaming import Survey
     from sp_graph_seg.volumes import Volume
-
-#: Slices to train on if the user names none.
-_TRAIN_ON = 2
 
 
 class Training(NamedTuple):
@@ -55,10 +59,10 @@ def segment_volume(
     if masks and len(masks) == 1:
         volume, masks = flags.mask(volume, masks[0]), None
     (target,) = place_labels([volume], output, flags.format)
-    config = training.flags.resolve(_kind(volume), for_volume=True)
+    config = training.flags.resolve(kind_of_volume(volume), for_volume=True)
     _check_mode(flags, config)
-    train_on = training.train_on or f"auto:{min(_TRAIN_ON, len(volume))}"
-    numbers, count = _parse_train_on(train_on, volume)
+    train_on = training.train_on or default_train_on(volume)
+    numbers, count = parse_train_on(train_on, volume)
     folder = target.given.parent
     model, *training_files = (folder / name for name in MODEL_FILES)
     inputs = [volume.source.file, *(training.masks or [])]
@@ -88,15 +92,15 @@ def segment_volume(
     if is_trained:
         report("model", f"{model} exists, trained by the same command")
     else:
-        numbers, intensity_range = _choose(survey, numbers, count, read, intensity_range)
+        numbers, intensity_range = choose_or_check(survey, numbers, count, read, intensity_range)
         why = f", as --train-on {train_on} does" if training.train_on is None else ""
         shown = ", ".join(map(str, numbers))
-        report("chosen", f"{_slices(volume)} {shown} of {len(volume)}{why}")
+        report("chosen", f"{noun_of(volume)} {shown} of {len(volume)}{why}")
         made_from = [file for file in inputs if file.exists()]  # a mask may be "auto"
         record = make_record(made_from, part=volume.part_read, seed=config.seed, trained_on=numbers)
         with staged(work, [model, *training_files], notes, overwrite) as stage:
             if not stage.is_complete:
-                images = _read_slices(survey, numbers)
+                images = read_chosen(survey, numbers)
                 if config.label_by == "phases":  # at full resolution
                     images, read = [middle(i) for i in images], read and [middle(m) for m in read]
                 train_in(stage, stage.names, config, images, read, intensity_range, notes, record)
@@ -133,32 +137,6 @@ def predict_volumes(
     for target, beside, volume, (relabel, overlay) in jobs:
         check_writable(target.given.parent)
         _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=True)
-
-
-def _choose(
-    survey: "Survey",
-    numbers: list[int],
-    count: int,
-    masks: Sequence[np.ndarray] | None,
-    intensity_range: tuple[float, float] | None,
-) -> tuple[list[int], tuple[float, float] | None]:
-    """Returns the slices to train on, and the range; None if that inside of the masks counts."""
-    for number in numbers:
-        if number in survey.unusable:
-            reason = survey.unusable[number].removesuffix(".")
-            raise InputError(
-                f"--train-on: slice {number} cannot be used ({reason}); give another one."
-            )
-    measured = intensity_range or survey.intensity_range()
-    chosen = survey.choose(count, measured) if count else numbers
-    return chosen, intensity_range if masks is not None else measured
-
-
-def _read_slices(survey: "Survey", numbers: Sequence[int]) -> list[np.ndarray]:
-    from sp_graph_seg.streaming import read_slice
-
-    kept = survey.kept
-    return [kept[n] if n in kept else read_slice(survey.volume, n) for n in numbers]
 
 
 def _label(
@@ -199,7 +177,7 @@ def _label(
             write_overlay(overlay, volume, job, segmenter)
         record = None if job.complete else record_labels(model, volume)
         skipped = job.finish(record=record)
-    report("labels", f"{len(volume)} {_slices(volume)} in {job.path}")
+    report("labels", f"{len(volume)} {noun_of(volume)} in {job.path}")
     if beside is not None:
         report("unsure", str(beside.path))
     if overlay is not None:
@@ -208,12 +186,6 @@ def _label(
     for number, reason in sorted(skipped.items()):
         report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
     write_volume_pages(job, volume, segmenter, model, record, skipped)
-
-
-def _kind(volume: "Volume") -> str:
-    """Returns the preset that suits a volume: that of videos for frames or colours."""
-    is_video = volume.frame_rate is not None or volume.channels == 3
-    return "video" if is_video else "tomogram"
 
 
 def _check_mode(flags: VolumeFlags, config: Config) -> None:
@@ -227,10 +199,6 @@ def _check_mode(flags: VolumeFlags, config: Config) -> None:
             f"{config.label_by}; leave it out, or add --preset fast."
         )
     check_superpixel_method(config.superpixel_method, ndim=3)
-
-
-def _slices(volume: "Volume") -> str:
-    return "slices" if volume.frame_rate is None else "frames"
 
 
 def _beside(output: LabelOutput, uncertainty: bool, flags: VolumeFlags) -> LabelOutput | None:
@@ -283,7 +251,7 @@ def _read_masks(
     """Reads a mask for each slice to train on."""
     if masks and len(masks) != count:
         raise InputError(
-            f"--mask: got {len(masks)} for {count} training {_slices(volume)}; give one for each."
+            f"--mask: got {len(masks)} for {count} training {noun_of(volume)}; give one for each."
         )
     like = np.broadcast_to(np.uint8(0), (volume.channels, volume.height, volume.width))
     return read_masks(masks, [Path(volume.path)] * count, [like] * count)
@@ -307,24 +275,3 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
             "for --output, or use the model with predict."
         )
     return False
-
-
-def _parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
-    """Returns the numbers of the slices to train on, or how many to choose."""
-    total = len(volume)
-    kind, _, number = text.partition(":")
-    try:
-        if kind == "auto":
-            count = int(number or 1)
-            if not 1 <= count <= total:
-                raise ValueError
-            return [], count
-        numbers = [int(part) for part in text.split(",")]
-        if any(not -total <= n < total for n in numbers):
-            raise ValueError
-    except ValueError as error:
-        raise InputError(
-            f"--train-on {text}: does not name any of the {total} {_slices(volume)}; give numbers "
-            f"from 0 to {total - 1}, such as 0,{total // 2}, or auto:3."
-        ) from error
-    return list(dict.fromkeys(n % total for n in numbers)), 0

@@ -41,7 +41,9 @@ class Candidate:
     losses: dict[str, float]
     """The last value of each loss, before weighting."""
     score: float
-    """Mean over the images of :func:`~sp_graph_seg.evaluation.unsupervised_score`."""
+    """Mean over the seeds and images of :func:`~sp_graph_seg.evaluation.unsupervised_score`."""
+    scores: tuple[float, ...] = ()
+    """The mean over the images for each seed."""
 
     @property
     def betas(self) -> tuple[float, float]:
@@ -51,10 +53,12 @@ class Candidate:
     def describe(self) -> str:
         """Formats settings, number of labels, score and losses in three lines."""
         cut, sim = self.betas
+        low, high = min(self.scores, default=0.0), max(self.scores, default=0.0)
+        spread = f" ({low:.3f} to {high:.3f})" if len(self.scores) > 1 else ""
         losses = " ".join(f"{name} {value:.2g}" for name, value in self.losses.items())
         return (
             f"beta cut {cut:.3g}, sim = con {sim:.3g}\n"
-            f"{self.num_labels} labels, score {self.score:.3f}\n{losses}"
+            f"{self.num_labels} labels, score {self.score:.3f}{spread}\n{losses}"
         )
 
 
@@ -62,6 +66,7 @@ def tune(
     images: Image | Sequence[Image],
     config: Config,
     on_candidate: Callable[[Candidate], None] | None = None,
+    seeds: Sequence[int] | None = None,
 ) -> list[Candidate]:
     """Tries the weights of the losses in the paper's order (section 2.4).
 
@@ -74,6 +79,8 @@ def tune(
         images: One image ``(C, H, W)`` or a sequence of them, which are trained on together.
         config: All other settings.
         on_candidate: Called with each finished candidate.
+        seeds: Seeds of which each candidate is trained with all; labels and losses are those of the
+            first. (default: that of the configuration)
 
     Returns:
         The nine candidates, in the order in which they were tried.
@@ -91,7 +98,7 @@ def tune(
 
     def attempt(stage: str, cut: float, sim: float) -> None:
         tried = config.replace(beta_cut=cut, beta_sim=sim, beta_con=sim)
-        candidates.append(_attempt(stage, arrays, graphs, tried))
+        candidates.append(_attempt(stage, arrays, graphs, tried, seeds or [config.seed]))
         if on_candidate is not None:
             on_candidate(candidates[-1])
 
@@ -137,12 +144,21 @@ def _make_graphs(images: Sequence[NDArray[np.float32]], config: Config) -> list[
 
 
 def _attempt(
-    stage: str, images: Sequence[NDArray[np.float32]], graphs: Sequence[Data], config: Config
+    stage: str,
+    images: Sequence[NDArray[np.float32]],
+    graphs: Sequence[Data],
+    config: Config,
+    seeds: Sequence[int],
 ) -> Candidate:
-    segmenter = Segmenter(config).fit(images)
-    labels = [segmenter.predict(image) for image in images]
-    history = segmenter.history_
+    models = [Segmenter(config.replace(seed=seed)).fit(images) for seed in seeds]
+    found = [[model.predict(image) for image in images] for model in models]
+    scores = tuple(
+        float(np.mean([unsupervised_score(*pair) for pair in zip(labels, graphs, strict=True)]))
+        for labels in found
+    )
+    labels, history = found[0], models[0].history_
     assert history is not None, "a model that was just trained has a history"
-    score = np.mean([unsupervised_score(*pair) for pair in zip(labels, graphs, strict=True)])
     num_labels = len(np.unique(np.concatenate([own.ravel() for own in labels])))
-    return Candidate(stage, config, labels, num_labels, history.last_losses(), float(score))
+    score = float(np.mean(scores))
+    losses = history.last_losses()
+    return Candidate(stage, config, labels, num_labels, losses, score, scores)

@@ -128,5 +128,5 @@ def _channel_axis(path: str | os.PathLike[str], axes: str, shape: list[int]) -> 
     height, width = shape[axes.index("Y")], shape[axes.index("X")]
     raise InputError(
         f"{path}: is a volume of {slices} slices of {height} x {width} pixels (axes {axes}), not "
-        "one image; open it as a volume (open_volume, or segment --train-on), or give one slice."
+        "one image; open it as a volume (open_volume), or give one slice."
     )

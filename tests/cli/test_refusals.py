@@ -187,3 +187,20 @@ def test_a_bug_keeps_its_traceback(photo, tmp_path, monkeypatch):
     monkeypatch.setattr(Segmenter, "fit", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         main(["segment", str(photo), "-o", str(tmp_path / "out")])
+
+
+def test_the_same_warning_is_shown_once(capsys):
+    import warnings
+
+    from sp_graph_seg.cli.terminal import _own_warnings_only
+    from sp_graph_seg.errors import SmallImageWarning
+
+    with _own_warnings_only():
+        for number in (1, 2, 1, 2, 1):
+            warnings.resetwarnings()  # as other libraries do
+            warnings.simplefilter("always")
+            warnings.warn(f"image {number} is small.", SmallImageWarning, stacklevel=1)
+    assert capsys.readouterr().err.splitlines() == [
+        "sp-graph-seg: warning: image 1 is small.",
+        "sp-graph-seg: warning: image 2 is small.",
+    ]

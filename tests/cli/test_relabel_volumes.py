@@ -32,7 +32,7 @@ def labels(tmp_path, stack, model, run):
 
 
 @pytest.fixture
-def no_network(monkeypatch):
+def no_network(labels, monkeypatch):  # after the labels were made
     """No model may be loaded."""
     monkeypatch.setattr(Segmenter, "from_file", lambda *_, **__: pytest.fail("was loaded"))
 
@@ -51,7 +51,10 @@ def test_a_merger_is_what_prediction_would_have_given(tmp_path, labels, run):
     assert record["before"]["command"].startswith("sp-graph-seg predict ")
     assert record["relabel"]["smooth"] == 1
     assert run(*command, "-o", tmp_path / "folder") == 0  # the format of the input
-    np.testing.assert_array_equal(values_of(tmp_path / "folder/a_labels.tif"), after)
+    merged = tmp_path / "folder/a_labels.tif"
+    np.testing.assert_array_equal(values_of(merged), after)
+    assert run("relabel", merged, "-o", tmp_path / "more") == 0
+    assert (tmp_path / "more/a_labels.tif").exists()
 
 
 def test_predict_with_the_same_map(tmp_path, stack, model, run):
@@ -140,6 +143,8 @@ def test_what_is_refused(tmp_path, labels, stack, run, refusal):
     )
     line = refusal("relabel", tmp_path / "nan.tif", "-o", tmp_path / "b.tif")
     assert line.startswith(f"{tmp_path}/nan.tif: holds nan, which is not the number of a label")
+    line = refusal("relabel", tmp_path / "none.tif", "-o", tmp_path / "b.tif")
+    assert line.startswith(f"{tmp_path}/none.tif: cannot be opened")
     line = refusal("relabel", labels, "-o", labels)
     assert line.startswith(f"{labels}: is or contains the input")
     line = refusal("relabel", labels, "--make", tmp_path / "m.yaml", "--labels", "9")

@@ -28,6 +28,7 @@ CONFIG = Config(
 )
 CANDIDATES = [f"candidate_{number}.yaml" for number in range(1, 10)]
 FILES = {"candidates.png", "config.yaml", "candidates.json", "report.html", *CANDIDATES}
+RECORDS = "records.json"
 
 
 def run(*arguments):
@@ -73,7 +74,7 @@ def untuned(monkeypatch):
 
 def test_files(results):
     out = results / "new/out"
-    assert files_in(out) == FILES
+    assert files_in(out) == FILES | {RECORDS}
     with Image.open(out / "candidates.png") as sheet:
         assert min(sheet.size) > 300
         assert np.asarray(sheet.convert("L")).std() > 5
@@ -86,7 +87,7 @@ def test_each_candidate_has_its_configuration(results):
     for row, name in zip(rows, CANDIDATES, strict=True):
         betas = {key: row[key] for key in ("beta_cut", "beta_sim", "beta_con")}
         assert Config.from_dict(read_config(out / name)) == CONFIG.replace(**betas)
-    keys = "candidate stage beta_cut beta_sim beta_con num_labels score losses"
+    keys = "candidate stage beta_cut beta_sim beta_con num_labels score scores_of_seeds losses"
     assert {tuple(row) for row in rows} == {tuple(keys.split())}
 
 
@@ -121,7 +122,7 @@ def test_train_takes_the_choice(results, tmp_path):
     assert Segmenter.load(model).config_ == Config.from_dict(read_config(choice))
 
 
-def fake_candidates(images, config, on_candidate):
+def fake_candidates(images, config, on_candidate, _seeds):
     """What :func:`tune` would find, without training; the fifth is the best."""
     labels = [np.arange(image[0].size).reshape(image.shape[1:]) % 2 for image in images]
     settings = [*tuning.coarse_settings(), ("fine", 2, 0), ("fine", 3, 0), ("fine", 1, 1)]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sp_graph_seg import Segmenter, parallel
-from sp_graph_seg.cli import volumes
+from sp_graph_seg.cli.training_slices import parse_train_on
 from sp_graph_seg.streaming import choose_slices
 from sp_graph_seg.volumes import measure_range, open_volume
 
@@ -29,9 +29,9 @@ def test_the_range_is_that_of_the_volume(stack, model):
 
 def test_slices_are_counted_from_either_end_and_once(stack):
     volume = open_volume(stack)
-    assert volumes._parse_train_on("-1, 0,4,2", volume) == ([4, 0, 2], 0)
-    assert volumes._parse_train_on("auto", volume) == ([], 1)
-    assert volumes._parse_train_on("auto:5", volume) == ([], 5)
+    assert parse_train_on("-1, 0,4,2", volume) == ([4, 0, 2], 0)
+    assert parse_train_on("auto", volume) == ([], 1)
+    assert parse_train_on("auto:5", volume) == ([], 5)
 
 
 @pytest.mark.parametrize(

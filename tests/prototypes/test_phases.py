@@ -93,6 +93,7 @@ def test_two_phases_are_two_labels(unit, num_labels):
     assert (labels == truth).mean() > 0.99  # the darker phase is label 0
 
 
+@pytest.mark.filterwarnings("ignore:.*is read as one image of 5 channels")
 @pytest.mark.parametrize("unit", UNITS)
 def test_two_phases_in_five_channels(unit):
     image, truth = blobs(channels=5, noise=0.2)

@@ -68,6 +68,7 @@ def relabel_volume(
         {"version": __version__, "input": labels.fingerprint(), "relabel": relabel.to_dict()},
         block=block,
         geometry=geometry or labels.geometry,
+        labels=relabel.labels,
         inputs=[labels.path],
         overwrite=overwrite,
         resume=resume,

@@ -1,0 +1,134 @@
+"""Slices of volumes to train on: named by the user, or chosen."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from sp_graph_seg.cli.inputs import match_masks
+from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.volume_flags import ReadFlags
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import InputError
+
+if TYPE_CHECKING:
+    from sp_graph_seg.streaming import Survey
+    from sp_graph_seg.volumes import Volume
+
+#: Slices to train on if the user names none.
+_TRAIN_ON = 2
+
+
+class TrainingSlices(NamedTuple):
+    """Slices of one or several volumes."""
+
+    images: list[np.ndarray]
+    """``(C, H, W)`` each."""
+    intensity_range: tuple[float, float]
+    """The given one, or the smallest that covers those of all volumes."""
+
+
+def open_training_volumes(
+    paths: Sequence[Path], masks: Sequence[Path] | None, flags: ReadFlags
+) -> "list[Volume]":
+    """Opens volumes, without what their masks leave out."""
+    volumes = [flags.open(path) for path in paths]
+    if masks is None:
+        return volumes
+    pairs = zip(volumes, match_masks(masks, paths), strict=True)
+    return [flags.mask(volume, mask) for volume, mask in pairs]
+
+
+def read_training_slices(
+    volumes: "Sequence[Volume]",
+    train_on: str | None,
+    intensity_range: tuple[float, float] | None,
+    config: Config,
+) -> TrainingSlices:
+    """Reads the slices to train on of each volume, and says which they are."""
+    from sp_graph_seg.streaming import survey_volume
+    from sp_graph_seg.streaming.slices import middle
+
+    images: list[np.ndarray] = []
+    ranges = []
+    for volume in volumes:
+        asked = train_on or default_train_on(volume)
+        numbers, count = parse_train_on(asked, volume)
+        survey = survey_volume(volume, numbers, count)
+        survey.check(config, volumes[0].channels, skip_bad=True)
+        chosen, measured = choose_or_check(survey, numbers, count, None, intensity_range)
+        assert measured is not None, "only the range inside of masks is not measured here"
+        why = f", as --train-on {asked} does" if train_on is None else ""
+        shown = ", ".join(map(str, chosen))
+        report("chosen", f"{noun_of(volume)} {shown} of the {len(volume)} of {volume.path}{why}")
+        images += read_chosen(survey, chosen)
+        ranges.append(measured)
+    if config.label_by == "phases":  # at full resolution
+        images = [middle(image) for image in images]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    return TrainingSlices(images, (low, high))
+
+
+def default_train_on(volume: "Volume") -> str:
+    """Returns the slices to train on if the user names none."""
+    return f"auto:{min(_TRAIN_ON, len(volume))}"
+
+
+def choose_or_check(
+    survey: "Survey",
+    numbers: list[int],
+    count: int,
+    masks: Sequence[np.ndarray] | None,
+    intensity_range: tuple[float, float] | None,
+) -> tuple[list[int], tuple[float, float] | None]:
+    """Returns the slices to train on, and the range; None if that inside of the masks counts."""
+    for number in numbers:
+        if number in survey.unusable:
+            reason = survey.unusable[number].removesuffix(".")
+            raise InputError(
+                f"--train-on: slice {number} cannot be used ({reason}); give another one."
+            )
+    measured = intensity_range or survey.intensity_range()
+    chosen = survey.choose(count, measured) if count else numbers
+    return chosen, intensity_range if masks is not None else measured
+
+
+def read_chosen(survey: "Survey", numbers: Sequence[int]) -> list[np.ndarray]:
+    """Reads slices, unless the survey kept them."""
+    from sp_graph_seg.streaming import read_slice
+
+    kept = survey.kept
+    return [kept[n] if n in kept else read_slice(survey.volume, n) for n in numbers]
+
+
+def kind_of_volume(volume: "Volume") -> str:
+    """Returns the preset that suits a volume: that of videos for frames or colours."""
+    is_video = volume.frame_rate is not None or volume.channels == 3
+    return "video" if is_video else "tomogram"
+
+
+def noun_of(volume: "Volume") -> str:
+    """Returns what the images of a volume are called."""
+    return "slices" if volume.frame_rate is None else "frames"
+
+
+def parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
+    """Returns the numbers of the slices to train on, or how many to choose."""
+    total = len(volume)
+    kind, _, number = text.partition(":")
+    try:
+        if kind == "auto":
+            count = int(number or 1)
+            if not 1 <= count <= total:
+                raise ValueError
+            return [], count
+        numbers = [int(part) for part in text.split(",")]
+        if any(not -total <= n < total for n in numbers):
+            raise ValueError
+    except ValueError as error:
+        raise InputError(
+            f"--train-on {text}: does not name any of the {total} {noun_of(volume)}; give numbers "
+            f"from 0 to {total - 1}, such as 0,{total // 2}, or auto:3."
+        ) from error
+    return list(dict.fromkeys(n % total for n in numbers)), 0
