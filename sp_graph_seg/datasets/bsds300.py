@@ -135,7 +135,7 @@ def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
         runs = np.array(lines[start + 1 :], dtype=np.int64).reshape(-1, 4)
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror}); check the path.") from error
-    except (ValueError, KeyError, IndexError) as error:
+    except (ValueError, KeyError, IndexError, OverflowError) as error:
         raise _damaged(path, str(error)) from error
     if header.get("format", ["ascii", "cr"]) != ["ascii", "cr"]:
         raise _damaged(path, f"format {' '.join(header['format'])}, not ascii cr")

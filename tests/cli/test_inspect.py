@@ -323,7 +323,7 @@ def test_files_are_replaced_when_told_and_others_stay(tmp_path):
             ["a.npy", "--spacing", "2", "0", "1", "--unit", "um"],
             "spacing: (2.0, 0.0, 1.0) is invalid",
         ),
-        (["a.npy", "--names", "none.yaml"], "none.yaml: No such file"),
+        (["a.npy", "--names", "none.yaml"], "none.yaml: cannot be read (No such file"),
         (["a.npy", "--names", "bad.yaml"], "bad.yaml: 'smoth': this key is unknown"),
     ],
 )
