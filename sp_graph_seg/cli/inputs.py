@@ -59,7 +59,7 @@ def match_masks(paths: Sequence[Path], images: Sequence[Path]) -> list[Path]:
 
 
 def read_mask(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
-    """Reads a mask: the pixels that are not 0 are data; auto finds what air does not surround."""
+    """Reads a mask, whose nonzero pixels are data; ``auto`` leaves out the air of the image."""
     if path == AUTO:
         from sp_graph_seg.volumes.air import find_air
 

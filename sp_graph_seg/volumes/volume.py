@@ -132,7 +132,7 @@ class Volume:
 
     @property
     def frame_times(self) -> tuple[float, ...] | None:
-        """When each frame of a video is shown, in seconds after the first; else None."""
+        """The time of each frame in seconds after the first; None if this is not a video."""
         times = self.source.frame_times
         if times is None or self.axis != "z":
             return None
