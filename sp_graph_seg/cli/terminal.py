@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail(
             "the memory is too small; use a smaller --max-size and --superpixel-size, such as "
-            "1000, or fewer images at once; for a volume --block 1, --workers 0 or --bin 2. "
+            "1000, or fewer images at once; for a volume --block 1, --workers 0 or --binning 2. "
             "Finished work is kept."
         )
     return 0
