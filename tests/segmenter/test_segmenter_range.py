@@ -41,6 +41,16 @@ def test_prediction_uses_the_range_of_the_training_images(fitted, image):
     assert (beyond.x == 1).all()
 
 
+@pytest.mark.parametrize(("share", "is_told"), [(0.4, False), (0.5, False), (0.6, True)])
+def test_more_than_half_of_the_values_in_other_units(fitted, image, share, is_told):
+    low, high = fitted.intensity_range_
+    values = np.full_like(image, (low + high) / 2).reshape(-1)
+    values[: round(share * values.size)] = high + 1
+    told = pytest.warns(IntensityRangeWarning, match="most values") if is_told else nullcontext()
+    with told:
+        fitted.transform(values.reshape(image.shape), superpixels=TILES)
+
+
 def test_the_range_is_taken_over_all_training_images(config, image):
     dark, bright = 0.25 * image, 100 * image
     low, high = Segmenter(config).fit([dark, bright]).intensity_range_

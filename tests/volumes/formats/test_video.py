@@ -147,7 +147,6 @@ def test_order_decides_about_seeking(coded, monkeypatch):
     )
     source = open_volume(coded("h264.mp4")).source
     assert source.index.keyframes == (0, 12, 24, 36)
-    reader = source.open()
     for number in range(COUNT):
         reader.plane(number, range(3))
         reader.plane(number, range(3))
@@ -317,3 +316,15 @@ def test_damage(tmp_path, video):
         np.testing.assert_array_equal(volume[number], expected[number])
     with pytest.raises(InputError, match=r"frame 4 \(of 0 to 9\)"):
         volume.read(3, 6)
+
+
+def test_a_frame_that_the_decoder_calls_corrupt_is_refused(tmp_path, video, monkeypatch):
+    reader = open_volume(video(tmp_path / "a.mkv", MOVING[:3])).source.open()
+
+    class Damaged:
+        is_corrupt = True
+
+    monkeypatch.setattr(reader, "_find", lambda z: Damaged())
+    with pytest.raises(InputError, match=r"frame 1 .* is damaged"):
+        reader.plane(1, range(3))
+    reader.close()
