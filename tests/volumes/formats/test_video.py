@@ -147,6 +147,7 @@ def test_order_decides_about_seeking(coded, monkeypatch):
     )
     source = open_volume(coded("h264.mp4")).source
     assert source.index.keyframes == (0, 12, 24, 36)
+    reader = source.open()
     for number in range(COUNT):
         reader.plane(number, range(3))
         reader.plane(number, range(3))
