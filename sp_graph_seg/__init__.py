@@ -15,15 +15,17 @@ The public names (each is loaded on first use, because importing torch takes sec
 Notation, the same in code and documentation:
 
 =================  ==================================================================
-C, H, W (D)        channels, height, width (depth) of an image
-F                  number of features, the largest number of labels
-N, E               nodes (superpixels); directed edges, both directions stored
-x ``(N, C)``       mean colour of a node
-pos ``(N, 2)``     centroid of a node: row, column (``(N, 3)`` in a volume)
-z ``(F, H, W)``    output of the encoder; f is its softmax
-``edge_index``     ``(2, E)``: ``[0]`` is the source J, ``[1]`` the target I of an edge
-``pixel_index``    ``(P,)``: node of each pixel
-``pixel_mask``     ``(H*W,)``: true for the pixels in ``pixel_index``
+C, H, W (D)        number of channels, height, width (depth) of an image
+F, p               number of features; index of a feature, from 0 to F - 1
+N, I, J            number of nodes (superpixels); indices of nodes
+E                  number of directed edges; both directions are stored
+P                  number of pixels that belong to a node
+x ``(N, C)``       mean colours of the nodes; in the losses, their features ``(N, F)``
+pos ``(N, 2)``     centroids of the nodes: row, column (``(N, 3)`` in a volume)
+z ``(F, H, W)``    features of the pixels: output of the encoder; f is their softmax
+``edge_index``     ``(2, E)``: row 0 holds the sources J of the edges, row 1 the targets I
+``pixel_index``    ``(P,)``: node of each pixel that belongs to one
+``pixel_mask``     ``(H*W,)``: true for the pixels that belong to a node
 =================  ==================================================================
 """
 

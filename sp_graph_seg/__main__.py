@@ -1,4 +1,4 @@
-"""The program ``sp-graph-seg``, also as ``python -m sp_graph_seg``."""
+"""The program ``sp-graph-seg``, which also runs as ``python -m sp_graph_seg``."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ from sp_graph_seg.extras import require
 
 
 def main() -> int:
-    """Runs the command line, with threads that sleep while they wait."""
-    # Read by OpenMP when torch is loaded. On a busy machine, threads that spin take the cores from
-    # those for which they wait.
+    """Runs the command line. Threads of OpenMP sleep while they wait, instead of spinning."""
+    # OpenMP reads this when torch is loaded. On a busy machine, waiting threads that spin take the
+    # cores from the threads that they wait for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         require("cyclopts")

@@ -1,4 +1,4 @@
-"""The configuration: names, defaults and validation of all hyperparameters, and YAML.
+"""The configuration: names, defaults, validation and YAML form of all hyperparameters.
 
 This module does not import torch, so that the command line prints its help at once.
 """
@@ -27,46 +27,48 @@ class Config:
     value raises :class:`~sp_graph_seg.errors.InputError` with the name of its field.
 
     Attributes:
-        label_by: How labels are found: argmax takes the largest feature of a node, as in the
-            paper; regions compares the mean colours of the regions of an image with prototypes,
-            without a network, for photographs; phases compares the denoised value or the texture of
-            a pixel with prototypes, for tomograms and micrographs; appearance compares superpixels
-            with prototypes that a network learns, for videos.
-        num_labels: Number of labels for regions, phases and appearance; 0 makes as many as stand
-            out in the data.
-        position_weight: Weight of position where appearance compares superpixels: the colour
-            difference (in CIELAB units) that equals a hundredth of the longer side of the image.
-        memory: Weight of the probabilities of the previous frame, at nodes that have not changed,
-            when appearance labels the frames of a video; 0 labels each frame by itself.
-        join_slices: Average what is measured in a slice of a volume with the slices before and
-            after it, where they agree, when phases labels a volume.
-        num_features: F, the channels of the encoder's output and the largest number of labels.
-        width: Channels of the first module of each U-Net; each level below has twice as many.
-        depth: Number of poolings in each U-Net; each of them halves the image.
-        head: Graph network between the node means and the losses; identity means no network, as in
-            the paper.
-        head_layers: Graph convolutions in the head.
-        head_losses: What the similarity and continuity losses judge if there is a head: its output,
-            or its output and its input.
+        label_by: How labels are found. argmax takes the largest feature of a node, as in the paper.
+            regions, for photographs, compares the mean colours of the regions of an image with
+            prototypes, without a network. phases, for tomograms and micrographs, compares the
+            denoised value or the texture of a pixel with prototypes. appearance, for videos,
+            compares superpixels with prototypes and combines this with the features of a network.
+        num_labels: Number of labels for regions, phases and appearance; 0 derives it from the data.
+        position_weight: Weight of position when appearance compares superpixels: the colour
+            difference, in CIELAB units, that counts as much as a distance of a hundredth of the
+            longer side of the image.
+        memory: Weight of the label probabilities of the previous frame, at nodes that have not
+            changed, when appearance labels the frames of a video; 0 labels each frame by itself.
+        join_slices: When phases labels a volume, average the measurements of each slice with those
+            of the slices before and after it, where they agree.
+        num_features: F, the number of channels of the encoder's output. argmax finds at most F
+            labels.
+        width: Channels of the top level of each U-Net; each level below has twice as many.
+        depth: Number of poolings in each U-Net; each of them halves the height and width.
+        head: Graph network that refines the node means of the features before the losses; identity
+            means no network, as in the paper.
+        head_layers: Number of graph convolutions in the head.
+        head_losses: Where the similarity and continuity losses are computed if there is a head: on
+            its output, or on both its output and its input.
         max_size: Longest side, in pixels, of an image in the network. A larger image is scaled
             down, but its labels keep the full resolution. 0 never scales.
-        hessian_scales: Scales, in pixels of the scaled image, at which smoothed values and
-            eigenvalues of the Hessian are added as channels, as in the paper's Fig. 5a for
-            tomograms; none by default.
+        hessian_scales: Standard deviations of Gaussians, in pixels of the scaled image. For each,
+            the smoothed image and the eigenvalues of its Hessian are added as channels, as in the
+            paper's Fig. 5a for tomograms. None by default.
         nodes: Nodes of the graph in the losses: superpixels, as in the paper's sparse models, or
             single pixels, as in its dense ones.
         radius: Distance, in pixels, up to which pixels are neighbours in the N-Cut loss when nodes
             are pixels; Xia & Kulis 2017 use 5.
         superpixel_method: Algorithm that makes the superpixels: SLIC, a compact watershed, or the
             graph-based one of Felzenszwalb & Huttenlocher 2004, which ignores compactness.
-        n_segments: Wanted number of superpixels in an image.
-        compactness: Weight of space against colour in the superpixels; a larger one makes them
+        n_segments: Approximate number of superpixels in an image.
+        compactness: Weight of position against colour in the superpixels; a larger one makes them
             squarer.
-        superpixel_size: Longest side, in pixels, at which superpixels, or the tree of regions, are
-            made in prediction. A larger image is scaled down, which is faster and coarser. 0 never
-            scales.
-        tau_con: tau of Eq. 8, the temperature of the weights in the continuity loss. Below 0 the
-            most similar neighbours weigh most, at 0 all are equal, above 0 the most different.
+        superpixel_size: Longest side, in pixels, of the image in which prediction makes
+            superpixels, or the hierarchy of regions if label_by is regions. A larger image is
+            scaled down, which is faster but coarser. 0 never scales.
+        tau_con: tau of Eq. 8, the factor of the colour distance in the weights of the neighbours in
+            the continuity loss. Below 0 the most similar neighbours weigh most; at 0 all weigh the
+            same; above 0 the most different ones weigh most.
         tau_cut: Factor in the affinities exp(tau_cut * w) of the N-Cut loss and of the head, where
             w is the colour distance; must be negative.
         beta_rec: Weight of the reconstruction loss in Eq. 9.
@@ -74,27 +76,29 @@ class Config:
         beta_sim: Weight of the similarity loss (Eq. 6) in Eq. 9.
         beta_con: Weight of the continuity loss (Eq. 7) in Eq. 9.
         loss_input: Node features in the similarity and continuity losses: the mean of the logits z,
-            as in the authors' code, or its softmax, as in the paper.
-        similarity_labels: The label y of a node in Eq. 6: the largest feature of its mean, the most
-            frequent label of its pixels, or the largest feature of its K-means centroid.
-        similarity_on: What Eq. 6 compares with the label y: the node, or each of its pixels, which
-            is an option of the authors' code.
+            as in the authors' code, or the softmax of this mean, as in the paper.
+        similarity_labels: The label y of a node in Eq. 6. argmax takes the largest feature of the
+            node, pixels the most frequent label of its pixels, and kmeans the largest feature of
+            its K-means centroid.
+        similarity_on: What Eq. 6 compares with the label y of a node: the features of the node, or
+            those of each of its pixels, an option of the authors' code.
         reconstruction: What the decoder reconstructs: patches, the whole image, or nothing.
-        patches: Patches of each image in an epoch: (count, height, width) of every shape.
+        patches: Patches of each image in an epoch, as (count, height, width) for each shape.
         redraw_patches: Draw new patches in every epoch instead of keeping the first ones.
         foreground: Share of the patches that are centred inside the mask, if there is one.
-        epochs: Passes over the patches.
-        minibatches: Optimisation steps in an epoch, among which the patches are divided.
-        images_per_step: Training images in a step; with fewer than there are, an epoch has more
-            steps. 0 takes all of them, as phases always does.
+        epochs: Number of passes over the patches of all training images.
+        minibatches: Number of mini-batches that the patches of an image are divided into. A step
+            takes one mini-batch of each of its images.
+        images_per_step: Number of training images in a step. If it is less than all, an epoch has
+            more steps. 0 takes all images, as phases always does.
         learning_rate: Step size of Adam.
-        min_labels: Number of labels at which training stops, as in Kim et al. 2020; 0 never stops
-            early.
-        seed: Seed of the weights and of the patches.
+        min_labels: Training stops when no more than this number of labels is left, as in Kim et al.
+            2020; 0 never stops it early.
+        seed: Seed of the initial weights and of the positions of the patches.
         accelerator: Where to train: auto takes a CUDA GPU if there is one, otherwise the CPU.
             Prediction runs on the device of the network, which is the CPU unless it was moved.
-        precision: Arithmetic of the network; the graph losses use at least 32 bits. 16-mixed
-            needs a GPU.
+        precision: Floating-point precision of the network; the graph losses use at least 32 bits.
+            16-mixed needs a GPU.
     """
 
     label_by: Literal["argmax", "regions", "phases", "appearance"] = "argmax"
@@ -173,20 +177,22 @@ class Config:
         for name in ("foreground", "memory"):
             if getattr(self, name) > 1:
                 raise InputError(
-                    f"{name}={getattr(self, name)} is above 1; use a share from 0 to 1."
+                    f"{name}={getattr(self, name)} is above 1; use a number from 0 to 1."
                 )
         if not self.patches or min(min(patch) for patch in self.patches) < 1:
             raise InputError(
-                f"patches={self.patches} must have a positive count, height and width each; use "
-                "entries such as (24, 64, 64), or reconstruction='none' to train without patches."
+                f"patches={self.patches} must be one entry or more, each with a positive count, "
+                "height and width; use entries such as (24, 64, 64). To train without patches, "
+                "leave them out and use reconstruction='none'."
             )
 
     @classmethod
     def preset(cls, name: str) -> "Config":
-        """Returns the configuration for a kind of data: ``"tomogram"``, ``"photo"`` or ``"video"``.
+        """Returns the configuration of a preset.
 
-        ``"paper"`` is that of the paper's section 3.1. ``"fast"`` has the defaults of all fields, a
-        smaller version of the same model.
+        ``"tomogram"``, ``"photo"`` and ``"video"`` are named after their kind of data. ``"paper"``
+        is the model of the paper's section 3.1. ``"fast"`` is a smaller version of that model, with
+        the defaults of all fields.
         """
         if name not in PRESETS:
             raise InputError(f"preset={name!r} is unknown; use {' or '.join(PRESETS)}.")
@@ -196,9 +202,10 @@ class Config:
         """Returns a copy for one of the nine model types of the paper's Table 1.
 
         Args:
-            name: One of :data:`MODEL_TYPES`, such as ``"Sparse-SimCon-Patch"``: the nodes of the
-                graph, the losses on it, and what is reconstructed.
-            beta: Weight of those losses: ``beta_cut`` for NCut, ``beta_sim = beta_con`` for SimCon.
+            name: One of :data:`MODEL_TYPES`, such as ``"Sparse-SimCon-Patch"``. Its parts name the
+                nodes of the graph, the losses on it, and what is reconstructed.
+            beta: Weight of the losses on the graph: ``beta_cut`` for NCut, both ``beta_sim`` and
+                ``beta_con`` for SimCon.
         """
         if name not in MODEL_TYPES:
             raise InputError(f"type={name!r} is unknown; use one of {', '.join(MODEL_TYPES)}.")
@@ -210,7 +217,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """Makes a configuration from plain values, as in JSON and YAML; refuses unknown keys."""
+        """Makes a configuration from plain values, as from JSON or YAML; refuses unknown keys."""
         names = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in names:
@@ -220,14 +227,14 @@ class Config:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values, as in JSON and YAML."""
+        """Returns the fields as plain values that can be written as JSON or YAML."""
         values = dataclasses.asdict(self)
         values["patches"] = [list(patch) for patch in self.patches]
         values["hessian_scales"] = list(self.hessian_scales)
         return values
 
     def superpixel_options(self) -> dict[str, Any]:
-        """Returns the parameters of superpixels as keyword arguments, for ``ToRAG`` and others."""
+        """Returns the fields that superpixels depend on, as keyword arguments of ``ToRAG``."""
         return {name: getattr(self, name) for name in SUPERPIXEL_FIELDS}
 
     def replace(self, **changes: Any) -> "Config":
@@ -241,7 +248,7 @@ BETAS = tuple(field.name for field in dataclasses.fields(Config) if field.name.s
 #: Old keys and their present names.
 _RENAMED = {"superpixels": "superpixel_method"}
 
-#: The fields on which superpixels depend, besides the image.
+#: The fields that superpixels depend on, besides the image.
 SUPERPIXEL_FIELDS = ("superpixel_method", "n_segments", "compactness")
 
 _AT_LEAST: dict[str, float] = {
@@ -266,11 +273,11 @@ _AT_LEAST: dict[str, float] = {
 }
 
 _AT_MOST: dict[str, float] = {
-    "depth": 12,  # a picture of 4096 pixels and more
+    "depth": 12,  # needs an image of 4096x4096 pixels or more
     "head_layers": 100,
     "num_features": 4096,
     "width": 4096,
-    "seed": 2**32 - 1,  # of scikit-learn
+    "seed": 2**32 - 1,  # the largest seed of scikit-learn
 }
 
 

@@ -10,7 +10,7 @@ class InputError(ValueError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tells NumPy's, torch's and CUDA's way of running out of memory from other errors."""
+    """Returns whether an error of NumPy, torch or CUDA means that memory has run out."""
     texts = ("can't allocate memory", "not enough memory", "out of memory")
     return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
 
@@ -20,11 +20,11 @@ class OutputError(InputError):
 
 
 class SegmentationWarning(UserWarning):
-    """The base of all warnings of this package, which the command line shows."""
+    """The base class of all warnings of this package; the command line shows them."""
 
 
 class AssumedSpacingWarning(SegmentationWarning):
-    """A volume declares the size of its pixels but no distance of slices: voxels are cubes."""
+    """A volume declares its pixel size but not its slice distance, so voxels are taken as cubes."""
 
 
 class FewLabelsWarning(SegmentationWarning):
@@ -60,4 +60,4 @@ class SmallImageWarning(SegmentationWarning):
 
 
 class TrainingWarning(SegmentationWarning):
-    """A training ended, but its labels hardly mean anything; the message says what to change."""
+    """The labels of a training may not be useful; the message says what to change."""

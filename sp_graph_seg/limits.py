@@ -21,7 +21,7 @@ def check_limit(name: str, value: float, path: str | os.PathLike[str]) -> None:
 
     Args:
         name: A key of :data:`LIMITS`.
-        value: What the file has of it.
+        value: The number that the file has, in the unit that ``name`` says.
         path: The file, for the message.
 
     Raises:
@@ -30,16 +30,16 @@ def check_limit(name: str, value: float, path: str | os.PathLike[str]) -> None:
     limit = LIMITS[name] * limit_factor()
     if value > limit:
         raise InputError(
-            f"{path}: {value:,} {name} are above the limit of {limit:,.0f}; if the file is right, "
-            f"raise all limits ten times by --limits 10, or by {VARIABLE}=10 in the environment."
+            f"{path}: {value:,} {name} are above the limit of {limit:,.0f}; if you trust the "
+            f"file, raise all limits tenfold with --limits 10, or set {VARIABLE}=10."
         )
 
 
 def limit_factor() -> float:
-    """Returns the factor of all limits, 1 unless the user has raised them.
+    """Returns the factor by which all limits are multiplied: 1 unless the user has raised it.
 
     Raises:
-        InputError: If it is not a number of 1 or more.
+        InputError: If the factor is not a number of 1 or more.
     """
     text = os.environ.get(VARIABLE, "1")
     try:
@@ -47,5 +47,5 @@ def limit_factor() -> float:
     except ValueError:
         factor = 0.0
     if not 1 <= factor < float("inf"):
-        raise InputError(f"{VARIABLE}={text} does not raise the limits; use 1 or more.")
+        raise InputError(f"{VARIABLE}={text}: is no factor of 1 or more; give one, such as 10.")
     return factor

@@ -86,7 +86,8 @@ def map_unordered(
 def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: int = 1) -> int:
     """Returns how many tasks run at once.
 
-    By default there is one worker for each GPU, or for every ``cores_per_worker`` cores.
+    By default, there is one worker for each GPU. Without a GPU, there is one for every
+    ``cores_per_worker`` cores.
     """
     if scheduler is not None:
         with _open_client(workers, scheduler) as client:
@@ -97,7 +98,7 @@ def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: 
 def map_images(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int | None = None
 ) -> Iterator[Result]:
-    """Calls a function for the task of every image, in processes if there are many images.
+    """Calls a function for the task of every image. Many images are shared among processes.
 
     A script that calls this needs no ``if __name__ == "__main__":``. The first error ends the work.
 

@@ -50,9 +50,9 @@ class ModelType(NamedTuple):
     """A model type of the paper's Table 1, as settings of :class:`Config`."""
 
     settings: dict[str, str]
-    """Its nodes, and what it reconstructs."""
+    """The settings of its nodes and of what it reconstructs."""
     betas: tuple[str, ...]
-    """The weights in Eq. 9 that are set to beta; the others of the three are 0."""
+    """Which of the three loss weights in the paper's Eq. 9 are set to beta. The others are 0."""
 
 
 def _model_types() -> dict[str, ModelType]:

@@ -17,7 +17,7 @@ class WorkProgress:
     Args:
         total: Number of items.
         unit: What the items are called, such as ``"slices"``.
-        done: Items that were done before. They do not count in the speed.
+        done: Number of items that were done before. They do not count in the speed.
         console: Where to show the progress. (default: standard error)
     """
 
@@ -59,7 +59,7 @@ class WorkProgress:
         """Reports that more items are done.
 
         Args:
-            count: Number of items.
+            count: Number of items done since the last call.
             seconds_left: The time left. (default: estimated from the mean speed so far)
             note: Text to append, such as the number of failures or the current losses.
         """

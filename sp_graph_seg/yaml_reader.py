@@ -19,10 +19,10 @@ def read_yaml(path: str | os.PathLike[str], example: str) -> dict[Any, Any]:
 
     Args:
         path: The file.
-        example: A valid line, for the messages.
+        example: A valid line, to show in messages.
 
     Returns:
-        The mapping; empty if the file is.
+        The mapping; empty if the file is empty.
 
     Raises:
         InputError: If the file cannot be read, is too large or too deeply nested, is not YAML, is

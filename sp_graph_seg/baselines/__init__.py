@@ -1,9 +1,10 @@
-"""The baselines: K-means, multi-Otsu, spectral clustering, and region methods of others.
+"""The baselines: K-means, multi-Otsu, spectral clustering, and published region methods.
 
-They use colours only. Each is a class in the manner of scikit-learn, which is fitted to one or more
-images, such as slices of a volume or frames of a video, and then labels others. A function labels
-one image. Labels run from the darkest cluster to the brightest (mean over the channels) and are
-the same for the same seed. There are fewer of them than requested if there are fewer colours.
+They use colours only. The classes are estimators like those of scikit-learn: they are fitted to one
+or more images, such as slices of a volume or frames of a video, and then label other images. The
+functions label one image. Clusters are numbered from the darkest to the brightest (mean over the
+channels). The same seed gives the same labels. If there are fewer colours than requested
+labels, there are fewer labels.
 """
 
 from sp_graph_seg.baselines.kmeans import (

@@ -1,4 +1,4 @@
-"""What the estimators share: their inputs, the painting of labels, and checks."""
+"""What the estimators share: conversion of inputs and labels, and checks."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -52,12 +52,12 @@ def paint(labels: Labels, graph: Data) -> Labels:
 
 
 def to_pixels(array: Array) -> Array:
-    """``(C, H, W)`` -> ``(H * W, C)``."""
+    """Reshapes an image to a list of pixels: ``(C, H, W)`` -> ``(H * W, C)``."""
     return array.reshape(array.shape[0], -1).T
 
 
 def sample_pixels(arrays: Sequence[Array], seed: int) -> Array:
-    """Returns the colours ``(P, C)`` of all pixels, or of a random sample of them."""
+    """Returns the colours ``(P, C)`` of all pixels, or of 262144 random ones if there are more."""
     pixels = np.concatenate([to_pixels(array) for array in arrays])
     if len(pixels) <= SAMPLE:
         return pixels
@@ -65,13 +65,13 @@ def sample_pixels(arrays: Sequence[Array], seed: int) -> Array:
 
 
 def check_num_labels(num_labels: int) -> None:
-    """Checks the number of labels."""
+    """Raises an error if the number of labels is not a positive integer."""
     if not isinstance(num_labels, Integral) or num_labels < 1:
         raise InputError(f"num_labels={num_labels!r} is invalid; use an integer of 1 or more.")
 
 
 def check_channels(channels: int, expected: int, name: str = "image") -> None:
-    """Checks the number of channels of an image."""
+    """Raises an error if an image does not have the expected number of channels."""
     if channels != expected:
         raise InputError(
             f"{name}: the number of channels is {channels}, but {expected} are expected; "
@@ -80,6 +80,6 @@ def check_channels(channels: int, expected: int, name: str = "image") -> None:
 
 
 def check_fitted(model: BaseEstimator, attribute: str) -> None:
-    """Checks that an estimator has the attribute that its ``fit`` sets."""
+    """Raises an error if an estimator lacks the attribute that its ``fit`` sets."""
     if not hasattr(model, attribute):
         raise NotFittedError(f"{type(model).__name__} is not fitted; call fit first.")

@@ -1,4 +1,4 @@
-"""K-means of the colours of pixels or superpixels."""
+"""K-means clustering of the colours of pixels or superpixels."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ STARTS = 10
 
 
 class NearestColor(BaseEstimator):
-    """Labels colours by the nearest cluster centre. The base of the estimators with centres."""
+    """Base class of estimators with cluster centres: labels colours by the nearest centre."""
 
     centers_: Colors
 
@@ -45,7 +45,7 @@ class NearestColor(BaseEstimator):
 
 
 class PixelKMeans(NearestColor):
-    """K-means of the colours of pixels, the best of ten starts (k-means++).
+    """K-means clustering of the colours of pixels: the best of ten k-means++ starts.
 
     It is fitted to a random sample of 262144 pixels if all images together have more.
 
@@ -95,7 +95,9 @@ class PixelKMeans(NearestColor):
 
 
 class SuperpixelKMeans(NearestColor):
-    """K-means of the mean colours of superpixels, each counted once, the best of ten starts.
+    """K-means clustering of the mean colours of superpixels: the best of ten starts.
+
+    Each superpixel counts once, whatever its size.
 
     Args:
         num_labels: Number of clusters.
@@ -163,8 +165,8 @@ def kmeans_superpixels(image: Image, num_labels: int, superpixels: Image, seed: 
 def kmeans_centers(colors: NDArray, num_labels: int, seed: int) -> Colors:
     """Finds up to ``num_labels`` centres ``(K, C)`` of colours ``(P, C)``, from dark to bright.
 
-    Equal colours are one point with a weight. The result is the same but faster: a photograph of
-    154401 pixels has 20000 to 54000 colours.
+    Equal colours are treated as one point with a weight. This gives the same result faster: a
+    photograph of 154401 pixels has 20000 to 54000 different colours.
     """
     points, counts = distinct_colors(colors)
     kmeans = KMeans(min(num_labels, len(points)), n_init=STARTS, random_state=seed)
@@ -173,9 +175,9 @@ def kmeans_centers(colors: NDArray, num_labels: int, seed: int) -> Colors:
 
 
 def distinct_colors(colors: NDArray) -> tuple[Colors, NDArray[np.int64]]:
-    """Returns the different rows of ``(P, C)`` and how often each occurs.
+    """Returns the different rows of an array ``(P, C)`` and how often each occurs.
 
-    It is four times as fast as ``numpy.unique`` with an axis.
+    This is four times as fast as ``numpy.unique`` with an axis.
     """
     rows = colors[np.lexsort(colors.T)]
     is_new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
@@ -184,5 +186,5 @@ def distinct_colors(colors: NDArray) -> tuple[Colors, NDArray[np.int64]]:
 
 
 def order_by_brightness(centers: Colors) -> NDArray[np.int64]:
-    """Orders the rows of ``(K, C)`` from dark to bright, by the mean over the channels."""
+    """Returns the indices that sort colours ``(K, C)`` from dark to bright (channel mean)."""
     return np.argsort(centers.mean(axis=1), kind="stable")

@@ -27,15 +27,15 @@ class MultiOtsu(BaseEstimator):
 
     The thresholds maximise the variance between the classes. Dynamic programming finds them exactly
     in 7 ms for any number of classes. ``skimage.filters.threshold_multiotsu`` gives the same, but
-    tries all combinations: 2.5 s for five classes. The levels of the histogram are the values of
-    the images, or 256 bins if there are more values.
+    tries all combinations: 2.5 s for five classes. The histogram has one bin for each
+    different grey value, or 256 equal bins if there are more values.
 
     Args:
         num_labels: Number of classes.
 
     Attributes:
-        thresholds_: ``(K - 1,)``, increasing. K is ``num_labels``, or the number of different
-            values if that is less.
+        thresholds_: The thresholds, ``(K - 1,)``, increasing. K is ``num_labels``, or the number of
+            different values if that is less.
 
     Example:
         >>> MultiOtsu(2).fit(np.array([[[0.0, 0.2, 0.9, 1.0]]])).thresholds_.round(2)
@@ -52,8 +52,8 @@ class MultiOtsu(BaseEstimator):
 
         Args:
             images: One image ``(1, H, W)`` or a sequence of images of any sizes. A volume
-                ``(1, D, H, W)`` must be in a sequence. A random sample of 262144 pixels is used if
-                there are more.
+                ``(1, D, H, W)`` must be in a sequence. If there are more than 262144 pixels, a
+                random sample of this size is used.
             y: Ignored.
 
         Raises:
@@ -81,7 +81,7 @@ class MultiOtsu(BaseEstimator):
 
 
 def gray_histogram(values: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Returns the different values, or the centres of 256 bins if there are more, with counts."""
+    """Returns the different values and their counts; if more than 256, the centres of 256 bins."""
     levels, counts = np.unique(values.astype(np.float64), return_counts=True)
     if len(levels) > _LEVELS:
         counts, edges = np.histogram(values, bins=_LEVELS)

@@ -1,4 +1,4 @@
-"""Regions of one image without training: other methods, and trivial ones to score above."""
+"""Finds regions of one image without training, by published and by trivial methods."""
 
 import numpy as np
 
@@ -9,21 +9,26 @@ from sp_graph_seg.transforms.prepare import Image
 
 
 def felzenszwalb_regions(image: Image, scale: float = 300.0) -> Labels:
-    """Finds regions by Felzenszwalb & Huttenlocher (IJCV 2004): sigma 0.8, at least 100 pixels.
+    """Finds regions by the method of Felzenszwalb & Huttenlocher (IJCV 2004).
+
+    The image is smoothed with sigma 0.8, and a region has at least 100 pixels.
 
     Args:
         image: ``(C, H, W)`` in [0, 1] or unsigned integers.
-        scale: A larger scale makes larger regions.
+        scale: Scale of the regions. A larger scale gives larger regions.
     """
     return FelzenszwalbLevel("rgb", scale, 0.8, 100)(as_image(image))
 
 
 def sas_regions(image: Image, num_regions: int = 12, seed: int = 0) -> Labels:
-    """Finds regions by SAS (Li, Wu & Chang, CVPR 2012) from our six over-segmentations.
+    """Finds regions by SAS (segmentation by aggregating superpixels).
+
+    The method of Li, Wu & Chang (CVPR 2012) is applied to the six over-segmentations of
+    :class:`~sp_graph_seg.transforms.ToMultiscale`.
 
     Args:
         image: ``(C, H, W)`` in [0, 1] or unsigned integers.
-        num_regions: Number of clusters; a cluster may consist of several parts.
+        num_regions: Number of clusters. A cluster may have several components.
         seed: Seed of K-means.
     """
     check_num_labels(num_regions)
@@ -33,7 +38,7 @@ def sas_regions(image: Image, num_regions: int = 12, seed: int = 0) -> Labels:
 
 
 def grid_regions(image: Image, num_regions: int = 12) -> Labels:
-    """Divides any image into about ``num_regions`` equal rectangles, as square as possible."""
+    """Divides an image into about ``num_regions`` equal rectangles, as square as possible."""
     check_num_labels(num_regions)
     height, width = as_image(image).shape[1:]
     rows = max(1, round(np.sqrt(num_regions * height / width)))

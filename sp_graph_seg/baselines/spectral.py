@@ -28,20 +28,20 @@ _LEAST_AFFINITY = 1e-6
 
 
 class SuperpixelSpectral(SuperpixelKMeans):
-    """Spectral clustering of superpixels, on the sparse graph of those that touch.
+    """Spectral clustering of superpixels, on the graph of superpixels that touch.
 
     The affinity of two superpixels is exp(-10 w), where w is the distance of their mean colours
-    (Eq. 2), and at least 1e-6. If the graph is not connected, as with several images or islands in
-    a mask, each superpixel outside of its largest part is linked to the superpixel in that part
-    with the nearest colour.
+    (Eq. 2 of the paper), and at least 1e-6. The graph may have several parts, as with several
+    images or islands in a mask. Then each superpixel outside of the largest part is linked to the
+    superpixel in that part with the nearest colour.
 
     Spectral clustering labels only the superpixels that it was fitted to. :meth:`predict` therefore
     labels a superpixel by the cluster with the nearest mean colour, even in an image of
-    :meth:`fit`. The clusters themselves are ``labels_``.
+    :meth:`fit`. The clusters that spectral clustering found are in ``labels_``.
 
     Args:
         num_labels: Number of clusters.
-        seed: Seed of the eigensolver and of K-means in its space. (default: :obj:`0`)
+        seed: Seed of the eigensolver and of K-means on the eigenvectors. (default: :obj:`0`)
 
     Attributes:
         labels_: Clusters of the images of :meth:`fit`, a list of ``(H, W)``, -1 where
@@ -77,10 +77,10 @@ def spectral_superpixels(
 
 
 def affinity_matrix(graphs: Sequence[Data]) -> csr_array:
-    """Makes the symmetric, sparse and connected matrix ``(N, N)`` of the nodes of all graphs.
+    """Makes the sparse, symmetric affinity matrix ``(N, N)`` of the N nodes of all graphs.
 
-    Each node outside of the largest connected part is linked to the node in that part with the
-    nearest colour.
+    To connect all nodes, each node outside of the largest connected part is linked to the node in
+    that part with the nearest colour.
     """
     matrices = [
         to_scipy(graph, affinity(graph.edge_attr[:, 0].double(), _TAU).clamp(min=_LEAST_AFFINITY))
@@ -100,7 +100,7 @@ def affinity_matrix(graphs: Sequence[Data]) -> csr_array:
 
 
 def spectral_labels(matrix: csr_array, num_labels: int, seed: int) -> NDArray[np.int64]:
-    """Clusters the nodes of a connected graph: ``(N,)``, numbered from 0 without gaps."""
+    """Returns the cluster of each node of a connected graph, ``(N,)``, from 0 without gaps."""
     indices, indptr = (index.astype(np.int32) for index in (matrix.indices, matrix.indptr))
     clusters = spectral_clustering(
         csr_array((matrix.data, indices, indptr), shape=matrix.shape),  # takes no 64-bit indices

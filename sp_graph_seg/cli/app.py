@@ -13,7 +13,7 @@ app = App(
     name=PROGRAM,
     version=__version__,
     help="Unsupervised few-shot image segmentation on superpixel graphs.\n\n"
-    "`--limits N` with any command raises N times the limits of what is read.",
+    "`--limits N`, with any command, makes all limits on input files N times larger.",
     help_format="markdown",
     print_error=False,
     exit_on_error=False,

@@ -63,32 +63,37 @@ def bsds300(
     """Recompute Table 1 of the paper: twelve methods, several seeds and settings of each.
 
     Every job (an image, a method, a setting, a seed) writes its labels and scores when it is done.
-    After an interruption, or with more seeds, the same command runs the missing jobs. It writes
-    table.csv and table.json (the oracle's selection as in the paper, and one setting for all
-    images), settings.csv, per_image.csv, segmentations.png (the paper's Fig. 6), beta.png and, if
-    jobs failed, failures.csv.
+    After an interruption, or with more seeds, the same command runs only the missing jobs. It
+    writes table.csv and table.json, settings.csv, per_image.csv, segmentations.png (the paper's
+    Fig. 6), beta.png, report.html and, if jobs failed, failures.csv. The tables hold the
+    scores of the best result for each image, chosen by the ground truth as in the paper (oracle) or
+    without it, and the scores of one setting for all images.
 
     Args:
         data: Folder of BSDS300, with images/test and human/color, or of BSDS500's layout.
         output: Folder for the results; made if it is missing.
         types: Rows of the table, all twelve by default: KMeans-Pixels, KMeans-Superpixels,
-            Spectral-Superpixels, Dense-SimCon-NoRec, and Dense- or Sparse-, NCut- or SimCon-, Image
-            or Patch.
-        variants: YAML file with rows of your own instead: a name, and below it type, settings and
-            any keys of the configuration.
-        seeds: Seeds of each method, from 0 on.
-        betas: Weights of the losses to try: beta_cut of NCut, beta_sim = beta_con of SimCon.
+            Spectral-Superpixels, Dense-SimCon-NoRec, and the eight names that join Dense or Sparse,
+            NCut or SimCon, and Image or Patch, such as Sparse-NCut-Patch.
+        variants: YAML file with your own rows, instead of --types: the name of each row, and below
+            it type, settings and any keys of the configuration.
+        seeds: Number of seeds of each method; they are 0, 1, 2 and so on.
+        betas: Weights of the losses to try: beta_cut for NCut, beta_sim = beta_con for SimCon.
         clusters: Numbers of clusters to try in the baselines.
-        images: Names, or positions in the sorted list such as 0:100:8; all by default.
-        split: Which photographs: tune on train, report test.
-        combine: How annotators are combined: mean, the first, or the one with the best V-measure.
-        scored: What to score: labels, as in the paper, or their connected regions of
-            at least 0.5 % of the image, which are written to files named regions_...
+        images: Names of images, or their positions in the sorted list, such as 0:100:8; all by
+            default.
+        split: Photographs to use: train to tune settings, test to report scores.
+        combine: How the scores of several annotators are combined: their mean, the first one, or
+            the one with the best V-measure.
+        scored: What to score: labels, as in the paper, or regions: the connected parts of labels
+            that cover at least 0.5 % of the image. With regions, the tables, pictures and page
+            are written to files named regions_...
         show: Images to show in segmentations.png, the first four by default.
         workers: Number of processes, by default one for each GPU or core; 0 for this process.
-        scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
+        scheduler: Address of a Dask scheduler to use instead of local processes, such as
+            tcp://host:8786.
         list_only: Print how many jobs there are and how many are done, and stop.
-        flags: The configuration of all methods. Type, beta and seed override its values.
+        flags: The configuration of all methods. The type, beta and seed of a job override it.
     """
     from sp_graph_seg import experiments
 
@@ -98,7 +103,7 @@ def bsds300(
     photos = experiments.find_photos(data, split, images or [])
     shown = experiments.find_photos(data, split, show) if show else photos[:_SHOWN]
     if not set(shown) <= set(photos):
-        raise InputError("--show: names an image that --images leaves out; add it there.")
+        raise InputError("--show: names an image that --images leaves out; add it to --images.")
     jobs = list(experiments.make_jobs(photos, methods, range(seeds), output))
     done = sum(job.result() is not None for job in jobs)
     report(
@@ -212,7 +217,8 @@ def _print_table(experiment: "Experiment") -> None:
     candidates = max(row.num_candidates for row in experiment.oracle)
     images = max(row.num_images for row in experiment.oracle)
     console.print(
-        f"Mean over {images} images of the best V of up to {candidates} candidates (oracle), "
-        "and the paper's. A-MI beside it: free, selected without ground truth; fixed, one setting "
-        "for all images, mean ± deviation over seeds."
+        f"Means over {images} images of the result with the best V among up to {candidates} "
+        "candidates (oracle), and the paper's. The last two columns are the A-MI of other choices: "
+        "free, the best result by a score without ground truth; fixed, one setting for all images, "
+        "mean ± deviation over seeds."
     )

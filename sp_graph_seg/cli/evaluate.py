@@ -63,17 +63,18 @@ def evaluate(
     """Score labels of images or of a volume against ground truth.
 
     LABELS and TRUTH are two files, or two folders whose files are matched by their names without
-    suffix; NAME_labels.png, as segment and predict write it, is the label image of NAME, and if a
+    suffix. NAME_labels.png, as segment and predict write it, is the label image of NAME. If a
     folder holds such files, its other files are ignored. Negative labels count as unlabelled.
 
-    The table shows the Rand index, A-MI, Fowlkes-Mallows index, homogeneity, completeness,
-    V-measure, PRI, VI (bits; lower is better), Covering, mIoU over all annotators, and the number
-    of labels. Its last row is the mean over images; Covering pools their pixels and mIoU their
-    regions.
+    The table shows the Rand index, adjusted mutual information (A-MI), Fowlkes-Mallows index,
+    homogeneity, completeness, V-measure, probabilistic Rand index (PRI), variation of information
+    (VI, in bits; lower is better), Covering, mIoU over all annotators, and the number of labels.
+    Its last row is the mean over images. In it, Covering weights an image by its annotated
+    pixels, and mIoU by its truth regions.
 
-    Two volumes are compared slice by slice. The table then has a row for each class of the truth:
-    the label that is assigned to it, one to one, such that the sum of IoU is largest; IoU, Dice,
-    precision, recall, and the share of the class.
+    Two volumes are compared slice by slice. The table then has a row for each class of the truth,
+    with the label that is assigned to the class, IoU, Dice, precision, recall, and the share of the
+    class. The assignment is the one-to-one assignment with the largest sum of IoU.
 
     Args:
         labels: Label image (PNG, TIFF or .npy), a folder of them, or labels of a volume.
@@ -82,10 +83,10 @@ def evaluate(
             human/color, each folder is an annotator.
         combine: How the first six scores combine several annotators: their mean, the first one, or
             the one with the best V-measure. The other scores always take all of them.
-        unlabelled: Value of the pixels of LABELS that have no label, such as the 255 or 65535 of
-            slices that were skipped; they are left out.
-        output: File for all scores of every image, ending in .json (with those of each annotator)
-            or .csv.
+        unlabelled: Value in LABELS of pixels without a label, such as 255 or 65535 in skipped
+            slices; these pixels are not scored.
+        output: File for all scores of every image, ending in .csv, or in .json, which also holds
+            the scores for each annotator.
         overwrite: Replace the output if it exists.
     """
     if output is not None and output.suffix not in (".json", ".csv"):
@@ -166,20 +167,22 @@ def _truth_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
-    """Finds files by the names of their images. If there are NAME_labels, only those count."""
+    """Finds files by the names of their images. If some are named NAME_labels, only they count."""
     files = sorted(
         file
         for file in folder.iterdir()
         if file.suffix.lower() in suffixes and not file.name.startswith(".")
     )
     if not files:
-        raise InputError(f"{folder}: holds no {', '.join(sorted(suffixes))}; give another folder.")
+        raise InputError(
+            f"{folder}: holds no {', '.join(sorted(suffixes))} file; give another folder."
+        )
     marked = [file for file in files if file.stem.endswith(_MARK)]
     found: dict[str, Path] = {}
     for file in marked or files:
         other = found.setdefault(_name(file), file)
         if other is not file:
-            raise InputError(f"{file}: is for the same image as {other}; remove one.")
+            raise InputError(f"{file}: is for the same image as {other}; remove one of them.")
     return found
 
 

@@ -15,7 +15,7 @@ _COLUMNS = ("class", "label", "IoU", "Dice", "precision", "recall", "share")
 
 
 def are_two_volumes(labels: Path, truth: Path) -> bool:
-    """Returns whether two volumes are compared, and not images or folders of images."""
+    """Returns whether both paths are volumes, and not images or folders of images."""
     paths = (labels, truth)
     if truth.suffix.lower() == ".mat":
         return False  # annotators of an image, though HDF5 files may have that name too
@@ -27,7 +27,7 @@ def are_two_volumes(labels: Path, truth: Path) -> bool:
 def evaluate_volumes(
     labels: Path, truth: Path, unlabelled: int | None, output: Path | None
 ) -> None:
-    """Compares two volumes, prints the scores, and writes them if there is an output."""
+    """Scores labels against the truth, prints the scores, and writes them to a given output."""
     ours, theirs = (_open(path) for path in (labels, truth))
     if unlabelled is not None:
         ours = ours._replace(unlabelled=unlabelled)
@@ -53,7 +53,7 @@ def evaluate_volumes(
 
 
 def _open(path: Path) -> LabelVolume:
-    """Opens labels; the largest value is a label unless they are ours."""
+    """Opens labels. The largest value means "unlabelled" only in labels of this program."""
     found = open_label_volume(path)
     return found._replace(unlabelled=found.provenance.get("unlabelled"))
 

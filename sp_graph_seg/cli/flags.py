@@ -1,4 +1,4 @@
-"""Flags for the fields of the configuration, with its names, help, types and defaults."""
+"""Flags for the fields of the configuration, with the same names, help, types and defaults."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 CONFIGURATION = Group(
     "Configuration",
-    help="Flags override the keys of the file, which override the preset. The defaults shown are "
+    help="Flags override the keys of --config, which override the preset. The defaults shown are "
     "those of the preset fast; other presets have their own.",
     sort_key=1,
 )
@@ -27,11 +27,11 @@ class ConfigSource:
 
     Attributes:
         preset: Values to start from. tomogram (also for micrographs), photo and video have the
-            values that scored best on such data, and auto chooses one of them by what is opened.
-            paper has those of the paper's section 3.1, which take far longer; fast is a small
-            version of the paper's model.
-        config: YAML file with any of the keys below, such as the config.yaml of an earlier run:
-            "n_segments: 1000".
+            values that scored best on such data, and auto chooses one of these three by the input.
+            paper has the values of the paper's section 3.1, which take far longer to train; fast is
+            a small version of the paper's model.
+        config: YAML file with any of the keys below, written as "n_segments: 1000"; for example,
+            the config.yaml of an earlier run.
     """
 
     preset: Literal["auto", "tomogram", "photo", "video", "paper", "fast"] = "auto"
@@ -40,10 +40,10 @@ class ConfigSource:
     def resolve(self, kind: str = "fast", for_volume: bool = False) -> Config:
         """Combines the preset, the file and the flags; each overrides the one before.
 
-        The preset auto becomes the preset for the kind of data.
+        The preset auto becomes the preset named ``kind``.
 
-        By default, the superpixels of a volume are computed at the size that the network sees. At
-        full resolution they would take most of the time.
+        With ``for_volume``, superpixels are by default computed at the size of the image in the
+        network (``max_size``). At full resolution they would take most of the time.
         """
         values = PRESETS[kind if self.preset == "auto" else self.preset]
         if self.config is not None:
@@ -97,10 +97,10 @@ def _show_default(value: Any) -> str:
 @Parameter(name="*", group=CONFIGURATION)
 @_with_flags_for(*_CONFIG_FIELDS)
 class TrainingFlags(ConfigSource):
-    """Every field of the configuration is a flag."""
+    """Flags of the commands that train: one for every field of the configuration."""
 
 
 @Parameter(name="*", group=CONFIGURATION)
 @_with_flags_for(*SUPERPIXEL_FIELDS, "tau_con")
 class GraphFlags(ConfigSource):
-    """Every field that graphs depend on is a flag."""
+    """Flags of the command graph: one for every field that a graph depends on."""

@@ -31,15 +31,16 @@ def graph(
 
     This writes a dictionary of tensors, GRAPH.pt, and a picture of the graph, GRAPH.png.
     ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a PyTorch Geometric graph of the dictionary.
-    As in training, colours are scaled so that the range of the image, without dead and hot pixels,
-    becomes 0 to 1. Edge weights are those of Eq. 8.
+    As in training, colours are scaled so that the intensity range of the image, without dead and
+    hot pixels, becomes 0 to 1. Edge weights are those of the paper's Eq. 8.
 
     Args:
         image: Image to make the graph of.
         output: File for the graph, ending in .pt.
         slice_number: Slice of a volume, counted from 0; the middle one by default.
         labels: Label map to use instead of superpixels (PNG, TIFF or .npy), of the size of the
-            image. Every connected region is a node, except negative ids and NaN in the image.
+            image. Every component becomes a node. Negative labels, and pixels that are NaN in the
+            image, belong to no node.
         intensity_range: Intensities that become 0 and 1, instead of the measured range.
         overwrite: Replace files that exist.
         flags: The configuration.

@@ -27,12 +27,12 @@ def info(
 ) -> None:
     """Show what a file is and how it was made.
 
-    FILE is an image, a volume or video, a model, or any result of these commands. Of a result this
-    shows the command that made it, when and with which versions, and the path, size and checksum
-    (SHA-256) of what it was made from.
+    FILE is an image, a volume or video, a model, or any result of these commands. For a result,
+    this shows the command that made it, the date, the versions of the software, and the path,
+    size and checksum (SHA-256) of each input.
 
     Args:
-        file: The file or folder; scan.h5:/entry/labels for a dataset of an HDF5 file.
+        file: The file or folder. A dataset of an HDF5 file is written scan.h5:/entry/labels.
         as_json: Show everything, as JSON.
     """
     facts = _describe(file)
@@ -64,8 +64,8 @@ def _describe(file: Path) -> Facts:
     facts = {} if record and file.is_dir() else _describe_input(file)
     if not facts and record is None:
         raise InputError(
-            f"{file}: is no image, volume or model, and {file.parent / 'records.json'} does not "
-            "say how it was made; give a result of this program."
+            f"{file}: is not an image, volume or model, and {file.parent / 'records.json'} does "
+            "not say how it was made; give an image, a volume, a model or a result of this program."
         )
     return {"file": str(file), "kind": "a result", **facts, "record": record or {}}
 
@@ -123,7 +123,7 @@ def _describe_input(file: Path) -> Facts:
 
 
 def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
-    """Yields names and texts for a person; --json has the rest."""
+    """Yields the names and texts that are printed; only --json shows all facts."""
     yield "file", f"{facts['file']}, {facts['kind']}"
     if "shape" in facts:
         size = " x ".join(map(str, facts["shape"]))

@@ -1,4 +1,4 @@
-"""Reads the images, masks and label maps of a command; errors name the file."""
+"""Readers of the images, masks and label maps of a command. Their errors name the file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ from sp_graph_seg.io import read_image, read_labels
 
 
 def kind_of_image(path: Path) -> str:
-    """Returns the preset that suits an image: that of photographs for three channels."""
+    """Returns the preset for an image: ``photo`` if it has three channels, else ``tomogram``."""
     return "photo" if len(read_image(path)) == 3 else "tomogram"
 
 
 def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
-    """Reads images to train on, and checks them against each other and the configuration."""
+    """Reads images to train on, and checks that they fit each other and the configuration."""
     from sp_graph_seg.transforms.prepare import warn_of_slices
 
     images: list[np.ndarray] = []
@@ -28,7 +28,7 @@ def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
 
 
 def read_checked(path: Path, channels: int | None, config: Config) -> np.ndarray:
-    """Reads an image, and checks it against the configuration and the number of channels."""
+    """Reads an image, and checks that it fits the configuration and has this number of channels."""
     from sp_graph_seg.transforms.prepare import check_image, find_numbers
 
     image = read_image(path)
@@ -50,7 +50,7 @@ def read_masks(
 
 
 def match_masks(paths: Sequence[Path], images: Sequence[Path]) -> list[Path]:
-    """Returns a mask for each image; auto alone is for all of them."""
+    """Returns the file of the mask of each image. A single ``auto`` counts for all images."""
     if list(paths) == [AUTO]:
         return [AUTO] * len(images)
     if len(paths) != len(images):
@@ -59,7 +59,7 @@ def match_masks(paths: Sequence[Path], images: Sequence[Path]) -> list[Path]:
 
 
 def read_mask(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
-    """Reads a mask, whose nonzero pixels are data; ``auto`` leaves out the air of the image."""
+    """Reads a mask: true where the file is not 0; for ``auto``, where the image shows no air."""
     if path == AUTO:
         from sp_graph_seg.volumes.air import find_air
 

@@ -43,25 +43,26 @@ def inspect(
     triangles: int | None = None,
     overwrite: Switch = False,
 ) -> None:
-    """Measure and look at the labels of a volume.
+    """Measure the labels of a volume, and draw them.
 
     This writes regions.csv (voxels, volume, share, components, surface area and grey values of each
-    label), components.csv (a row for each component) and sizes.csv (how many components have which
-    diameter), counted slice by slice. Voxels with the largest value of their type, such as 255,
-    have no label. For the labels of --meshes it writes label_N.ply, in the place that the voxel
-    size and the origin give, and surfaces.png. To look at, it writes preview.png and report.html.
+    label), components.csv (a row for each component), sizes.csv (the number of components by
+    diameter), preview.png and report.html. For each label N of --meshes it also writes label_N.ply,
+    scaled by the voxel size and shifted to the origin of the volume, and for all of them
+    surfaces.png. Voxels with the largest value of their type, such as 255, have no label. The
+    volume is read slice by slice.
 
     Args:
         labels: Labels of a volume, as segment and predict write them.
         output: Folder for the results; made if it is missing.
         axes: Meaning of the stored axes if the file does not declare it, such as zyx.
-        spacing: Size of a voxel along slices, rows and columns; by default that of the file.
+        spacing: Size of a voxel along z, y and x; by default the size in the file.
         unit: Unit of the spacing, such as um.
         names: YAML file with names and colours of labels, see the command relabel.
-        image: The image of the labels, for the grey values; found by itself if it still lies where
-            it did.
+        image: The image that the labels were made from, for the grey values. By default, the image
+            that the labels name, if it is still in the same place.
         meshes: Labels whose surface is extracted by marching cubes.
-        triangles: The most triangles of a mesh; by default as many as there are.
+        triangles: The largest number of triangles of a mesh; without it, meshes are not simplified.
         overwrite: Replace files that exist.
     """
     from sp_graph_seg.labels.relabel import read_relabel
@@ -115,7 +116,7 @@ def _stored_legend(labels: LabelVolume) -> "Relabel":
 def _count(
     labels: LabelVolume, counter: "LabelCounter", image: "Volume | None"
 ) -> "dict[int, Grey]":
-    """Counts all slices, and returns the grey values of the labels; none without an image."""
+    """Counts the voxels of all slices. Returns the grey values of labels if there is an image."""
     from sp_graph_seg.labels.greys import GreyCounter
     from sp_graph_seg.progress import WorkProgress
 

@@ -1,4 +1,4 @@
-"""Commands that go on after an interruption: their inputs, and the model that they train."""
+"""For commands that continue after an interruption: their inputs, and how they train a model."""
 
 import hashlib
 import json
@@ -38,10 +38,10 @@ class Inputs:
         return found
 
     def check_unchanged(self) -> None:
-        """Refuses results of files that were replaced while they were read."""
+        """Refuses to go on if a file has been replaced since the command began."""
         for path, before, now in zip(self.files, self._stamps, self._stamp(), strict=True):
             if before != now:
-                raise InputError(f"{path}: was replaced meanwhile; repeat the command.")
+                raise InputError(f"{path}: was replaced while the command ran; repeat the command.")
 
     def _stamp(self) -> list[tuple[int, int] | None]:
         return [
@@ -51,7 +51,7 @@ class Inputs:
 
 
 def describe(command: str, inputs: Inputs, **settings: Any) -> dict[str, Any]:
-    """Describes what the results of a command depend on."""
+    """Returns all that the results of a command depend on, as JSON values."""
     names = [path.name for path in inputs.files]
     return {
         "command": command,
@@ -63,7 +63,7 @@ def describe(command: str, inputs: Inputs, **settings: Any) -> dict[str, Any]:
 
 
 def work_folder(result: Path) -> Path:
-    """Returns the folder of the work in progress of a single result, beside it."""
+    """Returns the folder for the work in progress on a result; it lies beside the result."""
     return result.with_name(f"{result.name}.partial")
 
 
@@ -77,11 +77,11 @@ def train_in(
     notes: Mapping[str, Any] | None = None,
     record: Mapping[str, Any] | None = None,
 ) -> "Segmenter":
-    """Trains a model in the work in progress, or reads that of an interrupted run.
+    """Trains a model in the work in progress, or reads the one that an interrupted run trained.
 
     Args:
         stage: The work in progress.
-        names: Names of the model, and of the files beside it, see
+        names: Names of the file of the model, and of the files beside it, see
             :func:`~sp_graph_seg.cli.outputs.write_model`.
         config: The hyperparameters.
         images: Images to train on.
@@ -108,7 +108,7 @@ def train_in(
 
 
 def _compare_threads(model: Path, config: Config) -> None:
-    """Warns if a model that is made again had another number of threads."""
+    """Warns if an old model is trained again with another number of threads."""
     from sp_graph_seg.segmenter.model_file import read_model
     from sp_graph_seg.training import warn_of_other_threads
 

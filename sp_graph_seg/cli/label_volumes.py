@@ -1,4 +1,4 @@
-"""Label volumes as input of commands: opened, with the image that they explain."""
+"""Opens volumes of labels as input of commands, and the images that they were made from."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class LabelVolume(NamedTuple):
     unlabelled: int | None
     """The value of voxels without a label."""
     provenance: dict[str, Any]
-    """What our labels say of themselves; empty for those of others."""
+    """What is stored with labels of this program; empty for labels of other programs."""
 
     def slices(self) -> Iterator[NDArray[np.int64]]:
         """Yields the labels of each slice, -1 where there is none."""
@@ -34,18 +34,18 @@ class LabelVolume(NamedTuple):
 
     @property
     def part(self) -> dict[str, Any]:
-        """The part of the image that was labelled; empty if it is not known."""
+        """The part of the image that was labelled, see `Volume.part_read`; empty if unknown."""
         return self.provenance.get("geometry", {}).get("part", {})
 
     @property
     def geometry(self) -> "Geometry":
-        """Where the voxels lie, with the part of the image that was labelled."""
+        """The geometry of the labels, with the part of the image that was labelled."""
         found = self.volume.geometry
         return dataclasses.replace(found, part=self.part or found.part)
 
 
 def is_label_volume(path: Path) -> bool:
-    """Returns whether labels are those of a volume, and not of one image."""
+    """Returns whether a file or folder holds labels of a volume, and not of one image."""
     if path.suffix.lower() == ".npy" and path.is_file():
         return np.load(path, mmap_mode="r").ndim > 2
     return looks_like_volume(path)
@@ -57,9 +57,9 @@ def open_label_volume(
     """Opens the labels of a volume.
 
     Args:
-        path: Labels of this program or of others.
+        path: Labels that this or another program wrote.
         axes: Meaning of the stored axes if the file does not declare it.
-        about: Description with the value of voxels without a label, if it names one.
+        about: Relabelling, which may name the value of voxels without a label.
     """
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.finished import read_finished
@@ -76,14 +76,18 @@ def open_label_volume(
 
 
 def open_image_of(labels: LabelVolume, image: Path | None) -> "Volume | None":
-    """Opens the image that labels explain: the given one, or that of their record.
+    """Opens the image that labels were made from.
+
+    Args:
+        labels: The labels.
+        image: The file of the image; None for the file that is recorded with the labels.
 
     Returns:
-        The part of the image that was labelled, slice for slice; None if no image is given and the
-        recorded one is not there any more, or has changed.
+        The part of the image that was labelled, with the same slices as the labels; None if
+        ``image`` is None and the recorded file is missing or has another size.
 
     Raises:
-        InputError: The given image cannot be opened or has another size than the labels.
+        InputError: The given image cannot be opened, or its size is not that of the labels.
     """
     from sp_graph_seg.volumes import open_like, open_volume
 
@@ -98,7 +102,7 @@ def open_image_of(labels: LabelVolume, image: Path | None) -> "Volume | None":
         own, wanted = ("x".join(map(str, s)) for s in (_size(opened), size))
         raise InputError(
             f"--image {image}: has {own} voxels, but {labels.volume.path} has {wanted}; give the "
-            "image of these labels."
+            "image that these labels were made from."
         )
     return opened
 

@@ -1,4 +1,4 @@
-"""Where the results of volumes lie; the page "Where results lie" of the docs describes it."""
+"""Where the results of volumes lie. The page "Where results lie" of the docs describes it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list
     Args:
         volumes: The volumes.
         output: The folder; or, for one volume, the file of its labels.
-        suffix: The format of labels in a folder, such as ``tif``; ``png`` for a folder of PNGs.
+        suffix: The format of labels in the folder, such as ``tif``; ``png`` for a folder of PNGs.
 
     Raises:
         InputError: The output is a file but there are several volumes, two volumes have the same
@@ -54,7 +54,7 @@ def place_overlay(labels: LabelOutput) -> Path:
 
 
 def place_pages(labels: LabelOutput) -> list[Path]:
-    """Returns where the preview and the page of a volume lie: beside its labels."""
+    """Returns where the preview and the HTML page of a volume lie: beside its labels."""
     name = labels.given.stem.removesuffix(_MARK)
     return [labels.given.with_name(f"{name}{ending}") for ending in _PAGES]
 
@@ -67,6 +67,6 @@ def place_uncertainty(labels: LabelOutput) -> LabelOutput:
 
 
 def _refuse_unknown(output: Path) -> None:
-    """Refuses a name that ends like a file of an unknown format, unless there is such a folder."""
+    """Refuses a name with the suffix of an unknown format, unless it is an existing folder."""
     if output.suffix and not output.is_dir():
         parse_output(output)

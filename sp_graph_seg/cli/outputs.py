@@ -53,10 +53,10 @@ def write_model(
     notes: Mapping[str, Any] | None = None,
     record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a trained model, then its history, the picture of that, and its configuration.
+    """Writes a trained model, then its history, a picture of the history, and its configuration.
 
-    If the training had no steps, there is no history. A file beside the model that cannot be
-    written is a warning, because the model is there.
+    If the training had no steps, there is no history. If a file beside the model cannot be written,
+    this only warns, because the model itself is complete.
     """
     segmenter.save(model, notes, record)
     config_file, history_file, picture = training_files
@@ -75,7 +75,7 @@ def write_model(
 
 @contextmanager
 def _only_a_warning() -> Iterator[None]:
-    """Tells of a file that cannot be written beside a model that is there."""
+    """Turns a failure to write a file beside a complete model into a warning."""
     try:
         yield
     except OutputError as error:
@@ -95,14 +95,14 @@ def write_predictions(
     output: Path,
     uncertainty: bool = False,
 ) -> None:
-    """Writes the labels and overlay of each image that has none yet.
+    """Writes the labels and overlay of each image that has no labels yet.
 
-    Pixels without data get the largest value of the type of the labels, as in a volume.
+    Pixels without data get the largest value of the integer type of the file, as in a volume.
 
     Args:
         segmenter: A trained model.
         images: Files of the images, for the names.
-        read: Reads the image and the mask with this number.
+        read: Function that returns the image and the mask with a given number.
         output: Folder to write to.
         uncertainty: Also write the uncertainty of each label.
     """
@@ -132,7 +132,7 @@ def write_predictions(
 
 
 def unlabelled_value(segmenter: "Segmenter") -> int:
-    """Returns the value of pixels without a label in files: 255 or 65535."""
+    """Returns the value that pixels without a label have in files: 255 or 65535."""
     from sp_graph_seg.label_jobs.manifest import label_dtype
 
     return int(np.iinfo(label_dtype(segmenter.num_labels_)).max)
@@ -141,7 +141,7 @@ def unlabelled_value(segmenter: "Segmenter") -> int:
 def report_predictions(
     unlabelled: int, images: Sequence[Path], output: Path, uncertainty: bool = False
 ) -> None:
-    """Prints how many labels are in the files and where these are."""
+    """Prints how many labels the files hold, and where the files are."""
     paths = prediction_files(images, output, uncertainty)
     files, count = list(map(str, paths)), len(images)
     found = [np.unique(read_labels(path)).tolist() for path in paths[:count]]
@@ -154,7 +154,7 @@ def report_predictions(
 
 
 def report(what: str, where: str) -> None:
-    """Prints in one line what was made and where."""
+    """Prints one line: what was made, and where it is."""
     print(f"{what + ':':9}{where}")
 
 

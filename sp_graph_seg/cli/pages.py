@@ -1,4 +1,4 @@
-"""The page and the preview of each result. A failure is a warning: the labels are there."""
+"""The HTML page and the preview of each result. If one cannot be made, this only warns."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ _LISTED = 25
 
 
 def check_pages(files: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
-    """Refuses to replace files, unless the last of them is a page of an earlier run."""
+    """Refuses to replace files, unless the last of them is a page that this program wrote."""
     if files[-1].exists() and not overwrite:
         from sp_graph_seg.report import is_own_page
 
@@ -55,7 +55,7 @@ def write_volume_pages(
 ) -> None:
     """Writes the preview and the page of a volume whose labels are complete.
 
-    Without a record, that which the labels keep is told.
+    Without ``record``, the page shows the record that is stored with the labels.
     """
     preview, file = place_pages(job.output)
     with only_a_warning(file):
@@ -90,12 +90,12 @@ def write_volume_pages(
 
 
 def write_image_page(model: Path, inputs: Sequence[Path], pairs: Mapping[Path, Path]) -> None:
-    """Writes the page of single images beside their labels.
+    """Writes one page for single images, beside their labels.
 
     Args:
         model: The model.
         inputs: All files that the labels were made from.
-        pairs: The file of the labels of each image.
+        pairs: The file of the labels, for the file of each image.
     """
     images = list(pairs)
     file = pairs[images[0]].with_name(PAGE)
@@ -153,16 +153,16 @@ def write_inspection_pages(
     tables: Mapping[str, "LabelTable"],
     pictures: Sequence[Path],
 ) -> None:
-    """Writes the preview and the page of labels that were measured.
+    """Writes the preview and the page of the command inspect.
 
     Args:
-        folder: Where they are written.
+        folder: The folder to write to.
         labels: The labels.
-        image: The image that they explain, if it is known.
+        image: The image that the labels were made from, if it is known.
         names: The names of labels.
-        colors: The color of each label.
-        tables: The tables of labels and of components, by the names of their files.
-        pictures: Pictures that were written.
+        colors: The colour of each label.
+        tables: The tables of labels, components and sizes, by their titles.
+        pictures: Files of pictures to show on the page.
     """
     preview, file = inspection_pages(folder)
     with only_a_warning(file):
@@ -207,7 +207,7 @@ def _cell(value: Any) -> str:
 
 
 def write_page(file: Path, page: "Page") -> None:
-    """Writes a page whole or not at all."""
+    """Writes a page, completely or not at all."""
     from sp_graph_seg.report import render_page
 
     write_text(file, render_page(page))
@@ -235,7 +235,7 @@ def only_a_warning(file: Path) -> Iterator[None]:
 
 
 def summary(count: str, labels: str, record: Facts) -> list[str]:
-    """Returns what stands below the title of a page: how many, of what, and when."""
+    """Returns the texts below the title of a page: counts of images and labels, and the date."""
     date = datetime.fromisoformat(record["date"])
     return [*filter(None, (count, labels)), f"{date.day} {date:%B %Y, %H:%M} UTC"]
 
@@ -245,7 +245,7 @@ def _count_labels(sample: "Sample") -> str:
 
 
 def _stored_record(job: "LabelJob") -> Facts | None:
-    """Returns the record that the labels keep, if their format can."""
+    """Returns the record that is stored with the labels, if their format can store one."""
     from sp_graph_seg.label_jobs.finished import read_finished
 
     finished = read_finished(job.output)
@@ -253,7 +253,7 @@ def _stored_record(job: "LabelJob") -> Facts | None:
 
 
 def _trained_on(record: Facts) -> list[int]:
-    """Returns the slices of this volume that the model was trained on, if it was."""
+    """Returns the slices of this volume that the model was trained on; empty if there are none."""
     training = record.get("model", {}).get("record", {})
     contents = [{given["sha256"] for given in one.get("inputs", [])} for one in (record, training)]
     is_same = record.get("part") == training.get("part") and contents[0] & contents[1]

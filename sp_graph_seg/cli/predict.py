@@ -37,8 +37,8 @@ def predict(
     """Label images, or volumes and videos, with a model that train or segment made.
 
     For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
-    NAME_overlay.png to look at; for each volume or video NAME_labels.tif, or another --format.
-    After an interruption, the same command continues.
+    NAME_overlay.png to look at. For each volume or video NAME it writes NAME_labels.tif, or another
+    --format. After an interruption, repeat the command to continue.
 
     Args:
         model: Model file, ending in .safetensors.
@@ -47,12 +47,12 @@ def predict(
         output: Folder for the results, made if it is missing; for one volume, also the file of its
             labels, such as labels.zarr.
         mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
-            label. For a volume one picture for all slices, or a volume. auto leaves out the air
-            around a sample.
-        uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
-            like that of the pixel, 254 where another fits as well, 255 without a label.
+            label. For a volume, give one picture for all slices, or a volume. auto leaves out the
+            air around a sample.
+        uncertainty: Also write the uncertainty of the labels, NAME_uncertainty, in 8 bits: from 0
+            (certain) to 254 (another label fits as well); 255 where there is no label.
         overwrite: Replace files that exist.
-        volume: What is read of a volume, and how it is labelled.
+        volume: Which part of a volume is read, and how it is labelled.
     """
     if are_volumes(images, output, volume):
         predict_volumes(model, images, output, mask, uncertainty, overwrite, volume)

@@ -38,16 +38,17 @@ def regions(
     """Find the regions of photographs, without any training on them.
 
     For each image NAME this writes NAME_regions.png, one channel of 16 bits whose value is the
-    region; NAME_overlay.png to look at; NAME_contours.png, dark where people would draw a
-    boundary; and NAME_tree.npz, from which the same command cuts another number of regions at once.
-    The number of a region means nothing in another image; for labels that mean the same in all
-    images, use segment.
+    number of the region; NAME_overlay.png to look at; NAME_contours.png, dark where people would
+    draw a boundary; and NAME_tree.npz, which makes the next run on the image much faster, even for
+    another number of regions. The numbers of regions are unrelated between images; for
+    labels that mean the same in all images, use segment.
 
     Args:
         images: Photographs; grey images and other numbers of channels work too.
         output: Folder for the results, made if it is missing.
-        regions: Number of regions; by default as many as have a likely boundary, mostly 10 to 20.
-        threshold: Instead of a number: keep boundaries that are more probable than this, 0 to 1.
+        regions: Number of regions; by default chosen by how probable the boundaries are, mostly 10
+            to 20.
+        threshold: Instead of --regions: the probability, 0 to 1, above which a boundary is kept.
         max_size: Longest side in pixels at which regions are found; a larger image is scaled down
             first. 0 never scales.
         mask: A mask of the same size for each image, 0 where there is no data; those pixels get the
@@ -83,7 +84,7 @@ def _check_wishes(regions: int | None, threshold: float | None, max_size: int) -
 def _make_tree(
     path: Path, output: Path, mask: Path | None, max_size: int
 ) -> tuple[np.ndarray, "RegionTree"]:
-    """Reads an image, and its tree of regions if the output holds it; else builds it."""
+    """Reads an image, and reads its tree of regions from the output folder or builds it."""
     from sp_graph_seg.regions import RegionTree, build_region_tree
     from sp_graph_seg.transforms.arrays import as_native
     from sp_graph_seg.transforms.prepare import (

@@ -1,4 +1,4 @@
-"""``sp-graph-seg relabel``: cleans label images as a file describes, or makes such a file."""
+"""``sp-graph-seg relabel``: cleans labels as a YAML file describes, or starts such a file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,34 +50,33 @@ def relabel(
 ) -> None:
     """Merge, name and clean the labels of images and volumes; no network is needed.
 
-    With --make this writes a YAML file that lists every label with its share of the pixels, its
-    grey values and mergers that these propose, and a picture of each label. Edit the file: name
-    labels, give them colours, and say what to merge, smooth, remove or fill. With --map and
-    --output this does what the file says: for each NAME_labels.png it writes NAME_labels.png, and
-    NAME_colors.png to look at; for each volume NAME_labels.tif or the like, slice by slice.
-    After an interruption, the same command continues. Without --map the labels of volumes are
-    only converted.
+    With --make this writes a YAML file and a picture of each label. The file lists every label with
+    its share of the pixels and its grey values, and proposes to merge labels with similar grey
+    values. Edit the file: name labels, give them colours, and say what to merge, smooth, remove or
+    fill. With --map and --output this does what the file says. For each NAME_labels.png it writes a
+    new NAME_labels.png to the output, and NAME_colors.png to look at. For each volume NAME it
+    writes NAME_labels in the given --format; after an interruption, repeat the command to continue.
+    Without --map, the labels of volumes are only converted to another format.
 
     Args:
         labels: Labels of images (PNG, TIFF or .npy) or of volumes, such as those of segment and
             predict.
-        make: YAML file to write, as a start.
-        image: With --make, the image of each of the labels; of volumes found by itself if it still
-            lies where it did.
-        num_labels: With --make, merge the labels most alike until this many are left.
-        map_file: YAML file with the description.
+        make: YAML file to write, for you to edit.
+        image: With --make, the image that each of the labels was made from. For volumes, by default
+            the image that the labels name, if it is still in the same place.
+        num_labels: With --make, propose to merge the most similar labels until this many are left.
+        map_file: YAML file that describes the relabelling.
         output: Folder for the results, made if it is missing; for one volume, also the file of its
             labels, such as merged.zarr.
-        form: Format of the labels of volumes in a folder: tif, ome.tif, zarr, h5, nxs, nrrd,
-            vti, npy or png; by
-            default that of the input.
-        resume: Accept the complete labels of a volume by the same command.
+        form: Format of the labels of volumes if --output is a folder: tif, ome.tif, zarr, h5, nxs,
+            nrrd, vti, npy or png; by default the format of the input.
+        resume: Accept labels of a volume that the same command has already completed.
         overwrite: Replace files that exist.
     """
     if (make is None) == (output is None):
         raise InputError(
-            "--make, --output: exactly one is needed; give --make MAP to start a file, or --map "
-            "MAP and --output FOLDER to use it."
+            "--make, --output: exactly one is needed; give --make MAP to write a file to edit, or "
+            "--map MAP and --output FOLDER to apply it."
         )
     if make is not None:
         if map_file is not None:
@@ -107,7 +106,8 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
     largest = max((int(target) for target in relabel.merge), default=0)
     if largest > LARGEST_LABEL:
         raise InputError(
-            f"{description}: merge: label {largest} does not fit a PNG; use up to {LARGEST_LABEL}."
+            f"{description}: merge: label {largest} does not fit into a PNG; "
+            f"use 0 to {LARGEST_LABEL}."
         )
     for path in paths:  # check all before changing the first, without keeping any
         read_label_image(path)
@@ -131,7 +131,7 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
 
 
 def _paint(labels: np.ndarray, relabel: "Relabel") -> np.ndarray:
-    """Paints labels with their colours, and black without one: ``(H, W, 3)`` uint8."""
+    """Paints labels in their colours, and unlabelled pixels black: ``(H, W, 3)`` uint8."""
     values, inverse = np.unique(labels, return_inverse=True)
     colors = colors_of(values.tolist(), relabel.colors)
     if relabel.unlabelled is not None:

@@ -1,4 +1,4 @@
-"""Starts a description of a relabelling: statistics, proposed mergers and a picture of labels."""
+"""Writes a YAML file for a relabelling, with statistics, proposed mergers and a picture."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -41,7 +41,7 @@ def make_map(
     num_labels: int | None,
     overwrite: bool,
 ) -> None:
-    """Writes a description to edit, with the labels of all files, and a picture of them."""
+    """Writes a YAML file to edit, with the labels of all files, and a picture of the labels."""
     if images is not None and len(images) != len(paths):
         raise InputError(f"--image: got {len(images)} for {len(paths)} labels; give one for each.")
     picture = target.with_suffix(".png")
@@ -74,12 +74,12 @@ def make_map(
 
 
 def name_of(path: Path) -> str:
-    """Returns the name of the image of a label file."""
+    """Returns the name of the image that a label file belongs to."""
     return path.stem.removesuffix(MARK)
 
 
 def read_label_image(path: Path) -> NDArray[np.int64]:
-    """Reads labels, and checks that a label image can hold them."""
+    """Reads labels, and checks that a label image can hold their values."""
     labels = read_labels(path)
     for label in (labels.min(), labels.max()):
         if not 0 <= label <= LARGEST_LABEL:
@@ -91,7 +91,7 @@ def read_label_image(path: Path) -> NDArray[np.int64]:
 
 
 def colors_of(labels: Sequence[int], given: Mapping[int, str] | None = None) -> dict[int, str]:
-    """Returns the colours of these labels in overlays."""
+    """Returns the colours that these labels have in overlays."""
     from sp_graph_seg.io.colors import label_colors
 
     numbered = label_colors(range(max(labels) + 1), given)
@@ -99,7 +99,7 @@ def colors_of(labels: Sequence[int], given: Mapping[int, str] | None = None) -> 
 
 
 def _slices(paths: Sequence[Path], images: Sequence[Path] | None) -> Iterator[Slice]:
-    """Yields the labels and images of all files, after a check of those that are images."""
+    """Yields the labels and images of all files. Checks all label images first."""
     volumes = {path: open_label_volume(path) for path in paths if is_label_volume(path)}
     singles = {path: read_label_image(path) for path in paths if path not in volumes}
     for number, path in enumerate(paths):

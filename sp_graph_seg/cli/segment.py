@@ -40,28 +40,28 @@ def segment(
 
     For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
     NAME_overlay.png to look at. For all images together it writes model.safetensors, config.yaml,
-    history.csv and history.png.
+    history.csv and history.png. All these files appear together, at the end.
 
-    Of a volume or video NAME this writes NAME_labels.tif, or another --format, and the same four
-    files. Results appear together, at the end. After an interruption, the same command
-    continues.
+    For a volume or video NAME this writes NAME_labels.tif, or another --format, and the same four
+    files, which appear before the labels. After an interruption, repeat the command to continue.
 
     Args:
         images: Images to train on and to label, of any sizes but with the same number of channels;
             or one volume or video.
         output: Folder for the results, made if it is missing; for a volume, also the file of its
             labels, such as labels.zarr, with the other results beside it.
-        train_on: Slices or frames of a volume to train on, such as 0,120,300, or auto:3 for the
-            three that represent the rest best; auto:2 by default.
+        train_on: Slices or frames of a volume to train on, such as 0,120,300; or auto:3, which
+            chooses the three that represent the others best. auto:2 by default.
         mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
-            label. For a volume one picture for all slices, a volume, or a picture for each slice to
-            train on, which leaves the labels alone. auto leaves out the air around a sample.
-        intensity_range: Intensities that become black and white to the network; by default the
-            range of the data without dead and hot pixels.
-        uncertainty: Also write maps of 8 bits, named like the labels: 0 where no other label is
-            like that of the pixel, 254 where another fits as well, 255 without a label.
+            label. For a volume, give one picture for all slices, or a volume; or a picture for each
+            slice to train on, which affects only the training. auto leaves out the air around a
+            sample.
+        intensity_range: Intensities that the network sees as black and white; by default the range
+            of the data without dead and hot pixels.
+        uncertainty: Also write the uncertainty of the labels, NAME_uncertainty, in 8 bits: from 0
+            (certain) to 254 (another label fits as well); 255 where there is no label.
         overwrite: Replace files that exist.
-        volume: What is read of a volume, and how it is labelled.
+        volume: Which part of a volume is read, and how it is labelled.
         flags: The configuration.
     """
     check_range(intensity_range)

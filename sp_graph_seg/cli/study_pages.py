@@ -1,4 +1,4 @@
-"""The pages of tune and benchmark: what was tried, and how it came out."""
+"""The HTML pages of tune and benchmark: what was tried, and the results."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,14 +26,14 @@ def write_tuning_page(
     candidates: "Sequence[Candidate]",
     best: int,
 ) -> None:
-    """Writes the page of candidates, through which one steps with its slider.
+    """Writes the page of candidates. A slider on the page steps through them.
 
     Args:
         file: The page.
         inputs: The files that were trained on.
         images: The images; the first one is shown.
         candidates: The candidates.
-        best: Which of them is recommended.
+        best: Index of the candidate that is recommended.
     """
     with only_a_warning(file):
         from sp_graph_seg.report import Page
@@ -59,9 +59,9 @@ def write_benchmark_page(
 
     Args:
         file: The page.
-        rows: The rows of each way to select results.
-        pictures: The pictures that were written.
-        data: The data set.
+        rows: The rows of the table for each selection, such as ``oracle``.
+        pictures: Files of pictures to show on the page.
+        data: The folder of the data set.
     """
     with only_a_warning(file):
         from sp_graph_seg.report import Page
@@ -80,7 +80,7 @@ def write_benchmark_page(
 
 
 def _show_candidates(image: np.ndarray, candidates: "Sequence[Candidate]", best: int) -> "Sample":
-    """Shows the first image with the labels of each candidate; shares would mean nothing."""
+    """Shows the first image with the labels of each candidate, without the shares of labels."""
     from dataclasses import replace
 
     from sp_graph_seg.plot.legend import LegendRow
@@ -118,7 +118,7 @@ def _candidate_table(candidates: "Sequence[Candidate]", best: int) -> "Table":
     ]
     note = (
         f"Candidate {best + 1} is recommended: it has the best score, which needs no ground truth. "
-        "A label means something else in each candidate."
+        "The same label means different things in different candidates."
     )
     return Table("Candidates", headers, rows, note)
 

@@ -1,4 +1,4 @@
-"""The program in a terminal: exit codes, and errors and warnings of one line each."""
+"""The program in a terminal: exit codes, and one line for each error or warning."""
 
 import logging
 import os
@@ -19,10 +19,10 @@ from sp_graph_seg.limits import VARIABLE, limit_factor
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line. Errors that the user can correct are one line, without traceback.
+    """Runs the command line. Errors that the user can correct are printed as one line.
 
     Args:
-        arguments: The arguments. (default: those of the process)
+        arguments: The arguments of the program. (default: those in ``sys.argv``)
 
     Returns:
         The exit code: 0, 2 for an error that the user can correct, 130 if interrupted, or 143 if
@@ -51,14 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _fail(
             "the memory is too small; use a smaller --max-size and --superpixel-size, such as "
-            "1000, or fewer images at once; for a volume --block 1, --workers 0 or --binning 2. "
+            "1000, or fewer images at once; for a volume, --block 1, --workers 0 or --binning 2. "
             "Finished work is kept."
         )
     return 0
 
 
 def _raise_limits(given: list[str]) -> list[str]:
-    """Takes ``--limits N`` out of the arguments, and raises the limits of files N times."""
+    """Takes ``--limits N`` out of the arguments, and makes the limits on files N times larger."""
     if "--limits" not in given:
         return given
     at = given.index("--limits")
@@ -73,7 +73,7 @@ class _Terminated(KeyboardInterrupt):
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Ends on SIGTERM as on Ctrl-C, in the main thread."""
+    """Makes SIGTERM end the program as Ctrl-C does, in the main thread."""
 
     def stop(*_: Any) -> None:
         raise _Terminated

@@ -34,7 +34,7 @@ def train(
     """Train a model on images, or on slices of volumes, without labels.
 
     Beside the model NAME.safetensors this writes the configuration NAME.yaml and the losses of
-    every step, NAME.csv and NAME.png. After an interruption, the same command continues.
+    every step, NAME.csv and NAME.png. After an interruption, repeat the command to continue.
 
     Args:
         images: Images to train on, of any sizes but with the same number of channels; or volumes
@@ -42,12 +42,12 @@ def train(
         output: File for the model, ending in .safetensors.
         mask: A mask of the same size for each image, 0 where there is no data. auto leaves out the
             air around a sample.
-        train_on: Slices of each volume to train on, such as 0,120,300, or auto:3 for the three
-            that represent the rest best; auto:2 by default.
-        intensity_range: Intensities that become black and white to the network; by default the
-            range of the data without dead and hot pixels.
+        train_on: Slices of each volume to train on, such as 0,120,300; or auto:3, which chooses the
+            three that represent the others best. auto:2 by default.
+        intensity_range: Intensities that the network sees as black and white; by default the range
+            of the data without dead and hot pixels.
         overwrite: Replace files that exist.
-        volume: What is read of volumes.
+        volume: Which part of each volume is read.
         flags: The configuration.
     """
     check_range(intensity_range)

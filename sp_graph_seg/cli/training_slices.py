@@ -21,18 +21,18 @@ _TRAIN_ON = 2
 
 
 class TrainingSlices(NamedTuple):
-    """Slices of one or several volumes."""
+    """Slices of one or several volumes to train on."""
 
     images: list[np.ndarray]
     """``(C, H, W)`` each."""
     intensity_range: tuple[float, float]
-    """The given one, or the smallest that covers those of all volumes."""
+    """The given range, or the smallest range that covers the measured ranges of all volumes."""
 
 
 def open_training_volumes(
     paths: Sequence[Path], masks: Sequence[Path] | None, flags: ReadFlags
 ) -> "list[Volume]":
-    """Opens volumes, without what their masks leave out."""
+    """Opens volumes, and applies their masks."""
     volumes = [flags.open(path) for path in paths]
     if masks is None:
         return volumes
@@ -46,7 +46,7 @@ def read_training_slices(
     intensity_range: tuple[float, float] | None,
     config: Config,
 ) -> TrainingSlices:
-    """Reads the slices to train on of each volume, and says which they are."""
+    """Reads the slices to train on from each volume, and prints their numbers."""
     from sp_graph_seg.streaming import survey_volume
     from sp_graph_seg.streaming.slices import middle
 
@@ -71,7 +71,7 @@ def read_training_slices(
 
 
 def default_train_on(volume: "Volume") -> str:
-    """Returns the slices to train on if the user names none."""
+    """Returns the value of --train-on for a user who gives none."""
     return f"auto:{min(_TRAIN_ON, len(volume))}"
 
 
@@ -82,7 +82,11 @@ def choose_or_check(
     masks: Sequence[np.ndarray] | None,
     intensity_range: tuple[float, float] | None,
 ) -> tuple[list[int], tuple[float, float] | None]:
-    """Returns the slices to train on, and the range; None if that inside of the masks counts."""
+    """Returns the slices to train on, and the intensity range.
+
+    The range is None if there are masks and no given range, because it is then measured later,
+    inside of the masks.
+    """
     for number in numbers:
         if number in survey.unusable:
             reason = survey.unusable[number].removesuffix(".")
@@ -95,7 +99,7 @@ def choose_or_check(
 
 
 def read_chosen(survey: "Survey", numbers: Sequence[int]) -> list[np.ndarray]:
-    """Reads slices, unless the survey kept them."""
+    """Returns the images of slices, from the survey if it kept them, or else from the volume."""
     from sp_graph_seg.streaming import read_slice
 
     kept = survey.kept
@@ -103,18 +107,18 @@ def read_chosen(survey: "Survey", numbers: Sequence[int]) -> list[np.ndarray]:
 
 
 def kind_of_volume(volume: "Volume") -> str:
-    """Returns the preset that suits a volume: that of videos for frames or colours."""
+    """Returns the preset for a volume: ``video`` for frames or colours, else ``tomogram``."""
     is_video = volume.frame_rate is not None or volume.channels == 3
     return "video" if is_video else "tomogram"
 
 
 def noun_of(volume: "Volume") -> str:
-    """Returns what the images of a volume are called."""
+    """Returns the word for the images of a volume: ``slices`` or ``frames``."""
     return "slices" if volume.frame_rate is None else "frames"
 
 
 def parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
-    """Returns the numbers of the slices to train on, or how many to choose."""
+    """Returns the numbers of the slices to train on and 0, or no numbers and how many to choose."""
     total = len(volume)
     kind, _, number = text.partition(":")
     try:
@@ -128,7 +132,7 @@ def parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
             raise ValueError
     except ValueError as error:
         raise InputError(
-            f"--train-on {text}: does not name any of the {total} {noun_of(volume)}; give numbers "
-            f"from 0 to {total - 1}, such as 0,{total // 2}, or auto:3."
+            f"--train-on {text}: is not a choice of the {total} {noun_of(volume)}; give numbers "
+            f"from 0 to {total - 1}, such as 0,{total // 2}, or auto:N with N from 1 to {total}."
         ) from error
     return list(dict.fromkeys(n % total for n in numbers)), 0

@@ -1,4 +1,4 @@
-"""``sp-graph-seg tune``: candidates on one sheet, and the choice as a configuration."""
+"""``sp-graph-seg tune``: tries weights of the losses, and recommends a configuration."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
@@ -38,21 +38,22 @@ def tune(
 ) -> None:
     """Try the weights of the losses on images or slices of volumes, and show the results.
 
-    As in the paper's section 2.4, beta_cut is tried first, then beta_sim = beta_con, then finer
-    steps. Look at candidates.png: each candidate with its labels, its losses and a score that needs
-    no ground truth; the one with the best score is marked, and its configuration written to
-    config.yaml for train --config. If you prefer another one, use candidate_N.yaml.
+    As in the paper's section 2.4, this tries beta_cut first, then beta_sim = beta_con, then finer
+    steps around the best of these. Look at candidates.png: it shows each candidate with its labels,
+    its losses and a score that needs no ground truth. The candidate with the best score is marked,
+    and config.yaml holds its configuration, for train --config. If you prefer candidate N, use
+    candidate_N.yaml instead.
 
     Args:
-        images: Images to train on, all at once, or volumes and videos; one to three images or
-            slices fit best on the sheet.
+        images: Images, or volumes and videos. Each candidate is trained on all of them. One to
+            three images or slices fit best on the sheet.
         output: Folder for the results; made if it is missing.
-        train_on: Slices of each volume to train on, such as 0,120,300, or auto:3 for the three
-            that represent the rest best; auto:2 by default.
-        seeds: Seeds of which each candidate is trained with all; its score is the mean, and the
-            sheet shows the first. By default that of the configuration.
+        train_on: Slices of each volume to train on, such as 0,120,300; or auto:3, which chooses the
+            three that represent the others best. auto:2 by default.
+        seeds: Each candidate is trained once with each of these seeds. Its score is the mean, and
+            the sheet shows the labels of the first seed. By default, the seed of the configuration.
         overwrite: Replace files that exist.
-        volume: What is read of volumes.
+        volume: Which part of each volume is read.
         flags: The configuration; its beta_cut, beta_sim and beta_con are tuned.
     """
     are_slices = are_volumes(images, output, volume, train_on)

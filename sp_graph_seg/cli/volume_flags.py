@@ -25,18 +25,19 @@ VOLUMES = Group(
 @Parameter(name="*", group=VOLUMES)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadFlags:
-    """What is read of a volume or video.
+    """Flags for which part of a volume or video is read.
 
     Attributes:
-        axes: Meaning of the stored axes, such as zyx, zcyx or tyxc; required if the file does not
-            declare it.
-        axis: The axis perpendicular to the slices.
+        axes: Meaning of the stored axes in order, such as zyx, zcyx or tyxc; required if the file
+            does not declare it.
+        axis: Axis perpendicular to the slices.
         slices: Slices or frames to read, such as 100:400 or 0:1000:10; all by default.
         crop: Rows and columns to read, such as 10:200,30:400; all by default.
-        binning: Rows and columns averaged into one, or three numbers for slices, rows and columns.
+        binning: How many rows and columns are averaged into one; or three numbers, for slices, rows
+            and columns.
         fill: Number that replaces NaN and infinite values, such as those outside the circle of a
             reconstruction.
-        spacing: Size of a voxel of the file along z, y and x, if the file does not declare it.
+        spacing: Size of a voxel along z, y and x before binning, if the file does not declare it.
         unit: Unit of the spacing, such as um.
     """
 
@@ -79,7 +80,7 @@ class ReadFlags:
         )
 
     def mask(self, volume: "Volume", mask: Path) -> "Volume":
-        """Leaves what is outside of the sample out of a volume opened with these options."""
+        """Applies a mask to a volume that was opened with these options."""
         from sp_graph_seg.cli.outputs import report
         from sp_graph_seg.volumes import find_air_around, mask_volume
 
@@ -97,20 +98,23 @@ class ReadFlags:
 @Parameter(name="*", group=VOLUMES)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VolumeFlags(ReadFlags):
-    """How a volume or video is labelled.
+    """Flags for how a volume or video is labelled.
 
     Attributes:
         format: Format of the labels if --output is a folder: tif, ome.tif, zarr, h5, nxs, nrrd,
             vti, npy or png.
-        mode: Label slices one by one, or average features over supervoxels of a block of slices.
-        relabel: YAML file with the post-processing of the labels, see the command relabel.
-        overlay: Video of the labels over the frames, ending in .mp4; for a video, it is always
-            written, by default beside the labels.
+        mode: slices labels slices one by one; supervoxels first averages features over the
+            supervoxels of a block of slices.
+        relabel: YAML file that describes the post-processing of the labels, see the command
+            relabel.
+        overlay: File for a video of the labels over the frames, ending in .mp4. If the input is a
+            video, an overlay is always written, by default beside the labels.
         block: Number of slices that are labelled and stored together.
         workers: Number of processes; 0 for this process with all its threads. By default one for
             each GPU, or for every eight cores, if there is enough work.
-        scheduler: Address of a Dask scheduler to use instead, such as tcp://host:8786.
-        resume: Accept a complete output of the same command.
+        scheduler: Address of a Dask scheduler to use instead of local processes, such as
+            tcp://host:8786.
+        resume: Accept labels that the same command has already completed.
         skip_bad: Leave slices that cannot be read unlabelled instead of refusing the volume.
     """
 
@@ -125,7 +129,7 @@ class VolumeFlags(ReadFlags):
     skip_bad: Annotated[bool, Parameter(negative=())] = False
 
     def check_workers(self) -> None:
-        """Refuses numbers of slices or workers that are out of range, before long work."""
+        """Refuses values of --block and --workers that are out of range, before long work."""
         from sp_graph_seg.parallel import count_workers
 
         if self.block is not None and self.block < 1:
@@ -144,7 +148,7 @@ def are_volumes(
     """Returns whether the inputs are volumes or videos, and not single images.
 
     Raises:
-        InputError: Some are and some are not.
+        InputError: Some inputs are volumes or videos, and others are single images.
     """
     told = flags.is_used() or train_on is not None or is_label_file(output)
     kinds = [told or looks_like_volume(image) for image in images]
@@ -189,7 +193,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def is_label_file(output: Path) -> bool:
-    """Returns whether only labels of a volume can have this name; else it is a folder."""
+    """Returns whether the name is that of a file of labels of a volume, and not of a folder."""
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.formats import PNGS
 

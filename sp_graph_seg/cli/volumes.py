@@ -1,4 +1,4 @@
-"""Volumes and videos on the command line: trains on a few slices and labels all."""
+"""Trains on a few slices of volumes and videos, and labels all slices, for the command line."""
 
 import copy
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Training(NamedTuple):
-    """What a model is trained on, and how."""
+    """What a model is trained on, and the flags of its configuration."""
 
     train_on: str | None
     masks: Sequence[Path] | None
@@ -54,7 +54,7 @@ def segment_volume(
     overwrite: bool,
     flags: VolumeFlags,
 ) -> None:
-    """Trains on a few slices and labels all of them."""
+    """Trains on a few slices of a volume, and labels all of its slices."""
     volume, masks, intensity_range = flags.open(path), training.masks, training.intensity_range
     if masks and len(masks) == 1:
         volume, masks = flags.mask(volume, masks[0]), None
@@ -119,7 +119,7 @@ def predict_volumes(
     overwrite: bool,
     flags: VolumeFlags,
 ) -> None:
-    """Labels volumes or videos with a trained model, after a check of all of them."""
+    """Labels volumes or videos with a trained model. Checks all before it labels the first."""
     volumes = [flags.open(path) for path in paths]
     if masks:
         pairs = zip(volumes, match_masks(masks, paths), strict=True)
@@ -195,17 +195,17 @@ def _check_mode(flags: VolumeFlags, config: Config) -> None:
 
     if config.label_by != "argmax":
         raise InputError(
-            f"--mode supervoxels: needs features of the paper's model, but labels are made by "
-            f"{config.label_by}; leave it out, or add --preset fast."
+            f"--mode supervoxels: needs features of the paper's model, but label_by is "
+            f"{config.label_by}; leave out --mode, or add --preset fast."
         )
     check_superpixel_method(config.superpixel_method, ndim=3)
 
 
 def _beside(output: LabelOutput, uncertainty: bool, flags: VolumeFlags) -> LabelOutput | None:
-    """Returns the output for the uncertainty of the labels, if that is wanted."""
+    """Returns the output for the uncertainty of the labels, if it is wanted."""
     if uncertainty and flags.mode == "supervoxels":
         raise InputError(
-            "--uncertainty: is not known of supervoxels; leave it out, or --mode supervoxels."
+            "--uncertainty: cannot be used with --mode supervoxels; leave one of them out."
         )
     return place_uncertainty(output) if uncertainty else None
 
@@ -218,10 +218,10 @@ def _check(
     overwrite: bool,
     flags: VolumeFlags,
 ) -> tuple["Relabel | None", Path | None]:
-    """Checks, before anything is read, what would otherwise fail after training.
+    """Checks, before any slice is read, what would otherwise fail only after training.
 
     Returns:
-        The post-processing, and the path of the overlay.
+        The post-processing, and the file of the overlay; None for each that is not wanted.
     """
     from sp_graph_seg.label_jobs import check_label_output
     from sp_graph_seg.labels.relabel import read_relabel

@@ -25,10 +25,10 @@ Transform = Callable[[Data], Data]
 Filter = Callable[[Data], bool]
 ToGraph = Callable[[Any], Data]
 
-#: Changes with the format of the files on disk.
+#: Version of the format of the files on disk.
 _FORMAT = 3
 
-#: Key, in the file of a graph, of the files that it was made from.
+#: Key, in the file of a graph, of the sizes and times of the files that it was made from.
 _STAMP = "source_files"
 
 #: Key in the file of a graph that ``pre_filter`` rejected; the file holds only this and the stamp.
@@ -62,13 +62,14 @@ class Example(NamedTuple):
 
 
 class Source(NamedTuple):
-    """The source of one graph."""
+    """What one graph is made from."""
 
     name: str
-    """Name of the graph's file, unique in its dataset. It may begin with folders."""
+    """Name of the graph's file without suffix, unique in its dataset. It may begin with folders."""
     read: Callable[[], Example]
+    """Reads the image, and its labels and mask, if any."""
     files: tuple[Path, ...] = ()
-    """The files that it reads, the image first; the graph is remade when one of them changes."""
+    """The files that are read, the image first; the graph is remade when one of them changes."""
 
 
 class GraphDataset(Dataset):
@@ -80,9 +81,9 @@ class GraphDataset(Dataset):
     made from other files, and keeps those that an interrupted run finished. Reading a file never
     unpickles code.
 
-    A graph has the fields of ``to_graph`` and ``name``. With labels of the pixels it also has
-    ``y (N,)``, see :func:`~sp_graph_seg.datasets.majority_labels`, and ``train_mask (N,)``, which
-    is false where y is -1; with a label of the image, ``y (1,)``.
+    A graph has the fields that ``to_graph`` makes, and ``name``. If the pixels have labels, it also
+    has ``y (N,)``, see :func:`~sp_graph_seg.datasets.majority_labels`, and ``train_mask (N,)``,
+    which is false where y is -1. If the whole image has a label, that is ``y (1,)``.
 
     Args:
         root: Folder for the graphs.
@@ -90,7 +91,7 @@ class GraphDataset(Dataset):
         parameters: Further values in the fingerprint, which distinguish these sources from others
             in ``root``.
         to_graph: Called with an image, ``(C, H, W)`` or ``(C, D, H, W)``, or with
-            ``Data(image=..., mask=...)`` if there is a mask; returns its graph.
+            ``Data(image=..., mask=...)`` if there is a mask. It returns the graph.
             (default: :obj:`ToRAG()`)
         transform: Called with a graph before every access. (default: :obj:`None`)
         pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
@@ -98,8 +99,8 @@ class GraphDataset(Dataset):
             left out. (default: :obj:`None`)
         log: Show a progress bar in a terminal. (default: :obj:`True`)
         force_reload: Make all graphs again. (default: :obj:`False`)
-        num_workers: Processes that make graphs; 0 or 1 for this one alone. By default one for
-            every 32 images, but no more than there are cores.
+        num_workers: Number of processes that make graphs; with 0 or 1, no process is started. By
+            default one for every 32 images, but no more than there are cores.
         in_memory: Read all graphs once and keep them, for small graphs and many epochs.
             (default: :obj:`False`)
 
@@ -150,7 +151,7 @@ class GraphDataset(Dataset):
 
     @property
     def processed_file_names(self) -> list[str]:
-        """Returns the file of every graph."""
+        """Returns the name of every graph's file."""
         return [f"{name}.pt" for name in self.names]
 
     def process(self) -> None:
@@ -192,7 +193,7 @@ class GraphDataset(Dataset):
         return len(self.names)
 
     def get(self, idx: int) -> Data:
-        """Returns a graph, without applying ``transform``; from memory a shallow copy."""
+        """Returns a graph before ``transform``; with ``in_memory``, a shallow copy."""
         return self._read(self.names[idx]) if self._graphs is None else copy(self._graphs[idx])
 
     def _read(self, name: str) -> Data:
@@ -226,7 +227,7 @@ def _read_index(path: Path) -> dict[str, Any]:
 
 
 def _stamps(files: Sequence[Path]) -> list[list[int]]:
-    """Returns size and time of each file, so that replacing it by an older one is a change too."""
+    """Returns the size and time of each file. A file replaced by an older one has changed, too."""
     return [list(stamp(file)) for file in files]
 
 

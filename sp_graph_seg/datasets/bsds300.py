@@ -86,15 +86,15 @@ class BSDS300(GraphDataset):
 def find_bsds300(
     root: str | os.PathLike[str], split: Literal["train", "test"]
 ) -> dict[str, tuple[Path, tuple[Path, ...]]]:
-    """Finds the files of each image by its name: the photograph and its ground truth.
+    """Finds the photograph and the ground truth files of each image.
 
     Args:
         root: Folder of the dataset, in one of the layouts that :class:`BSDS300` reads.
         split: ``"train"`` or ``"test"``.
 
     Returns:
-        The files, sorted by name. There is one ground truth file for all annotators (``.mat``), or
-        one for each of them (``.seg``).
+        The photograph and the ground truth files, by the name of the image, sorted. There is one
+        ground truth file for all annotators (``.mat``), or one for each of them (``.seg``).
 
     Raises:
         InputError: If the dataset is missing, or an image has no ground truth.

@@ -10,15 +10,16 @@ from sp_graph_seg.errors import InputError
 
 
 class ClassFolderRAG(GraphDataset):
-    r"""The region adjacency graphs of images in one folder for each class, for the
-    classification of graphs: ``images/CLASS/image.png``, as in torchvision's ``ImageFolder``.
+    r"""The region adjacency graphs of images that are sorted into one folder for each class, for
+    graph classification: ``images/CLASS/image.png``, as in torchvision's ``ImageFolder``.
 
     ``y (1,)`` is the position of the class in ``dataset.classes``, the sorted names of the folders;
     ``name`` is ``CLASS/image``.
 
     Args:
         root: Folder for the graphs, which are stored in ``root/processed``.
-        images: Folder of the class folders. Hidden folders and other files in it are ignored.
+        images: Folder that holds one folder for each class. Hidden folders and all files in
+            it are ignored.
         intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
             are divided by the largest value of their type, and other values are kept.
             (default: :obj:`None`)
@@ -26,7 +27,7 @@ class ClassFolderRAG(GraphDataset):
             :class:`GraphDataset`.
 
     Raises:
-        InputError: If a class folder is missing, a class has no image, or a file cannot be read;
+        InputError: If there is no class folder, a class has no image, or a file cannot be read;
             finished graphs are kept.
 
     Example:

@@ -26,8 +26,8 @@ class ImageFolderRAG(GraphDataset):
             other files are ignored. Graphs are sorted by file name.
         labels: Folder with a label file for each image, which has the same name except for the
             suffix, see :func:`~sp_graph_seg.io.read_labels`. (default: :obj:`None`)
-        masks: Folder with a mask for each image, in files like those of labels; pixels whose mask
-            is 0 or negative are left out. (default: :obj:`None`)
+        masks: Folder with a mask file for each image, named and read like the label files; pixels
+            whose mask is 0 or negative are left out. (default: :obj:`None`)
         intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
             are divided by the largest value of their type, and other values are kept.
             (default: :obj:`None`)
@@ -76,7 +76,9 @@ class ImageFolderRAG(GraphDataset):
 def list_by_stem(
     folder: str | os.PathLike[str], suffixes: frozenset[str], kind: str
 ) -> dict[str, Path]:
-    """Lists the files of a kind in a folder by their names without suffix, sorted.
+    """Lists the files in a folder that have one of the suffixes, by their names without suffix.
+
+    They are sorted. ``kind`` is the word for such a file in messages.
 
     Raises:
         InputError: If the folder is missing, has no such file, or has two that differ only in
@@ -127,7 +129,7 @@ def resolve(folder: str | os.PathLike[str]) -> Path:
 def _files_of(
     images: dict[str, Path], folder: str | os.PathLike[str], kind: str
 ) -> dict[str, Path]:
-    """Finds the file of each image in another folder."""
+    """Finds the label file or mask of each image in another folder."""
     files = list_by_stem(folder, LABEL_SUFFIXES, kind)
     for stem, image in images.items():
         if stem not in files:

@@ -17,9 +17,9 @@ class PairsRAG(GraphDataset):
     r"""The region adjacency graphs of any ``(image, label)`` pairs, such as a dataset of
     torchvision; for example, superpixels of MNIST or CIFAR.
 
-    An image is a tensor or an array ``(C, H, W)``, or a Pillow image. An integer is the label of
-    the image and becomes ``y (1,)``. Labels of pixels ``(H, W)``, as for semantic segmentation,
-    become ``y (N,)`` and ``train_mask (N,)``.
+    An image is a tensor or an array ``(C, H, W)``, or a Pillow image. A label that is an integer
+    belongs to the whole image and becomes ``y (1,)``. A label that is an array ``(H, W)``, as for
+    semantic segmentation, belongs to the pixels and becomes ``y (N,)`` and ``train_mask (N,)``.
 
     Args:
         root: Folder for the graphs, which are stored in ``root/processed``.
@@ -64,7 +64,7 @@ def _read(pairs: Sequence[tuple[Any, Any]], number: int) -> Example:
     if values.dtype.kind not in "iub" or not (is_of_image or values.ndim == 2):
         raise InputError(
             f"pairs[{number}]: a label of {values.dtype} and shape {values.shape} cannot be used; "
-            "give an integer, or one for each pixel, (H, W)."
+            "give an integer, or an array (H, W) of integers."
         )
     if is_of_image:
         return Example(_channels_first(image), label=int(values.item()))

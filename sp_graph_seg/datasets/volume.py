@@ -23,7 +23,7 @@ class VolumeRAG(GraphDataset):
     r"""The region adjacency graphs of the slices or the blocks of a volume.
 
     ``dataset.regions[i]`` is the part of the volume that graph i was made from, as an index of an
-    array ``(D, H, W)``. This assembles results:
+    array ``(D, H, W)``. Use it to assemble results:
 
     .. code-block:: python
 
@@ -39,8 +39,8 @@ class VolumeRAG(GraphDataset):
         block: Depth, height and width of the blocks that the volume is cut into; the last one along
             an axis may be smaller. Each block becomes a 3D graph.
             (default: :obj:`None`, a graph for each slice)
-        labels: Ground truth, integers of one channel; a path or an opened volume. From a path, the
-            slices, rows and columns of the volume are read. (default: :obj:`None`)
+        labels: Ground truth: a path or an opened volume, with one channel of integers. From a path
+            the same slices, rows and columns are read as from ``volume``. (default: :obj:`None`)
         **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
             :class:`GraphDataset`.
             ``to_graph`` makes a graph of a slice ``(C, H, W)`` or a block ``(C, D, H, W)``, by
@@ -85,14 +85,14 @@ class VolumeRAG(GraphDataset):
 
 
 def _opened(volume: VolumeLike, name: str) -> Volume:
-    """Returns an opened volume; opens a path."""
+    """Opens a path; returns an opened volume unchanged."""
     if isinstance(volume, Volume):
         return volume
     if isinstance(volume, str | os.PathLike):
         return open_volume(volume)
     raise InputError(
-        f"{name}: {type(volume).__name__} is neither a path nor an opened volume; save an array "
-        "with numpy.save and give the path."
+        f"{name}: {type(volume).__name__} is neither a path nor an opened volume; give a path. "
+        "Save an array with numpy.save first."
     )
 
 
@@ -118,7 +118,7 @@ def _open_labels(labels: VolumeLike, volume: Volume) -> Volume:
 
 
 def _relative_spacing(volume: Volume, is_block: bool) -> list[float] | None:
-    """Returns the shape of a voxel; its size would change the meaning of compactness."""
+    """Returns the spacing divided by its smallest value, so that compactness keeps its meaning."""
     if volume.spacing is None:  # a spacing keeps ToRAG from taking a block for a batch of images
         return [1.0] * 3 if is_block else None
     sides = volume.spacing if is_block else volume.spacing[1:]

@@ -11,12 +11,13 @@ from sp_graph_seg.transforms.adjacency import find_boundary
 
 
 def boundary_displacement(labels: ArrayLike, truths: Sequence[ArrayLike]) -> float:
-    """Computes the boundary displacement error: mean pixels between boundaries, 0 is best.
+    """Computes the boundary displacement error: mean distance in pixels, 0 is best.
 
-    Each boundary pixel of one segmentation has a distance to the nearest one of the other. The
-    error is the mean of both directions' means (Freixenet et al., ECCV 2002), then the mean over
-    annotators. A boundary pixel shares a face with another label. A segmentation without any has
-    the rim of the image instead, as in the evaluation code of Yang et al. (CVIU 2008).
+    The distance from each boundary pixel of one segmentation to the nearest boundary pixel of the
+    other is averaged, first over the pixels, then over both directions (Freixenet et al., ECCV
+    2002), then over the annotators. A boundary pixel shares a face with a pixel of another label.
+    In a segmentation without boundary pixels, the rim of the image replaces them, as in the
+    evaluation code of Yang et al. (CVIU 2008).
 
     Args:
         labels: ``(H, W)`` or ``(D, H, W)`` integer labels. Negative pixels are left out.
@@ -39,7 +40,7 @@ def _displacement(labels: NDArray[np.integer], truth: NDArray[np.integer]) -> fl
 
 
 def boundary_pixels(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Marks the pixels that share a face with another label; without any, the rim of the image."""
+    """Marks pixels that share a face with another label; if there are none, the image's rim."""
     first, second, _ = find_boundary(labels)
     found = np.zeros(labels.size, dtype=bool)
     found[first] = found[second] = True

@@ -13,7 +13,7 @@ class ClassScore(NamedTuple):
     row: int
     """The class, as a row of the table."""
     column: int | None
-    """The label assigned to it, as a column of the table; None if none overlaps it any more."""
+    """The label assigned to it, as a column of the table; None if no unassigned label overlaps."""
     iou: float
     """Intersection over union (Jaccard index)."""
     dice: float
@@ -25,11 +25,11 @@ class ClassScore(NamedTuple):
 
 
 def score_classes(contingency: Contingency) -> list[ClassScore]:
-    """Assigns each class of the truth a label of its own, and scores the two against each other.
+    """Assigns each class of the truth a label of its own, and scores how well they agree.
 
     The assignment is the one with the largest sum of IoU (Kuhn 1955, "The Hungarian method for the
-    assignment problem"). Labels that are left over belong to no class, and their pixels are missing
-    from the classes; merge them first.
+    assignment problem"). Labels that are left over belong to no class, and their pixels count as
+    missed. If there are more labels than classes, merge labels first.
 
     Args:
         contingency: The table of the labels and the truth.

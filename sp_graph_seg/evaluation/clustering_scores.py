@@ -1,4 +1,4 @@
-"""The six scores that compare two partitions of the pixels and ignore the numbers of labels."""
+"""The six scores that compare two partitions of the pixels, however the parts are numbered."""
 
 import math
 
@@ -15,8 +15,8 @@ def score_clustering(table: Contingency) -> dict[str, float]:
     """Computes the six clustering scores of Leng et al., Table 1, from one contingency table.
 
     The scores equal scikit-learn's ``rand_score``, ``adjusted_mutual_info_score`` (arithmetic
-    mean), ``fowlkes_mallows_score`` and ``homogeneity_completeness_v_measure``, also in the limits
-    (such as a constant segmentation). The pixels are counted once for all of them.
+    mean), ``fowlkes_mallows_score`` and ``homogeneity_completeness_v_measure``, also in limiting
+    cases such as a constant segmentation. The pixels are counted once for all of them.
 
     Args:
         table: Table of a segmentation and the truth of one annotator.
@@ -49,14 +49,17 @@ def score_clustering(table: Contingency) -> dict[str, float]:
 
 
 def rand_index(table: Contingency) -> float:
-    """Computes the share of pixel pairs that both join or both separate; 1 for a single pixel."""
+    """Computes the share of pixel pairs that both maps join or both separate; 1 for one pixel."""
     together, in_truth, in_labels = _ordered_pairs(table)
     pairs = table.num_pixels * (table.num_pixels - 1)
     return (pairs + 2 * together - in_truth - in_labels) / pairs if pairs else 1.0
 
 
 def fowlkes_mallows(table: Contingency) -> float:
-    """Computes the geometric mean of precision and recall of joined pairs; 0 if none are joined."""
+    """Computes the geometric mean of precision and recall of joined pixel pairs.
+
+    It is 0 if no pair is joined in both maps.
+    """
     together, in_truth, in_labels = _ordered_pairs(table)
     return math.sqrt(together / in_truth) * math.sqrt(together / in_labels) if together else 0.0
 

@@ -16,7 +16,7 @@ _LOOKUP_LIMIT = 2**20
 
 @dataclass(frozen=True)
 class Contingency:
-    """Number of pixels that each truth region R and each label L share.
+    """The numbers of pixels that each truth region and each label share.
 
     Attributes:
         table: Sparse ``(regions, labels)`` int64 counts. No row or column is empty.
@@ -26,24 +26,24 @@ class Contingency:
 
     @cached_property
     def region_sizes(self) -> NDArray[np.int64]:
-        """``(regions,)``, the number of pixels of each truth region."""
+        """The number of pixels of each truth region, ``(regions,)``."""
         return np.ravel(self.table.sum(axis=1))
 
     @cached_property
     def label_sizes(self) -> NDArray[np.int64]:
-        """``(labels,)``, the number of pixels of each label."""
+        """The number of pixels of each label, ``(labels,)``."""
         return np.ravel(self.table.sum(axis=0))
 
     @property
     def num_pixels(self) -> int:
-        """Number of pixels that are labelled in both."""
+        """The number of pixels that have a label in both maps."""
         return int(self.table.data.sum())
 
 
 def contingency_table(labels: ArrayLike, truth: ArrayLike) -> Contingency:
     """Counts the pixels that each truth region and each label share.
 
-    Pixels that are negative on either side are unlabelled and left out.
+    Pixels that are negative in either map are unlabelled and left out.
 
     Args:
         labels: Integer labels of any shape, such as ``(H, W)``.
@@ -54,7 +54,7 @@ def contingency_table(labels: ArrayLike, truth: ArrayLike) -> Contingency:
 
     Raises:
         InputError: If the shapes differ, an array does not hold integers, or no pixel is labelled
-            in both.
+            in both maps.
 
     Example:
         >>> contingency_table([0, 0, 1, 1], [5, 5, 5, 7]).table.toarray()
@@ -66,7 +66,8 @@ def contingency_table(labels: ArrayLike, truth: ArrayLike) -> Contingency:
     counted = (labels >= 0) & (truth >= 0)
     if not counted.any():
         raise InputError(
-            "labels, truth: no pixel is labelled (0 or more) in both; label at least one pixel."
+            "labels, truth: no pixel is labelled in both maps; set at least one pixel to 0 or "
+            "more in both."
         )
     rows, num_regions = _renumber(truth[counted])
     columns, num_labels = _renumber(labels[counted])
@@ -117,7 +118,7 @@ def check_pair(
 
 
 def as_labels(values: ArrayLike, name: str) -> NDArray[np.integer]:
-    """Converts to an array of integers. Errors name the argument ``name``."""
+    """Converts values to an array of integers; error messages call them ``name``."""
     array = np.asarray(values)
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
@@ -130,7 +131,7 @@ def check_shape(labels: NDArray, truth: NDArray, name: str) -> None:
     """Checks that a truth has the shape of the labels."""
     if labels.shape != truth.shape:
         raise InputError(
-            f"{name}: the size is {size_of(truth)}, but that of labels is {size_of(labels)}; "
+            f"{name}: the size is {size_of(truth)}, but labels has the size {size_of(labels)}; "
             "resize the labels with nearest-neighbour interpolation."
         )
 
@@ -168,7 +169,7 @@ class ContingencyCounter:
         self._counts = np.zeros(0, np.int64)
 
     def add(self, labels: ArrayLike, truth: ArrayLike) -> None:
-        """Adds a slice; pixels that are negative on either side are left out.
+        """Adds a slice; pixels that are negative in either map are left out.
 
         Raises:
             InputError: If the shapes differ or an array does not hold integers.
@@ -201,11 +202,12 @@ class ContingencyCounter:
         """Returns the table of all slices so far.
 
         Raises:
-            InputError: No pixel is labelled in both.
+            InputError: If no pixel is labelled in both maps.
         """
         if not len(self._counts):
             raise InputError(
-                "labels, truth: no pixel is labelled (0 or more) in both; label at least one pixel."
+                "labels, truth: no pixel is labelled in both maps; set at least one pixel to 0 or "
+                "more in both."
             )
         rows, num_regions = _renumber(self._pairs[:, 0])
         columns, num_labels = _renumber(self._pairs[:, 1])

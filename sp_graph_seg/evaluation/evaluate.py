@@ -43,7 +43,7 @@ def score_segmentation(
         labels: ``(H, W)`` integer labels. Negative pixels are unlabelled and left out.
         truths: One array of the same shape for each annotator, at least one.
         combine: How the annotators are combined. ``"mean"`` takes the mean over them, ``"first"``
-            the first one, and ``"best"`` the one with the highest V-measure, the same for all six
+            the first one, and ``"best"`` the one with the highest V-measure for all six
             scores. (default: ``"mean"``)
 
     Returns:

@@ -20,7 +20,7 @@ class SettingScores:
     """Region scores of one image at S settings, such as thresholds of a hierarchy.
 
     Attributes:
-        covered: ``(S,)``, sum over all truth regions of their size times their best overlap.
+        covered: ``(S,)``, sum over all truth regions of size times best overlap.
         covered_at_best: The same sum with the best overlap of each region at any setting.
         annotated: Labelled pixels of all annotators together, the upper limit of ``covered``.
         pri: ``(S,)``, probabilistic Rand index.
@@ -38,8 +38,8 @@ class SettingScores:
 class RegionBenchmark:
     """Scores of the Berkeley benchmark over a data set.
 
-    ODS uses the one setting that is best for all images, OIS the best setting of each image, and
-    "best" the best setting of each region.
+    ODS (optimal data set scale) uses the one setting that is best for all images, OIS (optimal
+    image scale) the best setting of each image, and "best" the best setting of each region.
 
     Attributes:
         covering: ``(S,)``, Covering over all images at each setting.
@@ -117,7 +117,7 @@ def benchmark_regions(images: Sequence[SettingScores]) -> RegionBenchmark:
     counts = sorted({image.covered.size for image in images})
     if len(counts) != 1:
         raise InputError(
-            f"images: the numbers of settings are {counts}, not one number for all; "
+            f"images: the numbers of settings are {counts}, but must be one number; "
             "give at least one image, and score all images at the same settings."
         )
     annotated = sum(image.annotated for image in images)
@@ -165,7 +165,7 @@ def ucm2_labels(ucm2: ArrayLike, threshold: float) -> NDArray[np.int64]:
     labels = label(strength <= threshold, connectivity=2)[1::2, 1::2].astype(np.int64) - 1
     if labels.min() < 0:
         raise InputError(
-            f"threshold={threshold}: a pixel of ucm2 lies above it; use a positive threshold."
+            f"threshold={threshold}: a pixel of ucm2 lies above it; use a higher one, above 0."
         )
     return labels
 

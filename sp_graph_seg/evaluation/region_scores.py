@@ -47,11 +47,12 @@ def variation_of_information(table: Contingency) -> float:
 
 
 def global_consistency_error(table: Contingency) -> float:
-    r"""Share of pixels by which neither partition refines the other: 0 to 1, 0 is best.
+    r"""Computes how far neither partition refines the other: 0 to 1, 0 is best.
 
-    With n the pixels, :math:`|R \setminus L| / |R|` is the error of a pixel in the regions R and
-    L; the smaller of both directions' sums is divided by n (Martin et al., ICCV 2001). Single
-    pixels and a single region both have 0: read it beside another score.
+    The error of a pixel with truth region R and label L is :math:`|R \setminus L| / |R|` in one
+    direction and :math:`|L \setminus R| / |L|` in the other. The score is the smaller of the means
+    over the pixels in both directions (Martin et al., ICCV 2001). It is 0 if every pixel is a
+    region, or all are one region, so read it beside another score.
     """
     cells = table.table.tocoo()
     shared = cells.data.astype(float)
@@ -81,13 +82,13 @@ def best_overlaps(table: Contingency) -> NDArray[np.float64]:
 def covering(tables: Sequence[Contingency]) -> float:
     """Measures how well labels cover the truth regions, 0 to 1 (best) (Arbelaez et al., Eq. 8).
 
-    It is the mean over all regions R of all annotators of their largest overlap |R n L| / |R u L|
-    with a label L, weighted by the size |R|. A label in several pieces still counts as one.
+    It is the mean, over all regions of all annotators, of their largest intersection over union
+    with a label, weighted by the size of the region. A label in several pieces counts as one.
     """
     covered = sum(covered_pixels(table) for table in tables)
     return covered / sum(table.num_pixels for table in tables)
 
 
 def covered_pixels(table: Contingency) -> float:
-    """Sums |R| times the best overlap of R, over the regions R of one annotator."""
+    """Sums the size times the best overlap of each region of one annotator."""
     return float(np.dot(table.region_sizes, best_overlaps(table)))

@@ -28,8 +28,9 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
         \frac{\sum_{I,J \in p} w_{IJ}}{\sum_{I \in p, J} w_{IJ}}}_{\text{mean association}}
 
     :math:`n_I` is the area of superpixel I, :math:`x_I` its mean colour, :math:`y_I` the most
-    frequent label of its pixels (the lowest one if several are), and
-    :math:`w_{IJ} = \exp(-10 |x_I - x_J|)`. The first factor grows with the number K of labels, the
+    frequent label of its pixels (the lowest one if several are equally frequent), and
+    :math:`w_{IJ} = \exp(-10 |x_I - x_J|)`. The mean colours of the image and of label p are
+    :math:`\mu` and :math:`\mu_p`. The first factor grows with the number K of labels, the
     second (the association of Shi & Malik 2000) shrinks. Unlabelled superpixels are left out of
     both factors; labels without a neighbour are left out of the second. Use the score to compare
     segmentations of one image only: its level differs from image to image.
@@ -39,7 +40,7 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
         graph: Region adjacency graph of the image, from :class:`~sp_graph_seg.ToRAG`.
 
     Returns:
-        A number from 0, for one label or one colour, to 1.
+        A number from 0 (one label, or one colour) to 1 (best).
 
     Raises:
         InputError: If the labels and the image of the graph differ in size, or every pixel is
@@ -65,10 +66,10 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
 def unsupervised_scorer(
     segmenter: Segmenter, images: Image | Sequence[Image], y: None = None
 ) -> float:
-    """Scores a trained Segmenter by :func:`unsupervised_score`, as scikit-learn's ``scoring``.
+    """Scores a trained Segmenter by :func:`unsupervised_score`, for scikit-learn's ``scoring``.
 
     The graph of an image has 500 superpixels, whatever the configuration. To choose settings for
-    one image, train and score on that: ``GridSearchCV(..., cv=[([0], [0])])``.
+    one image, train and score on this image: ``GridSearchCV(..., cv=[([0], [0])])``.
 
     Args:
         segmenter: A trained Segmenter.

@@ -1,4 +1,4 @@
-"""The benchmark: the paper's Table 1 as jobs that can be interrupted and distributed."""
+"""The benchmark: computes the paper's Table 1 by jobs that can be interrupted and distributed."""
 
 from sp_graph_seg.experiments.bsds300 import (
     Experiment,

@@ -1,4 +1,4 @@
-"""The paper's experiment on BSDS300 (section 3.1, Table 1, Figs. 5 and 6), from data to tables."""
+"""Runs the paper's experiment on BSDS300 (section 3.1, Table 1, Figs. 5 and 6)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from sp_graph_seg.io import read_labels
 
 @dataclass(frozen=True)
 class Experiment:
-    """The scores of all finished jobs, and the rows of the table."""
+    """The scores of all finished jobs, the rows of the table, and the reasons of failed jobs."""
 
     job_scores: list[JobScores]
     oracle: list[Row]
@@ -50,22 +50,23 @@ def run_experiment(
     """Trains and scores every method with every setting and seed on every image.
 
     Each job writes its result when it is done, and a job with a result is not run again. The same
-    call therefore continues after an interruption, and a call with more seeds adds them.
+    call therefore continues after an interruption, and a call with more seeds runs only new jobs.
 
     Args:
         photos: The images.
         methods: The rows of the table; their names must differ.
-        seeds: Seeds of each method.
+        seeds: The seeds with which each method is run.
         folder: Folder of the results.
-        combine: How several annotators are combined.
+        combine: How the scores of several annotators are combined.
         workers: Number of processes on this machine, see
             :func:`~sp_graph_seg.parallel.map_unordered`.
         scheduler: Address of a Dask scheduler to use instead.
-        scored: Whether to score labels, as the paper does, or their connected regions of at least
-            0.5 % of the image.
+        scored: ``"labels"`` scores labels, as the paper does; ``"regions"`` scores their connected
+            regions of at least 0.5 % of the image.
 
     Raises:
-        InputError: If results cannot be written, or all jobs failed.
+        InputError: If two methods have the same name, or all jobs failed.
+        OutputError: If results cannot be written.
     """
     names = [method.name for method in methods]
     if len(set(names)) < len(names):
@@ -91,7 +92,7 @@ def run_experiment(
 
 
 def best_labels(experiment: Experiment, photo: Photo) -> dict[str, np.ndarray]:
-    """Returns, for each method, the labels ``(H, W)`` of an image that the oracle selects."""
+    """Returns, for each method, the labels ``(H, W)`` that the oracle selects for an image."""
     own: dict[str, list[JobScores]] = defaultdict(list)
     for one in experiment.job_scores:
         if one.job.photo == photo:
@@ -110,7 +111,7 @@ def typical_annotator(photo: Photo) -> np.ndarray:
 def score_curves(
     experiment: Experiment, score: str = "ami"
 ) -> Mapping[str, Mapping[float, Sequence[float]]]:
-    """Computes, for each model and beta, the mean score over the images for each seed."""
+    """Computes, for each model, beta and seed, the mean score over the images."""
     values: dict[str, dict[float, dict[int, list[float]]]] = {}
     for one in experiment.job_scores:
         job = one.job

@@ -1,4 +1,4 @@
-"""One job of the benchmark: an image, a method, a setting, a seed, and its result on disk."""
+"""Jobs of the benchmark: each has an image, a method, a setting, a seed and a result on disk."""
 
 import json
 import time
@@ -44,17 +44,17 @@ class Photo:
     truth: tuple[Path, ...]
 
     def read(self) -> NDArray[np.float32]:
-        """Reads the image ``(C, H, W)``, in the type of the file."""
+        """Reads the image ``(C, H, W)``, in the units of the file."""
         return decode_image(self.path)
 
     def read_truth(self) -> list[NDArray[np.int64]]:
-        """Reads the segments ``(H, W)`` of each annotator."""
+        """Reads the truth ``(H, W)`` of each annotator."""
         return [labels for path in self.truth for labels in read_truth(path)]
 
 
 @dataclass(frozen=True)
 class Job:
-    """A unit of work that has the same result whenever and wherever it is run."""
+    """One job of the benchmark; its result is the same whenever and wherever it is run."""
 
     photo: Photo
     method: Method
@@ -71,13 +71,13 @@ class Job:
 
     @property
     def stem(self) -> Path:
-        """The path of the result files without suffix, which differs between settings."""
+        """The path of the result files without a suffix; jobs that differ have different paths."""
         digest = fingerprint(job=self.description)[:8]
         name = f"{self.setting:g}-seed{self.seed}-{digest}"
         return self.folder / "results" / self.method.name / self.photo.name / name
 
     def result(self) -> dict[str, Any] | None:
-        """Reads the result from disk; ``None`` if it is missing, incomplete or of another job."""
+        """Reads the result; ``None`` if it is missing, incomplete or the result of another job."""
         try:
             values = json.loads(self.scores_file.read_text("utf-8"))
             is_own = values["job"] == json.loads(json.dumps(self.description))
@@ -88,12 +88,12 @@ class Job:
 
     @property
     def labels_file(self) -> Path:
-        """The PNG file of the labels, with one channel."""
+        """The PNG file of the labels, which has one channel."""
         return self.stem.with_name(self.stem.name + ".png")
 
     @property
     def scores_file(self) -> Path:
-        """The JSON file of the scores, which is written last."""
+        """The JSON file of the result, which is written last."""
         return self.stem.with_name(self.stem.name + ".json")
 
     def run(self) -> dict[str, Any]:
@@ -134,14 +134,14 @@ def _score(labels: NDArray, truths: list[NDArray[np.int64]]) -> dict[str, Any]:
 
 
 def run_job(job: Job) -> dict[str, Any]:
-    """Runs a job on a worker."""
+    """Calls :meth:`Job.run`; a function that can be sent to a worker."""
     return job.run()
 
 
 def make_jobs(
     photos: Sequence[Photo], methods: Sequence[Method], seeds: Sequence[int], folder: Path
 ) -> Iterator[Job]:
-    """Yields all jobs; those of an image are consecutive, because they share its superpixels."""
+    """Yields all jobs; for each seed, those of an image are consecutive and share superpixels."""
     for seed in seeds:
         for photo in photos:
             for method in methods:
@@ -150,7 +150,10 @@ def make_jobs(
 
 
 def find_superpixels(photo: Photo, config: Config, folder: Path) -> NDArray[np.int64]:
-    """Returns the superpixels of an image ``(H, W)``, from a file that all jobs share."""
+    """Returns the superpixels ``(H, W)`` of an image.
+
+    They are read from a file that all jobs share; the first job computes and writes it.
+    """
     settings = "-".join(str(value) for value in config.superpixel_options().values())
     path = folder / "superpixels" / f"{photo.name}-{settings}.png"
     return _find_superpixels(photo, path, config)

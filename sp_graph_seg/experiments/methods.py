@@ -1,4 +1,4 @@
-"""The compared methods: model types of the paper, its baselines, and variants of both."""
+"""The methods to compare: model types of the paper, baselines, and variants of both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,13 +53,14 @@ BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A row of the table.
+    """A method to compare, which is a row of the table.
 
     Attributes:
         name: Name of the row.
         kind: One of :data:`METHODS` or :data:`REGION_METHODS`.
-        settings: Values of the free parameter: beta of a model, clusters of a baseline.
-        config: All other parameters; the type, setting and seed of a model override its values.
+        settings: Values of the free parameter: the beta of a model; the number of clusters,
+            regions or labels of a baseline; or the scale of Felzenszwalb.
+        config: All other parameters. The kind, the setting and the seed override its values.
     """
 
     name: str
@@ -86,11 +87,11 @@ class Method:
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the method is a baseline without training."""
+        """True if the method is a baseline, which needs no training."""
         return self.kind in BASELINES or self.kind in REGION_METHODS
 
     def describe(self, setting: float, seed: int) -> dict[str, Any]:
-        """Collects what labels and scores depend on, besides the image and its ground truth."""
+        """Collects all that the result depends on, besides the image and its truths."""
         if not self.is_baseline:
             values = _describe_model(self.config, self.kind, setting, seed)
             return {"kind": self.kind, "config": values}
@@ -107,7 +108,7 @@ class Method:
     def label(
         self, image: NDArray[np.float32], superpixels: NDArray | None, setting: float, seed: int
     ) -> tuple[NDArray[np.int64], dict[str, float]]:
-        """Labels an image ``(C, H, W)``; returns labels ``(H, W)`` and the last losses by name."""
+        """Labels an image ``(C, H, W)``; returns labels ``(H, W)`` and the final losses by name."""
         if self.kind in REGION_METHODS:
             return find_regions(self.kind, image, setting, seed), {}
         if self.is_baseline:
@@ -134,7 +135,7 @@ class Method:
 def find_regions(
     kind: str, image: NDArray[np.float32], setting: float, seed: int = 0
 ) -> NDArray[np.int64]:
-    """Finds regions ``(H, W)`` of ``(C, H, W)`` in [0, 1] by one of :data:`REGION_METHODS`."""
+    """Finds regions ``(H, W)`` of an image in [0, 1] by one of :data:`REGION_METHODS`."""
     num = int(setting)
     if kind == "Felzenszwalb":
         return felzenszwalb_regions(image, setting)
@@ -162,15 +163,16 @@ def method_from_dict(
     betas: tuple[float, ...],
     clusters: tuple[float, ...],
 ) -> Method:
-    """Makes a method from plain values.
+    """Makes a method from a dictionary, such as one from a configuration file.
 
     Args:
         name: Name of the row.
-        values: ``type``, one of :data:`METHODS`, by default Sparse-SimCon-Patch; ``settings``; and
-            any field of the configuration.
-        config: Values of the other fields.
+        values: ``type``, one of :data:`METHODS` or :data:`REGION_METHODS`, by default
+            Sparse-SimCon-Patch; ``settings``, one number or several; and any field of the
+            configuration.
+        config: Supplies the fields of the configuration that ``values`` leaves out.
         betas: Default settings of models.
-        clusters: Default settings of baselines.
+        clusters: Default settings of the baselines of the paper.
     """
     own = dict(values)
     kind = own.pop("type", "Sparse-SimCon-Patch")

@@ -18,8 +18,8 @@ def find_photos(
     Args:
         root: Folder of BSDS300.
         split: ``"train"`` or ``"test"``.
-        images: Names such as ``"3096"``, and positions in the sorted list of names as slices, such
-            as ``"0:100:8"``; by default all of them.
+        images: Names such as ``"3096"``, or slices of the sorted list of names such as
+            ``"0:100:8"``. If empty, all images are found.
 
     Raises:
         InputError: If the dataset or an image is missing.
@@ -32,10 +32,10 @@ def find_photos(
 
 
 def check_photos(photos: Sequence[Photo]) -> None:
-    """Reads all images and their ground truth once.
+    """Reads all images and their truths once, to find faults before long work starts.
 
     Raises:
-        InputError: If a file cannot be read, or its ground truth has another size than its image.
+        InputError: If a file cannot be read, or a truth differs in size from its image.
     """
     for photo in photos:
         size = photo.read().shape[1:]

@@ -1,4 +1,4 @@
-"""Computes the rows of the table from the results of all jobs: selection and averages."""
+"""Selects and averages the results of all jobs into the rows of the table."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -34,20 +34,20 @@ class JobScores:
 
 @dataclass(frozen=True)
 class Row:
-    """The scores of a method over all images, with one way to select a result for each image."""
+    """The mean scores of a method over all images, for one way of selecting a result per image."""
 
     method: str
     selection: str
     """``oracle``, ``unsupervised`` or ``fixed``."""
     scores: Scores
     spread: Scores
-    """Standard deviation over seeds (with N - 1) of each mean over the images; empty for selected
-    results and for one seed."""
+    """Sample standard deviation (with N - 1) over the seeds of each mean over the images; empty if
+    a result was selected for each image, or if there is one seed."""
     setting: float | None
-    """The setting of all images; ``None`` if each image has its own."""
+    """The setting of all images; ``None`` if a setting was selected for each image."""
     num_images: int
     num_candidates: int
-    """Number of results from which that of an image was selected."""
+    """Number of results from which the result of an image was selected."""
 
 
 def make_scores(
@@ -62,14 +62,14 @@ def make_scores(
 def select_oracle(job_scores: Sequence[JobScores]) -> list[Row]:
     """Selects, for each image, the seed and setting with the best V-measure, as in the paper.
 
-    This uses the ground truth, which is not available in practice, and the score grows with the
-    number of candidates.
+    This uses the truths, which are not available in practice. The score grows with the number of
+    settings and seeds.
     """
     return _select(job_scores, "oracle", lambda one: one.scores["v"])
 
 
 def select_unsupervised(job_scores: Sequence[JobScores]) -> list[Row]:
-    """Selects, for each image, the seed and setting with the best score without ground truth."""
+    """Selects, for each image, the seed and setting with the best score that needs no truth."""
     return _select(job_scores, "unsupervised", lambda one: one.unsupervised)
 
 
@@ -87,9 +87,9 @@ def _select(
 
 
 def average_setting(job_scores: Sequence[JobScores]) -> list[Row]:
-    """Averages each setting of each method over the images, then over seeds with their deviation.
+    """Averages the scores of each method and setting over the images, and then over the seeds.
 
-    No result is selected by the ground truth of its image.
+    It also computes their standard deviation over the seeds. Truths select no result.
     """
     rows = []
     by = _group(job_scores, lambda one: (one.job.method.name, one.job.setting))

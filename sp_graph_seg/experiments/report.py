@@ -1,4 +1,4 @@
-"""The output of the benchmark: tables as CSV and JSON, with their provenance."""
+"""Writes the output of the benchmark: tables as CSV and JSON, and how they were made."""
 
 import json
 import os
@@ -44,10 +44,10 @@ def write_tables(
 
     Args:
         folder: Folder of the files.
-        rows: The rows under ``"oracle"``, ``"unsupervised"``, ``"fixed"`` and, for all settings,
-            ``"settings"``.
+        rows: The rows of each selection, under ``"oracle"``, ``"unsupervised"`` and ``"fixed"``;
+            and one row for each method and setting, under ``"settings"``.
         job_scores: The scores of all jobs.
-        combine: How the annotators were combined.
+        combine: How the scores of several annotators were combined.
         command: The command that was run.
         prefix: Prefix of the file names.
     """
@@ -64,7 +64,7 @@ def write_tables(
 
 
 def write_failures(path: Path, failures: Mapping[Job, str]) -> None:
-    """Lists the failed jobs with reasons; if there are none, removes the list of an earlier run."""
+    """Writes the failed jobs and the reasons; removes the file of an earlier run if none failed."""
     if not failures:
         path.unlink(missing_ok=True)
         return

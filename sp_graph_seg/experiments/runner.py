@@ -1,4 +1,4 @@
-"""Runs the missing jobs on any number of workers."""
+"""Runs the jobs that have no result yet, on any number of workers."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,19 +15,20 @@ _TRIES = 2
 def run_missing(
     jobs: Sequence[Job], workers: int | None = None, scheduler: str | None = None
 ) -> dict[Job, str]:
-    """Runs the jobs without a result on disk, and retries once those that fail.
+    """Runs the jobs without a result on disk; a job that fails is tried once more.
 
     Args:
         jobs: All jobs.
-        workers: See :func:`~sp_graph_seg.parallel.map_unordered`.
-        scheduler: Likewise.
+        workers: Number of processes on this machine, see
+            :func:`~sp_graph_seg.parallel.map_unordered`.
+        scheduler: Address of a Dask scheduler to use instead.
 
     Returns:
         The failed jobs, each with the reason.
 
     Raises:
-        OutputError: If results cannot be written, for example on a full disk; those already
-            written are kept.
+        OutputError: If results cannot be written, for example on a full disk. Results that
+            are already written are kept.
     """
     missing = [job for job in jobs if job.result() is None]
     failed: dict[Job, str] = {}

@@ -1,4 +1,4 @@
-"""Chooses the weights of the losses without ground truth, as in the paper's section 2.4."""
+"""Chooses the weights of the losses without truths, as in the paper's section 2.4."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,28 +30,28 @@ FINE = (10**-0.5, 10**0.5)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A setting that was tried, with its labels and scores."""
+    """A choice of the weights that was tried, with its labels and scores."""
 
     stage: str
     """``cut``, ``sim = con`` or ``fine``."""
     config: Config
     labels: list[NDArray[np.int64]]
-    """``(H, W)`` of each image."""
+    """The labels ``(H, W)`` of each image, of the first seed."""
     num_labels: int
     losses: dict[str, float]
     """The last value of each loss, before weighting."""
     score: float
-    """Mean over the seeds and images of :func:`~sp_graph_seg.evaluation.unsupervised_score`."""
+    """The mean :func:`~sp_graph_seg.evaluation.unsupervised_score` over seeds and images."""
     scores: tuple[float, ...] = ()
-    """The mean over the images for each seed."""
+    """The mean of the same score over the images, for each seed."""
 
     @property
     def betas(self) -> tuple[float, float]:
-        """beta_cut, and beta_sim = beta_con."""
+        """The weights beta_cut and beta_sim; beta_con equals beta_sim."""
         return self.config.beta_cut, self.config.beta_sim
 
     def describe(self) -> str:
-        """Formats settings, number of labels, score and losses in three lines."""
+        """Returns three lines with the weights, the number of labels, the score and the losses."""
         cut, sim = self.betas
         low, high = min(self.scores, default=0.0), max(self.scores, default=0.0)
         spread = f" ({low:.3f} to {high:.3f})" if len(self.scores) > 1 else ""
@@ -68,31 +68,33 @@ def tune(
     on_candidate: Callable[[Candidate], None] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> list[Candidate]:
-    """Tries the weights of the losses in the paper's order (section 2.4).
+    """Tries nine choices of the weights of the losses in the paper's order (section 2.4).
 
-    First beta_cut is 0.1, 1 and 10 without the other two losses; then beta_sim = beta_con is 0.1, 1
-    and 10 without beta_cut. Then the better of the two is tried on both sides of its best value,
-    and finally both together. The best is the one with the best score without ground truth; a
-    person may judge otherwise.
+    First, beta_cut is 0.1, 1 and 10, and the other two weights are 0. Then beta_sim = beta_con is
+    0.1, 1 and 10, and beta_cut is 0. The better of these two series is tried again with 0.32 and
+    3.2 times its best value. Last, the best beta_cut and the best beta_sim = beta_con of the two
+    series are tried together. :func:`recommend` takes the candidate with the best score that needs
+    no truth; a person may choose another.
 
     Args:
-        images: One image ``(C, H, W)`` or a sequence of them, which are trained on together.
+        images: One image ``(C, H, W)``, or a sequence of images to train one model on.
         config: All other settings.
         on_candidate: Called with each finished candidate.
-        seeds: Seeds of which each candidate is trained with all; labels and losses are those of the
-            first. (default: that of the configuration)
+        seeds: Each candidate is trained once with each seed; its labels and losses are from the
+            first. (default: the seed of the configuration)
 
     Returns:
         The nine candidates, in the order in which they were tried.
 
     Raises:
-        InputError: If an image cannot be used, or differs from the others in its channels.
+        InputError: If an image cannot be used, has NaN, or has another number of channels than
+            the first.
     """
     arrays = as_image_list(images)
     for number, array in enumerate(arrays):
         check_image(array, f"images[{number}]", arrays[0].shape[0], config)
         if find_numbers(array) is not None:
-            raise InputError(f"images[{number}]: has NaN; use images without it.")
+            raise InputError(f"images[{number}]: has NaN; give images without NaN.")
     graphs = _make_graphs(arrays, config)
     candidates: list[Candidate] = []
 
@@ -114,13 +116,13 @@ NUM_CANDIDATES = 2 * len(COARSE) + len(FINE) + 1
 
 
 def coarse_settings() -> Iterator[tuple[str, float, float]]:
-    """Yields the first settings: stage, beta_cut and beta_sim = beta_con."""
+    """Yields the weights of the first six candidates: stage, beta_cut and beta_sim = beta_con."""
     yield from (("cut", beta, 0.0) for beta in COARSE)
     yield from (("sim = con", 0.0, beta) for beta in COARSE)
 
 
 def fine_settings(coarse: Sequence[Candidate]) -> Iterator[tuple[str, float, float]]:
-    """Yields the settings around the best of the first ones."""
+    """Yields the weights of the last three, around the best of the first six candidates."""
     best_of = {
         stage: max((c for c in coarse if c.stage == stage), key=lambda c: c.score)
         for stage in ("cut", "sim = con")
@@ -133,7 +135,7 @@ def fine_settings(coarse: Sequence[Candidate]) -> Iterator[tuple[str, float, flo
 
 
 def recommend(candidates: Sequence[Candidate]) -> int:
-    """Returns the position of the candidate with the best score."""
+    """Returns the index of the candidate with the best score."""
     return int(np.argmax([candidate.score for candidate in candidates]))
 
 

@@ -1,4 +1,7 @@
-"""Reads and writes single files: images, labels, meshes and videos. Writes are atomic."""
+"""Reads and writes single files: images, labels, meshes and videos.
+
+A file is written whole or not at all.
+"""
 
 from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.io.files import atomic_write, check_writable, refuse_existing, to_csv, write_text

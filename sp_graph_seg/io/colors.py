@@ -1,4 +1,4 @@
-"""The colours of labels: the same in pictures, reports, colour maps of files and meshes."""
+"""Chooses the colours of labels, for pictures, reports, label files and meshes."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -51,20 +51,21 @@ _FOR_THE_COLOR_BLIND = 1.5
 
 
 def label_colors(labels: Iterable[int], given: Mapping[int, str] | None = None) -> dict[int, str]:
-    """Chooses a colour for each label, as far apart as they can be.
+    """Chooses a colour for each label, such that the colours are easy to tell apart.
 
-    Each label, in the given order, takes the colour that is farthest from all before it. This
-    greedy choice (Gonzalez 1985) is at least half as far apart as the best one for any number of
-    labels, and a label keeps its colour when others follow. Call it with the labels in use in
-    ascending order, and name the colours that must stay, such as those of before a merge.
+    Each label, in the given order, takes the colour that is farthest from all colours chosen
+    before. A label keeps its colour when further labels follow. By this greedy choice (Gonzalez
+    1985), the smallest distance of two colours is at least half of the largest possible one.
+    Give the labels in ascending order, and pass colours that must not change, such as the colours
+    before a merger, as ``given``.
 
-    The distance of two colours is the smallest of those in OKLab as seen with usual vision, with
-    protanopia and with deuteranopia. All colours can be told from black, white and grey.
+    The distance of two colours is measured in OKLab for usual vision, protanopia and deuteranopia;
+    the smallest of the three counts. All colours differ clearly from black, white and grey.
 
     Args:
         labels: Numbers of the labels in use.
-        given: Colours that some labels have already, as ``"#rrggbb"``. The others keep away from
-            them.
+        given: Colours that some labels already have, as ``"#rrggbb"``. The other labels take
+            colours far from these.
 
     Returns:
         ``{label: "#rrggbb"}`` for all ``labels``, in their order.

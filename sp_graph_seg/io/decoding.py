@@ -1,4 +1,4 @@
-"""What all decoders share: file headers, one error for all failures, orientation."""
+"""What all image decoders share: file headers, error messages and orientation."""
 
 import logging
 import os
@@ -17,16 +17,17 @@ ORIENTATION_TAG = 0x0112
 
 
 def read_header(path: str | os.PathLike[str]) -> bytes:
-    """Reads the first 32 bytes of a file, which identify its format.
+    """Reads the beginning of a file, which identifies its format.
 
     Args:
         path: The file.
 
     Returns:
-        Its first bytes, at least one.
+        The first 1 to 32 bytes of the file.
 
     Raises:
-        InputError: The file is missing, empty, a folder, or cannot be opened.
+        InputError: The path is missing, a folder, a pipe or a device, or the file is empty or
+            cannot be opened.
     """
     if Path(path).is_dir():
         raise InputError(f"{path}: is a folder; give a file in this folder.")
@@ -44,10 +45,10 @@ def read_header(path: str | os.PathLike[str]) -> bytes:
 
 @contextmanager
 def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Silences decoders, and turns every exception of the block into an `InputError`.
+    """Silences decoders in a ``with`` block, and turns every exception into an `InputError`.
 
     Decoders report damaged files by many kinds of exceptions, by warnings and (tifffile) by log
-    records. The user gets one line.
+    records. With this, the user sees a message of one line instead.
 
     Args:
         path: The file that the block decodes, for the message.
@@ -80,14 +81,14 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def orient(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Turns an image upright.
+    """Rotates or mirrors an image so that it is upright.
 
     Args:
         array: ``(C, H, W)`` image as stored.
         orientation: Its EXIF or TIFF orientation, 1 (upright) to 8; other values count as 1.
 
     Returns:
-        ``(C, H, W)`` or, for the orientations 5 to 8, ``(C, W, H)`` view of the array.
+        A view of the array: ``(C, W, H)`` for orientations 5 to 8, otherwise ``(C, H, W)``.
     """
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(1, 2)

@@ -1,4 +1,4 @@
-"""Durable writes: a file gets its name only after its content has reached the disk."""
+"""Durable writes: a file gets its final name only after its content has reached the disk."""
 
 import io
 import os
@@ -30,7 +30,7 @@ def durable_write(path: Path) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file, or the list of files of a folder, is on the disk."""
+    """Waits until a file, or the list of files in a folder, has reached the disk."""
     if os.name == "nt":  # Windows cannot open folders, nor sync files that are open for reading
         return
     descriptor = os.open(path, os.O_RDONLY)
@@ -41,7 +41,7 @@ def sync(path: Path) -> None:
 
 
 def sync_tree(path: Path) -> None:
-    """Waits until a file, or a folder and everything in it, is on the disk."""
+    """Waits until a file, or a folder and everything in it, has reached the disk."""
     for folder, _, names in os.walk(path):
         for name in names:
             sync(Path(folder, name))
@@ -64,17 +64,17 @@ def is_empty_folder(path: Path) -> bool:
 
 
 class LateFailure(io.FileIO):
-    """A file whose writes appear to succeed; the first failure is raised when the block ends.
+    """A file whose writes always appear to succeed; errors are raised at the end of the block.
 
     On a full disk, HDF5 2.0.0 (h5py 3.16) could not close its file and then crashed the whole
-    process (segmentation fault). So HDF5 never sees a failure: the first one is kept, all later
-    data are dropped, and `tell_failure` raises it.
+    process (segmentation fault). So HDF5 must not see a failed write: this class keeps the first
+    exception, drops all later data, and raises the exception in `tell_failure`.
     """
 
     failure: OSError | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> int:  # type: ignore[override]
-        """Writes all of the data, or notes the failure."""
+        """Writes all of the data; keeps the exception if that fails."""
         rest = memoryview(data).cast("B")
         while rest and self.failure is None:
             try:
@@ -84,7 +84,7 @@ class LateFailure(io.FileIO):
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
-        """Sets the size of the file, or notes the failure."""
+        """Sets the size of the file; keeps the exception if that fails."""
         try:
             return super().truncate(size)
         except OSError as error:
@@ -92,7 +92,7 @@ class LateFailure(io.FileIO):
             return self.tell() if size is None else size
 
     def tell_failure(self) -> None:
-        """Raises the first failure, if there was one."""
+        """Raises the first exception that was kept, if there is one."""
         if self.failure is not None:
             raise self.failure
 

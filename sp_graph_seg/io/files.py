@@ -1,4 +1,4 @@
-"""Safe writes: no partial files, nothing replaced without permission."""
+"""Safe writes: leaves no partial files and replaces no file without permission."""
 
 import csv
 import io
@@ -25,9 +25,9 @@ _TIDIED: set[Path] = set()
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Writes a file whole or not at all.
 
-    The block writes to a temporary file beside ``path``. It replaces ``path`` if the block succeeds
-    and is removed if it fails, so an existing file is never damaged. What killed processes of this
-    machine left in the folder is removed, too.
+    The ``with`` block writes to a temporary file beside ``path``. If the block succeeds, this file
+    replaces ``path``; if it fails, the file is removed. So an existing file is never damaged.
+    Temporary files that killed processes of this machine left in the folder are removed, too.
 
     Args:
         path: The file to write; its folder must exist.
@@ -37,8 +37,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         permissions that the umask gives.
 
     Raises:
-        OutputError: The file cannot be written (no such folder, no permission, disk full). Other
-            exceptions of the block pass through unchanged.
+        OutputError: The file cannot be written (no such folder, no permission, disk full).
+            Exceptions of the block other than `OSError` pass through unchanged.
     """
     path = Path(path)
     temporary = path.parent / f"{_OWN}{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
@@ -99,7 +99,7 @@ def to_csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     """Formats a table as comma-separated text.
 
     Args:
-        columns: The header.
+        columns: The header of each column.
         rows: The values of each row, in the order of the columns.
     """
     text = io.StringIO()
@@ -110,7 +110,7 @@ def to_csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Checks, before long work starts, that a folder is writable.
+    """Checks that a folder is writable, before long work starts.
 
     Args:
         folder: The folder. It is created, with its parents, if it is missing.
@@ -129,14 +129,14 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
 
 
 def check_room(folder: str | os.PathLike[str], nbytes: int) -> None:
-    """Checks, before long work starts, that its results fit on the disk.
+    """Checks that results fit on the disk, before long work starts.
 
     Args:
         folder: The folder to write to, which exists.
-        nbytes: Size of the results.
+        nbytes: Size of the results in bytes.
 
     Raises:
-        OutputError: There is less room.
+        OutputError: The disk has less free space than that.
     """
     free = shutil.disk_usage(folder).free
     if free < nbytes:
@@ -160,7 +160,8 @@ def refuse_existing(paths: Iterable[str | os.PathLike[str]], overwrite: bool = F
         overwrite: Whether existing files may be replaced. Default: False.
 
     Raises:
-        InputError: One of the paths exists and ``overwrite`` is False. The message names the first.
+        InputError: One of the paths exists and ``overwrite`` is False. The message names the
+            first such path.
     """
     existing = None if overwrite else next((path for path in paths if Path(path).exists()), None)
     if existing is not None:

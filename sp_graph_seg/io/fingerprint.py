@@ -15,30 +15,30 @@ from sp_graph_seg.errors import InputError
 
 
 def fingerprint(**parameters: Any) -> str:
-    """Hashes parameters with SHA-256. Equal values give the same hash in every process.
+    """Computes a hash of parameters (SHA-256). Equal values have equal hashes in every process.
 
     An array or tensor is hashed by its type, shape and content; an object, such as a transform, by
     its class and all its attributes; a function by its name (not its code). Order matters in lists,
     but not in mappings and sets.
 
     Args:
-        **parameters: Values, which may be nested.
+        **parameters: The values, which may be nested in lists and mappings.
 
     Returns:
         32 hexadecimal digits.
 
     Raises:
-        InputError: If a value holds something that has no name, such as a lambda.
+        InputError: If a value cannot be hashed reliably, such as a lambda or a closure.
     """
     named = [[name, _describe(value, name)] for name, value in sorted(parameters.items())]
     return _hash(json.dumps(named).encode())
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """Returns the size and modification time of a file, which stand for the content of large files.
+    """Returns the size and modification time of a file: a fast fingerprint of a large file.
 
     Raises:
-        InputError: The file does not exist.
+        InputError: The file cannot be found.
     """
     try:
         status = file.stat()

@@ -15,17 +15,18 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
 
     Channels: a grey image has C=1 and a colour image C=3; palettes, CMYK and YCbCr are converted to
     RGB. Alpha is always dropped (RGBA to RGB, LA to L); the colours stay as stored. A TIFF may have
-    any number of channels: the samples of its pixels, or up to 16 pages. `tifffile.imwrite` marks
-    four samples as RGBA by default; write a four-channel image with ``photometric="minisblack"``.
-    The EXIF or TIFF orientation is applied. If a TIFF has several series or resolutions, the first
-    series is read at full resolution.
+    any number of channels: one for each value of a pixel, or one for each of up to 16
+    pages. By default, `tifffile.imwrite` marks four channels as RGBA, and the fourth is dropped
+    here; so write a four-channel image with ``photometric="minisblack"``. The EXIF or TIFF
+    orientation is applied. If a TIFF has several series or resolutions, the first series is read at
+    full resolution.
 
-    Units: the values are those of the file, such as 0 to 255 for 8 bits, the same as in a slice
-    that a volume reads from that file. `Segmenter` scales them by the range of its model. `ToRAG`
-    expects values in [0, 1]: divide 8-bit values by 255.
+    Units: the values are those of the file, such as 0 to 255 for 8 bits. A slice of a volume
+    that is read from the same file has the same values. `Segmenter` scales the values by the
+    intensity range of its model. `ToRAG` expects values in [0, 1]: divide 8-bit values by 255.
 
     Pillow refuses images of more than twice `PIL.Image.MAX_IMAGE_PIXELS` (179 million pixels) as
-    decompression bombs. Smaller ones are read without a warning. TIFF has no limit.
+    decompression bombs. Smaller images are read without a warning. For TIFF there is no limit.
 
     Args:
         path: The image file. The format is detected from the content, not from the name.
@@ -34,8 +35,8 @@ def read_image(path: str | os.PathLike[str]) -> np.ndarray:
         ``(C, H, W)`` float32 array, C-contiguous. NaN, which marks pixels without data, is kept.
 
     Raises:
-        InputError: The file is missing, empty, damaged, not an image, a volume or an animation, or
-            holds infinite values.
+        InputError: The file is missing, empty, damaged, or not one image (such as a volume or an
+            animation), or holds infinite values or values too large for float32.
     """
     array = decode_image(path)
     with np.errstate(over="ignore"):

@@ -26,7 +26,7 @@ def write_labels(
     Args:
         path: The PNG to write. An existing file is replaced as a whole.
         labels: ``(H, W)`` integer or bool array of values from 0 to 65535.
-        bits: Smallest bit depth to write; 8 becomes 16 if a value is above 255.
+        bits: Bit depth, 8 or 16. If it is 8 and a value is above 255, 16 bits are written.
 
     Raises:
         InputError: If the labels are not such an array, or ``path`` does not end in .png or cannot
@@ -79,8 +79,8 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
 def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
     """Reads a label map from a one-channel integer PNG or TIFF, or from a .npy file.
 
-    The labels are the grey values as stored, also in PNGs of 1, 2 or 4 bits, or the indices into a
-    palette. Floats that are whole numbers, as Fiji writes them, are labels too.
+    The labels are the grey values as stored (not scaled to 8 bits, even if the PNG has 1, 2 or 4),
+    or the palette indices. Floats that are whole numbers, as Fiji writes them, are labels too.
 
     Args:
         path: The label file. The format is detected from the content, not from the name.
@@ -117,13 +117,13 @@ def as_whole(path: str | os.PathLike[str], array: np.ndarray) -> np.ndarray:
 
     Args:
         path: The file, for the message.
-        array: Floats.
+        array: The labels, an array of floats.
 
     Returns:
         An int64 array of the same shape.
 
     Raises:
-        InputError: A value is not a whole number, or is too large for a float to count exactly.
+        InputError: A value is not a whole number, or is so large that floats are not exact.
     """
     whole = np.isfinite(array) & (np.abs(array) <= _LARGEST) & (np.rint(array) == array)
     if not whole.all():

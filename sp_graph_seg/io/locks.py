@@ -1,4 +1,4 @@
-"""Locks between processes, which the operating system releases when their holder dies."""
+"""Locks between processes. The operating system releases a lock when its process dies."""
 
 import errno
 import os
@@ -34,9 +34,10 @@ _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 def locked(path: Path) -> Iterator[None]:
     """Lets one process at a time work on a file or folder.
 
-    The lock is that of the operating system on the empty file ``NAME.lock`` beside the path. It
-    ends with the process that holds it, however that dies; a file that is left means nothing. Its
-    holder may take it again. On a file system without locks nothing is locked.
+    The operating system locks the empty file ``NAME.lock`` beside the path. The lock ends with the
+    process that holds it, even if the process is killed. The existence of the file alone means
+    nothing. The thread that holds a lock may take it again. Some file systems, such as some network
+    drives, have no locks; there, nothing is locked.
 
     Args:
         path: The file or folder to work on; its parent folder must exist.
@@ -65,7 +66,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def tidy_lock(path: Path) -> None:
-    """Removes the file of a lock that was left by a process that was killed.
+    """Removes the lock file that a killed process left.
 
     Raises:
         InputError: Another process holds the lock.

@@ -21,8 +21,8 @@ def write_mesh(
 
     Args:
         path: The file to write, ending in .ply. An existing file is replaced as a whole.
-        vertices: ``(V, 3)`` coordinates x, y, z, written as 32-bit floats.
-        faces: ``(T, 3)`` integers, the vertex numbers of each triangle.
+        vertices: Coordinates x, y, z of V vertices, ``(V, 3)``, written as 32-bit floats.
+        faces: The three vertex numbers of T triangles, ``(T, 3)`` integers from 0.
         color: Any colour that Matplotlib knows, such as ``"#ffa500"``. (default: :obj:`None`, no
             colour)
 

@@ -1,4 +1,4 @@
-"""Decodes all image formats but TIFF: 16-bit PNGs with imagecodecs, the others with Pillow."""
+"""Decodes all image formats except TIFF: 16-bit PNGs with imagecodecs, others with Pillow."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def decode_pillow(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
-    """Decodes an image that is not a TIFF to ``(C, H, W)`` in its stored type."""
+    """Decodes an image that is not a TIFF to ``(C, H, W)`` in the type in which it is stored."""
     from PIL import Image, UnidentifiedImageError
 
     # Given a name, Pillow maps the file to memory and scrambles a rotated CMYK TIFF.

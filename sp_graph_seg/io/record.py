@@ -1,4 +1,4 @@
-"""The record of a result: from what, with what, when and by which command it was made."""
+"""The record of a result: its inputs, software versions, date and command."""
 
 import hashlib
 import json
@@ -30,7 +30,10 @@ _PIECE_BYTES = 2**20
 
 @contextmanager
 def recorded_as(command: Sequence[str]) -> Iterator[None]:
-    """Lets all records within the block name this command instead of that of the process."""
+    """Sets the command that records name within the ``with`` block.
+
+    Without it, records name the command line of the process.
+    """
     token = _COMMAND.set(tuple(command))
     try:
         yield
@@ -39,15 +42,15 @@ def recorded_as(command: Sequence[str]) -> Iterator[None]:
 
 
 def make_record(inputs: Iterable[str | os.PathLike[str]] = (), **more: Any) -> dict[str, Any]:
-    """Describes what is being made.
+    """Makes the record of a result.
 
     Args:
-        inputs: The files or folders that it is made from.
-        **more: JSON values to add, such as the part that is read, or the seed.
+        inputs: The files or folders that the result is made from.
+        **more: JSON values to add to the record, such as the seed.
 
     Returns:
         ``command``, ``folder`` (where it ran), ``date`` (UTC), ``versions``, ``inputs`` (path,
-        bytes and sha256 of each), and what is added.
+        bytes and sha256 of each), and the values of ``more``.
     """
     command = _COMMAND.get() or (Path(sys.argv[0]).name, *sys.argv[1:])
     return {
@@ -63,8 +66,8 @@ def make_record(inputs: Iterable[str | os.PathLike[str]] = (), **more: Any) -> d
 def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the absolute path, the size in bytes and the checksum of a file or folder.
 
-    The checksum is the SHA-256 of the content, as ``sha256sum`` prints it. That of a folder is the
-    SHA-256 of the lines ``CHECKSUM  NAME`` of its files, sorted by their names.
+    The checksum of a file is the SHA-256 of its content, as ``sha256sum`` prints it. The checksum
+    of a folder is the SHA-256 of one line ``CHECKSUM  NAME`` for each file, sorted by name.
     """
     path = Path(path)
     if not path.is_dir():
@@ -81,11 +84,13 @@ def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def add_record(folder: Path, outputs: Iterable[Path], record: Mapping[str, Any]) -> None:
-    """Adds a record to that of a folder, and removes it from files that it replaces.
+    """Adds a record to ``records.json`` in a folder.
+
+    Outputs that the command replaced are removed from the earlier records.
 
     Args:
-        folder: Where the outputs lie; ``records.json`` is written there.
-        outputs: The files of the command; those that it did not write are left out.
+        folder: The folder of the outputs, where ``records.json`` is written.
+        outputs: The files that the command may have written. Files that do not exist are left out.
         record: Result of :func:`make_record`.
     """
     names = sorted(os.path.relpath(output, folder) for output in outputs if output.exists())
@@ -98,7 +103,7 @@ def add_record(folder: Path, outputs: Iterable[Path], record: Mapping[str, Any])
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """Reads the records of a folder; none if it has no such file, or a damaged one."""
+    """Reads the records of a folder; an empty list if ``records.json`` is missing or damaged."""
     try:
         records = json.loads((folder / RECORDS).read_text(encoding="utf-8"))
         return [record for record in records if isinstance(record["outputs"], list)]
@@ -107,7 +112,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def find_record(file: Path) -> dict[str, Any] | None:
-    """Returns the record of a result from the ``records.json`` beside it, or None."""
+    """Returns the newest record of a result from ``records.json`` beside it, None if missing."""
     records = read_records(file.parent)
     return next((record for record in reversed(records) if file.name in record["outputs"]), None)
 

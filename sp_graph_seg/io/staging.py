@@ -1,4 +1,4 @@
-"""Results that are made in a folder of their own and get their places together, at the end."""
+"""Makes the results of a command in a separate folder, and moves all of them at the end."""
 
 import json
 import os
@@ -18,14 +18,14 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Stage:
-    """The work in progress of a command.
+    """The folder in which a command makes its results, and where the results go.
 
     Attributes:
-        folder: The folder to write to. Files in it get their places at the end, in the order of
-            ``names``; folders in it are removed.
-        names: The names of the results.
-        places: Where they get their places.
-        is_complete: Whether an interrupted run of the same command had made everything.
+        folder: The folder to write to. At the end, the files that are named in ``names`` are moved,
+            in this order, and everything else in the folder is removed.
+        names: The file names of the results.
+        places: The final path of each result.
+        is_complete: Whether an interrupted run of the same command had already made all results.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class Stage:
     is_complete: bool = False
 
     def file(self, name: str) -> Path:
-        """Returns where a result is made."""
+        """Returns the path in the folder to which a result is written."""
         return self.folder / name
 
 
@@ -45,24 +45,28 @@ def staged(
     description: Mapping[str, Any],
     overwrite: bool = False,
 ) -> Iterator[Stage]:
-    """Lets a command make its results in a folder, and moves them to their places at the end.
+    """Lets a command make its results in a folder, and moves them to their paths at the end.
 
-    If the command is interrupted, even by ``kill -9``, the same command finds its files there and
-    goes on. So nothing of two commands is mixed, and older results are whole until the new ones
-    are. One process at a time works in the folder.
+    If the command is interrupted, even by ``kill -9``, the same command finds its files in the
+    folder and goes on. Results of two commands are never mixed, and older results stay until all
+    new ones are made. One process at a time works in the folder.
 
     Args:
-        folder: The folder of the work in progress, which is removed at the end. Its parent is
-            made if it is missing.
-        results: All files that may be made; the names differ. Those that are not made are left out.
-        description: What the results depend on, as JSON values.
-        overwrite: Replace existing results, and discard work in progress that differs.
+        folder: The folder of the unfinished work, which is removed at the end. Its parent is
+            created if it is missing.
+        results: The final paths of all files that may be made, each with a name of its own. The
+            command need not make all of them.
+        description: What the results depend on, as JSON values. Unfinished work is continued only
+            if this is the same.
+        overwrite: Replace existing results, and discard unfinished work of a different
+            command.
 
     Yields:
         The stage.
 
     Raises:
-        InputError: A result exists, work in progress differs, or another process is at work.
+        InputError: A result exists, the folder holds unfinished work of a different command, or
+            another process works in it.
         OutputError: The folder cannot be written to.
     """
     check_writable(folder.parent)
@@ -101,10 +105,10 @@ def staged(
 
 
 def finish_staged(folder: Path) -> None:
-    """Moves the results of a run that was interrupted while they were moved, if there was one.
+    """Moves the remaining results if a run was interrupted while it moved them.
 
     Raises:
-        InputError: Another process is at work.
+        InputError: Another process works in the folder.
         OutputError: The results cannot be moved.
     """
     tidy_lock(folder)
@@ -148,9 +152,10 @@ def _read(folder: Path) -> dict[str, Any] | None:
 
 
 def _finish(folder: Path, state: Mapping[str, Any] | None) -> bool:
-    """If everything is made, moves it and removes the folder, its manifest last.
+    """Moves the results and removes the folder, if all results are made.
 
-    A result that was not made this time is removed: the older one belongs to another run.
+    The manifest is removed last. If a result was not made this time, an older file at its path is
+    removed, as it belongs to another run.
     """
     if state is None or "made" not in state:
         return False
@@ -169,7 +174,7 @@ def _finish(folder: Path, state: Mapping[str, Any] | None) -> bool:
         folder.rmdir()
     except OSError as error:
         raise OutputError(
-            f"{error.filename}: cannot be written ({error.strerror}), the results are in {folder}; "
-            "repair the folder and repeat the same command."
+            f"{error.filename}: cannot be written ({error.strerror}). Results that are not moved "
+            f"yet are in {folder}; fix the cause, then repeat the same command."
         ) from error
     return True

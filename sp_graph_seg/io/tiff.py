@@ -1,4 +1,4 @@
-"""Decodes TIFF files with tifffile: axes, colours and bit depths."""
+"""Decodes TIFF files with tifffile, and interprets their axes, colours and bit depths."""
 
 import math
 import os
@@ -25,7 +25,7 @@ MAX_PAGES_AS_CHANNELS = 16
 
 
 def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
-    """Decodes a TIFF to ``(C, H, W)`` in its stored type."""
+    """Decodes a TIFF to ``(C, H, W)`` in the type in which it is stored."""
     from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile
 
     check_chain(path)
@@ -52,7 +52,7 @@ def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
 
 
 def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
-    """Reads the samples of a TIFF's first series, thumbnails excepted, as stored but upright.
+    """Reads the first series of a TIFF that is not a thumbnail: stored values, turned upright.
 
     Args:
         path: The file, for the messages.
@@ -78,13 +78,13 @@ def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
 
 
 def main_series(tif: "TiffFile") -> "list[TiffPageSeries]":
-    """Returns the series of a TIFF without thumbnails, which may come first; never none."""
+    """Returns the series of a TIFF except thumbnails; all series if all are thumbnails."""
     series = list(tif.series)
     return [one for one in series if not one.keyframe.is_reduced] or series
 
 
 def is_tiff_stack(path: str | os.PathLike[str]) -> bool:
-    """Returns whether a file is a TIFF stack: a volume and not one image."""
+    """Returns whether a file is a TIFF that holds a volume instead of one image."""
     if not read_header(path).startswith(TIFF_MAGICS):
         return False
     from tifffile import TiffFile, TiffFileError
@@ -118,7 +118,9 @@ def _are_channels(others: Sequence[tuple[str, int]]) -> bool:
 def _channel_axis(path: str | os.PathLike[str], axes: str, shape: list[int]) -> int | None:
     """Finds the channel axis of a TIFF, None if it has one channel; refuses a stack."""
     if [axis for axis in axes if axis in "YX"] != ["Y", "X"]:
-        raise InputError(f"{path}: has the axes {axes}, not an image; save it as (C, H, W).")
+        raise InputError(
+            f"{path}: has the axes {axes}, which are not those of an image; save it as (C, H, W)."
+        )
     others = [i for i, axis in enumerate(axes) if axis not in "YX"]
     if not others:
         return None

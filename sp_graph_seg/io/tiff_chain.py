@@ -1,4 +1,4 @@
-"""Checks of damaged TIFFs that a decoder would read for ever, or fill with zeros."""
+"""Finds damaged TIFFs that a decoder would read for ever or fill with zeros."""
 
 import math
 import os
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def check_chain(path: str | os.PathLike[str]) -> None:
-    """Refuses a TIFF whose last page leads back to an earlier one.
+    """Refuses a TIFF in which a page points back to an earlier page as the next one.
 
     Other damage is left to the decoder.
 
@@ -21,7 +21,7 @@ def check_chain(path: str | os.PathLike[str]) -> None:
         path: The file.
 
     Raises:
-        InputError: If the chain of its pages is a circle.
+        InputError: If the chain of pages has no end.
     """
     seen: set[int] = set()
     with open(path, "rb") as file:
@@ -38,11 +38,11 @@ def check_strips(what: str, page: "TiffPage | TiffFrame") -> None:
     """Refuses a page with fewer strips or tiles than its size needs.
 
     Args:
-        what: The file or its page, for the message.
-        page: The page.
+        what: The name of the file or the page, for the message.
+        page: The page to check.
 
     Raises:
-        InputError: If some are missing.
+        InputError: If strips or tiles are missing.
     """
     needed, present = math.prod(page.keyframe.chunked), len(page.dataoffsets)
     if present < needed:

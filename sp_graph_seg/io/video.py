@@ -30,22 +30,22 @@ def write_overlay_video(
     fps: float,
     times: Iterable[float] | None = None,
 ) -> None:
-    """Writes frames as an .mp4 video: H.264, or MPEG-4 if FFmpeg lacks libx264.
+    """Writes frames as an .mp4 video, as H.264, or as MPEG-4 Part 2 if FFmpeg lacks libx264.
 
-    Frames are encoded one by one, so memory does not grow with their number. The video stores one
-    colour for four pixels (yuv420p), as most players require. Therefore an odd height or width is
+    Frames are encoded one by one, so memory does not grow with their number. Every 2 x 2
+    pixels share one colour (yuv420p), as most players require. Therefore an odd height or width is
     padded by repeating the last row or column.
 
     Args:
         path: The .mp4 file. An existing file is replaced as a whole.
         frames: ``(H, W, 3)`` uint8 arrays, all of one shape.
         fps: Frames per second.
-        times: When each frame is shown, in increasing seconds, for a variable frame rate. The first
-            frame is shown at once. Default: ``fps`` frames per second.
+        times: Time of each frame in seconds, increasing, for a variable frame rate. The video
+            starts with the first frame. Default: ``fps`` frames per second.
 
     Raises:
-        InputError: There are no frames, the frames or times are not as described, or the file
-            cannot be written.
+        InputError: There are no frames, an argument is not as described, or the file cannot be
+            written.
     """
     if Path(path).suffix.lower() != ".mp4":
         raise InputError(f"{path}: the name does not end in .mp4; rename the file.")
@@ -96,7 +96,8 @@ def _ticks(fps: float, times: Iterable[float] | None) -> Iterator[int]:
         tick = round(elapsed) if math.isfinite(elapsed) else last
         if tick <= last:
             raise InputError(
-                f"times: frame {number} at {time} s is not after the one before; sort the frames."
+                f"times: frame {number} at {time} s is not after the frame before; give "
+                "increasing, finite times."
             )
         yield tick
         last = tick
@@ -133,7 +134,7 @@ def _encode(
     for number, array in enumerate(frames):
         tick = next(ticks, None)
         if tick is None:
-            raise InputError(f"times: there are only {number}; give one for each frame.")
+            raise InputError(f"times: there are only {number} of them; give one for each frame.")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="itu709")
         frame.pts, frame.time_base = tick, Fraction(1, TICKS)

@@ -1,4 +1,4 @@
-"""The base classes of label formats: provenance to read, and two ways of writing."""
+"""The base classes of label formats, which are written either in order or block by block."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -21,9 +21,9 @@ __all__ = [
 ]
 
 Blocks = Iterator[tuple[int, np.ndarray]]
-"""Labels with the axes of the output, a run along the first axis after another.
+"""Labels in the axis order of the output, as consecutive runs along its first axis.
 
-Each has the number of its first index along that axis.
+Each item is the index on that axis at which a run starts, and the labels of the run.
 """
 
 
@@ -31,10 +31,10 @@ class Finished(NamedTuple):
     """What a finished output stores besides its labels.
 
     Attributes:
-        shape: The shape of its array.
+        shape: The shape of the array of labels.
         dtype: The type of its labels.
         provenance: The provenance, see `Manifest.provenance`.
-        dataset: The dataset in an HDF5 file.
+        dataset: The dataset in an HDF5 file, None for other formats.
     """
 
     shape: tuple[int, ...]
@@ -47,13 +47,13 @@ class Format(ABC):
     """A format of labels.
 
     Attributes:
-        suffixes: Suffixes of its names, in lower case.
+        suffixes: The suffixes of file names in this format, in lower case.
         is_folder: Whether an output is a folder, not one file.
         may_hold_more: Whether an output may hold more than labels, such as another dataset.
         is_packed: Whether the labels are compressed.
-        keeps_order: Whether the axes have the order of the input; else it is z (or t), y, x.
+        keeps_order: Whether the axes keep the order of the input; otherwise it is z (or t), y, x.
         dataset: The default name of the dataset; None if the format has no datasets.
-        package: The optional package that writes it, or None.
+        package: The optional package that writes the format; None if none is needed.
     """
 
     suffixes: tuple[str, ...] = ()
@@ -66,12 +66,15 @@ class Format(ABC):
 
     @abstractmethod
     def read(self, path: Path) -> Finished:
-        """Reads the provenance of a finished output; raises any kind of exception for others."""
+        """Reads the provenance of a finished output.
+
+        For any other file it raises an exception of any type.
+        """
 
     def check(self, path: Path) -> None:
-        """Reads all of a finished output; raises any kind of exception for damaged ones.
+        """Reads all of a finished output; raises an exception of any type if it is damaged.
 
-        Without checksums only the provenance is read.
+        If the format has no checksums, only the provenance is read.
         """
         self.read(path)
 
@@ -99,7 +102,10 @@ class PiecewiseFormat(Format):
     def write_block(
         self, path: Path, start: int, labels: np.ndarray, places: tuple[int, int, int]
     ) -> None:
-        """Writes a block, and waits until it is on the disk; see `Geometry.places`."""
+        """Writes a block, and waits until it is on the disk.
+
+        ``places`` is the order of the axes in the output, see `Geometry.places`.
+        """
 
     @abstractmethod
     def read_block(

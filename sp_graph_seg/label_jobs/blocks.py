@@ -35,14 +35,14 @@ class Block(NamedTuple):
 class BlockStore(ABC):
     """The blocks of a job. Each has its own file in the folder of the work in progress.
 
-    The file is written last, whole or not at all. It holds the fingerprint of the job, so that a
-    block made with other settings is ignored.
+    A block is finished when this file exists: it is written last, whole or not at all. It holds
+    the fingerprint of the job, so that a block made with other settings is ignored.
 
     Attributes:
         output: The output of the job.
         fingerprint: The fingerprint of the job.
         size: Number of slices in a block.
-        places: See `Geometry.places`.
+        places: The order of the axes in the output, see `Geometry.places`.
     """
 
     output: LabelOutput
@@ -88,10 +88,14 @@ class BlockStore(ABC):
         return block if (block.labels.shape, block.labels.dtype) == (shape, dtype) else None
 
     def found(self, start: int) -> Found | None:
-        """Reads which slices of a block were skipped and which labels it holds.
+        """Reads which slices of a block were skipped and which labels occur in it.
 
         Returns:
-            None in the same cases as `read`.
+            The skipped slices and the labels, or None if the file of the block is absent, damaged
+            or belongs to another job.
+
+        Raises:
+            InputError: The file exists but cannot be opened.
         """
         if not _may_open(self.file(start)):
             return None
@@ -124,7 +128,7 @@ class BlockStore(ABC):
     def _checked(self, text: str | bytes, start: int) -> dict[str, Any]:
         header = json.loads(text)
         if (header["fingerprint"], header["start"]) != (self.fingerprint, start):
-            raise ValueError("the block belongs to another job")
+            raise ValueError("the file belongs to another block or job; label its slices again")
         return header
 
 
@@ -137,7 +141,7 @@ class BlockFiles(BlockStore):
     _suffix = ".npz"
 
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Writes one file."""
+        """Writes the block into a file of its own."""
         with (
             durable_write(self.file(start)) as temporary,
             zipfile.ZipFile(
@@ -154,7 +158,7 @@ class BlockFiles(BlockStore):
             with archive.open(_LABELS) as member:
                 labels = np.lib.format.read_array(member, allow_pickle=False)
                 if member.read(1):  # the checksum is compared at the end
-                    raise ValueError("the file holds more than the labels")
+                    raise ValueError("the file holds data after the labels; label its slices again")
         return Block(labels, _skipped(header))
 
     def _header(self, start: int) -> dict[str, Any]:
@@ -165,8 +169,8 @@ class BlockFiles(BlockStore):
 class BlocksInPlace(BlockStore):
     """Blocks that are written into the output; a small file marks each finished one.
 
-    That file holds a CRC-32 of the labels, which finds chunks that are lost or belong to another
-    job.
+    The small file holds a CRC-32 checksum of the labels. It reveals chunks that are lost or belong
+    to another job.
     """
 
     _suffix = ".json"
@@ -184,7 +188,7 @@ class BlocksInPlace(BlockStore):
         stop = start + count
         labels = self._format.read_block(self.output.assembled, start, stop, self.places)
         if header.pop("crc32") != _checksum(header, labels):
-            raise ValueError("the block has changed")
+            raise ValueError("the labels do not match their checksum; label these slices again")
         return Block(labels, _skipped(header))
 
     def _header(self, start: int) -> dict[str, Any]:
@@ -199,7 +203,10 @@ class BlocksInPlace(BlockStore):
 def block_store(
     output: LabelOutput, fingerprint: str, size: int, places: tuple[int, int, int]
 ) -> BlockStore:
-    """Makes the store of a job's blocks: in the output if its format allows that, else files."""
+    """Makes the store of a job's blocks.
+
+    Blocks are written into the output if its format allows that, otherwise into separate files.
+    """
     is_piecewise = isinstance(output.format, PiecewiseFormat)
     return (BlocksInPlace if is_piecewise else BlockFiles)(output, fingerprint, size, places)
 
@@ -221,6 +228,6 @@ def _may_open(path: Path) -> bool:
     except OSError as error:
         raise InputError(
             f"{path}: cannot be opened ({error.strerror}); "
-            "change its permissions so that you can read it."
+            "make it readable, or delete it to label its slices again."
         ) from error
     return True

@@ -1,4 +1,4 @@
-"""Reads finished outputs to the end; whatever is raised tells that they are damaged."""
+"""Reads all of a finished output to find damage: any exception means that it is damaged."""
 
 from pathlib import Path
 from typing import Any
@@ -8,18 +8,18 @@ STORED = "sp_graph_seg_chunks"
 
 
 def count_chunks(path: Path) -> int:
-    """Counts the stored chunks of a Zarr group's arrays, the files whose names are numbers."""
+    """Counts the stored chunks of all arrays in a Zarr group: files whose names are numbers."""
     files = path.glob("[0-9]*/c/**/*")
     return sum(file.is_file() and file.name.isdigit() for file in files)
 
 
 def check_zarr(path: Path) -> None:
-    """Counts the chunks of a group, and reads all of them, which verifies their checksums."""
+    """Compares the number of chunks with the recorded one, and verifies their checksums."""
     import zarr
 
     group = zarr.open_group(store=str(path), mode="r")
     if count_chunks(path) != group.attrs[STORED]:
-        raise ValueError(f"{path} lacks chunks")
+        raise ValueError(f"{path}: the number of chunks has changed; write the labels again")
     image: Any = group.attrs["ome"]
     for level in image["multiscales"][0]["datasets"]:
         _read_all(group[level["path"]])

@@ -12,7 +12,7 @@ from sp_graph_seg.label_jobs.outputs import LabelOutput
 
 
 def exists(output: LabelOutput) -> bool:
-    """Returns whether an output exists. For formats of folders, an empty folder does not count."""
+    """Returns whether an output exists. An empty folder does not count for formats of folders."""
     path = output.path
     return path.exists() and not (output.format.is_folder and is_empty_folder(path))
 
@@ -21,7 +21,7 @@ def read_finished(output: LabelOutput) -> Finished | None:
     """Reads what a finished output stores besides its labels.
 
     Returns:
-        None if it is damaged or not made by this library.
+        What was read, or None if the output is damaged or was not made by this library.
     """
     try:
         with warnings.catch_warnings():
@@ -36,13 +36,13 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
 
     Args:
         output: An output that exists.
-        manifest: The job.
+        manifest: The manifest of the job.
 
     Returns:
         The skipped slices and their reasons.
 
     Raises:
-        InputError: The output is not that result.
+        InputError: The output is damaged or is not the result of this job.
     """
     remedy = "add --overwrite or choose another --output"
     finished = read_finished(output)
@@ -96,6 +96,6 @@ def refuse_replacing(output: LabelOutput, overwrite: bool) -> None:
         is_own = read_finished(output) is not None and not output.format.has_foreign_files(path)
     if not is_own:
         raise InputError(
-            f"{path}: holds other things than labels written by this program, so it is not "
+            f"{path}: holds something other than labels written by this program, so it is not "
             "overwritten; choose another --output."
         )

@@ -22,10 +22,10 @@ from sp_graph_seg.label_jobs.partial import State, mark_assembled, read_state, r
 from sp_graph_seg.volumes.geometry import Geometry
 
 RUN_BYTES = 2**28
-"""The most labels held at once where the axes of an output are not those of the slices."""
+"""The size in bytes of the labels held at once if slices are not along an output's first axis."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of blocks that are assembled or verified, and of all blocks."""
+"""Called with the number of blocks assembled or verified so far, and the number of all blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +37,12 @@ class LabelJob:
 
     Attributes:
         output: The output of the job.
-        shape: ``(S, H, W)``.
+        shape: ``(S, H, W)``, the number of slices, their height and width in pixels.
         num_labels: The labels are 0 to num_labels - 1.
         block: Slices in a block. The last block may have fewer.
         geometry: Where the slices lie, and the order of the axes of the output.
         fingerprint: The fingerprint of the manifest.
-        overwrite: Whether an existing output is replaced, at the very end.
+        overwrite: Whether `finish` may replace an existing output.
         complete: Whether the output is finished, so that nothing is left to do.
         skipped: The skipped slices of a complete output, and the reasons.
     """
@@ -79,7 +79,7 @@ class LabelJob:
         return [(k, min(k + self.block, count)) for k in range(0, count, self.block)]
 
     def is_assembled(self) -> bool:
-        """Returns whether the blocks are no longer needed: the output is assembled."""
+        """Returns whether the output is assembled, so that blocks are no longer needed."""
         return self.complete or self._state().skipped is not None
 
     def missing_blocks(self) -> list[tuple[int, int]]:
@@ -102,13 +102,14 @@ class LabelJob:
 
         Args:
             start: The number of its first slice.
-            labels: ``(stop - start, H, W)`` integer array, 0 to num_labels - 1, or `unlabelled`.
-            skipped: Numbers of slices that could not be labelled, and the reasons. They become
-                `unlabelled`, whatever their ``labels``.
+            labels: ``(n, H, W)`` integer array for the n slices of the block, with values from 0 to
+                num_labels - 1, or `unlabelled`.
+            skipped: The numbers of slices that could not be labelled, and the reasons. All their
+                pixels become `unlabelled`, whatever ``labels`` holds.
 
         Raises:
-            InputError: The labels do not fit the job, the work in progress is gone, is already
-                assembled or has other settings, or the block cannot be written. Finished blocks are
+            InputError: The labels do not fit the job; the work in progress is gone, already
+                assembled or has other settings; or the block cannot be written. Finished blocks are
                 kept.
         """
         skipped = dict(skipped or {})
@@ -129,7 +130,8 @@ class LabelJob:
         if wrong.any():
             raise InputError(
                 f"labels: {labels[wrong][0]} is neither from 0 to {self.num_labels - 1} nor "
-                f"{self.unlabelled} (unlabelled); give a larger num_labels."
+                f"{self.unlabelled} (unlabelled); correct the labels or begin a job with a larger "
+                "num_labels."
             )
         stored = np.array(labels, dtype=self.dtype, order="C")
         stored[[number - start for number in skipped]] = self.unlabelled
@@ -153,9 +155,10 @@ class LabelJob:
     ) -> dict[int, str]:
         """Assembles the output, gives it its name and removes the blocks.
 
-        Only a few blocks are in memory. The output is assembled in the folder of the work in
-        progress, or verified if the blocks were written into it, and then moved, so that it is
-        never incomplete. If interrupted, open the job in the same way and call this again.
+        Only a few blocks are in memory at a time. The output is assembled in the folder of the
+        work in progress; if the blocks were written into the output, they are verified instead.
+        Then the output is moved to its name, so that nothing incomplete ever has that name. After
+        an interruption, open the job in the same way and call this again.
 
         Args:
             progress: Called after each block that was assembled or verified. Default: None.
@@ -199,7 +202,9 @@ class LabelJob:
         state = read_state(partial)
         if state is None or state.manifest.fingerprint != self.fingerprint:
             what = "is gone" if state is None else "now has other settings"
-            raise InputError(f"{partial}: {what}, because of another process; start again.")
+            raise InputError(
+                f"{partial}: {what}, because another process removed or replaced it; start again."
+            )
         return state
 
     def _found_in_blocks(self) -> Found:
@@ -254,9 +259,9 @@ class LabelJob:
                 progress(done, len(self.blocks))
 
     def _arranged(self, manifest: Manifest, progress: Progress | None) -> Blocks:
-        """Yields the labels with the axes of the output, in runs along the first one.
+        """Yields the labels in the axis order of the output, in runs along its first axis.
 
-        If that is not the axis of the slices, all blocks are read for each run.
+        If its first axis is not that of the slices, all blocks are read for each run.
         """
         places = self.geometry.places
         if places[0] == 0:
@@ -296,7 +301,7 @@ class LabelJob:
                 raise
             reason = " ".join(str(cause.strerror or cause).split())
             raise InputError(
-                f"{self.output}: cannot be written ({reason}), finished blocks are kept in "
+                f"{self.output}: cannot be written ({reason}), but finished blocks are kept in "
                 f"{self.output.partial}; free space or repair the folder, then repeat the same "
                 "command."
             ) from cause

@@ -42,10 +42,11 @@ class Manifest:
         block: Slices in a block; the last block may have fewer.
         settings: The model, input and options, as JSON values.
         geometry: Where the slices lie, and the order of the axes of the output.
-        labels: The ``name`` and the ``color`` of labels, as far as they are given; None if the
+        labels: The ``name`` and the ``color`` of each label that was given one; None if the
             values are not labels but grey values.
         dataset: The dataset in an HDF5 file, None for other formats.
-        record: Who made the output from what; see `sp_graph_seg.io.record`. It may change.
+        record: Who made the output from what; see `sp_graph_seg.io.record`. Only this may
+            change.
     """
 
     shape: tuple[int, int, int]
@@ -80,11 +81,11 @@ class Manifest:
 
     @cached_property
     def fingerprint(self) -> str:
-        """The fingerprint of the whole manifest, 32 hexadecimal digits."""
+        """The fingerprint of the manifest without its record, 32 hexadecimal digits."""
         return fingerprint(**self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Converts all but the record to JSON values, and adds the dtype for human readers."""
+        """Converts all but the record to JSON values; adds the version and derived values."""
         derived = {"version": VERSION, "dtype": str(self.dtype), "unlabelled": self.unlabelled}
         values = asdict(self) | {"geometry": self.geometry.to_json()}
         del values["record"]
@@ -98,10 +99,10 @@ class Manifest:
         return cls(**known | {"shape": shape, "geometry": geometry})
 
     def legend(self, used: Iterable[int]) -> list[dict[str, Any]]:
-        """Returns ``label``, ``color`` and, if there is one, ``name`` of the labels in use.
+        """Returns the ``label``, ``color`` and, if it has one, ``name`` of each label in use.
 
-        The colours are those that are given, and else as far apart as they can be. Grey values
-        have no legend.
+        Labels without a given colour get colours that are as far apart as possible. Grey values
+        have no legend, so the list is empty.
         """
         if self.labels is None:
             return []
@@ -131,12 +132,14 @@ def label_dtype(num_labels: int) -> np.dtype:
         InputError: ``num_labels`` is not from 1 to 65535.
     """
     if not 1 <= num_labels <= MAX_LABELS:
-        raise InputError(f"num_labels: {num_labels} cannot be stored; give 1 to {MAX_LABELS}.")
+        raise InputError(
+            f"num_labels: {num_labels} labels cannot be stored; give 1 to {MAX_LABELS}."
+        )
     return np.dtype(np.uint8 if num_labels <= 255 else np.uint16)
 
 
 def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Converts settings to what is read back from JSON: tuples become lists, keys strings.
+    """Converts settings to JSON values: tuples become lists, and keys become strings.
 
     Raises:
         InputError: A value cannot be stored as JSON.

@@ -38,7 +38,7 @@ def check_label_output(
     overwrite: bool = False,
     resume: bool = False,
 ) -> None:
-    """Refuses an output that :func:`open_label_job` would refuse because of its name.
+    """Refuses an output that :func:`open_label_job` would refuse whatever is written to it.
 
     Raises:
         InputError: The format is unknown, the output overlaps an input or exists, another process
@@ -75,29 +75,30 @@ def open_label_job(
 
     A pixel without a label has the largest value of the type, 255 or 65535. So uint8 is used for up
     to 255 labels. The output stores its provenance (the settings, and the skipped slices with the
-    reasons) under ``sp_graph_seg``: Zarr in the attributes of the array, HDF5 in an attribute of
-    the dataset, TIFF in the description of the first page, PNGs in a text chunk. A .npy file stores
-    no provenance.
+    reasons) under the key ``sp_graph_seg``: Zarr in the attributes of the group, HDF5 in an
+    attribute of the dataset, TIFF in the metadata, NRRD in a comment, VTK in the field data, a
+    folder of PNGs in ``labels.json``, and .npy in a second array of the file.
 
     Args:
-        output: ``.zarr`` (Zarr v3, one array at the root), ``.tif`` or ``.tiff`` (a page for each
-            slice), ``.h5``, ``.hdf5`` or ``.nxs`` (``file.h5:/dataset``, default ``/labels``; the
-            file holds only the labels), ``.npy``, or a name without suffix for a folder of PNGs.
+        output: A name that ends in ``.zarr`` (OME-Zarr 0.5), ``.tif`` or ``.tiff`` (a page for
+            each slice; with OME metadata as ``.ome.tif`` or ``.ome.tiff``), ``.h5``, ``.hdf5`` or
+            ``.nxs`` (``file.h5:/dataset``, default ``/labels``; the file holds only the labels and
+            their axes), ``.npy``, ``.nrrd`` or ``.vti``. Without a suffix: a folder of PNGs.
         shape: ``(S, H, W)``, the number of slices or frames, their height and width in pixels.
         num_labels: The labels are 0 to num_labels - 1; at most 65535.
         settings: Model, input and options, as JSON values. The work continues only if they are the
             same.
-        block: Slices in a block. Default: that of the work in progress, else about 32 MiB of
-            labels and at most 32 slices.
-        geometry: Where the slices lie, such as ``volume.geometry``. The labels get the axes of the
-            volume that it describes. Default: slices along z of unknown size.
-        labels: ``name`` and ``color`` of labels, such as `Relabel.labels`, for the output; None if
-            the values are not labels but grey values. Default: no names, and colours as far apart
-            as they can be.
+        block: Slices in a block. Default: as many as in the work in progress; in a new job, about
+            32 MiB of labels and at most 32 slices.
+        geometry: Where the slices lie, such as ``volume.geometry``. The labels get the same axes.
+            Default: slices along z, with unknown spacing.
+        labels: The ``name`` and ``color`` of labels, such as `Relabel.labels`; None if the
+            values are not labels but grey values. Default: no names, and colours that are as far
+            apart as possible.
         inputs: The files and folders that are labelled, which must not be written to.
         overwrite: Replace an existing output once the new one is complete, and discard work in
             progress that has other settings. Default: False.
-        resume: Accept a finished output with the same settings as the result. Then the job is
+        resume: Accept an output that was finished earlier with the same settings. Then the job is
             ``complete`` and has no missing blocks. Default: False.
 
     Returns:
@@ -118,7 +119,7 @@ def open_label_job(
     if difference and not overwrite:
         raise InputError(
             f"{target.partial}: was begun differently: {difference}; use the same settings, or "
-            "discard it with --overwrite."
+            "discard its finished blocks with --overwrite."
         )
     is_moved = not difference and _is_moved(target, state)
     if is_moved and exists(target):  # interrupted while blocks were removed
@@ -175,7 +176,7 @@ def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None
 
     Args:
         output: The output; its folder must exist.
-        manifest: The job.
+        manifest: The manifest of the job.
         missing: Share of the blocks that must still be written, 0 to 1.
 
     Raises:

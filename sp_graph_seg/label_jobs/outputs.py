@@ -33,7 +33,7 @@ class LabelOutput:
 
     @property
     def format(self) -> Format:
-        """The format of its suffix; a folder of PNGs without a suffix."""
+        """The format that its suffix stands for; a folder of PNGs if it has no suffix."""
         return _FORMATS.get(suffix_of(self.path), PNGS)
 
     @property
@@ -43,7 +43,7 @@ class LabelOutput:
 
     @property
     def assembled(self) -> Path:
-        """Where the output is assembled in that folder, before it gets its name."""
+        """The path inside `partial` where the output is assembled before it gets its name."""
         return self.partial / f"assembled{suffix_of(self.path)}"
 
     def __str__(self) -> str:

@@ -34,7 +34,7 @@ def read_state(partial: Path) -> State | None:
         partial: The folder.
 
     Returns:
-        Its state, or None if the folder does not exist or no job was begun in it.
+        The state of the job, or None if the folder does not exist or no job was begun in it.
 
     Raises:
         InputError: The folder holds something else, or cannot be read.
@@ -50,7 +50,9 @@ def read_state(partial: Path) -> State | None:
             return read_state(partial)
         text = ""
     except (OSError, ValueError) as error:
-        raise InputError(f"{partial}: cannot be read ({error}); move or delete it.") from error
+        raise InputError(
+            f"{partial}: cannot be read ({error}); make it readable, or move or delete it."
+        ) from error
     try:
         values = json.loads(text)
         if values["version"] == VERSION:

@@ -1,4 +1,4 @@
-"""A label map in; a label map, a table or a mesh out."""
+"""Changes and measures label maps: the results are label maps, tables and meshes."""
 
 from sp_graph_seg.labels.components import split_regions
 from sp_graph_seg.labels.decimate import simplify_surface

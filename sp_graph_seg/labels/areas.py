@@ -16,18 +16,18 @@ _POINTS = 100_000
 
 
 class AreaCounter:
-    """Estimates the area of the surfaces between labels from two slices at a time.
+    """Estimates the area of the surfaces between labels; holds two slices in memory.
 
-    By Crofton's formula the area is proportional to the number of times that random lines cross the
-    surface. The lines are those through voxels in 13 directions, weighted by the solid angle that
-    is nearest to each (Legland et al., "Computation of Minkowski measures on 2D and 3D binary
-    images", 2007). A ball of 12 voxels radius comes out within 2 %; the faces of its voxels have
-    half as much again. A surface towards the border of the volume, or towards voxels without a
-    label, does not count.
+    By Crofton's formula, the area is proportional to the number of times that random lines cross
+    the surface. Here the lines run through the voxels in 13 directions. Each direction is weighted
+    by the solid angle of all directions nearest to it (Legland et al., "Computation of Minkowski
+    measures on 2D and 3D binary images", 2007). For a ball with a radius of 12 voxels the estimate
+    is within 2 % of the truth; the sum of the voxel faces would be 50 % too large. A surface at the
+    border of the volume, or next to voxels without a label, does not count.
 
     Args:
         spacing: Size of a voxel along z, y and x.
-        unlabelled: Value of voxels without a label; negative ones have none either.
+        unlabelled: Value of voxels without a label. Negative values mean the same.
 
     Example:
         >>> counter = AreaCounter((1.0, 1.0, 1.0))
@@ -56,7 +56,7 @@ class AreaCounter:
         self._before = here
 
     def areas(self) -> dict[int, float]:
-        """Returns the area of each label that touches another one, in the spacing's unit."""
+        """Returns the area of each label that touches another one, in squared units of spacing."""
         return dict(sorted(self._areas.items()))
 
     def _count(self, one: NDArray, other: NDArray, dy: int, dx: int, weight: float) -> None:
@@ -77,11 +77,11 @@ def _shifted(labels: NDArray, dy: int, dx: int) -> NDArray:
 
 
 def _areas_of_crossings(spacing: Sequence[float]) -> NDArray[np.float64]:
-    """Returns the area that each crossing of a line stands for, for each direction.
+    """Returns the area that one crossing stands for, for each direction.
 
-    On average over all directions, a surface of area S is crossed S / 2 times by lines of which one
-    passes through each unit of area. In a direction of step length d there is one line for V / d,
-    with V the volume of a voxel.
+    Take parallel lines, one for each unit of area. On average over all directions, a surface of
+    area S is crossed S / 2 times. The lines through the voxels are less dense: if the step from
+    voxel to voxel has length d and a voxel has volume V, there is one line for each area V / d.
     """
     steps = np.array(_DIRECTIONS) * np.asarray(spacing, dtype=np.float64)
     lengths = np.linalg.norm(steps, axis=1)

@@ -1,6 +1,6 @@
-"""Connected components: of a label map in memory, and of a volume that is read slice by slice.
+"""Finds the components of a label map in memory, or of a volume that is read slice by slice.
 
-Components are connected through faces of pixels.
+Pixels or voxels are connected if they share a face.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ _NUM_COLUMNS = 11
 def find_components(
     labels: NDArray[Any],
 ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
-    """Numbers the components in the order of their first pixels.
+    """Finds the components of a label map, numbered in the order of their first pixels.
 
     Returns:
         The number of the component of each pixel, and the label and the size of each component.
@@ -42,19 +42,20 @@ def split_regions(labels: ArrayLike, min_share: float = 0.005) -> NDArray[np.int
 
     A label says what something is: two sheep have the same label. A region is one thing in one
     image, as in the human segmentations of the Berkeley dataset: each sheep is a region. Components
-    below the minimum share of the image are divided among the larger ones: each pixel joins the one
-    that it reaches in the fewest steps over faces. The largest component is always kept.
+    smaller than ``min_share`` are divided among the larger ones: each of their pixels joins the
+    larger component that is fewest steps away, from pixel to neighbouring pixel. The largest
+    component is always kept.
 
     Args:
         labels: ``(H, W)`` or ``(D, H, W)``, integers from 0.
-        min_share: Minimum share of the image that a region has, from 0 to 1.
+        min_share: Minimum size of a region as a share of the image, from 0 to 1.
             (default: :obj:`0.005`)
 
     Returns:
         Regions of the same shape, connected through faces and numbered from 0 without gaps.
 
     Raises:
-        InputError: If the labels are not such integers, or the share is out of its range.
+        InputError: If ``labels`` is not such an array, or ``min_share`` is not from 0 to 1.
     """
     from skimage.segmentation import watershed
 
@@ -79,7 +80,7 @@ class _Slice(NamedTuple):
 
 
 class ComponentJoiner:
-    """Joins the components of slices, here called pieces, to the components of a volume.
+    """Finds the components of a volume by joining those of its slices, here called pieces.
 
     It keeps two slices and one row of numbers for each component in memory.
 
@@ -113,7 +114,10 @@ class ComponentJoiner:
         self._depth += 1
 
     def measures(self) -> Measures:
-        """Measures all labelled components so far, ordered by label, the largest first."""
+        """Returns the measures of all labelled components so far.
+
+        They are ordered by label, and for each label from large to small.
+        """
         measures = np.concatenate([*self._finished, self._active])
         if self.unlabelled is not None:
             measures = measures[measures[:, LABEL] != self.unlabelled]
@@ -134,8 +138,8 @@ class ComponentJoiner:
             )
         if self._last is not None and image.shape != self._last.labels.shape:
             raise InputError(
-                f"labels: slice {self._depth} has the shape {image.shape}, but those before have "
-                f"{self._last.labels.shape}; give the slices of one volume."
+                f"labels: slice {self._depth} has the shape {image.shape}, but the slices before "
+                f"it have {self._last.labels.shape}; give the slices of one volume."
             )
 
     def _join(
@@ -144,9 +148,9 @@ class ComponentJoiner:
         """Unites active components with the pieces that they touch.
 
         Args:
-            new: Measures of the pieces of the slice, ``(R, 11)``.
-            components: Rows of ``_active``, ``(K,)``.
-            touched: For each of them a piece that it touches, ``(K,)``.
+            new: Measures of the R pieces of the slice, ``(R, 11)``.
+            components: For each of K contacts, the component as a row of ``_active``, ``(K,)``.
+            touched: For each contact, the piece that the component touches, ``(K,)``.
 
         Returns:
             ``(R,)``, the row of ``_active`` that each piece became part of.

@@ -1,4 +1,4 @@
-"""Surfaces of fewer triangles."""
+"""Reduces the number of triangles of a surface."""
 
 import numpy as np
 
@@ -10,24 +10,27 @@ _ATTEMPTS = 12
 
 
 def simplify_surface(surface: Surface, max_triangles: int) -> Surface:
-    """Joins vertices that lie in one cell of a grid, until few enough triangles are left.
+    """Reduces the triangles of a surface: all vertices in one cell of a grid become one.
 
-    This is vertex clustering (Rossignac & Borrel, "Multi-resolution 3D approximations", 1993): a
-    joined vertex lies at the mean of its vertices, and triangles that have become lines or points
-    are dropped. The cells are cubes, as small as ``max_triangles`` allows. Thin parts may join.
+    This is vertex clustering (Rossignac & Borrel, "Multi-resolution 3D approximations", 1993).
+    The new vertex is the mean of the joined ones. Triangles that become lines or points are
+    dropped. The cells are cubes, as small as ``max_triangles`` allows. The two sides of a thin part
+    may merge.
 
     Args:
         surface: The surface.
-        max_triangles: The most triangles of the result.
+        max_triangles: Maximum number of triangles of the result.
 
     Returns:
-        The same surface if it has no more triangles, else a coarser one.
+        The given surface if it has at most ``max_triangles``, otherwise a coarser one.
 
     Raises:
         InputError: If ``max_triangles`` is below 4.
     """
     if max_triangles < 4:
-        raise InputError(f"max_triangles: {max_triangles} enclose nothing; give 4 or more.")
+        raise InputError(
+            f"max_triangles: {max_triangles} triangles enclose nothing; give 4 or more."
+        )
     if len(surface.faces) <= max_triangles:
         return surface
     extent = float(np.ptp(surface.vertices, axis=0).max())

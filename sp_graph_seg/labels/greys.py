@@ -1,4 +1,4 @@
-"""The grey values of each label, also of volumes that do not fit into memory."""
+"""Statistics of the grey values of each label, also for volumes larger than memory."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 
 class Grey(NamedTuple):
-    """The grey values of the pixels of a label: the means over the channels of the input."""
+    """Statistics of the grey values of a label.
+
+    The grey value of a pixel is the mean over its channels.
+    """
 
     size: int
     mean: float
@@ -17,10 +20,11 @@ class Grey(NamedTuple):
 
 
 class GreyCounter:
-    """Collects the mean, standard deviation and range of the grey values of each label.
+    """Computes the mean, standard deviation and range of the grey values of each label.
 
-    Sums of squares are those of deviations from the mean, joined as in Chan, Golub & LeVeque 1979,
-    so that nothing is lost where the values are large and the deviations small.
+    Slices are added one by one. The standard deviation is updated from squared deviations from the
+    mean (Chan, Golub & LeVeque 1979). It is accurate even if the values are large and differ
+    little.
 
     Example:
         >>> import numpy as np
@@ -39,7 +43,8 @@ class GreyCounter:
 
         Args:
             labels: ``(H, W)`` integers, negative for pixels without a label.
-            image: ``(H, W)`` or ``(C, H, W)``. Pixels that are not finite do not count.
+            image: ``(H, W)`` or ``(C, H, W)``. Pixels that are NaN or infinite in a
+                channel do not count.
         """
         grey = np.asarray(image, dtype=np.float64)
         grey = grey.mean(axis=0) if grey.ndim == 3 else grey
@@ -50,7 +55,7 @@ class GreyCounter:
         self._join(_describe(which, values))
 
     def greys(self) -> dict[int, Grey]:
-        """Returns the statistics of every label with a pixel that counted."""
+        """Returns the statistics of every label that has at least one counted pixel."""
         return {
             label: Grey(int(size), mean, float(np.sqrt(squares / size)), low, high)
             for label, (size, mean, squares, low, high) in enumerate(self._sums.tolist())

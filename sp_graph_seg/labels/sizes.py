@@ -6,17 +6,18 @@ from sp_graph_seg.labels.tables import Table
 
 
 def size_distribution(components: Table) -> Table:
-    """Counts the components of each label in classes of their diameter.
+    """Counts the components of each label, grouped by diameter.
 
-    Each class is twice as wide as the one before: 1 to 2, 2 to 4 and so on, in the unit of the
-    diameter, which is that of a ball (in 2D a disc) of the same volume.
+    The diameter of a component is the diameter of a ball (in 2D, a disc) of the same volume. Each
+    class is twice as wide as the one before: 1 to 2, 2 to 4 and so on, in the unit of the diameter.
 
     Args:
         components: Result of :func:`~sp_graph_seg.labels.tables.component_table`.
 
     Returns:
-        A row for each label and class that occurs: ``label``, ``name``, ``diameter_from``,
-        ``diameter_to``, ``components``, ``volume``, and ``fraction`` of the label's volume.
+        A row for each label and each class that occurs, with the columns ``label``, ``name``,
+        ``diameter_from``, ``diameter_to``, ``components``, ``volume``, and ``fraction``, the share
+        of the volume of the label.
     """
     labels, diameters = components["label"], components["diameter"]
     powers = np.floor(np.log2(np.maximum(diameters, np.finfo(float).tiny))).astype(int)

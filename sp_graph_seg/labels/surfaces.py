@@ -10,11 +10,11 @@ from sp_graph_seg.errors import InputError
 
 
 class Surface(NamedTuple):
-    """A triangle mesh.
+    """A triangle mesh of V vertices and T triangles.
 
     Attributes:
-        vertices: ``(V, 3)`` float32, physical x, y, z (width, height, depth). The centre of the
-            first voxel is at 0.
+        vertices: ``(V, 3)`` float32, physical coordinates x, y, z (along width, height, depth). The
+            centre of the first voxel is at 0.
         faces: ``(T, 3)`` int64, the vertices of each triangle, counter-clockwise seen from outside.
     """
 
@@ -25,22 +25,22 @@ class Surface(NamedTuple):
 def extract_surface(
     labels: ArrayLike, label: int | None = None, spacing: Sequence[float] = (1.0, 1.0, 1.0)
 ) -> Surface:
-    """Extracts the surface of a label by marching cubes.
+    """Extracts the surface of a label as a triangle mesh.
 
-    The surface is closed, also where the label meets the border of the volume. Marching cubes
-    (Lorensen & Cline 1987) are scikit-image's, in the variant of Lewiner et al. 2003.
+    The surface is closed, also where the label meets the border of the volume. The method is
+    marching cubes (Lorensen & Cline 1987), as scikit-image has it (Lewiner et al. 2003).
 
     Args:
         labels: ``(D, H, W)`` label map or mask.
-        label: The label. None extracts all voxels that are not 0. (default: :obj:`None`)
+        label: The label. None means all voxels that are not 0. (default: :obj:`None`)
         spacing: Size of a voxel along depth, height and width. (default: 1 each)
 
     Returns:
         The surface, in x, y, z.
 
     Raises:
-        InputError: If ``labels`` is not such an array or does not contain the label, or the spacing
-            is not three positive numbers.
+        InputError: If ``labels`` is not such an array, the label does not occur in it, or
+            ``spacing`` is not three positive numbers.
     """
     from skimage.measure import marching_cubes
 

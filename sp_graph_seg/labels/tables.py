@@ -1,4 +1,4 @@
-"""Tables of labels and of their components, also of volumes that do not fit into memory."""
+"""Tables of labels and of their components, also for volumes larger than memory."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,14 +23,14 @@ from sp_graph_seg.transforms.arrays import as_array
 
 
 class Table:
-    """Columns of equal length with their units.
+    """A table of columns of equal length.
 
     ``table["size"]`` is a column as an array and ``len(table)`` the number of rows. Iteration
     yields the rows as dictionaries. ``pandas.DataFrame(table.columns)`` makes a data frame.
 
     Attributes:
         columns: The columns by name.
-        headers: The headers of the columns in CSV, with their units.
+        headers: For each column, its header in CSV, with the unit.
     """
 
     def __init__(self, columns: Mapping[str, NDArray[Any]], headers: Mapping[str, str]) -> None:
@@ -59,19 +59,20 @@ class Table:
 class LabelCounter:
     """Counts the labels of a volume and joins their components, slice by slice.
 
-    Components are those of the whole volume. Two voxels of the same label are connected if they
+    Components may span many slices. Two voxels of the same label are connected if they
     share a face. The counter keeps two slices and one row of numbers for each component in memory.
 
     Args:
         spacing: Size of a voxel along depth, height and width, or of a pixel along height and
-            width if ``ndim`` is 2. (default: :obj:`None`, count voxels)
+            width if ``ndim`` is 2. (default: :obj:`None`, lengths in voxels)
         unit: Unit of ``spacing``, such as ``"um"``, which is added to the headers of CSV.
         names: Names of labels, for the tables.
         unlabelled: Value of voxels without a label, which are left out.
         ndim: 3 for a volume, 2 for a single image. (default: :obj:`3`)
 
     Raises:
-        InputError: If the spacing is not one positive length for each axis, or has no unit.
+        InputError: If ``spacing`` is not one positive length for each axis, or only one of
+            ``spacing`` and ``unit`` is given.
 
     Example:
         >>> import numpy as np
@@ -112,7 +113,7 @@ class LabelCounter:
             self._areas.add(image)
 
     def label_table(self) -> Table:
-        """Makes the table of :func:`label_table` for the slices so far."""
+        """Returns the table of :func:`label_table` for the slices added so far."""
         measures = self._joiner.measures()
         labels, first, components = np.unique(
             measures[:, LABEL], return_index=True, return_counts=True
@@ -136,7 +137,7 @@ class LabelCounter:
         return Table(columns, self._headers(columns))
 
     def component_table(self) -> Table:
-        """Makes the table of :func:`component_table` for the slices so far."""
+        """Returns the table of :func:`component_table` for the slices added so far."""
         measures = self._joiner.measures()
         size = measures[:, SIZE]
         volume = size * math.prod(self.spacing)
@@ -184,23 +185,25 @@ def label_table(
     unit: str | None = None,
     unlabelled: int | None = None,
 ) -> Table:
-    """Measures each label: how large it is, and in how many components.
+    """Measures each label: its size, its components and its surface.
 
     The columns are:
 
     * ``label`` and ``name``;
-    * ``size``: number of voxels, and ``fraction``: their share of all labelled voxels;
+    * ``size``: number of voxels, and ``fraction``: share of all labelled voxels;
     * ``volume``: physical volume, or area in 2D;
-    * ``components``: their number, and ``largest`` and ``mean_size``: their sizes in voxels;
-    * ``surface``: number of voxels that share a face with another label. Neither the border of the
-      volume nor unlabelled voxels count;
-    * ``area``: physical area of the surface to other labels, of volumes only, see
+    * ``components``: number of components;
+    * ``largest`` and ``mean_size``: the largest and the mean size of a component, in voxels;
+    * ``surface``: number of voxels that share a face with another label. The border of the volume
+      and unlabelled voxels do not count as another label;
+    * ``area``: physical area of the surface between the label and others, only for volumes, see
       :class:`~sp_graph_seg.labels.areas.AreaCounter`.
 
     Args:
-        labels: ``(H, W)`` or ``(D, H, W)`` integers. A volume is read one slice at a time, so that
-            it may be a memory map or an array of Zarr or HDF5.
-        spacing: Size of a voxel along each axis of ``labels``. (default: :obj:`None`, count voxels)
+        labels: ``(H, W)`` or ``(D, H, W)`` integers. A volume is read one slice at a time, so it
+            may be a memory map or an array of Zarr or HDF5.
+        spacing: Size of a voxel along each axis of ``labels``. (default: :obj:`None`, lengths in
+            voxels)
         names: Names of labels, such as :attr:`Relabel.names`.
         unit: Unit of ``spacing``, such as ``"um"``.
         unlabelled: Value of voxels without a label, such as 255, which are left out.
@@ -209,8 +212,8 @@ def label_table(
         A row for each label, in ascending order.
 
     Raises:
-        InputError: If the labels are not such integers, or the spacing is not one positive length
-            for each axis or has no unit.
+        InputError: If ``labels`` is not such an array, ``spacing`` is not one positive length for
+            each axis, or only one of ``spacing`` and ``unit`` is given.
     """
     return _count_slices(labels, spacing, names, unit, unlabelled).label_table()
 
@@ -223,15 +226,15 @@ def component_table(
     unit: str | None = None,
     unlabelled: int | None = None,
 ) -> Table:
-    """Measures each connected component: where it is, and how large.
+    """Measures each component: its position and its size.
 
     The columns are:
 
     * ``label`` and ``name``;
     * ``size`` in voxels, and ``volume``: physical volume, or area in 2D;
-    * ``diameter``: that of a ball (in 2D a disc) of the same volume;
-    * ``centroid_z``, ``centroid_y``, ``centroid_x``: physical; the centre of the first voxel is
-      at 0;
+    * ``diameter``: diameter of a ball (in 2D, a disc) of the same volume;
+    * ``centroid_z``, ``centroid_y``, ``centroid_x``: physical coordinates of the centroid; the
+      centre of the first voxel is at 0;
     * ``z_start``, ``z_stop`` and so on: the bounding box as Python slices, in voxels.
 
     The columns of z are missing in 2D.
@@ -244,7 +247,7 @@ def component_table(
         unlabelled: As in :func:`label_table`.
 
     Returns:
-        A row for each component, ordered by label, the largest first.
+        A row for each component, ordered by label, and for each label from large to small.
 
     Raises:
         InputError: As in :func:`label_table`.

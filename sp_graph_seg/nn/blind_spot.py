@@ -1,4 +1,7 @@
-"""A network that predicts a pixel from its surroundings: a denoised image and slow features."""
+"""A network that predicts pixels from their surroundings, for denoising and slow features.
+
+Slow features are those that change little between neighbouring windows.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +9,7 @@ from torch import Generator, Tensor, nn
 
 from sp_graph_seg.nn.wnet import UNet
 
-#: Share of hidden pixels, and the largest distance of the pixels that replace them.
+#: Share of hidden pixels, and the largest row and column distance of the pixels that replace them.
 _HIDDEN = 0.12
 _REACH = 2
 
@@ -15,17 +18,17 @@ _INVARIANCE, _VARIANCE, _COVARIANCE = 25.0, 25.0, 1.0
 
 
 class BlindSpotNet(nn.Module):
-    """The encoder of a W-Net that reconstructs hidden pixels by a linear readout.
+    """The encoder of a W-Net, with a linear readout that reconstructs hidden pixels.
 
-    A W-Net's second U-Net can copy noise from the first. Here the image is predicted from the
-    features alone, by one linear map at each pixel, and the loss counts only pixels whose value was
-    hidden from the encoder (Noise2Void, Krull et al. 2019). The surroundings do not predict noise,
-    so the features do not contain it.
+    The decoder of a W-Net can learn to reproduce noise that the encoder passes on. Here the image
+    is predicted from the features alone, by one linear map at each pixel, and the loss counts only
+    pixels whose value was hidden from the encoder (Noise2Void, Krull et al. 2019). The surroundings
+    of a pixel do not predict its noise, so the features do not contain it.
 
     Args:
-        in_channels: Channels C of the image.
-        num_features: Features F that the image is reconstructed from.
-        num_slow: Further features S, trained by :func:`slow_loss`.
+        in_channels: Number of channels C of the image.
+        num_features: Number of features F that the image is reconstructed from.
+        num_slow: Number of slow features S, trained by :func:`slow_loss`.
         width: Channels of the first module of the encoder.
         depth: Number of poolings.
 
@@ -57,14 +60,14 @@ class BlindSpotNet(nn.Module):
 
 
 def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Replaces 12 % of the pixels by one of their 24 neighbours.
+    """Replaces a random 12 % of the pixels, each by one of its 24 neighbours.
 
     Args:
-        images: ``(B, C, H, W)``.
+        images: The images, ``(B, C, H, W)``.
         generator: The only source of randomness.
 
     Returns:
-        The images, and which pixels were replaced, ``(B, 1, H, W)`` bool.
+        The changed images, and which pixels were replaced, ``(B, 1, H, W)`` bool.
     """
     batch, channels, height, width = images.shape
     shape = (batch, 1, height, width)
@@ -81,28 +84,31 @@ def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
 
 
 def _step(index: Tensor, step: Tensor, size: int) -> Tensor:
-    """Steps in the other direction at the border; mirroring could return the pixel itself."""
+    """Adds the steps to the indices, or subtracts those that would leave the image.
+
+    Mirroring at the border could return the pixel itself.
+    """
     there = index + step
     return torch.where((there < 0) | (there >= size), index - step, there).clamp(0, size - 1)
 
 
 def hidden_loss(reconstruction: Tensor, images: Tensor, counted: Tensor) -> Tensor:
-    """Computes the mean squared error over the counted pixels, ``(B, 1, H, W)`` bool."""
+    """Computes the mean squared error over the pixels where ``counted (B, 1, H, W)`` is true."""
     squares = (reconstruction - images).square() * counted
     return squares.sum() / (counted.sum() * images.size(1)).clamp(min=1)
 
 
 def slow_loss(first: Tensor, second: Tensor) -> Tensor:
-    r"""Computes a loss of features that change little between neighbouring windows.
+    r"""Computes a loss that is small if features change little between neighbouring windows.
 
     It is the loss of VICReg (Bardes, Ponce & LeCun 2022) for pairs of windows side by side: their
     features should be similar (invariance), have unit variance over the windows (variance) and be
-    uncorrelated (covariance), so that they do not collapse. Minimised by a linear map, it is the
-    relaxed normalised cut of the windows.
+    uncorrelated (covariance), so that they do not collapse. For a linear map, minimising it solves
+    the relaxed normalised cut of the windows.
 
     Args:
         first: Mean features of windows, ``(n, S)``.
-        second: Those of the windows beside them, ``(n, S)``.
+        second: Mean features of the windows beside them, ``(n, S)``.
     """
     invariance = (first - second).square().mean()
     both = torch.cat([first, second])

@@ -9,19 +9,19 @@ from sp_graph_seg.errors import InputError
 
 
 def can_validate(validate: bool) -> bool:
-    """Tells whether values can be checked; compiled code knows only shapes."""
+    """Tells whether to check values; compiled code knows only shapes and cannot."""
     return validate and not torch.compiler.is_compiling()
 
 
 def refuse(*checks: tuple[Tensor, Callable[[], str]]) -> None:
-    """Raises an error for the first check that is true; synchronises with the GPU only once.
+    """Raises an error if a check finds something wrong; otherwise reads from the GPU only once.
 
     Args:
-        checks: Scalars that are true if something is wrong, each with a function that returns the
-            message.
+        checks: Pairs of a scalar tensor, which is true if something is wrong, and a function that
+            returns the message for it.
 
     Raises:
-        InputError: With the message of the first check that is true, or under ``torch.vmap``,
+        InputError: If a scalar is true, with the message of the first one; or under ``torch.vmap``,
             where values cannot be checked.
     """
     try:

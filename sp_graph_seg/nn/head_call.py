@@ -1,4 +1,4 @@
-"""Calls a head by the argument names in its signature, so that PyG's layers need no wrapper."""
+"""Calls a head with the arguments that its signature names; PyG's layers need no wrapper."""
 
 import inspect
 from collections.abc import Iterator
@@ -22,16 +22,17 @@ def call_head(
 ) -> Tensor:
     """Calls a head with those parts of a graph that its signature names.
 
-    The first argument is ``x``, whatever its name, unless that is another of
-    :data:`HEAD_INPUTS`. An argument ``data`` gets a whole :class:`torch_geometric.data.Data`.
-    Optional arguments are passed if the graph has them. If the graph has no ``edge_attr``, the
-    weights are passed as its one column, unless the layer was made with ``edge_dim=None``.
+    The first argument gets ``x``, unless its name is another one of :data:`HEAD_INPUTS`. An
+    argument ``data`` gets a whole :class:`torch_geometric.data.Data`. Optional arguments are passed
+    if the graph has them. If the graph has no ``edge_attr``, the weights take its place, as one
+    column. An optional ``edge_attr`` is left out if every layer that has an ``edge_dim`` was made
+    with ``edge_dim=None``.
 
     Args:
         head: A module, such as a layer or a model of PyG.
         x: Node features, ``(N, F)``.
         edge_index: Edges, ``(2, E)``.
-        edge_weight: Weights, ``(E,)``.
+        edge_weight: Edge weights, ``(E,)``.
         fields: ``edge_attr (E, D)``, ``pos (N, 2 or 3)``, ``color (N, C)`` and ``batch (N,)``, if
             the graph has them.
 
@@ -52,7 +53,7 @@ def call_head(
         elif is_required and name not in graph:
             raise InputError(
                 f"head: {type(head).__name__} needs {name!r}, which the graph does not have; use "
-                f"a head that takes some of {', '.join(HEAD_INPUTS)}."
+                f"a head that needs no more than {', '.join(graph)}."
             )
         elif name in graph and (is_required or name != "edge_attr" or wants_edge_attr):
             arguments[parameter] = graph[name]
@@ -70,23 +71,24 @@ def check_head(
     color_dim: int | None = None,
     has_batch: bool = False,
 ) -> int:
-    """Tries a head on a path of three nodes with :func:`call_head`.
+    """Tries a head with :func:`call_head` on a small graph, a path of three nodes.
 
-    Lazy layers get their sizes here. The rest of the head and the random state do not change.
+    Lazy layers get their sizes here. Nothing else in the head changes, nor does the random state.
 
     Args:
         head: A module.
         num_features: Number of features F of a node.
         edge_dim: Number of columns of ``edge_attr``, if the graphs have it.
-        pos_dim: Number of columns of ``pos``, if they have it.
-        color_dim: Number of columns of ``color``, if they have it.
-        has_batch: Whether they have ``batch``.
+        pos_dim: Number of columns of ``pos``, if the graphs have it.
+        color_dim: Number of columns of ``color``, if the graphs have it.
+        has_batch: Whether the graphs have ``batch``.
 
     Returns:
-        The number of features F' that it returns for a node.
+        The number of features F' that the head returns for each node.
 
     Raises:
-        InputError: If it cannot be called, or does not return floating-point ``(N, F')``.
+        InputError: If the head cannot be called, or does not return a floating-point tensor
+            ``(N, F')``.
     """
     name = type(head).__name__
     some = next((p for p in head.parameters() if p.is_floating_point()), torch.empty(0))
@@ -108,26 +110,27 @@ def check_head(
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(
                 f"head: {name} cannot be called on nodes of {num_features} features ({reason}); "
-                "wrap it in a module with forward(x, edge_index, edge_weight)."
+                f"use a head for {num_features} features, or wrap this one in a module with "
+                "forward(x, edge_index, edge_weight)."
             ) from error
     shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
     if len(shape) != 2 or shape[0] != 3 or not out.is_floating_point():
         raise InputError(
-            f"head: {name} returned {shape} for 3 nodes; use one that returns floating-point (N, "
-            "F')."
+            f"head: {name} returned {shape} for 3 nodes; use a head that returns a floating-point "
+            "tensor (N, F')."
         )
     return out.size(1)
 
 
 def _parameters(head: nn.Module) -> Iterator[tuple[str, str, bool]]:
-    """Yields the input, the name and the necessity of each argument."""
+    """Yields for each argument the input that it gets, its name, and whether it is required."""
     if isinstance(head, Sequential):  # the signature of its forward is lost when it is copied
         named = dict.fromkeys(head.signature.param_dict, True)
     else:
         parameters = inspect.signature(head.forward).parameters.values()
         if any(p.kind is p.VAR_POSITIONAL for p in parameters):
             raise InputError(
-                f"head: {type(head).__name__}.forward does not name its arguments; name them, from "
+                f"head: {type(head).__name__}.forward does not name its arguments; take names from "
                 f"{', '.join(HEAD_INPUTS)}."
             )
         named = {p.name: p.default is p.empty for p in parameters if p.kind is not p.VAR_KEYWORD}

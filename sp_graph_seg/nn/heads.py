@@ -1,4 +1,4 @@
-"""Clustering heads: graph networks between the node means of z and the losses."""
+"""Heads: graph networks that refine the node means of z before the losses."""
 
 from collections.abc import Callable
 
@@ -17,32 +17,33 @@ _LAYERS: dict[str, Callable[[int], nn.Module]] = {
     "transformer": lambda size: TransformerConv(size, size, edge_dim=1),
 }
 
-#: Steps of APPNP and the share of its input in each; those of Klicpera et al. 2019.
+#: Number of steps of APPNP, and the share of its input in each, as in Klicpera et al. 2019.
 _STEPS, _START = 10, 0.1
 
 
 def make_head(name: str, num_features: int, num_layers: int = 2) -> nn.Module | None:
-    r"""Makes a clustering head by its name, for :class:`~sp_graph_seg.nn.SuperpixelNet`.
+    r"""Makes a head by its name, for :class:`~sp_graph_seg.nn.SuperpixelNet`.
 
-    ``"appnp"`` has no weights: it smooths the features along the affinities (Klicpera et al. 2019),
-    so that it cannot satisfy the losses by itself. It is the only one here that has been measured
-    to improve the labels of photographs. The others are layers of ``num_features`` input and output
-    channels in residual form,
+    ``"appnp"`` smooths the features along the edges by affinity (Klicpera et al. 2019). It has
+    nothing to train, so it cannot satisfy the losses in place of the encoder. It is the only head
+    here that improved the labels of photographs when measured. The others are layers of
+    ``num_features`` input and output channels in residual form,
 
     .. math::
         x' = x + g_L(\ldots g_1(x)), \qquad g_l(h) = \mathrm{conv}_l(\mathrm{ELU}(\mathrm{norm}(h)))
 
-    without the ELU in the first layer.
+    where conv is the graph convolution and norm a layer normalisation. The first layer has no ELU.
 
     Args:
-        name: ``"identity"`` (the paper: no head, ``None`` is returned), ``"appnp"`` (``APPNP``),
-            ``"gcn"`` (``GCNConv``), ``"gat"`` (``GATv2Conv``), ``"graph"`` (``GraphConv``, mean:
-            GraphSAGE with weights) or ``"transformer"`` (``TransformerConv``).
+        name: ``"identity"`` (no head, as in the paper), ``"appnp"`` (``APPNP``), ``"gcn"``
+            (``GCNConv``), ``"gat"`` (``GATv2Conv``), ``"graph"`` (``GraphConv`` with the mean:
+            GraphSAGE with edge weights) or ``"transformer"`` (``TransformerConv``).
         num_features: Number of features F.
-        num_layers: Number of graph convolutions; ``"appnp"`` always takes ten steps.
+        num_layers: Number of graph convolutions L; ``"appnp"`` always takes ten steps.
 
     Returns:
-        A module that is called as ``head(x, edge_index, edge_weight)``.
+        A module that is called as ``head(x, edge_index, edge_weight)``; ``None`` for
+        ``"identity"``.
 
     Raises:
         InputError: If the name is unknown or the number of layers is below 1.
@@ -53,17 +54,17 @@ def make_head(name: str, num_features: int, num_layers: int = 2) -> nn.Module | 
         return APPNP(_STEPS, _START)
     if name not in _LAYERS or num_layers < 1:
         raise InputError(
-            f"head={name!r} with {num_layers} layers is unknown; use identity, appnp, "
-            f"{', '.join(_LAYERS)} and 1 layer or more."
+            f"head={name!r} with {num_layers} layers cannot be made; use identity, appnp, "
+            f"{', '.join(_LAYERS)}, with 1 layer or more."
         )
     return _Residual([_LAYERS[name](num_features) for _ in range(num_layers)], num_features)
 
 
 class _Residual(nn.Module):
-    """Graph convolutions one after the other, added to their input.
+    """A chain of graph convolutions, whose output is added to its input.
 
-    PyG's ``Sequential`` is not used, because it draws from Python's global random state, which
-    affects the rest of the user's program, and leaves a file behind.
+    PyG's ``Sequential`` is not used, because it leaves a file behind, and because it draws from
+    Python's global random state, which affects the rest of the user's program.
     """
 
     def __init__(self, layers: list[nn.Module], num_features: int) -> None:

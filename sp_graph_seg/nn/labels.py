@@ -1,4 +1,4 @@
-"""The label y of a node in the similarity loss (Eq. 6): the three rules of the paper."""
+"""The three rules of the paper for the label y of a node in the similarity loss (Eq. 6)."""
 
 import warnings
 
@@ -13,12 +13,14 @@ _SEED = 0
 
 
 def argmax_labels(x: Tensor) -> Tensor:
-    """Finds the largest feature of each node: ``(N, F)`` -> ``(N,)``."""
+    """Finds the index of the largest feature of each node: ``(N, F)`` -> ``(N,)``."""
     return x.detach().argmax(dim=-1)
 
 
 def pixel_labels(z: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
-    """Finds the most frequent label of the pixels of each node; the smallest one in a tie.
+    """Finds the most frequent label of the pixels of each node; in a tie, the smallest one.
+
+    The label of a pixel is the index of its largest feature.
 
     Args:
         z: Features of the pixels, ``(F, P)``.
@@ -26,23 +28,24 @@ def pixel_labels(z: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
         num_nodes: Number of nodes N.
 
     Returns:
-        ``(N,)``
+        The label of each node, ``(N,)``; 0 for a node without pixels.
     """
     labels = majority_over_nodes(z.detach().argmax(dim=0), pixel_index, num_nodes)
     return labels.clamp(min=0)  # 0 for a node without pixels
 
 
 def kmeans_labels(x: Tensor) -> Tensor:
-    """Finds the largest feature of the K-means centroid of each node, with F clusters.
+    """Finds the index of the largest feature of the K-means centroid of each node.
 
-    The paper says only that the feature of the label becomes the centroid. Here all nodes of a
-    cluster take the largest feature of its centre as their label, which pulls them together.
+    There are F clusters, or N if that is less. The paper says only that the feature of the label
+    becomes the centroid. Here all nodes of a cluster take the largest feature of its centroid as
+    their label, so that the loss pulls them together.
 
     Args:
         x: Node features, ``(N, F)``.
 
     Returns:
-        ``(N,)``
+        The label of each node, ``(N,)``.
     """
     from sklearn.cluster import KMeans
     from sklearn.exceptions import ConvergenceWarning

@@ -1,16 +1,16 @@
 r"""The losses of Leng et al. (VISAPP 2024, doi 10.5220/0012380700003660) on any weighted graph.
 
 Each is a pure function of node features ``x (N, F)`` and a graph. A pixel grid is a graph too, so
-one function computes Eqs. 1 and 5, and another one Eqs. 3 and 6. With ``batch (N,)``, PyG's
-node-to-graph vector, each loss is the mean of the losses of the graphs. Half precision is computed
-in 32 bits.
+one function computes Eqs. 1 and 5, and another one Eqs. 3 and 6. ``batch (N,)`` is the number of
+the graph that each node belongs to, as in PyG; with it, each loss is the mean of the losses of the
+graphs. Features in half precision are converted to 32 bits.
 
-``edge_index`` is PyG's ``(2, E)``, an ``EdgeIndex`` or ``adj_t``. With ``validate=False`` only
-shapes are checked, as in compiled code; ``torch.vmap`` needs it. A loss then never synchronises
-with the GPU, if the edges come from :func:`~sp_graph_seg.nn.sort_edges` and ``batch_size`` is given
-with ``batch``.
+``edge_index`` is PyG's ``(2, E)``, an ``EdgeIndex`` or ``adj_t``. With ``validate=False``, and in
+compiled code, values are not checked; ``torch.vmap`` needs ``validate=False``. Without these checks
+a loss never synchronises with the GPU, if the edges come from
+:func:`~sp_graph_seg.nn.sort_edges` and ``batch_size`` is given with ``batch``.
 
-Memory is O(N F + E); a loss is finite, and so is its gradient, for graphs without edges, isolated
+Memory is O(N F + E). A loss and its gradient are finite even for graphs without edges, isolated
 nodes, labels without nodes and constant features.
 """
 
@@ -44,13 +44,13 @@ def ncut_loss(
 
     The weights are affinities, which are large for nodes that belong together. Make them from
     colour distances with :func:`~sp_graph_seg.transforms.affinity`. The paper inserts the
-    distances, which would reward cuts between equal colours; the authors' code takes the
-    exponential, as here.
+    distances themselves, which would reward cuts between equal colours; the authors' code takes
+    affinities, as here.
 
     Args:
         x: Memberships f, ``(N, F)``, not negative, such as a softmax over the last axis.
-        edge_index: Edges, ``(2, E)``, both directions; the result of
-            :func:`~sp_graph_seg.nn.sort_edges`, which saves the checks and the sorting; or
+        edge_index: Edges, ``(2, E)``, in both directions. It can also be the result of
+            :func:`~sp_graph_seg.nn.sort_edges`, which saves the checks and the sorting, or
             ``adj_t``, a sparse tensor of edges and weights.
         edge_weight: Affinities, ``(E,)``, not negative; 1 by default.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
@@ -58,7 +58,7 @@ def ncut_loss(
         validate: Whether to check the values of the tensors, not only their shapes.
 
     Returns:
-        A scalar in [0, 1] for memberships that are 1 or less. A label without members adds
+        A scalar, in [0, 1] if no membership is above 1. A label without members adds
         nothing to the sum, and a graph without edges has a loss of 0: nothing is cut.
 
     Raises:
@@ -90,19 +90,19 @@ def similarity_loss(
     *,
     validate: bool = True,
 ) -> Tensor:
-    r"""Computes the similarity loss (Eqs. 3 and 6): cross-entropy with the present labels.
+    r"""Computes the similarity loss (Eqs. 3 and 6): cross-entropy with the current labels.
 
     .. math::
         L_{sim} = -\frac{1}{N} \sum_I \log \frac{\exp f_{y_I I}}{\sum_p \exp f_{pI}},
         \qquad y_I = \arg\max_p f_{pI}
 
-    The paper writes f, a softmax. The authors' code takes the logits z, which is the default of
-    :class:`~sp_graph_seg.Config` because it scored better.
+    In the paper f is a softmax. The authors' code takes the logits z instead, as the default of
+    :class:`~sp_graph_seg.Config` does, because they scored better.
 
     Args:
         x: Node features, ``(N, F)``.
-        labels: Label y of each node, ``(N,)``, from 0 to F - 1; by default the largest feature.
-            :mod:`sp_graph_seg.nn.labels` has the paper's alternatives.
+        labels: Label y of each node, ``(N,)``, from 0 to F - 1; by default the index of its largest
+            feature. :mod:`sp_graph_seg.nn.labels` has the paper's alternatives.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
         batch_size: Number of graphs; by default the number in ``batch``.
         validate: Whether to check the values of the tensors, not only their shapes.
@@ -111,7 +111,7 @@ def similarity_loss(
         A scalar, not negative; at most log F with the default labels.
 
     Raises:
-        InputError: If ``x`` has no rows, or a label is missing or out of range.
+        InputError: If ``x`` is empty, or ``labels`` has a wrong shape, type or value.
 
     Example:
         >>> similarity_loss(torch.zeros(5, 2))
@@ -140,9 +140,9 @@ def continuity_loss(
 
     Args:
         x: Node features, ``(N, F)``.
-        edge_index: Edges, ``(2, E)``, both directions, or the result of
-            :func:`~sp_graph_seg.nn.sort_edges`; the second row holds the nodes I. Or ``adj_t``.
-        edge_weight: Weights A, ``(E,)``, used as given, 1 by default; the paper's are those of
+        edge_index: Edges, ``(2, E)``, in both directions; the second row holds the nodes I. It can
+            also be the result of :func:`~sp_graph_seg.nn.sort_edges`, or ``adj_t``.
+        edge_weight: Weights A, ``(E,)``, used as given; 1 by default. The paper uses those of
             :func:`~sp_graph_seg.transforms.softmax_adjacency`, which add up to 1 at each node.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
         batch_size: Number of graphs; by default the number in ``batch``.
@@ -175,8 +175,8 @@ def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
         \frac{\sum |f_{p,i,j} - f_{p,i,j+1}|}{H (W-1)} \right]
 
     Args:
-        x: Features of the pixels, ``(F, H, W)``, or of the voxels, ``(F, D, H, W)``, with the mean
-            over three axes instead of two.
+        x: Features of the pixels, ``(F, H, W)``; or of the voxels, ``(F, D, H, W)``, for which
+            the loss is the mean over three axes instead of two.
         inside: The pixels that count, ``(H, W)`` or ``(D, H, W)`` bool; a pair counts if both of
             its pixels do. ``None`` for all.
 
@@ -192,7 +192,8 @@ def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
     """
     if x.dim() not in (3, 4) or x.numel() == 0:
         raise InputError(
-            f"x: shape {tuple(x.shape)} does not fit; give (F, H, W) or (F, D, H, W), not empty."
+            f"x: shape {tuple(x.shape)} does not fit; give a tensor (F, H, W) or "
+            "(F, D, H, W) that is not empty."
         )
     with full_precision(x):
         x = _at_least_32_bits(x)
@@ -209,12 +210,12 @@ def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
 def reconstruction_loss(
     reconstruction: Tensor, image: Tensor, inside: Tensor | None = None
 ) -> Tensor:
-    r"""Computes the mean squared difference of a reconstruction and its image (in Eq. 9).
+    r"""Computes the mean squared difference of a reconstruction and its image, a term of Eq. 9.
 
     Args:
-        reconstruction: ``(B, C, H, W)``.
-        image: ``(B, C, H, W)``, or both ``(C, H, W)``.
-        inside: The pixels that count, ``(B, H, W)`` bool, or ``(H, W)``; ``None`` for all. The loss
+        reconstruction: The reconstruction, ``(B, C, H, W)`` or ``(C, H, W)``.
+        image: The image, of the same shape.
+        inside: The pixels that count, ``(B, H, W)`` or ``(H, W)`` bool; ``None`` for all. The loss
             is 0 if no pixel counts.
     """
     if inside is None:
@@ -244,14 +245,17 @@ def prepare_graph(
     validate: bool,
     affinities: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns features of 32 bits or more, and edges and weights for :func:`propagate`.
+    """Checks and converts the arguments of a loss on a graph.
 
     Args:
         x: Node features, ``(N, F)``.
-        edge_index: Edges, ``(2, E)``, plain or prepared, or ``adj_t``.
+        edge_index: Edges, ``(2, E)``, plain or from :func:`sort_edges`; or ``adj_t``.
         edge_weight: Weights, ``(E,)``; ``None`` for ones.
         validate: Whether to check the values of the tensors.
         affinities: Whether to refuse negative ``x`` and weights.
+
+    Returns:
+        The features, in 32 bits or more, and the edges and weights for :func:`propagate`.
 
     Raises:
         InputError: If an argument has a wrong shape, type or value.
@@ -271,7 +275,7 @@ def _check_values(x: Tensor, weight: Tensor, affinities: bool) -> None:
     checks = [
         (
             ~weight.isfinite().all(),
-            lambda: "edge_weight: some weights are NaN or Inf; check the node features.",
+            lambda: "edge_weight: some weights are NaN or Inf; give finite weights.",
         )
     ]
     if affinities:
@@ -291,8 +295,8 @@ def _check_values(x: Tensor, weight: Tensor, affinities: bool) -> None:
 def _checked_labels(labels: Tensor, x: Tensor, validate: bool) -> Tensor:
     def message() -> str:
         return (
-            f"labels: {tuple(labels.shape)} of {labels.dtype} does not label the nodes; give "
-            f"({x.size(0)},) integers from 0 to {x.size(1) - 1}."
+            f"labels: {tuple(labels.shape)} of {labels.dtype} is not one valid label for each "
+            f"node; give ({x.size(0)},) integers from 0 to {x.size(1) - 1}."
         )
 
     if labels.shape != x.shape[:1] or labels.is_floating_point():
@@ -305,7 +309,8 @@ def _checked_labels(labels: Tensor, x: Tensor, validate: bool) -> Tensor:
 def _as_features(x: Tensor) -> Tensor:
     if x.dim() != 2 or not x.is_floating_point():
         raise InputError(
-            f"x: {tuple(x.shape)} of {x.dtype} does not fit; give floating-point (N, F)."
+            f"x: {tuple(x.shape)} of {x.dtype} does not hold node features; give a floating-point "
+            "tensor (N, F)."
         )
     if x.numel() == 0:
         raise InputError(
@@ -319,5 +324,5 @@ def _at_least_32_bits(x: Tensor) -> Tensor:
 
 
 def full_precision(x: Tensor) -> torch.autocast:
-    """Disables autocast, because sums over millions of nodes need 32 bits."""
+    """Returns a context without autocast, because sums over millions of nodes need 32 bits."""
     return torch.autocast(x.device.type, enabled=False)

@@ -1,4 +1,4 @@
-"""Sums and means over the graphs of a batch."""
+"""Sums and means over the nodes of each graph of a batch."""
 
 from collections.abc import Iterator
 
@@ -13,12 +13,12 @@ _PARTS = 128
 
 
 class NodeGroups:
-    """The graph that each node belongs to.
+    """The nodes of a batch, grouped by graph, for sums and means over each graph.
 
     Args:
         num_nodes: Number of nodes N.
         batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs B; by default the number in ``batch``; reading it synchronises
+        batch_size: Number of graphs B. By default it is read from ``batch``, which synchronises
             with the GPU, if any.
         validate: Whether to check the values of ``batch``.
 
@@ -49,7 +49,10 @@ class NodeGroups:
                 (batch.min() < 0, lambda: str(_bad_batch(batch, num_nodes))),
                 (
                     batch.max() >= self.size,
-                    lambda: f"batch_size={batch_size} must exceed each number in batch.",
+                    lambda: (
+                        f"batch_size={batch_size} must exceed each number in batch; give the "
+                        "number of graphs."
+                    ),
                 ),
             )
 
@@ -65,12 +68,15 @@ class NodeGroups:
         return sums.unflatten(0, (self.size, parts)).sum(dim=1)
 
     def counts(self) -> Tensor:
-        """The number of nodes of each graph of a batch, ``(B,)``."""
+        """Counts the nodes of each graph of a batch, ``(B,)``."""
         assert self.batch is not None
         return self.sum(torch.ones_like(self.batch))
 
     def split(self, *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """Splits ``(N, ...)`` by graph. With a batch it synchronises with the GPU, if any."""
+        """Yields the part of the values ``(N, ...)`` that belongs to each graph.
+
+        With a batch it synchronises with the GPU, if any.
+        """
         if self.batch is None:
             yield values
             return
@@ -81,13 +87,13 @@ class NodeGroups:
         yield from zip(*(value.split(sizes) for value in values), strict=True)
 
     def mean(self, values: Tensor) -> Tensor:
-        """Averages ``(N,)`` over the nodes of each graph, then over the graphs that have nodes."""
+        """Averages values ``(N,)`` over the nodes of each graph, then over graphs with nodes."""
         if self.batch is None:
             return values.mean()
         return self.mean_of_present(self.sum(values) / self.counts().clamp(min=1))
 
     def mean_of_present(self, losses: Tensor) -> Tensor:
-        """Averages ``(B,)`` over the graphs that have nodes; part of a batch may lack some."""
+        """Averages losses ``(B,)`` over the graphs that have nodes; some may have none."""
         if self.batch is None:
             return losses.mean()
         is_present = self.counts() > 0
@@ -97,5 +103,5 @@ class NodeGroups:
 def _bad_batch(batch: Tensor, num_nodes: int) -> InputError:
     return InputError(
         f"batch: {tuple(batch.shape)} of {batch.dtype} does not number the graphs of {num_nodes} "
-        f"nodes; give ({num_nodes},) of int64."
+        f"nodes; give ({num_nodes},) of int64, numbers from 0."
     )

@@ -1,7 +1,9 @@
-"""Pooling by soft clusters on sparse graphs: the dense layers of PyG in O(N (F + C) + E) memory.
+"""Pooling by soft clusters: PyG's dense layers for sparse graphs, in O(N (F + C) + E) memory.
 
-A layer assigns each node softly to C clusters, and makes each cluster a node. Its losses measure
-the quality of the clusters; add their sum to the loss of the task.
+A layer assigns each node softly to C clusters, and makes each cluster a node of the pooled graph.
+Its losses measure the quality of the clusters; add their sum to the loss of the task. In formulas,
+S ``(N, C)`` holds the memberships, A ``(N, N)`` the edge weights, X ``(N, F)`` the features,
+d ``(N,)`` the sum of the weights at each node, and D is the diagonal matrix of d.
 """
 
 from collections.abc import Callable
@@ -20,12 +22,12 @@ from sp_graph_seg.nn.propagate import in_degree, plain_edges, propagate
 
 
 class Pooled(NamedTuple):
-    """Pooled graphs of C nodes each, with the memberships and losses."""
+    """Pooled graphs of C nodes each, for a batch of B graphs, with the memberships and losses."""
 
     x: Tensor
     """Features of the clusters, ``(B C, F)``."""
     edge_index: Tensor
-    """All pairs of clusters of a graph, in both directions, no loops, ``(2, B C (C - 1))``."""
+    """All pairs of clusters of a graph, both directions, no self-loops, ``(2, B C (C - 1))``."""
     edge_weight: Tensor
     """Symmetrically normalised weights between the clusters, ``(B C (C - 1),)``."""
     batch: Tensor
@@ -127,12 +129,13 @@ class _Pooling(nn.Module):
 class NCutPooling(_Pooling):
     r"""Pooling by the soft normalised cut of Eq. 5, :func:`~sp_graph_seg.ncut_loss`.
 
-    The cut of each cluster is divided by its own weight, so that a small cluster counts as much as
-    a large one; :class:`MinCutPooling` divides the sums instead. Losses: ``cut`` and
-    ``orthogonality``.
+    The cut of each cluster is divided by the sum of d over that cluster, so that a small cluster
+    counts as much as a large one; :class:`MinCutPooling` adds up both over the clusters before it
+    divides. The losses are ``cut`` and ``orthogonality``.
 
     Args:
-        channels: Number of features, or the sizes of the layers of the MLP that makes memberships.
+        channels: Number of features F, or F and the sizes of the hidden layers of the MLP that
+            computes memberships.
         k: Number of clusters C.
         dropout: Probability of dropping a logit in training.
         temp: Temperature of the softmax; a value below 1 makes memberships harder.
@@ -159,10 +162,11 @@ class MinCutPooling(_Pooling):
         L_{orthogonality} =
         \left\| \frac{S^T S}{\|S^T S\|} - \frac{I_C}{\sqrt C} \right\|
 
-    Losses: ``cut`` and ``orthogonality``. A graph without edges has a ``cut`` of 0.
+    The losses are ``cut`` and ``orthogonality``. A graph without edges has a ``cut`` of 0.
 
     Args:
-        channels: Number of features, or the sizes of the layers of the MLP that makes memberships.
+        channels: Number of features F, or F and the sizes of the hidden layers of the MLP that
+            computes memberships.
         k: Number of clusters C.
         dropout: Probability of dropping a logit in training.
         temp: Temperature of the softmax; a value below 1 makes memberships harder.
@@ -186,13 +190,15 @@ class DMoNPooling(_Pooling):
         S^T A S - \frac{S^T d \, d^T S}{2m} \right), \qquad
         L_{collapse} = \frac{\sqrt C}{N} \left\| \sum_I S_I \right\| - 1
 
-    Losses: ``modularity``, ``orthogonality`` (of :class:`MinCutPooling`) and ``collapse``, which
-    PyG calls spectral, ortho and cluster loss. In a batch N is the number of nodes of the graph;
-    PyG 2.8 mixes those of all graphs. Features pass through a SELU, and weights of PyG's layer can
-    be loaded. A graph without edges has a ``modularity`` of 0.
+    The losses are ``modularity``, ``orthogonality`` (that of :class:`MinCutPooling`) and
+    ``collapse``, which PyG calls spectral, ortho and cluster loss. 2m is the sum of d. In a batch,
+    N is the number of nodes of each graph; PyG 2.8 mixes the numbers of all graphs. Features pass
+    through a SELU, and weights of PyG's layer can be loaded. A graph without edges has a
+    ``modularity`` of 0.
 
     Args:
-        channels: Number of features, or the sizes of the layers of the MLP that makes memberships.
+        channels: Number of features F, or F and the sizes of the hidden layers of the MLP that
+            computes memberships.
         k: Number of clusters C.
         dropout: Probability of dropping a logit in training.
         temp: Temperature of the softmax; a value below 1 makes memberships harder.
@@ -244,7 +250,7 @@ def _orthogonality(clusters: _Clusters) -> Tensor:
 
 
 def _pooled_edges(adjacency: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Makes edges, weights and batch of the pooled graphs from ``(B, C, C)``."""
+    """Makes edges, weights and batch of the pooled graphs from their adjacency ``(B, C, C)``."""
     num_graphs, num_clusters, _ = adjacency.shape
     device = adjacency.device
     others = max(1, num_clusters - 1)

@@ -44,19 +44,19 @@ def sort_edges(
 
     Args:
         edge_index: Edges, ``(2, E)``, in any order, with both directions of each. Self-loops and
-            repeated edges are kept, as in the sums of Eqs. 5 and 7. PyG's ``adj_t``, a sparse
-            tensor ``(N, N)`` with the targets in its rows, holds both edges and weights.
+            repeated edges are kept, as in the sums of Eqs. 5 and 7. It can also be PyG's ``adj_t``,
+            a sparse tensor ``(N, N)`` with targets in its rows, which holds edges and weights.
         num_nodes: Number of nodes N.
-        edge_weight: Weights in the same order, ``(E,)``.
+        edge_weight: Weights in the order of the edges, ``(E,)``.
         validate: Whether to check for nodes out of range and missing reverse edges.
 
     Returns:
-        The edges, sorted by target and then by source, with cached pointers, and the weights in the
-        same order.
+        The edges, sorted by target and then by source, as an ``EdgeIndex`` that caches its row
+        pointers, and the weights in the same order.
 
     Raises:
-        InputError: If the edges are not ``(2, E)`` integers, are out of range or lack their
-            reverse, or if there is not one weight for each.
+        InputError: If the edges are not ``(2, E)`` integers, name nodes out of range or lack their
+            reverse, or if there is not one weight for each edge.
     """
     edge_index, edge_weight = as_edges(edge_index, num_nodes, edge_weight)
     if _is_prepared(edge_index, num_nodes):
@@ -106,15 +106,15 @@ def as_edges(
         edge_index, edge_weight = _from_adj_t(edge_index, num_nodes, edge_weight)
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.long:
         raise InputError(
-            f"edge_index: {tuple(edge_index.shape)} of {edge_index.dtype} does not hold edges; "
-            "give (2, E) of int64."
+            f"edge_index: {tuple(edge_index.shape)} of {edge_index.dtype} is not a list of "
+            "edges; give (2, E) of int64."
         )
     if num_nodes < 1:
         raise InputError("x: has no rows; give at least one node.")
     if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
         raise InputError(
-            f"edge_weight: shape {tuple(edge_weight.shape)} is not ({edge_index.size(1)},), one "
-            "number for each edge; select one column of edge_attr."
+            f"edge_weight: shape {tuple(edge_weight.shape)} does not fit {edge_index.size(1)} "
+            "edges; give one number for each edge, such as one column of edge_attr."
         )
     return edge_index, edge_weight
 
@@ -122,17 +122,17 @@ def as_edges(
 def propagate(x: Tensor, edges: Tensor, edge_weight: Tensor) -> Tensor:
     r"""Sums the features of the neighbours: row I of the result is :math:`\sum_J w_{IJ} x_J`.
 
-    First and second gradients take O(N F + E) memory; PyG's own product would materialise all E F
-    messages for the gradient of the weights. The operation supports ``torch.func`` and
-    ``torch.compile``; compiled code adds up the messages, which the compiler does not keep.
+    First and second gradients take O(N F + E) memory; PyG's own product would store all
+    messages, ``(E, F)``, for the gradient of the weights. The operation supports ``torch.func`` and
+    ``torch.compile``; compiled code adds up messages that the compiler does not store.
 
     Args:
         x: Node features, ``(N, F)``, float32 or float64.
-        edges: From :func:`sort_edges`, or plain ``(2, E)``, in any order, which is slower.
+        edges: Edges from :func:`sort_edges`, or ``(2, E)`` in any order, which is slower.
         edge_weight: Weights, ``(E,)``, of the type of ``x``.
 
     Returns:
-        ``(N, F)``; zero for a node without neighbours.
+        The sums, ``(N, F)``; zero for a node without neighbours.
     """
     if torch.compiler.is_compiling():
         source, target = plain_edges(edges)
@@ -161,7 +161,7 @@ def plain_edges(edges: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """The positions of a sparse matrix: the adjacency, targets in rows, or its transpose."""
+    """The positions of the weights in the adjacency (targets in rows) or in its transpose."""
 
     edges: Tensor
     num_nodes: int
@@ -188,7 +188,7 @@ class _Matrix:
 
 
 class _Product(torch.autograd.Function):
-    """``A x``: one sum for each row of the matrix."""
+    """The product ``A x``: one sum for each row of the matrix A."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, matrix: _Matrix) -> Tensor:
@@ -237,7 +237,7 @@ class _Product(torch.autograd.Function):
 
 
 class _EdgeProducts(torch.autograd.Function):
-    """The product of a row of ``a`` and one of ``b`` for each entry of the matrix, ``(E,)``."""
+    """For each entry (i, j) of the matrix, the product of ``a[i]`` and ``b[j]``, ``(E,)``."""
 
     @staticmethod
     def forward(a: Tensor, b: Tensor, matrix: _Matrix) -> Tensor:
@@ -292,7 +292,7 @@ def _add(one: Tensor | None, other: Tensor | None) -> Tensor:
 def _one_by_one(
     function: Callable[..., Tensor], size: int, in_dims: tuple[Any, ...], inputs: tuple[Any, ...]
 ) -> tuple[Tensor, int]:
-    """Implements ``torch.vmap`` by a loop; a sparse product takes one graph and one ``x``."""
+    """Implements ``torch.vmap`` by a loop: a sparse product takes only one graph and ``x``."""
     results = [
         function(
             *(
@@ -312,7 +312,7 @@ def _from_adj_t(adj_t: Any, num_nodes: int, edge_weight: Tensor | None) -> tuple
     if sizes != (num_nodes, num_nodes):
         raise InputError(
             f"edge_index: adj_t has shape {sizes}, but x has {num_nodes} rows; "
-            "give (N, N) and N rows."
+            "make both from the same graph."
         )
     if isinstance(adj_t, Tensor) and adj_t.layout == torch.sparse_coo:
         adj_t = adj_t.coalesce()  # to_edge_index has no gradient for this layout

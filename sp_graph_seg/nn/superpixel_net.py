@@ -1,4 +1,4 @@
-"""The whole model: W-Net, mean over superpixels, clustering head."""
+"""The whole model: a W-Net, the means of its features over superpixels, and a head."""
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -9,16 +9,16 @@ from sp_graph_seg.transforms import affinity, scatter_mean
 
 
 def pixels_inside(z: Tensor, inside: Tensor | None) -> Tensor:
-    """Selects the features ``(F, P)`` of the pixels inside from z ``(F, H, W)``."""
+    """Selects from z ``(F, H, W)`` the features ``(F, P)`` of the pixels inside, or of all."""
     return z.flatten(1) if inside is None else z[:, inside]
 
 
 def graph_of_head(graph: Data, tau: float) -> Data:
-    r"""Makes the graph that a head sees from that of an image.
+    r"""Makes the graph that a head gets, from the graph of an image.
 
     Args:
-        graph: From :class:`~sp_graph_seg.ToRAG` or ``ToPixelGraph``.
-        tau: Exponent of the affinities, negative.
+        graph: The graph of an image, from :class:`~sp_graph_seg.ToRAG` or ``ToPixelGraph``.
+        tau: Factor in the exponent of the affinities, negative.
 
     Returns:
         A graph with ``edge_index``; ``edge_weight (E,)``, the affinities :math:`\exp(\tau d)` of
@@ -38,15 +38,15 @@ def graph_of_head(graph: Data, tau: float) -> Data:
 
 
 class SuperpixelNet(nn.Module):
-    r"""Dense features by a W-Net, averaged over superpixels, then an optional graph network.
+    r"""A W-Net, whose features are averaged over superpixels, and an optional head.
 
     Args:
-        wnet: Encoder and decoder.
+        wnet: The encoder and decoder.
         head: Computes the node features of the losses, ``(N, F')``, from the node means of z,
             ``(N, F)``, and the graph; :func:`~sp_graph_seg.nn.call_head` passes the arguments that
             its signature names. Without a head the losses use the means, as in the paper.
-        color_dim: Channels of the mean colours in the graph; by default those of the image in the
-            network.
+        color_dim: Number of channels of the mean colours in the graph; by default that of the image
+            in the network.
 
     Raises:
         InputError: If the head cannot be called on F features. Lazy layers get their sizes here.
@@ -71,8 +71,8 @@ class SuperpixelNet(nn.Module):
         """Computes the features z of the pixels, ``(F, H, W)``, and of the nodes, ``(N, F')``.
 
         Args:
-            image: ``(C, H, W)``.
-            graph: From :func:`graph_of_head`, on the device of the image.
+            image: The image, ``(C, H, W)``.
+            graph: The result of :func:`graph_of_head`, on the device of the image.
             inside: The pixels that belong to a node, ``(H, W)`` bool; ``None`` if all do.
         """
         z = self.encode(image)
@@ -98,21 +98,21 @@ class SuperpixelNet(nn.Module):
         return self.wnet.decode(z.softmax(dim=0).unsqueeze(0))[0]
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Reconstructs a batch, ``(B, C, H, W)``, by the W-Net."""
+        """Reconstructs a batch of images, ``(B, C, H, W)``, with the W-Net."""
         return self.wnet(images)[1]
 
 
 def check_image_head(head: nn.Module, num_features: int, color_dim: int, ndim: int = 2) -> int:
-    """Tries a head on the fields of :func:`graph_of_head`, see :func:`check_head`.
+    """Tries a head on a graph with the fields of :func:`graph_of_head`; see :func:`check_head`.
 
     Args:
         head: A module.
         num_features: Number of features F of a node.
-        color_dim: Channels of the image.
-        ndim: Axes of the image, 3 for a volume.
+        color_dim: Number of channels of the mean colours.
+        ndim: Number of axes of the image: 2, or 3 for a volume.
 
     Returns:
-        The number of outputs F'.
+        The number of features F' that the head returns for each node.
     """
     return check_head(
         head, num_features, edge_dim=1, pos_dim=ndim, color_dim=color_dim, has_batch=True

@@ -1,4 +1,4 @@
-"""The W-Net: two U-Nets, an encoder to labels and a decoder back to the image."""
+"""The W-Net: two U-Nets, an encoder to features and a decoder back to the image."""
 
 from collections.abc import Sequence
 
@@ -83,7 +83,7 @@ class WNet(nn.Module):
 
 
 class UNet(nn.Module):
-    """One half of a W-Net.
+    """A U-Net: the encoder or the decoder of a W-Net.
 
     Args:
         in_channels: Channels of the input.
@@ -119,7 +119,7 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, in_channels, H, W)`` -> ``(B, out_channels, H, W)``."""
+        """Computes the output: ``(B, in_channels, H, W)`` -> ``(B, out_channels, H, W)``."""
         padding = self._padding(x.shape[2:])
         left, _, top, _ = padding
         height, width = x.shape[2:]
@@ -134,9 +134,10 @@ class UNet(nn.Module):
         return self.head(x[:, :, top : top + height, left : left + width])
 
     def _padding(self, size: Sequence[int]) -> tuple[int, int, int, int]:
-        """Computes left, right, top and bottom; the lowest level gets at least 2x2 pixels.
+        """Computes the padding at the left, right, top and bottom.
 
-        Batch normalisation cannot learn from a single pixel.
+        The lowest level gets at least 2x2 pixels, because batch normalisation cannot learn from a
+        single pixel.
         """
         multiple = self.multiple
         missing = [max(2 * multiple, -(-n // multiple) * multiple) - n for n in size]

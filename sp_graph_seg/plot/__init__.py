@@ -1,7 +1,7 @@
 """All pictures: labels over images, sheets of many images, graphs, curves and surfaces.
 
-Figures are made without ``matplotlib.pyplot``, so that nothing is shown or kept open. Write them
-with :func:`save_figure`. A notebook shows them by itself.
+Figures are made without ``matplotlib.pyplot``, so that none is shown or kept open. Write a figure
+with :func:`save_figure`. A notebook shows a figure that is the last value of a cell.
 """
 
 from sp_graph_seg.extras import require

@@ -1,4 +1,4 @@
-"""The colours of labels, and images as RGB."""
+"""Colours of labels, and conversion of images to RGB."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def as_flat_image(image: ArrayLike | Tensor) -> NDArray[np.float32]:
-    """Converts to an array ``(C, H, W)`` in its own units and refuses volumes."""
+    """Converts an image to an array ``(C, H, W)``, without scaling its values. Refuses volumes."""
     array = as_native(image)
     if array.ndim != 3:
         raise InputError(
@@ -27,7 +27,7 @@ def as_flat_image(image: ArrayLike | Tensor) -> NDArray[np.float32]:
 
 
 def to_rgb(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """Converts ``(C, H, W)`` to ``(H, W, 3)`` in [0, 1], with ``low`` as 0 and ``high`` as 1."""
+    """Converts ``(C, H, W)`` to ``(H, W, 3)``; ``low`` becomes 0 and ``high`` becomes 1."""
     channels = normalize(image, low, high)
     if len(channels) != 3:
         channels = np.broadcast_to(channels.mean(axis=0), (3, *channels.shape[1:]))
@@ -39,8 +39,8 @@ def numbered_colors(count: int, given: "Mapping[int, ColorType] | None" = None) 
 
     Args:
         count: Number of labels.
-        given: Colours of some labels, in any form that Matplotlib knows. The others keep away from
-            them.
+        given: Colours of some labels, in any form that Matplotlib knows. The other labels get
+            colours far from these.
 
     Raises:
         InputError: If a given colour is invalid.

@@ -39,7 +39,7 @@ def comparison_grid(
 
     Args:
         images: One image ``(C, H, W)`` or a sequence of images of any sizes.
-        segmentations: The labels of all images, ``(H, W)`` each, for each column title, in order:
+        segmentations: For the title of each column, in order, the labels ``(H, W)`` of all images:
             ``{"human": [...], "K-means": [...]}``.
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def plot_history(history: "History") -> "Figure":
-    """Plots the loss and its terms over the steps, and the number of labels below.
+    """Plots the loss and its terms over the steps, and below them the number of labels.
 
     Args:
         history: Result of :func:`sp_graph_seg.training.fit`. A term without finite values is left
@@ -63,12 +63,13 @@ def plot_scores_against_beta(
 ) -> "Figure":
     """Plots a score against the weight of a loss, with a line and a band for each model.
 
-    The line is the mean over the seeds. The band is one sample standard deviation (with N - 1) to
-    both sides, if there are two seeds or more.
+    The line is the mean over the seeds. With two seeds or more, the band extends one sample
+    standard deviation (``ddof=1``) to both sides.
 
     Args:
-        curves: The scores of all seeds at each beta, for each model by name: ``{"Sparse":
-            {0.1: [0.52, 0.55], 1.0: [0.61, 0.6]}}``. Betas and numbers of seeds may differ.
+        curves: For the name of each model, the scores of all seeds at each beta: ``{"Sparse":
+            {0.1: [0.52, 0.55], 1.0: [0.61, 0.6]}}``. Models may differ in their betas and in the
+            number of seeds.
         score: Name of the score, for the axis. (default: :obj:`"A-MI"`)
         beta: Name of the weight, for the axis. (default: :obj:`"beta"`)
 

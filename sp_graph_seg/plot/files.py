@@ -1,4 +1,4 @@
-"""Writing of figures."""
+"""Writes figures to files."""
 
 import os
 from typing import TYPE_CHECKING

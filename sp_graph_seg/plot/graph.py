@@ -1,4 +1,4 @@
-"""A region adjacency graph over its image."""
+"""Draws a region adjacency graph over its image."""
 
 import math
 from typing import TYPE_CHECKING
@@ -27,11 +27,11 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     """Draws a region adjacency graph over its image.
 
     The image is dark grey and the superpixels have faint outlines. The colour of a node is its
-    mean colour, that of an edge the colour distance of its ends (``edge_attr``). With more nodes,
-    lines and dots are thinner.
+    mean colour. The colour of an edge shows the colour distance of its two nodes (``edge_attr``).
+    The more nodes there are, the thinner the lines and dots.
 
     Args:
-        image: ``(C, H, W)``. The mean over the channels is shown.
+        image: The image, ``(C, H, W)``. The mean over its channels is shown.
         data: The graph of the image, from :class:`~sp_graph_seg.transforms.ToRAG`.
 
     Raises:

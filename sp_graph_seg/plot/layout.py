@@ -44,7 +44,7 @@ class Box(NamedTuple):
 
 
 def show_image(image: Image) -> Picture:
-    """Converts ``(C, H, W)`` to a picture ``(h, w, 3)`` with sides of at most 640 pixels."""
+    """Converts an image to a picture ``(h, w, 3)``, uint8, with sides of at most 640 pixels."""
     array = as_flat_image(image)
     rgb = to_rgb(shrink_image(array), *measure_intensity_range([array]))
     return np.rint(255 * rgb).astype(np.uint8)
@@ -57,13 +57,13 @@ def show_labels(
     name: str,
     intensity_range: tuple[float, float] | None = None,
 ) -> list[Picture]:
-    """Draws the labels ``(H, W)`` of each image over it, in the size of :func:`show_image`.
+    """Draws the labels ``(H, W)`` of each image over the image, in the size of :func:`show_image`.
 
-    Both are scaled down before :func:`~sp_graph_seg.plot.overlay_labels` draws the outlines, so
-    that these stay visible.
+    Images and labels are scaled down before :func:`~sp_graph_seg.plot.overlay_labels` draws the
+    outlines, so that the outlines stay visible.
 
     Raises:
-        InputError: If the labels do not fit the images. The message calls them ``name``.
+        InputError: If the labels do not fit the images. The message uses ``name`` for the labels.
     """
     pictures = []
     for number, values in enumerate(match_images(labels, images, name)):
@@ -76,15 +76,15 @@ def show_labels(
 
 
 def aspect(picture: NDArray) -> float:
-    """Computes width divided by height."""
+    """Computes the width of a picture divided by its height."""
     return picture.shape[1] / picture.shape[0]
 
 
 def wrap(text: str, width: float, weight: str = "normal") -> list[str]:
-    """Breaks a text into lines of at most this width in inches.
+    """Breaks a text into lines that are at most ``width`` inches wide.
 
-    Lines are broken after spaces and after hyphens between words, and also inside of words that are
-    too wide for a line.
+    Lines are broken after spaces and after hyphens between words. A word that is too wide for a
+    line is broken too.
     """
     lines = []
     for paragraph in text.splitlines():
@@ -186,7 +186,7 @@ def _shrink_factors(size: Sequence[int]) -> list[int]:
 
 
 def shrink_image(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Averages windows of pixels. An incomplete window at the end is dropped."""
+    """Shrinks an image to at most 640 pixels a side: averages windows, drops incomplete ones."""
     from skimage.transform import downscale_local_mean
 
     height, width = _shrink_factors(array.shape[1:])
@@ -195,7 +195,7 @@ def shrink_image(array: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def shrink_labels(labels: NDArray) -> NDArray:
-    """Takes the middle pixels of the same windows."""
+    """Shrinks labels as :func:`shrink_image` does, but takes the middle pixel of each window."""
     height, width = _shrink_factors(labels.shape)
     middles = labels[height // 2 :: height, width // 2 :: width]
     return middles[: labels.shape[0] // height, : labels.shape[1] // width]

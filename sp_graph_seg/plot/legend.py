@@ -18,26 +18,26 @@ _ROW = 1.5 * LINE
 
 
 class LegendRow(NamedTuple):
-    """What is told of one label."""
+    """The row of a legend for one label."""
 
     label: int
     color: str
-    """As ``"#rrggbb"``."""
+    """The colour, as ``"#rrggbb"``."""
     name: str
-    """Empty if it has none."""
+    """The name; empty if there is none."""
     share: float
-    """Of all labelled pixels, from 0 to 1."""
+    """The share of all labelled pixels, from 0 to 1."""
     grey: float
-    """The mean of its pixels over all channels, in the units of the input; NaN if unknown."""
+    """The mean of the pixels over all channels, in the units of the input; NaN if unknown."""
 
     @property
     def title(self) -> str:
-        """The number, and the name if there is one."""
+        """The number of the label, and its name if it has one."""
         return f"{self.label} {self.name}".rstrip()
 
 
 class LegendCounter:
-    """Counts labels and their grey values, image by image.
+    """Counts the pixels of each label and averages their grey values, image by image.
 
     Example:
         >>> import numpy as np
@@ -53,11 +53,12 @@ class LegendCounter:
         self._greys: NDArray[np.float64] = np.zeros(0)
 
     def add(self, labels: NDArray, image: NDArray | None = None) -> None:
-        """Adds an image.
+        """Adds the labels of an image.
 
         Args:
             labels: ``(H, W)`` integers, negative for pixels without a label.
-            image: ``(C, H, W)``, if it is known. Pixels with NaN do not count in the mean.
+            image: The image, ``(C, H, W)``, if it is known. Pixels with NaN do not count in the
+                mean grey value.
         """
         found = labels[labels >= 0].astype(np.int64)
         self._pixels = _added(self._pixels, np.bincount(found))
@@ -76,7 +77,8 @@ class LegendCounter:
 
         Args:
             names: Names of labels.
-            colors: Colours that must be kept, such as those of the model; others go by number.
+            colors: Colours of some labels, such as those of the model. The other labels get
+                colours far from these.
         """
         total = max(int(self._pixels.sum()), 1)
         labels = np.flatnonzero(self._pixels).tolist()
@@ -110,10 +112,10 @@ def add_legend(
 
     Args:
         figure: The sheet.
-        rows: The labels that are listed.
-        total: Number of all labels.
-        left: Where it begins; it is 2 inches wide.
-        top: Where it begins.
+        rows: The labels to list.
+        total: Number of all labels, listed or not.
+        left: Left end of the legend, which is 2 inches wide.
+        top: Upper end of the legend.
     """
     has_grey = any(not np.isnan(row.grey) for row in rows)
     titles = {_SHARE: "share", **({_GREY: "mean grey"} if has_grey else {})}
@@ -141,17 +143,17 @@ def format_grey(grey: float) -> str:
 
 
 def format_share(share: float) -> str:
-    """Formats a share as ``12.3 %``; a small one is not shown as nothing."""
+    """Formats a share as ``12.3 %``. A share that would round to zero becomes ``< 0.1 %``."""
     return "< 0.1 %" if 0 < share < 0.0005 else f"{100 * share:.1f} %"
 
 
 def has_names(rows: Iterable[LegendRow]) -> bool:
-    """Tells whether any label has a name."""
+    """Returns whether any label has a name."""
     return any(row.name for row in rows)
 
 
 def _added(old: NDArray, new: NDArray) -> NDArray:
-    """Adds two lists of counts, of which one may be longer."""
+    """Adds two arrays. The shorter one is filled with zeros."""
     total = np.zeros(max(len(old), len(new)), np.result_type(old, new))
     total[: len(old)] += old
     total[: len(new)] += new

@@ -42,19 +42,20 @@ def orthogonal_slices(
     position: Sequence[int] | None = None,
     alpha: float = 0.5,
 ) -> "Figure":
-    """Shows the three slices through one voxel of a volume, and the same with labels below.
+    """Shows the three slices through one voxel of a volume and, below, the same with labels.
 
     The panels are perpendicular to z, y and x and have the same physical scale. Thin lines show the
     positions of the other two panels. Each slice is shown from the 0.1 to the 99.9 percentile of
     its values.
 
     Args:
-        volume: ``(D, H, W)``, grey. It may be an array, a memory map or an array of Zarr or HDF5.
+        volume: A grey volume ``(D, H, W)``: an array, a memory map, or an array of Zarr or HDF5.
             Only three slices are read.
-        labels: Integers from 0, of the same shape and kind. (default: :obj:`None`, no second row)
+        labels: Labels of the voxels, of the same shape; an array of any of these kinds.
+            (default: :obj:`None`, no second row)
         spacing: Size of a voxel along z, y and x, such as ``Volume.spacing``.
         unit: Unit of ``spacing``, for the axes.
-        position: The voxel z, y, x that is in all three slices. (default: the middle)
+        position: Indices z, y, x of the voxel in all three slices. (default: the middle)
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
 
     Raises:

@@ -1,4 +1,4 @@
-"""Labels over an image."""
+"""Draws labels over an image."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -29,18 +29,18 @@ def overlay_labels(
     :func:`~sp_graph_seg.io.colors.label_colors`.
 
     Args:
-        image: ``(C, H, W)``. The mean over the channels is shown in grey, so that every colour
-            stands for a label.
-        labels: ``(H, W)``, integers. Negative pixels are unlabelled and not tinted.
+        image: The image, ``(C, H, W)``. The mean over its channels is shown in grey, so that every
+            colour stands for a label.
+        labels: Integers ``(H, W)``. Pixels with negative values are unlabelled and not tinted.
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
-        intensity_range: The values that are shown dark and bright. Use the same for all frames of a
-            video to avoid flicker. (default: the range of the labelled pixels)
+        intensity_range: The values that are shown darkest and brightest. Use the same range for all
+            frames of a video to avoid flicker. (default: the range of the labelled pixels)
         colors: Colours of some labels, in any form that Matplotlib knows, such as
-            :attr:`Relabel.colors <sp_graph_seg.labels.relabel.Relabel>`. The others keep away from
-            them.
+            :attr:`Relabel.colors <sp_graph_seg.labels.relabel.Relabel>`. The other labels
+            get colours far from these.
 
     Returns:
-        ``(H, W, 3)``.
+        The picture ``(H, W, 3)``, uint8.
 
     Raises:
         InputError: If the image is not ``(C, H, W)``, the labels are not integers of the same

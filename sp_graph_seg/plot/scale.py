@@ -1,4 +1,4 @@
-"""Scale bars: a round length of about a fourth of a picture."""
+"""Scale bars with a round length, of up to 28 % of the width of a picture."""
 
 import math
 
@@ -6,11 +6,11 @@ _SHARE = 0.28
 
 
 def scale_bar(width: float, unit: str) -> tuple[float, str]:
-    """Chooses a scale bar: 1, 2 or 5 times a power of ten.
+    """Chooses the length of a scale bar: 1, 2 or 5 times a power of ten.
 
     Args:
-        width: Width of the picture.
-        unit: Its unit.
+        width: Width of the picture, in ``unit``.
+        unit: The unit of length.
 
     Returns:
         The length of the bar, at most 28 % of the width, and its text.

@@ -1,4 +1,4 @@
-"""Contact sheets: many segmentations on one page, to choose one or to check all."""
+"""Contact sheets: many segmentations in one figure, to choose one or to check all."""
 
 import math
 from collections.abc import Sequence
@@ -56,14 +56,14 @@ def contact_sheet(
 
     Args:
         images: One image ``(C, H, W)`` or a sequence of images of any sizes.
-        candidates: The labels ``(H, W)`` of the image, or a sequence of labels of the images, for
-            each candidate.
+        candidates: For each candidate, the labels ``(H, W)`` of the image, or a sequence with the
+            labels of each image.
         captions: Up to three short lines for each candidate, such as its settings, the number of
             labels and a score. The first line is bold. Long lines are broken.
         recommended: Index of the candidate to mark with a frame. (default: :obj:`None`)
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
-        intensity_range: The values that are shown dark and bright. (default: those of the pixels
-            with a label, in each picture)
+        intensity_range: The values that are shown darkest and brightest. (default: for each
+            picture, the range of its labelled pixels)
 
     Raises:
         InputError: If ``candidates`` is empty, the number of captions differs, ``recommended`` is
@@ -98,8 +98,8 @@ def contact_sheet_of_frames(
 
     Args:
         frames: Images ``(C, H, W)``.
-        labels: The labels of each, ``(H, W)``.
-        numbers: The number of each frame, written above it. (default: 0, 1, 2, ...)
+        labels: The labels of each frame, ``(H, W)``.
+        numbers: The number that is written above each frame. (default: 0, 1, 2, ...)
         alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
 
     Raises:
@@ -153,7 +153,7 @@ def _size_on_screen(plan: _Plan) -> float:
 
 
 def _wrap_caption(caption: str, width: float) -> list[tuple[str, str]]:
-    """Breaks a caption into lines with their weights. The part from its first line is bold."""
+    """Breaks a caption into lines, each with its font weight; all of its own first line is bold."""
     first, _, others = caption.partition("\n")
     bold = [(line, "bold") for line in wrap(first, width, "bold")]
     return bold + [(line, "normal") for line in wrap(others, width)]

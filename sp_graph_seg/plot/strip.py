@@ -18,15 +18,15 @@ _GREY = "#565c64"
 
 
 def with_legend(picture: NDArray[np.uint8], rows: Sequence[LegendRow]) -> NDArray[np.uint8]:
-    """Adds a legend below a picture, whose own pixels stay where they are.
+    """Adds a legend below a picture. The pixels of the picture stay where they are.
 
     Args:
-        picture: ``(H, W, 3)``.
-        rows: The labels. Of more than 24, those with the largest shares are listed. A share that is
-            NaN is not written.
+        picture: The picture, ``(H, W, 3)``.
+        rows: The labels. If there are more than 24, the 24 with the largest shares are listed. A
+            share that is NaN is not written.
 
     Returns:
-        ``(H + h, W, 3)``, with an even height h.
+        The picture with its legend, ``(H + h, W, 3)``. The height h of the legend is even.
     """
     listed = sorted(sorted(rows, key=lambda row: -np.nan_to_num(row.share))[:_ROWS])
     height, width = picture.shape[:2]

@@ -1,4 +1,4 @@
-"""Surfaces as a shaded picture, without a display or a graphics card."""
+"""Draws surfaces as a shaded picture. This needs no display and no graphics card."""
 
 import math
 from collections.abc import Mapping
@@ -26,19 +26,19 @@ def render_surfaces(
     elevation: float = 25.0,
     azimuth: float = -60.0,
 ) -> "Figure":
-    """Draws surfaces together, opaque and shaded, in true proportions and without perspective.
+    """Draws surfaces in one figure, opaque and shaded, in true proportions and without perspective.
 
-    The depth of the volume, z, points upwards. Triangles are sorted by distance and drawn as
-    wholes, so that large ones may hide a surface that is in front of them. Only their outside is
-    visible. To look inside, leave out a label or cut the volume.
+    The axis z of the volume points upwards. Triangles are drawn one after another, the most distant
+    first, so that a large triangle may wrongly hide part of a surface in front of it. Only the
+    outside of a surface is drawn. To look inside, leave out a label or cut the volume.
 
     Args:
-        surfaces: The surface of each label, see
+        surfaces: The surface for each label, see
             :func:`~sp_graph_seg.labels.surfaces.extract_surface`.
         names: Names of labels, for the legend.
         colors: Colours of labels, in any form that Matplotlib knows. (default: those of
             :func:`overlay_labels`)
-        unit: Unit of the vertices.
+        unit: Unit of the coordinates of the vertices.
         elevation: Height of the viewer above the horizon, in degrees.
         azimuth: Direction of the viewer around z, in degrees.
 
@@ -106,9 +106,9 @@ def _sides(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _brightness(normals: NDArray[np.float64], surface: Surface) -> NDArray[np.float64]:
-    """Shades each face, ``(T,)``, by the mean of the normals of its vertices.
+    """Computes the brightness of each of T faces, ``(T,)``, from the normals at its vertices.
 
-    Normals of the faces themselves would show the steps between voxels.
+    The normals of the faces themselves would make the steps between voxels visible.
     """
     from matplotlib.colors import LightSource
 

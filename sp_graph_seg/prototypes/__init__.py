@@ -1,4 +1,4 @@
-"""Labels by prototypes in feature space, from measured and learned values at a place."""
+"""Labels pixels and nodes by prototypes of their measured and learned features."""
 
 from sp_graph_seg.prototypes.appearance import Appearance, fit_appearance
 from sp_graph_seg.prototypes.beside import agreement, average_beside, smallest_gap

@@ -1,4 +1,4 @@
-"""Labels of superpixels by their colour and place, and by features that a network learns."""
+"""Labels superpixels by their colour and place, and by features that a network learns."""
 
 import math
 import warnings
@@ -50,23 +50,24 @@ _CHANNELS_AT_ONCE = 4
 
 @dataclass
 class Appearance:
-    """Prototypes of superpixels, and a network that learned their labels.
+    """Labels superpixels by prototypes, and by a network that learned these labels.
 
     1. Superpixels are described by their place and by colours that are whitened by the differences
        between neighbours. Both are smoothed over the graph, except across edges of the image.
-    2. Their prototypes, 32 by Ward's method and K-means, are merged if they touch without a
-       visible boundary. If fewer labels than wanted are left, there are twice as many prototypes.
-       These steps use no random numbers.
-    3. A W-Net is trained with these labels as y of Eq. 6, together with reconstruction and
-       continuity. The label of a superpixel is the most probable by both the measured distances to
-       the prototypes and the features of the network.
+    2. Ward's method and K-means find 32 prototypes. Those that touch without a visible boundary are
+       merged into labels. If this leaves fewer labels than wanted, the step is repeated with
+       twice as many prototypes. These steps use no random numbers.
+    3. A W-Net is trained with these labels as y of Eq. 6 (the similarity loss), together with
+       reconstruction and continuity. Two probabilities of each label are multiplied: one from the
+       distances to the prototypes, one from the features of the network. A superpixel has the
+       label with the largest product.
 
     Attributes:
-        config: Superpixels, size of the network and its training.
-        whitening: Directions of colour, ``(C, C)``.
+        config: Settings of the superpixels, the network and its training.
+        whitening: Matrix that whitens colours, ``(C, C)``; its columns are directions of colour.
         centers: Centres of the prototypes, ``(P, C + 2)``.
         label_of: The label of each prototype, ``(P,)``, sorted by mean lightness.
-        order: The order of merging, see
+        order: The order in which :meth:`merge` merges the labels, see
             :meth:`~sp_graph_seg.prototypes.merging.TouchingLabels.merge_order`.
         net: The network; ``None`` before it is trained.
     """
@@ -101,7 +102,10 @@ class Appearance:
     def predict_after(
         self, before: Memory | None, image: Picture, mask: Mask | None = None
     ) -> tuple[NDArray[np.int64], Picture, Memory | None]:
-        """Computes labels and margins of a frame, and the memory for the next one."""
+        """Computes labels and margins of a frame, and the memory for the next frame.
+
+        ``before`` is the memory of the previous frame; ``None`` for the first one.
+        """
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
         graph, nodes = make_graph(small, inside, self.config)
@@ -153,7 +157,7 @@ class Appearance:
 
     @torch.no_grad()
     def encode(self, image: Picture) -> Tensor:
-        """Computes the features z of the network, ``(F, h, w)``, at its resolution."""
+        """Computes the features z ``(F, h, w)`` of an image, at the resolution of the network."""
         assert self.net is not None, "the network is trained"
         device = next(self.net.parameters()).device
         return self.net.encode(scale_down(image, self.config.max_size).to(device))
@@ -189,7 +193,10 @@ class Appearance:
 
 
 def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Picture]:
-    """Computes labels and margins of pixels from probabilities of nodes; -1 and 0 outside."""
+    """Computes labels and margins of pixels from the label probabilities of their nodes.
+
+    Pixels without a node have label -1 and margin 0.
+    """
     top = np.sort(probabilities, axis=1)
     margins = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
     labels = np.append(probabilities.argmax(axis=1), -1)  # node -1 is the last
@@ -197,14 +204,14 @@ def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.in
 
 
 def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
-    """Makes a network with a feature for each label; its weights depend only on the seed."""
+    """Makes a network with at least one feature per label; its weights depend only on the seed."""
     num_features = max(config.num_features, num_labels)
     with seeded(config.seed):
         return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
 
 
 def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
-    """Makes the region adjacency graph of an image, and the node of each pixel, -1 outside."""
+    """Makes the region adjacency graph of an image, and the map of its nodes, -1 outside."""
     attributes = ("area", "edge_boundary_length")
     graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
     nodes = np.full(image.shape[1:], -1, np.int64)
@@ -267,8 +274,9 @@ def fit_appearance(
     least = config.num_labels or 2
     if model.num_labels < least:
         warnings.warn(
-            f"only {model.num_labels} of {least} labels were found, because there are at most "
-            f"{_MOST_PROTOTYPES}, and no more than different superpixels; lower num_labels.",
+            f"only {model.num_labels} of {least} labels were found, because too few superpixels "
+            f"differ, or because there are at most {_MOST_PROTOTYPES} labels; lower num_labels, or "
+            "if it is 0, set it to 2 or more.",
             FewLabelsWarning,
             stacklevel=2,
         )
@@ -305,5 +313,5 @@ def _by_brightness(
 
 
 def squared_distances(points: Array, centers: Array) -> Array:
-    """Computes the squared distances of points ``(N, D)`` to centres ``(P, D)``, ``(N, P)``."""
+    """Computes the squared distances ``(N, P)`` of points ``(N, D)`` to centres ``(P, D)``."""
     return ((points[:, None] - centers) ** 2).sum(axis=-1)

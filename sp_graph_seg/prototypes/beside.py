@@ -1,4 +1,4 @@
-"""Averages what is measured in a slice of a volume with the slices beside it."""
+"""Averages the features of a slice of a volume with those of the slices beside it."""
 
 from collections.abc import Iterable
 
@@ -17,14 +17,13 @@ _TOLERANCE = 0.2
 def agreement(one: Array, other: Array, gap: float) -> Array:
     r"""Computes how far two slices agree, ``(H, W)``, from 0 to 1.
 
-    With d the difference of the features, smoothed by 1.5 pixels, and g the gap, it is
-    :math:`\exp(-\lVert d \rVert^2 / (0.2 g)^2)`: the weight of a bilateral filter (Tomasi &
-    Manduchi 1998), so that nothing is averaged across an edge along z, or between slices that have
-    nothing to do with each other.
+    With d the difference of the features, smoothed by 1.5 pixels, and g the gap, the agreement is
+    :math:`\exp(-\lVert d \rVert^2 / (0.2 g)^2)`. This is the weight of a bilateral filter (Tomasi
+    & Manduchi 1998): nothing is averaged across an edge along z, or between unrelated slices.
 
     Args:
         one: Features of a slice, ``(Q, H, W)``.
-        other: Those of the slice beside it.
+        other: Features of the slice beside it, ``(Q, H, W)``.
         gap: Distance between the nearest two prototypes.
     """
     total = np.zeros(one.shape[1:], np.float32)
@@ -38,7 +37,10 @@ def agreement(one: Array, other: Array, gap: float) -> Array:
 
 
 def average_beside(features: Array, beside: Iterable[tuple[Array, Array]]) -> Array:
-    """Averages a slice ``(Q, H, W)``, of weight 1, with others, pairs of weight and features."""
+    """Averages the features ``(Q, H, W)`` of a slice with those of the slices beside it.
+
+    The slice has weight 1; ``beside`` holds the weight ``(H, W)`` and the features of each other.
+    """
     total, weight = features.copy(), np.ones(features.shape[1:], np.float32)
     for share, other in beside:
         total += share * other
@@ -47,6 +49,6 @@ def average_beside(features: Array, beside: Iterable[tuple[Array, Array]]) -> Ar
 
 
 def smallest_gap(centers: Array) -> float:
-    """Computes the distance between the nearest two of prototypes ``(K, Q)``; 0 for one."""
+    """Computes the distance between the nearest two prototypes of ``(K, Q)``; 0 if K is 1."""
     distance = np.linalg.norm(centers[:, None] - centers, axis=-1)
     return float(min(distance[np.triu_indices(len(centers), 1)], default=0.0))

@@ -1,4 +1,4 @@
-"""Correction of slices: a slowly varying gain, and rings around the centre."""
+"""Corrects slices for a slowly varying gain, and for rings around the centre."""
 
 from dataclasses import dataclass, replace
 
@@ -39,16 +39,16 @@ _SAMPLE = 60000
 
 @dataclass(frozen=True)
 class Correction:
-    """Models a slice as gain times phase plus rings: ``correct(x) = (x - rings) / gain``.
+    """Models a slice x as gain times true value plus rings; returns ``(x - rings) / gain``.
 
     Attributes:
-        gain: Coefficients of the quadratic polynomial of position that is added to 1, ``(5,)``;
-            ``None`` for a gain of 1.
+        gain: Coefficients ``(5,)`` of a quadratic polynomial of the position. The gain is 1 plus
+            this polynomial; ``None`` for a gain of 1.
         rings: Intensity of the ring at each whole radius around the centre, ``(R,)``; ``None``
             without rings.
-        size: Height and width of the slice that both were fitted to. A smaller image is a window
-            of such a slice; its place is found by its rings, see :meth:`place`. If they are not
-            found there, or the image is larger, it is not corrected.
+        size: Height and width of the slice that gain and rings were fitted to. A smaller image is
+            taken for a window of such a slice, and its place is found by its rings, see
+            :meth:`place`. An image whose place is not found, or that is larger, is not corrected.
     """
 
     gain: NDArray[np.float64] | None
@@ -68,10 +68,11 @@ class Correction:
         return image.astype(np.float32)
 
     def place(self, window: Array) -> tuple[int, int] | None:
-        """Finds the upper left corner of a window of a slice, or ``None``.
+        """Finds the upper left corner of a window in the slice; ``None`` if it is not found.
 
-        The window's residual is correlated with the sharp rings of every place. The best place is
-        taken if it stands out from all others by 5.5 of their standard deviations.
+        What grey prototypes do not explain of the window is correlated with the sharp rings at
+        every place. The best place is taken if its correlation is 5.5 standard deviations above the
+        mean of all places.
         """
         if self.rings is None or any(n > m for n, m in zip(window.shape, self.size, strict=True)):
             return None
@@ -91,10 +92,10 @@ class Correction:
 def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction:
     """Fits gain and rings together with grey prototypes, and keeps those that improve the fit.
 
-    Prototypes and correction are fitted in turn, as the bias field of magnetic resonance images is
-    (Wells et al. 1996). Both are measured on a slice smoothed by one pixel. There are as many
-    prototypes as modes in its flat pixels, but at least two, and three for the gain: with fewer,
-    steps of intensity would look like a gain.
+    Prototypes and correction are fitted in turn, like the bias field of magnetic resonance images
+    (Wells et al. 1996). Both are fitted to the slice smoothed by one pixel. There are as many
+    prototypes as modes in its flat pixels, but at least two, or three where a gain is fitted: with
+    fewer, steps of intensity would look like a gain.
 
     Args:
         image: ``(H, W)``.

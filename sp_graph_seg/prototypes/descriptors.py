@@ -19,7 +19,9 @@ _SHARE = 0.7
 
 
 def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
-    """Computes the mean colour of each node, ``(N, C)``: CIELAB, or 100 times other values.
+    """Computes the mean colour of each node, ``(N, C)``.
+
+    It is in CIELAB for three channels, otherwise it is 100 times the mean value.
 
     Args:
         image: ``(C, H, W)``, values in [0, 1].
@@ -37,15 +39,16 @@ def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
 
 
 def noise_whitening(colors: list[Array], graphs: list[Data]) -> Array:
-    """Computes directions with equal differences between neighbours, ``(C, C)``, as columns.
+    """Computes directions of colour, as columns ``(C, C)``, along which neighbours differ equally.
 
     They solve the generalised eigenproblem of the covariance of all nodes and half the covariance
-    of the differences of neighbours. A channel then counts by its contrast in relation to the
-    differences between neighbours. The total variance of the colours, and so their units, are kept.
+    of the differences of neighbours. A direction then counts more if its contrast is large compared
+    with the differences of neighbours. The total variance of the colours is kept, and with it their
+    units.
 
     Args:
         colors: Colours of the nodes of each training image, ``(N, C)``.
-        graphs: Their region adjacency graphs.
+        graphs: The region adjacency graph of each training image.
     """
     every = np.concatenate(colors)
     steps = np.concatenate(
@@ -65,13 +68,14 @@ def _ends(colors: list[Array], graphs: list[Data]) -> list[tuple[Array, NDArray[
 
 
 def describe_nodes(graph: Data, colors: Array, whitening: Array, position: float) -> Array:
-    """Computes whitened colours and weighted place, smoothed along the edges, ``(N, C + 2)``.
+    """Computes descriptors ``(N, C + 2)``: whitened colours and weighted place, smoothed.
 
     Args:
         graph: From :class:`~sp_graph_seg.ToRAG` with ``edge_boundary_length``.
         colors: ``(N, C)``, from :func:`node_colors`.
         whitening: From :func:`noise_whitening`.
-        position: Units of colour that equal a hundredth of the longer side of the image.
+        position: Weight of the place: the units of colour that count as much as a hundredth of the
+            longer side of the image.
     """
     place = graph.pos.numpy() * (100 / int(graph.image_size.max()))
     descriptors = np.concatenate([colors @ whitening, position * place], axis=1)
@@ -83,7 +87,8 @@ def links(graph: Data, descriptors: Array) -> csr_array:
 
     .. math:: A_{IJ} \propto \ell_{IJ} \exp(-|x_I - x_J|^2 / 2 s^2)
 
-    with the length of the common boundary in pixels, and s = 15 units of colour. Rows add up to 1.
+    Here :math:`\ell_{IJ}` is the length of the common boundary in pixels, :math:`x_I` a descriptor,
+    and s = 15 units of colour. Rows add up to 1.
     """
     source, target = graph.edge_index.numpy()
     distance = ((descriptors[source] - descriptors[target]) ** 2).sum(axis=1)
@@ -97,8 +102,9 @@ def links(graph: Data, descriptors: Array) -> csr_array:
 def diffuse(values: Array, adjacency: csr_array, steps: int = _STEPS) -> Array:
     """Mixes the values of each node repeatedly with those of its neighbours.
 
-    Every step takes 0.3 of the own value and 0.7 of the mean of the neighbours. It is the
-    propagation of APPNP (Klicpera et al. 2019) with links that do not cross strong edges.
+    Every step adds 0.3 of a node's original value and 0.7 of the weighted mean of its neighbours.
+    This is the propagation of APPNP (Klicpera et al. 2019), with weights that are close to 0 across
+    strong edges of the image.
     """
     alone = np.diff(adjacency.indptr) == 0
     smooth = values

@@ -1,4 +1,4 @@
-"""Finds the :class:`~sp_graph_seg.prototypes.Phases` of training images."""
+"""Fits the model :class:`~sp_graph_seg.prototypes.Phases` to training images."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -137,7 +137,7 @@ def _has_learned(
         return True
     warnings.warn(
         f"epochs={config.epochs}, learning_rate={config.learning_rate:g}: the network predicts "
-        f"hidden pixels with an error of {learned:.2g} (the mean of their neighbours: "
+        f"hidden pixels with an error of {learned:.2g} (the mean of their neighbours does so with "
         f"{simple:.2g}), so it is not used to remove noise; train with more epochs, or with "
         "another learning_rate.",
         TrainingWarning,
@@ -149,10 +149,9 @@ def _has_learned(
 def _trust_in_noise(images: Sequence[Array]) -> tuple[float, float]:
     """Chooses the share of the image in the measured value, and the strength of total variation.
 
-    The weight of total variation is a small constant, plus that share of the strength.
-
-    Where noise makes up most of the spread, fine structures may hide in it, such as fibres a few
-    pixels wide, so the weight is smaller.
+    The weight of total variation becomes a small constant plus share times strength. The strength
+    is smaller where noise makes up most of the spread, because fine structures, such as fibres a
+    few pixels wide, may hide in it.
     """
     channels = [channel for image in images for channel in image]
     statistics = [(*noise_statistics(channel), channel.std()) for channel in channels]

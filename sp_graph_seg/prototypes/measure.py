@@ -1,4 +1,4 @@
-"""Measured values of pixels: their noise, and denoising."""
+"""Measures the noise of pixels, and removes it."""
 
 import math
 
@@ -31,10 +31,10 @@ def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
         image: ``(H, W)``.
 
     Returns:
-        The standard deviation of the noise after a filter that keeps only the finest detail,
-        divided by that of the noise itself: 1 where the noise of neighbouring pixels is independent
-        (white), near 0 if a reconstruction or an interpolation has smoothed it. Then the
-        standard deviation of the noise, in units of the image.
+        The whiteness and the standard deviation of the noise. The whiteness is the standard
+        deviation after a filter that keeps only the finest detail, divided by that before: 1 if
+        the noise of neighbouring pixels is independent (white), near 0 if a reconstruction or an
+        interpolation has smoothed it. The standard deviation is in units of the image.
     """
     mean = uniform_filter(image, _WINDOW)
     variance = np.maximum(uniform_filter(image * image, _WINDOW) - mean * mean, 0)
@@ -51,11 +51,11 @@ def total_variation(image: Tensor, weight: float, iterations: int = 40) -> Tenso
 
     .. math:: \min_u \tfrac12 \lVert u - f \rVert^2 + w \sum |\nabla u|
 
-    by the accelerated primal-dual method (Chambolle & Pock 2011, algorithm 2), which reaches the
-    minimum in a quarter of the iterations of ``skimage.restoration.denoise_tv_chambolle``.
+    The minimum is found by the accelerated primal-dual method (Chambolle & Pock 2011, algorithm 2)
+    in a quarter of the iterations of ``skimage.restoration.denoise_tv_chambolle``.
 
     Args:
-        image: f, ``(..., H, W)``; every leading index is an image of its own.
+        image: f, ``(..., H, W)``; each leading index is a separate image.
         weight: w, in units of the image. 0 changes nothing.
         iterations: Number of iterations.
     """
@@ -84,12 +84,14 @@ def total_variation(image: Tensor, weight: float, iterations: int = 40) -> Tenso
 def keep_structure(image: NDArray[np.float32], clean: NDArray[np.float32]) -> NDArray[np.float32]:
     """Restores thin structures and edges that denoising has blurred.
 
-    A share of the residual, smoothed by half a pixel, is added again. It is the largest of
+    A share of the residual ``image - clean``, smoothed by half a pixel, is added back. The share at
+    a pixel is the largest of
 
-    1. 0.3 everywhere, because a prediction without the pixel itself misses a little of it;
-    2. the excess of the residual's energy over that of noise (its median), as by a Wiener filter;
-    3. what edges explain of the energy: v / (n + v), where the energy is fitted by n + v and v
-       grows with the squared gradient of the denoised image.
+    1. 0.3, because a network that predicts a pixel from its neighbours misses a little of it;
+    2. the part of the residual's energy that exceeds that of noise (the median of the energy), as
+       in a Wiener filter;
+    3. the part of the energy that edges explain: v / (n + v), where n + v is fitted to the energy,
+       n is constant, and v is proportional to the squared gradient of the denoised image.
 
     Args:
         image: ``(C, H, W)``.

@@ -1,4 +1,4 @@
-"""The memory of a frame of a video for the next frame."""
+"""The memory that a frame of a video passes on to the next frame."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ _TOLERANCE = 2.0
 
 
 class Memory(NamedTuple):
-    """Places, colours and probabilities of the nodes of a frame."""
+    """Places, colours and label probabilities of the nodes of a frame."""
 
     tree: cKDTree
     probabilities: Array
@@ -32,10 +32,12 @@ def recall(
     share: float,
     side: float,
 ) -> tuple[Array, Memory]:
-    """Mixes in the probabilities of nodes of the previous frame with similar place and colour.
+    """Mixes label probabilities with those of similar nodes of the previous frame.
+
+    Nodes are similar if their places and colours are.
 
     Args:
-        probabilities: ``(N, K)``.
+        probabilities: Label probabilities of the nodes of the frame, ``(N, K)``.
         graph: Graph of the frame.
         colors: Colours of its nodes, ``(N, C)``.
         before: Memory of the previous frame; ``None`` for the first one.
@@ -43,7 +45,7 @@ def recall(
         side: Mean side of a superpixel, in pixels of the graph.
 
     Returns:
-        The probabilities, and the memory for the next frame.
+        The mixed probabilities, and the memory for the next frame.
     """
     keys = np.concatenate([colors / _COLOR, graph.pos.numpy() / side], axis=1)
     if before is not None:

@@ -22,8 +22,8 @@ class TouchingLabels:
 
     The difference of two labels that touch is the mean jump of colour along their common boundary,
     so that a road whose brightness changes slowly keeps one label. Labels that do not touch differ
-    by their mean colours. Whitening stretches what hardly differs, such as ice in the light; so
-    labels whose colours before whitening cannot be told apart come first.
+    by their mean colours. Whitening can magnify invisible differences, such as those between parts
+    of bright ice. So labels whose colours before whitening cannot be told apart are merged first.
 
     Args:
         num_labels: Number of labels K.
@@ -51,9 +51,10 @@ class TouchingLabels:
     def merge_order(self) -> list[Merger]:
         """Computes all mergers, smallest difference first: (kept label, merged label, difference).
 
-        The difference is that of the whitened colours, 2.3 at least; below 2.3 it is that of the
-        plain colours of labels that cannot be told apart. The sums and boundaries of a merged label
-        are added to those of the kept one. Labels without area are left out.
+        If the colours before whitening differ by less than 2.3, they cannot be told apart, and this
+        is the difference. Otherwise it is that of the whitened colours, but at least 2.3. The sums
+        and boundaries of a merged label are added to those of the kept one. Labels without area are
+        left out.
         """
         jump, length = self.jump.copy(), self.length.copy()
         total, area = self.total.copy(), self.area.copy()
@@ -84,17 +85,19 @@ class TouchingLabels:
 
 
 def count_visible(order: list[Merger]) -> int:
-    """Counts the labels that can be told apart, of those in an order of mergers."""
+    """Counts the labels that are left after merging all that cannot be told apart."""
     return 1 + sum(cost >= _VISIBLE for _, _, cost in order)
 
 
 def apply_order(order: list[Merger], num_labels: int, wanted: int) -> NDArray[np.int64]:
-    """Computes the group of each label, from 0 without gaps, after the first mergers of an order.
+    """Computes the group of each label after the first mergers of an order.
+
+    Groups are numbered from 0 without gaps.
 
     Args:
         order: From :meth:`TouchingLabels.merge_order`.
         num_labels: Number of labels before.
-        wanted: Number of labels after; 0 merges until all boundaries jump by 5 units of colour.
+        wanted: Number of labels after; 0 merges until labels differ by 5 units of colour or more.
     """
     group = np.arange(num_labels)
     left = len(order) + 1

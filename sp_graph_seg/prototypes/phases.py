@@ -1,4 +1,4 @@
-"""Labels of phases by the denoised value of a pixel and the look of its surroundings."""
+"""Labels the phases of a material by the denoised value of a pixel and its surroundings."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -33,14 +33,15 @@ _LINES = 4.0
 class Phases:
     """Networks and prototypes that label the pixels of tomograms and micrographs.
 
-    The nodes are the pixels themselves. Of an image with values in [0, 1]:
+    The nodes are the pixels themselves. An image with values in [0, 1] is labelled in four steps:
 
     1. Visible gain and rings are corrected (:mod:`~sp_graph_seg.prototypes.correction`).
-    2. The measured value of a pixel is denoised: by a network, as far as the noise is white, and by
-       total variation.
-    3. The features are chosen: the measured values if they have several modes; otherwise one slow
-       feature of the networks if it stands out as a texture; otherwise the measured value, the
-       mean of its surroundings and dark lines, scaled to equal spread.
+    2. The pixels are denoised to their measured values: by a network, to the extent that the noise
+       is white, and by total variation.
+    3. The features are computed, of the kind that was chosen in training: the measured values if
+       they have several channels or modes; otherwise one slow feature of the networks if it stands
+       out as a texture; otherwise the measured value, the mean of its surroundings and dark lines,
+       scaled to equal spread.
     4. A pixel has the label of the nearest prototype of these features.
 
     Attributes:
@@ -49,7 +50,7 @@ class Phases:
         blend: Share of the image itself in the measured value; the rest is the reconstruction.
         smoothing: Weight of total variation on the measured value.
         correction: Gain and rings of grey images, or ``None``.
-        kind: The kind of features.
+        kind: The kind of features in step 3: intensity, texture or mixed.
         directions: Directions of slow features, as columns, ``(S, Q)``.
         offset, scale: Values that standardise each feature, ``(Q,)``.
         prototypes: Prototypes in the space of the features; label 0 has the lowest intensity.
@@ -87,11 +88,11 @@ class Phases:
         return self.denoise(image, answer[: len(image)]), answer[len(image) :]
 
     def correct(self, image: Array) -> Array:
-        """Removes rings and evens out the gain."""
+        """Removes rings from an image and evens out its gain."""
         return image if self.correction is None else self.correction(image[0])[None]
 
     def denoise(self, image: Array, clean: Array) -> Array:
-        """Blends an image with its reconstruction, and smooths the result."""
+        """Blends an image with its reconstruction ``clean``, and smooths the result."""
         value = (1 - self.blend) * keep_structure(image, clean) + self.blend * image
         return in_tiles(self._smooth, value.astype(np.float32))
 
@@ -108,7 +109,7 @@ class Phases:
         return torch.cat(parts).cpu().numpy()
 
     def features(self, value: Array, slow: Array) -> Array:
-        """Computes the features ``(Q, H, W)`` of the prototypes from the result of :meth:`look`."""
+        """Computes the features ``(Q, H, W)`` of the pixels from the result of :meth:`look`."""
         raw = self.raw_features(value, slow)
         standard = (raw - self.offset[:, None, None]) / self.scale[:, None, None]
         if self.kind == "texture":
@@ -141,7 +142,7 @@ class Phases:
         return self.features(*self._look(tile))
 
     def label(self, features: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:
-        """Does the part of :meth:`predict` after the features ``(Q, H, W)``."""
+        """Computes labels and margins of pixels from their features ``(Q, H, W)``."""
         assert self.prototypes is not None, "the prototypes are fitted"
         size = features.shape[1:]
         labels, margins = self.prototypes.nearest(features.reshape(len(features), -1).T)
@@ -218,12 +219,12 @@ class Phases:
 
 
 def make_blind_spot_net(channels: int, config: Config) -> BlindSpotNet:
-    """Makes a network with the size in the configuration."""
+    """Makes a blind-spot network of the size in the configuration."""
     return BlindSpotNet(channels, config.num_features, width=config.width, depth=config.depth)
 
 
 def dark_lines(image: Array) -> Array:
-    """Computes the larger eigenvalue of the Hessian at 4 pixels, which is high on dark lines."""
+    """Computes the larger eigenvalue of the Hessian (scale: 4 pixels), high on dark lines."""
     rows, both, columns = (
         gaussian_filter(image, _LINES, order=order) * _LINES**2
         for order in ((2, 0), (1, 1), (0, 2))

@@ -1,4 +1,4 @@
-"""Labels by the nearest prototype in feature space."""
+"""Finds prototypes in feature space, and labels points by the nearest one."""
 
 import warnings
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ _AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Prototypes:
-    """Centres in feature space; a point has the label of the nearest.
+    """Centres in feature space; a point has the label of the nearest one.
 
     Attributes:
-        centers: ``(K, Q)``.
-        shares: Share of the training points that each has, ``(K,)``.
+        centers: Positions of the prototypes, ``(K, Q)``.
+        shares: Share of the training points that are nearest to each prototype, ``(K,)``.
     """
 
     centers: NDArray[np.float32]
@@ -52,8 +52,8 @@ class Prototypes:
         """Computes labels of points ``(P, Q)`` and their margins.
 
         Returns:
-            Labels ``(P,)``, and margins ``(P,)`` from 0, halfway between two prototypes, to 1, at a
-            prototype: with d1 and d2 the distances to the nearest two, (d2 - d1) / d2.
+            Labels ``(P,)`` and margins ``(P,)``. A margin is (d2 - d1) / d2, with d1 and d2 the
+            distances to the nearest two prototypes: 0 halfway between them, 1 at a prototype.
         """
         labels = np.zeros(len(points), np.int64)
         margins = np.ones(len(points), np.float32)
@@ -77,8 +77,8 @@ class Prototypes:
     def merge(self, num_labels: int) -> NDArray[np.int64]:
         """Merges the prototypes to ``num_labels`` labels or fewer.
 
-        Prototypes are merged by Ward's criterion with their shares as weights: first the pair whose
-        union adds least to the squared distances of the training points.
+        Prototypes are merged by Ward's criterion with their shares as weights: each time the pair
+        whose union adds least to the squared distances of the training points.
 
         Returns:
             The label of each prototype, ``(K,)``, numbered from 0 in the order of the first
@@ -98,7 +98,7 @@ class Prototypes:
 
 
 def warn_of_few_labels(found: int, num_labels: int) -> None:
-    """Warns of fewer labels than requested ; of only one if it is 0."""
+    """Warns if fewer labels than requested were found; if 0 were requested, fewer than two."""
     if found < (num_labels or 2):
         noun = "label was" if found == 1 else "labels were"
         warnings.warn(
@@ -110,14 +110,15 @@ def warn_of_few_labels(found: int, num_labels: int) -> None:
 
 
 def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
-    """Finds prototypes in which common points do not hide rare ones.
+    """Finds prototypes of points so that common points do not hide rare ones.
 
-    Each point weighs (density)^(-1/2). For one feature the classes are the exact optimum of Otsu's
-    criterion. For several they are those of K-means, the best of eight fixed starts.
+    The weight of a point is (density at the point)^(-1/2). For one feature, the prototypes are the
+    exact optimum of Otsu's criterion; for several, the best of eight runs of K-means with a fixed
+    seed.
 
     Args:
         points: Features of the training points, ``(P, Q)``.
-        num_labels: K; there are fewer prototypes if there are fewer different points.
+        num_labels: Number of prototypes K; there are fewer if there are fewer different points.
     """
     if points.shape[1] == 1:
         return _fit_one_feature(points[:, 0], num_labels)
@@ -136,9 +137,10 @@ def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
 def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
     """Finds a prototype for each mode of several features, two to eight in all.
 
-    Two prototypes belong to one mode if their points, projected to the line between them, have no
-    valley, and one with less than 1 % of the points is none: it lies between two others, at edges.
-    Starting from eight, they are fitted again with one less until all are modes.
+    Two prototypes belong to the same mode if the histogram of their points, projected on the line
+    between them, has no valley. A prototype with less than 1 % of the points is no mode, because it
+    lies between two others, at edges. The fit starts with eight prototypes and is repeated with one
+    fewer until each is a mode of its own.
 
     Args:
         points: Features of training points, ``(P, Q)``.

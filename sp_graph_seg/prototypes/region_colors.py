@@ -31,11 +31,12 @@ _UNITS = 100.0
 class RegionColors:
     """Mean colours of labels; a region of an image gets the label with the nearest mean.
 
-    The regions are those of the image's own tree, see
+    Each image is divided into regions by a tree of its own, see
     :func:`~sp_graph_seg.regions.build_region_tree`.
 
     Attributes:
-        config: ``superpixel_size`` is the longest side at which regions are made.
+        config: ``superpixel_size`` is the longest side at which regions are found; a larger image
+            is scaled down.
         means: Mean colours of the labels, ``(K, 3)`` in CIELAB, sorted by lightness.
         areas: Number of pixels of each label in the training images, ``(K,)``.
     """
@@ -59,8 +60,8 @@ class RegionColors:
     ) -> tuple[NDArray[np.int64], Picture]:
         """Computes labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` in [0, 1].
 
-        A margin is the difference of the distances to the second nearest and the nearest mean,
-        divided by their sum. Pixels outside the mask have label -1 and margin 0.
+        A margin is (d2 - d1) / (d2 + d1), where d1 and d2 are the distances to the nearest two
+        means. Pixels outside the mask have label -1 and margin 0.
         """
         if mask is not None and not mask.any():
             return np.full(mask.shape, -1), np.zeros(mask.shape, np.float32)
@@ -71,11 +72,11 @@ class RegionColors:
         return labels[regions], margins[regions]
 
     def distances(self, colors: Array) -> Array:
-        """Computes distances of mean colours ``(R, 3)`` to those of the labels, ``(R, K)``."""
+        """Computes the distances ``(R, K)`` of colours ``(R, 3)`` to the means of the labels."""
         return np.linalg.norm(colors[:, None] - self.means, axis=-1)
 
     def encode(self, image: Picture) -> Tensor:
-        """Returns CIELAB in place of learned features, ``(3, H, W)``."""
+        """Converts an image to CIELAB, ``(3, H, W)``, which replaces learned features."""
         lab = _UNITS * color_space(image, "lab")
         return torch.from_numpy(np.ascontiguousarray(lab.transpose(2, 0, 1))).float()
 
@@ -98,12 +99,13 @@ class RegionColors:
 def fit_region_colors(
     images: Sequence[Picture], masks: Sequence[Mask | None], config: Config
 ) -> RegionColors:
-    """Clusters the mean colours of the regions of all images, weighted by area (Ward).
+    """Clusters the mean colours of all regions by Ward's method, weighted by their areas.
 
     Args:
         images: ``(C, H, W)``, values in [0, 1].
         masks: The data pixels of each image, ``(H, W)``; ``None`` for all.
-        config: ``num_labels``; 0 makes at most 10, and merges those closer than 3 units of CIELAB.
+        config: ``num_labels``; 0 makes at most 10 labels, and merges those closer than 3 units of
+            CIELAB.
     """
     found = [find_regions(*pair, config) for pair in zip(images, masks, strict=True)]
     colors = np.concatenate([part for _, part, _ in found])
@@ -111,7 +113,7 @@ def fit_region_colors(
 
 
 def cluster_regions(colors: Array, areas: Array, config: Config) -> RegionColors:
-    """Clusters the mean colours of regions ``(R, 3)`` in CIELAB, of ``areas (R,)`` pixels."""
+    """Clusters regions by their mean ``colors (R, 3)`` in CIELAB and ``areas (R,)`` in pixels."""
     clusters = ward_clusters(colors, areas, config.num_labels or _NUM_LABELS)
     means, areas = _cluster_means(colors, areas, clusters)
     if not config.num_labels:
@@ -124,13 +126,13 @@ def cluster_regions(colors: Array, areas: Array, config: Config) -> RegionColors
 def find_regions(
     image: Picture, mask: Mask | None, config: Config
 ) -> tuple[NDArray[np.int64], Array, Array]:
-    """Finds the regions ``(H, W)`` of an image, mean colours ``(R, 3)`` and sizes ``(R,)``."""
+    """Finds the regions ``(H, W)`` of an image, their mean colours and their sizes."""
     regions = build_region_tree(image, mask, max_size=config.superpixel_size).cut()
     return regions, *measure_regions(regions, image)
 
 
 def measure_regions(regions: NDArray[np.int64], image: Picture) -> tuple[Array, Array]:
-    """Measures mean colours ``(R, 3)`` in CIELAB, and sizes ``(R,)`` in pixels."""
+    """Measures the mean colours ``(R, 3)`` of regions in CIELAB, and their sizes in pixels."""
     colors = region_means(_UNITS * color_space(image, "lab"), regions)
     return colors, region_sizes(regions).astype(np.float64)
 

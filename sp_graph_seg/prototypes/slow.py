@@ -1,4 +1,4 @@
-"""Slow features: directions in feature space that change least between neighbouring places."""
+"""Slow features: directions in feature space that change least between nearby pixels."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +10,12 @@ _LAG = 10
 
 
 def slow_directions(z: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Finds the directions of largest variance in relation to differences 10 pixels apart.
+    r"""Finds the directions of largest variance, relative to differences of pixels 10 apart.
 
     These are the maximum autocorrelation factors of Switzer & Green 1984: the relaxed normalised
     cut of the pixel grid, restricted to linear functions of the features. With C the covariance of
-    the features and D that of their differences they solve :math:`C v = \lambda D v / 2`.
+    the features and D that of their differences, each direction v with its eigenvalue
+    :math:`\lambda` solves :math:`C v = \lambda D v / 2`.
 
     Args:
         z: Features of the pixels, ``(F, H, W)``.
@@ -35,6 +36,6 @@ def slow_directions(z: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArra
 
 
 def project(z: NDArray[np.float32], directions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Projects smoothed features to directions: ``(F, H, W)``, ``(F, Q)`` -> ``(Q, H, W)``."""
+    """Smooths and projects features on directions: ``(F, H, W)``, ``(F, Q)`` -> ``(Q, H, W)``."""
     smooth = gaussian_filter(z, (0, _SMOOTHING, _SMOOTHING))
     return np.tensordot(directions.T.astype(np.float32), smooth, axes=1)

@@ -1,4 +1,4 @@
-"""Thresholds of one value, by the variance between classes, and modes of a histogram."""
+"""Finds thresholds by the variance between classes, and the modes of a histogram."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -34,8 +34,8 @@ def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> ND
 
     Args:
         levels: The different values, increasing, ``(L,)``.
-        counts: The number of pixels of each, or any other positive weight, ``(L,)``.
-        num_labels: Number of classes. K is at most L.
+        counts: The number of pixels of each level, or any other positive weight, ``(L,)``.
+        num_labels: Number of classes K; at most L are made.
     """
     levels, counts = np.asarray(levels, np.float64), np.asarray(counts, np.float64)
     pixels = np.append(0, np.cumsum(counts))
@@ -59,7 +59,9 @@ def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> ND
 def histogram(
     values: NDArray, bins: int = _BINS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Computes centres and counts of filled bins, without the outermost 0.05 % of values.
+    """Computes the centres and the counts of the filled bins of a histogram.
+
+    If there are more different values than bins, the outermost 0.05 % at each end are clipped.
 
     Args:
         values: Any shape, finite.
@@ -78,16 +80,16 @@ def histogram(
 def balanced_thresholds(values: NDArray, num_labels: int) -> NDArray[np.float64]:
     """Finds Otsu's thresholds for classes of very different size.
 
-    Each pixel weighs (density of its value)^(-1/2), so the counts of the histogram enter by their
-    square root. Otsu's own criterion, like that of K-means, splits a common phase before it finds
-    one that covers 2 % of the image.
+    The weight of a pixel is (density of its value)^(-1/2), so each bin of the histogram counts as
+    the square root of its number of pixels. Otsu's own criterion, like that of K-means, splits a
+    common phase before it finds one that covers 2 % of the image.
 
     Args:
         values: Any shape, finite.
         num_labels: Number of classes K.
 
     Returns:
-        Increasing, ``(K - 1,)``, or fewer if there are fewer different values.
+        The thresholds ``(K - 1,)``, increasing; fewer if there are fewer different values.
     """
     levels, counts = histogram(values)
     return otsu_thresholds(levels, np.sqrt(counts), num_labels)
@@ -96,9 +98,9 @@ def balanced_thresholds(values: NDArray, num_labels: int) -> NDArray[np.float64]
 def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> list[float]:
     """Measures how far each mode of the values, except the highest, rises above its valley.
 
-    The histogram is smoothed; the depth of a mode is its persistence in log density: its height
-    above the higher of the valleys between it and a higher mode. A mode of less than 1 % of the
-    values has a depth of 0, unless it has 0.2 % of them and rises by 1.
+    The histogram is smoothed. The depth of a mode is its persistence in log density: its height
+    above the valley between it and a higher mode, on the side where the valley is higher. A mode
+    with less than 1 % of the values has a depth of 0, unless it has 0.2 % of them and a depth of 1.
 
     Args:
         values: Any shape, finite.
@@ -139,14 +141,14 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
 
 
 def count_modes(values: NDArray) -> int:
-    """Counts the modes of the values whose :func:`mode_depths` are 0.42 or more."""
+    """Counts the highest mode and all others with :func:`mode_depths` of 0.42 or more."""
     return 1 + sum(depth >= MODE_DEPTH for depth in mode_depths(values))
 
 
 def flat_pixels(values: NDArray, inside: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
     """Finds the data pixels ``(H, W)`` of ``(C, H, W)`` that differ little from their neighbours.
 
-    If there are hardly any, these are all data pixels.
+    If there are hardly any such pixels, all data pixels are returned.
     """
     down, right = np.gradient(values, axis=(1, 2))
     inside = np.ones(values.shape[1:], bool) if inside is None else inside

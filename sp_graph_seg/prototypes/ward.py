@@ -1,4 +1,4 @@
-"""Ward's method for weighted points (Ward 1963): few clusters, dense matrices."""
+"""Ward's method for weighted points (Ward 1963); dense matrices limit it to few points."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ Array = NDArray[np.float64]
 
 
 def ward_clusters(points: Array, weights: Array, num_clusters: int) -> NDArray[np.int64]:
-    """Clusters points; clusters are numbered from 0 in the order of their first points.
+    """Computes the cluster of each point, numbered from 0 in the order of their first points.
 
     Args:
         points: ``(N, D)``.
@@ -18,7 +18,7 @@ def ward_clusters(points: Array, weights: Array, num_clusters: int) -> NDArray[n
 
 
 def merge_near(points: Array, weights: Array, distance: float) -> NDArray[np.int64]:
-    """Returns the cluster of each point, after merging clusters nearer than ``distance``."""
+    """Computes the cluster of each point, after merging clusters nearer than ``distance``."""
     return _merge(points, weights, 1, distance)
 
 

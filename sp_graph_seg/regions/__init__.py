@@ -1,4 +1,4 @@
-"""Regions of a photograph, coarse and fine in one tree, without any training on it."""
+"""Finds coarse and fine regions of an image, in one tree, without training on the image."""
 
 from sp_graph_seg.regions.build import build_region_tree, merge_cells
 from sp_graph_seg.regions.transfer_cut import transfer_cut, transfer_cut_regions

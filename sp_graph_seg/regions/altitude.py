@@ -1,9 +1,9 @@
-"""The probability that people separate two touching regions: cues and their weights.
+"""Estimates the probability that people separate two touching regions, from weighted cues.
 
 The weights come from a logistic regression of the share of pixel pairs that annotators separated.
-**They were fitted to human annotations**, those of 40 training photographs of BSDS300 (every fifth
-of the 200), as the weights of gPb were (Arbelaez et al., TPAMI 2011).
-``benchmarks/fit_region_tree.py`` fits them.
+**They were fitted to human annotations** of 40 training photographs of BSDS300 (every fifth of the
+200). The weights of gPb (Arbelaez et al., TPAMI 2011) were fitted to human annotations too.
+``benchmarks/fit_region_tree.py`` fits the weights.
 """
 
 import numpy as np
@@ -51,14 +51,18 @@ _WEIGHTS = np.array(list(WEIGHTS.values()))
 
 
 def describe_regions(graph: HeteroData, lab: Floats) -> tuple[MergingRegions, Labels]:
-    """Makes the leaves of a tree: connected cells of 12 pixels or more, 42 voxels in a volume.
+    """Makes the leaves of a tree: connected cells of at least 12 pixels, or 42 voxels in a volume.
+
+    Smaller ones are absorbed by the most similar neighbour.
 
     Args:
         graph: The graph of the image, from :class:`~sp_graph_seg.transforms.ToMultiscale`.
-        lab: CIELAB / 100, or what replaces it, ``(*size, 3)``.
+        lab: The colours of the image, ``(*size, 3)``: CIELAB divided by 100, or what
+            :func:`~sp_graph_seg.transforms.color_space` puts in its place.
 
     Returns:
-        Their statistics, and the leaf of each pixel, ``(*size)``, -1 where there is no data.
+        The statistics of the leaves; and the leaf of each pixel, ``(*size)``, -1 where there is no
+        data.
     """
     cells = cell_image(graph)
     pieces = connected_components(cells, cells >= 0)
@@ -83,7 +87,7 @@ def describe_regions(graph: HeteroData, lab: Floats) -> tuple[MergingRegions, La
 
 
 def pair_cues(regions: MergingRegions, i: int, others: Labels) -> Floats:
-    """Computes cues of a region and some neighbours, ``(J, 12)``, ordered as :data:`WEIGHTS`."""
+    """Computes the 12 cues of :data:`WEIGHTS` for region i and J of its neighbours, ``(J, 12)``."""
     length, along = regions.boundary(i, others)
     x, y = regions.mean[i], regions.mean[others]
     end = HISTOGRAM_STARTS[-1]
@@ -106,5 +110,5 @@ def pair_cues(regions: MergingRegions, i: int, others: Labels) -> Floats:
 
 
 def log_odds(regions: MergingRegions, i: int, others: Labels) -> Floats:
-    """Computes the log-odds that annotators separate a region from each neighbour, ``(J,)``."""
+    """Computes the log-odds that people separate region i from J of its neighbours, ``(J,)``."""
     return pair_cues(regions, i, others) @ _WEIGHTS + BIAS

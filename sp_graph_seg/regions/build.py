@@ -23,21 +23,21 @@ MAX_SIZE = 500
 def build_region_tree(
     image: Image, mask: Image | None = None, max_size: int = MAX_SIZE
 ) -> RegionTree:
-    """Builds the tree of regions of a photograph or a volume, of which any number can be cut.
+    """Builds the region tree of an image or a volume; it can be cut into any number of regions.
 
-    Several over-segmentations (Felzenszwalb & Huttenlocher 2004; watersheds of a volume) cut the
+    Several over-segmentations (Felzenszwalb & Huttenlocher 2004; watersheds for a volume) cut the
     image into cells, as in SAS (Li, Wu & Chang, CVPR 2012). The cells are merged greedily.
-    Gradients along boundaries, the colours and textures of regions, and the eigenvectors of the
-    transfer cut decide which are merged next. No random numbers are used.
+    Gradients along boundaries, the colours, textures and sizes of regions, and the eigenvectors of
+    the transfer cut decide which regions are merged next. No random numbers are used.
 
     Nothing is trained on the image, but the weights of these cues were fitted to the annotations of
-    40 training photographs of BSDS300, as those of gPb were; see
-    ``sp_graph_seg/regions/altitude.py``. They were fitted to colour images only. In other images,
-    grey values take the place of lightness, or principal components that of CIELAB. The tree then
-    shows what differs, but its altitudes are not probabilities.
+    40 training photographs of BSDS300; see ``sp_graph_seg/regions/altitude.py``. These are colour
+    images. In an image of one channel, grey values take the place of lightness; in any other, three
+    principal components take the place of CIELAB. The tree then still shows which regions differ,
+    but its altitudes are not probabilities.
 
     Args:
-        image: ``(C, H, W)`` or ``(C, D, H, W)``, in [0, 1] or unsigned integers.
+        image: ``(C, H, W)`` or ``(C, D, H, W)``, values in [0, 1] or unsigned integers.
         mask: True for the data pixels, ``(H, W)`` or ``(D, H, W)``.
         max_size: Longest side in pixels at which regions are found. A larger image is scaled down,
             and its regions are scaled up again. 0 never scales. Volumes are not scaled.
@@ -65,9 +65,9 @@ def build_region_tree(
 
 
 def merge_cells(graph: HeteroData, image: NDArray) -> RegionTree:
-    """Merges the cells of a multi-scale graph to the tree of their regions.
+    """Merges the cells of a multi-scale graph into a tree of regions.
 
-    :func:`build_region_tree` does this with the default levels.
+    :func:`build_region_tree` does this with a graph that has the default levels.
 
     Args:
         graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
@@ -80,9 +80,9 @@ def merge_tree(regions: MergingRegions, leaves: Labels, difference: Difference) 
     """Merges all regions into one; the altitude is the running maximum of the probabilities.
 
     Args:
-        regions: The leaves; merging changes them.
-        leaves: ``(*size)``.
-        difference: Computes the log-odds that two regions are separated.
+        regions: The statistics of the leaves; they are changed in place.
+        leaves: The leaf of each pixel, ``(*size)``, -1 where there is no data.
+        difference: Computes the log-odds that people separate a region from its neighbours.
     """
     num = regions.num_leaves
     mergers = list(merge_greedily(regions, difference))

@@ -1,7 +1,8 @@
 """Cues that tell regions apart: gradients at each pixel, and histograms of regions.
 
-Gradients of soft histograms with a Gaussian derivative take the place of the half-disc differences
-of gPb (Martin, Fowlkes & Malik, TPAMI 2004; Arbelaez et al., TPAMI 2011). Colours are CIELAB / 100.
+gPb compares the histograms of two half-discs at each pixel (Martin, Fowlkes & Malik, TPAMI 2004;
+Arbelaez et al., TPAMI 2011). Here, Gaussian derivatives of soft histograms replace that
+comparison. Colours are CIELAB divided by 100.
 """
 
 from collections.abc import Sequence
@@ -36,10 +37,10 @@ HISTOGRAM_STARTS = np.cumsum([0, *_LAB_BINS, *[_TEXTURE_BINS] * len(_TEXTURE_SCA
 
 
 def boundary_maps(lab: Floats) -> list[Floats]:
-    """Computes four boundary strengths of each pixel of ``(*size, 3)``, ``(*size)`` each.
+    """Computes four maps ``(*size)`` of boundary strength from colours ``(*size, 3)``.
 
-    They are edges at scales of 1 and 2.5 pixels, and changes of local colour at 6 and of local
-    texture at 10. The latter two are computed at half the resolution.
+    Two are gradients at scales of 1 and 2.5 pixels. The other two are changes of local colour at a
+    scale of 6 pixels and of local texture at 10; they are computed at half the resolution.
     """
     small = [_halve(channel) for channel in np.moveaxis(lab, -1, 0)]
     energy = [_halve(channel) for channel in texture_energy(lab[..., 0])]
@@ -51,12 +52,12 @@ def boundary_maps(lab: Floats) -> list[Floats]:
 
 
 def texture_energy(lightness: Floats) -> list[Floats]:
-    """Computes the logarithm of the gradient of lightness ``(*size)`` at three scales."""
+    """Computes the logarithm of the gradient magnitude of lightness ``(*size)`` at three scales."""
     return [np.log(gaussian_gradient_magnitude(lightness, s) * s + 0.003) for s in _TEXTURE_SCALES]
 
 
 def region_histograms(lab: Floats, labels: Labels) -> list[Floats]:
-    """Computes histograms of lightness, a, b and three texture energies: six of ``(R, bins)``."""
+    """Computes six histograms ``(R, bins)``: of lightness, a, b and three texture energies."""
     colors = zip(np.moveaxis(lab, -1, 0), _LAB_RANGES, _LAB_BINS, strict=True)
     textures = zip(texture_energy(lab[..., 0]), _TEXTURE_RANGES, strict=True)
     return [

@@ -1,7 +1,7 @@
 """Merges regions one by one, the least different neighbours first.
 
-The difference of touching regions is recomputed for each merged region from its own statistics
-(Haralick & Shapiro 1985; Nunez-Iglesias et al., PLoS ONE 2013, for merging by several cues).
+After each merger, the differences of the merged region to its neighbours are computed from its own
+statistics (Haralick & Shapiro 1985; Nunez-Iglesias et al., PLoS ONE 2013, with several cues).
 """
 
 import heapq
@@ -16,23 +16,26 @@ Floats = NDArray[np.float64]
 
 
 class MergingRegions:
-    """Statistics of N regions while they merge; slots 0 to N - 1 are leaves, then merged ones.
+    """Statistics of N leaves and of the regions that are made from them by merging.
+
+    Regions 0 to N - 1 are the leaves, and N to 2N - 2 the merged regions.
 
     Args:
-        size: ``(N,)`` pixels.
-        mean: ``(N, D)`` means over pixels, such as of colours, histograms and eigenvectors.
-        pairs: ``(E, 2)`` regions that touch.
-        length: ``(E,)`` pixel faces between them.
-        strength: ``(E, B)`` sums of B boundary cues over these faces.
-        num_axes: 2 of images, 3 of volumes.
+        size: ``(N,)``, number of pixels of each leaf.
+        mean: ``(N, D)``, means over the pixels of each leaf, such as histograms and eigenvectors.
+        pairs: ``(E, 2)``, the pairs of leaves that touch.
+        length: ``(E,)``, number of pixel faces between the two leaves of each pair.
+        strength: ``(E, B)``, sums of B boundary cues over these faces.
+        num_axes: 2 for an image, 3 for a volume.
 
     Attributes:
-        num_leaves: N.
-        num_axes: As given.
-        total: Pixels of all regions.
-        size: ``(2N - 1,)``.
-        mean: ``(2N - 1, D)``.
-        edges: The neighbours of each region: ``{J: length and strength in one array}``.
+        num_leaves: The number N of leaves.
+        num_axes: The argument ``num_axes``.
+        total: Number of pixels of all leaves.
+        size: ``(2N - 1,)``, number of pixels of each region.
+        mean: ``(2N - 1, D)``, means over the pixels of each region.
+        edges: For each region, its neighbours: ``{neighbour: array (1 + B,)}``, the length and
+            then the strengths of the boundary.
     """
 
     def __init__(
@@ -59,12 +62,12 @@ class MergingRegions:
             self.edges[j][i] = values
 
     def boundary(self, i: int, others: Labels) -> tuple[Floats, Floats]:
-        """Computes lengths ``(J,)`` and mean cues ``(J, B)`` of boundaries with neighbours."""
+        """Computes lengths ``(J,)`` and mean cues ``(J, B)`` of the boundaries of i with others."""
         packed = np.stack([self.edges[i][j] for j in others.tolist()])
         return packed[:, 0], packed[:, 1:] / packed[:, :1]
 
     def merge(self, i: int, j: int, new: int) -> None:
-        """Merges regions i and j into slot ``new``."""
+        """Merges regions i and j into the region ``new``."""
         total = self.size[i] + self.size[j]
         self.size[new] = total
         self.mean[new] = (self.size[i] * self.mean[i] + self.size[j] * self.mean[j]) / total
@@ -87,10 +90,10 @@ Difference = Callable[[MergingRegions, int, Labels], Floats]
 def merge_greedily(
     regions: MergingRegions, difference: Difference
 ) -> Iterator[tuple[int, int, float]]:
-    """Merges until no two regions touch; the t-th merger, from 0, makes region N + t.
+    """Merges until no two regions touch; merger t, counted from 0, makes region N + t.
 
     Yields:
-        The two regions and their difference, before they are merged.
+        The two regions of each merger and their difference, before they are merged.
     """
     num = regions.num_leaves
     alive = np.zeros(2 * num - 1, dtype=bool)

@@ -1,4 +1,4 @@
-"""The transfer cut of a bipartite graph (Li, Wu & Chang, CVPR 2012, section 3.2)."""
+"""Computes the transfer cut of a bipartite graph (Li, Wu & Chang, CVPR 2012, section 3.2)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,18 +31,19 @@ _TOLERANCE = 1e-3
 
 
 def bipartite_affinity(graph: HeteroData, features: Floats) -> tuple[csr_array, Floats]:
-    """Makes the bipartite graph of cells and superpixels (rows) and superpixels (columns).
+    """Makes a bipartite graph: cells and superpixels on one side, superpixels on the other.
 
     A pixel has an edge of weight alpha to each superpixel that contains it. A superpixel has an
     edge of weight 1 to itself, and one of weight exp(-beta d) to each superpixel of its level that
-    it touches, where d is their distance in feature space (Li, Wu & Chang, Eq. 1).
+    it touches, where d is the distance of their features (Li, Wu & Chang, Eq. 1).
 
     Args:
         graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`: N cells, S superpixels.
-        features: Of the superpixels, ``(S, F)``, such as mean colours in CIELAB / 100.
+        features: Features of the superpixels, ``(S, F)``, such as mean colours in CIELAB / 100.
 
     Returns:
-        B ``(N + S, S)``, cells first, and how many nodes each row stands for, ``(N + S,)``.
+        The weights B of the edges, ``(N + S, S)``, rows of cells first; and the number of equal
+        nodes that each row stands for, ``(N + S,)``: the pixels of a cell, or 1.
     """
     cells, total = graph["cell"].num_pixels.numpy(), graph["superpixel"].num_nodes
     cell, superpixel = graph[CELL_IN_SUPERPIXEL].edge_index.numpy()
@@ -60,9 +61,10 @@ def bipartite_affinity(graph: HeteroData, features: Floats) -> tuple[csr_array, 
 def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple[Floats, Floats]:
     r"""Computes the first eigenvectors of the normalised cut of a bipartite graph.
 
-    The graph has X nodes on one side, Y on the other, and edges ``B`` between the sides only. With
-    :math:`D_X, D_Y` the degrees, the vectors :math:`L f = \gamma D f` of all X + Y nodes come from
-    the small problem on Y nodes
+    The graph has X nodes on one side and Y nodes on the other. Edges with the weights B join the
+    two sides only. Let L be the Laplacian of the graph, and let D be its degrees, which are
+    :math:`D_X` on one side and :math:`D_Y` on the other. The eigenvectors :math:`f = (u, v)` of
+    :math:`L f = \gamma D f` then come from a smaller problem on Y nodes:
 
     .. math::
         (D_Y - B^T D_X^{-1} B) v = \lambda D_Y v, \quad \gamma (2 - \gamma) = \lambda, \quad
@@ -70,11 +72,11 @@ def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple
 
     Args:
         affinity: B, ``(X, Y)``, not negative, without empty rows or columns.
-        weight: ``(X,)``, how many equal nodes each row stands for.
+        weight: Number of equal nodes that each row stands for, ``(X,)``.
         num_vectors: Number of eigenvectors K; at most Y are found.
 
     Returns:
-        Eigenvalues gamma ``(K,)``, ascending, and the vectors of the X rows ``(X, K)``.
+        The K smallest eigenvalues gamma ``(K,)``, ascending, and their vectors u ``(X, K)``.
     """
     degree = affinity.sum(axis=1)  # D_X of one node of each row
     transition = diags(1 / degree) @ affinity  # D_X^-1 B
@@ -86,15 +88,16 @@ def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple
 
 
 def spectral_embedding(graph: HeteroData, values: NDArray, num_vectors: int) -> Floats:
-    """Places the cells in the space of the eigenvectors after the first: ``(N, K - 1)``.
+    """Computes coordinates of the cells from all eigenvectors but the first: ``(N, K - 1)``.
 
-    Each vector is scaled to a mean square of 1 over pixels, then divided by the square root of its
-    eigenvalue relative to that of the first one kept, as in gPb (Arbelaez et al., TPAMI 2011,
-    Eq. 12).
+    Each vector is scaled to a mean square of 1 over the pixels. It is then divided by the square
+    root of the ratio of its eigenvalue to the second smallest eigenvalue, as in gPb (Arbelaez et
+    al., TPAMI 2011, Eq. 12).
 
     Args:
         graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
-        values: ``(*size, C)``, what the links compare: CIELAB / 100, or learned features.
+        values: Values ``(*size, C)`` whose superpixel means give the edge weights, such as
+            CIELAB / 100 or learned features.
         num_vectors: Number of eigenvectors K.
     """
     affinity = bipartite_affinity(graph, superpixel_means(graph, values))
@@ -108,7 +111,7 @@ def spectral_embedding(graph: HeteroData, values: NDArray, num_vectors: int) -> 
 def transfer_cut_regions(
     graph: HeteroData, values: NDArray, num_regions: int, seed: int = 0
 ) -> Labels:
-    """Segments an image as SAS does: weighted K-means of the cells on K eigenvectors.
+    """Segments an image as SAS does: K-means of the cells, weighted by size, on K eigenvectors.
 
     Args:
         graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
@@ -117,7 +120,7 @@ def transfer_cut_regions(
         seed: Seed of K-means.
 
     Returns:
-        ``(*size)`` from 0, -1 where there is no data.
+        The cluster of each pixel, ``(*size)``, from 0; -1 where there is no data.
     """
     from sklearn.cluster import KMeans
 

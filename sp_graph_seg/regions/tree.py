@@ -1,4 +1,4 @@
-"""A tree of regions: which join first, and how probable a boundary between them is."""
+"""The tree of regions: in which order they join, and how probable each boundary is."""
 
 import os
 import warnings
@@ -34,11 +34,11 @@ class RegionTree:
     """A binary merge tree over N leaves, in the form of scikit-learn's ``children_``.
 
     Attributes:
-        children: ``(N - 1, 2)``, the two nodes that step t joins into node N + t.
-        altitude: ``(N - 1,)``, not decreasing, in [0, 1]: the probability that people separate the
-            two nodes, or that of an earlier step if it is higher. Regions that do not touch because
-            of a mask join at 1.
-        leaves: ``(H, W)`` or ``(D, H, W)``, the leaf of each pixel, -1 where there is no data.
+        children: ``(N - 1, 2)``; row t holds the two nodes that step t joins into node N + t.
+        altitude: ``(N - 1,)``, in [0, 1]: the probability that people separate the two nodes of a
+            step, or the probability of an earlier step if that is higher; so it never decreases.
+            Regions that do not touch because of a mask join at 1.
+        leaves: ``(H, W)`` or ``(D, H, W)``, the leaf of each pixel; -1 where there is no data.
     """
 
     children: NDArray[np.int64]
@@ -51,15 +51,16 @@ class RegionTree:
         return len(self.children) + 1
 
     def cut(self, num_regions: int | None = None, threshold: float | None = None) -> Labels:
-        """Returns the region of each pixel, from 0, -1 where there is no data.
+        """Returns the region of each pixel, from 0; -1 where there is no data.
 
-        The tree is not computed again. By default, regions are separated where a boundary is more
-        probable than not, with 10 to 20 regions in all, or more if more boundaries are very
-        probable.
+        The tree is not computed again. By default, regions are separated if the boundary between
+        them is more probable than not. At least 10 and at most 20 regions are made, or more if
+        more boundaries are very probable.
 
         Args:
-            num_regions: Number of regions; all leaves, with a warning, if there are fewer.
-            threshold: Regions are separated where the altitude is above it, 0 to 1.
+            num_regions: Number of regions. If the tree has fewer leaves, each leaf becomes a
+                region, with a warning.
+            threshold: Regions are separated if their altitude is above this value, from 0 to 1.
         """
         if num_regions is not None and threshold is not None:
             raise InputError("num_regions, threshold: both are given; leave one of them out.")
@@ -79,9 +80,10 @@ class RegionTree:
     def ucm(self) -> NDArray[np.float64]:
         """Makes the ultrametric contour map, ``(2 H + 1, 2 W + 1)`` (Arbelaez et al. 2011).
 
-        Pixels lie at odd rows and columns. Between two pixels is the altitude at which their
-        regions join: 0 inside a leaf, 1 along the border of the data. The map of a volume has one
-        axis more. :func:`~sp_graph_seg.evaluation.ucm2_labels` cuts that of an image.
+        Pixels lie at odd rows and columns. The value between two pixels is the altitude at which
+        their regions join: 0 inside a leaf, 1 along the border of the data. The map of a volume is
+        ``(2 D + 1, 2 H + 1, 2 W + 1)``. :func:`~sp_graph_seg.evaluation.ucm2_labels` converts the
+        map of an image to labels.
         """
         strength = np.zeros([2 * length - 1 for length in self.leaves.shape])
         for axis in range(strength.ndim):
@@ -96,7 +98,11 @@ class RegionTree:
         return np.pad(strength, 1, mode="edge")
 
     def contours(self) -> NDArray[np.float64]:
-        """Makes a contour map of the size of the image: the largest value to a later neighbour."""
+        """Makes a contour map of the image's size.
+
+        The value of a pixel is the largest altitude at which its region joins the region of the
+        next pixel along an axis.
+        """
         strength = np.zeros(self.leaves.shape)
         for axis, length in enumerate(self.leaves.shape):
             here = strength[_part(self.leaves.ndim, axis, slice(0, length - 1))]
@@ -104,12 +110,12 @@ class RegionTree:
         return strength
 
     def save(self, path: str | os.PathLike[str], made_of: str = "") -> None:
-        """Writes the tree to an ``.npz`` file, complete or not at all.
+        """Writes the tree to an ``.npz`` file, completely or not at all.
 
         Args:
             path: The file; its folder must exist.
-            made_of: A fingerprint of the image and the parameters, by which :meth:`load` can tell
-                the tree of another image.
+            made_of: A fingerprint of the image and the parameters that the tree was made of. It is
+                stored, so that :meth:`load` can refuse the tree of another image.
         """
         with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, made_of=made_of, **{n: getattr(self, n) for n in _FIELDS})
@@ -120,18 +126,22 @@ class RegionTree:
 
         Args:
             path: The file.
-            made_of: What it should be made of; ``None`` for anything.
+            made_of: The fingerprint that the tree must have been saved with; ``None`` accepts any.
 
         Raises:
-            InputError: If the file is missing, holds no tree, or one of something else.
+            InputError: If the file is missing, holds no tree, or holds another fingerprint.
         """
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 tree, origin = cls(*(stored[name] for name in _FIELDS)), str(stored["made_of"])
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: holds no region tree; give one that save wrote.") from error
+            raise InputError(
+                f"{path}: holds no region tree; give a file that save wrote."
+            ) from error
         if made_of not in (None, origin):
-            raise InputError(f"{path}: holds the tree of another image; build it anew.")
+            raise InputError(
+                f"{path}: holds the tree of another image or of other parameters; build it anew."
+            )
         return tree
 
     def _num_above(self, threshold: float) -> int:

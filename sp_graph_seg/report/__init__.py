@@ -1,7 +1,7 @@
-"""A page to look at: one file of HTML with the input, its labels and how they were made.
+"""Makes the page of a result: one HTML file with the input, its labels and their origin.
 
-A page needs no network and no other file. It is a sample of at most a few megabytes, however large
-the volume.
+A page needs no network and no other file. It shows a part of the slices, so it has at most
+a few megabytes, however large the volume.
 """
 
 from sp_graph_seg.report.page import Page, Table, is_own_page, render_page

@@ -1,4 +1,4 @@
-"""Curves of a training as small charts in SVG, in the colours of the page."""
+"""Draws the curves of a training as small SVG charts in the colours of the page."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _POINTS = 400
 
 
 def history_charts(history: History) -> list[Markup]:
-    """Draws the loss, each of its terms and the number of labels over the steps."""
+    """Draws charts of the loss, each of its terms and the number of labels over the steps."""
     titles = {"loss": "loss", **TERMS, "num_labels": "number of labels"}
     steps = history["step"]
     columns = {title: history[name] for name, title in titles.items()}
@@ -25,7 +25,7 @@ def history_charts(history: History) -> list[Markup]:
 
 
 def line_chart(title: str, steps: Sequence[float], values: Sequence[float]) -> Markup:
-    """Draws one curve, with its first and last value beside the title."""
+    """Draws a chart of one curve, with its first and last value beside the title."""
     points = [(x, y) for x, y in zip(steps, values, strict=True) if math.isfinite(y)]
     stride = -(-len(points) // _POINTS)
     points = [*points[:-1:stride], points[-1]]

@@ -1,4 +1,4 @@
-"""HTML that is escaped by construction: only :func:`element` makes markup."""
+"""Makes HTML in which all text is escaped: only :func:`element` makes markup."""
 
 from html import escape
 
@@ -9,7 +9,7 @@ _VOID = frozenset({"img", "input", "meta"})
 
 
 class Markup(str):
-    """Text that is HTML already; any other text is escaped where it is put into an element."""
+    """Text that is already HTML. Any other text is escaped when it is put into an element."""
 
     __slots__ = ()
 
@@ -18,10 +18,11 @@ def element(tag: str, *children: str, **attributes: Attribute) -> Markup:
     """Makes an HTML element.
 
     Args:
-        tag: Its name.
-        children: What it holds: text, which is escaped, and markup.
-        attributes: Its attributes. Underscores become hyphens, and one at the end, as in
-            ``class_``, is left out. True writes the name alone; False and None write nothing.
+        tag: The name of the element.
+        children: Its content: texts, which are escaped, and markup, which is not.
+        attributes: Its attributes. Underscores in names become hyphens, but one at the end, as
+            in ``class_``, is dropped. For the value True only the name is written; for False and
+            None, nothing.
 
     Example:
         >>> element("p", "a < b ", element("b", "and"), class_="note")
@@ -34,7 +35,7 @@ def element(tag: str, *children: str, **attributes: Attribute) -> Markup:
 
 
 def join(*children: str) -> Markup:
-    """Joins text, which is escaped, and markup."""
+    """Joins texts and markup to one markup. Only the texts are escaped."""
     return Markup("".join(c if isinstance(c, Markup) else escape(c) for c in children))
 
 

@@ -1,4 +1,4 @@
-"""The page as a whole: its sections, in the order in which one asks for them."""
+"""Makes the whole page from its sections; what a reader looks for first comes first."""
 
 import hashlib
 import os
@@ -33,13 +33,13 @@ _ROWS = 100
 
 @dataclass(frozen=True)
 class Table:
-    """A table of text.
+    """A table of a page.
 
     Attributes:
         title: Its caption.
         headers: The titles of the columns.
-        rows: The cells of each row. Of more than 100 rows, the first 100 are shown.
-        note: A sentence below it.
+        rows: The text of the cells of each row. Only the first 100 rows are shown.
+        note: A sentence below the table.
     """
 
     title: str
@@ -50,20 +50,20 @@ class Table:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page tells. Everything but the title may be missing.
+    """The content of a page. Everything except the title may be missing.
 
     Attributes:
         title: The name of what was labelled.
         summary: Short facts below the title.
         sample: The input and its labels.
         history: The losses of the training.
-        pictures: Files of pictures with their titles.
-        tables: Tables.
-        facts: What was read, trained and written.
+        pictures: The content of an image file for each title.
+        tables: The tables of the page.
+        facts: What was read, trained and written: a text for each name.
         settings: All settings, as YAML.
-        record: By which command, where and with which versions it was made, see
+        record: The command, folder and versions with which the labels were made, see
             :func:`~sp_graph_seg.io.record.make_record`.
-        warnings: What the reader must know first, such as slices that were left out.
+        warnings: Texts that the reader must see first, such as that slices were left out.
     """
 
     title: str
@@ -79,10 +79,10 @@ class Page:
 
 
 def render_page(page: Page) -> str:
-    """Renders a page as one HTML file that needs nothing else.
+    """Renders a page as one HTML file that needs no other file.
 
-    All text is escaped, and the page's policy forbids it to load anything or to run any other
-    script than its own.
+    All text is escaped. The content security policy of the page forbids it to load anything and to
+    run any script except its own.
     """
     body = element(
         "body",
@@ -95,7 +95,7 @@ def render_page(page: Page) -> str:
 
 
 def is_own_page(path: str | os.PathLike[str]) -> bool:
-    """Tells whether a file is a page that this package made, so that it may be replaced."""
+    """Tells whether this package made the page in a file, so that the file may be replaced."""
     mark = element("meta", name="generator", content=GENERATOR).encode()
     try:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""Pictures inside of a page: encoded, and small enough together."""
+"""Encodes the pictures of a page, small enough together."""
 
 import io
 from base64 import b64encode
@@ -26,7 +26,7 @@ _OTHERS, _NONE = 254, 255
 
 
 class Encoded(NamedTuple):
-    """The pictures of a panel as data URIs."""
+    """The image and the label map of a panel as data URIs."""
 
     image: str
     """Empty if only labels are known."""
@@ -39,13 +39,16 @@ def encode_panels(
     intensity_range: tuple[float, float],
     most_bytes: int,
 ) -> list[Encoded]:
-    """Encodes panels as large as they fit: images as JPEG, labels as PNG in their colours.
+    """Encodes the images of panels as JPEG, and their labels as coloured PNG.
+
+    All are encoded at the largest of five sizes at which they fit together into ``most_bytes``.
 
     Args:
-        panels: The panels.
-        legend: The labels; those that are missing are grey.
-        intensity_range: What is shown from black to white.
-        most_bytes: Most bytes of all together. At 120 pixels a side they are taken as they are.
+        panels: The panels to encode.
+        legend: The labels with their colours. Labels that are not listed are grey.
+        intensity_range: The values that are shown as black and as white.
+        most_bytes: Maximum number of bytes of all pictures. It may be exceeded at the smallest
+            size, a longer side of 120 pixels.
     """
     encoded: list[Encoded] = []
     for side in _SIDES:
@@ -56,7 +59,7 @@ def encode_panels(
 
 
 def picture_uri(content: bytes) -> str:
-    """Makes a data URI of the picture in a file, at most 1600 pixels wide."""
+    """Makes a data URI from the content of an image file, at most 1600 pixels wide."""
     with Image.open(io.BytesIO(content)) as stored:
         image = stored.convert("RGB")
     height = max(1, round(image.height * min(1.0, _WIDTH / image.width)))

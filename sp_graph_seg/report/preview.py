@@ -1,4 +1,4 @@
-"""One picture of a labelled volume: what was trained on, three slices, and the legend."""
+"""Draws one picture of a labelled volume: training slices, orthogonal slices and legend."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,13 +37,13 @@ class _Place(NamedTuple):
 
 
 def draw_preview(title: str, sample: Sample) -> "Figure":
-    """Draws the slices that were trained on, three orthogonal slices, and the legend beside them.
+    """Draws the slices that were trained on, the middle slice, the cuts and the legend.
 
-    Each row of pictures has one physical scale, and each picture a scale bar.
+    All pictures of a row have the same physical scale. Each picture has a scale bar.
 
     Args:
         title: Name of the input.
-        sample: A sample of a volume.
+        sample: The result of :func:`~sp_graph_seg.report.sample.sample_volume`.
     """
     rows = [[p for p in sample.panels if p.note][:_TRAINING], [*_middle(sample), *sample.cuts]]
     legend = sorted(sorted(sample.legend, key=lambda row: -row.share)[:_ROWS])

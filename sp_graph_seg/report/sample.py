@@ -1,4 +1,4 @@
-"""A sample of a labelled volume or of labelled images: small pictures, and what to tell of them."""
+"""Selects small pictures of a labelled volume or of labelled images, to be shown on a page."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,15 +24,15 @@ _RUN_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Panel:
-    """One small picture and its labels.
+    """One small picture of height h and width w, and its labels.
 
     Attributes:
-        title: What it shows, such as ``"slice 12"``.
+        title: What the picture shows, such as ``"slice 12"``.
         image: ``(C, h, w)`` float32 in the units of the input; None if only labels are known.
         labels: ``(h, w)``, negative for pixels without a label.
-        extent: Physical height and width, or those in pixels.
-        note: What is special about it, such as ``"trained on"``.
-        position: Its slice as a share of the depth, from 0 to 1, for a slice of a volume.
+        extent: Physical height and width, or height and width of the input in pixels.
+        note: What is special about the picture, such as ``"trained on"``.
+        position: For a slice of a volume, its position along the depth, from 0 to 1.
     """
 
     title: str
@@ -48,7 +48,7 @@ class Panel:
         return f"{self.title}, {self.note}" if self.note else self.title
 
     def picture(self, intensity_range: tuple[float, float]) -> NDArray[np.uint8] | None:
-        """Returns the image as ``(h, w, 3)``, with a range shown from black to white."""
+        """Returns the image as ``(h, w, 3)``; the range is shown from black to white."""
         if self.image is None:
             return None
         return np.rint(255 * to_rgb(np.nan_to_num(self.image), *intensity_range)).astype(np.uint8)
@@ -56,17 +56,18 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is shown of a volume or of images.
+    """The pictures of a volume or of images that a page shows, and their legend.
 
     Attributes:
-        panels: The slices, frames or images.
-        cuts: Two panels across the slices of a grey volume.
+        panels: The shown slices, frames or images.
+        cuts: Two panels perpendicular to the slices of a grey volume; otherwise none.
         legend: A row for each label.
-        intensity_range: What is shown from black to white.
+        intensity_range: The values that are shown as black and as white.
         unit: Unit of the extents.
-        seen: How many slices were counted for the legend, and how many there are.
+        seen: The number of slices, frames or images that were counted for the legend, and the
+            number of all.
         noun: What a panel is: ``"slice"``, ``"frame"`` or ``"image"``.
-        first: Which panel is shown first. (default: the middle one)
+        first: Index of the panel that is shown first. (default: the middle one)
     """
 
     panels: tuple[Panel, ...]
@@ -87,16 +88,17 @@ def sample_volume(
     names: Mapping[int, str] | None = None,
     colors: Mapping[int, str] | None = None,
 ) -> Sample:
-    """Reads a sample of a volume and its labels, slice by slice.
+    """Selects slices of a volume and its labels, which are read one by one.
 
-    At most 512 slices are read, at equal distances, and 24 of them are kept, at most 640 pixels
-    wide. The cuts are perpendicular to rows and columns, through the middle.
+    At most 512 slices are read, at equal distances. At most 24 of them become panels, with sides of
+    at most 640 pixels. In addition, all slices in ``trained_on`` are read and become panels. The
+    cuts are the middle row and the middle column of every slice that is read.
 
     Args:
-        volume: The input; None if only its labels are known.
+        volume: The input, or None if only its labels are known.
         labels: Its labels, opened along the same axis. The largest value of their type stands for
             pixels without a label.
-        trained_on: Slices that are shown in any case, and marked.
+        trained_on: Slices that the model was trained on. They are always shown, and marked.
         names: Names of labels.
         colors: Colours of labels that must be kept.
 
@@ -155,12 +157,12 @@ def sample_images(
     names: Mapping[int, str] | None = None,
     colors: Mapping[int, str] | None = None,
 ) -> Sample:
-    """Takes a sample of labelled images; each is dropped before the next is asked for.
+    """Selects labelled images, which are read one at a time.
 
     Args:
-        images: Title, image ``(C, H, W)`` and labels ``(H, W)`` of each, the labels negative where
-            there are none.
-        total: Their number. Of more than 24, 24 are shown; all are counted.
+        images: Title, image ``(C, H, W)`` and labels ``(H, W)`` of each image. Labels are negative
+            for pixels without a label.
+        total: The number of images. At most 24 are shown; all are counted for the legend.
         names: Names of labels.
         colors: Colours of labels that must be kept.
     """
@@ -263,8 +265,8 @@ def _check_fit(volume: Volume | None, labels: Volume) -> None:
     if len(set(sizes)) > 1:
         own, wanted = (" x ".join(map(str, size)) for size in sizes)
         raise InputError(
-            f"{labels.path}: holds {wanted} labels, but {volume and volume.path} {own} voxels; "
-            "give the part of the volume that was labelled."
+            f"{labels.path}: holds {wanted} labels, but {volume and volume.path} holds {own} "
+            "voxels; give the part of the volume that was labelled."
         )
 
 
@@ -281,6 +283,6 @@ def _range_of(images: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
 
 
 def short_unit(unit: str | None) -> str:
-    """Shortens the name of a unit."""
+    """Returns the symbol of a unit, such as "µm"; other units unchanged; "units" for None."""
     known = {"micrometer": "µm", "um": "µm", "nanometer": "nm", "millimeter": "mm"}
     return known.get(unit, unit) if unit else "units"

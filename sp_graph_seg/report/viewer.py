@@ -1,4 +1,4 @@
-"""The viewer of a page: pictures with labels over them, controls, and the legend."""
+"""Makes the viewer of a page: pictures with labels over them, controls and the legend."""
 
 import json
 import math
@@ -21,7 +21,7 @@ _ROWS = 40
 
 
 def show_sample(sample: Sample) -> Markup:
-    """Shows the input and its labels with a slider, the cuts below it, and the legend beside it."""
+    """Makes the viewer: the labelled input with a slider, the legend, and the cuts below."""
     panels = [*sample.panels, *sample.cuts]
     encoded = encode_panels(panels, sample.legend, sample.intensity_range, _MOST_BYTES)
     slices, cuts = encoded[: len(sample.panels)], encoded[len(sample.panels) :]
@@ -136,7 +136,7 @@ def _legend_row(row: LegendRow, named: bool, shares: bool, greys: bool) -> Marku
 
 
 def shown_rows(legend: Sequence[LegendRow], most: int) -> list[LegendRow]:
-    """Returns all rows, or the rows with the largest shares in the order of the labels."""
+    """Returns at most ``most`` rows, those with the largest shares, in the order of the labels."""
     largest = sorted(legend, key=lambda row: -row.share)[:most]  # with NaN, the first ones
     return sorted(largest)
 

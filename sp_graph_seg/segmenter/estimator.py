@@ -1,4 +1,4 @@
-"""scikit-learn's manners: parameters of the configuration by name, tags, ``fit_predict``."""
+"""What scikit-learn expects of an estimator: parameters by name, and tags."""
 
 import dataclasses
 from typing import Any
@@ -12,7 +12,7 @@ _PREFIX = "config__"
 
 
 class ImageEstimator(BaseEstimator):
-    """An estimator of images, whose parameter ``config`` is a :class:`Config`.
+    """The base of estimators of images that have a :class:`Config` as parameter ``config``.
 
     ``get_params`` and ``set_params`` reach the fields of the configuration as ``config__width`` and
     so on, so that :class:`sklearn.model_selection.GridSearchCV` can vary them.
@@ -21,7 +21,7 @@ class ImageEstimator(BaseEstimator):
     config: Config | None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Returns the parameters, with ``deep`` also the fields of the configuration."""
+        """Returns the parameters; if ``deep``, also the fields of the configuration."""
         params = super().get_params(deep=False)
         if deep and isinstance(self.config, Config):
             fields = dataclasses.fields(self.config)
@@ -32,8 +32,8 @@ class ImageEstimator(BaseEstimator):
         """Sets parameters; those that begin with ``config__`` replace fields of the configuration.
 
         Raises:
-            InputError: If a value is invalid, or ``config`` is ``None``, whose fields depend on the
-                images.
+            InputError: If a value is invalid, or if a field is set while ``config`` is ``None``,
+                because the configuration then depends on the images.
         """
         fields = {
             name.removeprefix(_PREFIX): value

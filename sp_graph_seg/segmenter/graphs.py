@@ -1,4 +1,4 @@
-"""The graphs of training and prediction, of superpixels or of pixels."""
+"""Makes the graphs for training and prediction, with superpixels or pixels as nodes."""
 
 from dataclasses import dataclass
 
@@ -39,7 +39,7 @@ _CHANNELS_AT_ONCE = 4
 def to_graph(
     superpixels: Image | None, config: Config, inside: Mask | None = None
 ) -> ToRAG | ToPixelGraph:
-    """Makes the transform from an image to its graph, of the pixels inside."""
+    """Makes the transform from an image to the graph of its data pixels."""
     if config.nodes == "superpixels":
         return ToRAG(
             tau=config.tau_con,
@@ -75,7 +75,7 @@ class PreparedImage:
 def prepare_image(
     scaled: ScaledImage, superpixels: Image | None, config: Config, with_graph: bool
 ) -> PreparedImage:
-    """Scales the size of an image for the network, and finds its nodes."""
+    """Scales an image down for the network, and finds its nodes."""
     image, inside = scaled
     size = image.shape[1], image.shape[2]
     seen = scale_down(image, config.max_size)
@@ -143,7 +143,7 @@ def training_image(given: tuple[ScaledImage, Image | None], config: Config) -> T
 
     Args:
         given: The image, and a label map ``(H, W)`` to use instead of making superpixels.
-        config: Size of the network, and superpixels.
+        config: The hyperparameters, such as the size of the image for the network.
     """
     scaled, superpixels = given
     small = scale_down(scaled.values, config.max_size)
@@ -157,7 +157,7 @@ def training_image(given: tuple[ScaledImage, Image | None], config: Config) -> T
 
 
 def refuse_superpixels(superpixels: object, config: Config) -> None:
-    """Refuses label maps if labels do not depend on given superpixels."""
+    """Refuses given superpixels, because labels by prototypes do not use them."""
     if superpixels is not None:
         raise InputError(
             f"superpixels: cannot be used with label_by={config.label_by!r}; leave them out, or "

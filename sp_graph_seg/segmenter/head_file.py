@@ -1,4 +1,4 @@
-"""The description of a head in a model file, which does not hold its code."""
+"""Describes a head in a model file, because the file does not hold the code of the head."""
 
 from typing import Any
 

@@ -37,7 +37,7 @@ class Labeller(Protocol):
     def predict(
         self, image: NDArray[np.float32], mask: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Computes labels and margins, both ``(H, W)``; -1 and 0 outside the mask."""
+        """Computes labels and margins, both ``(H, W)``; they are -1 and 0 outside the mask."""
 
     def encode(self, image: NDArray[np.float32]) -> Tensor:
         """Computes learned features, or what replaces them, ``(F, h, w)``."""
@@ -46,7 +46,7 @@ class Labeller(Protocol):
         """Returns the new label of each label, ``(K,)``, after merging to ``num_labels``."""
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Returns tensors and JSON values."""
+        """Returns the tensors and the JSON values that are saved in a model file."""
 
 
 _KINDS: dict[str, type[Phases] | type[Appearance] | type[RegionColors]] = {
@@ -59,7 +59,7 @@ _KINDS: dict[str, type[Phases] | type[Appearance] | type[RegionColors]] = {
 def fit_labeller(
     images: Sequence[ScaledImage], config: Config, on_step: OnStep | None
 ) -> tuple[Labeller, History]:
-    """Trains the labeller that the configuration names on images with values in [0, 1]."""
+    """Trains the labeller of ``config.label_by`` on images with values in [0, 1]."""
     values, masks = [image.values for image in images], [image.inside for image in images]
     if config.label_by == "regions":
         return fit_region_colors(values, masks, config), History()
@@ -71,5 +71,5 @@ def fit_labeller(
 def labeller_from_state(
     config: Config, tensors: dict[str, Tensor], values: dict[str, Any], channels: int
 ) -> Labeller:
-    """Makes the labeller of a model file."""
+    """Makes the labeller from the tensors and the JSON values of a model file."""
     return _KINDS[config.label_by].from_state(tensors, values, config, channels)

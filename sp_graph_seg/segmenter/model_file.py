@@ -25,7 +25,7 @@ class ModelFile(NamedTuple):
     weights: dict[str, Tensor]
     metadata: dict[str, Any]
     record: dict[str, Any] = {}  # noqa: RUF012, it is never changed
-    """Who made the model from what; see :mod:`sp_graph_seg.io.record`. No part of the digest."""
+    """Who made the model from what; see :mod:`sp_graph_seg.io.record`. Not in the digest."""
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -33,7 +33,7 @@ class ModelFile(NamedTuple):
         return dict(self.metadata.get("notes", {}))
 
     def digest(self) -> str:
-        """Returns 64 hexadecimal digits that identify the contents.
+        """Returns 64 hexadecimal digits that identify the contents, except the record.
 
         A digest of the file would not do, because safetensors orders the keys of its header at
         random.
@@ -41,7 +41,7 @@ class ModelFile(NamedTuple):
         return fingerprint(weights=self.weights, metadata=self.metadata)
 
     def seal(self) -> str:
-        """Returns a digest of everything, the record too, by which damage is noticed."""
+        """Returns a digest of all contents, with the record, that reveals a damaged file."""
         record = {"record": self.record} if self.record else {}
         return fingerprint(weights=self.weights, metadata=self.metadata, **record)
 
@@ -106,7 +106,7 @@ def read_model(path: str | Path) -> ModelFile:
     if number != str(FORMAT_NUMBER):
         raise InputError(
             f"{path}: has model format {number}, but this version reads only format "
-            f"{FORMAT_NUMBER}; train it again."
+            f"{FORMAT_NUMBER}; use the version that wrote the model, or train it again."
         )
     try:
         model = _parse(weights, header)
@@ -117,7 +117,7 @@ def read_model(path: str | Path) -> ModelFile:
         ) from error
     if model.seal() != digest:
         raise InputError(
-            f"{path}: has changed since it was written; copy it again from where it came, or train "
+            f"{path}: has changed since it was written; copy it again from its source, or train "
             "the model again."
         )
     _check_finite(path, weights)

@@ -1,4 +1,4 @@
-"""The network of a Segmenter: its construction, and evaluation that leaves it unchanged."""
+"""Makes the network of a Segmenter, and evaluates it without changing it."""
 
 import copy
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from sp_graph_seg.transforms.superpixels import MASKED
 
 
 def make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
-    """Makes a network whose weights depend only on the seed; keeps the global random state."""
+    """Makes a network. Its weights depend only on the seed; the global random state is kept."""
     seen_channels = in_channels * (1 + PER_SCALE * len(config.hessian_scales))
     with seeded(config.seed):
         wnet = WNet(seen_channels, config.num_features, config.width, config.depth)
@@ -28,10 +28,12 @@ def make_net(in_channels: int, config: Config, head: nn.Module | None) -> Superp
 
 
 def check_any_image_head(head: nn.Module, num_features: int) -> None:
-    """Refuses a head that fits no image, before its channels are known; sizes lazy layers.
+    """Refuses a head that fits no image, before the number of channels is known.
+
+    It also gives lazy layers their sizes.
 
     Raises:
-        InputError: If the head cannot be called on a colour image, nor on a grey one.
+        InputError: If the head can be called neither on a colour image nor on a grey one.
     """
     try:
         check_image_head(head, num_features, color_dim=3)
@@ -53,13 +55,13 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def encode(net: SuperpixelNet, seen: Tensor) -> Tensor:
-    """Computes the features z of an image: ``(C', h, w)`` -> ``(F, h, w)``, on its device."""
+    """Computes z of an image ``(C', h, w)`` on the device of the network: ``(F, h, w)``."""
     with evaluating(net), torch.no_grad():
         return net.encode(seen.to(next(net.parameters()).device))
 
 
 def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None, tau_cut: float) -> Tensor:
-    """Computes the features of nodes, whose largest is the label, from their means of z."""
+    """Computes features of nodes from their means of z; the largest one is the label."""
     if graph is None or net.head is None:
         return x
     seen = graph_of_head(graph, tau_cut).to(str(x.device))
@@ -68,7 +70,7 @@ def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None, tau_cut: float) -
 
 
 def paint_margins(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.float32]:
-    """Computes margins of pixels: by how much the two largest values of the softmax differ."""
+    """Computes margins of pixels: the difference of the two largest values of the softmax."""
     if x.size(-1) == 1:
         margins = np.ones(len(x), np.float32)
     else:

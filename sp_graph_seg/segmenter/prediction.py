@@ -86,8 +86,8 @@ class Prediction:
 
         Returns:
             The labels ``(H, W)``, and their margins ``(H, W)`` from 0, if another label fits as
-            well, to 1. With prototypes a margin compares distances or probabilities, without it is
-            the difference of the two largest values of the softmax of a node's features. Pixels
+            well, to 1. With prototypes, a margin compares distances or probabilities. Without, it
+            is the difference of the two largest values of the softmax of a node's features. Pixels
             without data have margin 0. Post-processing changes the labels, not the margins.
         """
         labeller = self._labeller
@@ -141,7 +141,7 @@ class Prediction:
     def prepare(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> PreparedImage:
-        """Does the part of :meth:`predict` before the network: checks, intensities, superpixels.
+        """Prepares an image for the network: checks it, scales intensities, finds superpixels.
 
         It takes the arguments and raises the errors of :meth:`predict`, and needs
         ``label_by="argmax"``.
@@ -167,8 +167,8 @@ class Prediction:
     def colors_(self) -> dict[int, str]:
         """The colour of each possible label, ``"#rrggbb"``, in all pictures and files.
 
-        They are those of ``relabel_``. All others are as far apart as they can be, first those of
-        the labels that were seen in training.
+        Colours that ``relabel_`` names are kept. All others are chosen as far apart as possible,
+        first those of the labels that were seen in training.
         """
         labels = [*self.seen_labels_, *range(self.num_labels_)]
         return label_colors(labels, self.relabel_.colors if self.relabel_ else None)
@@ -179,18 +179,21 @@ class Prediction:
     ) -> Data:
         """Makes the graph of an image by :class:`~sp_graph_seg.ToRAG`, with learned features.
 
-        If the nodes are pixels, :class:`~sp_graph_seg.transforms.ToPixelGraph` makes it. It takes
-        the arguments and raises the errors of :meth:`predict`.
+        If the nodes are pixels, :class:`~sp_graph_seg.transforms.ToPixelGraph` makes the graph.
+        This method takes the arguments and raises the errors of :meth:`predict`.
 
         Returns:
-            A graph with the learned features ``z (N, F)``, whose largest is the label if
-            ``label_by="argmax"``. The other fields belong to the image with its intensity range
-            mapped to [0, 1], scaled down to ``superpixel_size`` if that is set.
+            A graph with the learned features ``z (N, F)``. If ``label_by="argmax"``, the largest
+            one is the label of the node. The other fields belong to the image with its intensity
+            range mapped to [0, 1], scaled down to ``superpixel_size`` if that is set.
         """
         scaled = self.normalize(image, superpixels, mask)
         prepared = prepare_image(scaled, superpixels, self.config_, with_graph=True)
         if prepared.graph is None:
-            raise InputError("image: has no data; check the mask and NaN.")
+            raise InputError(
+                "image: has no data, because all pixels are NaN or masked; mask fewer pixels, or "
+                "leave the image out."
+            )
         if self._labeller is None:
             prepared.graph.z = self.node_features(prepared).cpu()
         else:
@@ -216,7 +219,7 @@ class Prediction:
     def finish(
         self, labels: NDArray[Any], size: tuple[int, int], inside: Mask | None = None
     ) -> NDArray[Any]:
-        """Scales labels ``(h, w)`` to the size of the image, -1 outside; post-processes them."""
+        """Scales labels to the size of the image, sets -1 outside, and post-processes them."""
         labels, relabel = scale_labels(labels, size), self.relabel_
         if inside is not None:
             labels = np.where(inside, labels, MASKED)
@@ -225,7 +228,7 @@ class Prediction:
 
     @plain_torch()
     def node_features(self, prepared: PreparedImage) -> Tensor:
-        """Computes the features ``(N, F)`` of the nodes of an image, whose largest is the label."""
+        """Computes the features ``(N, F)`` of the nodes; the largest one of a node is its label."""
         net = self.paper_net
         x = node_means(encode(net, prepared.seen), prepared.nodes, prepared.node_size)
         return cluster(net, x, prepared.graph, self.config_.tau_cut)

@@ -1,4 +1,4 @@
-"""Conversion between a trained model and the contents of its file."""
+"""Converts between a trained model and the contents of its file."""
 
 import copy
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Trained(NamedTuple):
     """The labeller, if labels come from prototypes."""
     relabel: Relabel | None
     seen_labels: tuple[int, ...]
-    """The labels of the training images; none if all are."""
+    """The labels that occur in the training images; empty if all labels do."""
 
 
 def to_file(
@@ -69,10 +69,11 @@ def _describe_sized(head: nn.Module | None, config: Config) -> list[list[Any]]:
 
 @plain_torch()
 def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trained:
-    """Makes the trained model of a file, with the head of the user.
+    """Makes a trained model from the contents of its file and the head that the user gives.
 
     Raises:
-        InputError: If the file does not hold such a model, or the head is missing or differs.
+        InputError: If the contents are not a model that this version can read, or the head is
+            missing or differs from that of the training.
     """
     weights, metadata, _ = file
     try:
@@ -81,7 +82,7 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
         channels = int(metadata["in_channels"])
         low, high = map(float, metadata["intensity_range"])
         if not low < high:
-            raise ValueError(f"intensity_range from {low} to {high}")
+            raise ValueError(f"intensity_range does not increase: {low} to {high}")
         relabel = metadata.get("relabel")
         relabel = None if relabel is None else Relabel.from_dict(relabel)
         seen = tuple(map(int, metadata.get("seen_labels", ())))
@@ -99,7 +100,7 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
         ) from error
     if difference:
         raise InputError(
-            f"{path}: was trained with another head ({difference}); give a module equal to that "
-            "head to Segmenter.load(path, head=...)."
+            f"{path}: was trained with another head ({difference}); give Segmenter.load(path, "
+            "head=...) a module equal to that head, or None if there was no head."
         )
     return Trained(config, channels, (low, high), net, labeller, relabel, seen)

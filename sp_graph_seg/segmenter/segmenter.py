@@ -55,7 +55,7 @@ class Segmenter(Prediction, ImageEstimator):
 
     Args:
         config: The hyperparameters. By default the preset ``photo`` if the training images have
-            three channels, otherwise the preset ``tomogram``; with a head the preset ``fast``.
+            three channels, otherwise the preset ``tomogram``; with a ``head``, the preset ``fast``.
         head: A graph network to use instead of ``config.head``: any module of node features
             ``(N, num_features)`` that :func:`~sp_graph_seg.nn.call_head` can call with the fields
             of :func:`~sp_graph_seg.nn.graph_of_head`, such as a layer of PyG. Each training starts
@@ -68,8 +68,9 @@ class Segmenter(Prediction, ImageEstimator):
     Attributes:
         net_: The trained network, if a label is the largest feature of a node
             (``label_by="argmax"``); otherwise ``None``.
-        labeller_: The labeller by prototypes, a :class:`~sp_graph_seg.prototypes.Phases` or an
-            :class:`~sp_graph_seg.prototypes.Appearance`; ``None`` if there is a ``net_``.
+        labeller_: The labeller by prototypes: a :class:`~sp_graph_seg.prototypes.Phases`, an
+            :class:`~sp_graph_seg.prototypes.Appearance` or a
+            :class:`~sp_graph_seg.prototypes.RegionColors`; ``None`` if there is a ``net_``.
         config_: The hyperparameters of the training.
         in_channels_: Channels of the training images.
         intensity_range_: The intensities that are mapped to 0 and 1 in every image: those given to
@@ -79,8 +80,8 @@ class Segmenter(Prediction, ImageEstimator):
         history_: The losses of every step; ``None`` in a loaded model.
         relabel_: Post-processing of all labels, which is saved with the model; ``None`` after
             training. Set it to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
-        seen_labels_: The labels of the training images, which get the colours that are farthest
-            apart; empty if all labels are.
+        seen_labels_: The labels that occur in the training images, which get the colours that are
+            farthest apart; empty if all labels occur.
 
     Example:
         >>> import torch
@@ -127,14 +128,15 @@ class Segmenter(Prediction, ImageEstimator):
             y: Ignored; scikit-learn's pipelines pass it.
             masks: The data pixels, ``(H, W)``; for a sequence of images a sequence, with ``None``
                 for images without a mask.
-            superpixels: Likewise, label maps ``(H, W)`` to use instead of making superpixels;
-                negative for pixels without data.
+            superpixels: Label maps ``(H, W)`` to use instead of making superpixels, given like
+                ``masks``; negative for pixels without data.
             intensity_range: Value of ``intensity_range_``, such as the range of the volume that the
                 images are slices of; measured on the images by default.
-            progress: Show a progress bar on standard error.
-            checkpoint_folder: Folder in which the training keeps its state, in 5 % of the time at
-                most. If it is interrupted, the same call goes on from there, with the same result
-                to the last bit at the same number of threads. The caller removes the folder.
+            progress: Whether to show a progress bar on standard error.
+            checkpoint_folder: Folder in which the training saves its state, which takes at most 5 %
+                of the time. After an interruption, the same call goes on from there. With the same
+                number of threads, the result is the same to the last bit. The caller removes the
+                folder.
 
         Raises:
             InputError: If an image is not ``(C, H, W)``, is too small for the network, has Inf or
@@ -199,7 +201,9 @@ class Segmenter(Prediction, ImageEstimator):
         intensity_range: tuple[float, float] | None = None,
         progress: bool = False,
     ) -> NDArray[np.int64] | list[NDArray[np.int64]]:
-        """Trains on images and labels them; takes the arguments and raises the errors of fit.
+        """Trains on images and labels them.
+
+        It takes the arguments of :meth:`fit`, except ``checkpoint_folder``, and raises its errors.
 
         Returns:
             The labels ``(H, W)`` of one image, or a list with those of each image of a sequence.
@@ -228,7 +232,8 @@ class Segmenter(Prediction, ImageEstimator):
             num_labels: Number of labels after merging.
 
         Raises:
-            InputError: If there are fewer labels, or they do not come from prototypes.
+            InputError: If ``num_labels`` is below 1 or above the number of labels of the model, or
+                the labels do not come from prototypes.
         """
         labeller = self._labeller
         if labeller is None or not 1 <= num_labels <= labeller.num_labels:
@@ -254,9 +259,9 @@ class Segmenter(Prediction, ImageEstimator):
             path: The safetensors file; an existing one is replaced.
             notes: JSON values to keep with the model, such as the names of the training images;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` returns them.
-            record: Who made the model from what, as JSON values. (default: that of
-                :func:`~sp_graph_seg.io.record.make_record`, without inputs) The number of threads
-                of the training is added.
+            record: Who made the model from what, as JSON values. (default: the result of
+                :func:`~sp_graph_seg.io.record.make_record` without inputs) If this process trained
+                the model, the number of threads is added.
         """
         config = self.trained_config
         trained = Trained(
@@ -279,12 +284,12 @@ class Segmenter(Prediction, ImageEstimator):
 
         Args:
             path: The file.
-            head: A module equal to the head of the training, unless the configuration names that;
-                its weights are read from the file.
+            head: A module equal to the ``head`` of the training, if there was one; its weights are
+                read from the file. A head that the configuration names is made without it.
 
         Raises:
-            InputError: If the file is missing, truncated or not such a model, or the head is
-                missing or differs.
+            InputError: If the file is missing, truncated or not a model, or the head is missing or
+                differs from that of the training.
         """
         return cls.from_file(read_model(path), path, head)
 
@@ -292,7 +297,7 @@ class Segmenter(Prediction, ImageEstimator):
     def from_file(
         cls, file: ModelFile, path: str | Path, head: nn.Module | None = None
     ) -> "Segmenter":
-        """Makes a Segmenter from a model file; ``path`` is used in messages."""
+        """Makes a Segmenter from the contents of a model file; messages name the ``path``."""
         trained = from_file(file, path, head)
         segmenter = cls(trained.config, head)
         segmenter.config_, segmenter.history_ = trained.config, None
@@ -308,7 +313,7 @@ class Segmenter(Prediction, ImageEstimator):
         ):
             raise InputError(
                 f"config, head: {type(self.config).__name__} and {type(self.head).__name__} are "
-                "not a Config and a torch module; give these, or None."
+                "not a Config and a torch module; give a Config and a torch.nn.Module, or None."
             )
         if self.head is not None:
             config = (self.config or Config()).replace(head="identity")

@@ -13,8 +13,8 @@ def uncertainty_map(labels: NDArray, margins: NDArray[np.float32]) -> NDArray[np
     """Computes 254 (1 - margin) of each pixel, rounded, and 255 for pixels without a label.
 
     Args:
-        labels: Of any shape, negative for pixels without a label.
-        margins: Of the same shape, from 0 to 1.
+        labels: Labels in any shape; negative for pixels without a label.
+        margins: Margins of the labels, from 0 to 1, in the same shape.
     """
     uncertain = np.rint(MOST_UNCERTAIN * (1 - margins)).astype(np.uint8)
     uncertain[labels < 0] = NO_LABEL

@@ -145,7 +145,7 @@ class LoadedModel(NamedTuple):
 
 
 def load_model(path: str | os.PathLike[str], head: nn.Module | None = None) -> LoadedModel:
-    """Reads a model file, only once in each process unless the file or the head changes."""
+    """Reads a model file; repeated calls in a process reuse it until it or the head changes."""
     file = Path(path).absolute()
     return _load_model(file, stamp(file) if file.exists() else (0, 0), head)
 
@@ -201,10 +201,10 @@ def _label_frames(
 
 @contextmanager
 def _single_threaded() -> Iterator[int]:
-    """Lets each operation of torch use one thread; yields the number of threads before.
+    """Lets each operation of torch use one thread; yields the number of threads used before.
 
-    So sums have the same order on every machine. The threads do more if each labels a slice of its
-    own, because superpixels use only one core.
+    Sums then have the same order on every machine. The threads are of more use if each labels
+    its own slice, because superpixels use only one core.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -28,7 +28,7 @@ def choose_slices(
     intensity_range: tuple[float, float],
     unusable: Container[int] = (),
 ) -> list[int]:
-    """Chooses the slices or frames that represent the rest best: the medoids of all.
+    """Chooses the slices or frames that represent the rest best: the medoids.
 
     Each slice is described by the histogram of the mean colours of its superpixels, weighted by
     area. Pixels without data do not count. The distance of two slices is the L1 distance of their
@@ -62,12 +62,12 @@ def choose_slices(
 
 
 def places_to_look_at(total: int, count: int) -> NDArray[np.int64]:
-    """Returns the numbers of the slices that are compared, ascending."""
+    """Returns the numbers of the slices that are compared, in ascending order."""
     return np.linspace(0, total - 1, min(total, max(_MOST, count))).astype(int)
 
 
 def shrink(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scales a slice ``(C, H, W)`` down to the size of comparison, with NaN for no data."""
+    """Scales a slice ``(C, H, W)`` down to compare it with others; NaN marks no data."""
     inside = find_numbers(image)
     if inside is None:
         return scale_down(image, _SIZE).numpy()
@@ -79,7 +79,7 @@ def shrink(image: NDArray[np.float32]) -> NDArray[np.float32]:
 def find_representatives(
     small: Mapping[int, NDArray[np.float32]], count: int, intensity_range: tuple[float, float]
 ) -> list[int]:
-    """Returns the numbers of the slices that represent the rest best, from small copies."""
+    """Compares small copies of slices; returns the numbers of the most representative ones."""
     numbers = list(small)
     described = np.stack([_describe(image, intensity_range) for image in small.values()])
     return [numbers[medoid] for medoid in _find_medoids(described, count)]

@@ -15,11 +15,11 @@ Mask = NDArray[np.bool_]
 
 
 class Described(NamedTuple):
-    """A slice before its labels."""
+    """The features of a slice that is not yet labelled."""
 
     number: int
     features: Array
-    """``(Q, H, W)``."""
+    """``(Q, H, W)``: Q numbers for each pixel."""
     inside: Mask | None
     """The data pixels; ``None`` for all."""
 
@@ -30,7 +30,7 @@ def joins_slices(segmenter: Segmenter) -> bool:
 
 
 def describe_slice(segmenter: Segmenter, number: int, image: NDArray) -> Described:
-    """Measures a slice ``(C, H, W)``."""
+    """Computes the features of a slice ``(C, H, W)``."""
     values, inside = segmenter.normalize(image)
     assert isinstance(segmenter.labeller_, Phases), "slices are joined for phases only"
     return Described(number, segmenter.labeller_.describe(values), inside)
@@ -39,11 +39,12 @@ def describe_slice(segmenter: Segmenter, number: int, image: NDArray) -> Describ
 def label_joined(
     segmenter: Segmenter, slices: Iterable[Described]
 ) -> Iterator[tuple[int, NDArray[np.int32], Array]]:
-    """Labels slices after averaging each with the slices before and after it.
+    """Labels slices after averaging the features of each with those of the slices beside it.
 
     Args:
         segmenter: A trained model.
-        slices: Measured slices in order. A slice that is missing is beside none.
+        slices: Slices in ascending order. Those on the two sides of a missing slice are not
+            averaged with each other.
 
     Yields:
         The number of each slice, its labels and their margins, both ``(H, W)``.

@@ -67,13 +67,13 @@ def label_volume(
         volume: From :func:`~sp_graph_seg.volumes.open_volume`.
         output: ``.zarr``, ``.tif``, ``.h5``, ``.npy`` or a folder of PNGs, see
             :func:`~sp_graph_seg.label_jobs.open_label_job`.
-        mode: ``"slices"`` labels each slice by itself, or, with ``memory`` or ``join_slices``,
-            together with those beside it; ``"supervoxels"`` averages the features of the slices of
-            a block over 3D superpixels. (default: ``"slices"``)
-        uncertainty: Output for a map of 8 bits beside the labels, in any of their formats: 0 where
-            no other label is like that of the pixel, 254 where another fits as well, 255 without a
-            label; see :meth:`~sp_graph_seg.Segmenter.predict_with_margin`. It is resumed with the
-            labels, and finished before them. (default: none)
+        mode: ``"slices"`` labels each slice by itself or, if the model uses ``memory`` or
+            ``join_slices``, together with slices beside it; ``"supervoxels"`` averages the features
+            of the slices of a block over 3D superpixels. (default: ``"slices"``)
+        uncertainty: Output for an 8-bit map of how uncertain the labels are, in any format of
+            labels: 0 where no other label fits, 254 where another fits as well, 255 where there is
+            no label; see :meth:`~sp_graph_seg.Segmenter.predict_with_margin`. The map is resumed
+            together with the labels, and finished before them. (default: none)
         relabel: Post-processing of the labels of each slice. (default: that of the model)
         block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
         skip_bad: Leave slices that cannot be read unlabelled and list them, instead of refusing
@@ -82,11 +82,12 @@ def label_volume(
         overwrite: Replace an existing output.
         workers: Number of processes on this machine; 0 for this process with all its threads.
             (default: one for each GPU; without a GPU, one for every eight cores, or for each core
-            in the mode ``"supervoxels"``; but no more than blocks)
+            in the mode ``"supervoxels"``; never more than there are blocks)
         scheduler: Address of a Dask scheduler to use instead. Its workers must see the same files.
-        preflight: Read all slices once before the work. Otherwise a bad slice is found late.
-        finish: Give the output its name. If False, the caller must call ``finish`` of the job,
-            after making everything else from its blocks.
+        preflight: Read all slices once before labelling any. Otherwise a slice that cannot be used
+            is found only when its block is labelled.
+        finish: Assemble the output and remove the blocks. If False, the caller reads what else it
+            needs from the blocks, and then must call ``finish`` of the job.
         head: A module equal to the head of the training, as for
             :meth:`Segmenter.load <sp_graph_seg.Segmenter.load>`, unless the configuration names it.
 
@@ -111,7 +112,8 @@ def label_volume(
         check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
         if beside is not None:
             raise InputError(
-                "uncertainty: is not known of supervoxels; leave it out, or use mode='slices'."
+                "uncertainty: cannot be used with mode='supervoxels'; leave it out, or use "
+                "mode='slices'."
             )
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
@@ -179,8 +181,8 @@ def check_unchanged(volume: Volume, before: str) -> None:
 def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, Any]:
     """Makes the record of the labels of a volume, which `LabelJob.finish` stores with them.
 
-    Beside the input, it names the model and what that was trained with. All of the input is read
-    once for its checksum.
+    The record names the input and the model, with the record and the configuration of the
+    training of the model. The whole input is read once for its checksum.
     """
     file = read_model(Path(model))
     trained = {"record": file.record, "config": file.metadata["config"]}

@@ -14,7 +14,7 @@ _TRAINED = 4096
 
 
 def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
-    """Reads the slices ``start`` to ``stop - 1``, ``(n, C, H, W)``.
+    """Reads the slices ``start`` to ``stop - 1`` as an array ``(n, C, H, W)``.
 
     If the volume has a ``fill``, NaN and infinite values mark pixels without data and become NaN.
 
@@ -38,7 +38,8 @@ def read_slice(volume: Volume, number: int) -> NDArray[np.float32]:
 def middle(image: NDArray) -> NDArray:
     """Crops an image ``(..., H, W)`` to the 4096 rows and columns in its middle, if it has more.
 
-    So training at full resolution has an end; the rest of a slice is like its middle.
+    This limits the time of training at full resolution. The rest of a slice is assumed to look
+    like its middle.
     """
     height, width = image.shape[-2:]
     top, left = max(0, height - _TRAINED) // 2, max(0, width - _TRAINED) // 2

@@ -26,10 +26,10 @@ def label_supervoxels(
 
     Args:
         segmenter: A trained model.
-        slices: Numbers of the slices, and the slices ``(C, H, W)``.
+        slices: Pairs of the number of a slice and the slice ``(C, H, W)``.
 
     Yields:
-        Each number with the labels ``(H, W)``.
+        Pairs of the number of a slice and its labels ``(H, W)``.
     """
     config, net = segmenter.config_, segmenter.paper_net
     numbers: list[int] = []

@@ -40,7 +40,8 @@ class Survey:
             skip_bad: Allow slices that cannot be used, but not all of them.
 
         Raises:
-            InputError: The message names the first slice that cannot be used, its file and page.
+            InputError: A slice or the whole volume cannot be used. The message names the first such
+                slice, its file and page.
         """
         volume = self.volume
         if self.unusable and not skip_bad:
@@ -48,7 +49,7 @@ class Survey:
             more = f" and {len(self.unusable) - 1} more" if len(self.unusable) > 1 else ""
             raise InputError(
                 f"{volume.path}: slice {number}{more} cannot be used ({_bare(reason)}); repair "
-                "it, or leave it unlabelled with --skip-bad."
+                "the file, or leave such slices unlabelled with --skip-bad."
             )
         if len(self.unusable) == len(volume):
             reason = min(self.unusable.items())[1]
@@ -84,13 +85,14 @@ class Survey:
 
 
 def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -> Survey:
-    """Reads every slice of a volume once: checks it, samples intensities, keeps some slices.
+    """Reads every slice of a volume once: checks it, samples intensities, keeps those requested.
 
     Args:
         volume: The volume or video.
         keep: Numbers of slices to keep.
         choose: How many slices will be chosen; 0 for none. Of more than 200 slices, 200 at equal
-            distances are compared. If one of them cannot be used, the next one is.
+            distances are compared. If one of them cannot be used, the next usable slice takes its
+            place.
     """
     size = len(volume) * volume.channels * volume.height * volume.width
     survey = Survey(volume, IntensitySample(size))

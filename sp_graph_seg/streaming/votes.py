@@ -17,9 +17,9 @@ def vote_axes(
 ) -> NDArray[np.int64]:
     """Labels slices along each axis. A voxel gets the label with the highest mean probability.
 
-    A segmentation slice by slice ignores the neighbouring slices; slices along another axis include
-    them. The vote suits volumes that look the same from all sides and have cubic voxels. All
-    probabilities are held in memory: 2 bytes for each voxel and feature.
+    Labelling slice by slice ignores the neighbouring slices, but slices along another axis cut
+    through all of them. The vote suits volumes that look the same from all sides and have cubic
+    voxels. All probabilities are held in memory: 2 bytes for each voxel and feature.
 
     Args:
         segmenter: A trained model.
@@ -36,11 +36,12 @@ def vote_axes(
     volume = np.asarray(volume)
     if volume.ndim != 4 or volume.dtype.kind != "f":
         raise InputError(
-            f"volume: is {volume.dtype} of shape {volume.shape}; give (C, D, H, W), floating point."
+            f"volume: is {volume.dtype} of shape {volume.shape}; give floats (C, D, H, W)."
         )
     if not axes or not set(axes) <= set(_AXES) or len(set(axes)) < len(axes):
         raise InputError(
-            f"axes={axes!r}: are not distinct axes; give some of z, y and x, each once."
+            f"axes={axes!r}: are missing, unknown or repeated; give one or more of z, y and x, "
+            "each once."
         )
     total = np.zeros((segmenter.paper_net.num_outputs, *volume.shape[1:]), dtype=np.float16)
     for axis in axes:

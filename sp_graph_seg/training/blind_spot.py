@@ -1,4 +1,4 @@
-"""Training of a :class:`~sp_graph_seg.nn.BlindSpotNet` on pairs of windows side by side."""
+"""Trains a :class:`~sp_graph_seg.nn.BlindSpotNet` on pairs of windows that lie side by side."""
 
 import math
 import time
@@ -55,22 +55,24 @@ def fit_blind_spot(
     device: torch.device,
     on_step: OnStep | None = None,
 ) -> History:
-    """Trains a network in place with Adam whose learning rate falls as a half cosine.
+    """Trains a network in place with Adam.
 
-    Every step uses pairs of windows of all images. The loss is that of hidden pixels, plus 0.02
-    times that of the slow features of the pairs.
+    The learning rate rises over ten steps and then falls as a half cosine. Every step uses pairs of
+    windows of all images. The loss is the error at hidden pixels, plus 0.02 times the loss of slow
+    features, which should differ little between the two windows of a pair.
 
     Args:
         net: The network; it is returned to the CPU in evaluation mode.
-        images: ``(C, H, W)``, standardised to mean 0 and standard deviation 1.
+        images: Images ``(C, H, W)``, standardised to mean 0 and standard deviation 1.
         masks: The data pixels of each image, ``(H, W)`` bool; ``None`` for all.
-        config: Epochs, mini-batches, learning rate, seed and ``patches``, whose first entry gives
-            the number of windows in an epoch and, as its height, their side in pixels.
-        device: Where to train.
+        config: Epochs, mini-batches, learning rate, seed and ``patches``. Of ``patches`` only the
+            first entry counts: its count is the number of windows in an epoch, and its height is
+            the side of a window in pixels.
+        device: The device to train on.
         on_step: Called after every step with its row of the history.
 
     Returns:
-        The history; its ``rec`` is the loss of hidden pixels.
+        The history; its ``rec`` is the error at hidden pixels.
 
     Raises:
         InputError: If the loss becomes NaN or Inf.
@@ -126,11 +128,12 @@ def measure_skill(
 ) -> tuple[float, float]:
     """Compares a trained network with the simplest guess at a hidden pixel.
 
-    It takes the arguments of :func:`fit_blind_spot`; the network is on the CPU.
+    It takes the first four arguments of :func:`fit_blind_spot`; the network must be on the CPU.
 
     Returns:
-        The mean squared error of hidden pixels as the network predicts them, and as the mean of
-        their eight neighbours. The mean of the whole image would have an error of 1.
+        Two mean squared errors at hidden pixels: that of the prediction by the network, and that
+        of a guess by the mean of the eight neighbours. A guess by the mean of the whole image would
+        have an error of 1.
     """
     generator = Generator().manual_seed(config.seed)
     errors = []

@@ -1,4 +1,4 @@
-"""The state of a training in a file, with which it goes on after an interruption."""
+"""Stores the state of a training in a file, from which it goes on after an interruption."""
 
 import io
 import time
@@ -31,14 +31,15 @@ _FILES: ContextVar[Iterator[tuple[Path, str]] | None] = ContextVar("_FILES", def
 
 @contextmanager
 def checkpoints(folder: Path | None, identity: str = "") -> Iterator[None]:
-    """Keeps the state of each training within the context in a file of the folder.
+    """Keeps the state of each training within the context in a file in a folder.
 
-    A training whose file is there goes on from it, with the same result to the last bit if the
-    number of threads is the same.
+    A training whose file exists goes on from it. The result is the same to the last bit as without
+    an interruption, if the number of threads is the same.
 
     Args:
         folder: The folder, made if it is missing; ``None`` keeps nothing.
-        identity: What the trainings depend on. Files of another identity are not used.
+        identity: Text that names what the trainings depend on. Files that were written with another
+            identity are not used.
     """
     if folder is None:
         yield
@@ -53,11 +54,13 @@ def checkpoints(folder: Path | None, identity: str = "") -> Iterator[None]:
 
 
 class Checkpoint:
-    """The checkpoint of one training: the next in the context, or none.
+    """The checkpoint of one training, in the next file of :func:`checkpoints`.
+
+    Outside of that context, nothing is kept.
 
     Args:
         net: The network, whose size is compared with the room on the disk.
-        **parts: What else has a state: optimisers, schedules, sources of random numbers.
+        **parts: Other objects with a state: optimisers, schedules, sources of random numbers.
     """
 
     def __init__(self, net: nn.Module, **parts: Any) -> None:
@@ -74,13 +77,14 @@ class Checkpoint:
             check_room(self._path.parent, _COPIES * size)
 
     def restore(self, on_step: Callable[[Step], None] | None = None) -> History:
-        """Sets the state to that of the file.
+        """Restores the state from the file, if there is one.
 
         Args:
-            on_step: Called with the row of every step that is done.
+            on_step: Called with the row of every step before the interruption.
 
         Returns:
-            The steps that are done; none if there is no file, or a damaged one.
+            The history of the steps before the interruption. It is empty if there is no file, or if
+            the file is damaged or has another identity.
         """
         history = History()
         state = self._read()
@@ -98,9 +102,10 @@ class Checkpoint:
         return history
 
     def keep(self, history: History, is_last: bool = False) -> None:
-        """Writes the state, if that does not take too large a share of the time.
+        """Writes the state, unless writing would take too large a share of the time.
 
-        If it cannot be written, a warning tells so, and the training goes on without checkpoints.
+        The last state is always written. If writing fails, a warning says so, and the training goes
+        on without checkpoints.
         """
         now = time.monotonic()
         if self._path is None or not (is_last or self._cost <= _SHARE * (now - self._written)):

@@ -34,15 +34,15 @@ def autocast(config: Config, device: torch.device) -> torch.autocast:
 
 
 def make_scaler(config: Config, device: torch.device) -> torch.amp.GradScaler:
-    """Makes a scaler that keeps 16-bit gradients from vanishing; it is disabled otherwise."""
+    """Makes a scaler that keeps float16 gradients from vanishing; disabled without float16."""
     return torch.amp.GradScaler(device.type, enabled=config.precision == "16-mixed")
 
 
 @contextmanager
 def plain_torch() -> Iterator[None]:
-    """Shields a function from the caller's default type, modes without gradients, and autocast.
+    """Shields the code inside from the caller's default dtype, no-gradient modes and autocast.
 
-    Weights are of 32 bits, and the configuration alone sets the precision of training.
+    Weights are float32, and only the configuration sets the precision of training.
     """
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)

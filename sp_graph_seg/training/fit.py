@@ -32,17 +32,17 @@ def fit(
     """Trains a network in place with Adam, on one or several images of any sizes.
 
     The loss of a step is the mean of Eq. 9 over its images, each with its own graph and patches:
-    all images, or ``config.images_per_step`` of them in random order. In an epoch each image has
-    ``config.minibatches`` turns, and so all its patches, either way. Gradients are added up image
-    by image, so that memory does not grow with the number of images in a step. After the last step
-    all batch normalisation in the encoder and the head is set to the mean statistics of the whole
-    images, because the running averages lag behind. Training ends early when at most
+    all images, or ``config.images_per_step`` of them in random order. Either way, an
+    epoch uses each image in ``config.minibatches`` steps, and so all its patches. Gradients are
+    added up image by image, so that memory does not grow with the number of images in a step. After
+    the last step all batch normalisation in the encoder and the head is set to the mean statistics
+    of the whole images, because the running averages lag behind. Training ends early when at most
     ``config.min_labels`` labels are left in the images of a step. A :class:`TrainingWarning
-    <sp_graph_seg.errors.TrainingWarning>` tells of losses that grew, and of only one label.
+    <sp_graph_seg.errors.TrainingWarning>` is issued if the loss grew, or only one label is left.
 
     Args:
         net: The network; it is returned to its device, in evaluation mode.
-        images: The images.
+        images: The training images.
         config: Betas, patches, epochs, learning rate, seed, device and precision.
         on_step: Called after every step.
 
@@ -109,7 +109,7 @@ def _count_labels(net: SuperpixelNet, subjects: Sequence[Subject]) -> int:
 
 
 def count_steps(config: Config, num_images: int) -> int:
-    """Returns the number of steps of a training on some images."""
+    """Returns the number of steps of a training on ``num_images`` images."""
     if config.label_by == "phases":  # which sees all images in each step
         return config.epochs * config.minibatches
     return config.epochs * config.minibatches * math.ceil(num_images / _at_once(config, num_images))
@@ -178,7 +178,8 @@ def _check_config(wnet: WNet, has_head: bool, config: Config) -> None:
         )
     if config.similarity_on == "pixels" and config.beta_sim and has_head:
         raise InputError(
-            "similarity_on='pixels' cannot be used with a head, which has no pixels; use 'nodes'."
+            "similarity_on='pixels' cannot be used with a head, which refines only nodes; use "
+            "'nodes'."
         )
     if not uses_patches(config):
         return
@@ -192,7 +193,7 @@ def _check_config(wnet: WNet, has_head: bool, config: Config) -> None:
     if smallest < wnet.min_size:
         raise InputError(
             f"patches: {smallest} pixels are too few for depth={config.depth}, which needs "
-            f"{wnet.min_size}; use larger patches or a smaller depth."
+            f"{wnet.min_size} in height and width; use larger patches or a smaller depth."
         )
 
 

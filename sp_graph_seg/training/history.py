@@ -33,7 +33,7 @@ class History:
     is the time since the start.
 
     Attributes:
-        labels: The labels in all images at the last step, if the network has them.
+        labels: The labels that occur in all images at the last step; empty if there are none.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class History:
         self.labels: tuple[int, ...] = ()
 
     def append(self, row: Step) -> Step:
-        """Adds a step, and returns it with all columns; missing ones are ``nan``."""
+        """Adds a step and returns its row with all columns; missing values are ``nan``."""
         self._rows.append({name: row.get(name, math.nan) for name in COLUMNS})
         return self._rows[-1]
 
@@ -56,7 +56,7 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Time from the start to the end of the last step; 0 before the first."""
+        """Time from the start to the end of the last step, in seconds; 0 before the first."""
         return self._rows[-1]["seconds"] if self._rows else 0.0
 
     @property

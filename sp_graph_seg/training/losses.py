@@ -31,7 +31,7 @@ from sp_graph_seg.training.subject import Subject
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """The inputs of the losses: one image in one step."""
+    """The inputs of the losses for one image in one step."""
 
     model: SuperpixelNet
     subject: Subject
@@ -52,12 +52,12 @@ class ForwardPass:
 
     @property
     def judged(self) -> list[Tensor]:
-        """The features of the nodes in the similarity and continuity losses, before softmax."""
+        """The features of nodes that enter similarity and continuity losses, before softmax."""
         has_both = self.model.head is not None and self.config.head_losses == "both"
         return [self.means, self.x] if has_both else [self.x]
 
     def in_loss(self, x: Tensor) -> Tensor:
-        """Applies the softmax that ``loss_input`` asks for."""
+        """Applies softmax, unless ``loss_input`` of the configuration is ``"logits"``."""
         return x if self.config.loss_input == "logits" else x.softmax(dim=-1)
 
 
@@ -74,7 +74,7 @@ class Loss:
     compute: Callable[[ForwardPass], Tensor]
     """Computes the loss of one image in one step, a scalar before weighting."""
     counts: Callable[[Config], bool] = _always
-    """Tells whether a configuration uses it, if it has a weight."""
+    """Tells whether a configuration uses the loss at all, whatever its weight."""
 
 
 def _reconstruction(step: ForwardPass) -> Tensor:

@@ -54,7 +54,7 @@ def draw_patches(
         generator: The only source of randomness.
         mask: Pixels that patches should show, ``(H, W)`` bool.
         foreground: Share of the patches that are centred on a pixel of the mask, as far as
-            the image's border lets it; the others are uniform.
+            the border of the image allows; the others are drawn uniformly.
 
     Raises:
         InputError: If a patch does not fit into the image, or the mask has no pixel or another
@@ -63,8 +63,8 @@ def draw_patches(
     height, width = shape
     if height > size[0] or width > size[1]:
         raise InputError(
-            f"patches: {height}x{width} do not fit into {size[0]}x{size[1]} pixels; use smaller "
-            "ones."
+            f"patches: {height}x{width} do not fit into an image of {size[0]}x{size[1]} pixels; "
+            "use smaller patches."
         )
     turned_fits = width <= size[0] and height <= size[1]
     turns = torch.randint(4, (count,), generator=generator)
@@ -75,8 +75,8 @@ def draw_patches(
     if mask is not None:
         if mask.shape != size or not mask.any():
             raise InputError(
-                f"mask: size {tuple(mask.shape)} with {int(mask.sum())} pixels set cannot be used; "
-                f"give {size} with one or more."
+                f"mask: of size {tuple(mask.shape)} with {int(mask.sum())} true pixels cannot be "
+                f"used; give one of size {tuple(size)} with at least one true pixel."
             )
         pixels = mask.nonzero()  # (M, 2)
         center = pixels[torch.randint(len(pixels), (count,), generator=generator)]
@@ -138,7 +138,7 @@ class PatchSampler:
         self._drawn: list[PatchPositions] = []
 
     def epoch(self) -> Iterator[list[PatchPositions]]:
-        """Yields the patches of each mini-batch: an entry for every shape that has some."""
+        """Yields the positions of each mini-batch: one entry for each shape with patches in it."""
         if self.redraw or not self._drawn:
             self._drawn = [
                 draw_patches(self.size, (h, w), count, self.generator, self.mask, self.foreground)
@@ -153,9 +153,9 @@ def _fit_shape(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]
     height, width = min(shape[0], size[0]), min(shape[1], size[1])
     if (height, width) != tuple(shape):
         warnings.warn(
-            f"patches: {shape[0]}x{shape[1]} are reduced to {height}x{width}, because the image in "
-            "the "
-            f"network has {size[0]}x{size[1]} pixels; use smaller patches or a larger max_size.",
+            f"patches: {shape[0]}x{shape[1]} are reduced to {height}x{width}, because the image "
+            f"that the network sees has {size[0]}x{size[1]} pixels; use smaller patches or a "
+            "larger max_size.",
             SmallImageWarning,
             stacklevel=3,
         )

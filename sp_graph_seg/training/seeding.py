@@ -16,7 +16,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class GlobalRandom:
-    """The random states of torch, saved and restored like those of a module."""
+    """The random states of torch, saved and restored like the state of a module."""
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the states of the CPU and of all GPUs."""

@@ -36,7 +36,7 @@ class TrainingImage:
 
 @dataclass(frozen=True)
 class Subject:
-    """A training image on the device of the network, with the values that do not change."""
+    """A training image on the device of the network, with all that stays the same."""
 
     image: Tensor
     inside: Tensor | None

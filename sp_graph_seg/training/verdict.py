@@ -1,4 +1,4 @@
-"""Judges a finished training: whether it diverged, or one label took everything."""
+"""Judges a finished training: whether it diverged, or left only one label."""
 
 import warnings
 
@@ -15,7 +15,7 @@ _GROWTH, _END = 2.0, 0.1
 
 
 def warn_of_divergence(history: History, config: Config) -> None:
-    """Warns if the losses of the last steps are larger than that of the first one."""
+    """Warns if the median loss of the last steps is much larger than that of the first step."""
     losses = history["loss"]
     count = max(1, round(_END * len(losses)))
     first, last = losses[0], float(np.median(losses[-count:]))
@@ -32,8 +32,8 @@ def warn_of_collapse(num_labels: int, most_nodes: int, config: Config) -> None:
     """Warns if all nodes of the training images have the same label.
 
     Args:
-        num_labels: Labels of all nodes after training.
-        most_nodes: Nodes of the image that has most.
+        num_labels: Number of labels of all nodes after training.
+        most_nodes: Number of nodes of the image that has the most.
         config: The configuration.
     """
     if num_labels > 1:
@@ -50,11 +50,12 @@ def warn_of_collapse(num_labels: int, most_nodes: int, config: Config) -> None:
 def warn_of_other_threads(path: str, before: int) -> None:
     """Warns if a training is repeated, or goes on, with another number of threads.
 
-    Threads add up the gradients of their parts of a batch, and so the order of the sums.
+    Each thread adds up the gradients of its part of a batch, so the number of threads changes the
+    order of the sums, and with it the rounding.
 
     Args:
         path: The file of the earlier training.
-        before: Its number of threads.
+        before: The number of threads of the earlier training.
     """
     now = torch.get_num_threads()
     if before != now:

@@ -16,7 +16,7 @@ Offset = tuple[int, ...]
 
 
 class Boundary(NamedTuple):
-    """The pairs of neighbouring pixels in different superpixels, as flat indices ``(B,)``."""
+    """The B pairs of neighbouring pixels that lie in different superpixels, as flat indices."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
@@ -25,18 +25,19 @@ class Boundary(NamedTuple):
 
 
 def half_neighborhood(ndim: int, connectivity: int = 1) -> list[Offset]:
-    """Returns one of each two opposite offsets to the neighbours of a pixel.
+    """Returns the offsets from a pixel to its neighbours, only one of each opposite pair.
 
     Args:
         ndim: Number of axes.
-        connectivity: How many axes an offset may move along: 1 for faces, ``ndim`` for corners.
+        connectivity: Largest number of axes along which an offset moves: 1 reaches the pixels that
+            share a face, ``ndim`` also those that share only a corner.
     """
     offsets = itertools.product((-1, 0, 1), repeat=ndim)
     return [o for o in offsets if o > (0,) * ndim and np.abs(o).sum() <= connectivity]
 
 
 def shifted_views(array: NDArray, offset: Offset) -> tuple[NDArray, NDArray]:
-    """Returns two views of an array, the second shifted by an offset against the first."""
+    """Returns two views of equal size, the second shifted by an offset against the first."""
     here = tuple(slice(max(0, -o), n - max(0, o)) for o, n in zip(offset, array.shape, strict=True))
     there = tuple(
         slice(max(0, o), n - max(0, -o)) for o, n in zip(offset, array.shape, strict=True)
@@ -67,13 +68,13 @@ def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
 def sum_over_edges(
     labels: Labels, boundary: Boundary, values: NDArray[np.float64], num_nodes: int
 ) -> csr_array:
-    """Adds up one value of every boundary pair for the two superpixels that it separates.
+    """Adds up, for any two touching superpixels, the values of the boundary pairs between them.
 
-    Compressed rows coalesce the pairs and sort them by target and then by source, in time linear in
-    the number of pairs.
+    ``values (B,)`` has one value for each pair of ``boundary``. The time is linear in B. The
+    rows of the matrix are targets, its columns are sources, and both are sorted.
 
     Returns:
-        A symmetric ``(N, N)`` matrix; row I holds the edges that arrive at node I.
+        A symmetric ``(N, N)`` matrix; row I holds the edges whose target is node I.
     """
     shape = (num_nodes, num_nodes)
     flat = labels.ravel()
@@ -86,7 +87,7 @@ def sum_over_edges(
 
 
 def to_edge_index(adjacency: csr_array) -> Tensor:
-    """Returns the edges of a matrix, ``(2, E)``, sorted by target (row), then source (column)."""
+    """Lists the edges of a matrix, ``(2, E)``, sorted by target (row), then by source (column)."""
     counts = np.diff(adjacency.indptr)
     target = np.repeat(np.arange(adjacency.shape[0]), counts)
     return torch.from_numpy(np.stack([adjacency.indices.astype(np.int64), target]))

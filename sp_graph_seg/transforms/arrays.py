@@ -16,11 +16,11 @@ def as_image(
     Args:
         image: ``(C, H, W)`` or ``(C, D, H, W)``. Unsigned integers are divided by the largest
             value of their type; signed ones and floating-point values are kept.
-        name: Name of the image in errors.
-        mask: True for the pixels that count; the others become 0, whatever they hold.
+        name: Name of the image in error messages.
+        mask: True for the pixels that count; all others become 0, even NaN.
 
     Raises:
-        InputError: As :func:`as_native`, and if a value is NaN.
+        InputError: If :func:`as_native` would raise it, or a value is NaN.
     """
     image = as_array(image, name)
     if mask is not None and image.ndim in (3, 4):
@@ -41,12 +41,12 @@ def as_native(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.floa
 
     Args:
         image: ``(C, H, W)`` or ``(C, D, H, W)``, real numbers in any units.
-        name: Name of the image in errors.
+        name: Name of the image in error messages.
 
     Raises:
         InputError: If the number of axes is wrong, the image is empty, its values are not real
-            numbers, one of them is Inf, or it looks channels-last: over 16 in the first axis and
-            up to 16 in the last.
+            numbers, a value is Inf, or the image looks channels-last: its first axis is longer than
+            16 and its last is not.
     """
     array = as_array(image, name)
     if array.ndim not in (3, 4):
@@ -60,7 +60,7 @@ def as_native(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.floa
             "(C, D, H, W); move the axis with numpy.moveaxis(image, -1, 0)."
         )
     if array.size == 0:
-        raise InputError(f"{name}: shape {array.shape} is empty; give one with pixels.")
+        raise InputError(f"{name}: shape {array.shape} is empty; give an image with pixels.")
     if array.dtype.kind not in "buif":
         raise InputError(
             f"{name}: values of type {array.dtype} are not real numbers; convert them to float32."
@@ -75,11 +75,11 @@ def as_native(image: Tensor | ArrayLike, name: str = "image") -> NDArray[np.floa
 
 
 def as_array(values: Tensor | ArrayLike, name: str = "array") -> NDArray:
-    """Converts a tensor on any device or an array to an array; refuses masked elements."""
+    """Converts an array, or a tensor on any device, to an array; refuses masked elements."""
     if np.ma.is_masked(values):
         raise InputError(
             f"{name}: some elements of the masked array are masked; give array.filled(0), and "
-            "mask=~array.mask where a mask is taken."
+            "also mask=~array.mask if the function takes a mask."
         )
     if not isinstance(values, Tensor):
         return np.asarray(values)
@@ -89,7 +89,7 @@ def as_array(values: Tensor | ArrayLike, name: str = "array") -> NDArray:
 
 
 def as_mask(mask: Tensor | ArrayLike, size: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Converts a mask to booleans; checks its size, and that it is not empty."""
+    """Converts a mask to booleans; checks its size, and that at least one pixel is true."""
     inside = as_array(mask, "mask").astype(bool)
     if inside.shape != size:
         raise InputError(
@@ -101,7 +101,7 @@ def as_mask(mask: Tensor | ArrayLike, size: tuple[int, ...]) -> NDArray[np.bool_
 
 
 def fill_outside(image: NDArray, inside: NDArray[np.bool_]) -> NDArray:
-    """Copies an image and sets the pixels outside to the mean of those inside, by channel."""
+    """Copies an image and sets the pixels outside to the mean of those inside, in each channel."""
     if not inside.any():
         return np.zeros_like(image)
     filled = image.copy()

@@ -1,12 +1,13 @@
-r"""Further attributes of the nodes and edges of a graph, computed on request by one function each.
+r"""Further attributes of the nodes and edges of a graph; one function computes each, on request.
 
 The parameter ``attributes=[...]`` of :class:`~sp_graph_seg.transforms.ToRAG` and ``ToPixelGraph``
-takes the names of functions of this module, and functions of your own that take a
-:class:`NodePixels`, also as a :func:`functools.partial`. The result becomes a field with the name
-of the function. It has one row for each node, or for each edge if the name begins with ``edge_``.
+takes the names of functions of this module, and your own functions of a :class:`NodePixels`, which
+may be a :func:`functools.partial`. The result becomes a field with the name of the function. It has
+one row for each node, or for each edge if the name begins with ``edge_``.
 
-Below, :math:`p \in I` are the pixels of node I, :math:`|I|` is their number, and
-:math:`(p, q) \in IJ` are the pairs of neighbouring pixels on both sides of the boundary of I and J.
+Below, :math:`p \in I` are the pixels of node I, :math:`|I|` is their number, and :math:`x_p` is
+the colour of pixel p. :math:`(p, q) \in IJ` are the pairs of neighbouring pixels with p in I and q
+in J.
 """
 
 from collections.abc import Callable
@@ -41,7 +42,7 @@ class NodePixels:
     """Node of each pixel, ``size``; -1 outside a mask."""
     num_nodes: int
     offsets: NDArray[np.int64]
-    """Offsets from a pixel to its neighbours, one of each two opposite ones, ``(K, ndim)``."""
+    """Offsets from a pixel to its neighbours, one of each opposite pair, ``(K, ndim)``."""
     find_boundary: Callable[[], Boundary]
     spacing: NDArray[np.float64]
     """Size of a pixel along each axis, ``(ndim,)``."""
@@ -50,32 +51,32 @@ class NodePixels:
 
     @cached_property
     def boundary(self) -> Boundary:
-        """The pairs of neighbouring pixels in different nodes, with the index of their offset."""
+        """The pairs of neighbouring pixels that belong to different nodes."""
         return self.find_boundary()
 
     @cached_property
     def edge_index(self) -> Tensor:
-        """``(2, E)``, sorted by target, then by source."""
+        """The edges ``(2, E)``, sorted by target, then by source."""
         return to_edge_index(_sum_pairs(self, np.ones(self.boundary.first.size)))
 
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
-        """True for the pixels that belong to a node, ``(size,)`` flattened."""
+        """True for the pixels that belong to a node, as a flat array."""
         return self.labels.ravel() >= 0
 
     @cached_property
     def pixel_index(self) -> NDArray[np.int64]:
-        """Node of each pixel inside, ``(P,)``."""
+        """Node of each of the P pixels that belong to one, ``(P,)``."""
         return self._select(self.labels.reshape(1, -1))[0]
 
     @cached_property
     def colors(self) -> NDArray[np.float32]:
-        """Colours of the pixels inside, ``(C, P)``."""
+        """Colours of the P pixels that belong to a node, ``(C, P)``."""
         return self._select(self.image.reshape(self.image.shape[0], -1))
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Indices of the pixels inside along each axis, ``(ndim, P)``."""
+        """Indices along each axis of the P pixels that belong to a node, ``(ndim, P)``."""
         return self._select(np.indices(self.labels.shape).reshape(self.labels.ndim, -1))
 
     def _select(self, values: NDArray) -> NDArray:
@@ -127,7 +128,7 @@ def maximum(nodes: NodePixels) -> Tensor:
 
 
 def histogram(nodes: NodePixels, bins: int = 8) -> Tensor:
-    r"""``(N, C * bins)``: share of the pixels in each of equal bins from 0 to 1, by channel.
+    r"""``(N, C * bins)``: share of the pixels in each of ``bins`` equal bins of [0, 1], by channel.
 
     A value on the border of two bins counts in the upper one. Values outside [0, 1] count in the
     outermost bins. Use ``functools.partial(histogram, bins=16)`` for another number of bins.
@@ -143,7 +144,7 @@ def histogram(nodes: NodePixels, bins: int = 8) -> Tensor:
 
 
 def bbox(nodes: NodePixels) -> Tensor:
-    """``(N, 2 * ndim)``: first pixel along each axis, then one past the last."""
+    """``(N, 2 * ndim)``: first index along each axis, then one past the last along each."""
     first, last = (_extreme(nodes, nodes.positions, kind) for kind in ("min", "max"))
     return torch.cat([first, last + 1], dim=1)
 
@@ -166,11 +167,11 @@ def perimeter(nodes: NodePixels) -> Tensor:
 
 
 def axis_lengths(nodes: NodePixels) -> Tensor:
-    r"""``(N, ndim)``: axes of the ellipse, or ellipsoid, with equal second moments, descending.
+    r"""``(N, ndim)``: axes of the ellipse (or ellipsoid) of equal second moments, longest first.
 
-    They are :math:`4 \sqrt{\lambda}` in 2D and :math:`2 \sqrt{5 \lambda}` in 3D, with the
-    eigenvalues :math:`\lambda` of the covariance of the positions. For a large ellipse these are
-    its own axes.
+    They are :math:`4 \sqrt{\lambda}` in 2D and :math:`2 \sqrt{5 \lambda}` in 3D, where
+    :math:`\lambda` are the eigenvalues of the covariance of the positions. For a node that is a
+    large ellipse, they are its full axes.
     """
     ndim = len(nodes.spacing)
     position = nodes.positions * nodes.spacing[:, None]
@@ -184,8 +185,8 @@ def axis_lengths(nodes: NodePixels) -> Tensor:
 def edge_boundary_length(nodes: NodePixels) -> Tensor:
     """``(E,)``: length of the shared boundary, or its area in 3D, in units of the spacing.
 
-    The length is 0 for superpixels that touch only at a corner (``connectivity`` above 1), and for
-    pixels that do not share a face.
+    It is 0 for superpixels that touch only at an edge or a corner (``connectivity`` above 1), and
+    for neighbours of a pixel graph that do not share a face.
     """
     is_face = np.abs(nodes.offsets).sum(axis=1) == 1
     across = (np.abs(nodes.offsets) * nodes.spacing).sum(axis=1)
@@ -196,7 +197,7 @@ def edge_boundary_length(nodes: NodePixels) -> Tensor:
 def edge_boundary_gradient(nodes: NodePixels) -> Tensor:
     r"""``(E,)``: mean of :math:`\|x_p - x_q\| / d(p, q)` over the pairs :math:`(p, q) \in IJ`.
 
-    d is the distance of the pixels in units of the spacing.
+    d is the distance between the two pixels in units of the spacing.
     """
     first, second, offset = nodes.boundary
     colors = nodes.image.reshape(nodes.image.shape[0], -1)
@@ -209,10 +210,10 @@ def edge_boundary_gradient(nodes: NodePixels) -> Tensor:
 
 
 def edge_strength(nodes: NodePixels) -> Tensor:
-    r"""``(E,)``: mean of :math:`(e_p + e_q) / 2` over :math:`(p, q) \in IJ`, with an edge map e.
+    r"""``(E,)``: mean of :math:`(e_p + e_q) / 2` over :math:`(p, q) \in IJ`, for an edge map e.
 
-    The map is given as ``Data(image=..., edge_map=...)``. Where no third node is near, it is the
-    weight of scikit-image's ``rag_boundary``.
+    The map is given as ``Data(image=..., edge_map=...)``. The result equals the weight of
+    scikit-image's ``rag_boundary``, except for boundaries near a third node.
 
     Raises:
         InputError: If no edge map was given.
@@ -270,7 +271,7 @@ ATTRIBUTES: dict[str, Attribute] = {
 
 
 def attribute_name(attribute: str | Attribute) -> str:
-    """Returns the name of the field of an attribute, which is the name of its function.
+    """Returns the name of an attribute's field, which is the name of its function.
 
     Raises:
         InputError: If the name is not in :data:`ATTRIBUTES`, or the function has no name.
@@ -291,7 +292,7 @@ def compute_attribute(attribute: str | Attribute, nodes: NodePixels, num_edges: 
     """Computes an attribute, and checks that it has one row for each node or edge.
 
     Raises:
-        InputError: If the number of rows is wrong.
+        InputError: If the result is not a tensor with that number of rows.
     """
     name = attribute_name(attribute)
     values = (ATTRIBUTES[attribute] if isinstance(attribute, str) else attribute)(nodes)
@@ -300,6 +301,6 @@ def compute_attribute(attribute: str | Attribute, nodes: NodePixels, num_edges: 
         found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise InputError(
             f"attributes: {name} returned {found}, not a tensor with one row for each of {count} "
-            f"{kind}s; give attributes of edges, and only those, a name that begins with edge_."
+            f"{kind}s; return one, and begin names of edge attributes, and only those, with edge_."
         )
     return values

@@ -21,7 +21,7 @@ Edge = tuple[int, int]
 
 
 def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
-    """Paints the labels of nodes onto the image that a graph was made from.
+    """Makes a label map: each pixel gets the label of its node.
 
     Args:
         labels: Label of each node, ``(N,)``.
@@ -33,7 +33,8 @@ def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
         ``(H, W)`` or ``(D, H, W)``, of the type of ``labels``.
 
     Raises:
-        InputError: If there is not one label for each node, or the graph is a batch.
+        InputError: If there is not one label for each node, or the graph is not the whole graph of
+            one image.
     """
     if labels.shape != (data.num_nodes,):
         raise InputError(f"labels: shape {tuple(labels.shape)} must be ({data.num_nodes},).")
@@ -41,7 +42,7 @@ def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
         raise InputError("data: is a batch of images; take one with batch.get_example(i).")
     if data.pixel_index.numel() and data.pixel_index.max() >= data.num_nodes:
         raise InputError(
-            "data: pixel_index names nodes that were removed; paint the labels of the whole graph."
+            "data: pixel_index has nodes that were removed; paint the labels of the whole graph."
         )
     if "n_id" in data:
         raise InputError(
@@ -57,7 +58,7 @@ def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
 
 
 def to_scipy(data: Data, edge_weight: Tensor | None = None) -> csr_array:
-    """Makes the weighted adjacency matrix: row I holds the weights of the edges to node I.
+    """Makes the weighted adjacency matrix: row I holds the weights of the edges into node I.
 
     Args:
         data: A graph.
@@ -85,17 +86,18 @@ def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
     """Converts a graph to the RAG of scikit-image, a subclass of :class:`networkx.Graph`.
 
     ``skimage.graph.merge_hierarchical``, ``cut_threshold`` and ``cut_normalized`` take the result;
-    their label image is :func:`to_label_image` of ``torch.arange(N)``. A node has ``labels``, as in
-    scikit-image ``"mean color"``, ``"total color"`` and ``"pixel count"`` if the graph has them,
-    and every other node attribute under its own name. An edge has ``weight`` and every edge
-    attribute under its own name, as ``{(source, target): value}`` where the two directions differ.
-    The attributes of the graph are those of the image.
+    the label image that they need is :func:`to_label_image` of ``torch.arange(N)``. As in
+    scikit-image, a node has ``labels``. It also has ``"mean color"`` if the graph has ``x``, and
+    ``"total color"`` and ``"pixel count"`` if the graph has ``pixel_index`` too. It has every other
+    node attribute under its own name. An edge has ``weight``, and every edge attribute under its
+    own name; if the values of the two directions differ, they are stored as
+    ``{(source, target): value}``. All other fields become attributes of the networkx graph.
 
     Args:
-        data: Any graph; both directions of every edge.
-        weight: Weights ``(E,)``, equal in both directions; by default the colour distance
-            ``edge_attr``, or ``edge_weight`` if it has none. For ``cut_normalized`` give
-            affinities.
+        data: Any graph that stores both directions of every edge.
+        weight: Weights ``(E,)``, equal in both directions. The default is the colour distance
+            ``edge_attr``, or ``edge_weight`` if the graph has no ``edge_attr``. For
+            ``cut_normalized`` give affinities.
 
     Raises:
         InputError: If the weights differ between the two directions.
@@ -126,20 +128,22 @@ def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
 
 
 def from_networkx(graph: nx.Graph) -> Data:
-    """Converts a graph of networkx, as :func:`to_networkx` or ``rag_mean_color`` makes it.
+    """Converts a graph of networkx, such as one from :func:`to_networkx` or ``rag_mean_color``.
 
     Nodes are numbered in the order of their ids, not in the order in which networkx stores them.
-    Where nodes were merged, as by ``merge_hierarchical``, the pixels get the new ids.
+    If nodes were merged, as ``merge_hierarchical`` does, the pixels get the numbers of the merged
+    nodes.
 
     Args:
         graph: An undirected graph. Numbers that all nodes have become node attributes
             (``"mean color"`` becomes ``x``); those that all edges have become edge attributes
-            named ``edge_...``. ``weight`` becomes ``edge_weight`` (1 where it is missing), unless
-            the edges have that as well. Parallel edges are added up.
+            named ``edge_...``. ``weight``, or 1 where it is missing, becomes ``edge_weight``,
+            unless the edges have an ``edge_weight`` of their own. Parallel edges are added up.
 
     Returns:
-        A graph with both directions of every edge, sorted by target, and ``node_id (N,)``, the ids;
-        an :class:`~sp_graph_seg.transforms.ImageGraph` where it was made from one.
+        A graph with both directions of every edge, sorted by target. ``node_id (N,)`` holds the
+        ids that the nodes had. It is an :class:`~sp_graph_seg.transforms.ImageGraph` if ``graph``
+        was made from one.
 
     Raises:
         InputError: If the graph is directed, or its ids are not integers.
@@ -148,7 +152,7 @@ def from_networkx(graph: nx.Graph) -> Data:
         raise InputError("graph: is directed; convert it with graph.to_undirected().")
     if not all(isinstance(node, int | np.integer) for node in graph):
         raise InputError(
-            "graph: node ids must be integers; see networkx.convert_node_labels_to_integers."
+            "graph: node ids must be integers; use networkx.convert_node_labels_to_integers."
         )
     ids = sorted(graph)
     number = {node: k for k, node in enumerate(ids)}

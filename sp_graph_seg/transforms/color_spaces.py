@@ -1,4 +1,4 @@
-"""What over-segmentations and cues compare: colours in a space where distances mean something."""
+"""Converts images to the colour spaces in which over-segmentations and cues compare colours."""
 
 from typing import Literal
 
@@ -10,11 +10,12 @@ ColorSpace = Literal["rgb", "lab", "hsv"]
 
 
 def color_space(image: NDArray, space: ColorSpace) -> Colors:
-    """Converts ``(C, *size)`` in [0, 1] to ``(*size, 3)`` of about the same range.
+    """Converts an image ``(C, *size)`` in [0, 1] to colours ``(*size, 3)`` of about that range.
 
-    Three channels are taken as RGB; CIELAB is divided by 100, and the hue of HSV is a vector, so
-    that red is one colour. In every space, grey values take the place of lightness. For any other
-    number of channels, the first three principal components take the places of lightness, a and b.
+    Three channels are taken as RGB. CIELAB is divided by 100. The hue of HSV is an angle that jumps
+    at red, so hue and saturation are converted to a vector of two components. One channel takes the
+    place of lightness, and the other two are 0. For any other number of channels, the first three
+    principal components take the places of lightness, a and b. ``space`` matters for RGB only.
     """
     from skimage import color
 

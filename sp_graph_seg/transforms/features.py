@@ -15,14 +15,14 @@ _REACH = 4.0
 
 
 def add_hessian_features(image: Tensor, scales: Sequence[float]) -> Tensor:
-    r"""Adds to an image its smoothed values and the eigenvalues of its Hessian at some scales.
+    r"""Adds to an image its smoothed values and the eigenvalues of its Hessian at several scales.
 
-    For a scale :math:`\sigma` these are the image smoothed by a Gaussian of that standard
-    deviation, and the larger and the smaller eigenvalue of
-    :math:`\sigma^2 \nabla\nabla (G_\sigma * I)` (Lindeberg 1998), which distinguish blobs, ridges
-    and flat areas. For values in [0, 1] they are close to [-1, 1], and are mapped to [0, 1] by
-    :math:`(1 + \lambda) / 2`. Leng et al. (VISAPP 2024, Fig. 5a) train on such channels of
-    tomograms.
+    For each scale :math:`\sigma`, the image I is smoothed by a Gaussian :math:`G_\sigma` of that
+    standard deviation. The larger and the smaller eigenvalue of the Hessian
+    :math:`\sigma^2 \nabla\nabla (G_\sigma * I)` (Lindeberg 1998) distinguish blobs, ridges and flat
+    areas. For values in [0, 1] an eigenvalue :math:`\lambda` lies within about [-0.5, 0.5]. It is
+    stored as :math:`(1 + \lambda) / 2`, clipped to [0, 1]. Leng et al. (VISAPP 2024, Fig. 5a) train
+    on such channels of tomograms.
 
     Args:
         image: ``(C, H, W)``, values in [0, 1].
@@ -30,7 +30,7 @@ def add_hessian_features(image: Tensor, scales: Sequence[float]) -> Tensor:
 
     Returns:
         ``(C * (1 + 3 * len(scales)), H, W)``: first the image, then for each scale the smoothed
-        channels, the larger and the smaller eigenvalues.
+        channels, the larger eigenvalues and the smaller eigenvalues.
     """
     parts = [image]
     for scale in scales:

@@ -1,4 +1,4 @@
-"""ImageGraph: a PyG ``Data`` that knows which of its fields belong to pixels or the image."""
+"""ImageGraph: a PyG ``Data`` that knows which fields belong to the pixels or to the image."""
 
 from typing import Any
 
@@ -23,15 +23,16 @@ class _ImageStorage(GlobalStorage):
 
 
 class ImageGraph(Data):
-    """A :class:`~torch_geometric.data.Data` of an image, as our transforms and datasets make it.
+    """The graph of an image: a :class:`~torch_geometric.data.Data` that our transforms make.
 
     PyG recognises attributes of nodes and edges by their length. If an image had as many pixels as
-    edges, its transforms would sort ``pixel_index`` like an edge attribute. Here ``pixel_index``,
-    ``pixel_mask``, ``image_size`` and ``name`` are neither. If there are as many nodes as edges,
-    PyG goes by the name, so all edge attributes here are named ``edge_...``; name yours likewise.
-    One ambiguity remains: the label ``y (1,)`` of a graph of one node looks like that of the node.
+    edges, PyG's transforms would sort ``pixel_index`` like an edge attribute. This class therefore
+    treats ``pixel_index``, ``pixel_mask``, ``image_size`` and ``name`` as neither. If a graph has
+    as many nodes as edges, PyG goes by the names, so every edge attribute here is named
+    ``edge_...``; name yours likewise. One ambiguity remains: if a graph has one node, PyG cannot
+    tell a label of the image, ``y (1,)``, from a label of the node.
 
-    :meth:`subgraph` keeps ``pixel_index`` and ``pixel_mask`` right.
+    :meth:`subgraph` updates ``pixel_index`` and ``pixel_mask``.
     """
 
     pixel_index: Tensor
@@ -44,7 +45,7 @@ class ImageGraph(Data):
         self._store._mapping.update(mapping)
 
     def subgraph(self, subset: Tensor) -> "ImageGraph":
-        """Returns the subgraph of some nodes; ``pixel_mask`` leaves out the pixels of the others.
+        """Returns the subgraph of some nodes; the pixels of all other nodes leave ``pixel_mask``.
 
         Args:
             subset: Ids of the nodes to keep, or bool ``(N,)``.
@@ -57,10 +58,10 @@ class ImageGraph(Data):
         return part
 
     def renumber_pixels(self, number: Tensor) -> None:
-        """Gives the pixels the new ids of their nodes, in place; does nothing without pixels.
+        """Gives the pixels the new ids of their nodes, in place; no-op without ``pixel_index``.
 
         Args:
-            number: The new id of each old one; -1 for a removed node.
+            number: The new id of each node, ``(N,)``; -1 for a removed node.
         """
         if "pixel_index" not in self:
             return
@@ -71,7 +72,7 @@ class ImageGraph(Data):
         self.pixel_index, self.pixel_mask = nodes[nodes >= 0], inside
 
     def sorted_edge_index(self) -> EdgeIndex:
-        """Returns ``edge_index`` as an ``EdgeIndex`` that knows its order, for faster PyG layers.
+        """Returns ``edge_index`` as an ``EdgeIndex`` marked as sorted, for faster PyG layers.
 
         Raises:
             ValueError: If the edges are not sorted by target, or not undirected.

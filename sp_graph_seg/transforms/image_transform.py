@@ -1,4 +1,4 @@
-"""The base class of ToRAG and ToPixelGraph: from an image and its nodes to a graph."""
+"""The base class of ToRAG and ToPixelGraph: makes a graph from an image and its nodes."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -38,14 +38,14 @@ _COLORS = 4
 
 
 class Given(NamedTuple):
-    """The inputs of a transform."""
+    """The checked inputs of one call of a transform."""
 
     image: NDArray[np.float32]
     """``(C, *size)``, 0 outside the mask."""
     mask: NDArray[np.bool_] | None
     superpixels: Tensor | ArrayLike | None
     edge_map: NDArray[np.float32] | None
-    """Values for the attribute ``edge_strength``, ``size``."""
+    """``(*size)``, values for the attribute ``edge_strength``."""
 
 
 class ImageTransform(BaseTransform):
@@ -94,11 +94,11 @@ class ImageTransform(BaseTransform):
 
         Args:
             data: The image, or a :class:`~torch_geometric.data.Data` with ``image`` and optionally
-                ``y``, ``mask`` and ``superpixels``, which take precedence over those of the
-                transform, and ``edge_map``, for the attribute ``edge_strength``. A ``y`` of the
-                image's size becomes the most frequent label of each node; ``train_mask (N,)`` is
-                then false for nodes without a label (``y`` is -1). Other fields are copied, unless
-                the graph has them.
+                other fields. ``mask`` and ``superpixels`` take precedence over those of the
+                transform. ``edge_map`` is for the attribute ``edge_strength``. A ``y`` of the
+                image's size becomes the most frequent label of each node, -1 for a node without a
+                label; ``train_mask (N,)`` is then false for such nodes. All other fields are
+                copied, except those that the transform makes itself.
         """
         fields: dict[str, Any] = data.to_dict() if isinstance(data, Data) else {"image": data}
         if fields.get("image") is None:
@@ -198,8 +198,8 @@ def _as_edge_map(values: Any, size: tuple[int, ...]) -> NDArray[np.float32] | No
     edge_map = as_array(values, "edge_map")
     if edge_map.shape != size or not np.isfinite(edge_map).all():
         raise InputError(
-            f"edge_map: shape {edge_map.shape} or a value that is not finite does not fit the "
-            f"image; give finite numbers of its size, {size}."
+            f"edge_map: shape {edge_map.shape} does not fit the image, or a value is not finite; "
+            f"give finite numbers of the image's size, {size}."
         )
     return edge_map.astype(np.float32)
 

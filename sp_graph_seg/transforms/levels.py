@@ -1,7 +1,7 @@
-"""Over-segmentations of different scale, of which a multi-scale graph has one for each level.
+"""Over-segmentations at different scales; each is one level of a multi-scale graph.
 
 This follows SAS (Li, Wu & Chang, CVPR 2012, section 3): superpixels of several scales and colour
-spaces agree inside objects and differ at weak edges, so together they tell more than the best one.
+spaces agree inside objects and differ at weak edges, so together they tell more than any one.
 """
 
 from collections.abc import Callable
@@ -23,16 +23,16 @@ Level = Callable[[NDArray], Labels]
 
 
 class FelzenszwalbLevel(NamedTuple):
-    """One over-segmentation by Felzenszwalb & Huttenlocher (IJCV 2004), of images only."""
+    """Makes a level by the method of Felzenszwalb & Huttenlocher (IJCV 2004), for images only."""
 
     space: ColorSpace
-    """What it compares, see :func:`~sp_graph_seg.transforms.color_space`."""
+    """Colour space of the comparison, see :func:`~sp_graph_seg.transforms.color_space`."""
     scale: float
-    """k of the paper for values from 0 to 255: larger makes larger regions."""
+    """The paper's k, for values from 0 to 255: a larger one makes larger superpixels."""
     sigma: float
-    """Gaussian smoothing before, in pixels."""
+    """Standard deviation of the Gaussian that smooths the image first, in pixels."""
     min_size: int
-    """Smaller regions are merged, in pixels."""
+    """Superpixels with fewer pixels are merged into a neighbour."""
 
     def __call__(self, image: NDArray) -> Labels:
         """Finds the regions of one level: ``(C, H, W)`` -> ``(H, W)``, from 0."""
@@ -51,15 +51,16 @@ class FelzenszwalbLevel(NamedTuple):
 
 
 class WatershedLevel(NamedTuple):
-    """The basins of the gradient that are deeper than a height, of images and volumes."""
+    """Makes a level of an image or a volume by a watershed that joins shallow basins."""
 
     space: ColorSpace
-    """What the gradient is of, see :func:`~sp_graph_seg.transforms.color_space`."""
+    """Colour space of the gradient, see :func:`~sp_graph_seg.transforms.color_space`."""
     sigma: float
-    """Scale of the gradient in pixels."""
+    """Standard deviation of the Gaussian of the gradient, in pixels."""
     dynamics: float
-    """A shallower basin floods into the one over its lowest pass (Najman & Schmitt, TPAMI 1996), as
-    a multiple of the median gradient: larger makes larger regions."""
+    """Least depth of a basin, as a multiple of the median gradient. A shallower basin joins the one
+    over its lowest pass (Najman & Schmitt, TPAMI 1996), so a larger value makes larger superpixels.
+    """
 
     def __call__(self, image: NDArray) -> Labels:
         """Finds the regions of one level: ``(C, *size)`` -> ``(*size)``, from 0."""
@@ -93,21 +94,21 @@ VOLUME_LEVELS = (
 
 
 def edge_strength(colors: Colors, sigma: float) -> NDArray[np.float64]:
-    """Computes the gradient over all channels, times sigma: ``(*size, C)`` -> ``(*size)``."""
+    """Computes the norm of the gradients of all channels, times sigma, as ``(*size)``."""
     squares = [gaussian_gradient_magnitude(c, sigma) ** 2 for c in np.moveaxis(colors, -1, 0)]
     return np.sqrt(sum(squares)) * sigma
 
 
 def flood_basins(gradient: NDArray, basins: Labels, height: float) -> Labels:
-    """Joins each basin that is less deep than a height with the one over its lowest pass.
+    """Joins each basin that is less than ``height`` deep with the one over its lowest pass.
 
-    Passes are taken from the lowest up; the deeper of two basins absorbs the other, so that what is
-    left is what a watershed makes whose minima are more than ``height`` deep.
+    Passes are taken in ascending order, and the deeper of two basins absorbs the other. The result
+    is that of a watershed from the minima that are at least ``height`` deep.
 
     Args:
-        gradient: ``(*size)``.
-        basins: Its watershed, ``(*size)``, from 0.
-        height: In the units of the gradient; 0 joins none.
+        gradient: The gradient magnitude, ``(*size)``.
+        basins: The watershed of the gradient, ``(*size)``, with ids from 0.
+        height: The least depth in the units of the gradient; 0 joins no basins.
     """
     touching, num = find_touching(basins), int(basins.max()) + 1
     if len(touching.pairs) == 0 or height <= 0:

@@ -37,34 +37,35 @@ class ToMultiscale(BaseTransform):
     :obj:`to_multiscale`), after `"Segmentation Using Superpixels: A Bipartite Graph Partitioning
     Approach" <https://doi.org/10.1109/CVPR.2012.6247750>`_ (SAS; Li, Wu & Chang, CVPR 2012).
 
-    Every level is an over-segmentation of the whole image. Pixels in the same superpixel of every
-    level have the same edges; together they are one *cell*. A photograph has 1 to 4 thousand.
+    Every level is an over-segmentation of the whole image. Pixels that lie in the same superpixel
+    of every level have the same edges; together they are one *cell*. A photograph has 1000 to 4000
+    cells.
 
     It takes an image ``(C, H, W)`` or a volume ``(C, D, H, W)``, a tensor or an array with values
     in [0, 1] (unsigned integers are divided by the largest value of their type), or a
-    :class:`~torch_geometric.data.Data` with that as ``image`` and optionally ``mask`` and ``y``.
+    :class:`~torch_geometric.data.Data` with such an ``image`` and optionally ``mask`` and ``y``.
     It returns a :class:`~torch_geometric.data.HeteroData` on the CPU with P pixels, N cells, and S
     superpixels of M levels:
 
     * ``["pixel"].x (P, C)``: colours;
     * ``["cell"].x (N, C)``, ``["superpixel"].x (S, C)``: mean colours;
     * ``["cell"].pos (N, ndim)``, ``["superpixel"].pos``: centroids in the order of the axes;
-    * ``["cell"].num_pixels (N,)``, ``["superpixel"].num_pixels``: their pixels;
-    * ``["superpixel"].level (S,)``: its level, from 0, ascending;
+    * ``["cell"].num_pixels (N,)``, ``["superpixel"].num_pixels``: numbers of pixels;
+    * ``["superpixel"].level (S,)``: levels of the superpixels, from 0, ascending;
     * ``["pixel", "lies_in", "cell"].edge_index (2, P)``: sorted by pixel;
     * ``["cell", "lies_in", "superpixel"].edge_index (2, N * M)``: sorted by cell, then by level;
     * ``["superpixel", "touches", "superpixel"].edge_index (2, E)``: pairs of one level that share a
       pixel face, both directions, sorted by target, then by source; ``edge_attr (E, 1)``: the
-      distance of their colours; ``edge_weight (E,)``: its affinity exp(tau d);
+      distance d of their colours; ``edge_weight (E,)``: the affinity exp(tau d);
     * ``pixel_mask (H*W,)``: true for the pixels of the graph, the image flattened in C order;
     * ``image_size (1, ndim)``.
 
-    A ``y`` of the image's size becomes ``y`` of cells and superpixels, the most frequent label,
-    with ``train_mask`` false where none is labelled (-1). Other fields are copied.
+    A ``y`` of the image's size becomes the ``y`` of cells and superpixels: the most frequent label,
+    or -1 without a labelled pixel, where ``train_mask`` is false. Other fields are copied.
 
     Args:
-        levels: What makes each level, finest or coarsest first; any function of an image
-            ``(C, *size)`` that returns ids ``(*size)`` from 0 will do. (default: six
+        levels: One function for each level, in any order. It takes an image ``(C, *size)`` and
+            returns the superpixel of each pixel, ``(*size)``, from 0. (default: six
             over-segmentations by Felzenszwalb & Huttenlocher for images, four watersheds for
             volumes)
         tau: Temperature of the affinities, below 0. (default: :obj:`-20.0`)
@@ -90,7 +91,9 @@ class ToMultiscale(BaseTransform):
         mask: ArrayLike | Tensor | None = None,
     ) -> None:
         if levels is not None and len(levels) == 0:
-            raise InputError("levels: none is given; give one or more, or None for the default.")
+            raise InputError(
+                "levels: the sequence is empty; give one level or more, or None for the default."
+            )
         if not (np.isfinite(tau) and tau < 0):
             raise InputError(f"tau={tau} does not give affinities; use a negative number.")
         self.levels = None if levels is None else tuple(levels)
@@ -137,21 +140,21 @@ class ToMultiscale(BaseTransform):
 
 
 def cell_image(graph: HeteroData) -> Labels:
-    """The cell of each pixel, ``(*size)``; -1 outside of the mask."""
+    """Returns the cell of each pixel, ``(*size)``; -1 outside the mask."""
     return _paint(graph, graph[PIXEL_IN_CELL].edge_index[1])
 
 
 def level_images(graph: HeteroData) -> Labels:
-    """The superpixel of each pixel in each level, ``(M, *size)``; -1 outside of the mask.
+    """Returns the superpixel of each pixel in each level, ``(M, *size)``; -1 outside the mask.
 
-    The ids are those of the graph, all different.
+    The ids are those of the graph, so no two levels share one.
     """
     of_cell = _superpixels_of_cells(graph)[graph[PIXEL_IN_CELL].edge_index[1]]  # (P, M)
     return np.stack([_paint(graph, ids) for ids in of_cell.T])
 
 
 def superpixel_means(graph: HeteroData, values: NDArray) -> NDArray[np.float64]:
-    """Means of ``(*size, F)``, such as colours or learned features, in superpixels: ``(S, F)``."""
+    """Averages ``(*size, F)``, such as colours or features, over each superpixel: ``(S, F)``."""
     cells = cell_image(graph)
     inside = cells >= 0
     count = graph["cell"].num_nodes

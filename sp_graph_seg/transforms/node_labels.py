@@ -1,4 +1,4 @@
-"""From labels of pixels to labels of nodes."""
+"""Converts labels of pixels to labels of nodes."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from sp_graph_seg.transforms.reduce import majority_over_nodes
 
 
 def majority_labels(truth: ArrayLike | Tensor, data: Data) -> Tensor:
-    """Finds the most frequent label of the pixels of each node; the smallest one in a tie.
+    """Finds the most frequent label of the pixels of each node; in a tie, the smallest.
 
     Args:
         truth: Labels of the pixels, ``(H, W)`` or ``(D, H, W)``; negative for unlabelled pixels.

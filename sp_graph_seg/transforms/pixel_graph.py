@@ -25,13 +25,13 @@ class ToPixelGraph(ImageTransform):
     <https://doi.org/10.5220/0012380700003660>`_ equal the dense ones (Eqs. 1 to 3).
 
     It takes what :class:`~sp_graph_seg.transforms.ToRAG` takes, except superpixels, and returns an
-    :class:`~sp_graph_seg.transforms.ImageGraph` with the same fields. Pixels whose distance is at
-    most the radius are neighbours.
+    :class:`~sp_graph_seg.transforms.ImageGraph` with the same fields. Two pixels are neighbours if
+    their distance is at most the radius.
 
     Args:
         radius: Radius of the neighbourhood: 1 joins pixels that share a face, 1.5 also those that
-            share a corner in 2D; Xia & Kulis 2017 use 5. In units of the spacing if that is given,
-            otherwise in pixels. (default: :obj:`1.0`)
+            share a corner in 2D; Xia & Kulis 2017 use 5. It is in units of the spacing if one is
+            given, otherwise in pixels. (default: :obj:`1.0`)
         tau: Temperature of the edge weights, as in ``ToRAG``.
             (default: :obj:`-10.0` for affinities, :obj:`1.0` for the softmax)
         mask: True for the pixels that become nodes, of the image's size; the values of the others
@@ -43,7 +43,7 @@ class ToPixelGraph(ImageTransform):
 
     Raises:
         InputError: If a parameter is out of its range. When called, if ``ToRAG`` would refuse the
-            image, the mask has another size, or superpixels are given.
+            image or the mask, or if superpixels are given.
 
     Example:
         >>> ToPixelGraph()(torch.rand(3, 2, 2)).edge_index

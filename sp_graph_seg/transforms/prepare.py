@@ -33,12 +33,12 @@ _USUAL_CHANNELS = 4
 
 
 class ScaledImage(NamedTuple):
-    """An image with scaled intensities."""
+    """An image with intensities scaled to [0, 1], and its data pixels."""
 
     values: Array
     """``(C, H, W)`` in [0, 1]; pixels without data have the mean of the data."""
     inside: Mask | None
-    """``(H, W)``, which pixels are data; ``None`` if all are."""
+    """The data pixels, ``(H, W)``; ``None`` if all pixels are data."""
 
 
 def as_image_list(
@@ -52,14 +52,14 @@ def as_image_list(
 
 
 def is_one_image(images: Image | Sequence[Image]) -> bool:
-    """Tells whether these are one image, or what was meant for one, and not a sequence."""
+    """Tells whether the argument is one image, even one of a wrong shape, and not a sequence."""
     return isinstance(images, Tensor | np.ndarray) and images.ndim in (0, 2, 3)
 
 
 def match_images(
     values: Image | Sequence[Image | None] | None, images: Sequence[Array], name: str
 ) -> list[Image | None]:
-    """Returns a label map or mask (or ``None``) for each image; checks their sizes."""
+    """Returns one label map, one mask or ``None`` for each image; checks number and sizes."""
     if values is None:
         return [None] * len(images)
     given: list[Image | None] = (
@@ -83,7 +83,7 @@ def warn_of_slices(name: str, channels: int) -> None:
     """Warns of an image with so many channels that they may be the slices of a volume.
 
     Warns:
-        ManyChannelsWarning: There are more than four.
+        ManyChannelsWarning: The image has more than four channels.
     """
     if channels > _USUAL_CHANNELS:
         warnings.warn(
@@ -95,7 +95,7 @@ def warn_of_slices(name: str, channels: int) -> None:
 
 
 def check_image(image: Array, name: str, channels: int, config: Config) -> None:
-    """Refuses an image that the network cannot take, before long work starts."""
+    """Refuses an image that the network cannot take; called before long work starts."""
     shape = image.shape
     if image.ndim != 3:
         raise InputError(
@@ -121,10 +121,10 @@ def check_image(image: Array, name: str, channels: int, config: Config) -> None:
 
 
 def find_data(image: Array, mask: Image | None, superpixels: Image | None) -> Mask | None:
-    """Finds the data pixels of an image ``(C, H, W)``, as ``(H, W)``; ``None`` if all are.
+    """Finds the data pixels ``(H, W)`` of an image ``(C, H, W)``; ``None`` if all are data.
 
-    A pixel is not data if a channel is NaN, if it lies outside the mask, or if the id of its
-    superpixel is negative.
+    A pixel is not data if one of its channels is NaN, if it lies outside the mask, or if the id of
+    its superpixel is negative.
     """
     size = image.shape[1:]
     parts = [find_numbers(image), None if mask is None else as_mask(mask, size)]
@@ -149,16 +149,19 @@ def find_data_of_each(
     insides = [find_data(*triple) for triple in zip(images, masks, superpixels, strict=True)]
     for number, inside in enumerate(insides):
         if inside is not None and not inside.any():
-            raise InputError(f"images[{number}]: has no data; check masks and NaN.")
+            raise InputError(
+                f"images[{number}]: has no data; check its mask, superpixels and NaN values."
+            )
     return insides
 
 
 def measure_intensity_range(
     images: Sequence[Array], insides: Sequence[Mask | None] | None = None
 ) -> tuple[float, float]:
-    """Measures the range of the data of all images and channels; ``(v, v + 1)`` if all are v.
+    """Measures the intensity range of the data of all images and channels.
 
-    The rule is that of :class:`~sp_graph_seg.volumes.intensity.IntensitySample`.
+    See :class:`~sp_graph_seg.volumes.intensity.IntensitySample` for the rule. If all values are v,
+    the range is ``(v, v + 1)``.
     """
     sample = IntensitySample(sum(image.size for image in images))
     for image, inside in zip(images, insides or map(find_numbers, images), strict=True):
@@ -170,7 +173,7 @@ def measure_intensity_range(
 def check_range(
     low: float, high: float, images: Sequence[Array], insides: Sequence[Mask | None]
 ) -> None:
-    """Refuses a range that does not ascend, or that does not overlap the data of any image."""
+    """Refuses a range that does not ascend, or that overlaps the data of no image."""
     data = [
         image if inside is None else image[:, inside]
         for image, inside in zip(images, insides, strict=True)
@@ -183,7 +186,7 @@ def check_range(
 
 
 def warn_of_uniform_images(images: Sequence[Array], insides: Sequence[Mask | None]) -> None:
-    """Warns if no training image has two different values of data in any channel."""
+    """Warns if all data of each channel of each training image have the same value."""
     for image, inside in zip(images, insides, strict=True):
         values = image.reshape(len(image), -1) if inside is None else image[:, inside]
         if (values.min(axis=1) < values.max(axis=1)).any():
@@ -197,7 +200,7 @@ def warn_of_uniform_images(images: Sequence[Array], insides: Sequence[Mask | Non
 
 
 def warn_of_other_units(image: Array, inside: Mask | None, low: float, high: float) -> None:
-    """Warns if most values of the data lie outside the range of the training images."""
+    """Warns if most data of an image lie outside the intensity range of the training images."""
     values = image if inside is None else image[:, inside]
     outside = (values < np.float32(low)) | (values > np.float32(high))  # in float32, as the values
     if np.count_nonzero(outside) > _OUTSIDE * values.size:
@@ -210,7 +213,7 @@ def warn_of_other_units(image: Array, inside: Mask | None, low: float, high: flo
 
 
 def normalize(image: Array, low: float, high: float) -> Array:
-    """Maps ``low`` to 0 and ``high`` to 1, and clips what lies beyond; NaN becomes 0."""
+    """Maps ``low`` to 0 and ``high`` to 1, and clips to [0, 1]; NaN becomes 0."""
     scaled = image - np.float32(low)
     scaled /= np.float32(high - low)
     np.fmax(scaled, np.float32(0), out=scaled)
@@ -218,13 +221,13 @@ def normalize(image: Array, low: float, high: float) -> Array:
 
 
 def scale_intensities(image: Array, inside: Mask | None, low: float, high: float) -> ScaledImage:
-    """Scales an image by a range, and replaces the values of pixels without data."""
+    """Scales an image from a range to [0, 1]; pixels without data get the mean of the data."""
     values = normalize(image, low, high)
     return ScaledImage(values if inside is None else fill_outside(values, inside), inside)
 
 
 def scale_down(image: Array, max_size: int) -> Tensor:
-    """Converts an image to a tensor whose longest side is at most ``max_size`` (0: any)."""
+    """Scales an image down to a longest side of ``max_size``; 0 never scales; returns a tensor."""
     return scale_to(torch.from_numpy(image), _seen_size(image.shape[1:], max_size))
 
 
@@ -236,7 +239,7 @@ def _seen_size(size: Sequence[int], max_size: int) -> list[int]:
 
 
 def scale_to(image: Tensor, size: Sequence[int]) -> Tensor:
-    """Resizes ``(C, H, W)`` by bilinear interpolation without aliasing."""
+    """Resizes an image ``(C, H, W)`` by bilinear interpolation with anti-aliasing."""
     if tuple(image.shape[1:]) == tuple(size):
         return image
     scaled = F.interpolate(
@@ -246,13 +249,13 @@ def scale_to(image: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def scale_mask(mask: Image, size: Sequence[int]) -> Tensor:
-    """Resizes a mask ``(H, W)``: a pixel is set if any of those that it covers is."""
+    """Resizes a mask ``(H, W)``: a new pixel is true if any old pixel that it covers is true."""
     pixels = torch.from_numpy(as_array(mask).astype(bool)).float()
     return F.adaptive_max_pool2d(pixels[None], list(size))[0] > 0
 
 
 def scale_labels(values: Image, size: Sequence[int]) -> NDArray:
-    """Resizes a label map ``(H, W)`` by the nearest pixel."""
+    """Resizes a label map ``(H, W)`` by nearest-neighbour interpolation."""
     array = as_array(values)
     if array.shape == tuple(size):
         return array

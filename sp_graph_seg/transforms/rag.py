@@ -30,43 +30,45 @@ class ToRAG(ImageTransform):
 
     It takes an image ``(C, H, W)`` or a volume ``(C, D, H, W)``, a tensor or an array with values
     in [0, 1] (unsigned integers are divided by the largest value of their type), or a
-    :class:`~torch_geometric.data.Data` with that as ``image`` and optionally ``mask``,
+    :class:`~torch_geometric.data.Data` with such an ``image`` and optionally ``mask``,
     ``superpixels`` and ``y``. It returns an :class:`~sp_graph_seg.transforms.ImageGraph` on the CPU
-    with
+    with these fields:
 
     * ``x (N, C)``: mean colour of each superpixel;
     * ``pos (N, ndim)``: its centroid in the order of the image's axes (row, column), times spacing;
     * ``edge_index (2, E)``: pairs of superpixels that touch, both directions, no self-loops,
       coalesced, sorted by target (second row), then by source, so that
       ``EdgeIndex(edge_index, sort_order="col", is_undirected=True)`` needs no further work;
-    * ``edge_attr (E, 1)``: colour distance of both ends (Eq. 2);
-    * ``edge_weight (E,)``: affinity exp(-10 d) of that distance d, or as ``edge_weight`` says;
+    * ``edge_attr (E, 1)``: distance d of the colours of both ends (Eq. 2);
+    * ``edge_weight (E,)``: affinity exp(tau d), or the weight that the parameter ``edge_weight``
+      selects;
     * ``pixel_index (P,)``: node of each pixel, the image flattened in C order. ``Batch`` shifts it
       to the nodes of the batch, as it does with every key that contains ``index``;
-    * ``pixel_mask (H*W,)``: true for the pixels in ``pixel_index``, which are all pixels without a
-      mask. (``Batch`` would shift a -1 in ``pixel_index`` to a node of the previous image.)
+    * ``pixel_mask (H*W,)``: true for the P pixels of ``pixel_index``; without a mask, for all.
+      (Masked pixels are not -1 in ``pixel_index``, because ``Batch`` would shift it to a node.)
     * ``image_size (1, ndim)``: H, W, or D, H, W;
     * every requested attribute under its own name.
 
     Args:
         n_segments: Wanted number of superpixels. (default: :obj:`4000`)
         compactness: Weight of space against colour in the superpixels. (default: :obj:`10.0`)
-        tau: Temperature of the edge weights. For affinities it must be below 0; the default is that
-            of the N-Cut. Its scale of 1 / 10 separates similar neighbours from others (the median
-            distance over the edges of a photograph is 0.03 to 0.16), and is the same for all
-            images, so that their weights are comparable. For the softmax: below 0 the most similar
-            neighbours weigh most, at 0 all are equal, above 0 the most different.
+        tau: Temperature of the edge weights. For affinities it must be below 0. The default is the
+            one of the N-Cut loss: it separates neighbours that differ by less than about 0.1 from
+            others (the median distance over the edges of a photograph is 0.03 to 0.16). It is the
+            same for all images, so that their weights are comparable. For the softmax: below 0 the
+            most similar neighbours weigh most, at 0 all weigh the same, above 0 the most different
+            weigh most.
             (default: :obj:`-10.0` for affinities, :obj:`1.0` for the softmax)
-        superpixels: A label map of the image's size to use instead, any non-negative integers.
-            Nodes are its connected components, numbered in scan order: two components with the
-            same id become two nodes. (default: :obj:`None`)
+        superpixels: A label map of the image's size, with any non-negative integers, to use instead
+            of computed superpixels. Nodes are its connected components, numbered in scan order:
+            two components with the same id become two nodes. (default: :obj:`None`)
         superpixel_method: Algorithm that makes the superpixels, one of
             :data:`~sp_graph_seg.transforms.SUPERPIXEL_METHODS`. (default: :obj:`"slic"`)
-        connectivity: Pixels that share a face (1), an edge (2) or a corner (3) are neighbours.
-            (default: :obj:`1`)
+        connectivity: Which pixels are neighbours: those that share a face (1), at least an edge (2)
+            or at least a corner (3; 2 in an image). (default: :obj:`1`)
         edge_weight: ``"affinity"``, symmetric and largest for similar neighbours, as PyG's layers
-            expect, or ``"softmax"``, the softmax-tau of the distance over the neighbours of the
-            target (Eq. 8), which weighs the paper's continuity loss.
+            expect, or ``"softmax"``, the softmax of tau times the distance over the neighbours of
+            the target (Eq. 8), as in the paper's continuity loss.
             (default: :obj:`"affinity"`)
         mask: True for the pixels that belong to nodes, of the image's size; the values of the
             others are ignored. (default: :obj:`None`)

@@ -1,4 +1,4 @@
-"""Superpixels and supervoxels: connected components with ids from 0 to N - 1."""
+"""Makes superpixels and supervoxels: connected components with ids from 0 to N - 1."""
 
 import operator
 import warnings
@@ -55,16 +55,16 @@ def compute_superpixels(
             seeds (Neubert & Protzel 2014); ``"felzenszwalb"``, for images only, the graph-based
             segmentation of Felzenszwalb & Huttenlocher 2004, whose superpixels differ in size: a
             flat area becomes one superpixel.
-        spacing: Size of a pixel along each axis, in any unit, because only ratios matter; ``None``
-            for isotropic pixels. ``"felzenszwalb"`` ignores it.
+        spacing: Size of a pixel along each axis, in any unit, because only the ratios matter;
+            ``None`` if it is the same along all axes. ``"felzenszwalb"`` ignores it.
         mask: True for the pixels that belong to superpixels, of the image's size.
 
     Returns:
         The id of each pixel, from 0 to N - 1; -1 outside the mask. Each superpixel is connected.
 
     Raises:
-        InputError: If the method is unknown or does not support volumes, or ``n_segments`` is not a
-            positive integer.
+        InputError: If the method is unknown, the image is a volume that the method does not
+            support, ``n_segments`` is not a positive integer, or the mask does not fit.
     """
     check_n_segments(n_segments)
     check_superpixel_method(superpixel_method, image.ndim - 1)
@@ -81,9 +81,9 @@ def compute_superpixels(
     made, wanted = int(superpixels.max()) + 1, min(n_segments, int((superpixels != MASKED).sum()))
     if made * 10 < wanted and wanted >= _WORTH_A_WARNING:
         warnings.warn(
-            f"fewer than a tenth of n_segments={n_segments} superpixels were made, which is common "
-            f"in noise; raise compactness={compactness:g}, smooth the image or use another "
-            "superpixel_method.",
+            f"fewer than a tenth of n_segments={n_segments} superpixels were made, as often "
+            f"happens in noisy images; raise compactness={compactness:g}, smooth the image or use "
+            "another superpixel_method.",
             FewSuperpixelsWarning,
             stacklevel=2,
         )
@@ -101,7 +101,7 @@ def check_n_segments(n_segments: int) -> None:
 
 
 def check_superpixel_method(name: str, ndim: int = 2) -> None:
-    """Refuses a name that is unknown, or whose method does not support the number of axes."""
+    """Refuses an unknown method, or one that does not support ``ndim`` axes."""
     if name not in SUPERPIXEL_METHODS:
         known = ", ".join(map(repr, SUPERPIXEL_METHODS))
         raise InputError(f"superpixel_method={name!r} is unknown; use one of {known}.")
@@ -116,9 +116,10 @@ def connected_components(
     """Splits a label map into connected components, numbered from 0 to N - 1 in scan order.
 
     Args:
-        labels: Integers that are not negative, ``(H, W)`` or ``(D, H, W)``.
+        labels: Integers, ``(H, W)`` or ``(D, H, W)``, not negative inside the mask.
         mask: True for the pixels to keep; the others become -1.
-        connectivity: Pixels that share a face (1), an edge (2) or a corner (3) are connected.
+        connectivity: Which pixels are connected: those that share a face (1), at least an edge (2)
+            or at least a corner (3; 2 in an image).
 
     Raises:
         InputError: If the labels are not integers, are negative inside the mask, or the mask has

@@ -1,6 +1,6 @@
-"""Label maps of regions: computes means, finds regions that touch, and absorbs small ones.
+"""Measures the regions of a label map, finds those that touch, and absorbs small ones.
 
-Ids run from 0; pixels without data are negative and belong to no region.
+Ids run from 0. Pixels without data have a negative id and belong to no region.
 """
 
 from typing import NamedTuple
@@ -22,17 +22,17 @@ class Touching(NamedTuple):
     """The E pairs of regions that share a pixel face, and the B faces between them."""
 
     pairs: Labels
-    """``(E, 2)``, the smaller id first."""
+    """``(E, 2)``, the ids of each pair, the smaller one first."""
     which: Labels
-    """``(B,)``, the pair that a face separates."""
+    """``(B,)``, the index in ``pairs`` of the two regions that a face separates."""
     first: Labels
-    """``(B,)``, the flat index of the pixel on one side."""
+    """``(B,)``, the flat index of the pixel on one side of a face."""
     second: Labels
-    """``(B,)``, and on the other."""
+    """``(B,)``, the flat index of the pixel on the other side."""
 
 
 def find_touching(labels: Labels) -> Touching:
-    """Finds the pairs of regions of ``(*size)`` that share a pixel face."""
+    """Finds the pairs of regions that share a pixel face in a label map ``(*size)``."""
     first, second, _ = find_boundary(labels)
     num = int(labels.max()) + 1
     i, j = labels.ravel()[first], labels.ravel()[second]
@@ -46,7 +46,7 @@ def region_sizes(labels: Labels) -> Labels:
 
 
 def region_means(values: NDArray, labels: Labels) -> NDArray[np.float64]:
-    """Computes the mean of ``(*size, C)`` in each region of ``(*size)``: ``(R, C)``."""
+    """Averages values ``(*size, C)`` over each region of a label map ``(*size)``: ``(R, C)``."""
     inside = labels >= 0
     ids, size = labels[inside], region_sizes(labels)
     return np.stack([np.bincount(ids, c, size.size) / size for c in values[inside].T], axis=1)
@@ -60,11 +60,13 @@ def number_regions(labels: Labels) -> Labels:
 
 
 def fill_nearest(image: NDArray, inside: NDArray[np.bool_]) -> NDArray:
-    """Gives the pixels outside the values of the nearest ones inside: no edge where data end.
+    """Gives each pixel outside a mask the values of the nearest pixel inside it.
+
+    The image then has no edge along the border of the mask.
 
     Args:
         image: ``(C, *size)``.
-        inside: ``(*size)``, not empty.
+        inside: The mask, ``(*size)``; at least one pixel is true.
     """
     if inside.all():
         return image
@@ -76,9 +78,9 @@ def absorb_small(labels: Labels, values: NDArray, min_size: int) -> Labels:
     """Joins each small region with the touching region whose mean value is nearest.
 
     Args:
-        labels: ``(*size)``.
-        values: ``(*size, C)``, such as CIELAB.
-        min_size: Regions with fewer pixels are joined; one that touches no other is kept.
+        labels: The region of each pixel, ``(*size)``.
+        values: The values to compare, ``(*size, C)``, such as CIELAB colours.
+        min_size: Regions with fewer pixels are joined. A region that touches no other is kept.
     """
     for _ in range(_ROUNDS):
         size = region_sizes(labels)

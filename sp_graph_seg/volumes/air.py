@@ -1,4 +1,7 @@
-"""Finds the air around a sample: what its corners show, up to where the sample begins."""
+"""Finds the air around the scanned object (the sample).
+
+Air is what the corners of the slices show, up to where the sample begins.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,8 +12,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-#: Longest side, in pixels, of the copy on which air is found. On it, gaps in the sample up to twice
-#: this radius are closed, and parts of this share of the slice or less are dust.
+#: Longest side, in pixels, of the small copy on which air is found. On this copy, gaps in the
+#: sample of up to twice this radius are closed, and parts of this share of the slice or less are
+#: left out as dust.
 _SIZE = 256
 _RADIUS = 8
 _DUST = 0.02
@@ -21,8 +25,8 @@ _CORNER = 0.04
 #: What differs from the corners by more than this share of the range of values is not air.
 _CONTRAST = 0.15
 
-#: Air takes this share of the border of most slices, in four runs at most, and what it surrounds
-#: differs from it in this share of the pixels; or there is none.
+#: There is air only if it takes more than this share of the border of most slices, in at most this
+#: number of runs, and if more than this share of the pixels that it surrounds differ from it.
 _BORDER = 0.4
 _RUNS = 4
 _FILLED = 0.6
@@ -33,7 +37,8 @@ class Air:
     """What air looks like: values beyond ``threshold`` belong to the sample.
 
     Attributes:
-        threshold: Halfway from the median of the corners to that of what differs from them.
+        threshold: The value halfway between the median of the corners and the median of the
+            pixels that differ from the corners.
         sign: 1 if the sample is brighter than air, -1 if it is darker.
     """
 
@@ -41,10 +46,10 @@ class Air:
     sign: int
 
     def sample(self, image: Array) -> Mask:
-        """Finds the sample in a slice ``(C, H, W)``: everything that air does not surround.
+        """Finds the sample in a slice ``(C, H, W)``: everything but the air around it.
 
-        Pores are part of it. It is found on a small copy, and its border at full resolution. The
-        outermost pixels are left out, because they are partly air.
+        Pores are part of the sample. The sample is first found on a small copy, then its border at
+        full resolution. Its outermost pixels are left out, because they are partly air.
         """
         from scipy import ndimage
 
@@ -60,7 +65,7 @@ class Air:
         return ndimage.binary_erosion(ndimage.binary_fill_holes(fine), border_value=1)
 
     def surrounds(self, small: Array) -> bool:
-        """Finds whether there is a sample with air around it in a small slice ``(h, w)``."""
+        """Returns whether a slice, shrunk to ``(h, w)``, shows a sample with air around it."""
         coarse = self._coarse(small)
         is_filled = coarse.any() and self._beyond(small)[coarse].mean() > _FILLED
         border = ~np.concatenate(
@@ -73,7 +78,7 @@ class Air:
         return self.sign * (values - self.threshold) > 0
 
     def _coarse(self, small: Array) -> Mask:
-        """Closes the gaps of a small slice, and keeps its large parts."""
+        """Finds the sample roughly in a small slice: closes gaps, and leaves out small parts."""
         from scipy import ndimage
 
         beyond = self._beyond(small)
@@ -87,10 +92,10 @@ class Air:
 
 
 def find_air(slices: Iterable[Array]) -> Air | None:
-    """Finds what air looks like in some slices ``(C, H, W)``; ``None`` if none has air around it.
+    """Finds what air looks like in some slices ``(C, H, W)``; ``None`` if they show no air.
 
-    The corners of a slice show air if it takes 40 % of the border of most slices, in four runs at
-    most, and if what it surrounds is mostly something else.
+    What the corners show is air if, in most slices, it takes more than 40 % of the border, in at
+    most four runs, and most of the pixels that it surrounds differ from it.
     """
     smalls = [_shrink(image.mean(axis=0)) for image in slices]
     if not smalls:
@@ -109,7 +114,7 @@ def find_air(slices: Iterable[Array]) -> Air | None:
 
 
 def _shrink(grey: Array) -> Array:
-    """Averages a slice ``(H, W)`` to at most 256 pixels, and smooths it a little."""
+    """Averages a slice ``(H, W)`` to at most 256 pixels a side, and smooths it a little."""
     from scipy import ndimage
 
     step = -(-max(grey.shape) // _SIZE)

@@ -1,4 +1,4 @@
-"""The axes of stored arrays: declared by the file or given by the user, never guessed."""
+"""Determines the axes of stored arrays: as the file declares or the user gives, never guessed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ class Layout:
     """The order of the axes z, c, y, x in a stored array.
 
     Attributes:
-        order: A letter of ``zcyx`` for each axis of the array, ``-`` for one to drop.
+        order: One letter for each axis of the array: z, c, y, x, or ``-`` for an axis of length 1
+            that is dropped.
         shape: The array's shape.
         slices: "t" if the slices are frames, else "z".
     """
@@ -28,7 +29,7 @@ class Layout:
     slices: str = "z"
 
     def along(self, values: Sequence[int]) -> tuple[int, int, int, int]:
-        """Sorts one number for each axis into the order z, c, y, x; 1 for missing axes."""
+        """Sorts one number for each stored axis into the order z, c, y, x. Missing axes get 1."""
         found = dict(zip(self.order, map(int, values), strict=True))
         z, c, y, x = (found.get(axis, 1) for axis in "zcyx")
         return z, c, y, x
@@ -40,7 +41,7 @@ class Layout:
         return "".join(found if "z" in found else ["z", *found])
 
     def unmeasured(self) -> Axes:
-        """Returns the axes of a volume whose voxel size is not declared."""
+        """Returns the axes z (or t), y and x of a volume whose voxel size is not declared."""
         return Axis(self.slices), *UNKNOWN[1:]
 
     @property
@@ -49,7 +50,10 @@ class Layout:
         return self.along(self.shape)
 
     def runs(self, order: str = "C") -> tuple[int, int, int]:
-        """Returns the chunk size along z, y and x of a plain array: one run of its fastest axis."""
+        """Returns the chunk size along z, y and x of an array without chunks: one line of values.
+
+        The line runs along the axis whose values are adjacent in the file.
+        """
         spatial = [i for i, axis in enumerate(self.order) if axis in "zyx" and self.shape[i] > 1]
         fastest = (spatial or [0])[-1 if order == "C" else 0]
         z, _, y, x = self.along([n if i == fastest else 1 for i, n in enumerate(self.shape)])
@@ -84,9 +88,9 @@ def resolve_axes(
         path: The file, for the messages.
         shape: Shape of the array.
         given: The letters that the user gave, or None. They take precedence.
-        declared: The letters in the file's metadata, or None. Then three axes are z, y, x, unless
-            the first or last could be colours.
-        may_be_one: Whether an array of one slice is a volume, as in formats that hold no images.
+        declared: The letters in the file's metadata, or None if there are none. In that case,
+            three axes are z, y, x, unless the first or last could be colours (length 3 or 4).
+        may_be_one: Whether an array of one slice is accepted, as in formats that hold volumes only.
 
     Returns:
         The layout.
@@ -140,7 +144,7 @@ def checked_letters(axes: str) -> str:
 
 
 def check_axes_of_files(path: str, letters: str | None) -> None:
-    """Refuses axes that do not begin with slices, where each file is a slice."""
+    """Refuses axes that do not begin with z or t, for an input whose files or frames are slices."""
     if letters is not None and letters[0] not in "zt":
         raise InputError(
             f"axes: {letters!r} does not suit {path}, where each file or frame is a slice; leave "
@@ -149,7 +153,7 @@ def check_axes_of_files(path: str, letters: str | None) -> None:
 
 
 def _layout(path: str, shape: tuple[int, ...], letters: str) -> Layout:
-    """Assigns a meaning to each axis. Axes of length 1 may have unknown letters."""
+    """Assigns a meaning to each axis. An axis of length 1 may have any letter."""
     if len(letters) != len(shape):
         raise InputError(
             f"{path}: has {len(shape)} axes (shape {shape}), but {letters!r} has {len(letters)} "
@@ -163,8 +167,8 @@ def _layout(path: str, shape: tuple[int, ...], letters: str) -> Layout:
             continue
         if meaning not in "zcyx" or any(shape[j] > 1 for j in rivals):
             raise InputError(
-                f"{path}: has the axes {letters} (shape {shape}), more than slices, channels, y "
-                "and x; export one time, position or measurement, or give axes."
+                f"{path}: has the axes {letters} (shape {shape}), but only slices, channels, y and "
+                "x can be read; export one time, position or measurement, or give other axes."
             )
         for j in rivals:
             order[j] = "-"
@@ -179,7 +183,7 @@ def _layout(path: str, shape: tuple[int, ...], letters: str) -> Layout:
 
 
 def _default_letters(path: str, shape: tuple[int, ...]) -> str:
-    """Returns zyx for an array without metadata, or refuses an ambiguous one."""
+    """Returns "zyx" for an array without declared axes; refuses it if other axes are possible."""
     if len(shape) == 3 and shape[0] not in _COLOURS and shape[2] not in _COLOURS:
         return "zyx"
     if len(shape) == 2:

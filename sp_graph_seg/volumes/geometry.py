@@ -1,4 +1,4 @@
-"""Where the voxels of a volume lie: names, distances, units and origin of its axes."""
+"""Describes where the voxels of a volume lie: names, spacing, units and origin of its axes."""
 
 import dataclasses
 import math
@@ -15,7 +15,7 @@ class Axis:
 
     Attributes:
         name: "z", "y", "x", or "t" for frames.
-        spacing: Distance of neighbouring voxels; None if unknown.
+        spacing: Distance between the centres of neighbouring voxels; None if unknown.
         unit: Unit of spacing and origin: "micrometer", "second", or None if it is not declared.
         origin: Position of the centre of the first voxel.
     """
@@ -26,7 +26,7 @@ class Axis:
     origin: float = 0.0
 
     def part(self, indices: range, binning: int = 1) -> "Axis":
-        """Returns the axis of some of its voxels, of which ``binning`` are averaged into one."""
+        """Returns the axis of the voxels at ``indices``, averaged in groups of ``binning``."""
         if self.spacing is None:
             return self
         first = indices.start + (binning - 1) / 2 * indices.step
@@ -45,11 +45,12 @@ UNKNOWN: Axes = (Axis("z"), Axis("y"), Axis("x"))
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the slices that were read lie, and how the array that they come from is ordered.
+    """The places of the slices that were read, and the axis order of the array they come from.
 
     Attributes:
         axes: The axes of slices, rows and columns.
-        order: The names of these axes in the order of the stored array. (default: as they are)
+        order: The names of these axes in the order of the stored array. (default: the order of
+            ``axes``)
         part: What was read of the stored array, as JSON values; see `Volume.part_read`.
     """
 
@@ -83,7 +84,7 @@ class Geometry:
 
     @property
     def places(self) -> tuple[int, int, int]:
-        """Which of slices (0), rows (1) and columns (2) each axis of the stored array is.
+        """For each axis of the stored array, whether it counts slices (0), rows (1) or columns (2).
 
         These are the arguments of `numpy.transpose` for a block of slices.
         """
@@ -149,12 +150,12 @@ REFERENCE_FRAME = "reference frame"
 
 
 def measured_axis(name: str, length: float, unit: str | None, origin: float = 0.0) -> Axis:
-    """Makes an axis from what a file declares, in micrometres or, for frames, in seconds.
+    """Makes an axis from what a file declares. Converts to micrometres or, for "t", to seconds.
 
     Args:
         name: "z", "t", "y" or "x".
-        length: The distance of voxels.
-        unit: Its unit. None keeps the numbers as they are, without a unit.
+        length: The distance of neighbouring voxels.
+        unit: The unit of the distance. None keeps the numbers as they are, without a unit.
         origin: The position of the first voxel, in the same unit.
 
     Returns:

@@ -24,17 +24,18 @@ _KEPT = 1 << 20
 class IntensitySample:
     """A sample of values, bounded in memory, whose range leaves out dead and hot pixels.
 
-    The range runs from the 0.1 to the 99.9 percentile. The bulk runs from the 1 to the 99
-    percentile, and the range ends at most two widths of the bulk beyond it. If the bulk is a single
-    value, only the percentiles count; if they are equal, the range is minimum to maximum.
+    The range runs from the 0.1th to the 99.9th percentile, but ends at most two widths of the bulk
+    beyond the bulk. The bulk is the values from the 1st to the 99th percentile. If the bulk is a
+    single value, the range runs from the 0.1th to the 99.9th percentile. If these are equal too, it
+    runs from the minimum to the maximum.
 
-    The percentiles alone fail if more than 0.1 % of the pixels are hot: if 0.3 % are 100 times as
-    bright as the rest, the rest gets a hundredth of the range; with this rule, it gets a third. A
-    phase is clipped only if it is rarer than 1 % and far away. It is clipped to the end of the
-    range, which is still two widths from the bulk. A phase of 2 % is part of the bulk.
+    The 0.1th and 99.9th percentiles alone fail if more than 0.1 % of the pixels are hot: if 0.3 %
+    are 100 times as bright as the rest, the rest gets a hundredth of the range. With the limit of
+    two widths, it gets a third. A material of the sample is clipped only if it takes less than 1 %
+    of the pixels and its values are more than two widths from the bulk.
 
-    Up to a million values are all kept. Of more, a random sample of a million is kept, drawn with a
-    fixed seed.
+    Up to about a million values, all are kept. Of more, about a million are kept, drawn at random
+    with a fixed seed.
 
     Args:
         total: The largest number of values that will be added.
@@ -93,8 +94,8 @@ def measure_range(
         ``(low, high)``, equal only if the volume is constant.
 
     Raises:
-        InputError: A slice cannot be read, or holds NaN or infinite values although the volume has
-            no ``fill``, or there are no values.
+        InputError: A slice cannot be read; it holds NaN or infinite values and the volume has no
+            ``fill``; or no pixel has data.
 
     Example:
         >>> measure_range(open_volume("scan.tif"))  # doctest: +SKIP
@@ -113,14 +114,14 @@ def measure_range(
 
 
 def find_numbers(image: NDArray) -> NDArray[np.bool_] | None:
-    """Finds the pixels ``(H, W)`` of an image without NaN; ``None`` if it has no NaN."""
+    """Finds the pixels of an image that are not NaN, ``(H, W)``; ``None`` if no pixel is NaN."""
     if image.dtype.kind != "f" or not np.isnan(image.min()):
         return None
     return ~np.isnan(image).any(axis=0)
 
 
 def check_finite(image: NDArray, volume: Volume, number: int) -> None:
-    """Refuses a slice, read from ``volume.with_nan()``, with NaN or infinite values.
+    """Refuses a slice with NaN or infinite values. It was read from ``volume.with_nan()``.
 
     Raises:
         InputError: If it holds infinite values, or NaN where the volume has no ``fill``.

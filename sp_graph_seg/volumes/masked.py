@@ -1,4 +1,4 @@
-"""A volume of which only the sample counts: what lies outside has no data."""
+"""Masks a volume: only the scanned object (the sample) counts, and all around it is no data."""
 
 import math
 from collections.abc import Mapping
@@ -19,23 +19,31 @@ from sp_graph_seg.volumes.volume import Volume
 
 Mask = NDArray[np.bool_]
 
-#: Slices that are looked at to find out what air looks like.
+#: How many slices are read to find out what air looks like.
 _LOOKED_AT = 9
 
 
 class SampleMask(Protocol):
-    """Where the sample is in each slice."""
+    """Tells which pixels of each slice show the scanned object (the sample)."""
 
     def inside(self, images: NDArray, start: int) -> Mask:
-        """Computes the pixels of the sample, ``(n, H, W)``, of slices ``(n, C, H, W)``."""
+        """Finds the sample in n slices.
+
+        Args:
+            images: The slices, ``(n, C, H, W)``.
+            start: The number of the first of them in the volume.
+
+        Returns:
+            A mask ``(n, H, W)``, true inside of the sample.
+        """
 
     def identity(self) -> Mapping[str, Any]:
-        """Returns what identifies the mask, as JSON values."""
+        """Returns JSON values that differ between different masks."""
 
 
 @dataclass(frozen=True)
 class AirMask:
-    """The sample is what air does not surround."""
+    """A mask of everything but the air around the sample."""
 
     air: Air
 
@@ -44,37 +52,37 @@ class AirMask:
         return np.stack([self.air.sample(image.astype(np.float32)) for image in images])
 
     def identity(self) -> Mapping[str, Any]:
-        """Returns what air looks like."""
+        """Returns the attributes of :class:`Air`."""
         return vars(self.air)
 
 
 @dataclass(frozen=True)
 class PictureMask:
-    """One picture for all slices, which is 0 outside of the sample."""
+    """A mask from an image file that is 0 outside of the sample, the same for all slices."""
 
     path: Path
 
     def inside(self, images: NDArray, start: int) -> Mask:
-        """Repeats the picture."""
+        """Returns the mask in the image file for every slice."""
         return np.broadcast_to(_read_picture(self.path), (len(images), *images.shape[2:]))
 
     def identity(self) -> Mapping[str, Any]:
-        """Returns the hash of the picture."""
+        """Returns a hash of the image file."""
         return {"picture": fingerprint(mask=self.path.read_bytes())}
 
 
 @dataclass(frozen=True)
 class VolumeMask:
-    """A volume with a mask for each slice, which is 0 outside of the sample."""
+    """A mask from a volume that is 0 outside of the sample, another one for each slice."""
 
     volume: Volume
 
     def inside(self, images: NDArray, start: int) -> Mask:
-        """Reads the masks of these slices."""
+        """Reads the slices of the mask with the same numbers."""
         return (self.volume.read(start, start + len(images)) != 0).any(axis=1)
 
     def identity(self) -> Mapping[str, Any]:
-        """Returns the fingerprint of the volume."""
+        """Returns the fingerprint of the volume that holds the mask."""
         return {"volume": self.volume.fingerprint()}
 
 
@@ -84,7 +92,7 @@ class MaskedVolume(Volume):
 
     Attributes:
         whole: The volume without a mask.
-        mask: Where the sample is.
+        mask: The mask, which is true inside of the sample.
     """
 
     whole: Volume
@@ -92,15 +100,15 @@ class MaskedVolume(Volume):
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the values: that of the volume if it has NaN, else float32."""
+        """The type of the values: that of the volume if it is a float type, else float32."""
         stored = self.whole.dtype
         return stored if stored.kind == "f" else np.dtype(np.float32)
 
     def read(self, start: int, stop: int) -> NDArray:
-        """Reads slices as :meth:`Volume.read`, without what lies outside of the sample.
+        """Reads slices as :meth:`Volume.read`, without data outside of the sample.
 
-        NaN and infinite values inside of it become Inf where the volume has no ``fill``, so that
-        they are refused and not taken for air.
+        If the volume has no ``fill``, NaN and infinite values inside of the sample become Inf.
+        They are then refused, and not mistaken for pixels outside of the sample.
         """
         images = self.whole.with_nan().read(start, stop)
         inside = self.mask.inside(images, start)[:, None]
@@ -113,8 +121,11 @@ class MaskedVolume(Volume):
         return values
 
     def part(self, rows: slice, columns: slice) -> Volume:
-        """Is not possible, because a mask belongs to whole slices."""
-        raise InputError(f"{self.path}: has a mask; crop the volume and its mask when opening.")
+        """Raises an InputError, because a mask belongs to whole slices."""
+        raise InputError(
+            f"{self.path}: cannot be cropped, as it has a mask; open a crop of the volume and of "
+            "the mask."
+        )
 
     def fingerprint(self) -> str:
         """Identifies the volume and its mask, see :meth:`Volume.fingerprint`."""
@@ -122,15 +133,19 @@ class MaskedVolume(Volume):
 
 
 def mask_volume(volume: Volume, mask: Volume | Path | Air) -> MaskedVolume:
-    """Leaves what is outside of the sample out of range, training and labels.
+    """Masks a volume, so that all but the scanned object (the sample) is no data.
+
+    What lies outside of the sample then enters neither the intensity range nor training, and gets
+    no labels.
 
     Args:
         volume: The volume.
-        mask: A volume with a mask for each slice, the file of a picture for all slices, 0 outside
-            of the sample in both, or what air looks like, from :func:`find_air_around`.
+        mask: A volume with a mask for each slice; the path of an image file with one mask for all
+            slices; or what air looks like, from :func:`find_air_around`. The volume and the image
+            are 0 outside of the sample.
 
     Raises:
-        InputError: The size of the mask is not that of the slices, or the picture is 0 everywhere.
+        InputError: The mask has another size than the volume, or the image is 0 everywhere.
     """
     source: SampleMask
     if isinstance(mask, Volume):
@@ -147,8 +162,8 @@ def mask_volume(volume: Volume, mask: Volume | Path | Air) -> MaskedVolume:
     if size != wanted:
         own, other = ("x".join(str(n) for n in sizes if n) for sizes in (size, wanted))
         raise InputError(
-            f"{name}: has {own} pixels, but {volume.path} has {other}; give a mask of the size "
-            "of what is read."
+            f"{name}: has {own} pixels, but {volume.path} has {other}; give a mask of the "
+            "same size."
         )
     values = {field.name: getattr(volume, field.name) for field in fields(Volume)}
     values["fill"] = math.nan if volume.fill is None else volume.fill
@@ -156,9 +171,9 @@ def mask_volume(volume: Volume, mask: Volume | Path | Air) -> MaskedVolume:
 
 
 def find_air_around(volume: Volume) -> Air | None:
-    """Finds what the air around the sample looks like, in nine slices; ``None`` without air.
+    """Finds what the air around the scanned object looks like; ``None`` if there is no air.
 
-    Slices that cannot be read are left out.
+    Nine slices are read. Those that cannot be read are left out.
     """
     last = len(volume) - 1
     numbers = {round(last * part / (_LOOKED_AT + 1)) for part in range(1, _LOOKED_AT + 1)}

@@ -152,16 +152,17 @@ def open_labels(
     """Opens labels of a volume: one channel of integers, or of floats that are whole numbers.
 
     Args:
-        path: As for :func:`open_volume`, as are the others.
-        axes: The meaning of the stored axes.
-        spacing: The distances of the voxels.
-        unit: Their unit.
+        path: The file or folder, as in :func:`open_volume`.
+        axes: The meaning of the stored axes, as in :func:`open_volume`.
+        spacing: The distances of the stored voxels along z, y and x.
+        unit: The unit of the distances.
 
     Returns:
         The volume. Reading a float that is not whole raises an error.
 
     Raises:
-        InputError: The path holds no volume of one channel, or its first slice no labels.
+        InputError: The path holds no volume of one channel, or its first slice has floats that are
+            not whole numbers.
     """
     volume = open_volume(path, axes=axes, spacing=spacing, unit=unit)
     if volume.channels != 1:
@@ -177,16 +178,17 @@ def open_labels(
 
 
 def open_like(path: str | os.PathLike[str], part: Mapping[str, Any]) -> Volume:
-    """Opens the part of a volume that was read another time, with slices along z (or t).
+    """Opens the same part of a volume that was read before.
 
-    So its slices are those of the labels of that part, whatever the axis was.
+    Its slices are along z (or t), whatever the axis was before. So they match the slices of the
+    stored labels of that part.
 
     Args:
         path: The volume.
-        part: What was read then, see :attr:`Volume.part_read`; empty for all of it.
+        part: The part that was read, see :attr:`Volume.part_read`; empty for the whole volume.
 
     Raises:
-        InputError: As in :func:`open_volume`, or rows or columns were left out.
+        InputError: As in :func:`open_volume`, or the part has a step along y or x.
     """
     if not part:
         return open_volume(path)
@@ -195,7 +197,10 @@ def open_like(path: str | os.PathLike[str], part: Mapping[str, Any]) -> Volume:
     of = {"z" if name == "t" else name: (tuple(ends), count) for name, ends, count in sides}
     ((start, stop, step), deep), (rows, high), (columns, wide) = (of[name] for name in "zyx")
     if rows[2] != 1 or columns[2] != 1:
-        raise InputError(f"{path}: was read with a step within slices; give the part as a file.")
+        raise InputError(
+            f"{path}: was read with a step along y or x, which cannot be done with slices along z; "
+            "save the part that was read as a file, and give that file."
+        )
     return open_volume(
         path,
         start=start,
@@ -278,7 +283,8 @@ def _refuse_inner(path: str, inner: str | None) -> None:
     """Refuses a part after the colon for formats without parts."""
     if inner is not None:
         raise InputError(
-            f"{path}: has no part {inner!r}, as its format has no parts; leave out the colon."
+            f"{path}: has no part {inner!r}, as its format has no parts; leave out the colon "
+            "and what follows it."
         )
 
 

@@ -1,4 +1,4 @@
-"""Options of a volume: slices, rows, columns and channels to read, and binning."""
+"""Checks the options of a volume: the slices, rows, columns and channels to read, and binning."""
 
 import operator
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def parse_crop(text: str) -> Crop:
 
     Args:
         text: Bounds of the rows, a comma, bounds of the columns. As in Python, a missing bound is
-            that of the slice, and a negative one counts from the end.
+            the edge of the slice, and a negative one counts from the end.
 
     Returns:
         ``((first row, end), (first column, end))``, None for a missing bound.
@@ -71,8 +71,8 @@ def choose_range(name: str, size: int, bounds: Bounds, step: int = 1) -> range:
     Args:
         name: What is selected, for the messages.
         size: Length of the axis.
-        bounds: First index and end. None is the start or end of the axis; negative numbers count
-            from its end.
+        bounds: The first index, and the index after the last one. None is the start or end of the
+            axis; negative numbers count from its end.
         step: Distance between the indices.
 
     Raises:
@@ -87,8 +87,8 @@ def choose_range(name: str, size: int, bounds: Bounds, step: int = 1) -> range:
     first, end = (bound + size if bound < 0 else bound for bound in (start, stop))
     if not (0 <= first < end <= size):
         raise InputError(
-            f"{name}: {start}:{stop} does not lie in 0:{size}; give a start and a larger stop "
-            "inside it."
+            f"{name}: {start}:{stop} is not a range inside 0:{size}; give a start from 0 to "
+            f"{size - 1} and a larger stop, up to {size}."
         )
     return range(first, end, step)
 
@@ -102,8 +102,8 @@ def choose_channels(count: int, channels: int | Sequence[int] | None) -> tuple[i
     picked = tuple(number + count if number < 0 else number for number in numbers)
     if not picked or not set(picked) <= set(range(count)) or len(set(picked)) < len(picked):
         raise InputError(
-            f"channels: {channels!r} do not fit {count} channels; give numbers from 0 to "
-            f"{count - 1}, each once."
+            f"channels: {channels!r} cannot be chosen from {count} channels; give numbers from 0 "
+            f"to {count - 1}, each once."
         )
     return picked
 
@@ -118,8 +118,8 @@ def choose_binning(
     if len(numbers) != 3 or not all(1 <= n <= m for n, m in zip(numbers, lengths, strict=False)):
         raise InputError(
             f"binning: {binning!r} does not suit {' x '.join(map(str, lengths))} slices, rows and "
-            "columns; give one number of 1 or more for rows and columns, or three for slices, "
-            "rows and columns."
+            "columns; give one number for rows and columns, or three for slices, rows and "
+            "columns, each from 1 to the length that it divides."
         )
     slices, rows, columns = numbers
     return slices, rows, columns

@@ -62,10 +62,10 @@ class Source(ABC):
         file: The file or folder of that path.
         sizes: The lengths Z, C, Y, X.
         dtype: Type of a voxel, in native byte order.
-        chunks: Size along z, y and x of what is decoded together.
-        axes: The axes z (or t), y and x, and where their voxels lie.
+        chunks: Size along z, y and x of the voxels that are decoded together.
+        axes: The axes z (or t), y and x, and where the voxels lie along them.
         axis_order: The letters z, y and x in the order of the stored array.
-        skips_slices: Whether slices between those of the volume are missing.
+        skips_slices: Whether slices are missing between the stored ones.
         stamp: Size and modification time of the file, so that a changed file is opened again.
         frame_rate: Mean number of frames per second of a video.
         frame_times: When each frame of a video is shown, in seconds after the first.
@@ -88,7 +88,7 @@ class Source(ABC):
         """Opens the file for the calling thread."""
 
     def identity(self) -> tuple[object, ...]:
-        """Returns what distinguishes this volume from others in the same files."""
+        """Returns values that distinguish this volume from others in the same files."""
         return ()
 
     def files(self) -> list[Path]:
@@ -103,7 +103,7 @@ class PlaneReader(Reader):
 
     @abstractmethod
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes channels of slice z, ``(c, Y, X)``. Errors name its file and number."""
+        """Decodes channels of slice z, ``(c, Y, X)``. Errors name the file and the number of z."""
 
     def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
         """Decodes slice after slice, so that only one is held beside the result."""
@@ -171,8 +171,8 @@ def reading(what: object, remedy: str = "export it again") -> Iterator[None]:
     """Silences decoders, and turns every exception of the block into an `InputError`.
 
     Args:
-        what: The file, or its part, for the message.
-        remedy: What the user can do.
+        what: The file or the part of it that is read, for the message.
+        remedy: What the user can do, for the message.
 
     Raises:
         InputError: The block raised an exception.

@@ -1,4 +1,4 @@
-"""Reads where voxels lie from the metadata of TIFF files: of ImageJ, of OME, and plain tags."""
+"""Reads where voxels lie from the metadata of TIFF files: ImageJ, OME or plain TIFF tags."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -40,13 +40,13 @@ Ratio = tuple[int, int]
 def imagej_axes(
     metadata: Mapping[str, Any], resolution: Sequence[Ratio | None], slices: str
 ) -> Axes:
-    """Returns the axes of a TIFF of ImageJ.
+    """Returns the axes of a TIFF that ImageJ wrote.
 
-    ImageJ leaves out the distance of the slices of a stack if it is 1, and counts its origin in
-    pixels.
+    ImageJ does not write the distance of the slices if it is 1, and writes the origin in pixels.
 
     Args:
-        metadata: Its description, with ``spacing`` along z, ``unit``, ``finterval`` and ``tunit``.
+        metadata: The values in its description, such as ``spacing`` (along z), ``unit``,
+            ``finterval`` (the time between frames) and ``tunit`` (its unit).
         resolution: Pixels per unit along y and x, as fractions.
         slices: "z", or "t" if the slices are frames.
     """
@@ -70,10 +70,10 @@ def _frames(metadata: Mapping[str, Any]) -> Axis:
 
 
 def ome_axes(xml: str, series: int, slices: str) -> Axes:
-    """Returns the axes of an image in an OME-TIFF from its XML.
+    """Returns the axes of an image in an OME-TIFF from the XML metadata.
 
     Args:
-        xml: The metadata.
+        xml: The metadata of the file.
         series: Number of the image.
         slices: "z", or "t" if the slices are frames.
     """
@@ -99,9 +99,10 @@ def ome_axes(xml: str, series: int, slices: str) -> Axes:
 
 
 def plain_axes(resolution: Sequence[Ratio | None], unit: int, slices: str) -> Axes:
-    """Returns the axes of a TIFF from its tags of resolution.
+    """Returns the axes of a TIFF from its resolution tags.
 
-    Resolutions of printers and screens, such as 300 pixels per inch, say nothing about the scan.
+    Common resolutions of printers and screens, such as 300 pixels per inch, are ignored: they say
+    nothing about the scan.
 
     Args:
         resolution: The tags YResolution and XResolution: pixels per unit, as fractions.
@@ -109,7 +110,7 @@ def plain_axes(resolution: Sequence[Ratio | None], unit: int, slices: str) -> Ax
         slices: "z", or "t" if the slices are frames.
 
     Returns:
-        The axes. The distance of slices is unknown: no tag has it.
+        The axes. The distance of slices is unknown, because no tag declares it.
     """
     pixels = [pair[0] / pair[1] if pair and pair[1] else 0.0 for pair in resolution]
     name = {_CENTIMETRE: "cm", _INCH: "inch"}.get(unit)

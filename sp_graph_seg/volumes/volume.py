@@ -1,4 +1,4 @@
-"""Volume: a stack of slices or frames that are read on request."""
+"""The class Volume: a stack of slices or frames that are read on request."""
 
 import dataclasses
 import math
@@ -87,7 +87,7 @@ class Volume:
 
     @property
     def geometry(self) -> Geometry:
-        """Where slices, rows and columns lie after all options, and the order of the input."""
+        """Where slices, rows and columns lie after all options, and the axis order of the file."""
         stored = dict(zip("zyx", self.source.axes, strict=True))
         parts = (self.slices, self.rows, self.columns)
         slices, rows, columns = (
@@ -101,8 +101,8 @@ class Volume:
     def part_read(self) -> dict[str, Any]:
         """What is read of the stored volume, as JSON values.
 
-        ``slices``, ``rows`` and ``columns`` are first, end and step along the stored axes named by
-        ``axes``.
+        ``slices``, ``rows`` and ``columns`` each hold the first index, the end and the step.
+        ``axes`` names the stored axes of the three, in this order.
         """
         names = dict(zip("zyx", (axis.name for axis in self.source.axes), strict=True))
         parts = {"slices": self.slices, "rows": self.rows, "columns": self.columns}
@@ -125,14 +125,14 @@ class Volume:
 
     @property
     def frame_rate(self) -> float | None:
-        """The mean number of frames read per second of a video; else None."""
+        """The mean number of slices per second of a video; None if slices are not frames."""
         if self.source.frame_rate is None or self.axis != "z":
             return None
         return self.source.frame_rate / (self.slices.step * self.binning[0])
 
     @property
     def frame_times(self) -> tuple[float, ...] | None:
-        """The time of each frame in seconds after the first; None if this is not a video."""
+        """The time of each slice in seconds after frame 0; None if slices are not frames."""
         times = self.source.frame_times
         if times is None or self.axis != "z":
             return None
@@ -223,11 +223,12 @@ class Volume:
     def read_runs(self, max_bytes: int = READ_BYTES) -> Iterator[tuple[int, int]]:
         """Divides the slices into runs, so that each stored chunk is decoded as rarely as possible.
 
-        What is decoded together (a page, a chunk) is read together, as far as memory allows: one
-        slice at a time if each slice is a page, as many as fit if slices cross all pages.
+        Slices that are decoded together are read together, as far as ``max_bytes`` allows. If each
+        slice is a page of its own, a run is one slice. If each slice crosses all pages, a run is as
+        long as possible.
 
         Args:
-            max_bytes: Most bytes of stored values in a run.
+            max_bytes: The most bytes of stored values in a run. A run has at least one slice.
 
         Yields:
             ``(start, stop)`` for `read`, in order.
@@ -258,8 +259,8 @@ class Volume:
     def check(self, quick: bool = False) -> list[tuple[int, str]]:
         """Checks, before long work starts, that every slice can be read and is like the others.
 
-        One slice or chunk is held at a time. Chunks that are missing in a Zarr store have its fill
-        value and are not an error.
+        Only one slice or chunk is in memory at a time. Chunks that are missing in a Zarr store are
+        read as its fill value, which is not an error.
 
         Args:
             quick: Check only headers and lengths, and decode nothing.

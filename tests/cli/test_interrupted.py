@@ -125,7 +125,8 @@ def test_an_image_replaced_while_it_is_labelled_is_noticed(
         os.replace(save_photo(tmp_path / "new.png", seed=9), photos[1])
 
     monkeypatch.setattr(module, "write_predictions", replaced)
-    assert_last_line(command, capsys, f"{photos[1]}: was replaced meanwhile; repeat the command.")
+    message = f"{photos[1]}: was replaced while the command ran; repeat the command."
+    assert_last_line(command, capsys, message)
     assert not (tmp_path / "out/.partial").exists()
     assert list((tmp_path / "out").iterdir()) == []
 

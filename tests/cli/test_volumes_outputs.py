@@ -205,7 +205,7 @@ def test_the_uncertainty_of_labels_lies_beside_them(
         _, margins = segmenter.predict_with_margin(image.astype(np.float32))
         np.testing.assert_allclose(uncertain[0] / 254, 1 - margins, atol=0.5 / 254 + 1e-6)
     line = refusal(*command, "--mode", "supervoxels")
-    assert line.startswith("--uncertainty: is not known of supervoxels; leave it out")
+    assert line.startswith("--uncertainty: cannot be used with --mode supervoxels; leave")
 
 
 def test_an_uncertainty_that_exists_is_not_replaced(tmp_path, stack, model, refusal):

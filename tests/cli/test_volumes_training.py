@@ -40,7 +40,7 @@ def test_slices_are_counted_from_either_end_and_once(stack):
 def test_slices_that_are_not_there(tmp_path, stack, given, files_in, refusal):
     line = refusal("segment", stack, f"--train-on={given}", "-o", tmp_path / "out.zarr")
     assert line.startswith(
-        f"--train-on {given}: does not name any of the 5 slices; give numbers from 0 to 4"
+        f"--train-on {given}: is not a choice of the 5 slices; give numbers from 0 to 4"
     )
     assert files_in(tmp_path) == {"scan.tif"}
 

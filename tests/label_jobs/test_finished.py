@@ -132,7 +132,7 @@ def test_a_zarr_with_files_of_others_is_never_replaced(place, tmp_path):
     foreign.parent.mkdir(exist_ok=True)
     foreign.write_text("mine")
     before = {file: file.read_bytes() for file in files_of(tmp_path / "a.zarr")}
-    with pytest.raises(InputError, match="holds other things than labels"):
+    with pytest.raises(InputError, match="holds something other than labels"):
         open_job(tmp_path / "a.zarr", overwrite=True)
     assert {file: file.read_bytes() for file in files_of(tmp_path / "a.zarr")} == before
     assert open_job(tmp_path / "a.zarr", resume=True).complete

@@ -108,7 +108,7 @@ def test_slices_without_labels_have_no_uncertainty(tmp_path, model, slices, expe
 
 
 def test_that_of_supervoxels_is_refused(tmp_path, model, volume):
-    with pytest.raises(InputError, match=r"^uncertainty: is not known of supervoxels"):
+    with pytest.raises(InputError, match=r"^uncertainty: cannot be used with mode="):
         label_volume(
             model, volume, tmp_path / "a.npy", uncertainty=tmp_path / "b.npy", mode="supervoxels"
         )

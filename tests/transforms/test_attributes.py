@@ -313,5 +313,5 @@ def test_unusable_edge_maps_are_refused():
     with pytest.raises(InputError, match=r"^edge_map: is missing; give Data"):
         to_rag(image)
     for edge_map in (np.zeros((4, 3)), np.full((3, 4), np.nan)):
-        with pytest.raises(InputError, match=r"^edge_map: shape .* its size, \(3, 4\)"):
+        with pytest.raises(InputError, match=r"^edge_map: shape .* image's size, \(3, 4\)"):
             to_rag(Data(image=image, edge_map=edge_map))

@@ -33,5 +33,5 @@ def test_a_range_is_that_of_python(bounds):
 
 @pytest.mark.parametrize("bounds", [(-7, None), (None, 7), (3, 3), (4, 2), (6, None)])
 def test_a_range_is_not_cut_short_in_silence(bounds):
-    with pytest.raises(InputError, match=r"^rows: .* does not lie in 0:6"):
+    with pytest.raises(InputError, match=r"^rows: .* is not a range inside 0:6"):
         choose_range("rows", 6, bounds)

@@ -1,4 +1,4 @@
-"""The chunks in which arrays of labels are stored."""
+"""Chooses the chunks in which arrays of labels are stored."""
 
 import math
 
@@ -8,7 +8,10 @@ MAX_CHUNK_SIDE = 1024
 
 
 def chunk_shape(manifest: Manifest, max_bytes: int) -> tuple[int, int, int]:
-    """Returns the shape of chunks of about max_bytes, a whole number of them in each block."""
+    """Returns the shape of chunks of at most about ``max_bytes``.
+
+    No chunk belongs to two blocks.
+    """
     _, *sides = manifest.shape
     height, width = (math.ceil(n / math.ceil(n / MAX_CHUNK_SIDE)) for n in sides)
     room = max(1, max_bytes // (height * width * manifest.dtype.itemsize))

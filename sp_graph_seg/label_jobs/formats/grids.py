@@ -1,4 +1,4 @@
-"""Labels as one block of values after a text header: for Avizo, 3D Slicer and ParaView."""
+"""Labels as raw values after a text header, for Avizo, 3D Slicer and ParaView."""
 
 import json
 from pathlib import Path
@@ -14,16 +14,17 @@ from sp_graph_seg.volumes.formats.vti import read_vti_header
 
 
 class Nrrd(StreamedFormat):
-    """NRRD: https://teem.sourceforge.net/nrrd/format.html. The provenance is a comment.
+    """The format NRRD, https://teem.sourceforge.net/nrrd/format.html.
 
-    The values are not compressed, so that any part of them can be read.
+    The provenance is a comment in the header. The values are not compressed, so that any part of
+    them can be read without the rest.
     """
 
     suffixes = (".nrrd",)
     is_packed = False
 
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes the header and the values, x fastest."""
+        """Writes the header and the values, of which x varies fastest."""
         axes = manifest.geometry.stored()[::-1]
         kinds = ["time" if axis.name == "t" else "space" for axis in axes]
         fields = {
@@ -58,7 +59,7 @@ class Nrrd(StreamedFormat):
         _write(path, header.encode("ascii"), blocks)
 
     def read(self, path: Path) -> Finished:
-        """Reads the header."""
+        """Reads the shape, the type and the provenance from the header."""
         header = read_nrrd_header(path)
         check_length(str(path), path, header.offset, header.shape, header.dtype)
         note = json.loads(header.comments[0])
@@ -66,17 +67,17 @@ class Nrrd(StreamedFormat):
 
 
 class Vti(StreamedFormat):
-    """VTK image data: https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html.
+    """VTK image data, https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html.
 
     The labels are values of the points, which are the centres of the voxels. The provenance and
-    the unit are texts among the field data.
+    the units are strings in the field data.
     """
 
     suffixes = (".vti",)
     is_packed = False
 
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes the header, and the values after a count of their bytes, x fastest."""
+        """Writes the header, the number of bytes and the values, of which x varies fastest."""
         axes = manifest.geometry.stored()[::-1]
         extent = " ".join(f"0 {length - 1}" for length in manifest.stored_shape[::-1])
         spacing = " ".join(repr(axis.spacing or 1.0) for axis in axes)
@@ -101,7 +102,7 @@ class Vti(StreamedFormat):
         _write(path, header.encode() + size, blocks, b"</AppendedData>\n</VTKFile>\n")
 
     def read(self, path: Path) -> Finished:
-        """Reads the header."""
+        """Reads the shape, the type and the provenance from the header."""
         header = read_vti_header(path)
         check_length(str(path), path, header.offset, header.shape, header.dtype)
         note = json.loads(header.notes[PROVENANCE])

@@ -56,7 +56,7 @@ class Hdf5(StreamedFormat):
                 raw.tell_failure()
 
     def read(self, path: Path) -> Finished:
-        """Reads the provenance of the labels, beside which a file holds only their axes."""
+        """Reads the provenance. The file must hold only the labels and their axes."""
         import h5py
 
         datasets: list[h5py.Dataset] = []
@@ -66,7 +66,7 @@ class Hdf5(StreamedFormat):
             )
             (dataset,) = (item for item in datasets if PROVENANCE in item.attrs)
             if not all(item == dataset or item.is_scale for item in datasets):
-                raise ValueError(f"{path} holds more than labels")
+                raise ValueError(f"{path}: holds more than labels; choose another file")
             provenance = json.loads(dataset.attrs[PROVENANCE])
             return Finished(dataset.shape, dataset.dtype, provenance, dataset.name)
 
@@ -76,9 +76,10 @@ class Hdf5(StreamedFormat):
 
 
 def _add_plot(file: "h5py.File", dataset: "h5py.Dataset", manifest: Manifest) -> None:
-    """Adds the groups of https://manual.nexusformat.org/classes/base_classes/NXdata.html.
+    """Adds the NeXus groups for a plot of the dataset.
 
-    The axes are also scales of the dimensions, as in netCDF.
+    They are described at https://manual.nexusformat.org/classes/base_classes/NXdata.html. The axes
+    are also attached to the dataset as dimension scales, as in netCDF.
     """
     import h5py
 

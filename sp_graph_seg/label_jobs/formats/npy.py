@@ -10,9 +10,9 @@ from sp_graph_seg.label_jobs.manifest import Manifest
 
 
 class Npy(StreamedFormat):
-    """One NumPy array. After it, the file holds the provenance: a text, saved as a second array.
+    """One NumPy array, followed in the file by a second one that holds the provenance as text.
 
-    `numpy.load` reads the first array of a file, and so do memory maps.
+    `numpy.load` and memory maps read only the first array of a file.
     """
 
     suffixes = (".npy",)
@@ -20,7 +20,7 @@ class Npy(StreamedFormat):
     keeps_order = True
 
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes both arrays."""
+        """Writes the labels, then the provenance."""
         header = {
             "descr": np.lib.format.dtype_to_descr(manifest.dtype),
             "fortran_order": False,
@@ -34,7 +34,7 @@ class Npy(StreamedFormat):
             np.lib.format.write_array(file, np.array(note), allow_pickle=False)
 
     def read(self, path: Path) -> Finished:
-        """Reads the provenance after the array."""
+        """Reads the provenance, which follows the labels."""
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         with open(path, "rb") as file:
             file.seek(array.offset + array.nbytes)

@@ -23,7 +23,7 @@ _CHUNKS = f"{_FULL}/c"
 
 
 class OmeZarr(PiecewiseFormat):
-    """A group of arrays, ``0`` with all voxels. A missing chunk reads as unlabelled."""
+    """A group of arrays; array ``0`` has all voxels. A missing chunk reads as unlabelled."""
 
     suffixes = (".zarr", ".ome.zarr")
     package = "zarr"
@@ -31,7 +31,7 @@ class OmeZarr(PiecewiseFormat):
     may_hold_more = True
 
     def create(self, path: Path, manifest: Manifest) -> None:
-        """Creates the group and its array. If two processes do so, both use the first one."""
+        """Creates the group and its array. If two processes do so, both use the first group."""
         if (path / _METADATA).exists():
             return
         remove(path)  # the rest of an interrupted removal
@@ -75,7 +75,7 @@ class OmeZarr(PiecewiseFormat):
         return np.ascontiguousarray(stored.transpose(np.argsort(places)))
 
     def complete(self, path: Path, manifest: Manifest, found: Found) -> None:
-        """Adds the smaller arrays of the pyramid, and replaces the metadata of the group."""
+        """Adds the smaller arrays of the pyramid and the metadata; removes leftover files."""
         import zarr
 
         for file in (path / _CHUNKS).rglob("*"):
@@ -110,7 +110,7 @@ class OmeZarr(PiecewiseFormat):
         check_zarr(path)
 
     def has_foreign_files(self, path: Path) -> bool:
-        """Tells whether there is more than arrays named by numbers, their metadata and chunks."""
+        """Tells whether a group holds more than numbered arrays, their metadata and chunks."""
         inside = (entry.relative_to(path).parts for entry in path.rglob("*"))
         return not all(_is_own(parts) for parts in inside)
 

@@ -22,7 +22,7 @@ class Pngs(StreamedFormat):
     may_hold_more = True
 
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes a file for each index along the first axis, named by its number."""
+        """Writes a PNG for each index along the first axis, named by that index."""
         from PIL import Image
 
         names = slice_names(manifest.stored_shape[0])
@@ -35,12 +35,12 @@ class Pngs(StreamedFormat):
         (path / SIDECAR).write_text(json.dumps(note, indent=1), encoding="utf-8")
 
     def read(self, path: Path) -> Finished:
-        """Reads the provenance. The folder must hold nothing else."""
+        """Reads the provenance. The folder must hold only its file and the PNGs of all slices."""
         from PIL import Image
 
         files = sorted(file.name for file in path.iterdir() if file.name != SIDECAR)
         if files != [f"{name}.png" for name in slice_names(len(files))]:
-            raise ValueError(f"{path} does not hold exactly the slices")
+            raise ValueError(f"{path}: does not hold only numbered PNGs; choose another folder")
         note = json.loads((path / SIDECAR).read_text(encoding="utf-8"))
         sizes, modes = set(), set()
         for file in files:
@@ -57,6 +57,6 @@ class Pngs(StreamedFormat):
 
 
 def slice_names(count: int) -> list[str]:
-    """Returns the stems of the PNGs in a folder, which sort like the slices."""
+    """Returns the names of the PNGs without suffix, which sort like the slices."""
     digits = max(4, len(str(count - 1)))
     return [f"{number:0{digits}}" for number in range(count)]

@@ -1,4 +1,4 @@
-"""Smaller copies of labels, in which each voxel has the most frequent label of those it covers."""
+"""Smaller copies of labels: a voxel has the most frequent label of the voxels that it covers."""
 
 import itertools
 import math
@@ -18,15 +18,15 @@ SMALLEST = 256
 """Longest side of the smallest copy."""
 
 SLAB_BYTES = 2**25
-"""About the most labels that are read at once."""
+"""The approximate size in bytes of the labels that are read at once."""
 
 
 class Level(NamedTuple):
     """One array of a pyramid.
 
     Attributes:
-        shape: Its shape.
-        axes: Where its voxels lie.
+        shape: The shape of the array.
+        axes: The axes of the array, which say where its voxels lie.
     """
 
     shape: tuple[int, int, int]
@@ -34,10 +34,11 @@ class Level(NamedTuple):
 
 
 def levels_of(manifest: Manifest) -> list[Level]:
-    """Returns all arrays of a pyramid. Each has half the sides of the one before, frames excepted.
+    """Returns the shapes and axes of all arrays of a pyramid.
 
-    Grey values have no smaller copies: none of them stands for the others.
-    A voxel is the centre of those that it covers. At an odd end it covers half as many.
+    Each side of an array is half that of the array before; the number of frames stays. A voxel
+    lies at the centre of the voxels that it covers. At the end of an odd side it covers half as
+    many. Grey values get no smaller copies, because no grey value can stand for several others.
     """
     levels = [Level(manifest.stored_shape, manifest.geometry.stored())]
     while manifest.labels is not None and max(_in_space(levels[-1])) > SMALLEST:
@@ -57,7 +58,7 @@ def build_pyramid(path: Path, manifest: Manifest) -> list[Level]:
         manifest: The manifest of its labels.
 
     Returns:
-        All arrays; their names are their numbers.
+        All arrays of the pyramid, in the order of their names ``0``, ``1`` and so on.
     """
     import zarr
     from zarr.codecs import ZstdCodec
@@ -89,8 +90,8 @@ def pool_mode(labels: NDArray, steps: tuple[int, int, int]) -> NDArray:
     """Returns the most frequent label of each window, the smallest one in a tie.
 
     Args:
-        labels: ``(A, B, C)`` integer array. At the end of an axis its last labels are repeated.
-        steps: The size of a window along each axis.
+        labels: ``(A, B, C)`` integer array. Windows that exceed it repeat the labels at its end.
+        steps: The sides ``(a, b, c)`` of a window.
 
     Returns:
         ``(ceil(A / a), ceil(B / b), ceil(C / c))`` array.

@@ -1,4 +1,4 @@
-"""Labels as TIFF: for ImageJ and Fiji, and with the metadata of OME."""
+"""Labels as TIFF, for ImageJ and Fiji or with the metadata of OME."""
 
 import json
 from pathlib import Path
@@ -19,8 +19,8 @@ CLASSIC_BYTES = 2**32 - 2**25
 class ImageJTiff(StreamedFormat):
     """A stack for ImageJ and Fiji: one page for each slice, coloured, with the voxel size.
 
-    Above 4 GiB it is a BigTIFF, which Fiji reads with the metadata of OME. The provenance is the
-    text that ImageJ shows as "Info", or the description of the image in OME.
+    Above 4 GiB it is a BigTIFF with the metadata of OME, which Fiji reads. The provenance is the
+    text that ImageJ shows as "Info", or the description of the image in the metadata of OME.
     """
 
     suffixes = (".tif", ".tiff")
@@ -63,7 +63,7 @@ class ImageJTiff(StreamedFormat):
 
 
 class OmeTiff(ImageJTiff):
-    """The same with the metadata of OME (OME-XML), for Bio-Formats, QuPath and others."""
+    """The same stack, but with the metadata of OME (OME-XML), for Bio-Formats and QuPath."""
 
     suffixes = (".ome.tif", ".ome.tiff")
 

@@ -1,4 +1,4 @@
-"""Relabelling as data: a description of what is done to labels, and its application."""
+"""Relabelling: describes what is done to labels, and applies the description."""
 
 from sp_graph_seg.labels.relabel.description import Relabel
 from sp_graph_seg.labels.relabel.proposal import propose_merges

@@ -30,13 +30,13 @@ _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, init=False)
 class Relabel:
-    """Names, colours and the clean-up of labels, as data that can be saved and replayed.
+    """Describes the names, colours and clean-up of labels; can be saved and applied again.
 
-    The arguments are the keys of the YAML file and of :meth:`to_dict`. Every step is optional. The
-    steps run in the order of this list, whatever their order in a file. Connected means connected
-    through faces of pixels: 4 neighbours in an image, 6 in a volume. Sizes are numbers of pixels,
-    or of voxels in a volume. The arguments may name a label by its number or its name; the
-    attributes hold numbers only.
+    The arguments are the keys of the YAML file and of :meth:`to_dict`. Every argument is
+    optional. The steps run in the order of the list below, whatever their order in a file.
+    Components are connected through faces of pixels: a pixel has 4 neighbours in an image, 6 in a
+    volume. Sizes are numbers of pixels, or of voxels in a volume. The arguments may name a label by
+    its number or its name; the attributes hold numbers only.
 
     Example:
         >>> import numpy as np
@@ -48,17 +48,18 @@ class Relabel:
         labels: The ``name`` and the ``color`` of each label, both optional. Any colour that
             Matplotlib knows is accepted and stored as ``"#rrggbb"``. Labels that are not listed
             are kept too.
-        merge: For each label the labels that become it, all at once.
+        merge: For each target label, the labels that are replaced by it. All mergers happen at
+            once.
         smooth: Radius r in pixels. Every pixel takes the most frequent label in the window of
             (2r + 1) x (2r + 1) pixels around it (a cube in a volume). In a tie it keeps its own
             label if that is among the most frequent, else it takes the smallest. 0 means no
             smoothing.
-        remove_small: For each label the minimum size of its components. The pixels of smaller ones
-            take the labels around them.
-        fill_holes: Labels whose holes are filled. A hole is anything that the label encloses away
-            from the border of the image. Labels are treated one after another.
-        keep_largest: Labels of which only the largest component is kept, the first one in a tie.
-            The pixels of the others take the labels around them.
+        remove_small: For each label, the minimum size of its components. The pixels of smaller
+            components take the labels around them.
+        fill_holes: Labels whose holes are filled with the label. A hole is everything that the
+            label separates from the border of the image. Labels are treated one after another.
+        keep_largest: Labels of which only the largest component is kept; in a tie, the first one.
+            The pixels of the other components take the labels around them.
         unlabelled: Value of pixels without a label, such as 255. They are never counted, changed or
             spread.
 
@@ -107,13 +108,13 @@ class Relabel:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Relabel":
-        """Makes a description from plain values, as in JSON and YAML.
+        """Makes a description from a dictionary of plain values, as in JSON and YAML.
 
         Args:
-            values: The arguments of the class by name. Numbers of labels may be text, as in JSON.
+            values: The arguments of the class by name. Label numbers may be strings, as in JSON.
 
         Raises:
-            InputError: If a key is unknown, or the class refuses a value.
+            InputError: If a key is unknown or a value is invalid.
         """
         keys = [field.name for field in dataclasses.fields(cls)]
         for key in values:
@@ -125,7 +126,7 @@ class Relabel:
 
     @classmethod
     def from_groups(cls, groups: NDArray[np.int64]) -> "Relabel":
-        """Merges labels of one group into the first of them.
+        """Makes a description that merges the labels of each group into the first of them.
 
         Args:
             groups: The group of each label, ``(K,)``, from 0.
@@ -134,7 +135,7 @@ class Relabel:
         return cls(merge={first: rest for first, *rest in members if rest})
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns plain values, as in JSON and YAML, without the keys that have no effect."""
+        """Returns a dictionary of plain values, as in JSON and YAML; leaves out unused keys."""
         values = dataclasses.asdict(self)
         values["merge"] = {target: list(sources) for target, sources in self.merge.items()}
         for key in ("fill_holes", "keep_largest"):
@@ -154,7 +155,7 @@ class Relabel:
         return {label: entry["color"] for label, entry in self.labels.items() if "color" in entry}
 
     def apply(self, labels: ArrayLike | Tensor) -> NDArray[Any]:
-        """Returns the new labels. The given array is not changed.
+        """Relabels a label map. The given array is not changed.
 
         An image is treated in 2D and a volume in 3D. To treat the frames of a video or the slices
         of a volume one by one, call this method for each.
@@ -166,7 +167,8 @@ class Relabel:
             Array of the same shape and type (uint8 for booleans).
 
         Raises:
-            InputError: If the labels are not such an array, or a label does not fit its type.
+            InputError: If ``labels`` is not such an array, or its type cannot hold a target of
+                ``merge``.
         """
         array = as_array(labels)
         self._check(array)
@@ -187,12 +189,12 @@ class Relabel:
         smallest = array.min(initial=0, where=array != self.unlabelled)
         if smallest < 0:
             raise InputError(
-                f"labels: the smallest is {smallest}; give labels from 0, and set unlabelled to "
-                "the value of pixels without a label."
+                f"labels: the smallest is {smallest}; give labels of 0 or more. If a negative "
+                "value marks pixels without a label, set unlabelled to it."
             )
         largest = max(self.merge, default=0)
         if array.dtype.kind != "b" and largest > np.iinfo(array.dtype).max:
             raise InputError(
                 f"merge: label {largest} does not fit labels of type {array.dtype}; "
-                "merge into a smaller number, or give labels of 16 bits."
+                "merge into a smaller number, or convert the labels to a larger type."
             )

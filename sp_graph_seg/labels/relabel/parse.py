@@ -1,4 +1,4 @@
-"""Converts what a person writes to the checked values of a description; errors name the key."""
+"""Checks the values that a person writes in a description; error messages name the key."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -14,25 +14,28 @@ Label = int | str
 
 
 class Resolver(NamedTuple):
-    """Finds the number of a label that is given by number or by name.
+    """Finds the number of a label that is given by its number or its name.
 
     Attributes:
-        numbers: The number of each name.
-        merged: The target of each label that is merged into another, and so can no longer be used.
+        numbers: The label number for each name.
+        merged: The target of each label that is merged into another. Such a label can no longer be
+            used.
     """
 
     numbers: Mapping[str, int]
     merged: Mapping[int, int] = {}
 
     def resolve(self, key: str, label: Any) -> int:
-        """Returns the number of a label. Errors name the key."""
+        """Returns the number of a label. Error messages name the key."""
         number = _number(label)
         if number is None and isinstance(label, str):
             number = self.numbers.get(label)
         if number is None:
             close = difflib.get_close_matches(str(label), self.numbers, n=1)
             hint = (
-                f"did you mean {close[0]!r}?" if close else "give it a number and name in labels."
+                f"did you mean {close[0]!r}?"
+                if close
+                else "give it a number and name under labels."
             )
             raise InputError(f"{key}: the label {label!r} is unknown; {hint}")
         if number in self.merged:
@@ -76,7 +79,7 @@ def parse_labels(value: Any) -> dict[int, dict[str, str]]:
 
 
 def parse_merge(value: Any, resolver: Resolver) -> dict[int, tuple[int, ...]]:
-    """Parses which labels become each label. A label has one target, and there are no chains."""
+    """Parses mergers. A label has at most one target, and a target is not merged itself."""
     into: dict[int, int] = {}
     merge: dict[int, tuple[int, ...]] = {}
     for label, listed in _as_mapping("merge", value).items():
@@ -114,7 +117,7 @@ def parse_sizes(key: str, value: Any, resolver: Resolver) -> dict[int, int]:
 
 
 def parse_list(key: str, value: Any, resolver: Resolver) -> tuple[int, ...]:
-    """Parses a list of labels. Repeated ones are dropped."""
+    """Parses a list of labels. Repeated labels are dropped."""
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         raise InputError(f"{key}: {value!r} is not a list of labels; write [{value}].")
     return tuple(dict.fromkeys(resolver.resolve(key, label) for label in value))

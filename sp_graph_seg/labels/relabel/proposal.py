@@ -15,26 +15,27 @@ ALIKE = 1.0
 def propose_merges(
     greys: Mapping[int, Grey], num_labels: int | None = None
 ) -> dict[int, list[int]]:
-    """Proposes labels to merge, the two whose merger adds least to the variance first.
+    """Proposes labels to merge because their grey values are similar.
 
-    This is Ward's method (1963) on the grey values. Labels that differ by their texture only look
-    alike to it, so a person must judge.
+    By Ward's method (1963), the two labels whose merger adds least to the variance are merged
+    first. Labels that differ only in texture look the same to this method, so a person must check
+    the proposal.
 
     Args:
         greys: Sizes, means and standard deviations of the labels.
-        num_labels: Number of labels to be left. (default: as many as differ by at least one
-            standard deviation)
+        num_labels: Number of labels to keep. (default: merge until the means of all labels differ
+            by at least one standard deviation)
 
     Returns:
-        For each label that is kept the labels that become it, as in ``Relabel.merge``. The largest
-        of them is kept.
+        For each label that is kept, the labels that are merged into it, as in ``Relabel.merge``.
+        Of the labels that are merged, the largest is kept.
 
     Raises:
-        InputError: If there are fewer labels than ``num_labels``, or that is not positive.
+        InputError: If ``num_labels`` is below 1 or above the number of labels.
     """
     if num_labels is not None and not 1 <= num_labels <= len(greys):
         raise InputError(
-            f"num_labels: {num_labels} cannot be left of {len(greys)} labels; give 1 to "
+            f"num_labels: {num_labels} cannot be kept of {len(greys)} labels; give 1 to "
             f"{len(greys)}."
         )
     groups = {label: ([label], grey) for label, grey in greys.items() if grey.size}

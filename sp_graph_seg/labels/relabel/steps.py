@@ -1,4 +1,4 @@
-"""The steps as pure functions on label maps ``(H, W)`` or ``(D, H, W)``.
+"""The steps of a relabelling, as pure functions on label maps ``(H, W)`` or ``(D, H, W)``.
 
 ``unlabelled`` is the value of pixels without a label, or None if every pixel has one. Such pixels
 are never changed, counted or spread. Neighbours share a face: 4 in an image, 6 in a volume.
@@ -16,7 +16,7 @@ Labels = NDArray[Any]
 
 
 def merge_labels(labels: Labels, merge: Mapping[int, Iterable[int]]) -> Labels:
-    """Gives the pixels of all sources their target, all at once."""
+    """Replaces the source labels of each target by that target, all at once."""
     if labels.dtype in (np.uint8, np.uint16):
         table = np.arange(np.iinfo(labels.dtype).max + 1, dtype=labels.dtype)
         for target, sources in merge.items():
@@ -29,10 +29,11 @@ def merge_labels(labels: Labels, merge: Mapping[int, Iterable[int]]) -> Labels:
 
 
 def smooth(labels: Labels, radius: int, unlabelled: int | None = None) -> Labels:
-    """Gives each pixel the most frequent label in the window of ``2 * radius + 1`` around it.
+    """Gives each pixel the most frequent label in the window around it.
 
-    In a tie a pixel keeps its own label if that is among the most frequent, else it takes the
-    smallest. Only pixels inside of the image count. Takes one pass over the image for each label.
+    The window is ``2 * radius + 1`` pixels long on each axis. In a tie, a pixel keeps its own label
+    if that is among the most frequent; otherwise it takes the smallest. Only pixels inside of the
+    image count. The function makes one pass over the image for each label.
     """
     if radius == 0:
         return labels.copy()
@@ -50,7 +51,7 @@ def smooth(labels: Labels, radius: int, unlabelled: int | None = None) -> Labels
 
 
 def remove_small(labels: Labels, sizes: Mapping[int, int], unlabelled: int | None = None) -> Labels:
-    """Removes the components of each label that have fewer pixels than its size."""
+    """Removes the components of each label that are smaller than the size given for it."""
     if not sizes:
         return labels.copy()
     components, label_of, size_of = find_components(labels)
@@ -61,7 +62,7 @@ def remove_small(labels: Labels, sizes: Mapping[int, int], unlabelled: int | Non
 
 
 def keep_largest(labels: Labels, which: Iterable[int], unlabelled: int | None = None) -> Labels:
-    """Keeps only the largest component of each of these labels, the first one in a tie."""
+    """Keeps only the largest component of each given label; in a tie, the first one."""
     which = list(which)
     if not which:
         return labels.copy()
@@ -75,7 +76,7 @@ def keep_largest(labels: Labels, which: Iterable[int], unlabelled: int | None = 
 
 
 def fill_holes(labels: Labels, label: int, unlabelled: int | None = None) -> Labels:
-    """Gives the label to all pixels that it separates from the border of the image."""
+    """Gives the label to all pixels that the label separates from the border of the image."""
     from scipy.ndimage import binary_fill_holes
 
     filled = labels.copy()
@@ -100,9 +101,9 @@ def _take_surroundings(
 ) -> Labels:
     """Fills removed pixels from their rim inwards, layer by layer.
 
-    A pixel takes the most frequent label of its neighbours, the smallest one in a tie. It thus
-    joins a component that existed before, so that no new small component appears. Pixels that no
-    label can reach keep their own.
+    A pixel takes the most frequent label of its neighbours; in a tie, the smallest one. It thus
+    joins a component that existed before, so that no new small component appears. Removed pixels
+    that the filling cannot reach keep their labels.
     """
     filled = np.pad(labels, 1)
     known = np.pad(~removed & (labels != unlabelled), 1)

@@ -1,4 +1,4 @@
-"""Applies a description to the labels of a volume, block by block."""
+"""Applies the description of a relabelling to a volume, block by block."""
 
 import os
 from collections.abc import Mapping
@@ -28,19 +28,19 @@ def relabel_volume(
     overwrite: bool = False,
     resume: bool = False,
 ) -> LabelJob:
-    """Writes the new labels of a volume, each slice by itself, as ``label_volume`` does.
+    """Relabels each slice of a volume by itself, and writes the result like ``label_volume``.
 
-    No network is needed: a merger is a look-up. Sizes are numbers of pixels of a slice. After an
-    interruption the same call does the remaining blocks. Without any step this converts labels to
-    another format.
+    No model is needed. Sizes are numbers of pixels of a slice. After an interruption, the same call
+    does the remaining blocks. If ``relabel`` has no steps, the labels are only converted to another
+    format.
 
     Args:
         labels: The labels, from :func:`~sp_graph_seg.volumes.open_volume`. Voxels with the largest
             value of their type, such as 255, have no label, unless the description says otherwise.
-        relabel: What is done.
+        relabel: The description of the relabelling.
         output: As in :func:`~sp_graph_seg.label_jobs.open_label_job`.
         block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
-        geometry: Where the voxels lie. (default: that of ``labels``)
+        geometry: Where the voxels lie. (default: the geometry of ``labels``)
         record: How the labels came about, see :func:`~sp_graph_seg.io.record.make_record`.
         overwrite: Replace an existing output.
         resume: Accept a complete output of the same call.
@@ -58,8 +58,9 @@ def relabel_volume(
     num_labels = max(merged + 1, largest + (unlabelled != largest))
     if num_labels > MAX_LABELS:
         raise InputError(
-            f"{labels.path}: holds labels of type {labels.dtype}, or they become {merged}; give "
-            f"labels from 0 to {MAX_LABELS - 1}."
+            f"{labels.path}: its labels of type {labels.dtype}, or the targets of merge (up to "
+            f"{merged}), may be above {MAX_LABELS - 1}; use labels up to {MAX_LABELS - 1} of the "
+            "smallest type that holds them, and merge into such labels."
         )
     job = open_label_job(
         output,

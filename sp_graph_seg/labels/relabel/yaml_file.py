@@ -1,4 +1,4 @@
-"""Descriptions as YAML files that a person writes and edits."""
+"""Reads and writes descriptions of relabellings as YAML files, which a person can edit."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ _STEPS = """\
 
 
 def read_relabel(path: str | os.PathLike[str]) -> Relabel:
-    """Reads a description from a YAML file.
+    """Reads the description of a relabelling from a YAML file.
 
     Raises:
         InputError: If the file cannot be read, is not YAML, lists a key twice, or is not a valid
@@ -54,16 +54,17 @@ def starter_yaml(
     merge: Mapping[int, Sequence[int]] = MappingProxyType({}),
     is_asked: bool = False,
 ) -> str:
-    """Makes YAML to edit: a name, a colour, the share and the grey values of every label.
+    """Makes YAML text to edit, with the name, colour, share and grey values of every label.
 
-    Unedited, it changes no label unless a merger was asked for: all steps are comments.
+    All steps are comments, except for mergers that the user asked for. So the unedited text
+    changes no label unless there are such mergers.
 
     Args:
         counts: Number of pixels of each label.
         colors: Colour of each of these labels, as ``"#rrggbb"``.
-        greys: Grey values of the labels, as far as they are known.
+        greys: Grey values of the labels. Labels may be missing.
         merge: Proposed mergers, see :func:`~sp_graph_seg.labels.relabel.propose_merges`.
-        is_asked: Whether the user asked for these mergers, so that they are no comment.
+        is_asked: Whether the user asked for these mergers. If so, they are not comments.
     """
     total = sum(counts.values())
     lines = ["labels:"]

@@ -40,14 +40,14 @@ class ArrayReader(Reader):
         self._source, self._opened, self._layout = source, opened, layout
 
     def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
-        """Reads the crop. With a step, index by index: strided reads of HDF5 are slow."""
+        """Reads the crop; with a step, one index at a time, as strided reads of HDF5 are slow."""
         with reading(self._source.path), self._opened() as array:
             for target, part in _unstepped(crop):
                 stored = np.asarray(array[self._layout.index(part)])
                 out[target] = self._layout.arrange(stored)
 
     def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
-        """Reads everything, chunk by chunk. ``quick`` finds nothing: all slices are alike."""
+        """Reads all slices, chunk by chunk. ``quick`` finds nothing: all have one size and type."""
         _, c, y, x = self._source.sizes
         deep, high, _ = self._source.chunks
         slab = deep * c * high * x * self._source.dtype.itemsize
@@ -67,14 +67,15 @@ class ArrayReader(Reader):
 class MappedSource(Source):
     """An uncompressed array that is stored in one piece in a file.
 
-    The file is mapped to memory for each read. In a map that is kept, the pages that were read
-    would stay in memory.
+    The file is mapped to memory anew for each read, because what is read through a map stays in
+    memory as long as the map exists.
 
     Attributes:
         layout: Axes of the array.
-        stored: Its type, in the byte order of the file.
-        offset: Position of its first byte in the file.
-        order: "C" or "F".
+        stored: Type of the values, in the byte order of the file.
+        offset: Position of the first value in the file, in bytes.
+        order: "C" if the values along the last axis are adjacent in the file, "F" if those along
+            the first axis are.
     """
 
     layout: Layout
@@ -87,7 +88,7 @@ class MappedSource(Source):
         return _MappedReader(self, self.map, self.layout)
 
     def identity(self) -> tuple[object, ...]:
-        """Tells the array and its axes."""
+        """Returns the position of the array in the file, its order and its axes."""
         return self.offset, self.order, self.layout.order
 
     def map(self) -> AbstractContextManager[np.ndarray]:
@@ -108,7 +109,7 @@ class MappedSource(Source):
 
 
 class _MappedReader(ArrayReader):
-    """Maps the file again for every few megabytes, so that no more of it stays in memory."""
+    """Maps the file anew for every few megabytes, so that no more than these stay in memory."""
 
     _source: MappedSource
 

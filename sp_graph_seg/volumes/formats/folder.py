@@ -29,10 +29,10 @@ _NUMBER = re.compile(r"(\d+)")
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSource(Source):
-    """Image files in natural order.
+    """A folder of image files, one for each slice.
 
     Attributes:
-        names: Names of the files.
+        names: Names of the files in natural order: 2 before 10.
     """
 
     names: tuple[str, ...]
@@ -53,14 +53,14 @@ class _FolderReader(PlaneReader):
         self.source: FolderSource = source
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes the file of a slice, and compares it with the first."""
+        """Decodes the file of a slice, and compares its size and type with those of the first."""
         source = self.source
         array = _decode(source.file / source.names[z])
         _check_like(source, z, array.shape, array.dtype)
         return array[channels.start : channels.stop]
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Decodes the file, or reads only its header (``quick``)."""
+        """Checks a slice: decodes its file, or reads only the header if ``quick``."""
         file = self.source.file / self.source.names[z]
         if not quick:
             return super().problem(z, quick)
@@ -85,11 +85,11 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
         The description. Size and type are those of the first file.
 
     Raises:
-        InputError: The folder holds fewer than two images, the first image cannot be read or is a
-            stack, or two files have the same number.
+        InputError: The folder holds no image, or one image and ``axes`` is None; the first image
+            cannot be read or is a stack; or two files have the same name or number.
 
     Warns:
-        MissingSlicesWarning: Some numbers are missing in the names.
+        MissingSlicesWarning: Some numbers are missing in the names of the files.
     """
     files = sorted(file.name for file in folder.iterdir())
     names = [
@@ -108,8 +108,8 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
         raise one_slice(path, (1, *first.shape))
     if len(first) > _MOST_CHANNELS and not (letters and "c" in letters):
         raise InputError(
-            f"{folder / names[0]}: has {len(first)} channels or pages; give its path if it is a "
-            'stack, or axes="zcyx" if they are channels.'
+            f"{folder / names[0]}: has {len(first)} channels or pages; give the path of "
+            'this file if it is a stack, or axes="zcyx" if they are channels.'
         )
     _check_numbers(path, names)
     channels, height, width = first.shape
@@ -146,7 +146,7 @@ def natural_key(name: str) -> tuple[list[str | int], str]:
 
 
 def number_of_each(names: Sequence[str]) -> list[int] | None:
-    """Returns the number in each name, or None unless the names differ in a single number."""
+    """Returns the number in each name if the names differ only in this number, else None."""
     split = [_NUMBER.split(Path(name).stem) for name in names]
     if len({tuple(parts[::2]) for parts in split}) > 1:
         return None
@@ -156,13 +156,13 @@ def number_of_each(names: Sequence[str]) -> list[int] | None:
 
 
 def _skips_numbers(names: Sequence[str]) -> bool:
-    """Returns whether numbers between those of the files are missing."""
+    """Returns whether the numbers in the names of the files have gaps."""
     numbers = number_of_each(names)
     return numbers is not None and max(numbers) - min(numbers) >= len(numbers)
 
 
 def _check_numbers(path: str, names: Sequence[str]) -> None:
-    """Refuses two files with one number, and warns of steps larger than the smallest."""
+    """Refuses two files with the same name or number, and warns of missing numbers."""
     stems = Counter(Path(name).stem for name in names)
     (stem, count), *_ = stems.most_common(1)
     numbers = number_of_each(names)
@@ -171,7 +171,7 @@ def _check_numbers(path: str, names: Sequence[str]) -> None:
         stem = str(number)
     if count > 1:
         raise InputError(
-            f"{path}: {count} files have the number {stem}; keep one file for each slice."
+            f"{path}: {count} files have the name or number {stem}; keep one file for each slice."
         )
     if numbers is None:
         return
@@ -182,7 +182,8 @@ def _check_numbers(path: str, names: Sequence[str]) -> None:
         before = numbers[int(np.argmax(steps > steps.min()))]
         warnings.warn(
             f"{path}: {missing} of the numbers {numbers[0]} to {numbers[-1]} are missing, the "
-            f"first after {before}; the {len(numbers)} slices are read as neighbours.",
+            f"first after {before}; add these files if they exist, as the {len(numbers)} slices "
+            "are read without gaps.",
             MissingSlicesWarning,
             stacklevel=5,  # the caller of open_volume
         )

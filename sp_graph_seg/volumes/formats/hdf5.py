@@ -39,7 +39,7 @@ class Hdf5Source(Source):
     """A dataset in an HDF5 file.
 
     Attributes:
-        dataset: Its path in the file.
+        dataset: Path of the dataset in the file.
         layout: Axes of the dataset.
         others: Other files that hold its values, through external links or virtual datasets.
     """
@@ -49,7 +49,7 @@ class Hdf5Source(Source):
     others: tuple[Path, ...] = ()
 
     def open(self) -> Reader:
-        """Makes a reader that opens the file at each read: an open HDF5 file is locked."""
+        """Makes a reader that opens the file for each read only: an open HDF5 file is locked."""
         return _Hdf5Reader(self, self._opened, self.layout)
 
     @contextlib.contextmanager
@@ -72,14 +72,14 @@ class _Hdf5Reader(ArrayReader):
     _source: Hdf5Source
 
     def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
-        """Reads the crop."""
+        """Reads the crop, or refuses it if one of its slices was never written."""
         bad = next((z for z in crop.z if z in self._unwritten), None)
         if bad is not None:
             raise self._error(bad)
         super().read_into(crop, out)
 
     def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
-        """Reads everything, but finds what was never written without reading."""
+        """Reads all slices. Those that were never written are found without reading."""
         found = {z: str(self._error(z)) for z in slices if z in self._unwritten}
         yield from ((z, why) for z, why in super().problems(slices, quick) if z not in found)
         yield from found.items()
@@ -103,17 +103,18 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
     Args:
         path: The path that the user gave, for messages.
         file: The file.
-        inner: Path of a dataset or group in the file, or None for the root. In a group, the dataset
-            is the plot that NeXus declares by ``default`` and ``signal`` if it has two or more
-            axes, else the only numeric dataset with three or more, or else with two.
+        inner: Path of a dataset or group in the file, or None for the root. In a group, the plot
+            that NeXus declares by ``default`` and ``signal`` is read if it has two or more axes.
+            Otherwise, the only numeric dataset with three or more axes is read, or, if there is
+            none, the only one with two.
         axes: The user's letters, or None.
 
     Returns:
         The description.
 
     Raises:
-        InputError: The dataset does not exist, is not the only one, needs a filter that is not
-            installed, or has unknown axes.
+        InputError: The dataset does not exist, is not the only candidate, needs a filter that is
+            not installed, or has unknown axes.
     """
     require("h5py")
     import h5py
@@ -167,7 +168,7 @@ def _choose_dataset(path: str, group: "h5py.Group") -> "tuple[h5py.Group, h5py.D
     found = [pair for pair in _datasets(group) if pair[1].dtype.kind in "buif"]
     volumes = [pair for pair in found if pair[1].ndim >= 3] or [p for p in found if p[1].ndim == 2]
     if len(volumes) != 1:
-        raise InputError(f"{path}: has no dataset in its path; {_listing(group)}.")
+        raise InputError(f"{path}: does not say which dataset to read; {_listing(group)}.")
     return volumes[0]
 
 
@@ -223,7 +224,8 @@ def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
 def _check_storage(path: str, dataset: "h5py.Dataset") -> None:
     """Refuses values that lie outside of HDF5 files, and chunks that memory cannot hold.
 
-    A raw external file could be any file that the user may read, such as a list of passwords.
+    HDF5 would take values from any external file that the user may read, such as a list of
+    passwords.
     """
     if dataset.external:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Finds the slices of an HDF5 dataset that were never written, and would be read as zeros."""
+"""Finds the slices of an HDF5 dataset that were never written and would be read as zeros."""
 
 import itertools
 import math
@@ -16,15 +16,16 @@ _MOST_LEVELS = 4  # virtual datasets may refer to each other in a circle
 def unwritten_slices(
     dataset: "h5py.Dataset", axis: int | None, levels: int = _MOST_LEVELS
 ) -> dict[int, str]:
-    """Finds the indices along an axis at which values are missing, and why.
+    """Finds the indices along an axis at which values are missing, and the reasons.
 
-    A chunk that was never written, as after a scan that was stopped, and a virtual dataset whose
-    source is missing, are read as the fill value without an error.
+    HDF5 reads missing values as the fill value, without an error. They are missing where a chunk
+    was never written, as after a scan that was stopped, or where the source of a virtual dataset
+    is missing.
 
     Args:
         dataset: An open dataset.
         axis: The axis of its slices; None if the whole dataset is one slice.
-        levels: How often virtual datasets are followed.
+        levels: How many levels of virtual datasets, which may refer to each other, are followed.
 
     Returns:
         ``{index: reason}``, in order.
@@ -54,7 +55,7 @@ def _all(dataset: "h5py.Dataset", axis: int | None) -> range:
 
 
 def _without_chunks(dataset: "h5py.Dataset", axis: int | None) -> dict[int, str]:
-    """Compares the chunks in the file with those that the shape needs."""
+    """Finds the chunks that the shape needs and the file lacks."""
     counts = [math.ceil(n / size) for n, size in zip(dataset.shape, dataset.chunks, strict=True)]
     if dataset.id.get_num_chunks() == math.prod(counts):
         return {}
@@ -79,7 +80,7 @@ def _without_chunks(dataset: "h5py.Dataset", axis: int | None) -> dict[int, str]
 
 
 def _without_sources(dataset: "h5py.Dataset", axis: int | None, levels: int) -> dict[int, str]:
-    """Looks into the sources of a virtual dataset."""
+    """Finds what is missing in a virtual dataset or in its sources."""
     import h5py
 
     found = dict.fromkeys(_all(dataset, axis), "has no source")

@@ -27,7 +27,7 @@ def get(group: "h5py.Group", name: str) -> Any:
 
 
 def as_text(value: object) -> str:
-    """Returns an attribute as text, or an impossible name if it is not one text."""
+    """Returns an attribute as text, or a text that names nothing if it is not a single text."""
     if isinstance(value, np.ndarray) and value.size == 1:  # h5py gives arrays of one text so
         value = value.item()
     if isinstance(value, bytes):
@@ -51,7 +51,7 @@ def nexus_plot(group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset] | None":
 
 
 def axis_names(group: "h5py.Group", dataset: "h5py.Dataset") -> list[str]:
-    """Returns the names of the axes in NeXus, or else the labels of the dimensions."""
+    """Returns the names of the axes that NeXus declares, or else the labels of the dimensions."""
     named = group.attrs.get("axes", dataset.attrs.get("axes", ()))
     if isinstance(named, str | bytes):  # NeXus before 2014
         named = as_text(named).strip("[]").replace(",", ":").split(":")
@@ -73,8 +73,8 @@ def measured_axes(
 ) -> Axes:
     """Returns where the voxels lie along z (or t), y and x.
 
-    Positions along an axis are a dataset of its name beside the signal, or a scale of the
-    dimension. They need not have the names z, y and x: their place among the axes counts.
+    The positions of the voxels along an axis are in the dataset of the group that has the name of
+    the axis, or else in the HDF5 scale of the dimension. The names need not be z, y and x.
 
     Args:
         group: The group that names the axes.
@@ -95,7 +95,7 @@ def measured_axes(
 
 
 def _axis(name: str, positions: Any, length: int) -> Axis:
-    """Returns an axis with evenly spaced positions of its voxels, or of their edges."""
+    """Returns an axis from the positions of its voxels or their edges, if evenly spaced."""
     if getattr(positions, "shape", None) not in ((length,), (length + 1,)) or length < 2:
         return Axis(name)
     unit = as_text(positions.attrs.get("units"))

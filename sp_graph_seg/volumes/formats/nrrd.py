@@ -1,4 +1,4 @@
-"""Reads NRRD files with values that are not compressed, of one file or with a file of values."""
+"""Reads uncompressed NRRD data: one file, or a header and one separate file of values."""
 
 import re
 from pathlib import Path
@@ -31,12 +31,12 @@ class NrrdHeader(NamedTuple):
     """The header of a NRRD file.
 
     Attributes:
-        fields: Its fields, in lower case.
-        comments: Its comments.
+        fields: The values of its fields. Their names are in lower case.
+        comments: The comments, without the leading ``#``.
         shape: The shape of the array, with x last.
         dtype: The type of the values, in the byte order of the file.
-        offset: Position of the first value.
-        data: The file that holds the values.
+        offset: Position of the first value in the file ``data``, in bytes.
+        data: The file that holds the values: that of the header, or a separate one.
     """
 
     fields: dict[str, str]
@@ -119,7 +119,7 @@ def open_nrrd(path: str, file: Path, axes: str | None) -> Source:
 
 
 def _letters(header: NrrdHeader) -> str | None:
-    """Returns the axes if the labels name them, or x, y, z of three axes in space."""
+    """Returns the letters of the labels, or "zyx" for three axes in space, else None."""
     labels = re.findall(r'"([^"]*)"', header.fields.get("labels", ""))
     letters = "".join(reversed(labels)).lower()
     if len(letters) == len(labels) == len(header.shape) and {"y", "x"} <= set(letters):
@@ -144,7 +144,7 @@ Measure = tuple[float, str | None, float]
 
 
 def _along_space(header: NrrdHeader) -> list[Measure]:
-    """Reads the vectors between voxels; the turn of the scan in space is left out."""
+    """Reads the vectors between voxels, but not how the scan is rotated in space."""
     fields, dimension = header.fields, len(header.shape)
     vectors = [
         None if word == "none" else np.array(word.strip("()").split(","), dtype=float)
@@ -164,7 +164,7 @@ def _along_space(header: NrrdHeader) -> list[Measure]:
 
 
 def _along_axes(header: NrrdHeader) -> list[Measure]:
-    """Reads the distances of voxels, and where the first one begins or has its centre."""
+    """Reads the distances of voxels, and the centre of the first one, for each axis."""
     dimension = len(header.shape)
 
     def numbers(name: str) -> list[float]:

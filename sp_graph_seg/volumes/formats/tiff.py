@@ -1,4 +1,4 @@
-"""Opens TIFF, BigTIFF, ImageJ and OME-TIFF stacks: which pages are slices, how to read them."""
+"""Opens TIFF, BigTIFF, ImageJ and OME-TIFF stacks: finds the slices and how to read them."""
 
 import itertools
 import math
@@ -35,11 +35,11 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
     Args:
         path: The path that the user gave, for messages.
         file: The TIFF.
-        inner: Number of the series, or None.
+        inner: Number of the series, as text, or None to choose the main one.
         axes: The user's letters, or None.
 
     Returns:
-        The description of an array that is mapped to memory if possible, else decoded by pages.
+        The description. The array is mapped to memory if possible, else decoded page by page.
 
     Raises:
         InputError: The file is damaged or cut off, its pages differ in size or type, its axes are
@@ -101,7 +101,7 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
 
 
 def _check_last_page(path: str, tif: "TiffFile") -> None:
-    """Refuses a file that was cut off: its last page points to one beyond the end."""
+    """Refuses a file that was cut off, so that its last page points beyond the end of the file."""
     count, last = len(tif.pages), tif.pages[-1]
     numbers, tags = tif.tiff.tagnoformat, tif.tiff.tagsize
     stream = tif.filehandle
@@ -148,7 +148,7 @@ def _choose_series(path: str, tif: "TiffFile", inner: str | None) -> int | None:
 
 
 def _check_alike(path: str, pages: Sequence["TiffPage | TiffFrame"]) -> None:
-    """Refuses pages that differ from most in size or type, and names the first."""
+    """Refuses a stack in which a page differs from most others in size or type."""
     kinds = [(page.shape, page.dtype) for page in pages]
     (usual, _), *others = Counter(kinds).most_common()
     if others:
@@ -160,7 +160,7 @@ def _check_alike(path: str, pages: Sequence["TiffPage | TiffFrame"]) -> None:
 
 
 def _declared(letters: str, shape: tuple[int, ...]) -> str | None:
-    """Returns the axes that a TIFF declares. A single axis of pages is slices."""
+    """Returns the axes that a TIFF declares. If one axis has no meaning, it is the slices."""
     unknown = [i for i, a in enumerate(letters) if a in _UNDECLARED and shape[i] > 1]
     if len(unknown) > 1 or (unknown and set("zt") & set(letters)):
         return None
@@ -188,7 +188,7 @@ def _check_colours(path: str, page: "TiffPage", has_lookup_table: bool) -> None:
 
 
 def _white_is_zero(page: "TiffPage", dtype: np.dtype) -> int | None:
-    """Returns the value to subtract from if 0 is white, else None."""
+    """Returns the value from which values are subtracted if 0 is white, else None."""
     from tifffile import PHOTOMETRIC
 
     is_inverted = page.photometric == PHOTOMETRIC.MINISWHITE and dtype.kind == "u"

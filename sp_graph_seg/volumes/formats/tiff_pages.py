@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PagedTiffSource(Source):
-    """A TIFF that is compressed, or whose pages are not stored in sequence.
+    """A TIFF that cannot be mapped to memory, such as a compressed one.
 
     Attributes:
-        series: Number of its series; None for all pages but thumbnails.
+        series: Number of the series to read, or None to read all pages except thumbnails.
         layout: Axes of the series.
-        leading: How many of the axes count pages; the others lie within a page.
+        leading: How many of the first axes count pages. The other axes lie within a page.
         orientation: The TIFF orientation, 1 to 8.
-        invert: The value that becomes 0 if 0 is white, or None.
+        invert: If 0 is stored as white, the value from which values are subtracted; else None.
     """
 
     series: int | None
@@ -66,7 +66,7 @@ class _PageReader(PlaneReader):
         return self._upright(np.concatenate(pages))
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Decodes the slice, or checks only that its data lie inside the file (``quick``)."""
+        """Checks a slice: decodes it, or only finds its data inside the file if ``quick``."""
         if not quick:
             return super().problem(z, quick)
         channels = range(self.source.sizes[1] if "c" in self._outer.order else 1)
@@ -118,7 +118,7 @@ class _PageReader(PlaneReader):
 
 
 def pages_of(tif: "TiffFile", series: int | None) -> Sequence["TiffPage | TiffFrame | None"]:
-    """Lists the pages of a series, or all pages but thumbnails."""
+    """Lists the pages of a series, or all pages except thumbnails if ``series`` is None."""
     if series is not None:
         pages: Sequence[TiffPage | TiffFrame | None] = tif.series[series].pages
         return pages

@@ -77,7 +77,7 @@ class _FrameReader(PlaneReader):
         return self._last[1][channels.start : channels.stop]
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Decodes the frame. ``quick`` finds nothing, as the index is already checked."""
+        """Checks a frame by decoding it. ``quick`` finds nothing: the index is already checked."""
         return None if quick else super().problem(z, quick)
 
     def close(self) -> None:
@@ -98,14 +98,14 @@ class _FrameReader(PlaneReader):
         self._at(0)
 
     def _at(self, number: int) -> None:
-        """Begins to decode; the next frame probably has this number."""
+        """Begins to decode. The next frame has this number unless its time stamp says otherwise."""
         self._frames = self._numbered(number)
         self._pending: tuple[int, VideoFrame] | None = None
         self._landed: int | None = None
         self._next = number
 
     def _find(self, z: int) -> "VideoFrame":
-        """Finds a frame, from here if no keyframe is in between, else from the last keyframe."""
+        """Finds a frame: decodes on from here, or from the last keyframe before the frame."""
         keyframes = self.source.index.keyframes
         key = bisect.bisect_right(keyframes, z) - 1
         can_seek = self.source.index.can_seek
@@ -174,7 +174,9 @@ class _FrameReader(PlaneReader):
     def _convert(self, frame: "VideoFrame", z: int) -> np.ndarray:
         """Converts a frame to ``(C, H, W)``, upright, and compares its size with the first."""
         if frame.is_corrupt:
-            raise InputError(f"{self._name(z)}: is damaged; copy the file again, or leave it out.")
+            raise InputError(
+                f"{self._name(z)}: is damaged; copy the file again, or skip the frame."
+            )
         array = convert(frame, self.source.pixels, self.source.matrix, self._reformatter)
         if array.shape != self.source.sizes[1:]:
             raise InputError(
@@ -185,7 +187,7 @@ class _FrameReader(PlaneReader):
 
 
 def open_container(path: str, file: Path) -> "InputContainer":
-    """Opens a video, and ignores invalid bytes in its metadata."""
+    """Opens a video file. Invalid bytes in its metadata are ignored."""
     import av
 
     try:
@@ -212,7 +214,7 @@ def convert(
 def _display_matrix(frame: "VideoFrame") -> Matrix:
     """Reads how a frame is shown, see `VideoSource.matrix`.
 
-    Only for one frame: PyAV then frees it late, in a garbage collection.
+    Call it for one frame only: PyAV frees such a frame late, in the next garbage collection.
     """
     data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
@@ -247,8 +249,8 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
         The description.
 
     Raises:
-        InputError: The file is not a video, encrypted or cut off, its codec is unknown, or it has
-            no frames.
+        InputError: The file is no video, is encrypted or cut off, has an unknown codec, or has no
+            frames.
     """
     require("av")
     from av.video.reformatter import VideoReformatter

@@ -1,4 +1,4 @@
-"""Indexes the frames of a video: how many, when shown, and where decoding can begin."""
+"""Indexes the frames of a video: their number, their times, and where decoding can begin."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,7 +26,8 @@ class VideoIndex:
     Attributes:
         stamps: Time stamp of each frame in units of the stream, ascending.
         keyframes: Numbers of the frames that decode without others, ascending from 0.
-        can_seek: Whether the stamps identify frames. If not, frames are counted from the start.
+        can_seek: Whether the stamps identify frames. If not, the stamps are only the numbers of
+            the frames, which are counted from the start of the video.
     """
 
     stamps: tuple[int, ...]
@@ -35,9 +36,9 @@ class VideoIndex:
 
 
 def video_stream(path: str, container: "InputContainer") -> "VideoStream":
-    """Returns the video stream of a file; refuses files without one that can be decoded.
+    """Returns the video stream of a file. Refuses a file without one that can be decoded.
 
-    The cover picture of a film is a stream too, but not the video.
+    The cover picture of a film is also stored as a stream, but is not returned.
     """
     from av.stream import Disposition
 
@@ -53,14 +54,18 @@ def video_stream(path: str, container: "InputContainer") -> "VideoStream":
 def index_packets(
     path: str, container: "InputContainer", stream: "VideoStream"
 ) -> VideoIndex | None:
-    """Indexes the frames from their packets, without decoding.
+    """Indexes the frames of a video from its packets, without decoding them.
+
+    A packet holds one encoded frame.
 
     Returns:
-        The index, or None if packets do not identify frames, because they lack valid time stamps or
-        the codec has hidden frames.
+        The index, or None if it can be made only by decoding: time stamps are missing or repeated,
+        the codec has packets for frames that are never shown, or an AVI file stores reordered
+        frames.
 
     Raises:
-        InputError: An MP4 or MOV has fewer packets than it declares, or they are encrypted.
+        InputError: The packets are encrypted, or an MP4 or MOV file holds fewer packets than the
+            number of frames that it declares.
     """
     codec = stream.codec_context.name
     is_avi = container.format.name == "avi"

@@ -1,4 +1,4 @@
-"""Reads VTK image data (.vti) with values that are stored as they are, after the header."""
+"""Reads VTK image data (.vti) whose values follow the XML header, raw and uncompressed."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -28,12 +28,12 @@ class VtiHeader(NamedTuple):
     """The header of a .vti file.
 
     Attributes:
-        shape: The shape of the array, with x last, or its components if there are several.
+        shape: The lengths of z, y and x, then the number of components of a voxel if it is not 1.
         dtype: The type of the values, in the byte order of the file.
-        offset: Position of the first value.
+        offset: Position of the first value in the file, in bytes.
         spacing: Distances of the voxels along z, y and x.
-        origin: Position of the centre of the first voxel, likewise.
-        notes: The texts among its field data.
+        origin: Position of the centre of the first voxel along z, y and x.
+        notes: The texts in the field data, by name.
     """
 
     shape: tuple[int, ...]
@@ -97,7 +97,8 @@ def open_vti(path: str, file: Path, axes: str | None) -> Source:
         axes: The user's letters, or None.
 
     Returns:
-        The description. A voxel is a point, or a cell if the values are those of cells.
+        The description. Its voxels are the points of the VTK grid, or the cells if the file stores
+        values for cells.
 
     Raises:
         InputError: The file is damaged, or its values are compressed, encoded or in pieces.
@@ -123,7 +124,7 @@ def open_vti(path: str, file: Path, axes: str | None) -> Source:
 
 
 def _axes(header: VtiHeader) -> Axes:
-    """Returns where the voxels lie: the format has no units, so what this library noted first."""
+    """Returns where the voxels lie: as this library noted, with units, or else as VTK declares."""
     noted = geometry_in_note(header.notes.get(PROVENANCE, ""))
     if noted is not None:
         return noted.sorted().stored()
@@ -136,7 +137,7 @@ def _axes(header: VtiHeader) -> Axes:
 
 
 def _values(piece: ElementTree.Element) -> tuple[ElementTree.Element, bool] | None:
-    """Finds the array of scalars, and whether its values are those of cells."""
+    """Finds the array of scalars, and whether it has values for cells instead of points."""
     for kind in ("PointData", "CellData"):
         data = piece.find(kind)
         for array in [] if data is None else data.findall("DataArray"):
@@ -150,7 +151,7 @@ def _numbers(element: ElementTree.Element, name: str, usual: str) -> list[float]
 
 
 def _text_of_numbers(text: str) -> str:
-    """Converts the numbers of bytes, with a zero at the end, to their text."""
+    """Decodes a text that is written as the numbers of its bytes, with a zero at the end."""
     return bytes(int(word) for word in text.split()).rstrip(b"\0").decode(errors="replace")
 
 

@@ -32,7 +32,7 @@ class ZarrSource(Source):
     """An array in a Zarr store.
 
     Attributes:
-        array: Its path in the store.
+        array: Path of the array in the store.
         layout: Axes of the array.
     """
 
@@ -73,16 +73,17 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
     Args:
         path: The path that the user gave, for messages.
         folder: The store: a folder, or a ZIP file.
-        inner: Path of an array or group in it, or None for its root. Of an OME-Zarr image, level 0
-            is read, which has the full resolution; a group may hold one image. Of another group,
-            the only numeric array with three or more axes is read, or else with two.
+        inner: Path of an array or group in the store, or None for its root. If the group is an
+            OME-Zarr image or holds only one, level 0 of the image is read, which has the full
+            resolution. In other groups, the only numeric array with three or more axes is read,
+            or, if there is none, the only one with two.
         axes: The user's letters, or None.
 
     Returns:
         The description.
 
     Raises:
-        InputError: The array does not exist, is not the only one, or has unknown axes.
+        InputError: The array does not exist, is not the only candidate, or has unknown axes.
     """
     require("zarr")
     import zarr
@@ -132,7 +133,7 @@ def holds_zarr(file: Path) -> bool:
 
 
 def _top(file: Path) -> str:
-    """Returns the folder of a ZIP file that is the root of its Zarr store, often none."""
+    """Returns the folder in a ZIP file that is the root of its Zarr store; often the top, ""."""
     with zipfile.ZipFile(file) as archive:
         paths = map(PurePosixPath, archive.namelist())
         tops = [path.parent for path in paths if path.name in MARKERS]
@@ -169,11 +170,11 @@ def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
         array = _get(group, image["datasets"][0]["path"])
         if isinstance(array, zarr.Array):
             return array
-        raise InputError(f"{path}: lacks level 0 of its image; {_listing(group)}.")
+        raise InputError(f"{path}: lacks level 0 of its OME-Zarr image; {_listing(group)}.")
     arrays = [a for a in _arrays(group) if np.dtype(a.dtype).kind in "buif"]
     volumes = [a for a in arrays if a.ndim >= 3] or [a for a in arrays if a.ndim == 2]
     if len(volumes) != 1:
-        raise InputError(f"{path}: has no array in its path; {_listing(group)}.")
+        raise InputError(f"{path}: does not say which array to read; {_listing(group)}.")
     return volumes[0]
 
 
@@ -263,7 +264,7 @@ def _measured(layout: Layout, declared: _Declared | None) -> Axes:
 
 
 def _axis(name: str, declared: _Declared) -> Axis:
-    """Returns a declared axis, or one without spacing if it is not declared."""
+    """Returns an axis as declared, or without spacing if it is not declared."""
     if declared.scale is None or name not in declared.names:
         return Axis(name)
     place = list(declared.names).index(name)

@@ -129,7 +129,7 @@ def test_no_gaps(tmp_path, names):
 @pytest.mark.parametrize("names", [["1.png", "1.tif", "2.png"], ["1.png", "01.png", "2.png"]])
 def test_two_files_of_one_number(tmp_path, names):
     write(tmp_path, names)
-    refused(tmp_path, "2 files have the number 1;")
+    refused(tmp_path, "2 files have the name or number 1;")
 
 
 def test_one_file(tmp_path):
