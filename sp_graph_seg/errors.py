@@ -11,7 +11,12 @@ class InputError(ValueError):
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Returns whether an error of NumPy, torch or CUDA means that memory has run out."""
-    texts = ("can't allocate memory", "not enough memory", "out of memory")
+    texts = (
+        "can't allocate memory",
+        "not enough memory",
+        "out of memory",
+        "could not create a primitive",  # of oneDNN
+    )
     return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
 
 

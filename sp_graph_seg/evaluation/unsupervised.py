@@ -81,6 +81,7 @@ def unsupervised_scorer(
 
     Example:
         >>> from sklearn.model_selection import GridSearchCV
+        >>> from sp_graph_seg import Config
         >>> search = GridSearchCV(
         ...     Segmenter(Config()),
         ...     {"config__beta_sim": [0.3, 3.0]},

@@ -180,7 +180,7 @@ def test_files_that_cannot_be_read_are_named(folders, capsys):
     [
         (np.zeros((4, 5), int), "a_labels.png: has 12x16 pixels, but "),
         (np.full(SIZE, -1), "truth.npy: has no labels where "),
-        (np.zeros(SIZE), "truth.npy: holds float64 of shape (12, 16), not a label map"),
+        (np.full(SIZE, 0.5), "truth.npy: holds 0.5, which is not the number of a label"),
     ],
     ids=["size", "empty", "float"],
 )
