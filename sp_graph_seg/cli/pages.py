@@ -89,16 +89,22 @@ def write_volume_pages(
         report("report", f"{file}, with {preview.name}")
 
 
-def write_image_page(model: Path, inputs: Sequence[Path], pairs: Mapping[Path, Path]) -> None:
-    """Writes one page for single images, beside their labels.
+def write_image_page(
+    file: Path, model: Path, inputs: Sequence[Path], pairs: Mapping[Path, Path], placed: Path
+) -> None:
+    """Writes one page for single images.
+
+    The page is written before its labels get their places, so that labels never lie there without
+    it, even if the command is killed.
 
     Args:
+        file: The page.
         model: The model.
         inputs: All files that the labels were made from.
         pairs: The file of the labels, for the file of each image.
+        placed: The path of the model in the page.
     """
     images = list(pairs)
-    file = pairs[images[0]].with_name(PAGE)
     with only_a_warning(file):
         from sp_graph_seg import Segmenter
         from sp_graph_seg.report import sample_images
@@ -113,7 +119,12 @@ def write_image_page(model: Path, inputs: Sequence[Path], pairs: Mapping[Path, P
 
         names, colors = segmenter.names_, segmenter.colors_
         sample = sample_images(labelled(), len(images), names=names, colors=colors)
-        _write_image_page(file, sample, segmenter, model, images, make_record(inputs))
+        _write_image_page(file, sample, segmenter, model, images, make_record(inputs), placed)
+
+
+def report_page(file: Path) -> None:
+    """Tells where the page is, if it could be made."""
+    if file.exists():
         report("report", str(file))
 
 
@@ -124,6 +135,7 @@ def _write_image_page(
     model: Path,
     images: Sequence[Path],
     record: Facts,
+    placed: Path,
 ) -> None:
     from sp_graph_seg.report import Page
 
@@ -137,7 +149,7 @@ def _write_image_page(
         ),
         sample=sample,
         history=_history_of(model),
-        facts={"Input": names, "Model": f"{model}, {_in_words(segmenter)}"} | _checksums(record),
+        facts={"Input": names, "Model": f"{placed}, {_in_words(segmenter)}"} | _checksums(record),
         settings=config_to_yaml(segmenter.config_),
         record=record,
     )

@@ -16,7 +16,7 @@ from sp_graph_seg.cli.outputs import (
     unlabelled_value,
     write_predictions,
 )
-from sp_graph_seg.cli.pages import PAGE, check_pages, write_image_page
+from sp_graph_seg.cli.pages import PAGE, check_pages, report_page, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import predict_volumes
 from sp_graph_seg.io.staging import finish_staged, staged
@@ -81,6 +81,8 @@ def predict(
         if not stage.is_complete:
             write_predictions(segmenter, images, read, stage.folder, uncertainty)
             inputs.check_unchanged()
+            labels = prediction_files(images, stage.folder)[: len(images)]
+            pairs = dict(zip(images, labels, strict=True))
+            write_image_page(output / PAGE, model, inputs.files, pairs, model)
     report_predictions(unlabelled_value(segmenter), images, output, uncertainty)
-    labels = prediction_files(images, output)[: len(images)]
-    write_image_page(model, inputs.files, dict(zip(images, labels, strict=True)))
+    report_page(output / PAGE)

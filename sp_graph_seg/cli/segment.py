@@ -15,7 +15,7 @@ from sp_graph_seg.cli.outputs import (
     unlabelled_value,
     write_predictions,
 )
-from sp_graph_seg.cli.pages import PAGE, check_pages, write_image_page
+from sp_graph_seg.cli.pages import PAGE, check_pages, report_page, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import Training, segment_volume
 from sp_graph_seg.errors import InputError
@@ -96,10 +96,13 @@ def segment(
 
             write_predictions(segmenter, images, read, stage.folder, uncertainty)
             inputs.check_unchanged()
+            labels = prediction_files(images, stage.folder)[: len(images)]
+            pairs = dict(zip(images, labels, strict=True))
+            made = stage.file(model[0].name)
+            write_image_page(output / PAGE, made, inputs.files, pairs, model[0])
     from sp_graph_seg import Segmenter
 
     unlabelled = unlabelled_value(Segmenter.load(model[0]))
     report_predictions(unlabelled, images, output, uncertainty)
     report_model(model[0], model[1:])
-    labels = prediction_files(images, output)[: len(images)]
-    write_image_page(model[0], inputs.files, dict(zip(images, labels, strict=True)))
+    report_page(output / PAGE)
