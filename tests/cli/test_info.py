@@ -107,7 +107,9 @@ def test_images_and_volumes_of_others(tmp_path, lines, stack):
 
 def test_what_is_nothing(tmp_path, refusal):
     (tmp_path / "a.txt").write_text("a")
-    assert refusal("info", tmp_path / "a.txt").startswith(f"{tmp_path}/a.txt: is no image, volume")
+    assert refusal("info", tmp_path / "a.txt").startswith(
+        f"{tmp_path}/a.txt: is not an image, volume"
+    )
     assert (
         refusal("info", tmp_path / "b.txt") == f"{tmp_path}/b.txt: does not exist; check the path."
     )

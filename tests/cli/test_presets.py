@@ -119,7 +119,7 @@ def test_supervoxels_are_refused_before_training(tmp_path, stack, refusal, untra
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.npy"]
     line = refusal(*command, "--mode", "supervoxels")
     assert line.startswith("--mode supervoxels: needs features of the paper's model")
-    assert line.endswith("leave it out, or add --preset fast.")
+    assert line.endswith("leave out --mode, or add --preset fast.")
 
 
 def test_supervoxels_are_refused_for_a_model_of_prototypes(

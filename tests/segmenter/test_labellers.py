@@ -45,6 +45,7 @@ def copy_of(segmenter, folder):
     return Segmenter.load(folder / "model.safetensors")
 
 
+@pytest.mark.filterwarnings("ignore::sp_graph_seg.errors.ManyChannelsWarning")
 @pytest.mark.parametrize(
     ("channels", "preset"), [(1, "tomogram"), (3, "photo"), (2, "tomogram"), (5, "tomogram")]
 )

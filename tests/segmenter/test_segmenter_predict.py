@@ -46,6 +46,7 @@ def test_transform_returns_the_graph_of_the_normalized_image(fitted, config, ima
         torch.testing.assert_close(graph[key], expected[key], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::sp_graph_seg.errors.ManyChannelsWarning")
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_any_number_of_channels(channels, config, blocks):
     image = blocks(channels=channels)
