@@ -59,7 +59,8 @@ def open_label_volume(
     Args:
         path: Labels that this or another program wrote.
         axes: Meaning of the stored axes if the file does not declare it.
-        about: Relabelling, which may name the value of voxels without a label.
+        about: Description of the relabelling; its ``unlabelled``, if set, is the value of
+            voxels without a label.
     """
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.finished import read_finished

@@ -66,8 +66,8 @@ def contingency_table(labels: ArrayLike, truth: ArrayLike) -> Contingency:
     counted = (labels >= 0) & (truth >= 0)
     if not counted.any():
         raise InputError(
-            "labels, truth: no pixel is labelled in both maps; set at least one pixel to 0 or "
-            "more in both."
+            "labels, truth: no pixel is labelled in both maps; give maps that share a "
+            "labelled pixel (0 or more)."
         )
     rows, num_regions = _renumber(truth[counted])
     columns, num_labels = _renumber(labels[counted])
@@ -206,8 +206,8 @@ class ContingencyCounter:
         """
         if not len(self._counts):
             raise InputError(
-                "labels, truth: no pixel is labelled in both maps; set at least one pixel to 0 or "
-                "more in both."
+                "labels, truth: no pixel is labelled in both maps; give maps that share a "
+                "labelled pixel (0 or more)."
             )
         rows, num_regions = _renumber(self._pairs[:, 0])
         columns, num_labels = _renumber(self._pairs[:, 1])

@@ -64,8 +64,8 @@ class Sample:
         legend: A row for each label.
         intensity_range: The values that are shown as black and as white.
         unit: Unit of the extents.
-        seen: The number of slices, frames or images that were counted for the legend, and the
-            number of all.
+        seen: A pair: how many slices, frames or images were counted for the legend, and how many
+            there are in total.
         noun: What a panel is: ``"slice"``, ``"frame"`` or ``"image"``.
         first: Index of the panel that is shown first. (default: the middle one)
     """

@@ -27,13 +27,18 @@ class History:
     ``history["loss"]`` is one column as a list, ``len(history)`` the number of steps, and
     iteration yields the rows.
 
-    Columns: ``step`` and ``epoch`` count from 1; ``loss`` is the minimised sum, such as Eq. 9; each
-    name in :data:`~sp_graph_seg.training.LOSSES`, and ``slow``, is a term of it before weighting,
-    as the mean over the images; ``num_labels`` is the number of labels in all images; ``seconds``
-    is the time since the start.
+    Columns:
+
+    * ``step``, ``epoch``: both count from 1;
+    * ``loss``: the minimised sum, such as Eq. 9;
+    * each name in :data:`~sp_graph_seg.training.LOSSES`, and ``slow`` (the loss of the features
+      that change slowly, of a blind-spot network): the terms of ``loss`` before weighting, each
+      averaged over the images;
+    * ``num_labels``: the number of different labels over all images together;
+    * ``seconds``: the time since the start.
 
     Attributes:
-        labels: The labels that occur in all images at the last step; empty if there are none.
+        labels: The labels that occur in any of the images at the last step; empty if unknown.
     """
 
     def __init__(self) -> None:

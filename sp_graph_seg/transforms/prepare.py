@@ -52,7 +52,10 @@ def as_image_list(
 
 
 def is_one_image(images: Image | Sequence[Image]) -> bool:
-    """Tells whether the argument is one image, even one of a wrong shape, and not a sequence."""
+    """Tells whether the argument is a single image rather than a sequence of images.
+
+    An array of a wrong number of axes counts as a single image, so that it is refused by name.
+    """
     return isinstance(images, Tensor | np.ndarray) and images.ndim in (0, 2, 3)
 
 
