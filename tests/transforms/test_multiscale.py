@@ -176,7 +176,7 @@ def test_labels_of_pixels_become_those_of_nodes_and_other_fields_are_kept():
 @pytest.mark.parametrize(
     ("options", "image", "message"),
     [
-        ({"levels": []}, None, "levels: none is given"),
+        ({"levels": []}, None, "levels: the sequence is empty"),
         ({"tau": 0.0}, None, "tau=0.0 does not give affinities"),
         ({"tau": float("nan")}, None, "tau=nan does not"),
         ({}, np.zeros((8, 8)), "image: shape"),
