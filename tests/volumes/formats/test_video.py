@@ -231,7 +231,7 @@ def test_a_cover_picture_is_not_the_video(tmp_path, video):
         streams = {}
         for source in (first, second):
             streams[source] = file.add_stream_from_template(source.streams.video[0])
-        streams[first].disposition = Disposition.attached_pic
+        streams[first].disposition = Disposition.attached_pic.value
         for source, stream in streams.items():
             for packet in source.demux(source.streams.video[0]):
                 if packet.dts is not None:
