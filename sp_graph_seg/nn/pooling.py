@@ -6,6 +6,7 @@ S ``(N, C)`` holds the memberships, A ``(N, N)`` the edge weights, X ``(N, F)`` 
 d ``(N,)`` the sum of the weights at each node, and D is the diagonal matrix of d.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -61,7 +62,7 @@ class _Clusters:
         return self.adjacency.diagonal(dim1=1, dim2=2).sum(dim=-1)
 
 
-class _Pooling(nn.Module):
+class _Pooling(nn.Module, ABC):
     """Base class of the layers: computes memberships by an MLP, and the pooled graph."""
 
     _activation: Callable[[Tensor], Tensor] | None = None
@@ -117,10 +118,11 @@ class _Pooling(nn.Module):
                 features = self._activation(features)
             return Pooled(features, *_pooled_edges(clusters.adjacency), s, losses)
 
+    @abstractmethod
     def _losses(
         self, s: Tensor, edges: Tensor, weight: Tensor, groups: NodeGroups, clusters: _Clusters
     ) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """Computes the losses by name from memberships ``(N, C)`` and the graph."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.mlp.in_channels}, k={self.mlp.out_channels})"
