@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,6 +65,7 @@ def map_unordered(
         return
     with _open_client(workers, scheduler) as client:
         from distributed import as_completed
+        from distributed.comm import CommClosedError
 
         waiting = iter(tasks)
         running: dict[Any, Task] = {}
@@ -80,7 +82,10 @@ def map_unordered(
         for future in completed:
             task = running.pop(future)
             hand_out()
-            yield task, _call(lambda future: future.result(), future)
+            outcome = _call(lambda future: future.result(), future)
+            if isinstance(outcome, (CancelledError, CommClosedError)):  # the scheduler was lost
+                raise outcome
+            yield task, outcome
 
 
 def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: int = 1) -> int:
@@ -161,16 +166,44 @@ def _open_client(workers: int | None, scheduler: str | None) -> Iterator["Client
     import dask
     from distributed import Client
 
-    quiet = {"logging": {"distributed": "critical"}, "distributed.comm.timeouts.connect": "60s"}
-    with dask.config.set(quiet):
+    with _silent_dask(), dask.config.set({"distributed.comm.timeouts.connect": "60s"}):
         if scheduler is not None:
-            with _reach(scheduler) as client:
+            with _reach(scheduler) as client, _naming_lost(scheduler):
                 yield client
             return
         count = _default_workers() if workers is None else workers
         with _local_cluster(count) as cluster, Client(cluster) as client:
             client.register_plugin(_make_pin(_list_gpus()))
             yield client
+
+
+@contextmanager
+def _silent_dask() -> Iterator[None]:
+    """Keeps Dask from printing the traceback of every lost connection.
+
+    Dask sets the levels of its loggers when it is imported, so its configuration comes too late.
+    """
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _naming_lost(scheduler: str) -> Iterator[None]:
+    """Names the scheduler and the remedy when the connection to it is lost."""
+    try:
+        yield
+    except (OSError, CancelledError) as error:
+        raise InputError(
+            f"scheduler={scheduler}: the connection was lost; start a scheduler, give its address, "
+            "and repeat the command. Finished work is kept."
+        ) from error
 
 
 def _reach(scheduler: str) -> "Client":

@@ -188,6 +188,7 @@ def test_a_scheduler_that_is_killed(scheduler, tmp_path):
         pytest.skip("the work was done before the scheduler was killed")
     assert labelling.returncode == 2, errors
     assert "Traceback" not in errors
+    assert f"scheduler={address}: the connection was lost; " in errors.splitlines()[-1]
     assert list(partial.glob("block_*"))
     assert run(*command).returncode == 0
     assert run(*command[:-3], tmp_path / "again.tif", "--block", "1").returncode == 0
