@@ -103,7 +103,7 @@ def test_too_little_memory(tmp_path):
     arguments = ["segment", tmp_path / "large.png", "-o", tmp_path / "out", *QUICK]
     command = [sys.executable, "-c", LIMITED, str(300 * 2**20), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "the memory is too small; use a smaller --max-size" in last_line(done)
+    assert "the memory is too small; reduce --max-size" in last_line(done)
 
 
 def start_two(arguments):
