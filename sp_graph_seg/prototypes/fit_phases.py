@@ -20,7 +20,7 @@ from sp_graph_seg.prototypes.prototypes import (
     fit_prototypes,
     warn_of_few_labels,
 )
-from sp_graph_seg.prototypes.slow import slow_directions
+from sp_graph_seg.prototypes.slow import mean_direction, slow_directions
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
 from sp_graph_seg.training import History, find_device, fit_blind_spot, measure_skill, seeded
 from sp_graph_seg.training.history import Step
@@ -43,7 +43,7 @@ _SLOW, _SLOWER_THAN_NEXT = 5.0, 2.5
 _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 
 #: Number of networks for textures, because the slow features of one depend on its seed.
-_NETS_OF_TEXTURE = 4
+_NETS_OF_TEXTURE = 3
 
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
@@ -88,7 +88,7 @@ def fit_phases(
         model.blend = 1.0
     model.smoothing = _TV_LEAST + model.blend * strength
     views = [_View(*model.look(image), mask) for image, mask in zip(images, masks, strict=True)]
-    directions, slowness = slow_directions(views[0].slow)
+    _, slowness = slow_directions(views[0].slow)
     model.kind = _choose_kind(views, slowness)
     if model.kind == "texture":
         for number in range(1, _NETS_OF_TEXTURE):
@@ -96,8 +96,7 @@ def fit_phases(
             for row in _train(model, flat, masks, other, on_step):
                 history.append({**row, "step": len(history) + 1})
         views = [_View(*model.look(i), mask) for i, mask in zip(images, masks, strict=True)]
-        directions, _ = slow_directions(views[0].slow)
-    model.directions = np.ascontiguousarray(directions[:, :1])
+    model.directions = mean_direction(np.split(views[0].slow, len(model.nets)))
     _fit_prototypes(model, views, config.num_labels)
     return model, history
 
