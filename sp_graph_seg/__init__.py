@@ -1,18 +1,18 @@
 r"""Unsupervised few-shot image segmentation on superpixel graphs, for PyTorch Geometric.
 
-After Leng et al., "Unsupervised Few-Shot Image Segmentation with Dense Feature Learning and Sparse
-Clustering", VISAPP 2024, doi 10.5220/0012380700003660.
+This package implements the method of Leng et al., "Unsupervised Few-Shot Image Segmentation with
+Dense Feature Learning and Sparse Clustering", VISAPP 2024, doi 10.5220/0012380700003660.
 
-The public names (each is loaded on first use, because importing torch takes seconds):
+These are the public names. Each is loaded on first use, because importing torch takes seconds.
 
 * :class:`Segmenter`: train on a few images without labels, then label similar images.
 * :class:`Config`: all hyperparameters.
-* :class:`ToRAG`: image -> region adjacency graph, a PyG transform.
-* :func:`scatter_mean`: features of pixels -> features of nodes.
+* :class:`ToRAG`: a PyG transform that makes the region adjacency graph of an image.
+* :func:`scatter_mean`: averages the features of pixels to features of nodes.
 * :class:`WNet`: the network.
 * :func:`ncut_loss`, :func:`similarity_loss`, :func:`continuity_loss`: the losses on graphs.
 
-Notation, the same in code and documentation:
+The notation is the same in code and documentation:
 
 =================  ==================================================================
 C, H, W (D)        number of channels, height, width (depth) of an image
@@ -24,7 +24,7 @@ x ``(N, C)``       mean colours of the nodes; in the losses, their features ``(N
 pos ``(N, 2)``     centroids of the nodes: row, column (``(N, 3)`` in a volume)
 z ``(F, H, W)``    features of the pixels: output of the encoder; f is their softmax
 ``edge_index``     ``(2, E)``: row 0 holds the sources J of the edges, row 1 the targets I
-``pixel_index``    ``(P,)``: node of each pixel that belongs to one
+``pixel_index``    ``(P,)``: the node of each of these P pixels
 ``pixel_mask``     ``(H*W,)``: true for the pixels that belong to a node
 =================  ==================================================================
 """

@@ -1,4 +1,4 @@
-"""The configuration: names, defaults, validation and YAML form of all hyperparameters.
+"""The names, defaults, validation and YAML form of all hyperparameters.
 
 This module does not import torch, so that the command line prints its help at once.
 """
@@ -21,83 +21,93 @@ Patches = tuple[tuple[int, int, int], ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """The hyperparameters of a segmentation; the defaults are the preset ``fast``.
+    """The hyperparameters of a segmentation. The defaults are those of the preset ``fast``.
 
-    The notation is that of Leng et al., VISAPP 2024 (doi 10.5220/0012380700003660). An invalid
-    value raises :class:`~sp_graph_seg.errors.InputError` with the name of its field.
+    The notation follows Leng et al., VISAPP 2024 (doi 10.5220/0012380700003660). An invalid value
+    raises :class:`~sp_graph_seg.errors.InputError` with the name of the field.
 
     Attributes:
         label_by: How labels are found. argmax takes the largest feature of a node, as in the paper.
             regions, for photographs, compares the mean colours of the regions of an image with
-            prototypes, without a network. phases, for tomograms and micrographs, compares the
+            prototypes and needs no network. phases, for tomograms and micrographs, compares the
             denoised value or the texture of a pixel with prototypes. appearance, for videos,
-            compares superpixels with prototypes and combines this with the features of a network.
-        num_labels: Number of labels for regions, phases and appearance; 0 derives it from the data.
-        position_weight: Weight of position when appearance compares superpixels: the colour
-            difference, in CIELAB units, that counts as much as a distance of a hundredth of the
-            longer side of the image.
-        memory: Weight of the label probabilities of the previous frame, at nodes that have not
-            changed, when appearance labels the frames of a video; 0 labels each frame by itself.
-        join_slices: When phases labels a volume, average the measurements of each slice with those
-            of the slices before and after it, where they agree.
-        num_features: F, the number of channels of the encoder's output. argmax finds at most F
-            labels.
-        width: Channels of the top level of each U-Net; each level below has twice as many.
-        depth: Number of poolings in each U-Net; each of them halves the height and width.
-        head: Graph network that refines the node means of the features before the losses; identity
-            means no network, as in the paper.
+            compares superpixels with prototypes, and combines the result with the features of a
+            network.
+        num_labels: Number of labels if label_by is regions, phases or appearance. 0 derives the
+            number from the data.
+        position_weight: Weight of position against colour if label_by is appearance. A distance of
+            a hundredth of the longer side of the image counts as much as a colour difference of
+            this many CIELAB units.
+        memory: Weight of the label probabilities of the previous frame of a video if label_by is
+            appearance. The probabilities count only at nodes that have not changed. 0 labels each
+            frame by itself.
+        join_slices: If label_by is phases, average the numbers that describe a pixel of a volume
+            with the numbers of the same pixel in the slices before and after, wherever these slices
+            agree.
+        num_features: Number F of features, which are the output channels of the encoder. argmax
+            finds at most F labels.
+        width: Number of channels at the top level of each U-Net. Each level has twice as many
+            channels as the level above.
+        depth: Number of poolings in each U-Net. Each pooling halves the height and width.
+        head: Graph network that refines the features of the nodes before the losses are computed.
+            identity means no network, as in the paper.
         head_layers: Number of graph convolutions in the head.
         head_losses: Where the similarity and continuity losses are computed if there is a head: on
             its output, or on both its output and its input.
         max_size: Longest side, in pixels, of an image in the network. A larger image is scaled
-            down, but its labels keep the full resolution. 0 never scales.
-        hessian_scales: Standard deviations of Gaussians, in pixels of the scaled image. For each,
-            the smoothed image and the eigenvalues of its Hessian are added as channels, as in the
-            paper's Fig. 5a for tomograms. None by default.
+            down, but its labels keep the full resolution. 0 means that no image is scaled.
+        hessian_scales: Standard deviations of Gaussians, in pixels of the scaled image. For each
+            Gaussian, the smoothed image and the eigenvalues of its Hessian are added as channels,
+            as in the paper's Fig. 5a for tomograms. By default, there are no Gaussians.
         nodes: Nodes of the graph in the losses: superpixels, as in the paper's sparse models, or
-            single pixels, as in its dense ones.
-        radius: Distance, in pixels, up to which pixels are neighbours in the N-Cut loss when nodes
-            are pixels; Xia & Kulis 2017 use 5.
+            single pixels, as in the paper's dense models.
+        radius: Distance, in pixels, up to which pixels are neighbours in the N-Cut loss if nodes
+            are pixels. Xia & Kulis 2017 use 5.
         superpixel_method: Algorithm that makes the superpixels: SLIC, a compact watershed, or the
-            graph-based one of Felzenszwalb & Huttenlocher 2004, which ignores compactness.
+            graph-based algorithm of Felzenszwalb & Huttenlocher 2004. The last algorithm ignores
+            compactness.
         n_segments: Approximate number of superpixels in an image.
-        compactness: Weight of position against colour in the superpixels; a larger one makes them
-            squarer.
-        superpixel_size: Longest side, in pixels, of the image in which prediction makes
-            superpixels, or the hierarchy of regions if label_by is regions. A larger image is
-            scaled down, which is faster but coarser. 0 never scales.
-        tau_con: tau of Eq. 8, the factor of the colour distance in the weights of the neighbours in
-            the continuity loss. Below 0 the most similar neighbours weigh most; at 0 all weigh the
-            same; above 0 the most different ones weigh most.
+        compactness: Weight of position against colour in the superpixels. A larger weight makes
+            superpixels squarer.
+        superpixel_size: Longest side, in pixels, of the image in which prediction makes superpixels
+            or, if label_by is regions, the hierarchy of regions. A larger image is scaled down,
+            which is faster but coarser. 0 means that no image is scaled.
+        tau_con: Factor tau of Eq. 8. It multiplies the colour distance in the weights of neighbours
+            in the continuity loss. Below 0, the most similar neighbours weigh most. At 0, all
+            neighbours weigh the same. Above 0, the most different neighbours weigh most.
         tau_cut: Factor in the affinities exp(tau_cut * w) of the N-Cut loss and of the head, where
-            w is the colour distance; must be negative.
+            w is the colour distance. It must be negative.
         beta_rec: Weight of the reconstruction loss in Eq. 9.
         beta_cut: Weight of the soft N-Cut loss (Eq. 5) in Eq. 9.
         beta_sim: Weight of the similarity loss (Eq. 6) in Eq. 9.
         beta_con: Weight of the continuity loss (Eq. 7) in Eq. 9.
-        loss_input: Node features in the similarity and continuity losses: the mean of the logits z,
-            as in the authors' code, or the softmax of this mean, as in the paper.
+        loss_input: Node features in the similarity and continuity losses. logits takes the mean of
+            the logits z, as in the authors' code. softmax takes the softmax of this mean, as in the
+            paper.
         similarity_labels: The label y of a node in Eq. 6. argmax takes the largest feature of the
-            node, pixels the most frequent label of its pixels, and kmeans the largest feature of
-            its K-means centroid.
-        similarity_on: What Eq. 6 compares with the label y of a node: the features of the node, or
-            those of each of its pixels, an option of the authors' code.
+            node. pixels takes the most frequent label of the pixels of the node. kmeans takes the
+            largest feature of the K-means centroid of the node.
+        similarity_on: What Eq. 6 compares with the label y of a node: the features of the node or,
+            as an option of the authors' code, the features of each pixel of the node.
         reconstruction: What the decoder reconstructs: patches, the whole image, or nothing.
-        patches: Patches of each image in an epoch, as (count, height, width) for each shape.
+        patches: Patches that are cut from each image in an epoch. Give (count, height, width) for
+            each shape.
         redraw_patches: Draw new patches in every epoch instead of keeping the first ones.
-        foreground: Share of the patches that are centred inside the mask, if there is one.
+        foreground: Share of the patches whose centres lie inside the mask, if there is a mask.
         epochs: Number of passes over the patches of all training images.
         minibatches: Number of mini-batches that the patches of an image are divided into. A step
-            takes one mini-batch of each of its images.
-        images_per_step: Number of training images in a step. If it is less than all, an epoch has
-            more steps. 0 takes all images, as phases always does.
+            takes one mini-batch from each image of the step.
+        images_per_step: Number of training images in a step. 0 takes all images. A smaller number
+            of images means more steps in an epoch. If label_by is phases, a step always takes all
+            images.
         learning_rate: Step size of Adam.
-        min_labels: Training stops when no more than this number of labels is left, as in Kim et al.
-            2020; 0 never stops it early.
+        min_labels: Training stops early when at most this number of labels is left, as in Kim et
+            al. 2020. 0 never stops training early.
         seed: Seed of the initial weights and of the positions of the patches.
-        accelerator: Where to train: auto takes a CUDA GPU if there is one, otherwise the CPU.
-            Prediction runs on the device of the network, which is the CPU unless it was moved.
-        precision: Floating-point precision of the network; the graph losses use at least 32 bits.
+        accelerator: Where to train. auto takes a CUDA GPU if there is one, and otherwise the CPU.
+            Prediction runs on the device of the network, which is the CPU unless the network was
+            moved.
+        precision: Floating-point precision of the network. The graph losses use at least 32 bits.
             16-mixed needs a GPU.
     """
 
@@ -162,9 +172,7 @@ class Config:
                 "video do."
             )
         if self.tau_cut >= 0:
-            raise InputError(
-                f"tau_cut={self.tau_cut} does not give affinities; use a negative number."
-            )
+            raise InputError(f"tau_cut={self.tau_cut} is not negative; use a number below 0.")
         for name in ("compactness", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise InputError(
@@ -191,8 +199,8 @@ class Config:
         """Returns the configuration of a preset.
 
         ``"tomogram"``, ``"photo"`` and ``"video"`` are named after their kind of data. ``"paper"``
-        is the model of the paper's section 3.1. ``"fast"`` is a smaller version of that model, with
-        the defaults of all fields.
+        is the model of the paper's section 3.1. ``"fast"`` is a smaller version of the same model,
+        and holds the defaults of all fields.
         """
         if name not in PRESETS:
             raise InputError(f"preset={name!r} is unknown; use {' or '.join(PRESETS)}.")
@@ -202,10 +210,11 @@ class Config:
         """Returns a copy for one of the nine model types of the paper's Table 1.
 
         Args:
-            name: One of :data:`MODEL_TYPES`, such as ``"Sparse-SimCon-Patch"``. Its parts name the
-                nodes of the graph, the losses on it, and what is reconstructed.
-            beta: Weight of the losses on the graph: ``beta_cut`` for NCut, both ``beta_sim`` and
-                ``beta_con`` for SimCon.
+            name: One of :data:`MODEL_TYPES`, such as ``"Sparse-SimCon-Patch"``. The three parts of
+                a name give the nodes of the graph, the losses on the graph, and what is
+                reconstructed.
+            beta: Weight of the losses on the graph. It is the value of ``beta_cut`` for NCut, and
+                of both ``beta_sim`` and ``beta_con`` for SimCon.
         """
         if name not in MODEL_TYPES:
             raise InputError(f"type={name!r} is unknown; use one of {', '.join(MODEL_TYPES)}.")
@@ -217,7 +226,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """Makes a configuration from plain values, as from JSON or YAML; refuses unknown keys."""
+        """Makes a configuration from plain values, such as those of JSON. Refuses unknown keys."""
         names = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in names:
@@ -282,7 +291,7 @@ _AT_MOST: dict[str, float] = {
 
 
 def read_config(path: str | Path) -> dict[str, Any]:
-    """Reads the keys and values of a YAML file, without defaults or validation.
+    """Reads the keys and values of a YAML file. Does not add defaults or validate values.
 
     Raises:
         InputError: If the file cannot be read or is not a mapping of names to values.
@@ -299,7 +308,7 @@ def config_to_yaml(config: Config) -> str:
 
 
 def _cast(name: str, value: Any, hint: Any) -> Any:
-    """Converts a value to the plain Python type of a hint; an error names the field."""
+    """Converts a value to the plain Python type of a hint. Errors name the field."""
     if get_origin(hint) is Literal:
         if value not in get_args(hint):
             choices = ", ".join(map(repr, get_args(hint)))
@@ -312,7 +321,9 @@ def _cast(name: str, value: Any, hint: Any) -> Any:
         items = list(value)
         kinds = [inner[0]] * len(items) if inner[-1] is Ellipsis else list(inner)
         if len(items) != len(kinds):
-            raise InputError(f"{name}={value!r} must have {len(kinds)} numbers in each entry.")
+            raise InputError(
+                f"{name}={value!r} has the wrong length; give {len(kinds)} numbers in each entry."
+            )
         return tuple(_cast(name, item, kind) for item, kind in zip(items, kinds, strict=True))
     try:
         if isinstance(value, str) and hint is float:

@@ -1,11 +1,11 @@
-"""Errors that the user can correct, and warnings: the command line shows one line for each."""
+"""Errors that the user can correct, and warnings. The command line prints each on one line."""
 
 
 class InputError(ValueError):
     """A file, array or parameter that cannot be used.
 
-    Every message is one line: the file or parameter and what is wrong with it first, the remedy
-    last. The command line prints it and exits with 2.
+    Every message is one line. It first names the file or parameter and what is wrong, and then says
+    what to do. The command line prints the message and exits with code 2.
     """
 
 
@@ -21,19 +21,19 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class OutputError(InputError):
-    """A result cannot be written: the folder is missing or read-only, or the disk is full."""
+    """A result cannot be written. The folder is missing or read-only, or the disk is full."""
 
 
 class SegmentationWarning(UserWarning):
-    """The base class of all warnings of this package; the command line shows them."""
+    """The base class of all warnings of this package. The command line prints these warnings."""
 
 
 class AssumedSpacingWarning(SegmentationWarning):
-    """A volume declares its pixel size but not its slice distance, so voxels are taken as cubes."""
+    """A volume declares its pixel size but not its slice distance, so voxels are assumed cubic."""
 
 
 class FewLabelsWarning(SegmentationWarning):
-    """Fewer labels were found than requested, or only one, because the images are uniform."""
+    """Fewer labels than requested were found, or only one label, because images are uniform."""
 
 
 class FewSuperpixelsWarning(SegmentationWarning):
@@ -65,4 +65,4 @@ class SmallImageWarning(SegmentationWarning):
 
 
 class TrainingWarning(SegmentationWarning):
-    """The labels of a training may not be useful; the message says what to change."""
+    """The labels of a trained model may not be useful. The message says what to change."""

@@ -21,15 +21,15 @@ EXTRAS = {
 
 
 def require(module: str) -> None:
-    """Checks that an optional package is installed. Call it right before the import.
+    """Checks that an optional package is installed. Call this function right before the import.
 
     Args:
-        module: The name under which the package is imported, one of `EXTRAS`.
+        module: The name under which the package is imported. It must be a key of `EXTRAS`.
 
     Raises:
         InputError: The package is missing. The message gives the command that installs it.
     """
     if sys.modules.get(module) is None and find_spec(module) is None:
         raise InputError(
-            f"{module}: is not installed; pip install 'sp_graph_seg[{EXTRAS[module]}]'."
+            f"{module}: is not installed; run pip install 'sp_graph_seg[{EXTRAS[module]}]'."
         )

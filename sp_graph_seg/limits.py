@@ -1,4 +1,4 @@
-"""Limits of what is read, so that a hostile or damaged file ends in an error and not in a hang."""
+"""Limits on what is read. A hostile or damaged file causes an error instead of a hang."""
 
 import os
 
@@ -17,12 +17,12 @@ LIMITS = {
 
 
 def check_limit(name: str, value: float, path: str | os.PathLike[str]) -> None:
-    """Refuses a file that exceeds a limit.
+    """Raises an error if a file exceeds a limit.
 
     Args:
         name: A key of :data:`LIMITS`.
-        value: The number that the file has, in the unit that ``name`` says.
-        path: The file, for the message.
+        value: The number in the file, in the unit that ``name`` gives.
+        path: The file to name in the message.
 
     Raises:
         InputError: If the value is above the limit.
@@ -36,7 +36,7 @@ def check_limit(name: str, value: float, path: str | os.PathLike[str]) -> None:
 
 
 def limit_factor() -> float:
-    """Returns the factor by which all limits are multiplied: 1 unless the user has raised it.
+    """Returns the factor by which all limits are multiplied. It is 1 unless the user raised it.
 
     Raises:
         InputError: If the factor is not a number of 1 or more.
@@ -47,5 +47,5 @@ def limit_factor() -> float:
     except ValueError:
         factor = 0.0
     if not 1 <= factor < float("inf"):
-        raise InputError(f"{VARIABLE}={text}: is no factor of 1 or more; give one, such as 10.")
+        raise InputError(f"{VARIABLE}={text}: is not 1 or more; give a number such as 10.")
     return factor

@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -34,28 +35,30 @@ def map_unordered(
 ) -> Iterator[tuple[Task, Result | BaseException]]:
     """Calls a function for every task, in any order and on any worker.
 
-    If a worker dies, another one repeats its task, up to three times. A task that fails does not
-    stop the others: its exception is returned in place of its result. Workers that join a scheduler
-    later get tasks too.
+    If a worker dies, another worker repeats the task, up to three times. A task that fails does not
+    stop the other tasks. Its exception is returned in place of its result. Workers that join a
+    scheduler later get tasks too.
 
     A script that starts processes must call this below ``if __name__ == "__main__":``, because the
     processes import the script.
 
     Args:
-        function: Called with one task. The function, the tasks and the results must be picklable.
-            It may be called again with the same task after a worker died.
-        tasks: The tasks. Only a few for each worker are held at a time.
-        workers: Number of processes on this machine; 0 to work in this process. (default: one for
-            each GPU, or for each core if there is no GPU)
+        function: The function to call with one task. The function, the tasks and the results must
+            be picklable. After a worker has died, the function may be called again with the same
+            task.
+        tasks: The tasks. Only a few tasks for each worker are held in memory at a time.
+        workers: Number of processes on this machine. 0 does all work in the calling process.
+            (default: one for each GPU, or for each core if there is no GPU)
         scheduler: Address of a running Dask scheduler, such as ``"tcp://host:8786"``, to use
             instead of processes on this machine.
 
     Yields:
-        Each task and its result, or the exception that it raised.
+        Each task with its result, or with the exception that the task raised.
 
     Raises:
         InputError: If ``workers`` is negative, the scheduler cannot be reached, or one of its
-            workers has more than one thread: random seeds are set for the whole process.
+            workers has more than one thread. Threads would share random seeds, which are set for
+            the whole process.
     """
     if workers is not None and workers < 0:
         raise InputError(f"workers={workers}: must not be negative; give 0 or more.")
@@ -64,6 +67,7 @@ def map_unordered(
         return
     with _open_client(workers, scheduler) as client:
         from distributed import as_completed
+        from distributed.comm import CommClosedError
 
         waiting = iter(tasks)
         running: dict[Any, Task] = {}
@@ -80,7 +84,10 @@ def map_unordered(
         for future in completed:
             task = running.pop(future)
             hand_out()
-            yield task, _call(lambda future: future.result(), future)
+            outcome = _call(lambda future: future.result(), future)
+            if isinstance(outcome, (CancelledError, CommClosedError)):  # the scheduler was lost
+                raise outcome
+            yield task, outcome
 
 
 def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: int = 1) -> int:
@@ -98,15 +105,16 @@ def count_workers(workers: int | None, scheduler: str | None, cores_per_worker: 
 def map_images(
     function: Callable[[Task], Result], tasks: Sequence[Task], workers: int | None = None
 ) -> Iterator[Result]:
-    """Calls a function for the task of every image. Many images are shared among processes.
+    """Calls a function for the task of every image. Many images are divided among processes.
 
-    A script that calls this needs no ``if __name__ == "__main__":``. The first error ends the work.
+    A script that calls this function does not need ``if __name__ == "__main__":``. The first error
+    stops all work.
 
     Args:
-        function: Called with one task. It may be a function of the script.
+        function: The function to call with one task. It may be defined in the script itself.
         tasks: A task for each image.
-        workers: Number of processes; 0 or 1 to work in this process. (default: one for every 32
-            images, but no more than there are cores)
+        workers: Number of processes. 0 or 1 does all work in the calling process. (default: one for
+            every 32 images, but at most one for each core)
 
     Yields:
         The results in the order of the tasks.
@@ -124,9 +132,9 @@ def map_images(
 def closing_joblib(workers: int) -> Iterator[None]:
     """Shuts down joblib's worker processes, if there are several, when the block ends.
 
-    Idle workers keep the memory of everything they imported. Once, under load, the resource tracker
-    of joblib's loky warned of leaked semaphores at the end of a program. That was not reproduced,
-    and its cause is not known.
+    Idle workers keep everything that they imported in memory. In addition, the resource tracker of
+    joblib's loky once warned of leaked semaphores at the end of a program under load. This warning
+    could not be reproduced, and its cause is not known.
     """
     try:
         yield
@@ -145,12 +153,12 @@ def _call(function: Callable[[Task], Result], task: Task) -> Result | BaseExcept
 
 
 def _count_ready(client: "Client", scheduler: str | None) -> int:
-    """Returns the number of workers, or 1 before the first one has joined."""
+    """Returns the number of workers, or 1 if no worker has joined yet."""
     threads = client.nthreads().values()
     if any(number != 1 for number in threads):
         raise InputError(
             f"scheduler={scheduler}: a worker has {max(threads)} threads, which would share "
-            "one random state; start its workers with --nthreads 1."
+            "one random state; start the workers of the scheduler with --nthreads 1."
         )
     return max(1, len(threads))
 
@@ -161,16 +169,44 @@ def _open_client(workers: int | None, scheduler: str | None) -> Iterator["Client
     import dask
     from distributed import Client
 
-    quiet = {"logging": {"distributed": "critical"}, "distributed.comm.timeouts.connect": "60s"}
-    with dask.config.set(quiet):
+    with _silent_dask(), dask.config.set({"distributed.comm.timeouts.connect": "60s"}):
         if scheduler is not None:
-            with _reach(scheduler) as client:
+            with _reach(scheduler) as client, _naming_lost(scheduler):
                 yield client
             return
         count = _default_workers() if workers is None else workers
         with _local_cluster(count) as cluster, Client(cluster) as client:
             client.register_plugin(_make_pin(_list_gpus()))
             yield client
+
+
+@contextmanager
+def _silent_dask() -> Iterator[None]:
+    """Keeps Dask from printing the traceback of every lost connection.
+
+    Dask sets the levels of its loggers when it is imported, so its configuration comes too late.
+    """
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _naming_lost(scheduler: str) -> Iterator[None]:
+    """Names the scheduler and the remedy when the connection to it is lost."""
+    try:
+        yield
+    except (OSError, CancelledError) as error:
+        raise InputError(
+            f"scheduler={scheduler}: the connection was lost; start a scheduler, give its address, "
+            "and repeat the command. Finished work is kept."
+        ) from error
 
 
 def _reach(scheduler: str) -> "Client":
@@ -180,8 +216,9 @@ def _reach(scheduler: str) -> "Client":
         return Client(scheduler, timeout=_SECONDS_TO_CONNECT)
     except (OSError, ValueError) as error:
         raise InputError(
-            f"scheduler={scheduler}: cannot be reached; start one with 'dask scheduler', its "
-            "workers with 'dask worker ADDRESS --nthreads 1', and give its address."
+            f"scheduler={scheduler}: cannot be reached; start a scheduler with 'dask "
+            "scheduler' and its workers with 'dask worker ADDRESS --nthreads 1', and give the "
+            "address of the scheduler."
         ) from error
 
 
@@ -204,7 +241,7 @@ def _local_cluster(workers: int) -> Any:
 
 
 def _make_pin(gpus: Sequence[str]) -> Any:
-    """Makes a plugin that assigns a GPU to each worker before torch looks for one."""
+    """Makes a Dask plugin that assigns a GPU to each worker before torch looks for GPUs."""
     from distributed import WorkerPlugin
 
     class PinGPU(WorkerPlugin):

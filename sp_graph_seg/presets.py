@@ -1,4 +1,4 @@
-"""Named settings: the presets for kinds of data, and the nine model types of the paper."""
+"""Named settings, which are the presets for kinds of data and the nine model types of the paper."""
 
 from typing import Any, NamedTuple
 

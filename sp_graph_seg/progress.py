@@ -1,4 +1,4 @@
-"""Shows the progress of long work: a live bar in a terminal, a line now and then in a log."""
+"""Shows the progress of long work, as a live bar in a terminal or as occasional lines in a log."""
 
 import time
 from collections.abc import Callable
@@ -13,12 +13,12 @@ _BETWEEN_LINES = 30.0
 
 
 class WorkProgress:
-    """Shows how many items are done, and an estimate of the time left.
+    """Shows how many items are done, and estimates the time left.
 
     Args:
         total: Number of items.
         unit: What the items are called, such as ``"slices"``.
-        done: Number of items that were done before. They do not count in the speed.
+        done: Number of items that were done before. They are not used to estimate the speed.
         console: Where to show the progress. (default: standard error)
         report: Called with the number of items done and their total, at the start and whenever more
             are done. An exception that it raises ends the work.
@@ -99,7 +99,7 @@ class WorkProgress:
 
 
 def format_seconds(seconds: float) -> str:
-    """Formats a duration as ``0:07``, ``12:34`` or ``1:02:03``; ``?`` if it is unknown."""
+    """Formats a duration as ``0:07``, ``12:34`` or ``1:02:03``, or as ``?`` if it is unknown."""
     if not seconds < float("inf"):
         return "?"
     minutes, rest = divmod(round(seconds), 60)

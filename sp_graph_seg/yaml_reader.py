@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def read_yaml(path: str | os.PathLike[str], example: str) -> dict[Any, Any]:
     """Reads a file that maps names to values.
 
-    Aliases are refused: a few lines of them can stand for billions of values.
+    Aliases are refused, because a few lines of aliases can stand for billions of values.
 
     Args:
         path: The file.
         example: A valid line, to show in messages.
 
     Returns:
-        The mapping; empty if the file is empty.
+        The mapping. It is empty if the file is empty.
 
     Raises:
         InputError: If the file cannot be read, is too large or too deeply nested, is not YAML, is
@@ -52,7 +52,7 @@ def read_yaml(path: str | os.PathLike[str], example: str) -> dict[Any, Any]:
 
 
 def _check_structure(path: str | os.PathLike[str], text: str) -> None:
-    """Refuses what would not end: deep nesting, which PyYAML builds by recursion, and aliases."""
+    """Raises an error for aliases and deep nesting, which PyYAML may not be able to read."""
     import yaml
 
     depth = 0
@@ -68,7 +68,7 @@ def _check_structure(path: str | os.PathLike[str], text: str) -> None:
 
 
 def _unique_loader(path: str | os.PathLike[str]) -> "type[yaml.SafeLoader]":
-    """Makes a loader that refuses keys that are listed twice."""
+    """Makes a YAML loader that raises an error if a mapping lists a key twice."""
     import yaml
 
     class Loader(yaml.SafeLoader):
@@ -78,7 +78,7 @@ def _unique_loader(path: str | os.PathLike[str]) -> "type[yaml.SafeLoader]":
             if twice is not None:
                 line = node.start_mark.line + 1
                 raise InputError(
-                    f"{path}: {twice!r} is listed twice in the mapping of line {line}; "
+                    f"{path}: {twice!r} is listed twice in the mapping that begins at line {line}; "
                     "write it once."
                 )
             return super().construct_mapping(node, deep=deep)

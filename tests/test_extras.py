@@ -110,7 +110,7 @@ def test_what_is_missing_is_named_with_the_command(use, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
     with pytest.raises(InputError) as caught:
         call(tmp_path)
-    message = f"{module}: is not installed; pip install 'sp_graph_seg[{EXTRAS[module]}]'."
+    message = f"{module}: is not installed; run pip install 'sp_graph_seg[{EXTRAS[module]}]'."
     assert str(caught.value) == message
 
 
@@ -123,7 +123,7 @@ def test_the_program_without_its_extra_says_so_in_one_line():
     run = subprocess.run(
         [sys.executable, "-c", code + "sys.exit(m.main())"], capture_output=True, text=True
     )
-    expected = "cyclopts: is not installed; pip install 'sp_graph_seg[cli]'."
+    expected = "cyclopts: is not installed; run pip install 'sp_graph_seg[cli]'."
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr == f"sp-graph-seg: error: {expected}\n"
 

@@ -126,7 +126,7 @@ def nobody():
 def test_a_scheduler_that_cannot_be_reached_is_named(monkeypatch, nobody):
     monkeypatch.setattr(parallel, "_SECONDS_TO_CONNECT", 0.3)
     for address in (nobody, "nonsense://somewhere:1"):
-        with pytest.raises(InputError, match=f"^scheduler={address}: cannot be reached; start one"):
+        with pytest.raises(InputError, match=f"^scheduler={address}: cannot be reached; start"):
             count_workers(None, address)
     with pytest.raises(InputError, match=f"^scheduler={nobody}: cannot be reached"):
         next(map_unordered(reciprocal, [1], scheduler=nobody))

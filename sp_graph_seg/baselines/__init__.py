@@ -1,10 +1,12 @@
-"""The baselines: K-means, multi-Otsu, spectral clustering, and published region methods.
+"""Baselines: K-means, multi-Otsu, spectral clustering, and published region methods.
 
-They use colours only. The classes are estimators like those of scikit-learn: they are fitted to one
-or more images, such as slices of a volume or frames of a video, and then label other images. The
-functions label one image. Clusters are numbered from the darkest to the brightest (mean over the
-channels). The same seed gives the same labels. If there are fewer colours than requested
-labels, there are fewer labels.
+Baselines use only the colours of an image. The classes are estimators in the style of scikit-learn.
+They are fitted to one or more images, such as slices of a volume or frames of a video. After that,
+they can label other images. The functions label one image.
+
+Clusters are numbered from the darkest to the brightest by the mean of their channels. The same seed
+gives the same labels. If the images have fewer different colours than requested labels, there are
+fewer labels.
 """
 
 from sp_graph_seg.baselines.kmeans import (

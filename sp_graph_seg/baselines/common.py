@@ -1,4 +1,4 @@
-"""What the estimators share: conversion of inputs and labels, and checks."""
+"""Functions that convert and check the inputs of all estimators."""
 
 from collections.abc import Sequence
 from numbers import Integral
@@ -21,7 +21,11 @@ SAMPLE = 1 << 18
 
 
 def as_images(images: Image | Sequence[Image]) -> list[Array]:
-    """Converts one or more images to arrays with the same number of channels."""
+    """Converts one image or a sequence of images to a list of arrays.
+
+    Raises:
+        InputError: If an image is invalid, or the images differ in their number of channels.
+    """
     arrays = as_image_list(images, as_image)
     for number, array in enumerate(arrays):
         check_channels(array.shape[0], arrays[0].shape[0], f"images[{number}]")
@@ -47,17 +51,23 @@ def make_graphs(
 
 
 def paint(labels: Labels, graph: Data) -> Labels:
-    """Gives every pixel the label of its node: ``(N,)`` -> ``(H, W)``."""
+    """Makes a label map ``(H, W)`` in which each pixel has the label of its node.
+
+    ``labels (N,)`` is the label of each node.
+    """
     return to_label_image(torch.from_numpy(labels), graph).numpy()
 
 
 def to_pixels(array: Array) -> Array:
-    """Reshapes an image to a list of pixels: ``(C, H, W)`` -> ``(H * W, C)``."""
+    """Reshapes an image ``(C, H, W)`` to one row for each pixel, ``(H * W, C)``."""
     return array.reshape(array.shape[0], -1).T
 
 
 def sample_pixels(arrays: Sequence[Array], seed: int) -> Array:
-    """Returns the colours ``(P, C)`` of all pixels, or of 262144 random ones if there are more."""
+    """Returns the colours of all pixels of all images, one row for each pixel.
+
+    If there are more than 262144 pixels, only a random sample of 262144 pixels is returned.
+    """
     pixels = np.concatenate([to_pixels(array) for array in arrays])
     if len(pixels) <= SAMPLE:
         return pixels
@@ -80,6 +90,9 @@ def check_channels(channels: int, expected: int, name: str = "image") -> None:
 
 
 def check_fitted(model: BaseEstimator, attribute: str) -> None:
-    """Raises an error if an estimator lacks the attribute that its ``fit`` sets."""
+    """Raises an error if an estimator is not fitted.
+
+    ``attribute`` is an attribute that only the estimator's method ``fit`` sets.
+    """
     if not hasattr(model, attribute):
         raise NotFittedError(f"{type(model).__name__} is not fitted; call fit first.")

@@ -30,7 +30,7 @@ STARTS = 10
 
 
 class NearestColor(BaseEstimator):
-    """Base class of estimators with cluster centres: labels colours by the nearest centre."""
+    """Base class of estimators that label each colour by the nearest cluster centre."""
 
     centers_: Colors
 
@@ -39,23 +39,24 @@ class NearestColor(BaseEstimator):
         self.seed = seed
 
     def _nearest(self, colors: NDArray) -> Labels:
-        """``(P, C)`` -> ``(P,)``."""
+        """Returns the nearest cluster of each of the P colours ``(P, C)``."""
         check_channels(colors.shape[1], self.centers_.shape[1])
         return pairwise_distances_argmin(colors, self.centers_).astype(np.int64)
 
 
 class PixelKMeans(NearestColor):
-    """K-means clustering of the colours of pixels: the best of ten k-means++ starts.
+    """K-means clustering of the colours of pixels.
 
-    It is fitted to a random sample of 262144 pixels if all images together have more.
+    K-means starts ten times from centres chosen by k-means++, and the best result is kept. If all
+    images together have more than 262144 pixels, a random sample of 262144 pixels is used.
 
     Args:
         num_labels: Number of clusters.
         seed: Seed of the starts and of the sample. (default: :obj:`0`)
 
     Attributes:
-        centers_: Colours of the clusters, ``(K, C)``, from dark to bright. K is ``num_labels``, or
-            the number of different colours if that is less.
+        centers_: Colours of the K clusters, ``(K, C)``, from dark to bright. K is ``num_labels``,
+            or the number of different colours if there are fewer different colours.
 
     Example:
         >>> image = np.zeros((3, 4, 6))
@@ -65,7 +66,7 @@ class PixelKMeans(NearestColor):
     """
 
     def fit(self, images: Image | Sequence[Image], y: None = None) -> "PixelKMeans":
-        """Finds the clusters.
+        """Finds the clusters of the colours of one or more images.
 
         Args:
             images: One image ``(C, H, W)`` or a sequence of images of any sizes. A volume
@@ -73,8 +74,8 @@ class PixelKMeans(NearestColor):
             y: Ignored.
 
         Raises:
-            InputError: If ``num_labels`` is not a positive integer, or an image is invalid or
-                differs from the others in its number of channels.
+            InputError: If ``num_labels`` is not a positive integer, an image is invalid, or the
+                images differ in their number of channels.
         """
         check_num_labels(self.num_labels)
         colors = sample_pixels(as_images(images), self.seed)
@@ -82,12 +83,18 @@ class PixelKMeans(NearestColor):
         return self
 
     def predict(self, image: Image) -> Labels:
-        """Finds the nearest cluster of each pixel: ``(C, H, W)`` -> ``(H, W)``.
+        """Labels each pixel of an image by the cluster with the nearest colour.
+
+        Args:
+            image: ``(C, H, W)``.
+
+        Returns:
+            The label map, ``(H, W)``.
 
         Raises:
-            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
-            InputError: If the image is invalid or has another number of channels than those in
-                :meth:`fit`.
+            sklearn.exceptions.NotFittedError: If :meth:`fit` was not called before.
+            InputError: If the image is invalid, or its number of channels differs from the images
+                that were given to :meth:`fit`.
         """
         check_fitted(self, "centers_")
         array = as_image(image)
@@ -95,34 +102,36 @@ class PixelKMeans(NearestColor):
 
 
 class SuperpixelKMeans(NearestColor):
-    """K-means clustering of the mean colours of superpixels: the best of ten starts.
+    """K-means clustering of the mean colours of superpixels.
 
-    Each superpixel counts once, whatever its size.
+    K-means starts ten times from centres chosen by k-means++, and the best result is kept. Small
+    and large superpixels have the same weight.
 
     Args:
         num_labels: Number of clusters.
         seed: Seed of the starts. (default: :obj:`0`)
 
     Attributes:
-        centers_: As in :class:`PixelKMeans`.
+        centers_: Colours of the K clusters, ``(K, C)``, from dark to bright. K is ``num_labels``,
+            or the number of different colours if there are fewer different colours.
     """
 
     def fit(
         self, images: Image | Sequence[Image], superpixels: Image | Sequence[Image], y: None = None
     ) -> "SuperpixelKMeans":
-        """Finds the clusters.
+        """Finds the clusters of the mean colours of the superpixels of one or more images.
 
         Args:
             images: One image ``(C, H, W)`` or a sequence of images of any sizes. A volume
                 ``(C, D, H, W)`` must be in a sequence.
             superpixels: A label map ``(H, W)`` for each image, for example from
-                :func:`~sp_graph_seg.transforms.compute_superpixels`, -1 outside of a mask.
+                :func:`~sp_graph_seg.transforms.compute_superpixels`. Pixels outside a mask have -1.
             y: Ignored.
 
         Raises:
-            InputError: If ``num_labels`` is not a positive integer, an image is invalid or differs
-                from the others in its number of channels, or a label map differs from its image in
-                size.
+            InputError: If ``num_labels`` is not a positive integer, an image is invalid, or the
+                images differ in their number of channels. The error is also raised if the size
+                of a label map differs from the size of its image.
         """
         check_num_labels(self.num_labels)
         self._fit_graphs(make_graphs(images, superpixels))
@@ -133,13 +142,13 @@ class SuperpixelKMeans(NearestColor):
 
         Args:
             image: ``(C, H, W)``.
-            superpixels: Its superpixels as a label map, ``(H, W)``.
+            superpixels: The superpixels of the image as a label map, ``(H, W)``.
 
         Returns:
-            ``(H, W)``, -1 where ``superpixels`` is negative.
+            The label map, ``(H, W)``. It is -1 where ``superpixels`` is negative.
 
         Raises:
-            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
+            sklearn.exceptions.NotFittedError: If :meth:`fit` was not called before.
             InputError: If the image or the label map is invalid.
         """
         check_fitted(self, "centers_")
@@ -152,21 +161,28 @@ class SuperpixelKMeans(NearestColor):
 
 
 def kmeans_pixels(image: Image, num_labels: int, seed: int = 0) -> Labels:
-    """Labels the pixels of one image by :class:`PixelKMeans`: ``(C, H, W)`` -> ``(H, W)``."""
+    """Labels the pixels of one image by :class:`PixelKMeans`.
+
+    The image is ``(C, H, W)``, and the returned label map is ``(H, W)``.
+    """
     return PixelKMeans(num_labels, seed).fit([image]).predict(image)
 
 
 def kmeans_superpixels(image: Image, num_labels: int, superpixels: Image, seed: int = 0) -> Labels:
-    """Labels the superpixels of one image by :class:`SuperpixelKMeans`."""
+    """Labels the superpixels of one image by :class:`SuperpixelKMeans`.
+
+    The image is ``(C, H, W)``, and the returned label map is ``(H, W)``.
+    """
     model = SuperpixelKMeans(num_labels, seed)
     return model.fit([image], [superpixels]).predict(image, superpixels)
 
 
 def kmeans_centers(colors: NDArray, num_labels: int, seed: int) -> Colors:
-    """Finds up to ``num_labels`` centres ``(K, C)`` of colours ``(P, C)``, from dark to bright.
+    """Finds the cluster centres of P colours ``(P, C)`` by K-means, sorted from dark to bright.
 
-    Equal colours are treated as one point with a weight. This gives the same result faster: a
-    photograph of 154401 pixels has 20000 to 54000 different colours.
+    There are ``num_labels`` centres, or fewer if there are fewer different colours. Equal colours
+    are treated as one point with a weight. This gives the same result faster: a photograph of
+    154401 pixels has only 20000 to 54000 different colours.
     """
     points, counts = distinct_colors(colors)
     kmeans = KMeans(min(num_labels, len(points)), n_init=STARTS, random_state=seed)
@@ -175,9 +191,9 @@ def kmeans_centers(colors: NDArray, num_labels: int, seed: int) -> Colors:
 
 
 def distinct_colors(colors: NDArray) -> tuple[Colors, NDArray[np.int64]]:
-    """Returns the different rows of an array ``(P, C)`` and how often each occurs.
+    """Returns the different rows of an array ``(P, C)``, and how often each row occurs.
 
-    This is four times as fast as ``numpy.unique`` with an axis.
+    This is four times as fast as ``numpy.unique`` with the parameter ``axis``.
     """
     rows = colors[np.lexsort(colors.T)]
     is_new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
@@ -186,5 +202,8 @@ def distinct_colors(colors: NDArray) -> tuple[Colors, NDArray[np.int64]]:
 
 
 def order_by_brightness(centers: Colors) -> NDArray[np.int64]:
-    """Returns the indices that sort colours ``(K, C)`` from dark to bright (channel mean)."""
+    """Returns the indices that sort K colours ``(K, C)`` from dark to bright.
+
+    The brightness of a colour is the mean of its channels.
+    """
     return np.argsort(centers.mean(axis=1), kind="stable")

@@ -1,4 +1,4 @@
-"""Otsu's method with several thresholds."""
+"""Otsu's method with several thresholds, for grey images."""
 
 from collections.abc import Sequence
 
@@ -26,16 +26,16 @@ class MultiOtsu(BaseEstimator):
     """Otsu's method with several thresholds, for grey images.
 
     The thresholds maximise the variance between the classes. Dynamic programming finds them exactly
-    in 7 ms for any number of classes. ``skimage.filters.threshold_multiotsu`` gives the same, but
-    tries all combinations: 2.5 s for five classes. The histogram has one bin for each
-    different grey value, or 256 equal bins if there are more values.
+    in 7 ms for any number of classes. ``skimage.filters.threshold_multiotsu`` finds the same
+    thresholds, but tries all combinations and takes 2.5 s for five classes. The histogram has one
+    bin for each different grey value. If there are more than 256 values, it has 256 equal bins.
 
     Args:
         num_labels: Number of classes.
 
     Attributes:
-        thresholds_: The thresholds, ``(K - 1,)``, increasing. K is ``num_labels``, or the number of
-            different values if that is less.
+        thresholds_: The thresholds, ``(K - 1,)``, in ascending order. K is ``num_labels``. If there
+            are fewer different values, K is the number of different values.
 
     Example:
         >>> MultiOtsu(2).fit(np.array([[[0.0, 0.2, 0.9, 1.0]]])).thresholds_.round(2)
@@ -48,12 +48,12 @@ class MultiOtsu(BaseEstimator):
         self.num_labels = num_labels
 
     def fit(self, images: Image | Sequence[Image], y: None = None) -> "MultiOtsu":
-        """Finds the thresholds.
+        """Finds the thresholds for one or more images.
 
         Args:
             images: One image ``(1, H, W)`` or a sequence of images of any sizes. A volume
                 ``(1, D, H, W)`` must be in a sequence. If there are more than 262144 pixels, a
-                random sample of this size is used.
+                random sample of 262144 pixels is used.
             y: Ignored.
 
         Raises:
@@ -68,10 +68,16 @@ class MultiOtsu(BaseEstimator):
         return self
 
     def predict(self, image: Image) -> Labels:
-        """Finds the class of each pixel, 0 for the darkest: ``(1, H, W)`` -> ``(H, W)``.
+        """Finds the class of each pixel. Class 0 is the darkest.
+
+        Args:
+            image: ``(1, H, W)``.
+
+        Returns:
+            The label map, ``(H, W)``.
 
         Raises:
-            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
+            sklearn.exceptions.NotFittedError: If :meth:`fit` was not called before.
             InputError: If the image is invalid or not grey.
         """
         check_fitted(self, "thresholds_")
@@ -81,7 +87,11 @@ class MultiOtsu(BaseEstimator):
 
 
 def gray_histogram(values: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Returns the different values and their counts; if more than 256, the centres of 256 bins."""
+    """Returns the different grey values and how often each value occurs.
+
+    If there are more than 256 different values, they are counted in 256 equal bins. The centres of
+    the bins then replace the values. Empty bins are left out.
+    """
     levels, counts = np.unique(values.astype(np.float64), return_counts=True)
     if len(levels) > _LEVELS:
         counts, edges = np.histogram(values, bins=_LEVELS)

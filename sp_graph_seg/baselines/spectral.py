@@ -1,4 +1,4 @@
-"""Spectral clustering of superpixels."""
+"""Spectral clustering of the superpixels of one or more images."""
 
 from collections.abc import Sequence
 
@@ -30,24 +30,24 @@ _LEAST_AFFINITY = 1e-6
 class SuperpixelSpectral(SuperpixelKMeans):
     """Spectral clustering of superpixels, on the graph of superpixels that touch.
 
-    The affinity of two superpixels is exp(-10 w), where w is the distance of their mean colours
-    (Eq. 2 of the paper), and at least 1e-6. The graph may have several parts, as with several
-    images or islands in a mask. Then each superpixel outside of the largest part is linked to the
-    superpixel in that part with the nearest colour.
+    The affinity of two superpixels is exp(-10 w), but at least 1e-6. Here w is the distance of
+    their mean colours (Eq. 2 of the paper). If there are several images, or if a mask has islands,
+    the graph has several parts. Then each superpixel outside the largest part is linked to the
+    superpixel of the largest part that has the nearest colour.
 
-    Spectral clustering labels only the superpixels that it was fitted to. :meth:`predict` therefore
-    labels a superpixel by the cluster with the nearest mean colour, even in an image of
-    :meth:`fit`. The clusters that spectral clustering found are in ``labels_``.
+    Spectral clustering itself labels only the superpixels that it was fitted to. The result is in
+    ``labels_``. :meth:`predict` labels each superpixel by the cluster with the nearest mean colour.
+    For an image that was given to :meth:`fit`, the two results may therefore differ.
 
     Args:
         num_labels: Number of clusters.
         seed: Seed of the eigensolver and of K-means on the eigenvectors. (default: :obj:`0`)
 
     Attributes:
-        labels_: Clusters of the images of :meth:`fit`, a list of ``(H, W)``, -1 where
-            ``superpixels`` is negative.
-        centers_: Mean colours of the clusters, each superpixel counted once, ``(K, C)``, from dark
-            to bright.
+        labels_: The label maps ``(H, W)`` of the images that were given to :meth:`fit`, as a list.
+            They are -1 where ``superpixels`` is negative.
+        centers_: Mean colours of the K clusters, ``(K, C)``, from dark to bright. Small and large
+            superpixels have the same weight in the mean.
     """
 
     labels_: list[Labels]
@@ -70,7 +70,10 @@ class SuperpixelSpectral(SuperpixelKMeans):
 def spectral_superpixels(
     image: Image, num_labels: int, superpixels: Image, seed: int = 0
 ) -> Labels:
-    """Labels the superpixels of one image by the clusters of :class:`SuperpixelSpectral`."""
+    """Labels the superpixels of one image by :class:`SuperpixelSpectral`.
+
+    The image is ``(C, H, W)``, and the returned label map is ``(H, W)``.
+    """
     model = SuperpixelSpectral(num_labels, seed)
     model.fit([image], [superpixels])
     return model.labels_[0]
@@ -79,8 +82,8 @@ def spectral_superpixels(
 def affinity_matrix(graphs: Sequence[Data]) -> csr_array:
     """Makes the sparse, symmetric affinity matrix ``(N, N)`` of the N nodes of all graphs.
 
-    To connect all nodes, each node outside of the largest connected part is linked to the node in
-    that part with the nearest colour.
+    The graphs may have several connected parts. Each node outside the largest part is linked to the
+    node of the largest part that has the nearest colour. All nodes are then connected.
     """
     matrices = [
         to_scipy(graph, affinity(graph.edge_attr[:, 0].double(), _TAU).clamp(min=_LEAST_AFFINITY))
@@ -100,7 +103,7 @@ def affinity_matrix(graphs: Sequence[Data]) -> csr_array:
 
 
 def spectral_labels(matrix: csr_array, num_labels: int, seed: int) -> NDArray[np.int64]:
-    """Returns the cluster of each node of a connected graph, ``(N,)``, from 0 without gaps."""
+    """Returns the cluster of each node of a connected graph, ``(N,)``, numbered without gaps."""
     indices, indptr = (index.astype(np.int32) for index in (matrix.indices, matrix.indptr))
     clusters = spectral_clustering(
         csr_array((matrix.data, indices, indptr), shape=matrix.shape),  # takes no 64-bit indices

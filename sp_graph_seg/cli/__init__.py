@@ -1,4 +1,4 @@
-"""The command line: ``sp-graph-seg`` and its commands.
+"""The command line, which is the program ``sp-graph-seg`` with its commands.
 
 Large packages are imported only when a command runs, so that ``--help`` is fast.
 """

@@ -1,4 +1,4 @@
-"""The program's name, and the application to which every command is added."""
+"""The name of the program, and the Cyclopts application that holds all commands."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""``sp-graph-seg benchmark``: the paper's experiment on BSDS300."""
+"""The command ``sp-graph-seg benchmark``, which repeats the paper's experiment on BSDS300."""
 
 import shlex
 import sys
@@ -60,40 +60,49 @@ def bsds300(
     list_only: Switch = False,
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Recompute Table 1 of the paper: twelve methods, several seeds and settings of each.
+    """Recompute Table 1 of the paper: run twelve methods, each with several settings and seeds.
 
-    Every job (an image, a method, a setting, a seed) writes its labels and scores when it is done.
-    After an interruption, or with more seeds, the same command runs only the missing jobs. It
-    writes table.csv and table.json, settings.csv, per_image.csv, segmentations.png (the paper's
-    Fig. 6), beta.png, report.html and, if jobs failed, failures.csv. The tables hold the
-    scores of the best result for each image, chosen by the ground truth as in the paper (oracle) or
-    without it, and the scores of one setting for all images.
+    A job runs one method with one setting and one seed on one image, and stores its labels and
+    scores when it ends. If you repeat the command after an interruption, or with more seeds, only
+    the missing jobs run.
+
+    The command writes table.csv, table.json, settings.csv, per_image.csv, segmentations.png (as in
+    the paper's Fig. 6), beta.png (scores against the loss weight) and report.html. If jobs failed,
+    it also writes failures.csv. The tables hold three kinds of scores. The first kind takes, for
+    each image, the result that fits the ground truth best, as in the paper (oracle). The second
+    kind takes, for each image, the result that is best by a score without ground truth. The third
+    kind uses one setting for all images.
 
     Args:
-        data: Folder of BSDS300, with images/test and human/color, or of BSDS500's layout.
-        output: Folder for the results; made if it is missing.
-        types: Rows of the table, all twelve by default: KMeans-Pixels, KMeans-Superpixels,
-            Spectral-Superpixels, Dense-SimCon-NoRec, and the eight names that join Dense or Sparse,
-            NCut or SimCon, and Image or Patch, such as Sparse-NCut-Patch.
-        variants: YAML file with your own rows, instead of --types: the name of each row, and below
-            it type, settings and any keys of the configuration.
-        seeds: Number of seeds of each method; they are 0, 1, 2 and so on.
-        betas: Weights of the losses to try: beta_cut for NCut, beta_sim = beta_con for SimCon.
-        clusters: Numbers of clusters to try in the baselines.
-        images: Names of images, or their positions in the sorted list, such as 0:100:8; all by
+        data: Folder of BSDS300, which holds images/test and human/color, or a folder that is laid
+            out like BSDS500.
+        output: Folder for the results. It is made if it is missing.
+        types: Methods to run, one for each row of the table. The default is all twelve:
+            KMeans-Pixels, KMeans-Superpixels, Spectral-Superpixels, Dense-SimCon-NoRec, and eight
+            names that consist of three parts. The parts are Dense or Sparse, NCut or SimCon, and
+            Image or Patch. An example is Sparse-NCut-Patch.
+        variants: YAML file that defines your own rows, instead of --types. Write the name of each
+            row and, below the name, its type, settings and any keys of the configuration.
+        seeds: Number of seeds for each method. The seeds are 0, 1, 2 and so on.
+        betas: Loss weights to try. NCut uses them as beta_cut, and SimCon as both beta_sim and
+            beta_con.
+        clusters: Numbers of clusters to try with each baseline.
+        images: Images to use. Give names, or positions in the sorted list, such as 0:100:8. All by
             default.
         split: Photographs to use: train to tune settings, test to report scores.
-        combine: How the scores of several annotators are combined: their mean, the first one, or
-            the one with the best V-measure.
-        scored: What to score: labels, as in the paper, or regions: the connected parts of labels
-            that cover at least 0.5 % of the image. With regions, the tables, pictures and page
-            are written to files named regions_...
-        show: Images to show in segmentations.png, the first four by default.
-        workers: Number of processes, by default one for each GPU or core; 0 for this process.
-        scheduler: Address of a Dask scheduler to use instead of local processes, such as
-            tcp://host:8786.
-        list_only: Print how many jobs there are and how many are done, and stop.
-        flags: The configuration of all methods. The type, beta and seed of a job override it.
+        combine: How the scores of several annotators are combined. mean takes the mean over the
+            annotators, first takes the first annotator, and best the annotator with the best
+            V-measure.
+        scored: What to score: labels, as in the paper, or regions. Regions are the connected parts
+            of labels that cover at least 0.5 % of the image. If regions are scored, the names of
+            the tables, pictures and page begin with regions_.
+        show: Images to show in segmentations.png. By default, the first four.
+        workers: Number of worker processes. 0 runs all jobs in the main process. By default, there
+            is one process for each GPU or, without a GPU, one for each core.
+        scheduler: Address of a Dask scheduler, such as tcp://host:8786, to use instead of local
+            processes.
+        list_only: Only print how many jobs there are and how many of them are done.
+        flags: The configuration of all methods. Each job sets its own type, beta and seed in it.
     """
     from sp_graph_seg import experiments
 
@@ -103,7 +112,7 @@ def bsds300(
     photos = experiments.find_photos(data, split, images or [])
     shown = experiments.find_photos(data, split, show) if show else photos[:_SHOWN]
     if not set(shown) <= set(photos):
-        raise InputError("--show: names an image that --images leaves out; add it to --images.")
+        raise InputError("--show: an image is not in --images; add this image to --images.")
     jobs = list(experiments.make_jobs(photos, methods, range(seeds), output))
     done = sum(job.result() is not None for job in jobs)
     report(
@@ -135,7 +144,8 @@ def bsds300(
     if experiment.failures:
         raise InputError(
             f"{output / 'failures.csv'}: {len(experiment.failures)} of {len(jobs)} jobs failed, "
-            "so the tables hold only the others; repeat the same command to try them again."
+            "so their scores are missing in the tables; repeat the same command to run these jobs "
+            "again."
         )
 
 
@@ -152,15 +162,19 @@ def _make_methods(
     if variants is not None:
         if types:
             raise InputError(
-                "--types: cannot be used with --variants, which names its own types; leave one out."
+                "--types: cannot be used with --variants, whose file sets the types; leave out one "
+                "of these flags."
             )
         rows = read_config(variants)
         if not rows:
-            raise InputError(f"{variants}: has no rows; write 'NAME:' and keys below it.")
+            raise InputError(
+                f"{variants}: has no rows; write a line 'NAME:' for each row, and its keys below."
+            )
     for name, values in rows.items():
         if not isinstance(values, dict | None):
             raise InputError(
-                f"{variants}: {name} has no keys; write keys below it, such as 'epochs: 8'."
+                f"{variants}: the row {name} has no keys; write keys below the name, such as "
+                "'epochs: 8'."
             )
     settings = tuple(betas or BETAS), tuple(clusters or NUM_CLUSTERS)
     return [
@@ -189,7 +203,7 @@ def _draw(experiment: "Experiment", photos: "list[Photo]", output: Path, prefix:
 
 
 def _print_table(experiment: "Experiment") -> None:
-    """Prints the oracle's scores, as in the paper, and the A-MI without an oracle."""
+    """Prints the scores with an oracle, as in the paper, and the A-MI without an oracle."""
     from rich.console import Console
     from rich.table import Table
 
@@ -217,8 +231,8 @@ def _print_table(experiment: "Experiment") -> None:
     candidates = max(row.num_candidates for row in experiment.oracle)
     images = max(row.num_images for row in experiment.oracle)
     console.print(
-        f"Means over {images} images of the result with the best V among up to {candidates} "
-        "candidates (oracle), and the paper's. The last two columns are the A-MI of other choices: "
-        "free, the best result by a score without ground truth; fixed, one setting for all images, "
-        "mean ± deviation over seeds."
+        f"The scores are means over {images} images. For each image, they are those of the result "
+        f"with the best V among up to {candidates} candidates (oracle). The last two columns show "
+        "the A-MI of other choices: free takes the best result by a score without ground truth, "
+        "and fixed takes one setting for all images (mean ± deviation over seeds)."
     )

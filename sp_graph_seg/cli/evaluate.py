@@ -1,4 +1,4 @@
-"""``sp-graph-seg evaluate``: the scores of label images against ground truth."""
+"""The command ``sp-graph-seg evaluate``, which scores labels against ground truth."""
 
 import json
 import sys
@@ -42,7 +42,7 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Pair:
-    """One image: its name, its labels and the files of its annotators."""
+    """The name of an image, the file of its labels, and the files of its annotators."""
 
     name: str
     labels: Path
@@ -62,31 +62,38 @@ def evaluate(
 ) -> None:
     """Score labels of images or of a volume against ground truth.
 
-    LABELS and TRUTH are two files, or two folders whose files are matched by their names without
-    suffix. NAME_labels.png, as segment and predict write it, is the label image of NAME. If a
-    folder holds such files, its other files are ignored. Negative labels count as unlabelled.
+    LABELS and TRUTH are two files, or two folders. In two folders, files with the same name apart
+    from the suffix belong together. A file NAME_labels.png, which segment and predict write,
+    belongs to the image NAME. If a folder holds any file NAME_labels, its files with other names
+    are ignored. Negative labels count as unlabelled.
 
     The table shows the Rand index, adjusted mutual information (A-MI), Fowlkes-Mallows index,
     homogeneity, completeness, V-measure, probabilistic Rand index (PRI), variation of information
     (VI, in bits; lower is better), Covering, mIoU over all annotators, and the number of labels.
-    Its last row is the mean over images. In it, Covering weights an image by its annotated
-    pixels, and mIoU by its truth regions.
+    The last row holds the means over the images. For Covering, this mean is weighted by the number
+    of annotated pixels of each image. For mIoU, it is weighted by the number of truth regions of
+    each image.
 
-    Two volumes are compared slice by slice. The table then has a row for each class of the truth,
-    with the label that is assigned to the class, IoU, Dice, precision, recall, and the share of the
-    class. The assignment is the one-to-one assignment with the largest sum of IoU.
+    Two volumes are compared slice by slice. The table then has a row for each class, that is, for
+    each label of the truth. The row shows the label in LABELS that is assigned to the class, IoU,
+    Dice, precision, recall, and the share of the class in the volume. A class gets at most one
+    label, and a label belongs to at most one class, such that the sum of IoU is as large as
+    possible.
 
     Args:
-        labels: Label image (PNG, TIFF or .npy), a folder of them, or labels of a volume.
-        truth_files: Ground truth of the same size, or a folder: label images, .mat files of BSDS500
-            (all annotators) or .seg files of BSDS300. In a folder of folders, such as BSDS300's
-            human/color, each folder is an annotator.
-        combine: How the first six scores combine several annotators: their mean, the first one, or
-            the one with the best V-measure. The other scores always take all of them.
-        unlabelled: Value in LABELS of pixels without a label, such as 255 or 65535 in skipped
-            slices; these pixels are not scored.
-        output: File for all scores of every image, ending in .csv, or in .json, which also holds
-            the scores for each annotator.
+        labels: A label image (PNG, TIFF or .npy), a folder of label images, or the labels of a
+            volume.
+        truth_files: The ground truth, which must have the same size as the labels. It is a label
+            image, a .mat file of BSDS500 (with all annotators), a .seg file of BSDS300, the labels
+            of a volume, or a folder of such files. If the folder holds folders, as human/color of
+            BSDS300 does, each inner folder holds the files of one annotator.
+        combine: How the first six scores combine several annotators. mean takes the mean over the
+            annotators, first takes the first annotator, and best the annotator with the best
+            V-measure. The other scores always use all annotators.
+        unlabelled: Value in LABELS that marks pixels without a label, such as 255 or 65535. These
+            pixels are not scored.
+        output: File for all scores of every image. Its name must end in .csv or .json. A .json file
+            also holds the scores for each annotator.
         overwrite: Replace the output if it exists.
     """
     if output is not None and output.suffix not in (".json", ".csv"):
@@ -121,7 +128,7 @@ def evaluate(
 
 
 def _match(labels: Path, truth: Path) -> list[Pair]:
-    """Pairs two files, or the files of two folders by name."""
+    """Pairs two files, or pairs the files of two folders by their names."""
     for path in (labels, truth):
         if not path.exists():
             raise InputError(f"{path}: does not exist; give a file or a folder.")
@@ -136,8 +143,8 @@ def _match(labels: Path, truth: Path) -> list[Pair]:
     lost = [name for name in ours if name not in theirs]
     if lost:
         raise InputError(
-            f"{truth}: holds no ground truth for {join_names(lost)} of {labels}; add it, or "
-            "take these labels out."
+            f"{truth}: holds no ground truth for {join_names(lost)} of {labels}; add the missing "
+            "files, or remove these labels."
         )
     unused = [name for name in theirs if name not in ours]
     if unused:
@@ -150,7 +157,7 @@ def _match(labels: Path, truth: Path) -> list[Pair]:
 
 
 def _truth_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
-    """Finds the truth files of each image, in the folder or in each annotator's folder."""
+    """Finds the truth files of each image in a folder, or in its inner folders for annotators."""
     people = sorted(
         person
         for person in folder.iterdir()
@@ -167,7 +174,7 @@ def _truth_by_name(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
-    """Finds files by the names of their images. If some are named NAME_labels, only they count."""
+    """Maps images to files. If any file is named NAME_labels, files named otherwise are ignored."""
     files = sorted(
         file
         for file in folder.iterdir()
@@ -175,14 +182,17 @@ def _files_by_name(folder: Path, suffixes: frozenset[str]) -> dict[str, Path]:
     )
     if not files:
         raise InputError(
-            f"{folder}: holds no {', '.join(sorted(suffixes))} file; give another folder."
+            f"{folder}: holds no file of the types {', '.join(sorted(suffixes))}; give another "
+            "folder."
         )
     marked = [file for file in files if file.stem.endswith(_MARK)]
     found: dict[str, Path] = {}
     for file in marked or files:
         other = found.setdefault(_name(file), file)
         if other is not file:
-            raise InputError(f"{file}: is for the same image as {other}; remove one of them.")
+            raise InputError(
+                f"{file}: belongs to the same image as {other}; remove one of the two files."
+            )
     return found
 
 
@@ -197,7 +207,7 @@ def _read(pair: Pair, unlabelled: int | None) -> tuple[np.ndarray, list[np.ndarr
     if unlabelled is not None:
         labels = np.where(labels == unlabelled, -1, labels.astype(np.int64))
     if labels.max() < 0:
-        raise InputError(f"{pair.labels}: every pixel is unlabelled; leave it out.")
+        raise InputError(f"{pair.labels}: every pixel is unlabelled; leave this file out.")
     truths = []
     for file in pair.truth:
         for truth in _read_truth(file):
@@ -209,7 +219,7 @@ def _read(pair: Pair, unlabelled: int | None) -> tuple[np.ndarray, list[np.ndarr
                 )
             if not ((truth >= 0) & (labels >= 0)).any():
                 raise InputError(
-                    f"{file}: has no labels where {pair.labels} has some; leave it out."
+                    f"{file}: has no labels where {pair.labels} has labels; leave this file out."
                 )
             truths.append(truth)
     return labels, truths
@@ -262,7 +272,7 @@ def _write_json(
     annotators: Mapping[str, Sequence[Scores]],
     mean: Scores,
 ) -> None:
-    """Writes the scores of each image and each of its annotators, and the mean."""
+    """Writes the scores of each image, the scores for each of its annotators, and the means."""
     images: list[dict[str, Any]] = [
         {"image": name, **row, "annotators": annotators[name]} for name, row in scores.items()
     ]

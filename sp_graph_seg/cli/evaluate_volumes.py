@@ -1,4 +1,4 @@
-"""Scores of the labels of a volume against the truth, read slice by slice."""
+"""Scores the labels of a volume against the truth. Both are read slice by slice."""
 
 import json
 from pathlib import Path
@@ -27,15 +27,15 @@ def are_two_volumes(labels: Path, truth: Path) -> bool:
 def evaluate_volumes(
     labels: Path, truth: Path, unlabelled: int | None, output: Path | None
 ) -> None:
-    """Scores labels against the truth, prints the scores, and writes them to a given output."""
+    """Scores labels against the truth. Prints the scores, and writes them to a given ``output``."""
     ours, theirs = (_open(path) for path in (labels, truth))
     if unlabelled is not None:
         ours = ours._replace(unlabelled=unlabelled)
     sizes = [_size(own) for own in (ours, theirs)]
     if sizes[0] != sizes[1]:
         raise InputError(
-            f"{labels}: has {sizes[0]} voxels, but {truth} has {sizes[1]}; give the same part, "
-            "with the same binning."
+            f"{labels}: has {sizes[0]} voxels, but {truth} has {sizes[1]}; give labels and "
+            "truth of the same part of the volume, with the same binning."
         )
     if output is not None:
         check_writable(output.parent)
@@ -53,7 +53,7 @@ def evaluate_volumes(
 
 
 def _open(path: Path) -> LabelVolume:
-    """Opens labels. The largest value means "unlabelled" only in labels of this program."""
+    """Opens labels. The value of unlabelled voxels is known only for labels of this program."""
     found = open_label_volume(path)
     return found._replace(unlabelled=found.provenance.get("unlabelled"))
 

@@ -1,4 +1,4 @@
-"""Flags for the fields of the configuration, with the same names, help, types and defaults."""
+"""Flags for the configuration, with the names, help, types and defaults of its fields."""
 
 import dataclasses
 from collections.abc import Callable
@@ -15,35 +15,38 @@ T = TypeVar("T")
 
 CONFIGURATION = Group(
     "Configuration",
-    help="Flags override the keys of --config, which override the preset. The defaults shown are "
-    "those of the preset fast; other presets have their own.",
+    help="Flags override the keys of --config, which override the preset. The defaults shown here "
+    "belong to the preset fast. Other presets have other defaults.",
     sort_key=1,
 )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConfigSource:
-    """Where the configuration comes from.
+    """The flags that choose a preset and a configuration file.
 
     Attributes:
-        preset: Values to start from. tomogram (also for micrographs), photo and video have the
-            values that scored best on such data, and auto chooses one of these three by the input.
-            paper has the values of the paper's section 3.1, which take far longer to train; fast is
-            a small version of the paper's model.
-        config: YAML file with any of the keys below, written as "n_segments: 1000"; for example,
-            the config.yaml of an earlier run.
+        preset: Preset to start from. tomogram (also for micrographs), photo and video each scored
+            best on the kind of data that they are named after. paper is the model of the paper's
+            section 3.1, which takes far longer to train. fast is a smaller version of the paper's
+            model. auto chooses tomogram, photo or video from the input. In the commands benchmark,
+            graph and tune, auto means fast.
+        config: YAML file with keys of the configuration, in lines such as "n_segments: 1000". You
+            can give the config.yaml of an earlier run.
     """
 
     preset: Literal["auto", "tomogram", "photo", "video", "paper", "fast"] = "auto"
     config: Annotated[Path | None, Parameter(metavar="FILE")] = None
 
     def resolve(self, kind: str = "fast", for_volume: bool = False) -> Config:
-        """Combines the preset, the file and the flags; each overrides the one before.
+        """Combines the preset, the file and the flags.
 
-        The preset auto becomes the preset named ``kind``.
+        The file overrides the preset, and the flags override both.
 
-        With ``for_volume``, superpixels are by default computed at the size of the image in the
-        network (``max_size``). At full resolution they would take most of the time.
+        If the preset is ``auto``, the preset ``kind`` is used instead.
+
+        With ``for_volume``, superpixels are by default computed in the scaled image that the
+        network sees (``max_size``). At full resolution, they would take most of the time.
         """
         values = PRESETS[kind if self.preset == "auto" else self.preset]
         if self.config is not None:
@@ -65,7 +68,7 @@ _CONFIG_FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 
 def _with_flags_for(*names: str) -> Callable[[type[T]], type[T]]:
-    """Adds an optional field to a dataclass for each of these configuration fields."""
+    """Returns a decorator that adds an optional field for each named configuration field."""
     hints = get_type_hints(Config)
 
     def flag(name: str) -> Any:
@@ -88,7 +91,7 @@ def _with_flags_for(*names: str) -> Callable[[type[T]], type[T]]:
 
 
 def _show_default(value: Any) -> str:
-    """Formats a default as it is typed: patches as ``24 64 64, 40 48 48``."""
+    """Formats a default as a user would type it, such as ``24 64 64, 40 48 48`` for patches."""
     if not isinstance(value, tuple):
         return str(value)
     return ", ".join(" ".join(map(str, entry)) for entry in value)
@@ -97,10 +100,10 @@ def _show_default(value: Any) -> str:
 @Parameter(name="*", group=CONFIGURATION)
 @_with_flags_for(*_CONFIG_FIELDS)
 class TrainingFlags(ConfigSource):
-    """Flags of the commands that train: one for every field of the configuration."""
+    """The flags of the commands that train a model, one for every field of the configuration."""
 
 
 @Parameter(name="*", group=CONFIGURATION)
 @_with_flags_for(*SUPERPIXEL_FIELDS, "tau_con")
 class GraphFlags(ConfigSource):
-    """Flags of the command graph: one for every field that a graph depends on."""
+    """The flags of the command ``graph``, one for every field that changes a graph."""

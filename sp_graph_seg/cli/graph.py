@@ -1,4 +1,4 @@
-"""``sp-graph-seg graph``: the region adjacency graph of an image."""
+"""The command ``sp-graph-seg graph``, which makes the region adjacency graph of an image."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,19 +29,19 @@ def graph(
 ) -> None:
     """Make the region adjacency graph of an image, or of a slice of a volume.
 
-    This writes a dictionary of tensors, GRAPH.pt, and a picture of the graph, GRAPH.png.
-    ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a PyTorch Geometric graph of the dictionary.
-    As in training, colours are scaled so that the intensity range of the image, without dead and
-    hot pixels, becomes 0 to 1. Edge weights are those of the paper's Eq. 8.
+    The command writes GRAPH.pt, a dictionary of tensors, and GRAPH.png, a picture of the graph. In
+    Python, ImageGraph.from_dict(torch.load("GRAPH.pt")) makes a PyTorch Geometric graph from the
+    dictionary. As in training, colours are scaled so that the intensity range of the image becomes
+    0 to 1. Dead and hot pixels do not count for this range. Edge weights follow Eq. 8 of the paper.
 
     Args:
-        image: Image to make the graph of.
+        image: Image or volume from which the graph is made.
         output: File for the graph, ending in .pt.
-        slice_number: Slice of a volume, counted from 0; the middle one by default.
-        labels: Label map to use instead of superpixels (PNG, TIFF or .npy), of the size of the
-            image. Every component becomes a node. Negative labels, and pixels that are NaN in the
-            image, belong to no node.
-        intensity_range: Intensities that become 0 and 1, instead of the measured range.
+        slice_number: Number of the slice of a volume, counted from 0. By default, the middle slice.
+        labels: Label map (PNG, TIFF or .npy) to use instead of superpixels. It must have the size
+            of the image. Every component becomes a node. Pixels with a negative label, or with NaN
+            in the image, belong to no node.
+        intensity_range: The two intensities that become 0 and 1. By default, the measured range.
         overwrite: Replace files that exist.
         flags: The configuration.
     """
@@ -90,7 +90,9 @@ def _read(path: Path, number: int | None) -> np.ndarray:
     volume = open_volume(path)
     chosen = len(volume) // 2 if number is None else number
     if not 0 <= chosen < len(volume):
-        raise InputError(f"--slice {chosen}: does not exist; give 0 to {len(volume) - 1}.")
+        raise InputError(
+            f"--slice {chosen}: does not exist; give a number from 0 to {len(volume) - 1}."
+        )
     if number is None:
         report("chosen", f"slice {chosen} of {len(volume)}, as --slice {chosen} does")
     return read_slice(volume, chosen)

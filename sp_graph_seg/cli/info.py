@@ -1,4 +1,4 @@
-"""``sp-graph-seg info``: what a file is, and how it was made."""
+"""The command ``sp-graph-seg info``, which shows what a file is and how it was made."""
 
 import json
 from collections.abc import Iterator
@@ -28,12 +28,13 @@ def info(
     """Show what a file is and how it was made.
 
     FILE is an image, a volume or video, a model, or any result of these commands. For a result,
-    this shows the command that made it, the date, the versions of the software, and the path,
-    size and checksum (SHA-256) of each input.
+    this prints the command that made the result, the date, the versions of the software, and the
+    path, size and checksum (SHA-256) of each input.
 
     Args:
-        file: The file or folder. A dataset of an HDF5 file is written scan.h5:/entry/labels.
-        as_json: Show everything, as JSON.
+        file: The file or folder. To name a dataset inside an HDF5 file, write
+            scan.h5:/entry/labels.
+        as_json: Print all known facts, in JSON format.
     """
     facts = _describe(file)
     if as_json:
@@ -85,7 +86,7 @@ def _describe_model(file: Path) -> Facts:
 
 
 def _read_labels(file: Path) -> "Finished | None":
-    """Reads what a finished output of a label job stores; None for all other files."""
+    """Describes a finished output of a label job. Returns None for any other file."""
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.finished import read_finished
 
@@ -97,7 +98,7 @@ def _read_labels(file: Path) -> "Finished | None":
 
 
 def _describe_input(file: Path) -> Facts:
-    """Returns the size, type and place of an image or volume; nothing for other files."""
+    """Describes an image or volume. Returns an empty dictionary for any other file."""
     from sp_graph_seg.cli.volume_flags import looks_like_volume
 
     if looks_like_volume(file):
@@ -123,7 +124,7 @@ def _describe_input(file: Path) -> Facts:
 
 
 def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
-    """Yields the names and texts that are printed; only --json shows all facts."""
+    """Yields a name and a text for each printed line. Only --json shows all facts."""
     yield "file", f"{facts['file']}, {facts['kind']}"
     if "shape" in facts:
         size = " x ".join(map(str, facts["shape"]))

@@ -1,4 +1,4 @@
-"""Readers of the images, masks and label maps of a command. Their errors name the file."""
+"""Functions that read the images, masks and label maps of a command. Errors name the file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,21 +28,21 @@ def read_images(paths: Sequence[Path], config: Config) -> list[np.ndarray]:
 
 
 def read_checked(path: Path, channels: int | None, config: Config) -> np.ndarray:
-    """Reads an image, and checks that it fits the configuration and has this number of channels."""
+    """Reads an image. Checks that it fits the configuration and the given number of channels."""
     from sp_graph_seg.transforms.prepare import check_image, find_numbers
 
     image = read_image(path)
     check_image(image, str(path), channels or len(image), config)
     inside = find_numbers(image)
     if inside is not None and not inside.any():
-        raise InputError(f"{path}: is NaN in every pixel; leave it out.")
+        raise InputError(f"{path}: is NaN in every pixel; leave this image out.")
     return image
 
 
 def read_masks(
     paths: Sequence[Path] | None, images: Sequence[Path], arrays: Sequence[np.ndarray]
 ) -> list[np.ndarray] | None:
-    """Reads a mask for each image, and checks its size and that it is not empty."""
+    """Reads a mask for each image. Checks that each mask fits its image and is not empty."""
     if paths is None:
         return None
     paths = match_masks(paths, images)
@@ -50,16 +50,21 @@ def read_masks(
 
 
 def match_masks(paths: Sequence[Path], images: Sequence[Path]) -> list[Path]:
-    """Returns the file of the mask of each image. A single ``auto`` counts for all images."""
+    """Returns the path of the mask for each image. A single ``auto`` stands for all images."""
     if list(paths) == [AUTO]:
         return [AUTO] * len(images)
     if len(paths) != len(images):
-        raise InputError(f"--mask: got {len(paths)} for {len(images)} images; give one for each.")
+        raise InputError(
+            f"--mask: got {len(paths)} masks for {len(images)} images; give a mask for each image."
+        )
     return list(paths)
 
 
 def read_mask(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
-    """Reads a mask: true where the file is not 0; for ``auto``, where the image shows no air."""
+    """Reads a mask, which is true where the file is not 0.
+
+    For ``auto``, the mask is true where the image does not show air.
+    """
     if path == AUTO:
         from sp_graph_seg.volumes.air import find_air
 
@@ -67,12 +72,12 @@ def read_mask(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
         return np.ones(array.shape[1:], bool) if air is None else air.sample(array)
     mask = read_map(path, image, array) != 0
     if not mask.any():
-        raise InputError(f"{path}: is 0 everywhere; mark the pixels with data.")
+        raise InputError(f"{path}: is 0 everywhere; give 1 to pixels with data.")
     return mask
 
 
 def check_range(intensity_range: tuple[float, float] | None) -> None:
-    """Refuses a range whose ends are not in ascending order."""
+    """Raises an error unless the first value of a range is below the second."""
     if (
         intensity_range is not None
         and not -np.inf < intensity_range[0] < intensity_range[1] < np.inf
@@ -88,6 +93,6 @@ def read_map(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
         own, wanted = ("x".join(map(str, shape)) for shape in (values.shape, array.shape[1:]))
         raise InputError(
             f"{path}: has {own} pixels, but {image} has {wanted}; "
-            "resize it with nearest-neighbour interpolation."
+            "resize the first file with nearest-neighbour interpolation."
         )
     return values

@@ -1,4 +1,4 @@
-"""``sp-graph-seg inspect``: tables, slices and surfaces of the labels of a volume."""
+"""The command ``sp-graph-seg inspect``, which measures and draws the labels of a volume."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -45,24 +45,27 @@ def inspect(
 ) -> None:
     """Measure the labels of a volume, and draw them.
 
-    This writes regions.csv (voxels, volume, share, components, surface area and grey values of each
-    label), components.csv (a row for each component), sizes.csv (the number of components by
-    diameter), preview.png and report.html. For each label N of --meshes it also writes label_N.ply,
-    scaled by the voxel size and shifted to the origin of the volume, and for all of them
-    surfaces.png. Voxels with the largest value of their type, such as 255, have no label. The
-    volume is read slice by slice.
+    The command writes regions.csv, with the voxels, volume, share, components, surface area and
+    grey values of each label. It also writes components.csv, with a row for each component,
+    sizes.csv, with the number of components by diameter, preview.png and report.html. For each
+    label N of --meshes, it writes a mesh, label_N.ply, in which coordinates are scaled by the voxel
+    size and start at the origin of the volume. A picture of all meshes is surfaces.png. Voxels with
+    the largest value of the data type, such as 255, have no label. The volume is read slice by
+    slice.
 
     Args:
-        labels: Labels of a volume, as segment and predict write them.
-        output: Folder for the results; made if it is missing.
-        axes: Meaning of the stored axes if the file does not declare it, such as zyx.
-        spacing: Size of a voxel along z, y and x; by default the size in the file.
+        labels: Labels of a volume, such as those that segment and predict write.
+        output: Folder for the results. It is made if it is missing.
+        axes: Names of the stored axes in order, such as zyx. Needed if the file does not declare
+            them.
+        spacing: Size of a voxel along z, y and x. By default, the size in the file.
         unit: Unit of the spacing, such as um.
-        names: YAML file with names and colours of labels, see the command relabel.
-        image: The image that the labels were made from, for the grey values. By default, the image
-            that the labels name, if it is still in the same place.
-        meshes: Labels whose surface is extracted by marching cubes.
-        triangles: The largest number of triangles of a mesh; without it, meshes are not simplified.
+        names: YAML file with names and colours of labels. The command relabel writes such a file
+            with --make.
+        image: The image that the labels were made from. It is needed for grey values. By default,
+            the image whose path is stored with the labels, if the image is still there.
+        meshes: Labels whose surfaces are extracted by marching cubes and written as meshes.
+        triangles: Largest number of triangles in a mesh. By default, meshes are not simplified.
         overwrite: Replace files that exist.
     """
     from sp_graph_seg.labels.relabel import read_relabel
@@ -106,7 +109,7 @@ def inspect(
 
 
 def _stored_legend(labels: LabelVolume) -> "Relabel":
-    """Returns the names and colours that the labels themselves keep."""
+    """Returns the names and colours of labels that are stored with the label volume."""
     from sp_graph_seg.labels.relabel import Relabel
 
     rows = labels.provenance.get("legend", [])
@@ -116,7 +119,7 @@ def _stored_legend(labels: LabelVolume) -> "Relabel":
 def _count(
     labels: LabelVolume, counter: "LabelCounter", image: "Volume | None"
 ) -> "dict[int, Grey]":
-    """Counts the voxels of all slices. Returns the grey values of labels if there is an image."""
+    """Counts the voxels of all slices. If an image is given, returns the grey values of labels."""
     from sp_graph_seg.labels.greys import GreyCounter
     from sp_graph_seg.progress import WorkProgress
 
@@ -131,12 +134,14 @@ def _count(
 
 
 def _check_meshes(meshes: Iterable[int], counter: "LabelCounter", labels: Path) -> None:
-    """Refuses labels that do not occur, before anything is written."""
+    """Raises an error if a label does not occur. This is checked before anything is written."""
     found = counter.label_table()["label"].tolist()
     for label in meshes:
         if label not in found:
             there = ", ".join(map(str, found)) or "none"
-            raise InputError(f"--meshes {label}: {labels} has no such label; it has {there}.")
+            raise InputError(
+                f"--meshes {label}: is not a label of {labels}; use one of its labels: {there}."
+            )
 
 
 def _write_tables(

@@ -1,4 +1,4 @@
-"""For commands that continue after an interruption: their inputs, and how they train a model."""
+"""Watches inputs and trains models for commands that continue after an interruption."""
 
 import hashlib
 import json
@@ -23,14 +23,14 @@ WORK = ".partial"
 
 
 class Inputs:
-    """The files that a command reads, as they were when it began."""
+    """The files that a command reads. Remembers the size and date of each file at the start."""
 
     def __init__(self, *files: Path) -> None:
         self.files = files
         self._stamps = self._stamp()
 
     def digests(self) -> list[str]:
-        """Returns 64 hexadecimal digits for the content of each file."""
+        """Returns the SHA-256 checksum of the content of each file, in hexadecimal digits."""
         found = []
         for path in filter(Path.exists, self.files):  # a mask may be "auto"
             with open(path, "rb") as file:
@@ -38,7 +38,7 @@ class Inputs:
         return found
 
     def check_unchanged(self) -> None:
-        """Refuses to go on if a file has been replaced since the command began."""
+        """Raises an error if a file has been replaced since the command began."""
         for path, before, now in zip(self.files, self._stamps, self._stamp(), strict=True):
             if before != now:
                 raise InputError(f"{path}: was replaced while the command ran; repeat the command.")
@@ -51,7 +51,7 @@ class Inputs:
 
 
 def describe(command: str, inputs: Inputs, **settings: Any) -> dict[str, Any]:
-    """Returns all that the results of a command depend on, as JSON values."""
+    """Returns everything that the results of a command depend on, as JSON values."""
     names = [path.name for path in inputs.files]
     return {
         "command": command,
@@ -63,7 +63,7 @@ def describe(command: str, inputs: Inputs, **settings: Any) -> dict[str, Any]:
 
 
 def work_folder(result: Path) -> Path:
-    """Returns the folder for the work in progress on a result; it lies beside the result."""
+    """Returns the folder, beside a result, that holds the unfinished work on the result."""
     return result.with_name(f"{result.name}.partial")
 
 
@@ -77,18 +77,18 @@ def train_in(
     notes: Mapping[str, Any] | None = None,
     record: Mapping[str, Any] | None = None,
 ) -> "Segmenter":
-    """Trains a model in the work in progress, or reads the one that an interrupted run trained.
+    """Trains a model in a work folder, or reads the model that an interrupted run left there.
 
     Args:
-        stage: The work in progress.
-        names: Names of the file of the model, and of the files beside it, see
+        stage: The work folder.
+        names: File name of the model, and then the names of its training files, see
             :func:`~sp_graph_seg.cli.outputs.write_model`.
         config: The hyperparameters.
         images: Images to train on.
-        masks: Their masks.
+        masks: Masks of the images.
         intensity_range: See :meth:`Segmenter.fit <sp_graph_seg.Segmenter.fit>`.
         notes: JSON values to keep with the model.
-        record: The record of the model, see :mod:`sp_graph_seg.io.record`.
+        record: How the model was made, see :mod:`sp_graph_seg.io.record`.
     """
     from sp_graph_seg import Segmenter
 
@@ -108,7 +108,7 @@ def train_in(
 
 
 def _compare_threads(model: Path, config: Config) -> None:
-    """Warns if an old model is trained again with another number of threads."""
+    """Warns if an existing model will be trained again with a different number of threads."""
     from sp_graph_seg.segmenter.model_file import read_model
     from sp_graph_seg.training import warn_of_other_threads
 

@@ -1,4 +1,4 @@
-"""Opens volumes of labels as input of commands, and the images that they were made from."""
+"""Opens the label volumes that commands read, and the images that the labels were made from."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 
 class LabelVolume(NamedTuple):
-    """The labels of a volume."""
+    """The labels of a volume, with the value for unlabelled voxels and the provenance."""
 
     volume: "Volume"
     unlabelled: int | None
     """The value of voxels without a label."""
     provenance: dict[str, Any]
-    """What is stored with labels of this program; empty for labels of other programs."""
+    """The provenance of labels of this program. It is empty for labels of other programs."""
 
     def slices(self) -> Iterator[NDArray[np.int64]]:
-        """Yields the labels of each slice, -1 where there is none."""
+        """Yields the labels of each slice. Voxels without a label are -1."""
         for image in self.volume:
             labels = image[0].astype(np.int64)
             yield labels if self.unlabelled is None else _hidden(labels, self.unlabelled)
 
     @property
     def part(self) -> dict[str, Any]:
-        """The part of the image that was labelled, see `Volume.part_read`; empty if unknown."""
+        """The part of the image that was labelled, as in `Volume.part_read`; empty if unknown."""
         return self.provenance.get("geometry", {}).get("part", {})
 
     @property
     def geometry(self) -> "Geometry":
-        """The geometry of the labels, with the part of the image that was labelled."""
+        """The geometry of the labels. It includes the part of the image that was labelled."""
         found = self.volume.geometry
         return dataclasses.replace(found, part=self.part or found.part)
 
@@ -57,9 +57,9 @@ def open_label_volume(
     """Opens the labels of a volume.
 
     Args:
-        path: Labels that this or another program wrote.
-        axes: Meaning of the stored axes if the file does not declare it.
-        about: Description of the relabelling; its ``unlabelled``, if set, is the value of
+        path: File or folder of labels that this or another program wrote.
+        axes: Names of the stored axes in order, such as ``zyx``, if the file does not declare them.
+        about: Description of the relabelling. If its ``unlabelled`` is set, this is the value of
             voxels without a label.
     """
     from sp_graph_seg.label_jobs import parse_output
@@ -81,14 +81,14 @@ def open_image_of(labels: LabelVolume, image: Path | None) -> "Volume | None":
 
     Args:
         labels: The labels.
-        image: The file of the image; None for the file that is recorded with the labels.
+        image: The file of the image. None means the file that is recorded with the labels.
 
     Returns:
-        The part of the image that was labelled, with the same slices as the labels; None if
-        ``image`` is None and the recorded file is missing or has another size.
+        The part of the image that was labelled, with the same slices as the labels. The result is
+        None if ``image`` is None and the recorded file is missing or has another size.
 
     Raises:
-        InputError: The given image cannot be opened, or its size is not that of the labels.
+        InputError: The given image cannot be opened, or differs in size from the labels.
     """
     from sp_graph_seg.volumes import open_like, open_volume
 

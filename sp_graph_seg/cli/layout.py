@@ -1,4 +1,4 @@
-"""Where the results of volumes lie. The page "Where results lie" of the docs describes it."""
+"""Sets the paths of the results of volumes. The docs list them on the page "Where results lie"."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,12 +19,14 @@ _PAGES = ("_preview.png", "_report.html")
 
 
 def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list[LabelOutput]:
-    """Returns where the labels of each volume lie: ``NAME_labels.SUFFIX`` in a folder.
+    """Returns where to write the labels of each volume, such as ``NAME_labels.tif`` in a folder.
 
     Args:
         volumes: The volumes.
-        output: The folder; or, for one volume, the file of its labels.
-        suffix: The format of labels in the folder, such as ``tif``; ``png`` for a folder of PNGs.
+        output: The folder for the labels. For a single volume, it may also be the file of its
+            labels.
+        suffix: The format of labels in the folder, such as ``tif``. ``png`` makes a folder of PNG
+            files for each volume.
 
     Raises:
         InputError: The output is a file but there are several volumes, two volumes have the same
@@ -42,7 +44,7 @@ def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list
     names = [f"{output}/{volume.name.removesuffix(_MARK)}{_MARK}{ending}" for volume in volumes]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise InputError(f"{twice[0]}: would be written for two volumes; rename one of them.")
+        raise InputError(f"{twice[0]}: would be written for two volumes; rename one volume.")
     try:
         return [parse_output(name) for name in names]
     except InputError as error:
@@ -50,18 +52,18 @@ def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list
 
 
 def place_overlay(labels: LabelOutput) -> Path:
-    """Returns where the overlay of a video lies: ``NAME_overlay.mp4`` beside its labels."""
+    """Returns the path of the overlay of a video: ``NAME_overlay.mp4`` beside its labels."""
     return labels.given.with_name(f"{_bare_name(labels).removesuffix(_MARK)}_overlay.mp4")
 
 
 def place_pages(labels: LabelOutput) -> list[Path]:
-    """Returns where the preview and the HTML page of a volume lie: beside its labels."""
+    """Returns the paths of the preview and the HTML page of a volume, beside its labels."""
     name = _bare_name(labels).removesuffix(_MARK)
     return [labels.given.with_name(f"{name}{ending}") for ending in _PAGES]
 
 
 def place_uncertainty(labels: LabelOutput) -> LabelOutput:
-    """Returns where the uncertainty of labels lies: ``NAME_uncertainty.SUFFIX`` beside them."""
+    """Returns where to write the uncertainty of labels: ``NAME_uncertainty`` beside the labels."""
     name = f"{_bare_name(labels).removesuffix(_MARK)}_uncertainty{suffix_of(labels.given)}"
     dataset = None if labels.dataset is None else "/uncertainty"
     return LabelOutput(labels.path.with_name(name), labels.given.with_name(name), dataset)
@@ -74,6 +76,6 @@ def _bare_name(labels: LabelOutput) -> str:
 
 
 def _refuse_unknown(output: Path) -> None:
-    """Refuses a name with the suffix of an unknown format, unless it is an existing folder."""
+    """Raises an error if the suffix of an output is unknown and the output is not a folder."""
     if output.suffix and not output.is_dir():
         parse_output(output)

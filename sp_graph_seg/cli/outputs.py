@@ -1,4 +1,4 @@
-"""Names, checks, writes and reports the output files of the commands."""
+"""Functions that name, check, write and report the output files of the commands."""
 
 import warnings
 from collections import Counter
@@ -23,22 +23,25 @@ UNCERTAINTY_ENDING = "_uncertainty.png"
 
 
 def prediction_files(images: Iterable[Path], output: Path, uncertainty: bool = False) -> list[Path]:
-    """Returns the label files of all images, then their overlays and maps of uncertainty."""
+    """Returns the paths of all label files, then of all overlays, then of all uncertainty maps."""
     endings = (*ENDINGS, UNCERTAINTY_ENDING) if uncertainty else ENDINGS
     return [output / f"{image.stem}{end}" for end in endings for image in images]
 
 
 def check_suffix(output: Path, suffix: str) -> None:
-    """Refuses a name without the suffix of its format."""
+    """Raises an error if the name of an output does not end in the suffix of its format."""
     if output.suffix != suffix:
         raise InputError(f"--output {output}: does not end in {suffix}; rename it.")
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], overwrite: bool) -> None:
-    """Refuses to write a file twice, over an input or, without ``overwrite``, over any file."""
+    """Raises an error if an output is listed twice, is an input, or exists.
+
+    With ``overwrite``, outputs may exist.
+    """
     twice = [path for path, count in Counter(outputs).items() if count > 1]
     if twice:
-        raise InputError(f"{twice[0]}: would be written for two images; rename one of them.")
+        raise InputError(f"{twice[0]}: would be written for two images; rename one image.")
     read = {path.resolve() for path in inputs}
     for path in outputs:
         if path.resolve() in read:
@@ -55,8 +58,8 @@ def write_model(
 ) -> None:
     """Writes a trained model, then its history, a picture of the history, and its configuration.
 
-    If the training had no steps, there is no history. If a file beside the model cannot be written,
-    this only warns, because the model itself is complete.
+    If the training had no steps, no history is written. If a file other than the model cannot be
+    written, the function only warns, because the model itself is complete.
     """
     segmenter.save(model, notes, record)
     config_file, history_file, picture = training_files
@@ -75,7 +78,7 @@ def write_model(
 
 @contextmanager
 def _only_a_warning() -> Iterator[None]:
-    """Turns a failure to write a file beside a complete model into a warning."""
+    """Turns an error in writing a file beside a complete model into a warning."""
     try:
         yield
     except OutputError as error:
@@ -83,7 +86,7 @@ def _only_a_warning() -> Iterator[None]:
 
 
 def report_model(model: Path, training_files: Sequence[Path]) -> None:
-    """Prints where a model is, and what lies beside it."""
+    """Prints the path of a model and the names of its training files."""
     written = [file.name for file in training_files if file.exists()]
     report("model", f"{model}, with {join_names(written)}" if written else str(model))
 
@@ -97,12 +100,13 @@ def write_predictions(
 ) -> None:
     """Writes the labels and overlay of each image that has no labels yet.
 
-    Pixels without data get the largest value of the integer type of the file, as in a volume.
+    Pixels without data get the largest value of the integer type of the file, as in the labels of a
+    volume.
 
     Args:
         segmenter: A trained model.
-        images: Files of the images, for the names.
-        read: Function that returns the image and the mask with a given number.
+        images: Files of the images. Only their names are used.
+        read: Function that returns the image and the mask for an index into ``images``.
         output: Folder to write to.
         uncertainty: Also write the uncertainty of each label.
     """
@@ -154,12 +158,12 @@ def report_predictions(
 
 
 def report(what: str, where: str) -> None:
-    """Prints one line: what was made, and where it is."""
+    """Prints one line that says what was made and where it is."""
     print(f"{what + ':':9}{where}")
 
 
 def join_names(names: Iterable[str]) -> str:
-    """Formats names as ``a, b and c`` or, if more than three, as ``a to z (26 files)``."""
+    """Formats up to three names as ``a, b and c``, and more names as ``a to z (26 files)``."""
     *first, last = names
     if len(first) > 2:
         return f"{first[0]} to {last} ({len(first) + 1} files)"

@@ -1,4 +1,4 @@
-"""Overlays of volumes and videos: a video of the labels over the slices or frames."""
+"""Writes the overlay of a volume or video, which is a video with the labels over the frames."""
 
 import math
 from collections.abc import Iterator
@@ -17,7 +17,10 @@ _FRAME_RATE = 10.0
 
 
 def write_overlay(path: Path, volume: "Volume", job: "LabelJob", segmenter: "Segmenter") -> None:
-    """Writes a video of the frames with their labels and a legend. All blocks must be labelled."""
+    """Writes a video of the frames with their labels and a legend.
+
+    All blocks of the job must be labelled.
+    """
     from sp_graph_seg.io import write_overlay_video
     from sp_graph_seg.plot import overlay_labels
     from sp_graph_seg.plot.legend import LegendRow

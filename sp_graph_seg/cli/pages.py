@@ -1,4 +1,4 @@
-"""The HTML page and the preview of each result. If one cannot be made, this only warns."""
+"""Writes the HTML page and the preview of each result. Failures only cause warnings."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,10 @@ _LISTED = 25
 
 
 def check_pages(files: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
-    """Refuses to replace files, unless the last of them is a page that this program wrote."""
+    """Raises an error if files exist and may not be replaced.
+
+    Files may be replaced with ``overwrite``, or if the last file is a page of this program.
+    """
     if files[-1].exists() and not overwrite:
         from sp_graph_seg.report import is_own_page
 
@@ -55,7 +58,7 @@ def write_volume_pages(
 ) -> None:
     """Writes the preview and the page of a volume whose labels are complete.
 
-    Without ``record``, the page shows the record that is stored with the labels.
+    If ``record`` is None, the page shows the record that is stored with the labels.
     """
     preview, file = place_pages(job.output)
     with only_a_warning(file):
@@ -92,17 +95,17 @@ def write_volume_pages(
 def write_image_page(
     file: Path, model: Path, inputs: Sequence[Path], pairs: Mapping[Path, Path], placed: Path
 ) -> None:
-    """Writes one page for single images.
+    """Writes one page for the labels of one or several images.
 
-    The page is written before its labels get their places, so that labels never lie there without
-    it, even if the command is killed.
+    The page is written before the labels are moved to their final paths. Thus labels are never
+    there without their page, even if the command is killed.
 
     Args:
         file: The page.
         model: The model.
         inputs: All files that the labels were made from.
-        pairs: The file of the labels, for the file of each image.
-        placed: The path of the model in the page.
+        pairs: For the file of each image, the file of its labels.
+        placed: The path of the model that the page shows.
     """
     images = list(pairs)
     with only_a_warning(file):
@@ -123,7 +126,7 @@ def write_image_page(
 
 
 def report_page(file: Path) -> None:
-    """Tells where the page is, if it could be made."""
+    """Prints the path of the page if the page exists."""
     if file.exists():
         report("report", str(file))
 
@@ -170,10 +173,10 @@ def write_inspection_pages(
     Args:
         folder: The folder to write to.
         labels: The labels.
-        image: The image that the labels were made from, if it is known.
+        image: The image that the labels were made from. None if it is unknown.
         names: The names of labels.
         colors: The colour of each label.
-        tables: The tables of labels, components and sizes, by their titles.
+        tables: The tables of labels, components and sizes, keyed by their titles.
         pictures: Files of pictures to show on the page.
     """
     preview, file = inspection_pages(folder)
@@ -197,7 +200,7 @@ def write_inspection_pages(
 
 
 def inspection_pages(folder: Path) -> list[Path]:
-    """Returns where the preview and the page of an inspection lie."""
+    """Returns the paths of the preview and the page of the command inspect."""
     return [folder / "preview.png", folder / PAGE]
 
 
@@ -219,7 +222,7 @@ def _cell(value: Any) -> str:
 
 
 def write_page(file: Path, page: "Page") -> None:
-    """Writes a page, completely or not at all."""
+    """Writes a page. If this fails, no incomplete file remains."""
     from sp_graph_seg.report import render_page
 
     write_text(file, render_page(page))
@@ -234,7 +237,7 @@ def _write_preview(file: Path, title: str, sample: "Sample") -> None:
 
 @contextmanager
 def only_a_warning(file: Path) -> Iterator[None]:
-    """Turns any failure to write a page into a warning."""
+    """Turns any error in making a page into a warning."""
     try:
         yield
     except Exception as error:  # of the input, of the encoders, of the disk
@@ -265,7 +268,7 @@ def _stored_record(job: "LabelJob") -> Facts | None:
 
 
 def _trained_on(record: Facts) -> list[int]:
-    """Returns the slices of this volume that the model was trained on; empty if there are none."""
+    """Returns the slices of this volume that the model was trained on, or an empty list."""
     training = record.get("model", {}).get("record", {})
     contents = [{given["sha256"] for given in one.get("inputs", [])} for one in (record, training)]
     is_same = record.get("part") == training.get("part") and contents[0] & contents[1]
@@ -309,7 +312,7 @@ def _skipped(skipped: Mapping[int, str], noun: str) -> str:
 
 
 def _history_of(model: Path) -> "History | None":
-    """Reads the losses of a model, if they lie beside it as segment and train write them."""
+    """Reads the losses of a model, if segment or train wrote them beside the model."""
     from sp_graph_seg.training import History
 
     for file in (model.with_name("history.csv"), model.with_suffix(".csv")):

@@ -1,4 +1,4 @@
-"""``sp-graph-seg predict``: labels images or a volume with a trained model."""
+"""The command ``sp-graph-seg predict``, which labels images or a volume with a trained model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -34,23 +34,25 @@ def predict(
     overwrite: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Label images, or volumes and videos, with a model that train or segment made.
+    """Label images, volumes or videos with a model that train or segment made.
 
-    For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
-    NAME_overlay.png to look at. For each volume or video NAME it writes NAME_labels.tif, or another
-    --format. After an interruption, repeat the command to continue.
+    For each image NAME, the command writes NAME_labels.png and NAME_overlay.png. The first has one
+    channel, whose grey value is the label. The second shows the labels over the image. For each
+    volume or video NAME, it writes NAME_labels.tif, or a file in another --format. After an
+    interruption, repeat the command to continue.
 
     Args:
         model: Model file, ending in .safetensors.
-        images: Images to label, with as many channels as the training images; or volumes and
-            videos.
-        output: Folder for the results, made if it is missing; for one volume, also the file of its
-            labels, such as labels.zarr.
-        mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
-            label. For a volume, give one picture for all slices, or a volume. auto leaves out the
-            air around a sample.
-        uncertainty: Also write the uncertainty of the labels, NAME_uncertainty, in 8 bits: from 0
-            (certain) to 254 (another label fits as well); 255 where there is no label.
+        images: Images to label, or volumes and videos. They must have as many channels as the
+            training images.
+        output: Folder for the results. It is made if it is missing. For a single volume, you can
+            also give the file of its labels, such as labels.zarr.
+        mask: A mask of the same size for each image. Pixels where the mask is 0 have no data and
+            get no label. For a volume, give one picture for all slices, or a volume. auto makes a
+            mask that leaves out the air around a sample.
+        uncertainty: Also write NAME_uncertainty, the uncertainty of the labels in 8 bits. Its
+            values go from 0 (certain) to 254 (another label fits just as well). 255 marks pixels
+            without a label.
         overwrite: Replace files that exist.
         volume: Which part of a volume is read, and how it is labelled.
     """

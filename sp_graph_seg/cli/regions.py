@@ -1,4 +1,4 @@
-"""``sp-graph-seg regions``: the regions of photographs, coarse or fine, without any training."""
+"""The command ``sp-graph-seg regions``, which finds regions of photographs without training."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,29 +35,32 @@ def regions(
     mask: Masks = None,
     overwrite: Switch = False,
 ) -> None:
-    """Find the regions of photographs, without any training on them.
+    """Find the regions of photographs, without any training.
 
-    For each image NAME this writes NAME_regions.png, one channel of 16 bits whose value is the
-    number of the region; NAME_overlay.png to look at; NAME_contours.png, dark where people would
-    draw a boundary; and NAME_tree.npz, which makes the next run on the image much faster, even for
-    another number of regions. The numbers of regions are unrelated between images; for
-    labels that mean the same in all images, use segment.
+    For each image NAME, the command writes four files. NAME_regions.png has one channel of 16 bits,
+    whose value is the number of the region. NAME_overlay.png shows the regions over the image.
+    NAME_contours.png is dark where people would draw a boundary. NAME_tree.npz makes the next run
+    on the image much faster, even for another number of regions. Region numbers of different images
+    are unrelated. For labels that mean the same in all images, use the command segment.
 
     Args:
-        images: Photographs; grey images and other numbers of channels work too.
-        output: Folder for the results, made if it is missing.
-        regions: Number of regions; by default chosen by how probable the boundaries are, mostly 10
-            to 20.
-        threshold: Instead of --regions: the probability, 0 to 1, above which a boundary is kept.
-        max_size: Longest side in pixels at which regions are found; a larger image is scaled down
-            first. 0 never scales.
-        mask: A mask of the same size for each image, 0 where there is no data; those pixels get the
-            value 65535.
+        images: Photographs. Images that are grey or have another number of channels work too.
+        output: Folder for the results. It is made if it is missing.
+        regions: Number of regions. By default, it depends on how probable the boundaries are, and
+            is mostly 10 to 20.
+        threshold: Keep the boundaries whose probability is above this number, from 0 to 1. Use this
+            instead of --regions.
+        max_size: Longest side, in pixels, of the image in which regions are found. A larger image
+            is scaled down first. 0 means that no image is scaled.
+        mask: A mask of the same size for each image. Pixels where the mask is 0 have no data and
+            get the value 65535.
         overwrite: Replace files that exist.
     """
     _check_wishes(regions, threshold, max_size)
     if mask and len(mask) != len(images):
-        raise InputError(f"--mask: got {len(mask)} for {len(images)} images; give one for each.")
+        raise InputError(
+            f"--mask: got {len(mask)} masks for {len(images)} images; give a mask for each image."
+        )
     outputs = [output / f"{image.stem}{end}" for end in ENDINGS for image in images]
     check_outputs(outputs, [*images, *(mask or [])], overwrite)
     check_writable(output)
@@ -72,7 +75,7 @@ def regions(
 
 def _check_wishes(regions: int | None, threshold: float | None, max_size: int) -> None:
     if regions is not None and threshold is not None:
-        raise InputError("--threshold: cannot be used with --regions; leave one of them out.")
+        raise InputError("--threshold: cannot be used with --regions; leave out one of the two.")
     if regions is not None and not 1 <= regions < _NO_DATA:
         raise InputError(f"--regions {regions}: is out of range; use 1 to {_NO_DATA - 1}.")
     if threshold is not None and not 0 <= threshold <= 1:
@@ -84,7 +87,7 @@ def _check_wishes(regions: int | None, threshold: float | None, max_size: int) -
 def _make_tree(
     path: Path, output: Path, mask: Path | None, max_size: int
 ) -> tuple[np.ndarray, "RegionTree"]:
-    """Reads an image, and reads its tree of regions from the output folder or builds it."""
+    """Reads an image. Reads its region tree from the output folder, or builds the tree."""
     from sp_graph_seg.regions import RegionTree, build_region_tree
     from sp_graph_seg.transforms.arrays import as_native
     from sp_graph_seg.transforms.prepare import (
@@ -97,7 +100,7 @@ def _make_tree(
     array = as_native(stored, str(path))
     inside = find_data(array, None if mask is None else read_mask(mask, path, array), None)
     if inside is not None and not inside.any():
-        raise InputError(f"{path}: has no data pixels; leave it out.")
+        raise InputError(f"{path}: has no data pixels; leave this image out.")
     file = output / f"{path.stem}{ENDINGS[-1]}"
     made_of = fingerprint(image=stored, inside=inside, max_size=max_size, version=__version__)
     try:

@@ -1,4 +1,4 @@
-"""``sp-graph-seg relabel``: cleans labels as a YAML file describes, or starts such a file."""
+"""The command ``sp-graph-seg relabel``, which changes labels as a YAML file describes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,56 +48,64 @@ def relabel(
     resume: Switch = False,
     overwrite: Switch = False,
 ) -> None:
-    """Merge, name and clean the labels of images and volumes; no network is needed.
+    """Merge, name and clean the labels of images and volumes. This needs no network.
 
-    With --make this writes a YAML file and a picture of each label. The file lists every label with
-    its share of the pixels and its grey values, and proposes to merge labels with similar grey
-    values. Edit the file: name labels, give them colours, and say what to merge, smooth, remove or
-    fill. With --map and --output this does what the file says. For each NAME_labels.png it writes a
-    new NAME_labels.png to the output, and NAME_colors.png to look at. For each volume NAME it
-    writes NAME_labels in the given --format; after an interruption, repeat the command to continue.
-    Without --map, the labels of volumes are only converted to another format.
+    There are two steps. In the first step, --make writes a YAML file and a picture of each label.
+    The file lists every label with its share of the pixels and its grey values, and proposes to
+    merge labels with similar grey values. Edit the file: name labels, give them colours, and say
+    what to merge, smooth, remove or fill.
+
+    In the second step, --map and --output apply the edited file. For each NAME_labels.png, this
+    writes a new NAME_labels.png to the output, and NAME_colors.png, which shows the new labels in
+    their colours. For each volume NAME, this writes NAME_labels in the given --format. After an
+    interruption, repeat the command to continue. Without --map, the labels of volumes are only
+    converted to another format.
 
     Args:
-        labels: Labels of images (PNG, TIFF or .npy) or of volumes, such as those of segment and
-            predict.
-        make: YAML file to write, for you to edit.
-        image: With --make, the image that each of the labels was made from. For volumes, by default
-            the image that the labels name, if it is still in the same place.
-        num_labels: With --make, propose to merge the most similar labels until this many are left.
-        map_file: YAML file that describes the relabelling.
-        output: Folder for the results, made if it is missing; for one volume, also the file of its
-            labels, such as merged.zarr.
+        labels: Labels of images (PNG, TIFF or .npy) or of volumes, such as those that segment and
+            predict write.
+        make: YAML file to write. You then edit this file.
+        image: With --make, the images that the labels were made from, in the order of the labels.
+            For volumes, the default is the image whose path is stored with the labels, if the image
+            is still there.
+        num_labels: With --make, the number of labels to keep. The file then proposes to merge the
+            most similar labels until this number is left.
+        map_file: YAML file that describes the relabelling, such as the edited file of --make.
+        output: Folder for the results. It is made if it is missing. For a single volume, you can
+            also give the file of its labels, such as merged.zarr.
         form: Format of the labels of volumes if --output is a folder: tif, ome.tif, zarr, h5, nxs,
-            nrrd, vti, npy or png; by default the format of the input.
-        resume: Accept labels of a volume that the same command has already completed.
+            nrrd, vti, npy or png. By default, the format of the input.
+        resume: Keep volumes that the same command has already completed. By default, they cause an
+            error.
         overwrite: Replace files that exist.
     """
     if (make is None) == (output is None):
         raise InputError(
             "--make, --output: exactly one is needed; give --make MAP to write a file to edit, or "
-            "--map MAP and --output FOLDER to apply it."
+            "--map MAP and --output FOLDER to apply an edited file."
         )
     if make is not None:
         if map_file is not None:
-            raise InputError("--map: is not used with --make; leave it out.")
+            raise InputError("--map: cannot be used with --make; leave out one of the two.")
         make_map(labels, make, image, num_labels, overwrite)
         return
     assert output is not None
     if image is not None or num_labels is not None:
-        raise InputError("--image, --labels: are for --make; leave them out.")
+        raise InputError("--image, --labels: work only with --make; leave these flags out.")
     if all(is_label_volume(path) for path in labels):
         relabel_volumes(labels, map_file, output, form, resume, overwrite)
         return
     if map_file is None:
         for path in labels:
             read_label_image(path)  # refuses what is not there
-        raise InputError("--map: is missing; start a file with --make MAP, then give it.")
+        raise InputError(
+            "--map: is missing; write a file with --make MAP, edit this file, and add --map MAP."
+        )
     _apply(labels, map_file, output, overwrite)
 
 
 def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bool) -> None:
-    """Writes the new labels of all files, and pictures of them."""
+    """Writes the new labels of all files, and pictures of the new labels."""
     files = [output / f"{name_of(path)}{end}" for end in _ENDINGS for path in paths]
     check_outputs(files, [description, *paths], overwrite)
     from sp_graph_seg.labels.relabel import read_relabel
@@ -131,7 +139,7 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
 
 
 def _paint(labels: np.ndarray, relabel: "Relabel") -> np.ndarray:
-    """Paints labels in their colours, and unlabelled pixels black: ``(H, W, 3)`` uint8."""
+    """Paints labels in their colours, ``(H, W, 3)`` uint8. Unlabelled pixels are black."""
     values, inverse = np.unique(labels, return_inverse=True)
     colors = colors_of(values.tolist(), relabel.colors)
     if relabel.unlabelled is not None:

@@ -1,4 +1,4 @@
-"""Writes a YAML file for a relabelling, with statistics, proposed mergers and a picture."""
+"""Writes a YAML file for a relabelling, with statistics and proposed mergers, and a picture."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ _MOST_SHOWN = 3
 
 
 class Slice(NamedTuple):
-    """The labels of an image or slice, -1 where there is none, and the image if it is known."""
+    """The labels of an image or slice, and the image if it is known. -1 means unlabelled."""
 
     labels: NDArray[np.int64]
     image: NDArray | None
@@ -43,7 +43,10 @@ def make_map(
 ) -> None:
     """Writes a YAML file to edit, with the labels of all files, and a picture of the labels."""
     if images is not None and len(images) != len(paths):
-        raise InputError(f"--image: got {len(images)} for {len(paths)} labels; give one for each.")
+        raise InputError(
+            f"--image: got {len(images)} images for {len(paths)} files of labels; give an image "
+            "for each file."
+        )
     picture = target.with_suffix(".png")
     check_outputs([target, picture], [*paths, *(images or [])], overwrite)
     from sp_graph_seg.labels.greys import GreyCounter
@@ -58,7 +61,7 @@ def make_map(
                 shown.append(piece)
     greys = counter.greys()
     if num_labels is not None and not greys:
-        raise InputError("--labels: grey values are needed to choose mergers; add --image FILE.")
+        raise InputError("--labels: needs grey values to choose labels to merge; add --image FILE.")
     merge = propose_merges(greys, num_labels) if greys else {}
     found = {label: count for label, count in enumerate(counts.tolist()) if count}
     check_writable(target.parent)
@@ -84,8 +87,8 @@ def read_label_image(path: Path) -> NDArray[np.int64]:
     for label in (labels.min(), labels.max()):
         if not 0 <= label <= LARGEST_LABEL:
             raise InputError(
-                f"{path}: holds the label {label}; give labels from 0 to {LARGEST_LABEL}, and "
-                "unlabelled pixels a separate value, such as 255."
+                f"{path}: holds the label {label}; use labels from 0 to {LARGEST_LABEL}, and a "
+                "separate value, such as 255, for unlabelled pixels."
             )
     return labels
 
@@ -125,7 +128,7 @@ def _draw(
     greys: "Mapping[int, Grey]",
     merge: Mapping[int, Sequence[int]],
 ) -> None:
-    """Draws each label by itself over the images, the largest first."""
+    """Draws each label by itself over the images. Labels with more pixels come first."""
     from sp_graph_seg.plot import contact_sheet, save_figure
     from sp_graph_seg.transforms.prepare import measure_intensity_range
 

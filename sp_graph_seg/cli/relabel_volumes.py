@@ -1,4 +1,4 @@
-"""Relabels volumes on the command line, slice by slice and without the network."""
+"""Relabels volumes for the command line, slice by slice and without a network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ def relabel_volumes(
     resume: bool,
     overwrite: bool,
 ) -> None:
-    """Relabels volumes as a YAML file describes. Without one, only converts their format."""
+    """Relabels volumes as a YAML file describes. Without a file, only converts their format."""
     from sp_graph_seg.label_jobs import check_label_output
     from sp_graph_seg.labels.relabel import Relabel, read_relabel, relabel_volume
 

@@ -1,4 +1,4 @@
-"""``sp-graph-seg segment``: trains on images, or slices of a volume, and labels them."""
+"""The command ``sp-graph-seg segment``, which trains on images or a volume and labels them."""
 
 import numpy as np
 
@@ -36,30 +36,34 @@ def segment(
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Train on unlabelled images and label them, or on a few slices and label the volume.
+    """Train on unlabelled images and label them, or train on a few slices and label the volume.
 
-    For each image NAME this writes NAME_labels.png, one channel whose grey value is the label, and
-    NAME_overlay.png to look at. For all images together it writes model.safetensors, config.yaml,
-    history.csv and history.png. All these files appear together, at the end.
+    For each image NAME, the command writes NAME_labels.png and NAME_overlay.png. The first has one
+    channel, whose grey value is the label. The second shows the labels over the image. For all
+    images together, it writes model.safetensors, config.yaml, history.csv and history.png. All
+    these files appear together, at the end.
 
-    For a volume or video NAME this writes NAME_labels.tif, or another --format, and the same four
-    files, which appear before the labels. After an interruption, repeat the command to continue.
+    For a volume or video NAME, the command writes NAME_labels.tif, or a file in another --format.
+    Before the labels, it writes model.safetensors, config.yaml, history.csv and history.png. After
+    an interruption, repeat the command to continue.
 
     Args:
-        images: Images to train on and to label, of any sizes but with the same number of channels;
-            or one volume or video.
-        output: Folder for the results, made if it is missing; for a volume, also the file of its
-            labels, such as labels.zarr, with the other results beside it.
-        train_on: Slices or frames of a volume to train on, such as 0,120,300; or auto:3, which
-            chooses the three that represent the others best. auto:2 by default.
-        mask: A mask of the same size for each image, 0 where there is no data; those pixels get no
-            label. For a volume, give one picture for all slices, or a volume; or a picture for each
-            slice to train on, which affects only the training. auto leaves out the air around a
-            sample.
-        intensity_range: Intensities that the network sees as black and white; by default the range
-            of the data without dead and hot pixels.
-        uncertainty: Also write the uncertainty of the labels, NAME_uncertainty, in 8 bits: from 0
-            (certain) to 254 (another label fits as well); 255 where there is no label.
+        images: Images to train on and to label. They may have different sizes, but must have the
+            same number of channels. Or give one volume or video.
+        output: Folder for the results. It is made if it is missing. For a volume, you can also give
+            the file of its labels, such as labels.zarr. Then the other results are written beside
+            this file.
+        train_on: Slices or frames of a volume to train on, such as 0,120,300. auto:3 chooses the
+            three slices that represent all others best. The default is auto:2.
+        mask: A mask of the same size for each image. Pixels where the mask is 0 have no data and
+            get no label. For a volume, give one picture for all slices, or a volume. You can also
+            give a picture for each slice to train on, which affects only the training. auto makes a
+            mask that leaves out the air around a sample.
+        intensity_range: The two intensities that the network sees as black and as white. By
+            default, the range of the data without dead and hot pixels.
+        uncertainty: Also write NAME_uncertainty, the uncertainty of the labels in 8 bits. Its
+            values go from 0 (certain) to 254 (another label fits just as well). 255 marks pixels
+            without a label.
         overwrite: Replace files that exist.
         volume: Which part of a volume is read, and how it is labelled.
         flags: The configuration.
@@ -68,8 +72,8 @@ def segment(
     if are_volumes(images, output, volume, train_on):
         if len(images) > 1:
             raise InputError(
-                f"{images[1]}: segment labels one volume at a time; train on all of them with "
-                "train, then label them with predict, or put slices into one folder."
+                f"{images[1]}: is a second volume, but segment labels only one; train on all "
+                "volumes with train and label them with predict, or put slices into one folder."
             )
         training = Training(train_on, mask, intensity_range, flags)
         segment_volume(images[0], output, training, uncertainty, overwrite, volume)

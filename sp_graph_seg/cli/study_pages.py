@@ -1,4 +1,4 @@
-"""The HTML pages of tune and benchmark: what was tried, and the results."""
+"""Writes the HTML pages of the commands tune and benchmark."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,13 +26,13 @@ def write_tuning_page(
     candidates: "Sequence[Candidate]",
     best: int,
 ) -> None:
-    """Writes the page of candidates. A slider on the page steps through them.
+    """Writes the page of the command tune. A slider on the page steps through the candidates.
 
     Args:
         file: The page.
         inputs: The files that were trained on.
-        images: The images; the first one is shown.
-        candidates: The candidates.
+        images: The images. The page shows the first image.
+        candidates: The settings that were tried, and their results.
         best: Index of the candidate that is recommended.
     """
     with only_a_warning(file):
@@ -55,11 +55,11 @@ def write_tuning_page(
 def write_benchmark_page(
     file: Path, rows: "Mapping[str, Sequence[Row]]", pictures: Sequence[Path], data: Path
 ) -> None:
-    """Writes the page of a benchmark: its tables and pictures.
+    """Writes the page of the command benchmark, with its tables and pictures.
 
     Args:
         file: The page.
-        rows: The rows of the table for each selection, such as ``oracle``.
+        rows: The rows of each table, keyed by how results are selected, such as ``oracle``.
         pictures: Files of pictures to show on the page.
         data: The folder of the data set.
     """
@@ -80,7 +80,7 @@ def write_benchmark_page(
 
 
 def _show_candidates(image: np.ndarray, candidates: "Sequence[Candidate]", best: int) -> "Sample":
-    """Shows the first image with the labels of each candidate, without the shares of labels."""
+    """Makes one panel for each candidate, which shows its labels over the first image."""
     from dataclasses import replace
 
     from sp_graph_seg.plot.legend import LegendRow

@@ -1,4 +1,4 @@
-"""The program in a terminal: exit codes, and one line for each error or warning."""
+"""Runs the program in a terminal. Sets exit codes, and prints one line per error or warning."""
 
 import logging
 import os
@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments of the program. (default: those in ``sys.argv``)
 
     Returns:
-        The exit code: 0, 2 for an error that the user can correct, 130 if interrupted, or 143 if
-        terminated.
+        The exit code: 0 for success, 2 for an error that the user can correct, 130 after Ctrl-C, or
+        143 if the process was terminated.
     """
     try:
         given = list(sys.argv[1:] if arguments is None else arguments)
@@ -50,15 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not is_out_of_memory(error):
             raise
         return _fail(
-            "the memory is too small; use a smaller --max-size and --superpixel-size, such as "
-            "1000, or fewer images at once; for a volume, --block 1, --workers 0 or --binning 2. "
+            "the memory is too small; reduce --max-size and --superpixel-size, say to 1000, or "
+            "give fewer images at once. For a volume, use --block 1, --workers 0 or --binning 2. "
             "Finished work is kept."
         )
     return 0
 
 
 def _raise_limits(given: list[str]) -> list[str]:
-    """Takes ``--limits N`` out of the arguments, and makes the limits on files N times larger."""
+    """Removes ``--limits N`` from the arguments, and makes the limits on files N times larger."""
     if "--limits" not in given:
         return given
     at = given.index("--limits")
@@ -68,12 +68,12 @@ def _raise_limits(given: list[str]) -> list[str]:
 
 
 class _Terminated(KeyboardInterrupt):
-    """The process was asked to end, as by ``kill`` or a batch system."""
+    """Raised when ``kill`` or a batch system asks the process to end."""
 
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Makes SIGTERM end the program as Ctrl-C does, in the main thread."""
+    """Makes SIGTERM end the program like Ctrl-C. This works only in the main thread."""
 
     def stop(*_: Any) -> None:
         raise _Terminated
@@ -95,7 +95,7 @@ def _fail(reason: object) -> int:
 
 @contextmanager
 def _own_warnings_only() -> Iterator[None]:
-    """Prints our warnings once and in one line, and hides warnings and logs of other libraries."""
+    """Prints each warning of this package once, on one line. Hides all other warnings and logs."""
     shown = set[str]()
 
     def show(message: Warning | str, *_: Any) -> None:

@@ -1,4 +1,4 @@
-"""``sp-graph-seg train``: trains a model on images, or on slices of volumes."""
+"""The command ``sp-graph-seg train``, which trains a model on images or slices of volumes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,19 +33,20 @@ def train(
 ) -> None:
     """Train a model on images, or on slices of volumes, without labels.
 
-    Beside the model NAME.safetensors this writes the configuration NAME.yaml and the losses of
-    every step, NAME.csv and NAME.png. After an interruption, repeat the command to continue.
+    The command writes the model NAME.safetensors. Beside the model, it writes the configuration,
+    NAME.yaml, and the losses of every step, NAME.csv and NAME.png. After an interruption, repeat
+    the command to continue.
 
     Args:
-        images: Images to train on, of any sizes but with the same number of channels; or volumes
-            and videos.
+        images: Images to train on. They may have different sizes, but must have the same number of
+            channels. Or give volumes and videos.
         output: File for the model, ending in .safetensors.
-        mask: A mask of the same size for each image, 0 where there is no data. auto leaves out the
-            air around a sample.
-        train_on: Slices of each volume to train on, such as 0,120,300; or auto:3, which chooses the
-            three that represent the others best. auto:2 by default.
-        intensity_range: Intensities that the network sees as black and white; by default the range
-            of the data without dead and hot pixels.
+        mask: A mask of the same size for each image. Pixels where the mask is 0 have no data. auto
+            makes a mask that leaves out the air around a sample.
+        train_on: Slices of each volume to train on, such as 0,120,300. auto:3 chooses the three
+            slices that represent all others best. The default is auto:2.
+        intensity_range: The two intensities that the network sees as black and as white. By
+            default, the range of the data without dead and hot pixels.
         overwrite: Replace files that exist.
         volume: Which part of each volume is read.
         flags: The configuration.

@@ -1,4 +1,4 @@
-"""Slices of volumes to train on: named by the user, or chosen."""
+"""Reads the slices of volumes to train on. The user or the program chooses these slices."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,7 +71,7 @@ def read_training_slices(
 
 
 def default_train_on(volume: "Volume") -> str:
-    """Returns the value of --train-on for a user who gives none."""
+    """Returns the default value of --train-on for a volume."""
     return f"auto:{min(_TRAIN_ON, len(volume))}"
 
 
@@ -84,14 +84,14 @@ def choose_or_check(
 ) -> tuple[list[int], tuple[float, float] | None]:
     """Returns the slices to train on, and the intensity range.
 
-    The range is None if there are masks and no given range, because it is then measured later,
-    inside of the masks.
+    If there are masks and no range is given, the range is None. It is then measured later, inside
+    the masks.
     """
     for number in numbers:
         if number in survey.unusable:
             reason = survey.unusable[number].removesuffix(".")
             raise InputError(
-                f"--train-on: slice {number} cannot be used ({reason}); give another one."
+                f"--train-on: slice {number} cannot be used ({reason}); give another slice."
             )
     measured = intensity_range or survey.intensity_range()
     chosen = survey.choose(count, measured) if count else numbers
@@ -99,7 +99,7 @@ def choose_or_check(
 
 
 def read_chosen(survey: "Survey", numbers: Sequence[int]) -> list[np.ndarray]:
-    """Returns the images of slices, from the survey if it kept them, or else from the volume."""
+    """Returns the images of slices. Images that the survey did not keep are read again."""
     from sp_graph_seg.streaming import read_slice
 
     kept = survey.kept
@@ -107,7 +107,7 @@ def read_chosen(survey: "Survey", numbers: Sequence[int]) -> list[np.ndarray]:
 
 
 def kind_of_volume(volume: "Volume") -> str:
-    """Returns the preset for a volume: ``video`` for frames or colours, else ``tomogram``."""
+    """Returns the preset for a volume: ``video`` if it has frames or colours, else ``tomogram``."""
     is_video = volume.frame_rate is not None or volume.channels == 3
     return "video" if is_video else "tomogram"
 
@@ -118,7 +118,11 @@ def noun_of(volume: "Volume") -> str:
 
 
 def parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
-    """Returns the numbers of the slices to train on and 0, or no numbers and how many to choose."""
+    """Parses the value of --train-on.
+
+    Returns:
+        The numbers of the slices and 0. For ``auto:N``, an empty list and N.
+    """
     total = len(volume)
     kind, _, number = text.partition(":")
     try:
@@ -132,7 +136,7 @@ def parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
             raise ValueError
     except ValueError as error:
         raise InputError(
-            f"--train-on {text}: is not a choice of the {total} {noun_of(volume)}; give numbers "
+            f"--train-on {text}: is not valid for {total} {noun_of(volume)}; give numbers "
             f"from 0 to {total - 1}, such as 0,{total // 2}, or auto:N with N from 1 to {total}."
         ) from error
     return list(dict.fromkeys(n % total for n in numbers)), 0

@@ -1,4 +1,4 @@
-"""``sp-graph-seg tune``: tries weights of the losses, and recommends a configuration."""
+"""The command ``sp-graph-seg tune``, which tries loss weights and recommends a configuration."""
 
 import json
 from typing import TYPE_CHECKING, Annotated
@@ -36,25 +36,27 @@ def tune(
     volume: ReadFlags = ReadFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
-    """Try the weights of the losses on images or slices of volumes, and show the results.
+    """Try several loss weights on images or on slices of volumes, and show the results.
 
-    As in the paper's section 2.4, this tries beta_cut first, then beta_sim = beta_con, then finer
-    steps around the best of these. Look at candidates.png: it shows each candidate with its labels,
-    its losses and a score that needs no ground truth. The candidate with the best score is marked,
-    and config.yaml holds its configuration, for train --config. If you prefer candidate N, use
+    As in the paper's section 2.4, the command first tries values of beta_cut. Then it tries values
+    of beta_sim and beta_con, which are kept equal. Finally, it takes finer steps around the best
+    values. Look at candidates.png. It shows the labels and the losses of each candidate, and a
+    score that needs no ground truth. The candidate with the best score is marked. Its configuration
+    is in config.yaml, which you can give to train with --config. If you prefer candidate N, use
     candidate_N.yaml instead.
 
     Args:
-        images: Images, or volumes and videos. Each candidate is trained on all of them. One to
-            three images or slices fit best on the sheet.
-        output: Folder for the results; made if it is missing.
-        train_on: Slices of each volume to train on, such as 0,120,300; or auto:3, which chooses the
-            three that represent the others best. auto:2 by default.
-        seeds: Each candidate is trained once with each of these seeds. Its score is the mean, and
-            the sheet shows the labels of the first seed. By default, the seed of the configuration.
+        images: Images, or volumes and videos. Each candidate is trained on all of them. The picture
+            candidates.png is easiest to read with one to three images or slices.
+        output: Folder for the results. It is made if it is missing.
+        train_on: Slices of each volume to train on, such as 0,120,300. auto:3 chooses the three
+            slices that represent all others best. The default is auto:2.
+        seeds: Seeds of the training. Each candidate is trained once with each seed. Its score is
+            the mean over the seeds, and candidates.png shows the labels of the first seed. By
+            default, only the seed of the configuration is used.
         overwrite: Replace files that exist.
         volume: Which part of each volume is read.
-        flags: The configuration; its beta_cut, beta_sim and beta_con are tuned.
+        flags: The configuration. Its beta_cut, beta_sim and beta_con are tuned.
     """
     are_slices = are_volumes(images, output, volume, train_on)
     volumes = open_training_volumes(images, None, volume) if are_slices else []

@@ -1,4 +1,4 @@
-"""Flags for volumes and videos: what is read, and how it is labelled."""
+"""Flags that say which part of a volume or video is read, and how this part is labelled."""
 
 import dataclasses
 import re
@@ -25,19 +25,21 @@ VOLUMES = Group(
 @Parameter(name="*", group=VOLUMES)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReadFlags:
-    """Flags for which part of a volume or video is read.
+    """The flags that say which part of a volume or video is read.
 
     Attributes:
-        axes: Meaning of the stored axes in order, such as zyx, zcyx or tyxc; required if the file
-            does not declare it.
+        axes: Names of the stored axes in order, such as zyx, zcyx or tyxc. Needed if the file does
+            not declare them.
         axis: Axis perpendicular to the slices.
-        slices: Slices or frames to read, such as 100:400 or 0:1000:10; all by default.
-        crop: Rows and columns to read, such as 10:200,30:400; all by default.
-        binning: How many rows and columns are averaged into one; or three numbers, for slices, rows
-            and columns.
+        slices: Slices or frames to read, as first:end or first:end:step, such as 100:400 or
+            0:1000:10. All by default.
+        crop: Rows and columns to read, such as 10:200,30:400. All by default.
+        binning: Number of neighbouring rows, and of neighbouring columns, that are averaged into
+            one. Or give three numbers, for slices, rows and columns.
         fill: Number that replaces NaN and infinite values, such as those outside the circle of a
             reconstruction.
-        spacing: Size of a voxel along z, y and x before binning, if the file does not declare it.
+        spacing: Size of a voxel along z, y and x before binning, for files that do not declare this
+            size.
         unit: Unit of the spacing, such as um.
     """
 
@@ -57,13 +59,13 @@ class ReadFlags:
         return self != type(self)()
 
     def open(self, path: Path) -> "Volume":
-        """Opens the volume with these options."""
+        """Opens the part of a volume that these flags select."""
         from sp_graph_seg.volumes import open_volume
 
         start, stop, step = _parse_slices(self.slices)
         binning = tuple(self.binning or [1])
         if len(binning) not in (1, 3):
-            raise InputError(f"--binning: got {len(binning)} numbers; give one or three.")
+            raise InputError(f"--binning: got {len(binning)} numbers; give one number or three.")
         check_spacing(self.spacing, self.unit)
         return open_volume(
             path,
@@ -80,7 +82,7 @@ class ReadFlags:
         )
 
     def mask(self, volume: "Volume", mask: Path) -> "Volume":
-        """Applies a mask to a volume that was opened with these options."""
+        """Applies a mask to a volume that was opened with these flags."""
         from sp_graph_seg.cli.outputs import report
         from sp_graph_seg.volumes import find_air_around, mask_volume
 
@@ -98,24 +100,27 @@ class ReadFlags:
 @Parameter(name="*", group=VOLUMES)
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VolumeFlags(ReadFlags):
-    """Flags for how a volume or video is labelled.
+    """The flags that say how a volume or video is labelled.
 
     Attributes:
         format: Format of the labels if --output is a folder: tif, ome.tif, zarr, h5, nxs, nrrd,
             vti, npy or png.
-        mode: slices labels slices one by one; supervoxels first averages features over the
-            supervoxels of a block of slices.
-        relabel: YAML file that describes the post-processing of the labels, see the command
-            relabel.
-        overlay: File for a video of the labels over the frames, ending in .mp4. If the input is a
-            video, an overlay is always written, by default beside the labels.
+        mode: How slices are labelled. slices labels each slice by itself. supervoxels first
+            averages features over the supervoxels of a block of slices.
+        relabel: YAML file that describes the relabelling after the prediction. The command relabel
+            writes such a file with --make.
+        overlay: File for a video of the labels over the frames. Its name must end in .mp4. If the
+            input is a video, an overlay is always written, by default beside the labels.
         block: Number of slices that are labelled and stored together.
-        workers: Number of processes; 0 for this process with all its threads. By default one for
-            each GPU, or for every eight cores, if there is enough work.
-        scheduler: Address of a Dask scheduler to use instead of local processes, such as
-            tcp://host:8786.
-        resume: Accept labels that the same command has already completed.
-        skip_bad: Leave slices that cannot be read unlabelled instead of refusing the volume.
+        workers: Number of worker processes. 0 does all work in the main process, with all its
+            threads. By default, there is one process for each GPU or, without a GPU, one for every
+            eight cores, as far as there is enough work.
+        scheduler: Address of a Dask scheduler, such as tcp://host:8786, to use instead of local
+            processes.
+        resume: Keep labels that the same command has already completed. By default, they cause an
+            error.
+        skip_bad: Skip slices that cannot be read. They get no labels. By default, they cause an
+            error.
     """
 
     format: str = "tif"
@@ -129,7 +134,7 @@ class VolumeFlags(ReadFlags):
     skip_bad: Annotated[bool, Parameter(negative=())] = False
 
     def check_workers(self) -> None:
-        """Refuses values of --block and --workers that are out of range, before long work."""
+        """Raises an error for invalid values of --block, --workers and --scheduler."""
         from sp_graph_seg.parallel import count_workers
 
         if self.block is not None and self.block < 1:
@@ -155,14 +160,14 @@ def are_volumes(
     if any(kinds) and not all(kinds):
         image, volume = images[kinds.index(False)], images[kinds.index(True)]
         raise InputError(
-            f"{image}: is one image, but {volume} is a volume; give them to two commands, or put "
-            "slices into one folder and give the folder."
+            f"{image}: is one image, but {volume} is a volume; run one command for images and "
+            "one for volumes, or put slices into one folder and give the folder."
         )
     return all(kinds)
 
 
 def looks_like_volume(image: Path) -> bool:
-    """Returns whether a path is a volume or video by its name, or a TIFF stack by its pages."""
+    """Returns whether a path is a volume or video, by its name or by the pages of a TIFF."""
     from sp_graph_seg.io.tiff import is_tiff_stack
     from sp_graph_seg.volumes import VOLUME_SUFFIXES
 
@@ -172,10 +177,11 @@ def looks_like_volume(image: Path) -> bool:
 
 
 def check_spacing(spacing: tuple[float, float, float] | None, unit: str | None) -> None:
-    """Refuses a voxel size without a unit, and a unit without a voxel size."""
+    """Raises an error for a voxel size without a unit, and for a unit without a voxel size."""
     if (spacing is None) != (unit is None):
         raise InputError(
-            "--spacing, --unit: one is missing; give both, such as --spacing 2 1 1 --unit um."
+            "--spacing, --unit: one of them is missing; give both, such as --spacing 2 1 1 "
+            "--unit um."
         )
 
 
@@ -193,7 +199,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def is_label_file(output: Path) -> bool:
-    """Returns whether the name is that of a file of labels of a volume, and not of a folder."""
+    """Returns whether a path names one file for the labels of a volume, and not a folder."""
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.formats import PNGS
 
@@ -213,7 +219,8 @@ def _parse_slices(text: str | None) -> tuple[int | None, int | None, int]:
             raise ValueError
     except ValueError as error:
         raise InputError(
-            f"--slices {text}: is not a range; write first:end, such as 100:400, or 0:1000:10."
+            f"--slices {text}: is not a range; write first:end or first:end:step, such as 100:400 "
+            "or 0:1000:10."
         ) from error
     start, stop, *step = numbers
     return start, stop, (step[0] if step and step[0] is not None else 1)

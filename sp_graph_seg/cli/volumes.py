@@ -1,4 +1,4 @@
-"""Trains on a few slices of volumes and videos, and labels all slices, for the command line."""
+"""Labels volumes and videos for the command line. If needed, trains on a few slices first."""
 
 import copy
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 class Training(NamedTuple):
-    """What a model is trained on, and the flags of its configuration."""
+    """The slices, masks and intensity range of a training, and the flags of its configuration."""
 
     train_on: str | None
     masks: Sequence[Path] | None
@@ -119,14 +119,16 @@ def predict_volumes(
     overwrite: bool,
     flags: VolumeFlags,
 ) -> None:
-    """Labels volumes or videos with a trained model. Checks all before it labels the first."""
+    """Labels volumes or videos with a trained model. All are checked before any is labelled."""
     volumes = [flags.open(path) for path in paths]
     if masks:
         pairs = zip(volumes, match_masks(masks, paths), strict=True)
         volumes = [flags.mask(volume, mask) for volume, mask in pairs]
     targets = place_labels(volumes, output, flags.format)
     if len(volumes) > 1 and flags.overlay is not None:
-        raise InputError("--overlay: is for one volume; leave it out, or label one at a time.")
+        raise InputError(
+            "--overlay: works only with one volume; leave it out, or label one volume at a time."
+        )
     inputs = [model, *(volume.source.file for volume in volumes), *(masks or [])]
     besides = [_beside(target, uncertainty, flags) for target in targets]
     checked = [
@@ -195,17 +197,17 @@ def _check_mode(flags: VolumeFlags, config: Config) -> None:
 
     if config.label_by != "argmax":
         raise InputError(
-            f"--mode supervoxels: needs features of the paper's model, but label_by is "
-            f"{config.label_by}; leave out --mode, or add --preset fast."
+            f"--mode supervoxels: needs label_by argmax, but label_by is {config.label_by}; leave "
+            "out --mode, or add --preset fast."
         )
     check_superpixel_method(config.superpixel_method, ndim=3)
 
 
 def _beside(output: LabelOutput, uncertainty: bool, flags: VolumeFlags) -> LabelOutput | None:
-    """Returns the output for the uncertainty of the labels, if it is wanted."""
+    """Returns where to write the uncertainty of the labels, or None if it is not wanted."""
     if uncertainty and flags.mode == "supervoxels":
         raise InputError(
-            "--uncertainty: cannot be used with --mode supervoxels; leave one of them out."
+            "--uncertainty: cannot be used with --mode supervoxels; leave out one of the two."
         )
     return place_uncertainty(output) if uncertainty else None
 
@@ -218,10 +220,10 @@ def _check(
     overwrite: bool,
     flags: VolumeFlags,
 ) -> tuple["Relabel | None", Path | None]:
-    """Checks, before any slice is read, what would otherwise fail only after training.
+    """Checks outputs and flags before any slice is read, so that errors do not appear late.
 
     Returns:
-        The post-processing, and the file of the overlay; None for each that is not wanted.
+        The relabelling and the file of the overlay. Either is None if it is not wanted.
     """
     from sp_graph_seg.label_jobs import check_label_output
     from sp_graph_seg.labels.relabel import read_relabel
@@ -251,7 +253,8 @@ def _read_masks(
     """Reads a mask for each slice to train on."""
     if masks and len(masks) != count:
         raise InputError(
-            f"--mask: got {len(masks)} for {count} training {noun_of(volume)}; give one for each."
+            f"--mask: got {len(masks)} masks for {count} training {noun_of(volume)}; give as "
+            f"many masks as {noun_of(volume)}."
         )
     like = np.broadcast_to(np.uint8(0), (volume.channels, volume.height, volume.width))
     return read_masks(masks, [Path(volume.path)] * count, [like] * count)
@@ -271,7 +274,7 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
             raise
     if not overwrite:
         raise InputError(
-            f"{model}: exists, but was trained differently; add --overwrite, choose another folder "
-            "for --output, or use the model with predict."
+            f"{model}: exists, but was trained with other images or settings; add --overwrite, "
+            "choose another folder for --output, or give this model to predict."
         )
     return False

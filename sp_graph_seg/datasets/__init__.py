@@ -1,4 +1,4 @@
-"""Folders of images, BSDS300 and volumes as PyG datasets of region adjacency graphs."""
+"""PyG datasets of region adjacency graphs, made from images, from BSDS300 or from volumes."""
 
 from sp_graph_seg.datasets.base import Example, GraphDataset, Options, Source
 from sp_graph_seg.datasets.bsds300 import BSDS300, find_bsds300, read_seg, read_truth

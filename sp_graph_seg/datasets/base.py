@@ -1,4 +1,4 @@
-"""The base class of the datasets: graphs are made in parallel and cached on disk."""
+"""The base class of all datasets, which makes graphs in parallel and stores them on disk."""
 
 import os
 import os.path as osp
@@ -36,7 +36,7 @@ _LEFT_OUT = "left_out"
 
 
 class Options(TypedDict, total=False):
-    """The parameters of every dataset, see :class:`GraphDataset`."""
+    """The parameters that all datasets share. :class:`GraphDataset` describes them."""
 
     to_graph: ToGraph | None
     transform: Transform | None
@@ -49,63 +49,66 @@ class Options(TypedDict, total=False):
 
 
 class Example(NamedTuple):
-    """An image with its labels and mask."""
+    """An image, with its labels and its mask if there are any."""
 
     image: NDArray
     """``(C, H, W)`` or ``(C, D, H, W)``"""
     truth: NDArray | None = None
-    """Labels of the pixels, of the image's size."""
+    """Labels of the pixels, in the size of the image."""
     mask: NDArray | None = None
-    """True for the pixels that count, of the image's size."""
+    """True for the pixels that count, in the size of the image."""
     label: int | None = None
     """Label of the whole image."""
 
 
 class Source(NamedTuple):
-    """What one graph is made from."""
+    """The source of one graph: its name, a function that reads its image, and the files to read."""
 
     name: str
     """Name of the graph's file without suffix, unique in its dataset. It may begin with folders."""
     read: Callable[[], Example]
     """Reads the image, and its labels and mask, if any."""
     files: tuple[Path, ...] = ()
-    """The files that are read, the image first; the graph is remade when one of them changes."""
+    """The files that are read, the image first. If one of them changes, the graph is made again."""
 
 
 class GraphDataset(Dataset):
-    r"""Base class of the datasets, which convert images to graphs once and store them on disk.
+    r"""Base class of all datasets. It makes a graph of each image once, and stores it on disk.
 
-    Each graph is a file in ``root/processed/<fingerprint>/``. The fingerprint depends on the
-    parameters of the transforms and the version of this package, so that graphs with different
-    parameters are never mixed. Opening the dataset makes all graphs that are missing, damaged, or
-    made from other files, and keeps those that an interrupted run finished. Reading a file never
-    unpickles code.
+    Each graph is a file in ``root/processed/<fingerprint>/``. The fingerprint is a hash of the
+    parameters of the transforms and the version of this package, so graphs with different
+    parameters are never mixed. When the dataset is opened, it makes all graphs that are missing or
+    damaged, and all graphs whose source files have changed. Graphs that an interrupted run has
+    finished are kept. Reading a file never unpickles code.
 
-    A graph has the fields that ``to_graph`` makes, and ``name``. If the pixels have labels, it also
-    has ``y (N,)``, see :func:`~sp_graph_seg.datasets.majority_labels`, and ``train_mask (N,)``,
-    which is false where y is -1. If the whole image has a label, that is ``y (1,)``.
+    A graph has the fields that ``to_graph`` makes, and the field ``name``. If the pixels have
+    labels, the graph also has ``y (N,)`` and ``train_mask (N,)``. ``y`` holds the labels of the
+    nodes, see :func:`~sp_graph_seg.datasets.majority_labels`. ``train_mask`` is false where ``y``
+    is -1. If the whole image has a label, ``y (1,)`` holds this label.
 
     Args:
         root: Folder for the graphs.
         sources: The sources of the graphs.
-        parameters: Further values in the fingerprint, which distinguish these sources from others
-            in ``root``.
-        to_graph: Called with an image, ``(C, H, W)`` or ``(C, D, H, W)``, or with
-            ``Data(image=..., mask=...)`` if there is a mask. It returns the graph.
-            (default: :obj:`ToRAG()`)
-        transform: Called with a graph before every access. (default: :obj:`None`)
-        pre_transform: Called with a graph before it is saved. (default: :obj:`None`)
-        pre_filter: Called with a graph before ``pre_transform``; if it returns false, the graph is
-            left out. (default: :obj:`None`)
+        parameters: Further values that change the fingerprint. They distinguish these sources from
+            other sources with the same ``root``. (default: :obj:`None`)
+        to_graph: Function that makes the graph of an image. It is called with an array
+            ``(C, H, W)`` or ``(C, D, H, W)``. If the image has a mask, it is called with
+            ``Data(image=..., mask=...)`` instead. (default: :obj:`ToRAG()`)
+        transform: Function that changes a graph each time the graph is accessed. (default:
+            :obj:`None`)
+        pre_transform: Function that changes a graph before it is saved. (default: :obj:`None`)
+        pre_filter: Function that is called with a graph before ``pre_transform``. If it returns
+            false, the graph is left out. (default: :obj:`None`)
         log: Show a progress bar in a terminal. (default: :obj:`True`)
         force_reload: Make all graphs again. (default: :obj:`False`)
-        num_workers: Number of processes that make graphs; with 0 or 1, no process is started. By
-            default one for every 32 images, but no more than there are cores.
-        in_memory: Read all graphs once and keep them, for small graphs and many epochs.
-            (default: :obj:`False`)
+        num_workers: Number of processes that make graphs. If it is 0 or 1, no other process is
+            started. By default, there is one process for every 32 images, but no more than there
+            are cores.
+        in_memory: Read all graphs once and keep them in memory. This is useful for small graphs and
+            many epochs. (default: :obj:`False`)
 
     Raises:
-        InputError: If an image cannot be used; finished graphs are kept.
+        InputError: If an image cannot be used. The graphs that are finished by then are kept.
     """
 
     def __init__(
@@ -141,7 +144,7 @@ class GraphDataset(Dataset):
 
     @property
     def processed_dir(self) -> str:
-        """Returns the folder of the graphs with these parameters."""
+        """Returns the folder in which this dataset stores its graphs."""
         return osp.join(self.root, "processed", self._folder)
 
     @property
@@ -151,11 +154,14 @@ class GraphDataset(Dataset):
 
     @property
     def processed_file_names(self) -> list[str]:
-        """Returns the name of every graph's file."""
+        """Returns the names of the files in which the graphs are stored."""
         return [f"{name}.pt" for name in self.names]
 
     def process(self) -> None:
-        """Makes the missing graphs, except those that ``pre_filter`` rejects."""
+        """Makes all graphs that are missing, damaged or out of date.
+
+        Graphs that ``pre_filter`` rejects are left out.
+        """
         paths = list(map(Path, self.processed_paths))
         tasks = [
             (source, path)
@@ -185,7 +191,7 @@ class GraphDataset(Dataset):
             pass
 
     def _process(self) -> None:
-        """Replaces PyG's method, which would unpickle any ``pre_transform.pt`` in the folder."""
+        """Replaces a method of PyG that would unpickle any ``pre_transform.pt`` in the folder."""
         self.process()
 
     def len(self) -> int:
@@ -193,7 +199,10 @@ class GraphDataset(Dataset):
         return len(self.names)
 
     def get(self, idx: int) -> Data:
-        """Returns a graph before ``transform``; with ``in_memory``, a shallow copy."""
+        """Returns the graph at a position, before ``transform`` changes it.
+
+        If ``in_memory`` is true, this is a shallow copy of the graph in memory.
+        """
         return self._read(self.names[idx]) if self._graphs is None else copy(self._graphs[idx])
 
     def _read(self, name: str) -> Data:
@@ -205,12 +214,12 @@ class GraphDataset(Dataset):
         except Exception as error:  # torch.load raises many kinds
             raise InputError(
                 f"{path}: cannot be read ({type(error).__name__}); open the dataset with "
-                "force_reload=True."
+                "force_reload=True to make its graphs again."
             ) from error
 
 
 def _is_current(path: Path, files: Sequence[Path]) -> bool:
-    """Tells whether a graph exists, is complete, and was made from the present files."""
+    """Tells whether the file of a graph is complete, and its source files have not changed."""
     try:
         return _read_index(path)[_STAMP] == _stamps(files)
     except Exception:  # torch.load raises many kinds; remake the graph
@@ -222,12 +231,12 @@ def _is_left_out(path: Path) -> bool:
 
 
 def _read_index(path: Path) -> dict[str, Any]:
-    """Maps the fields of a graph's file to memory, which reads only the index at its end."""
+    """Opens the file of a graph as a memory map. Only the index at the end of the file is read."""
     return torch.load(path, weights_only=True, mmap=True)
 
 
 def _stamps(files: Sequence[Path]) -> list[list[int]]:
-    """Returns the size and time of each file. A file replaced by an older one has changed, too."""
+    """Returns the size and the modification time of each file."""
     return [list(stamp(file)) for file in files]
 
 
@@ -243,8 +252,9 @@ def _make_graph(
     where = source.files[0] if source.files else source.name
     if truth is not None and truth.shape != image.shape[1:]:
         raise InputError(
-            f"{source.files[1] if source.files[1:] else where}: size {truth.shape} differs "
-            f"from that of the image, {image.shape[1:]}; give labels of the same size."
+            f"{source.files[1] if source.files[1:] else where}: the labels have the size "
+            f"{truth.shape}, but the image has the size {image.shape[1:]}; give labels of the same "
+            "size."
         )
     try:
         data = to_graph(image if mask is None else Data(image=image, mask=mask))

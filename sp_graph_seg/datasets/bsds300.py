@@ -1,4 +1,4 @@
-"""BSDS300: the Berkeley Segmentation Dataset, from the files of its distribution."""
+"""The Berkeley Segmentation Dataset BSDS300, read from the files that its authors distribute."""
 
 import os
 from collections.abc import Sequence
@@ -24,32 +24,35 @@ _HOW_TO_GET = (
 
 class BSDS300(GraphDataset):
     r"""The region adjacency graphs of the `Berkeley Segmentation Dataset
-    <https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/>`_: 200 training and 100
-    test photographs, each segmented by several people.
+    <https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/bsds/>`_ BSDS300.
 
-    The dataset is not downloaded: its authors ask for non-commercial use in research and education.
-    These layouts are read:
+    The dataset has 200 training and 100 test photographs. Several people have segmented each of
+    them. The files are not downloaded, because the authors ask for non-commercial use in research
+    and education. Two layouts of files can be read:
 
-    * BSDS300's own: ``images/{train,test}/<id>.jpg`` and ``human/color/<annotator>/<id>.seg``,
-      text files, see :func:`read_seg`;
-    * that of its successor BSDS500, which has no folder ``human``: ``images/{train,test}/<id>.jpg``
-      and ``groundTruth/{train,test}/<id>.mat``. (BSDS300's test images are BSDS500's ``val``.)
+    * The layout of BSDS300 has the photographs ``images/{train,test}/<id>.jpg`` and the text files
+      ``human/color/<annotator>/<id>.seg``, see :func:`read_seg`.
+    * The layout of its successor BSDS500 has no folder ``human``. It has the photographs
+      ``images/{train,test}/<id>.jpg`` and the files ``groundTruth/{train,test}/<id>.mat``. (The
+      test images of BSDS300 are called ``val`` in BSDS500.)
 
-    Each image has four to nine annotators, who number segments as they like. Therefore ``y (N,)``
-    follows one annotator; :meth:`truth` returns the label maps of all of them, for evaluation.
+    Each image has four to nine annotators, who number their segments in any order. Therefore,
+    ``y (N,)`` holds the segments of only one annotator. For evaluation, :meth:`truth` returns the
+    label maps of all annotators.
 
     Args:
-        root: Folder of the dataset; graphs are stored in ``root/processed``. If it is read-only,
-            give a folder with links to the dataset's folders.
+        root: Folder of the dataset. The graphs are stored in ``root/processed``. If the dataset is
+            read-only, make another folder with links to the folders of the dataset, and give that
+            folder.
         split: ``"train"`` or ``"test"``. (default: :obj:`"train"`)
-        annotator: The annotator whose segments become ``y``; 0 is the first one of each image.
-            (default: :obj:`0`)
+        annotator: The annotator whose segments become ``y``. The annotators of each image are
+            numbered from 0. (default: :obj:`0`)
         **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
             :class:`GraphDataset`.
 
     Raises:
         InputError: If the dataset is missing, an image has no such annotator, or a file cannot be
-            read; finished graphs are kept.
+            read. The graphs that are finished by then are kept.
     """
 
     def __init__(
@@ -75,7 +78,9 @@ class BSDS300(GraphDataset):
         super().__init__(root, sources, parameters, **options)
 
     def truth(self, idx: int) -> list[NDArray[np.int64]]:
-        """Returns the segments of each annotator of an image, ``(H, W)``, numbered from 0.
+        """Returns the label map ``(H, W)`` of each annotator of an image.
+
+        The segments of each annotator are numbered from 0.
 
         Args:
             idx: Position of the image's graph in this dataset.
@@ -93,8 +98,9 @@ def find_bsds300(
         split: ``"train"`` or ``"test"``.
 
     Returns:
-        The photograph and the ground truth files, by the name of the image, sorted. There is one
-        ground truth file for all annotators (``.mat``), or one for each of them (``.seg``).
+        For each name of an image, the path of the photograph and the paths of the ground truth
+        files. The names are sorted. An image has one ``.mat`` file for all annotators, or one
+        ``.seg`` file for each annotator.
 
     Raises:
         InputError: If the dataset is missing, or an image has no ground truth.
@@ -107,22 +113,25 @@ def find_bsds300(
 def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
     """Reads a segmentation from a ``.seg`` file of the Berkeley Segmentation Dataset.
 
-    The file is text; ``#`` starts a comment. The lines of the header, in any order, hold a key and
-    a value: ``width``, ``height``, ``segments`` (their number) and others. A ``format``, if given,
-    must be ``ascii cr``. After a line ``data`` come lines of four numbers: segment, row, first and
-    last column. All count from 0, and the last column is inclusive.
+    The file is text, and ``#`` starts a comment. The file begins with a header, in which each line
+    holds a key and a value. The header must contain ``width``, ``height`` and ``segments``, the
+    number of segments. If the header contains ``format``, the value must be ``ascii cr``. The
+    header ends with the line ``data``. Each line after it holds four numbers: the segment, the row,
+    the first column and the last column. All four numbers count from 0, and the last column belongs
+    to the segment.
 
     Args:
         path: The file.
 
     Returns:
-        ``(H, W)``, the segment of each pixel; -1 for pixels that no line covers.
+        The number of the segment of each pixel, ``(H, W)``. It is -1 for pixels that no line
+        covers.
 
     Raises:
-        InputError: If the file cannot be read, or has another format.
+        InputError: If the file cannot be read or has another format.
 
     Example:
-        A file of the lines ``width 3``, ``height 1``, ``segments 2``, ``data``, ``0 0 0 1`` and
+        A file with the lines ``width 3``, ``height 1``, ``segments 2``, ``data``, ``0 0 0 1`` and
         ``1 0 2 2`` is read as ``[[0, 0, 1]]``.
     """
     try:
@@ -158,17 +167,19 @@ def read_seg(path: str | os.PathLike[str]) -> NDArray[np.int64]:
 
 
 def read_truth(path: str | os.PathLike[str]) -> list[NDArray[np.int64]]:
-    """Reads the segments of one or several annotators of an image, from any kind of file.
+    """Reads the label maps of one or several annotators of an image from a ground truth file.
 
     Args:
-        path: A ``.mat`` file of BSDS500 (all annotators), a ``.seg`` file of BSDS300 (one of them,
-            see :func:`read_seg`), or a label image, see :func:`~sp_graph_seg.io.read_labels`.
+        path: The file. A ``.mat`` file of BSDS500 holds the label maps of all annotators. A
+            ``.seg`` file of BSDS300 holds the label map of one annotator, see :func:`read_seg`. Any
+            other file is read as a label image, see :func:`~sp_graph_seg.io.read_labels`.
 
     Returns:
-        ``(H, W)`` for each annotator, at least one; negative for pixels without a segment.
+        One label map ``(H, W)`` for each annotator, at least one. Pixels without a segment are
+        negative.
 
     Raises:
-        InputError: If the file cannot be read, or the sizes of its annotators differ.
+        InputError: If the file cannot be read, or holds label maps of different sizes.
     """
     path = Path(path)
     if path.suffix.lower() != ".mat":
@@ -188,7 +199,7 @@ def _find_images(root: Path, split: str) -> dict[str, Path]:
 
 
 def _find_truth(root: Path, split: str, images: dict[str, Path]) -> dict[str, tuple[Path, ...]]:
-    """Finds the ground truth of each image: a file for each annotator, or one for all."""
+    """Finds the ground truth files of each image: one for each annotator, or one for all."""
     by_hand = root / "human" / "color"
     if by_hand.is_dir():
         people = sorted((p for p in by_hand.iterdir() if p.is_dir()), key=_numerically)
@@ -213,8 +224,8 @@ def _read(image: Path, truth: Sequence[Path], annotator: int) -> Example:
     people = _read_truth(truth)
     if annotator >= len(people):
         raise InputError(
-            f"annotator={annotator}: {image} has {len(people)} annotators; use 0 to "
-            f"{len(people) - 1}."
+            f"annotator={annotator}: the annotators of {image} are numbered from 0 to "
+            f"{len(people) - 1}; give one of these numbers."
         )
     return Example(decode_image(image), people[annotator])
 
@@ -224,7 +235,10 @@ def _read_truth(files: Sequence[Path]) -> list[NDArray[np.int64]]:
 
 
 def _read_mat(path: Path) -> list[NDArray[np.int64]]:
-    """Reads the segments of all annotators from a ``.mat`` file of BSDS500, which counts from 1."""
+    """Reads the label maps of all annotators from a ``.mat`` file of BSDS500.
+
+    In the file, segments are numbered from 1. In the result, they are numbered from 0.
+    """
     from scipy.io import loadmat
 
     try:
@@ -235,4 +249,6 @@ def _read_mat(path: Path) -> list[NDArray[np.int64]]:
 
 
 def _damaged(path: str | os.PathLike[str], reason: str) -> InputError:
-    return InputError(f"{path}: is not a BSDS ground truth file ({reason}); unpack it again.")
+    return InputError(
+        f"{path}: is not a BSDS ground truth file ({reason}); unpack the dataset again."
+    )

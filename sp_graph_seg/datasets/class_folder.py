@@ -1,4 +1,4 @@
-"""ClassFolderRAG: a folder of images for each class."""
+"""A dataset of images that are sorted into one folder for each class."""
 
 import os
 from functools import partial
@@ -10,25 +10,26 @@ from sp_graph_seg.errors import InputError
 
 
 class ClassFolderRAG(GraphDataset):
-    r"""The region adjacency graphs of images that are sorted into one folder for each class, for
-    graph classification: ``images/CLASS/image.png``, as in torchvision's ``ImageFolder``.
+    r"""The region adjacency graphs of images that are sorted into one folder for each class.
 
-    ``y (1,)`` is the position of the class in ``dataset.classes``, the sorted names of the folders;
-    ``name`` is ``CLASS/image``.
+    Use this dataset for graph classification. The images are ``images/CLASS/image.png``, as in
+    torchvision's ``ImageFolder``. ``dataset.classes`` is the sorted list of the names of the
+    classes. In each graph, ``y (1,)`` is the position of the class in this list, and ``name`` is
+    ``CLASS/image``.
 
     Args:
         root: Folder for the graphs, which are stored in ``root/processed``.
-        images: Folder that holds one folder for each class. Hidden folders and all files in
-            it are ignored.
-        intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
-            are divided by the largest value of their type, and other values are kept.
-            (default: :obj:`None`)
+        images: Folder that holds one folder for each class. Hidden folders are ignored. Files
+            beside the folders of the classes are ignored too.
+        intensity_range: The two values that become 0 and 1 in all images. By default, unsigned
+            integers are divided by the largest value of their type, and other values are not
+            changed. (default: :obj:`None`)
         **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
             :class:`GraphDataset`.
 
     Raises:
-        InputError: If there is no class folder, a class has no image, or a file cannot be read;
-            finished graphs are kept.
+        InputError: If there is no folder of a class, a class has no image, or a file cannot be
+            read. The graphs that are finished by then are kept.
 
     Example:
         >>> from sp_graph_seg.datasets import ClassFolderRAG
@@ -49,7 +50,9 @@ class ClassFolderRAG(GraphDataset):
         found = folder.iterdir() if folder.is_dir() else ()
         self.classes = sorted(f.name for f in found if f.is_dir() and not f.name.startswith("."))
         if not self.classes:
-            raise InputError(f"{images}: holds no folder; give a folder with one for each class.")
+            raise InputError(
+                f"{images}: holds no folder; give a folder that holds one folder for each class."
+            )
         sources = [
             Source(
                 f"{name}/{stem}",

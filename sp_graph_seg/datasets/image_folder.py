@@ -1,4 +1,4 @@
-"""ImageFolderRAG: any folder of images, with or without folders of labels and masks."""
+"""A dataset of the images in a folder. Their labels and masks may be in two other folders."""
 
 import os
 from collections import Counter
@@ -22,21 +22,22 @@ class ImageFolderRAG(GraphDataset):
 
     Args:
         root: Folder for the graphs, which are stored in ``root/processed``.
-        images: Folder of images that :func:`~sp_graph_seg.io.read_image` can read; subfolders and
-            other files are ignored. Graphs are sorted by file name.
-        labels: Folder with a label file for each image, which has the same name except for the
-            suffix, see :func:`~sp_graph_seg.io.read_labels`. (default: :obj:`None`)
-        masks: Folder with a mask file for each image, named and read like the label files; pixels
-            whose mask is 0 or negative are left out. (default: :obj:`None`)
-        intensity_range: The values that become 0 and 1 in all images. By default unsigned integers
-            are divided by the largest value of their type, and other values are kept.
-            (default: :obj:`None`)
+        images: Folder of images that :func:`~sp_graph_seg.io.read_image` can read. Subfolders and
+            other files are ignored. The graphs are in the order of the file names.
+        labels: Folder with a label file for each image, see :func:`~sp_graph_seg.io.read_labels`.
+            The label file has the same name as the image, except for the suffix. (default:
+            :obj:`None`)
+        masks: Folder with a mask file for each image. Mask files are named and read like label
+            files. Pixels with a value of 0 or less in the mask are left out. (default: :obj:`None`)
+        intensity_range: The two values that become 0 and 1 in all images. By default, unsigned
+            integers are divided by the largest value of their type, and other values are not
+            changed. (default: :obj:`None`)
         **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
             :class:`GraphDataset`.
 
     Raises:
-        InputError: If a folder is missing or has no images, an image has no label file or mask, or
-            a file cannot be read; finished graphs are kept.
+        InputError: If a folder is missing or has no images, an image has no label file or no mask
+            file, or a file cannot be read. The graphs that are finished by then are kept.
 
     Example:
         >>> from sp_graph_seg import ToRAG
@@ -76,13 +77,19 @@ class ImageFolderRAG(GraphDataset):
 def list_by_stem(
     folder: str | os.PathLike[str], suffixes: frozenset[str], kind: str
 ) -> dict[str, Path]:
-    """Lists the files in a folder that have one of the suffixes, by their names without suffix.
+    """Lists the files in a folder that have one of the given suffixes, sorted by name.
 
-    They are sorted. ``kind`` is the word for such a file in messages.
+    Args:
+        folder: The folder. Its subfolders and hidden files are ignored.
+        suffixes: The suffixes in lower case, such as ``.png``.
+        kind: The word for one of these files in error messages, such as ``"image"``.
+
+    Returns:
+        The path of each file, by the name of the file without its suffix.
 
     Raises:
-        InputError: If the folder is missing, has no such file, or has two that differ only in
-            their suffix.
+        InputError: If the folder is missing or has no such file, or if two of the files have the
+            same name except for the suffix.
     """
     path = Path(folder).expanduser()
     if not path.is_dir():
@@ -94,11 +101,14 @@ def list_by_stem(
     )
     if not files:
         raise InputError(
-            f"{folder}: holds no {kind}; give a folder with files {', '.join(sorted(suffixes))}."
+            f"{folder}: holds no {kind}; give a folder with files of the types "
+            f"{', '.join(sorted(suffixes))}."
         )
     stem, count = Counter(file.stem for file in files).most_common(1)[0]
     if count > 1:
-        raise InputError(f"{folder}: {count} {kind}s have the name {stem!r}; rename or remove one.")
+        raise InputError(
+            f"{folder}: {count} {kind}s have the name {stem!r}; rename or remove all but one."
+        )
     return {file.stem: file for file in files}
 
 
@@ -109,7 +119,10 @@ def read_example(
     label: int | None = None,
     intensity_range: tuple[float, float] | None = None,
 ) -> Example:
-    """Reads an image, scaled as in :class:`ImageFolderRAG`, and its labels and mask, if any."""
+    """Reads an image, and its labels and its mask if their files are given.
+
+    The image is scaled as in :class:`ImageFolderRAG`.
+    """
     values = decode_image(image)
     if intensity_range is not None:
         values = normalize(values, *intensity_range)
@@ -129,9 +142,9 @@ def resolve(folder: str | os.PathLike[str]) -> Path:
 def _files_of(
     images: dict[str, Path], folder: str | os.PathLike[str], kind: str
 ) -> dict[str, Path]:
-    """Finds the label file or mask of each image in another folder."""
+    """Lists the label files or mask files in a folder. Checks that every image has one."""
     files = list_by_stem(folder, LABEL_SUFFIXES, kind)
     for stem, image in images.items():
         if stem not in files:
-            raise InputError(f"{image}: has no {kind} in {folder}; add {stem}.png.")
+            raise InputError(f"{image}: has no {kind} in {folder}; add {stem}.png to this folder.")
     return files

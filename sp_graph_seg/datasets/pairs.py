@@ -1,4 +1,4 @@
-"""PairsRAG: any sequence of images and labels, such as a dataset of torchvision."""
+"""A dataset of any sequence of images and labels, such as a dataset of torchvision."""
 
 import os
 from collections.abc import Sequence
@@ -14,24 +14,25 @@ from sp_graph_seg.transforms import as_array
 
 
 class PairsRAG(GraphDataset):
-    r"""The region adjacency graphs of any ``(image, label)`` pairs, such as a dataset of
-    torchvision; for example, superpixels of MNIST or CIFAR.
+    r"""The region adjacency graphs of a sequence of ``(image, label)`` pairs.
 
-    An image is a tensor or an array ``(C, H, W)``, or a Pillow image. A label that is an integer
-    belongs to the whole image and becomes ``y (1,)``. A label that is an array ``(H, W)``, as for
-    semantic segmentation, belongs to the pixels and becomes ``y (N,)`` and ``train_mask (N,)``.
+    The sequence may be a dataset of torchvision, such as MNIST or CIFAR. An image is a tensor or an
+    array ``(C, H, W)``, or a Pillow image. If a label is an integer, it belongs to the whole image
+    and becomes ``y (1,)``. If a label is an array ``(H, W)``, as in semantic segmentation, it
+    belongs to the pixels and becomes ``y (N,)`` and ``train_mask (N,)``.
 
     Args:
         root: Folder for the graphs, which are stored in ``root/processed``.
-        pairs: Any object with a length and a pair for each index from 0.
-        name: Name of these pairs, such as ``"mnist-train"``. Graphs on disk are found by it, so
-            other pairs in the same ``root`` need another name.
+        pairs: An object that has a length and returns a pair for each index from 0.
+        name: Name of these pairs, such as ``"mnist-train"``. The graphs on disk are found by this
+            name, so other pairs with the same ``root`` need another name.
         **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
-            :class:`GraphDataset`.
-            ``num_workers`` is 0 by default, because each process gets a copy of all ``pairs``.
+            :class:`GraphDataset`. Here, the default of ``num_workers`` is 0, because each process
+            gets a copy of all ``pairs``.
 
     Raises:
-        InputError: If an image or a label cannot be used; finished graphs are kept.
+        InputError: If an image or a label cannot be used. The graphs that are finished by then are
+            kept.
 
     Example:
         >>> from sp_graph_seg import ToRAG
@@ -63,8 +64,8 @@ def _read(pairs: Sequence[tuple[Any, Any]], number: int) -> Example:
     is_of_image = values.size == 1 and values.ndim < 2
     if values.dtype.kind not in "iub" or not (is_of_image or values.ndim == 2):
         raise InputError(
-            f"pairs[{number}]: a label of {values.dtype} and shape {values.shape} cannot be used; "
-            "give an integer, or an array (H, W) of integers."
+            f"pairs[{number}]: a label of type {values.dtype} and shape {values.shape} cannot be "
+            "used; give an integer, or an array of integers with shape (H, W)."
         )
     if is_of_image:
         return Example(_channels_first(image), label=int(values.item()))
@@ -72,7 +73,7 @@ def _read(pairs: Sequence[tuple[Any, Any]], number: int) -> Example:
 
 
 def _channels_first(image: Any) -> NDArray:
-    """Converts a Pillow image to ``(C, H, W)``; returns other images unchanged."""
+    """Converts a Pillow image to an array ``(C, H, W)``. Keeps the shape of other images."""
     if not hasattr(image, "getbands"):
         return as_array(image)
     array = np.asarray(image)

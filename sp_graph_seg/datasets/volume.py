@@ -1,4 +1,4 @@
-"""VolumeRAG: the graphs of the slices or the blocks of a volume."""
+"""A dataset of the slices or the blocks of a volume."""
 
 import itertools
 import os
@@ -22,8 +22,8 @@ Region = int | tuple[slice, slice, slice]
 class VolumeRAG(GraphDataset):
     r"""The region adjacency graphs of the slices or the blocks of a volume.
 
-    ``dataset.regions[i]`` is the part of the volume that graph i was made from, as an index of an
-    array ``(D, H, W)``. Use it to assemble results:
+    ``dataset.regions[i]`` is the part of the volume from which graph i is made. Use it as an index
+    into an array ``(D, H, W)``, for example to write the results of all graphs into one array:
 
     .. code-block:: python
 
@@ -32,24 +32,26 @@ class VolumeRAG(GraphDataset):
 
     Args:
         root: Folder for the graphs, which are stored in ``root/processed``.
-        volume: A path for :func:`~sp_graph_seg.volumes.open_volume`, or the result of that
-            function, which can select an axis, a crop, channels and so on. Each graph reads only
-            the part that it needs. Unsigned integers are divided by the largest value of their
-            type.
-        block: Depth, height and width of the blocks that the volume is cut into; the last one along
-            an axis may be smaller. Each block becomes a 3D graph.
-            (default: :obj:`None`, a graph for each slice)
-        labels: Ground truth: a path or an opened volume, with one channel of integers. From a path
-            the same slices, rows and columns are read as from ``volume``. (default: :obj:`None`)
+        volume: The path of a volume, or a volume from :func:`~sp_graph_seg.volumes.open_volume`. A
+            volume from this function may be limited to a crop or to some channels. Each graph reads
+            only the part of the volume that it needs. Unsigned integers are divided by the largest
+            value of their type.
+        block: Depth, height and width of the blocks into which the volume is cut. The last block
+            along an axis may be smaller. Each block becomes a 3D graph. (default: :obj:`None`, a
+            graph for each slice)
+        labels: The ground truth, as a path or an opened volume with one channel of integers. If it
+            is a path, the slices, rows and columns that ``volume`` selects are read from it.
+            (default: :obj:`None`)
         **options: ``to_graph``, ``transform``, ``in_memory`` and the other parameters of
-            :class:`GraphDataset`.
-            ``to_graph`` makes a graph of a slice ``(C, H, W)`` or a block ``(C, D, H, W)``, by
-            default :obj:`ToRAG()` with the spacing of the volume, if known, in units of its
-            smallest distance.
+            :class:`GraphDataset`. ``to_graph`` makes the graph of a slice ``(C, H, W)`` or of a
+            block ``(C, D, H, W)``. By default, it is :obj:`ToRAG()` with the spacing of the volume,
+            divided by the smallest value of the spacing. If the spacing is unknown, it is 1 on
+            every axis.
 
     Raises:
         InputError: If the volume or the labels cannot be opened, the labels have another size or
-            are not integers, the block is not three positive numbers, or a part cannot be used.
+            are not integers, ``block`` is not three positive numbers, or a part of the volume
+            cannot be used.
 
     Example:
         >>> dataset = VolumeRAG("data", "scan.tif", block=(64, 64, 64))  # doctest: +SKIP
@@ -85,19 +87,19 @@ class VolumeRAG(GraphDataset):
 
 
 def _opened(volume: VolumeLike, name: str) -> Volume:
-    """Opens a path; returns an opened volume unchanged."""
+    """Opens a volume if its path is given. Returns an opened volume unchanged."""
     if isinstance(volume, Volume):
         return volume
     if isinstance(volume, str | os.PathLike):
         return open_volume(volume)
     raise InputError(
         f"{name}: {type(volume).__name__} is neither a path nor an opened volume; give a path. "
-        "Save an array with numpy.save first."
+        "If it is an array, save it with numpy.save first."
     )
 
 
 def _open_labels(labels: VolumeLike, volume: Volume) -> Volume:
-    """Opens the labels of the slices, rows and columns of the volume."""
+    """Opens the labels of a volume, in the slices, rows and columns that the volume selects."""
     opened = _opened(labels, "labels")
     (depth, _, *sides), (own_depth, _, *own_sides) = volume.source.sizes, opened.source.sizes
     if not isinstance(labels, Volume) and (own_depth, own_sides) == (depth, sides):
@@ -111,14 +113,14 @@ def _open_labels(labels: VolumeLike, volume: Volume) -> Volume:
     if opened.channels != 1 or _size(opened) != _size(volume) or opened.dtype.kind not in "bui":
         raise InputError(
             f"{opened.path}: {opened.channels} channels of {opened.dtype} and shape "
-            f"{_size(opened)} do not fit the volume; give one channel of integers of shape "
+            f"{_size(opened)} do not fit the volume; give one channel of integers with the shape "
             f"{_size(volume)}."
         )
     return opened
 
 
 def _relative_spacing(volume: Volume, is_block: bool) -> list[float] | None:
-    """Returns the spacing divided by its smallest value, so that compactness keeps its meaning."""
+    """Divides the spacing by its smallest value, so that the unit does not affect compactness."""
     if volume.spacing is None:  # a spacing keeps ToRAG from taking a block for a batch of images
         return [1.0] * 3 if is_block else None
     sides = volume.spacing if is_block else volume.spacing[1:]
@@ -135,7 +137,9 @@ def _slices(size: tuple[int, ...]) -> dict[str, Region]:
 
 def _blocks(size: tuple[int, ...], block: Sequence[int]) -> dict[str, Region]:
     if len(block) != 3 or min(block) < 1:
-        raise InputError(f"block={tuple(block)} is not three positive numbers; give (D, H, W).")
+        raise InputError(
+            f"block={tuple(block)} is not three positive numbers; give depth, height and width."
+        )
     parts = (_pieces(n, step) for n, step in zip(size, block, strict=True))
     return {
         f"d{d.start:05d}_h{h.start:05d}_w{w.start:05d}": (d, h, w)
@@ -153,7 +157,7 @@ def _cut(volume: Volume, labels: Volume | None, region: Region, name: str) -> Ex
 
 
 def _read(volume: Volume, region: Region) -> NDArray:
-    """Reads a slice ``(C, H, W)`` or a block ``(C, D, H, W)``, and nothing else of the volume."""
+    """Reads only one slice ``(C, H, W)`` or only one block ``(C, D, H, W)`` of the volume."""
     if isinstance(region, int):
         return volume[region]
     slices, rows, columns = region

@@ -1,4 +1,4 @@
-"""Scores of segmentations: against annotators, or without any ground truth."""
+"""Scores of segmentations. Some compare with the truth of annotators, others need no truth."""
 
 from sp_graph_seg.evaluation.boundary_scores import boundary_displacement
 from sp_graph_seg.evaluation.classes import ClassScore, score_classes

@@ -1,4 +1,4 @@
-"""How far the boundaries of two segmentations lie apart."""
+"""The boundary displacement error, a distance between the boundaries of two segmentations."""
 
 from collections.abc import Sequence
 
@@ -11,20 +11,21 @@ from sp_graph_seg.transforms.adjacency import find_boundary
 
 
 def boundary_displacement(labels: ArrayLike, truths: Sequence[ArrayLike]) -> float:
-    """Computes the boundary displacement error: mean distance in pixels, 0 is best.
+    """Computes the boundary displacement error, a mean distance in pixels. 0 is best.
 
-    The distance from each boundary pixel of one segmentation to the nearest boundary pixel of the
-    other is averaged, first over the pixels, then over both directions (Freixenet et al., ECCV
-    2002), then over the annotators. A boundary pixel shares a face with a pixel of another label.
-    In a segmentation without boundary pixels, the rim of the image replaces them, as in the
-    evaluation code of Yang et al. (CVIU 2008).
+    For each boundary pixel of one segmentation, the distance to the nearest boundary pixel of the
+    other segmentation is computed. The mean is taken over the pixels, then over both directions
+    (Freixenet et al., ECCV 2002), and then over the annotators. A boundary pixel shares a face with
+    a pixel of another label. If a segmentation has no boundary pixels, the pixels at the border of
+    the image are used instead, as in the evaluation code of Yang et al. (CVIU 2008).
 
     Args:
-        labels: ``(H, W)`` or ``(D, H, W)`` integer labels. Negative pixels are left out.
-        truths: One array of the same shape for each annotator.
+        labels: Integer labels, ``(H, W)`` or ``(D, H, W)``. Pixels with a negative label are left
+            out.
+        truths: The label map of each annotator, of the same shape.
 
     Raises:
-        InputError: As in :func:`~sp_graph_seg.evaluation.score_segmentation`.
+        InputError: In the same cases as :func:`~sp_graph_seg.evaluation.score_segmentation`.
     """
     labels, truths = check_pair(labels, truths)
     return float(np.mean([_displacement(labels, truth) for truth in truths]))
@@ -40,7 +41,10 @@ def _displacement(labels: NDArray[np.integer], truth: NDArray[np.integer]) -> fl
 
 
 def boundary_pixels(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Marks pixels that share a face with another label; if there are none, the image's rim."""
+    """Marks the pixels that share a face with a pixel of another label.
+
+    If there are no such pixels, the pixels at the border of the image are marked.
+    """
     first, second, _ = find_boundary(labels)
     found = np.zeros(labels.size, dtype=bool)
     found[first] = found[second] = True

@@ -1,4 +1,4 @@
-"""Scores of each class of the truth, after labels have been assigned to classes."""
+"""Scores of each class of the truth, after each class has been assigned to a label."""
 
 from typing import NamedTuple
 
@@ -8,34 +8,35 @@ from sp_graph_seg.evaluation.contingency import Contingency
 
 
 class ClassScore(NamedTuple):
-    """How well one class of the truth is found. 1 is best, 0 is worst."""
+    """The scores of one class of the truth. 1 is best and 0 is worst."""
 
     row: int
     """The class, as a row of the table."""
     column: int | None
-    """The label assigned to it, as a column of the table; None if no unassigned label overlaps."""
+    """The label of the class, as a column of the table. None if no label is left for the class."""
     iou: float
     """Intersection over union (Jaccard index)."""
     dice: float
-    """Twice the intersection over the sum of both (F1)."""
+    """Twice the intersection, divided by the sum of both sizes (F1)."""
     precision: float
-    """Share of the label that is of this class."""
+    """Share of the pixels of the label that belong to this class."""
     recall: float
-    """Share of the class that has this label."""
+    """Share of the pixels of the class that have this label."""
 
 
 def score_classes(contingency: Contingency) -> list[ClassScore]:
-    """Assigns each class of the truth a label of its own, and scores how well they agree.
+    """Assigns each class of the truth to a different label, and scores how well both agree.
 
-    The assignment is the one with the largest sum of IoU (Kuhn 1955, "The Hungarian method for the
-    assignment problem"). Labels that are left over belong to no class, and their pixels count as
-    missed. If there are more labels than classes, merge labels first.
+    Of all possible assignments, the one with the largest sum of intersections over union (IoU) is
+    used (Kuhn 1955, "The Hungarian method for the assignment problem"). A label that is left over
+    belongs to no class, and its pixels count as missed. If there are more labels than classes,
+    merge labels first.
 
     Args:
-        contingency: The table of the labels and the truth.
+        contingency: The contingency table of the labels and the truth.
 
     Returns:
-        A score for each row of the table.
+        The scores of each class, in the order of the rows of the table.
 
     Example:
         >>> from sp_graph_seg.evaluation import contingency_table

@@ -1,4 +1,4 @@
-"""The six scores that compare two partitions of the pixels, however the parts are numbered."""
+"""The six clustering scores, which do not depend on the numbers of the labels."""
 
 import math
 
@@ -12,18 +12,20 @@ CLUSTERING_SCORES = ("rand", "ami", "fm", "h", "c", "v")
 
 
 def score_clustering(table: Contingency) -> dict[str, float]:
-    """Computes the six clustering scores of Leng et al., Table 1, from one contingency table.
+    """Computes the six clustering scores in Table 1 of Leng et al. from a contingency table.
 
-    The scores equal scikit-learn's ``rand_score``, ``adjusted_mutual_info_score`` (arithmetic
-    mean), ``fowlkes_mallows_score`` and ``homogeneity_completeness_v_measure``, also in limiting
-    cases such as a constant segmentation. The pixels are counted once for all of them.
+    The scores equal the results of ``rand_score``, ``adjusted_mutual_info_score`` (arithmetic
+    mean), ``fowlkes_mallows_score`` and ``homogeneity_completeness_v_measure`` in scikit-learn.
+    This is also true in special cases, such as a segmentation with only one label. The pixels are
+    counted only once for all six scores.
 
     Args:
-        table: Table of a segmentation and the truth of one annotator.
+        table: Contingency table of a segmentation and the truth of one annotator.
 
     Returns:
-        ``rand``, ``ami`` (adjusted for chance: about 0, at times below, for random labels), ``fm``,
-        ``h``, ``c`` and ``v``, see :data:`CLUSTERING_SCORES`. 1 is best.
+        The scores ``rand``, ``ami``, ``fm``, ``h``, ``c`` and ``v``, see :data:`CLUSTERING_SCORES`.
+        For each score, 1 is best. Because ``ami`` is adjusted for chance, it is about 0 for random
+        labels, and sometimes negative.
 
     Example:
         >>> from sp_graph_seg.evaluation import contingency_table
@@ -49,23 +51,30 @@ def score_clustering(table: Contingency) -> dict[str, float]:
 
 
 def rand_index(table: Contingency) -> float:
-    """Computes the share of pixel pairs that both maps join or both separate; 1 for one pixel."""
+    """Computes the Rand index: the share of the pixel pairs on which two label maps agree.
+
+    Two label maps agree on a pair of pixels if both maps give the two pixels the same label, or
+    both maps give them different labels. If there is only one pixel, the index is 1.
+    """
     together, in_truth, in_labels = _ordered_pairs(table)
     pairs = table.num_pixels * (table.num_pixels - 1)
     return (pairs + 2 * together - in_truth - in_labels) / pairs if pairs else 1.0
 
 
 def fowlkes_mallows(table: Contingency) -> float:
-    """Computes the geometric mean of precision and recall of joined pixel pairs.
+    """Computes the Fowlkes-Mallows index, the geometric mean of precision and recall.
 
-    It is 0 if no pair is joined in both maps.
+    Precision and recall are shares of pixel pairs. Precision is the share of the pairs with the
+    same label that also have the same truth region. Recall is the share of the pairs with the same
+    truth region that also have the same label. If no pair has the same label and the same truth
+    region, the index is 0.
     """
     together, in_truth, in_labels = _ordered_pairs(table)
     return math.sqrt(together / in_truth) * math.sqrt(together / in_labels) if together else 0.0
 
 
 def entropy(sizes: NDArray[np.int64]) -> float:
-    """Computes the entropy, in nats, of a partition whose parts have these sizes in pixels."""
+    """Computes the entropy of a partition in nats, from the number of pixels of each part."""
     if sizes.size == 1:
         return 0.0
     total = sizes.sum()
@@ -73,14 +82,17 @@ def entropy(sizes: NDArray[np.int64]) -> float:
 
 
 def _ordered_pairs(table: Contingency) -> tuple[int, int, int]:
-    """Counts ordered pairs of different pixels joined by both, by the truth and by the labels."""
+    """Counts ordered pairs of different pixels that have the same label and the same truth region.
+
+    Also counts the pairs with the same truth region, and the pairs with the same label.
+    """
     counts = (table.table.data, table.region_sizes, table.label_sizes)
     both, truth, labels = (int(np.dot(sizes, sizes)) - table.num_pixels for sizes in counts)
     return both, truth, labels
 
 
 def _adjusted(mutual_information: float, mean_entropy: float, table: Contingency) -> float:
-    """Computes mutual information adjusted for chance (Vinh et al. 2010), as scikit-learn does."""
+    """Adjusts the mutual information for chance (Vinh et al. 2010), as scikit-learn does."""
     from sklearn.metrics.cluster import expected_mutual_information
 
     if 1 in table.table.shape:
@@ -90,6 +102,6 @@ def _adjusted(mutual_information: float, mean_entropy: float, table: Contingency
 
 
 def _away_from_0(value: float) -> float:
-    """Avoids 0 / 0, for example of partitions into single pixels, as scikit-learn does."""
+    """Replaces a value very close to 0 by a tiny number, to avoid 0 / 0, as scikit-learn does."""
     tiny = float(np.finfo(np.float64).eps)
     return min(value, -tiny) if value < 0 else max(value, tiny)

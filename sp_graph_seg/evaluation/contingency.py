@@ -1,4 +1,4 @@
-"""The contingency table of a segmentation and one truth, from which all scores are computed."""
+"""The contingency table of a segmentation and a truth, from which most scores are computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,13 @@ _LOOKUP_LIMIT = 2**20
 
 @dataclass(frozen=True)
 class Contingency:
-    """The numbers of pixels that each truth region and each label share.
+    """The contingency table of a segmentation and a truth.
+
+    The table holds the number of pixels that each truth region has in common with each label.
 
     Attributes:
-        table: Sparse ``(regions, labels)`` int64 counts. No row or column is empty.
+        table: The numbers of common pixels as a sparse int64 array, ``(regions, labels)``. No row
+            or column is empty.
     """
 
     table: csr_array
@@ -41,16 +44,17 @@ class Contingency:
 
 
 def contingency_table(labels: ArrayLike, truth: ArrayLike) -> Contingency:
-    """Counts the pixels that each truth region and each label share.
+    """Counts the pixels that each truth region has in common with each label.
 
-    Pixels that are negative in either map are unlabelled and left out.
+    Pixels that are negative in one or both of the arrays are unlabelled. They are left out.
 
     Args:
         labels: Integer labels of any shape, such as ``(H, W)``.
         truth: Label map of one annotator, of the same shape.
 
     Returns:
-        The table. Its rows are the truth regions in the order of their numbers.
+        The contingency table. The rows are the truth regions and the columns are the labels, both
+        in the order of their numbers.
 
     Raises:
         InputError: If the shapes differ, an array does not hold integers, or no pixel is labelled
@@ -66,8 +70,8 @@ def contingency_table(labels: ArrayLike, truth: ArrayLike) -> Contingency:
     counted = (labels >= 0) & (truth >= 0)
     if not counted.any():
         raise InputError(
-            "labels, truth: no pixel is labelled in both maps; give maps that share a "
-            "labelled pixel (0 or more)."
+            "labels, truth: no pixel has a label of 0 or more in both; give label maps with at "
+            "least one such pixel."
         )
     rows, num_regions = _renumber(truth[counted])
     columns, num_labels = _renumber(labels[counted])
@@ -77,17 +81,17 @@ def contingency_table(labels: ArrayLike, truth: ArrayLike) -> Contingency:
 
 
 def contingency_tables(labels: ArrayLike, truths: Sequence[ArrayLike]) -> list[Contingency]:
-    """Makes the tables of one segmentation and each of its annotators.
+    """Makes the contingency table of a segmentation and the truth of each annotator.
 
     Args:
-        labels: ``(H, W)`` integer labels. Negative pixels are unlabelled.
-        truths: One such array of the same shape for each annotator, at least one.
+        labels: Integer labels ``(H, W)``. Negative pixels are unlabelled.
+        truths: The label map of each annotator, of the same shape. At least one is needed.
 
     Returns:
-        One table for each annotator, in their order.
+        One table for each annotator, in the order of ``truths``.
 
     Raises:
-        InputError: As in :func:`contingency_table`, or if ``truths`` is empty.
+        InputError: In the same cases as :func:`contingency_table`, or if ``truths`` is empty.
     """
     labels, truths = check_pair(labels, truths)
     return [contingency_table(labels, truth) for truth in truths]
@@ -96,7 +100,10 @@ def contingency_tables(labels: ArrayLike, truths: Sequence[ArrayLike]) -> list[C
 def check_pair(
     labels: ArrayLike, truths: Sequence[ArrayLike]
 ) -> tuple[NDArray[np.integer], list[NDArray[np.integer]]]:
-    """Converts labels and truths to arrays and checks that each pair shares a labelled pixel."""
+    """Converts the labels and the truths to arrays, and checks them.
+
+    Each truth must have the same shape as the labels. At least one pixel must be labelled in both.
+    """
     labels = as_labels(labels, "labels")
     if isinstance(truths, np.ndarray) and truths.ndim == labels.ndim:
         raise InputError(
@@ -112,13 +119,13 @@ def check_pair(
         check_shape(labels, truth, name)
         if not ((truth >= 0) & (labels >= 0)).any():
             raise InputError(
-                f"{name}: no pixel is labelled both here and in labels; leave this annotator out."
+                f"{name}: no pixel is labelled in both this truth and labels; leave this truth out."
             )
     return labels, arrays
 
 
 def as_labels(values: ArrayLike, name: str) -> NDArray[np.integer]:
-    """Converts values to an array of integers; error messages call them ``name``."""
+    """Converts values to an array of integers. Error messages begin with ``name``."""
     array = np.asarray(values)
     if array.dtype.kind == "b":
         return array.astype(np.uint8)
@@ -128,21 +135,21 @@ def as_labels(values: ArrayLike, name: str) -> NDArray[np.integer]:
 
 
 def check_shape(labels: NDArray, truth: NDArray, name: str) -> None:
-    """Checks that a truth has the shape of the labels."""
+    """Checks that a truth has the same shape as the labels. Error messages begin with ``name``."""
     if labels.shape != truth.shape:
         raise InputError(
-            f"{name}: the size is {size_of(truth)}, but labels has the size {size_of(labels)}; "
+            f"{name}: the size is {size_of(truth)}, but the size of labels is {size_of(labels)}; "
             "resize the labels with nearest-neighbour interpolation."
         )
 
 
 def size_of(array: NDArray) -> str:
-    """Formats a shape as in ``321x481``."""
+    """Formats the shape of an array, such as ``321x481``."""
     return "x".join(map(str, array.shape))
 
 
 def _renumber(values: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
-    """Returns the rank of each value, from 0 without gaps, and the number of different values."""
+    """Renumbers values from 0 without gaps, and counts the different values."""
     if values.max() < _LOOKUP_LIMIT:
         ranks = np.cumsum(np.bincount(values.astype(np.int64)) > 0) - 1
         return ranks[values], int(ranks[-1]) + 1
@@ -151,7 +158,7 @@ def _renumber(values: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
 
 
 class ContingencyCounter:
-    """Counts the pixels that truth regions and labels share, slice by slice.
+    """Counter that makes a contingency table from slices that are added one by one.
 
     Example:
         >>> counter = ContingencyCounter()
@@ -169,7 +176,7 @@ class ContingencyCounter:
         self._counts = np.zeros(0, np.int64)
 
     def add(self, labels: ArrayLike, truth: ArrayLike) -> None:
-        """Adds a slice; pixels that are negative in either map are left out.
+        """Adds a slice. Pixels that are negative in one or both of the arrays are left out.
 
         Raises:
             InputError: If the shapes differ or an array does not hold integers.
@@ -191,23 +198,23 @@ class ContingencyCounter:
         np.add.at(self._counts, which.ravel(), weights)
 
     def regions(self) -> NDArray[np.int64]:
-        """Returns the numbers of the truth regions, ascending: the rows of the table."""
+        """Returns the numbers of the truth regions in ascending order, one for each table row."""
         return np.unique(self._pairs[:, 0])
 
     def labels(self) -> NDArray[np.int64]:
-        """Returns the numbers of the labels, ascending: the columns of the table."""
+        """Returns the numbers of the labels in ascending order, one for each table column."""
         return np.unique(self._pairs[:, 1])
 
     def contingency(self) -> Contingency:
-        """Returns the table of all slices so far.
+        """Returns the contingency table of all slices that were added so far.
 
         Raises:
             InputError: If no pixel is labelled in both maps.
         """
         if not len(self._counts):
             raise InputError(
-                "labels, truth: no pixel is labelled in both maps; give maps that share a "
-                "labelled pixel (0 or more)."
+                "labels, truth: no pixel has a label of 0 or more in both; give label maps with at "
+                "least one such pixel."
             )
         rows, num_regions = _renumber(self._pairs[:, 0])
         columns, num_labels = _renumber(self._pairs[:, 1])

@@ -36,27 +36,28 @@ def score_segmentation(
 ) -> dict[str, float]:
     """Computes all scores of a segmentation against all its annotators.
 
-    ``combine`` applies to the six clustering scores only. The region scores and mIoU are defined
-    over all annotators.
+    ``combine`` applies only to the six clustering scores. All other scores always use all
+    annotators.
 
     Args:
-        labels: ``(H, W)`` integer labels. Negative pixels are unlabelled and left out.
-        truths: One array of the same shape for each annotator, at least one.
-        combine: How the annotators are combined. ``"mean"`` takes the mean over them, ``"first"``
-            the first one, and ``"best"`` the one with the highest V-measure for all six
-            scores. (default: ``"mean"``)
+        labels: Integer labels ``(H, W)``. Negative pixels are unlabelled, and are left out.
+        truths: The label map of each annotator, of the same shape. At least one is needed.
+        combine: How the scores of several annotators are combined. ``"mean"`` takes the mean over
+            the annotators. ``"first"`` takes the scores of the first annotator. ``"best"`` takes
+            all six scores of the annotator with the highest V-measure. (default: ``"mean"``)
 
     Returns:
         The scores by name. They lie between 0 and 1, and 1 is best, unless stated otherwise:
 
-        * those of :func:`~sp_graph_seg.evaluation.score_clustering`;
-        * those of :func:`~sp_graph_seg.evaluation.score_regions`;
-        * ``bde``: see :func:`~sp_graph_seg.evaluation.boundary_displacement`; 0 is best;
-        * ``miou_all``, ``miou_fine``, ``miou_coarse``: see
+        * the scores of :func:`~sp_graph_seg.evaluation.score_clustering`;
+        * the scores of :func:`~sp_graph_seg.evaluation.score_regions`;
+        * ``bde``: see :func:`~sp_graph_seg.evaluation.boundary_displacement`. 0 is best;
+        * ``miou_all``, ``miou_fine``, ``miou_coarse``: the means of the three arrays of
           :func:`~sp_graph_seg.evaluation.kim_ious`;
         * ``num_labels``: number of different labels;
-        * ``annotated_pixels``, ``regions_all``, ``regions_fine``, ``regions_coarse``: the weights
-          of the image in ``covering`` and in each mIoU of a data set, see :func:`mean_scores`.
+        * ``annotated_pixels``: the weight of this image for ``covering`` in :func:`mean_scores`;
+        * ``regions_all``, ``regions_fine``, ``regions_coarse``: the weights of this image for
+          ``miou_all``, ``miou_fine`` and ``miou_coarse`` in :func:`mean_scores`.
 
     Raises:
         InputError: If the shapes differ, an array does not hold integers, every pixel is
@@ -71,15 +72,15 @@ def score_segmentation(
 
 
 def score_annotators(labels: ArrayLike, truths: Sequence[ArrayLike]) -> list[dict[str, float]]:
-    """Computes the six clustering scores against each annotator, in their order.
+    """Computes the six clustering scores of a segmentation against each annotator.
 
     Args:
         labels: As in :func:`score_segmentation`.
         truths: As in :func:`score_segmentation`.
 
     Returns:
-        ``rand``, ``ami``, ``fm``, ``h``, ``c`` and ``v`` for each annotator. Use
-        :func:`combine_annotators` to reduce them to one number each.
+        For each annotator, in the order of ``truths``, the scores ``rand``, ``ami``, ``fm``, ``h``,
+        ``c`` and ``v``. Use :func:`combine_annotators` to get one number for each score.
 
     Raises:
         InputError: As in :func:`score_segmentation`.
@@ -90,7 +91,7 @@ def score_annotators(labels: ArrayLike, truths: Sequence[ArrayLike]) -> list[dic
 def combine_annotators(
     annotators: Sequence[Mapping[str, float]], combine: Combine = "mean"
 ) -> dict[str, float]:
-    """Combines the clustering scores against several annotators into one number each.
+    """Combines the clustering scores of several annotators into one number for each score.
 
     Args:
         annotators: Result of :func:`score_annotators`, not empty.
@@ -104,7 +105,9 @@ def combine_annotators(
     """
     _check_combine(combine)
     if not annotators:
-        raise InputError("annotators: the list is empty; score at least one annotator.")
+        raise InputError(
+            "annotators: the list is empty; give the scores of at least one annotator."
+        )
     if combine == "first":
         return dict(annotators[0])
     if combine == "best":
@@ -115,7 +118,7 @@ def combine_annotators(
 def score_in_detail(
     labels: ArrayLike, truths: Sequence[ArrayLike], combine: Combine = "mean"
 ) -> tuple[dict[str, float], list[dict[str, float]]]:
-    """Returns the results of :func:`score_segmentation` and :func:`score_annotators` together."""
+    """Returns the results of both :func:`score_segmentation` and :func:`score_annotators`."""
     _check_combine(combine)
     tables = contingency_tables(labels, truths)
     annotators = [score_clustering(table) for table in tables]
@@ -136,21 +139,22 @@ def score_in_detail(
 def mean_scores(images: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Averages the scores of the images of a data set.
 
-    The scores are plain means over images, with two exceptions that follow their sources:
-    ``covering`` pools the annotated pixels as the Berkeley benchmark does, and ``miou_*`` pool the
-    truth regions as Kim et al. do. An image with more of them weighs more.
+    Most scores are plain means over the images. For ``covering``, the mean is taken over the
+    annotated pixels of all images, as in the Berkeley benchmark. For the three mIoU scores, the
+    mean is taken over the truth regions of all images, as in Kim et al. For these four scores, an
+    image with more annotated pixels or more truth regions has a larger weight.
 
     Args:
         images: Result of :func:`score_segmentation` for each image.
 
     Returns:
-        The scores by name, without the weights.
+        The mean scores by name, without the weights of the images.
 
     Raises:
         InputError: If ``images`` is empty.
     """
     if not images:
-        raise InputError("images: the list is empty; score at least one image.")
+        raise InputError("images: the list is empty; give the scores of at least one image.")
 
     def mean(name: str) -> float:
         weights = [image[_WEIGHTS[name]] for image in images] if name in _WEIGHTS else None

@@ -1,4 +1,7 @@
-"""The mIoU of Kim, Kanezaki and Tanaka, IEEE TIP 2020 (doi 10.1109/TIP.2020.3011269)."""
+"""The mean intersection over union (mIoU) of Kim, Kanezaki and Tanaka.
+
+The score is described in IEEE TIP 2020, doi 10.1109/TIP.2020.3011269.
+"""
 
 from collections.abc import Sequence
 
@@ -13,30 +16,34 @@ ANNOTATOR_SETS = ("all", "fine", "coarse")
 
 
 def kim_ious(labels: ArrayLike, truths: Sequence[ArrayLike]) -> dict[str, NDArray[np.float64]]:
-    """Computes the best IoU of every truth region. The mIoU is their mean.
+    """Computes the best intersection over union (IoU) of every truth region.
 
-    Each truth region takes its largest intersection over union with a connected component of a
-    label. The number of the label does not matter, and a component may be taken several times. The
-    components are 4-connected: according to the authors (issue 2 of their repository), labels are
-    split with superpixel-benchmark's ``relabelConnectedSuperpixels``, which does not use
-    8-connectivity. Truth regions are used as the annotator numbered them.
+    The best IoU of a truth region is its largest IoU with a connected component of a label. The
+    number of the label does not matter. Several truth regions may have the same best component.
 
-    The mIoU of a data set is the mean over all regions of all images, not over images. Only then
-    do blank segmentations of BSDS score as low as the authors report (issue 6: 0.046 all, 0.025
-    fine, 0.100 coarse). Concatenate the arrays of the images before taking the mean.
+    The components are 4-connected. According to the authors (issue 2 of their repository), they
+    split labels with ``relabelConnectedSuperpixels`` of superpixel-benchmark, which does not use
+    8-connectivity. The truth regions are not split.
+
+    The mIoU of an image is the mean of the best IoU of its truth regions. The mIoU of a data set is
+    the mean over all truth regions of all images, and not the mean over images. To compute the mIoU
+    of a data set, concatenate the arrays of its images and take the mean. If the mean were taken
+    over images, a segmentation of BSDS with a single label would score higher than the authors
+    report (issue 6 of their repository: 0.046 for ``"all"``, 0.025 for ``"fine"`` and 0.100 for
+    ``"coarse"``).
 
     Args:
-        labels: ``(H, W)`` or ``(D, H, W)`` integer labels. Negative pixels are unlabelled. The
+        labels: Integer labels, ``(H, W)`` or ``(D, H, W)``. Negative pixels are unlabelled. The
             components of a volume are connected through faces.
-        truths: One such array of the same shape for each annotator.
+        truths: The label map of each annotator, of the same shape.
 
     Returns:
-        ``"all"`` has the IoU of every region of every annotator, ``"fine"`` those of the annotator
-        with the most regions, ``"coarse"`` those of the annotator with the fewest. Ties go to the
-        first annotator.
+        Three arrays. ``"all"`` has the best IoU of every region of every annotator. ``"fine"`` has
+        the values of the annotator with the most regions. ``"coarse"`` has the values of the
+        annotator with the fewest regions. In a tie, the first annotator is taken.
 
     Raises:
-        InputError: As in :func:`~sp_graph_seg.evaluation.score_segmentation`.
+        InputError: In the same cases as :func:`~sp_graph_seg.evaluation.score_segmentation`.
     """
     labels, truths = check_pair(labels, truths)
     pieces = components(labels)
@@ -50,7 +57,7 @@ def kim_ious(labels: ArrayLike, truths: Sequence[ArrayLike]) -> dict[str, NDArra
 
 
 def components(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Numbers the 4-connected components of equal labels from 0; -1 where unlabelled."""
+    """Numbers the 4-connected components of the labels from 0. Unlabelled pixels become -1."""
     from skimage.measure import label
 
     signed = labels.astype(np.int64)

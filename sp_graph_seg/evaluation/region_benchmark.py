@@ -1,4 +1,4 @@
-"""ODS, OIS and best: region scores at several settings of a method, over a data set."""
+"""The region scores of a data set at several settings of a method: ODS, OIS and best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,17 @@ from sp_graph_seg.evaluation.region_scores import (
 class SettingScores:
     """Region scores of one image at S settings, such as thresholds of a hierarchy.
 
+    The best overlap of a truth region is its largest intersection over union with a label.
+
     Attributes:
-        covered: ``(S,)``, sum over all truth regions of size times best overlap.
-        covered_at_best: The same sum with the best overlap of each region at any setting.
-        annotated: Labelled pixels of all annotators together, the upper limit of ``covered``.
-        pri: ``(S,)``, probabilistic Rand index.
-        vi: ``(S,)``, variation of information in bits.
+        covered: ``(S,)``, the sum over all truth regions of the size of the region times its best
+            overlap, at each setting.
+        covered_at_best: The same sum, but each truth region has its best overlap at any of the
+            settings.
+        annotated: Number of labelled pixels of all annotators together. ``covered`` cannot be
+            larger.
+        pri: ``(S,)``, probabilistic Rand index at each setting.
+        vi: ``(S,)``, variation of information in bits at each setting.
     """
 
     covered: NDArray[np.float64]
@@ -36,22 +41,23 @@ class SettingScores:
 
 @dataclass(frozen=True)
 class RegionBenchmark:
-    """Scores of the Berkeley benchmark over a data set.
+    """Scores of a data set at S settings, as in the Berkeley benchmark.
 
-    ODS (optimal data set scale) uses the one setting that is best for all images, OIS (optimal
-    image scale) the best setting of each image, and "best" the best setting of each region.
+    ODS (optimal data set scale) uses the same setting for all images. This setting gives the data
+    set its best score. OIS (optimal image scale) uses the best setting of each image.
+    "Best" uses the best setting of each truth region.
 
     Attributes:
-        covering: ``(S,)``, Covering over all images at each setting.
-        pri: ``(S,)``, probabilistic Rand index, mean over images.
-        vi: ``(S,)``, variation of information in bits, mean over images.
-        covering_ods: Largest of ``covering``.
+        covering: ``(S,)``, Covering of all images at each setting.
+        pri: ``(S,)``, probabilistic Rand index (PRI) at each setting, the mean over images.
+        vi: ``(S,)``, variation of information (VI) in bits at each setting, the mean over images.
+        covering_ods: Largest value of ``covering``.
         covering_ois: Covering with the best setting of each image.
-        covering_best: Covering with the best setting of each region.
-        pri_ods: Largest of ``pri``.
-        pri_ois: Mean over images of their largest PRI.
-        vi_ods: Smallest of ``vi``.
-        vi_ois: Mean over images of their smallest VI.
+        covering_best: Covering with the best setting of each truth region.
+        pri_ods: Largest value of ``pri``.
+        pri_ois: Mean over images of the largest PRI of each image.
+        vi_ods: Smallest value of ``vi``.
+        vi_ois: Mean over images of the smallest VI of each image.
     """
 
     covering: NDArray[np.float64]
@@ -72,14 +78,14 @@ def score_settings(
     """Scores the segmentations of one image at several settings.
 
     Args:
-        segmentations: ``(H, W)`` integer labels for each of S settings, without unlabelled pixels.
-        truths: One array of the same shape for each annotator. Negative pixels are unlabelled.
+        segmentations: Integer labels ``(H, W)`` for each of S settings. No pixel may be unlabelled.
+        truths: The label map of each annotator, of the same shape. Negative pixels are unlabelled.
 
     Returns:
-        The scores of the image, from which :func:`benchmark_regions` makes those of a data set.
+        The scores of the image. :func:`benchmark_regions` combines the scores of several images.
 
     Raises:
-        InputError: If ``segmentations`` is empty, one of them has an unlabelled pixel, or
+        InputError: If ``segmentations`` is empty, a segmentation has an unlabelled pixel, or
             :func:`~sp_graph_seg.evaluation.score_segmentation` would refuse the arrays.
     """
     if len(segmentations) == 0:
@@ -100,24 +106,25 @@ def score_settings(
 
 
 def benchmark_regions(images: Sequence[SettingScores]) -> RegionBenchmark:
-    """Combines the images of a data set as the Berkeley benchmark does (Arbelaez et al. 2011).
+    """Combines the scores of the images of a data set, as in the Berkeley benchmark.
 
-    Covering pools the pixels, so that an image with more annotators or more pixels weighs more. PRI
-    and VI are plain means over images.
+    Covering is a mean over the annotated pixels of all images, so an image with more annotators or
+    more pixels has a larger weight. PRI and VI are plain means over the images (Arbelaez et al.
+    2011).
 
     Args:
-        images: Scores of each image, all at the same settings.
+        images: Scores of each image. All images are scored at the same settings.
 
     Returns:
         The scores of the data set.
 
     Raises:
-        InputError: If ``images`` is empty or the numbers of settings differ.
+        InputError: If ``images`` is empty, or the images have different numbers of settings.
     """
     counts = sorted({image.covered.size for image in images})
     if len(counts) != 1:
         raise InputError(
-            f"images: the numbers of settings are {counts}, but must be one number; "
+            f"images: the numbers of settings are {counts}, but all images need the same number; "
             "give at least one image, and score all images at the same settings."
         )
     annotated = sum(image.annotated for image in images)
@@ -139,39 +146,47 @@ def benchmark_regions(images: Sequence[SettingScores]) -> RegionBenchmark:
 
 
 def ucm2_labels(ucm2: ArrayLike, threshold: float) -> NDArray[np.int64]:
-    """Cuts an ultrametric contour map at a threshold.
+    """Makes labels from an ultrametric contour map, by cutting it at a threshold.
 
-    The map is stored at double size, ``(2 H + 1, 2 W + 1)``. The pixels lie at odd rows and columns
-    (counted from 0), the strengths of the contours between them at all others. Labels are the
-    8-connected components of the doubled map where the strength is at most the threshold.
+    The map of an image ``(H, W)`` has the shape ``(2 H + 1, 2 W + 1)``. The pixels of the image lie
+    at odd rows and columns, counted from 0. All other places hold the strengths of the contours
+    between the pixels. The labels are the 8-connected components of the places where the strength
+    is not above the threshold.
 
     Args:
-        ucm2: ``(2 H + 1, 2 W + 1)`` contour strengths.
-        threshold: Contours above it separate labels. The benchmark uses k / (n + 1), k = 1 to n.
+        ucm2: The ultrametric contour map, ``(2 H + 1, 2 W + 1)``.
+        threshold: Contours with a strength above this value separate labels. To score n settings,
+            the benchmark uses the thresholds k / (n + 1) for k from 1 to n.
 
     Returns:
-        ``(H, W)`` labels from 0.
+        Labels from 0, ``(H, W)``.
 
     Raises:
-        InputError: If the map has an even side, or a pixel lies above the threshold.
+        InputError: If the map has an even number of rows or columns, or its value at a pixel is
+            above the threshold.
     """
     from skimage.measure import label
 
     strength = np.asarray(ucm2)
     if strength.ndim != 2 or not all(side % 2 and side > 2 for side in strength.shape):
         raise InputError(
-            f"ucm2: shape {strength.shape} is not (2 H + 1, 2 W + 1); give the doubled contour map."
+            f"ucm2: the shape {strength.shape} is not (2 H + 1, 2 W + 1) for an image (H, W); give "
+            "the contour map in double size."
         )
     labels = label(strength <= threshold, connectivity=2)[1::2, 1::2].astype(np.int64) - 1
     if labels.min() < 0:
         raise InputError(
-            f"threshold={threshold}: a pixel of ucm2 lies above it; use a higher one, above 0."
+            f"threshold={threshold}: a pixel of ucm2 has a value above this threshold; give a "
+            "higher threshold, above 0."
         )
     return labels
 
 
 def _tables(labels: ArrayLike, truths: Sequence[ArrayLike], setting: int) -> list[Contingency]:
-    """Makes the tables of fully labelled maps, so that all settings have the same truth regions."""
+    """Makes the contingency tables of one setting. Refuses a setting with unlabelled pixels.
+
+    Unlabelled pixels would give the settings different truth regions.
+    """
     array, _ = check_pair(labels, truths)
     if array.min() < 0:
         raise InputError(

@@ -14,14 +14,15 @@ REGION_SCORES = ("pri", "vi", "covering", "gce")
 
 
 def score_regions(tables: Sequence[Contingency]) -> dict[str, float]:
-    """Computes PRI, VI and Covering of a segmentation against all its annotators.
+    """Computes the region scores of a segmentation against all its annotators.
 
     Args:
-        tables: Table of the segmentation and each annotator, at least one.
+        tables: Contingency table of the segmentation and the truth of each annotator, at least one.
 
     Returns:
-        ``pri``, ``vi`` (bits, 0 is best) and ``covering``, see :func:`probabilistic_rand_index`,
-        :func:`variation_of_information` and :func:`covering`.
+        ``pri``, ``vi`` (in bits, 0 is best), ``covering`` and ``gce`` (0 is best), see
+        :func:`probabilistic_rand_index`, :func:`variation_of_information`, :func:`covering` and
+        :func:`global_consistency_error`.
     """
     return {
         "pri": probabilistic_rand_index(tables),
@@ -32,27 +33,33 @@ def score_regions(tables: Sequence[Contingency]) -> dict[str, float]:
 
 
 def probabilistic_rand_index(tables: Sequence[Contingency]) -> float:
-    """Averages the Rand index over annotators, 0 to 1 (best) (Unnikrishnan et al., TPAMI 2007)."""
+    """Computes the probabilistic Rand index (PRI): the mean of the Rand index over the annotators.
+
+    The PRI lies between 0 and 1, and 1 is best (Unnikrishnan et al., TPAMI 2007).
+    """
     return float(np.mean([rand_index(table) for table in tables]))
 
 
 def variation_of_information(table: Contingency) -> float:
-    """Computes the bits that the two partitions do not share; 0 is best (Meila, JMVA 2007).
+    """Computes the variation of information (VI) of two partitions in bits. 0 is best.
 
-    VI(S, T) = H(S | T) + H(T | S) = 2 H(S, T) - H(S) - H(T), with logarithms to base 2 as in the
-    code of the benchmark.
+    VI(S, T) = H(S | T) + H(T | S) = 2 H(S, T) - H(S) - H(T), where S is the segmentation, T is the
+    truth and H is the entropy (Meila, JMVA 2007). The logarithms have base 2, as in the code of the
+    Berkeley benchmark.
     """
     nats = 2 * entropy(table.table.data) - entropy(table.region_sizes) - entropy(table.label_sizes)
     return max(nats, 0.0) / math.log(2)
 
 
 def global_consistency_error(table: Contingency) -> float:
-    r"""Computes how far neither partition refines the other: 0 to 1, 0 is best.
+    r"""Computes the global consistency error (GCE), which lies between 0 and 1. 0 is best.
 
-    The error of a pixel with truth region R and label L is :math:`|R \setminus L| / |R|` in one
-    direction and :math:`|L \setminus R| / |L|` in the other. The score is the smaller of the means
-    over the pixels in both directions (Martin et al., ICCV 2001). It is 0 if every pixel is a
-    region, or all are one region, so read it beside another score.
+    The GCE is 0 if one of the two partitions is a refinement of the other. For a pixel with truth
+    region R and label L, the error is :math:`|R \setminus L| / |R|` in one direction and
+    :math:`|L \setminus R| / |L|` in the other direction. In each direction, the mean over the
+    pixels is taken. The GCE is the smaller of these two means (Martin et al., ICCV 2001). It is
+    also 0 if every pixel has a different label, or if all pixels have the same label. Therefore,
+    use the GCE only together with another score.
     """
     cells = table.table.tocoo()
     shared = cells.data.astype(float)
@@ -67,10 +74,10 @@ def best_overlaps(table: Contingency) -> NDArray[np.float64]:
     """Computes the largest intersection over union of each truth region with a label.
 
     Args:
-        table: Table of a segmentation and the truth of one annotator.
+        table: Contingency table of a segmentation and the truth of one annotator.
 
     Returns:
-        ``(regions,)``, above 0 and at most 1.
+        One number for each truth region, ``(regions,)``. Each number is above 0 and at most 1.
     """
     cells = table.table.tocoo()
     union = table.region_sizes[cells.row] + table.label_sizes[cells.col] - cells.data
@@ -80,15 +87,20 @@ def best_overlaps(table: Contingency) -> NDArray[np.float64]:
 
 
 def covering(tables: Sequence[Contingency]) -> float:
-    """Measures how well labels cover the truth regions, 0 to 1 (best) (Arbelaez et al., Eq. 8).
+    """Computes the Covering, a measure of how well the labels cover the truth regions.
 
-    It is the mean, over all regions of all annotators, of their largest intersection over union
-    with a label, weighted by the size of the region. A label in several pieces counts as one.
+    The Covering lies between 0 and 1, and 1 is best (Arbelaez et al., Eq. 8). For each region of
+    each annotator, the largest intersection over union with a label is computed. The Covering is
+    the mean of these values, weighted by the sizes of the regions. A label with several components
+    is not split.
     """
     covered = sum(covered_pixels(table) for table in tables)
     return covered / sum(table.num_pixels for table in tables)
 
 
 def covered_pixels(table: Contingency) -> float:
-    """Sums the size times the best overlap of each region of one annotator."""
+    """Sums the size of each truth region times its best overlap, for one annotator.
+
+    See :func:`best_overlaps` for the best overlap.
+    """
     return float(np.dot(table.region_sizes, best_overlaps(table)))

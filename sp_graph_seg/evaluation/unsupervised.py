@@ -1,4 +1,4 @@
-"""A score without ground truth, to choose between segmentations of one image."""
+"""A score that needs no truth, for the choice between several segmentations of one image."""
 
 from collections.abc import Sequence
 
@@ -27,31 +27,34 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
         \cdot \underbrace{\frac{1}{K} \sum_{p=1}^{K}
         \frac{\sum_{I,J \in p} w_{IJ}}{\sum_{I \in p, J} w_{IJ}}}_{\text{mean association}}
 
-    :math:`n_I` is the area of superpixel I, :math:`x_I` its mean colour, :math:`y_I` the most
-    frequent label of its pixels (the lowest one if several are equally frequent), and
-    :math:`w_{IJ} = \exp(-10 |x_I - x_J|)`. The mean colours of the image and of label p are
-    :math:`\mu` and :math:`\mu_p`. The first factor grows with the number K of labels, the
-    second (the association of Shi & Malik 2000) shrinks. Unlabelled superpixels are left out of
-    both factors; labels without a neighbour are left out of the second. Use the score to compare
-    segmentations of one image only: its level differs from image to image.
+    I and J are superpixels, p is a label and K is the number of labels. :math:`n_I` is the area of
+    superpixel I, and :math:`x_I` is its mean colour. :math:`y_I` is the most frequent label of its
+    pixels, or the lowest of these labels if several are equally frequent. The mean colour of the
+    image is :math:`\mu`, and the mean colour of label p is :math:`\mu_p`. The affinity of two
+    neighbouring superpixels is :math:`w_{IJ} = \exp(-10 |x_I - x_J|)`.
+
+    With more labels, the first factor grows and the second factor shrinks. The second factor is the
+    association of Shi & Malik (2000). Unlabelled superpixels are left out of both factors. Labels
+    whose superpixels have no neighbour are left out of the second factor. The typical score differs
+    from image to image, so use it only to compare segmentations of the same image.
 
     Args:
         labels: ``(H, W)`` integer labels. Negative pixels are unlabelled.
         graph: Region adjacency graph of the image, from :class:`~sp_graph_seg.ToRAG`.
 
     Returns:
-        A number from 0 (one label, or one colour) to 1 (best).
+        A number from 0 to 1. It is 0 if there is only one label or one colour. 1 is best.
 
     Raises:
-        InputError: If the labels and the image of the graph differ in size, or every pixel is
-            unlabelled.
+        InputError: If the labels have another size than the image of the graph, or if every pixel
+            is unlabelled.
     """
     array = np.asarray(labels)
     size = tuple(graph.image_size[0].tolist())
     if array.shape != size:
         raise InputError(
-            f"labels: the size is {array.shape}, but the image of the graph has {size}; "
-            "give labels of the same image."
+            f"labels: the size is {array.shape}, but the image of the graph has the size {size}; "
+            "give the labels of this image."
         )
     y = majority_labels(array, graph).numpy()
     has_label = y >= 0
@@ -66,18 +69,19 @@ def unsupervised_score(labels: ArrayLike, graph: Data) -> float:
 def unsupervised_scorer(
     segmenter: Segmenter, images: Image | Sequence[Image], y: None = None
 ) -> float:
-    """Scores a trained Segmenter by :func:`unsupervised_score`, for scikit-learn's ``scoring``.
+    """Scores a trained Segmenter with :func:`unsupervised_score`.
 
-    The graph of an image has 500 superpixels, whatever the configuration. To choose settings for
-    one image, train and score on this image: ``GridSearchCV(..., cv=[([0], [0])])``.
+    Use this function as ``scoring`` in scikit-learn. The score is computed on a graph of 500
+    superpixels for each image, whatever the configuration of the Segmenter. To choose settings for
+    one image, train and score on the same image: ``GridSearchCV(..., cv=[([0], [0])])``.
 
     Args:
         segmenter: A trained Segmenter.
-        images: One image ``(C, H, W)``, or a sequence of them.
-        y: Ignored.
+        images: One image ``(C, H, W)``, or a sequence of such images.
+        y: Ignored. scikit-learn passes it to every scorer.
 
     Returns:
-        The mean over the images.
+        The mean score over the images.
 
     Example:
         >>> from sklearn.model_selection import GridSearchCV
@@ -98,7 +102,7 @@ def unsupervised_scorer(
 
 
 def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:
-    """Computes the share of the variance of the colours that lies between the labels."""
+    """Computes the share of the variance of the colours that the labels explain."""
     total = (areas[:, None] * (x - np.average(x, axis=0, weights=areas)) ** 2).sum()
     if total == 0:
         return 0.0
@@ -111,7 +115,10 @@ def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:
 
 
 def _association(graph: Data, y: NDArray, has_label: NDArray[np.bool_]) -> float:
-    """Averages, over the labels, the share of their edge weight that stays inside."""
+    """Computes the share of the edge weight of a label that stays inside the label.
+
+    The result is the mean of these shares over all labels.
+    """
     source, target = graph.edge_index.numpy()
     weight = affinity(graph.edge_attr[:, 0], _TAU).numpy().astype(np.float64)
     counted = has_label[source] & has_label[target]

@@ -1,4 +1,7 @@
-"""The benchmark: computes the paper's Table 1 by jobs that can be interrupted and distributed."""
+"""The benchmark, which computes Table 1 of the paper.
+
+Its jobs can be interrupted, and can be distributed over several machines.
+"""
 
 from sp_graph_seg.experiments.bsds300 import (
     Experiment,

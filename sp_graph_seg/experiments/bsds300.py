@@ -1,4 +1,4 @@
-"""Runs the paper's experiment on BSDS300 (section 3.1, Table 1, Figs. 5 and 6)."""
+"""The experiment of the paper on BSDS300 (section 3.1, Table 1, Figs. 5 and 6)."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from sp_graph_seg.io import read_labels
 
 @dataclass(frozen=True)
 class Experiment:
-    """The scores of all finished jobs, the rows of the table, and the reasons of failed jobs."""
+    """The scores of all finished jobs, the rows of the tables, and the reasons why jobs failed."""
 
     job_scores: list[JobScores]
     oracle: list[Row]
@@ -49,20 +49,23 @@ def run_experiment(
 ) -> Experiment:
     """Trains and scores every method with every setting and seed on every image.
 
-    Each job writes its result when it is done, and a job with a result is not run again. The same
-    call therefore continues after an interruption, and a call with more seeds runs only new jobs.
+    Each job writes its result when it is finished, and a job that has a result is not run again.
+    Therefore, the same call continues the experiment after an interruption, and a call with more
+    seeds runs only the new jobs.
 
     Args:
         photos: The images.
-        methods: The rows of the table; their names must differ.
-        seeds: The seeds with which each method is run.
+        methods: The methods, one for each row of the table. Their names must differ.
+        seeds: The seeds. Each method is run with each seed.
         folder: Folder of the results.
-        combine: How the scores of several annotators are combined.
+        combine: How the scores of several annotators are combined, see
+            :func:`~sp_graph_seg.evaluation.score_segmentation`.
         workers: Number of processes on this machine, see
             :func:`~sp_graph_seg.parallel.map_unordered`.
-        scheduler: Address of a Dask scheduler to use instead.
-        scored: ``"labels"`` scores labels, as the paper does; ``"regions"`` scores their connected
-            regions of at least 0.5 % of the image.
+        scheduler: Address of a Dask scheduler, whose workers run the jobs instead of processes on
+            this machine.
+        scored: ``"labels"`` scores the labels, as the paper does. ``"regions"`` scores the regions
+            that :func:`~sp_graph_seg.labels.split_regions` makes from the labels.
 
     Raises:
         InputError: If two methods have the same name, or all jobs failed.
@@ -70,7 +73,9 @@ def run_experiment(
     """
     names = [method.name for method in methods]
     if len(set(names)) < len(names):
-        raise InputError(f"types: {', '.join(names)} repeats a name; rename one of them.")
+        raise InputError(
+            f"types: the list {', '.join(names)} repeats a name; give each method a different name."
+        )
     jobs = list(
         make_jobs(photos, methods, seeds, folder.absolute())
     )  # workers may have another working directory
@@ -78,7 +83,9 @@ def run_experiment(
     results = ((job, job.result()) for job in jobs)
     job_scores = [make_scores(job, result, combine, scored) for job, result in results if result]
     if not job_scores:
-        reason = next(iter(failures.values()), "no jobs; give a photo, a method and a seed.")
+        reason = next(
+            iter(failures.values()), "there are no jobs; give a photo, a method and a seed."
+        )
         raise InputError(f"{folder}: no job succeeded; first error: {reason}")
     settings = average_setting(job_scores)
     return Experiment(
@@ -92,7 +99,10 @@ def run_experiment(
 
 
 def best_labels(experiment: Experiment, photo: Photo) -> dict[str, np.ndarray]:
-    """Returns, for each method, the labels ``(H, W)`` that the oracle selects for an image."""
+    """Returns the best labels ``(H, W)`` of an image for each method.
+
+    The best labels are the labels with the highest V-measure, over all settings and seeds.
+    """
     own: dict[str, list[JobScores]] = defaultdict(list)
     for one in experiment.job_scores:
         if one.job.photo == photo:
@@ -102,7 +112,7 @@ def best_labels(experiment: Experiment, photo: Photo) -> dict[str, np.ndarray]:
 
 
 def typical_annotator(photo: Photo) -> np.ndarray:
-    """Returns the segments ``(H, W)`` of the annotator who agrees best with the others."""
+    """Returns the label map ``(H, W)`` of the annotator who agrees best with all others."""
     truths = photo.read_truth()
     agreement = [combine_annotators(score_annotators(truth, truths))["v"] for truth in truths]
     return truths[int(np.argmax(agreement))]
@@ -111,7 +121,15 @@ def typical_annotator(photo: Photo) -> np.ndarray:
 def score_curves(
     experiment: Experiment, score: str = "ami"
 ) -> Mapping[str, Mapping[float, Sequence[float]]]:
-    """Computes, for each model, beta and seed, the mean score over the images."""
+    """Computes the mean score over the images for each model, beta and seed.
+
+    Args:
+        experiment: The finished experiment.
+        score: Name of the score. (default: ``"ami"``)
+
+    Returns:
+        For each model and each beta, one mean score for each seed. Baselines are left out.
+    """
     values: dict[str, dict[float, dict[int, list[float]]]] = {}
     for one in experiment.job_scores:
         job = one.job

@@ -1,4 +1,4 @@
-"""Jobs of the benchmark: each has an image, a method, a setting, a seed and a result on disk."""
+"""The jobs of the benchmark. A job has an image, a method, a setting, a seed and a result file."""
 
 import json
 import time
@@ -48,13 +48,13 @@ class Photo:
         return decode_image(self.path)
 
     def read_truth(self) -> list[NDArray[np.int64]]:
-        """Reads the truth ``(H, W)`` of each annotator."""
+        """Reads the label map ``(H, W)`` of each annotator."""
         return [labels for path in self.truth for labels in read_truth(path)]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the benchmark; its result is the same whenever and wherever it is run."""
+    """One job of the benchmark. Its result does not depend on when or where it is run."""
 
     photo: Photo
     method: Method
@@ -65,19 +65,22 @@ class Job:
 
     @property
     def description(self) -> dict[str, Any]:
-        """The parameters that determine the result."""
+        """The parameters that determine the result of the job."""
         method = self.method.describe(self.setting, self.seed)
         return {"format": FORMAT, "image": self.photo.name, "method": method}
 
     @property
     def stem(self) -> Path:
-        """The path of the result files without a suffix; jobs that differ have different paths."""
+        """The path of the result files without their suffix. Every job has a different path."""
         digest = fingerprint(job=self.description)[:8]
         name = f"{self.setting:g}-seed{self.seed}-{digest}"
         return self.folder / "results" / self.method.name / self.photo.name / name
 
     def result(self) -> dict[str, Any] | None:
-        """Reads the result; ``None`` if it is missing, incomplete or the result of another job."""
+        """Reads the result from disk. Returns None if it is missing or incomplete.
+
+        Also returns None if the file holds the result of another job.
+        """
         try:
             values = json.loads(self.scores_file.read_text("utf-8"))
             is_own = values["job"] == json.loads(json.dumps(self.description))
@@ -88,16 +91,19 @@ class Job:
 
     @property
     def labels_file(self) -> Path:
-        """The PNG file of the labels, which has one channel."""
+        """The path of the PNG file that holds the labels."""
         return self.stem.with_name(self.stem.name + ".png")
 
     @property
     def scores_file(self) -> Path:
-        """The JSON file of the result, which is written last."""
+        """The path of the JSON file that holds the result. It is written after the labels."""
         return self.stem.with_name(self.stem.name + ".json")
 
     def run(self) -> dict[str, Any]:
-        """Returns the result; computes it and writes it to disk if it is missing."""
+        """Returns the result of the job.
+
+        If the result is not on disk, it is computed and written to disk.
+        """
         done = self.result()
         if done is not None:
             return done
@@ -127,21 +133,24 @@ class Job:
 
 
 def _score(labels: NDArray, truths: list[NDArray[np.int64]]) -> dict[str, Any]:
-    """Computes the clustering scores of each annotator, and the scores of all of them."""
+    """Computes the clustering scores for each annotator, and all other scores."""
     scores, annotators = score_in_detail(labels, truths)
     others = {name: scores[name] for name in scores if name not in annotators[0]}
     return {"annotators": annotators, "scores": others}
 
 
 def run_job(job: Job) -> dict[str, Any]:
-    """Calls :meth:`Job.run`; a function that can be sent to a worker."""
+    """Calls :meth:`Job.run`. This function can be sent to a worker."""
     return job.run()
 
 
 def make_jobs(
     photos: Sequence[Photo], methods: Sequence[Method], seeds: Sequence[int], folder: Path
 ) -> Iterator[Job]:
-    """Yields all jobs; for each seed, those of an image are consecutive and share superpixels."""
+    """Yields a job for each image, method, setting and seed.
+
+    For each seed, all jobs of the same image follow one another, because they share superpixels.
+    """
     for seed in seeds:
         for photo in photos:
             for method in methods:
@@ -152,7 +161,8 @@ def make_jobs(
 def find_superpixels(photo: Photo, config: Config, folder: Path) -> NDArray[np.int64]:
     """Returns the superpixels ``(H, W)`` of an image.
 
-    They are read from a file that all jobs share; the first job computes and writes it.
+    All jobs of the image share one file of superpixels. If this file does not exist yet, the
+    superpixels are computed and written to it.
     """
     settings = "-".join(str(value) for value in config.superpixel_options().values())
     path = folder / "superpixels" / f"{photo.name}-{settings}.png"
@@ -176,5 +186,5 @@ def _read(photo: Photo) -> tuple[NDArray[np.float32], list[NDArray[np.int64]]]:
 
 
 def _scale(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scales an image to [0, 1], as the Segmenter does."""
+    """Scales an image to the range [0, 1], as the Segmenter does."""
     return normalize(image, *measure_intensity_range([image]))

@@ -1,4 +1,4 @@
-"""The methods to compare: model types of the paper, baselines, and variants of both."""
+"""The methods that are compared: models of the paper, baselines, and variants of both."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -53,14 +53,16 @@ BETAS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A method to compare, which is a row of the table.
+    """A method that is compared with others. Each method is one row of the table.
 
     Attributes:
         name: Name of the row.
         kind: One of :data:`METHODS` or :data:`REGION_METHODS`.
-        settings: Values of the free parameter: the beta of a model; the number of clusters,
-            regions or labels of a baseline; or the scale of Felzenszwalb.
-        config: All other parameters. The kind, the setting and the seed override its values.
+        settings: Values to try for the free parameter of the method. The free parameter is the beta
+            of a model, the scale of Felzenszwalb, or the number of clusters, regions or labels of
+            any other baseline.
+        config: All other parameters. The kind, the setting and the seed replace the values for them
+            in this configuration.
     """
 
     name: str
@@ -76,22 +78,24 @@ class Method:
                 f"settings={self.settings} are empty or not positive; give positive numbers."
             )
         if len(set(self.settings)) < len(self.settings):
-            raise InputError(f"settings={self.settings} repeat a number; remove one of them.")
+            raise InputError(f"settings={self.settings} repeat a number; give each number once.")
         counts = self.is_baseline and self.kind != "Felzenszwalb"
         if counts and any(value != int(value) for value in self.settings):
             raise InputError(
-                f"settings={self.settings} are not whole; use whole numbers of clusters."
+                f"settings={self.settings} are not whole numbers; give whole numbers of clusters."
             )
         if not self.name or "/" in self.name or self.name.startswith("."):
-            raise InputError(f"{self.name!r} cannot name a folder; use letters and digits.")
+            raise InputError(
+                f"name={self.name!r} cannot be the name of a folder; use letters and digits."
+            )
 
     @property
     def is_baseline(self) -> bool:
-        """True if the method is a baseline, which needs no training."""
+        """True if the method is a baseline. A baseline needs no training."""
         return self.kind in BASELINES or self.kind in REGION_METHODS
 
     def describe(self, setting: float, seed: int) -> dict[str, Any]:
-        """Collects all that the result depends on, besides the image and its truths."""
+        """Returns everything that determines the result, except for the image and its truths."""
         if not self.is_baseline:
             values = _describe_model(self.config, self.kind, setting, seed)
             return {"kind": self.kind, "config": values}
@@ -100,7 +104,7 @@ class Method:
         return {"kind": self.kind, "num_labels": number, "seed": seed, **superpixels}
 
     def uses_superpixels(self) -> bool:
-        """Tells whether the method uses superpixels."""
+        """Tells whether :meth:`label` needs the superpixels of the image."""
         if self.kind in REGION_METHODS:
             return False
         return self.kind != "KMeans-Pixels" and not self.kind.startswith("Dense-")
@@ -108,7 +112,11 @@ class Method:
     def label(
         self, image: NDArray[np.float32], superpixels: NDArray | None, setting: float, seed: int
     ) -> tuple[NDArray[np.int64], dict[str, float]]:
-        """Labels an image ``(C, H, W)``; returns labels ``(H, W)`` and the final losses by name."""
+        """Labels an image ``(C, H, W)``.
+
+        Returns:
+            The labels ``(H, W)``, and the final losses by name. A baseline has no losses.
+        """
         if self.kind in REGION_METHODS:
             return find_regions(self.kind, image, setting, seed), {}
         if self.is_baseline:
@@ -135,7 +143,10 @@ class Method:
 def find_regions(
     kind: str, image: NDArray[np.float32], setting: float, seed: int = 0
 ) -> NDArray[np.int64]:
-    """Finds regions ``(H, W)`` of an image in [0, 1] by one of :data:`REGION_METHODS`."""
+    """Finds regions ``(H, W)`` of an image by one of :data:`REGION_METHODS`.
+
+    The values of the image lie between 0 and 1.
+    """
     num = int(setting)
     if kind == "Felzenszwalb":
         return felzenszwalb_regions(image, setting)
@@ -152,7 +163,7 @@ def find_regions(
 
 @cache
 def _describe_model(config: Config, kind: str, setting: float, seed: int) -> dict[str, Any]:
-    """Returns the values of the configuration, cached because all images share them."""
+    """Returns the values of the configuration. They are cached because all images share them."""
     return config.replace(seed=seed).as_type(kind, setting).to_dict()
 
 
@@ -167,12 +178,12 @@ def method_from_dict(
 
     Args:
         name: Name of the row.
-        values: ``type``, one of :data:`METHODS` or :data:`REGION_METHODS`, by default
-            Sparse-SimCon-Patch; ``settings``, one number or several; and any field of the
-            configuration.
-        config: Supplies the fields of the configuration that ``values`` leaves out.
-        betas: Default settings of models.
-        clusters: Default settings of the baselines of the paper.
+        values: Parameters of the method. ``type`` is one of :data:`METHODS` or
+            :data:`REGION_METHODS`, by default Sparse-SimCon-Patch. ``settings`` is one number or a
+            list of numbers. All other keys are fields of the configuration.
+        config: Configuration with the fields that ``values`` leaves out.
+        betas: Settings of a model if ``values`` has no ``settings``.
+        clusters: Settings of a baseline of the paper if ``values`` has no ``settings``.
     """
     own = dict(values)
     kind = own.pop("type", "Sparse-SimCon-Patch")

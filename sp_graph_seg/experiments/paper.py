@@ -1,4 +1,4 @@
-"""Scores that Leng et al. (VISAPP 2024) report in Table 1."""
+"""The scores that Leng et al. (VISAPP 2024) report in Table 1."""
 
 _COLUMNS = ("rand", "ami", "fm", "h", "c", "v")
 

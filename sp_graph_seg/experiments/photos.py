@@ -1,4 +1,4 @@
-"""Selects the images of BSDS300, and checks them before training."""
+"""Functions that select the images of BSDS300, and check them before training."""
 
 import os
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from sp_graph_seg.experiments.jobs import Photo
 def find_photos(
     root: str | os.PathLike[str], split: Literal["train", "test"], images: Sequence[str] = ()
 ) -> list[Photo]:
-    """Finds images and their ground truth.
+    """Finds images of BSDS300 and their ground truth.
 
     Args:
         root: Folder of BSDS300.
         split: ``"train"`` or ``"test"``.
-        images: Names such as ``"3096"``, or slices of the sorted list of names such as
-            ``"0:100:8"``. If empty, all images are found.
+        images: Names of images such as ``"3096"``. A Python slice such as ``"0:100:8"`` selects
+            from the sorted list of all names. If ``images`` is empty, all images are found.
 
     Raises:
         InputError: If the dataset or an image is missing.
@@ -32,7 +32,7 @@ def find_photos(
 
 
 def check_photos(photos: Sequence[Photo]) -> None:
-    """Reads all images and their truths once, to find faults before long work starts.
+    """Reads all images and their truths once, so that faults are found before the long training.
 
     Raises:
         InputError: If a file cannot be read, or a truth differs in size from its image.
@@ -44,7 +44,7 @@ def check_photos(photos: Sequence[Photo]) -> None:
                 raise InputError(
                     f"{photo.truth[min(number, len(photo.truth) - 1)]}: annotator {number} has "
                     f"{truth.shape[0]}x{truth.shape[1]} pixels, but {photo.path} has "
-                    f"{size[0]}x{size[1]}; unpack the dataset again."
+                    f"{size[0]}x{size[1]} pixels; unpack the dataset again."
                 )
 
 
@@ -58,7 +58,7 @@ def _choose(entry: str, names: list[str], root: str | os.PathLike[str]) -> list[
         chosen = []
     if len(parts) < 2 or not chosen:
         raise InputError(
-            f"{root}: {entry!r} does not match its {len(names)} images; give names such as "
+            f"{root}: {entry!r} matches none of the {len(names)} images; give names such as "
             f"{names[0]}, or positions as a slice such as 0:{len(names)}:8."
         )
     return chosen

@@ -1,4 +1,4 @@
-"""Selects and averages the results of all jobs into the rows of the table."""
+"""Functions that make the rows of the table from the results of all jobs."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -34,17 +34,20 @@ class JobScores:
 
 @dataclass(frozen=True)
 class Row:
-    """The mean scores of a method over all images, for one way of selecting a result per image."""
+    """The mean scores of a method over all images.
+
+    ``selection`` says how the result of each image was selected.
+    """
 
     method: str
     selection: str
     """``oracle``, ``unsupervised`` or ``fixed``."""
     scores: Scores
     spread: Scores
-    """Sample standard deviation (with N - 1) over the seeds of each mean over the images; empty if
-    a result was selected for each image, or if there is one seed."""
+    """Standard deviation over the seeds (with N - 1) of each mean score over the images. It is
+    empty if a result was selected for each image, or if there is only one seed."""
     setting: float | None
-    """The setting of all images; ``None`` if a setting was selected for each image."""
+    """The setting of all images. None if a setting was selected for each image."""
     num_images: int
     num_candidates: int
     """Number of results from which the result of an image was selected."""
@@ -53,23 +56,27 @@ class Row:
 def make_scores(
     job: Job, result: dict[str, Any], combine: Combine, scored: Scored = "labels"
 ) -> JobScores:
-    """Makes the scores of a job from its result on disk."""
+    """Makes the scores of a job from its result. The scores of its annotators are combined."""
     own = result[scored]
     scores = {**combine_annotators(own["annotators"], combine), **own["scores"]}
     return JobScores(job, scores, result["unsupervised"], result["losses"], result["seconds"])
 
 
 def select_oracle(job_scores: Sequence[JobScores]) -> list[Row]:
-    """Selects, for each image, the seed and setting with the best V-measure, as in the paper.
+    """Makes a row for each method from the result with the best V-measure for each image.
 
-    This uses the truths, which are not available in practice. The score grows with the number of
-    settings and seeds.
+    The paper selects the seed and the setting of each image in this way. The selection needs the
+    truths, which are not available in practice. The scores increase with the number of settings and
+    seeds.
     """
     return _select(job_scores, "oracle", lambda one: one.scores["v"])
 
 
 def select_unsupervised(job_scores: Sequence[JobScores]) -> list[Row]:
-    """Selects, for each image, the seed and setting with the best score that needs no truth."""
+    """Makes a row for each method from the result with the best unsupervised score for each image.
+
+    The seed and the setting of each image are selected without its truths.
+    """
     return _select(job_scores, "unsupervised", lambda one: one.unsupervised)
 
 
@@ -87,9 +94,10 @@ def _select(
 
 
 def average_setting(job_scores: Sequence[JobScores]) -> list[Row]:
-    """Averages the scores of each method and setting over the images, and then over the seeds.
+    """Makes a row for each method and setting, with the mean scores over images and seeds.
 
-    It also computes their standard deviation over the seeds. Truths select no result.
+    The scores are averaged over the images, and then over the seeds. The standard deviation over
+    the seeds is computed too. No result is selected by its truths.
     """
     rows = []
     by = _group(job_scores, lambda one: (one.job.method.name, one.job.setting))
@@ -108,7 +116,10 @@ def average_setting(job_scores: Sequence[JobScores]) -> list[Row]:
 
 
 def select_fixed(rows: Iterable[Row]) -> list[Row]:
-    """Selects, for each method, the one setting with the best mean V-measure over all images."""
+    """Selects, for each method, the row with the best mean V-measure over all images.
+
+    Each of the given rows is the mean of one method with one setting.
+    """
     best = _group(list(rows), lambda row: row.method)
     return [max(own, key=lambda row: row.scores["v"]) for own in best.values()]
 

@@ -1,4 +1,4 @@
-"""Writes the output of the benchmark: tables as CSV and JSON, and how they were made."""
+"""Functions that write the tables of the benchmark, and describe how they were made."""
 
 import json
 import os
@@ -44,12 +44,15 @@ def write_tables(
 
     Args:
         folder: Folder of the files.
-        rows: The rows of each selection, under ``"oracle"``, ``"unsupervised"`` and ``"fixed"``;
-            and one row for each method and setting, under ``"settings"``.
+        rows: The rows of the tables. ``"oracle"``, ``"unsupervised"`` and ``"fixed"`` hold the rows
+            with this selection. ``"settings"`` holds one row for each method and setting.
         job_scores: The scores of all jobs.
         combine: How the scores of several annotators were combined.
         command: The command that was run.
-        prefix: Prefix of the file names.
+        prefix: Text at the beginning of each file name.
+
+    Returns:
+        The paths of the files.
     """
     table = [*rows["oracle"], *rows["unsupervised"], *rows["fixed"]]
     files = {
@@ -64,7 +67,10 @@ def write_tables(
 
 
 def write_failures(path: Path, failures: Mapping[Job, str]) -> None:
-    """Writes the failed jobs and the reasons; removes the file of an earlier run if none failed."""
+    """Writes a CSV file of the failed jobs and the reasons of their failures.
+
+    If no job has failed, the file of an earlier run is removed.
+    """
     if not failures:
         path.unlink(missing_ok=True)
         return
@@ -82,7 +88,7 @@ def write_failures(path: Path, failures: Mapping[Job, str]) -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Describes the machine and the versions of the packages."""
+    """Returns information about the machine, and the versions of the packages."""
     import torch
 
     has_gpu = torch.cuda.is_available()

@@ -1,4 +1,4 @@
-"""Runs the jobs that have no result yet, on any number of workers."""
+"""The execution of all jobs that have no result yet, on any number of workers."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,16 +15,17 @@ _TRIES = 2
 def run_missing(
     jobs: Sequence[Job], workers: int | None = None, scheduler: str | None = None
 ) -> dict[Job, str]:
-    """Runs the jobs without a result on disk; a job that fails is tried once more.
+    """Runs the jobs that have no result on disk. A job that fails is tried once more.
 
     Args:
         jobs: All jobs.
         workers: Number of processes on this machine, see
             :func:`~sp_graph_seg.parallel.map_unordered`.
-        scheduler: Address of a Dask scheduler to use instead.
+        scheduler: Address of a Dask scheduler, whose workers run the jobs instead of processes on
+            this machine.
 
     Returns:
-        The failed jobs, each with the reason.
+        For each failed job, the reason why it failed.
 
     Raises:
         OutputError: If results cannot be written, for example on a full disk. Results that
@@ -61,7 +62,7 @@ def run_missing(
 
 
 class _Estimate:
-    """Estimates the time left from the mean time of the finished jobs of each method."""
+    """An estimate of the time left, from the mean time of the finished jobs of each method."""
 
     def __init__(self, jobs: Sequence[Job], at_once: int) -> None:
         self._at_once = at_once

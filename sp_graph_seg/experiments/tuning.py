@@ -1,4 +1,4 @@
-"""Chooses the weights of the losses without truths, as in the paper's section 2.4."""
+"""The choice of the weights of the losses without truths, as in section 2.4 of the paper."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ FINE = (10**-0.5, 10**0.5)
 
 @dataclass(frozen=True)
 class Candidate:
-    """A choice of the weights that was tried, with its labels and scores."""
+    """One choice of the weights of the losses, with the labels and scores that it gives."""
 
     stage: str
     """``cut``, ``sim = con`` or ``fine``."""
@@ -47,11 +47,11 @@ class Candidate:
 
     @property
     def betas(self) -> tuple[float, float]:
-        """The weights beta_cut and beta_sim; beta_con equals beta_sim."""
+        """The weights beta_cut and beta_sim. The weight beta_con equals beta_sim."""
         return self.config.beta_cut, self.config.beta_sim
 
     def describe(self) -> str:
-        """Returns three lines with the weights, the number of labels, the score and the losses."""
+        """Describes the weights, the number of labels, the score and the losses in three lines."""
         cut, sim = self.betas
         low, high = min(self.scores, default=0.0), max(self.scores, default=0.0)
         spread = f" ({low:.3f} to {high:.3f})" if len(self.scores) > 1 else ""
@@ -68,27 +68,30 @@ def tune(
     on_candidate: Callable[[Candidate], None] | None = None,
     seeds: Sequence[int] | None = None,
 ) -> list[Candidate]:
-    """Tries nine choices of the weights of the losses in the paper's order (section 2.4).
+    """Tries nine choices of the weights of the losses, in the order of the paper (section 2.4).
 
-    First, beta_cut is 0.1, 1 and 10, and the other two weights are 0. Then beta_sim = beta_con is
-    0.1, 1 and 10, and beta_cut is 0. The better of these two series is tried again with 0.32 and
-    3.2 times its best value. Last, the best beta_cut and the best beta_sim = beta_con of the two
-    series are tried together. :func:`recommend` takes the candidate with the best score that needs
-    no truth; a person may choose another.
+    1. beta_cut is 0.1, 1 and 10. The weights beta_sim and beta_con are 0.
+    2. beta_sim and beta_con are both 0.1, both 1 and both 10. The weight beta_cut is 0.
+    3. The better of the series 1 and 2 is continued with 0.32 times and 3.2 times its best value.
+    4. The best beta_cut of series 1 is combined with the best beta_sim and beta_con of series 2.
+
+    Each choice is a candidate. :func:`recommend` selects the candidate with the best score, which
+    needs no truth. A person may choose another candidate.
 
     Args:
-        images: One image ``(C, H, W)``, or a sequence of images to train one model on.
+        images: One image ``(C, H, W)``, or a sequence of images. Each model is trained on all
+            images.
         config: All other settings.
-        on_candidate: Called with each finished candidate.
-        seeds: Each candidate is trained once with each seed; its labels and losses are from the
-            first. (default: the seed of the configuration)
+        on_candidate: Function that is called with each candidate when it is finished.
+        seeds: Each candidate is trained once with each of these seeds. Its labels and losses are
+            from the first seed. (default: the seed of the configuration)
 
     Returns:
         The nine candidates, in the order in which they were tried.
 
     Raises:
-        InputError: If an image cannot be used, has NaN, or has another number of channels than
-            the first.
+        InputError: If an image cannot be used, has NaN, or has another number of channels than the
+            first image.
     """
     arrays = as_image_list(images)
     for number, array in enumerate(arrays):
@@ -116,13 +119,20 @@ NUM_CANDIDATES = 2 * len(COARSE) + len(FINE) + 1
 
 
 def coarse_settings() -> Iterator[tuple[str, float, float]]:
-    """Yields the weights of the first six candidates: stage, beta_cut and beta_sim = beta_con."""
+    """Yields the stage, beta_cut and beta_sim of the first six candidates.
+
+    The weight beta_con equals beta_sim.
+    """
     yield from (("cut", beta, 0.0) for beta in COARSE)
     yield from (("sim = con", 0.0, beta) for beta in COARSE)
 
 
 def fine_settings(coarse: Sequence[Candidate]) -> Iterator[tuple[str, float, float]]:
-    """Yields the weights of the last three, around the best of the first six candidates."""
+    """Yields the stage, beta_cut and beta_sim of the last three candidates.
+
+    The last three candidates depend on the best of the first six. The weight beta_con equals
+    beta_sim.
+    """
     best_of = {
         stage: max((c for c in coarse if c.stage == stage), key=lambda c: c.score)
         for stage in ("cut", "sim = con")

@@ -1,6 +1,6 @@
 """Reads and writes single files: images, labels, meshes and videos.
 
-A file is written whole or not at all.
+If writing fails, no incomplete file is left behind, and an existing file stays unchanged.
 """
 
 from sp_graph_seg.io.colors import label_colors

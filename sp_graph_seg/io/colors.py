@@ -51,24 +51,27 @@ _FOR_THE_COLOR_BLIND = 1.5
 
 
 def label_colors(labels: Iterable[int], given: Mapping[int, str] | None = None) -> dict[int, str]:
-    """Chooses a colour for each label, such that the colours are easy to tell apart.
+    """Chooses a colour for each label, so that the colours are easy to tell apart.
 
-    Each label, in the given order, takes the colour that is farthest from all colours chosen
-    before. A label keeps its colour when further labels follow. By this greedy choice (Gonzalez
-    1985), the smallest distance of two colours is at least half of the largest possible one.
-    Give the labels in ascending order, and pass colours that must not change, such as the colours
-    before a merger, as ``given``.
+    The labels get their colours in the given order. Each label gets the colour that is farthest
+    from all colours chosen before. So a label keeps its colour when more labels are added at the
+    end. With this greedy choice (Gonzalez 1985), the smallest distance between two colours is at
+    least half of the largest possible value. After 64 colours, the same colours are used again.
 
-    The distance of two colours is measured in OKLab for usual vision, protanopia and deuteranopia;
-    the smallest of the three counts. All colours differ clearly from black, white and grey.
+    Give the labels in ascending order, so that the same labels always get the same colours. If some
+    colours must not change, for example when labels are merged, pass these colours as ``given``.
+
+    The distance of two colours is measured in OKLab for normal vision, protanopia and deuteranopia.
+    The smallest of the three distances counts. All colours differ clearly from black, white and
+    grey.
 
     Args:
-        labels: Numbers of the labels in use.
-        given: Colours that some labels already have, as ``"#rrggbb"``. The other labels take
+        labels: The numbers of the labels in use.
+        given: The colours that some labels already have, as ``"#rrggbb"``. The other labels get
             colours far from these.
 
     Returns:
-        ``{label: "#rrggbb"}`` for all ``labels``, in their order.
+        ``{label: "#rrggbb"}`` for all ``labels``, in the given order.
 
     Example:
         >>> label_colors([9, 14, 20])
@@ -86,7 +89,10 @@ def label_colors(labels: Iterable[int], given: Mapping[int, str] | None = None) 
 
 @lru_cache(maxsize=64)
 def _farthest(count: int, taken: tuple[str, ...]) -> tuple[str, ...]:
-    """Chooses colours, each the farthest from those before it and from ``taken``."""
+    """Chooses ``count`` colours that differ from each other and from the colours ``taken``.
+
+    Each colour is the one that is farthest from ``taken`` and from the colours chosen before.
+    """
     rgb, seen = _candidates()
     distance = np.full(len(rgb), np.inf)
     for color in taken:
@@ -102,7 +108,7 @@ def _farthest(count: int, taken: tuple[str, ...]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _candidates() -> tuple[Array, Array]:
-    """Returns usable colours ``(N, 3)``, and each as it is seen, see :func:`_as_seen`."""
+    """Returns the RGB colours ``(N, 3)`` that may be chosen, and their conversion by `_as_seen`."""
     steps = np.linspace(0, 1, _STEPS)
     rgb = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     seen = _as_seen(rgb)
@@ -113,7 +119,7 @@ def _candidates() -> tuple[Array, Array]:
 
 
 def _as_seen(rgb: Array) -> Array:
-    """Converts colours ``(..., 3)`` to OKLab as each kind of vision sees them, ``(3, ..., 3)``."""
+    """Converts RGB colours ``(..., 3)`` to OKLab for three kinds of vision, ``(3, ..., 3)``."""
     linear = _linear(rgb)
     blind = [np.clip(linear @ np.transpose(view), 0, 1) for view in _COLOR_BLIND]
     weights = (1.0, _FOR_THE_COLOR_BLIND, _FOR_THE_COLOR_BLIND)
@@ -126,12 +132,15 @@ def _as_seen(rgb: Array) -> Array:
 
 
 def _distances(seen: Array, color: Array) -> Array:
-    """Distances of colours ``(3, N, 3)`` to one ``(3, 3)``: the smallest of the three visions."""
+    """Computes the distances of N colours ``(3, N, 3)`` to one colour ``(3, 3)``.
+
+    The distance to a colour is the smallest of the distances for the three kinds of vision.
+    """
     return np.linalg.norm(seen - color[:, np.newaxis], axis=-1).min(axis=0)
 
 
 def _linear(rgb: Array) -> Array:
-    """Removes the gamma of sRGB (IEC 61966-2-1)."""
+    """Converts sRGB values in [0, 1] to linear RGB (IEC 61966-2-1)."""
     return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 
 

@@ -1,4 +1,4 @@
-"""What all image decoders share: file headers, error messages and orientation."""
+"""Helpers of all image decoders. They read headers, report errors and turn images upright."""
 
 import logging
 import os
@@ -17,17 +17,17 @@ ORIENTATION_TAG = 0x0112
 
 
 def read_header(path: str | os.PathLike[str]) -> bytes:
-    """Reads the beginning of a file, which identifies its format.
+    """Reads the first bytes of a file, which identify its format.
 
     Args:
         path: The file.
 
     Returns:
-        The first 1 to 32 bytes of the file.
+        The first 32 bytes of the file, or all bytes of a shorter file.
 
     Raises:
-        InputError: The path is missing, a folder, a pipe or a device, or the file is empty or
-            cannot be opened.
+        InputError: The file is missing or empty, cannot be opened, or is a folder, a pipe or a
+            device.
     """
     if Path(path).is_dir():
         raise InputError(f"{path}: is a folder; give a file in this folder.")
@@ -45,13 +45,13 @@ def read_header(path: str | os.PathLike[str]) -> bytes:
 
 @contextmanager
 def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Silences decoders in a ``with`` block, and turns every exception into an `InputError`.
+    """Silences image decoders in a ``with`` block, and turns every exception into an `InputError`.
 
-    Decoders report damaged files by many kinds of exceptions, by warnings and (tifffile) by log
-    records. With this, the user sees a message of one line instead.
+    Decoders report a damaged file by exceptions of many types, by warnings or, in tifffile, by log
+    records. In this block, they raise an error with a message of one line instead.
 
     Args:
-        path: The file that the block decodes, for the message.
+        path: The file that the block decodes. The error message names it.
 
     Yields:
         None.
@@ -84,11 +84,13 @@ def orient(array: np.ndarray, orientation: int) -> np.ndarray:
     """Rotates or mirrors an image so that it is upright.
 
     Args:
-        array: ``(C, H, W)`` image as stored.
-        orientation: Its EXIF or TIFF orientation, 1 (upright) to 8; other values count as 1.
+        array: The image as the file stores it, ``(C, H, W)``.
+        orientation: The EXIF or TIFF orientation of the image, from 1 (upright) to 8. Other values
+            count as 1.
 
     Returns:
-        A view of the array: ``(C, W, H)`` for orientations 5 to 8, otherwise ``(C, H, W)``.
+        A view of the array. For orientations 5 to 8, its shape is ``(C, W, H)``. Otherwise, it is
+        ``(C, H, W)``.
     """
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(1, 2)

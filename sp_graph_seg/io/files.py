@@ -1,4 +1,4 @@
-"""Safe writes: leaves no partial files and replaces no file without permission."""
+"""Writes files safely: leaves no incomplete files and replaces no file without permission."""
 
 import csv
 import io
@@ -23,22 +23,24 @@ _TIDIED: set[Path] = set()
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Writes a file whole or not at all.
+    """Writes a file completely or not at all.
 
-    The ``with`` block writes to a temporary file beside ``path``. If the block succeeds, this file
-    replaces ``path``; if it fails, the file is removed. So an existing file is never damaged.
-    Temporary files that killed processes of this machine left in the folder are removed, too.
+    The ``with`` block writes to a temporary file beside ``path``. If the block succeeds, the
+    temporary file replaces ``path``. If the block fails, the temporary file is removed and ``path``
+    stays unchanged. Temporary files that killed processes of this machine left in the folder are
+    also removed.
 
     Args:
-        path: The file to write; its folder must exist.
+        path: The file to write. Its folder must exist.
 
     Yields:
-        The path of the temporary file: empty, in the same folder, with the same suffix and the
-        permissions that the umask gives.
+        The path of an empty temporary file in the same folder. It has the same suffix as ``path``
+        and the usual permissions of a new file (umask).
 
     Raises:
-        OutputError: The file cannot be written (no such folder, no permission, disk full).
-            Exceptions of the block other than `OSError` pass through unchanged.
+        OutputError: The file cannot be written, for example because its folder is missing or
+            read-only, or because the disk is full. Only an `OSError` in the block is turned into
+            this error. Other exceptions are raised unchanged.
     """
     path = Path(path)
     temporary = path.parent / f"{_OWN}{os.getpid()}-{secrets.token_hex(8)}{path.suffix}"
@@ -60,7 +62,10 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def _remove_left(folder: Path) -> None:
-    """Removes the temporary files of processes that have died; looks once into each folder."""
+    """Removes the temporary files of dead processes from a folder.
+
+    Only the first call for a folder does this. Later calls in the same process do nothing.
+    """
     folder = folder.absolute()
     if folder in _TIDIED or os.name == "nt":
         return
@@ -82,14 +87,14 @@ def _is_alive(process: int) -> bool:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a text file (UTF-8) whole or not at all.
+    """Writes a text file (UTF-8) completely or not at all.
 
     Args:
-        path: The file to write; its folder must exist.
-        text: The content.
+        path: The file to write. Its folder must exist.
+        text: The content of the file.
 
     Raises:
-        OutputError: As :func:`atomic_write`.
+        OutputError: The file cannot be written, see :func:`atomic_write`.
     """
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -101,6 +106,9 @@ def to_csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
     Args:
         columns: The header of each column.
         rows: The values of each row, in the order of the columns.
+
+    Returns:
+        The text, with one line for the headers and one line for each row.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -110,10 +118,12 @@ def to_csv(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
-    """Checks that a folder is writable, before long work starts.
+    """Creates a folder if it is missing, and checks that files can be written to it.
+
+    Call this before long work starts.
 
     Args:
-        folder: The folder. It is created, with its parents, if it is missing.
+        folder: The folder. Missing parent folders are also created.
 
     Raises:
         OutputError: The folder cannot be created or written to.
@@ -129,39 +139,42 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
 
 
 def check_room(folder: str | os.PathLike[str], nbytes: int) -> None:
-    """Checks that results fit on the disk, before long work starts.
+    """Checks that the disk has enough free space for results.
+
+    Call this before long work starts.
 
     Args:
-        folder: The folder to write to, which exists.
-        nbytes: Size of the results in bytes.
+        folder: An existing folder, to which the results will be written.
+        nbytes: The size of the results in bytes.
 
     Raises:
-        OutputError: The disk has less free space than that.
+        OutputError: The free space is smaller than the results.
     """
     free = shutil.disk_usage(folder).free
     if free < nbytes:
         raise OutputError(
-            f"{folder}: {format_size(free)} are free, but {format_size(nbytes)} are needed; free "
-            "space or choose an --output on another disk."
+            f"{folder}: {format_size(free)} are free, but {format_size(nbytes)} are needed; "
+            "delete other files or choose an --output on another disk."
         )
 
 
 def format_size(nbytes: float) -> str:
-    """Formats a number of bytes, such as ``1.5 GB``."""
+    """Formats a number of bytes as text in kB, MB or GB, such as ``1.5 GB``."""
     unit = next((u for u in ("GB", "MB") if nbytes >= {"GB": 1e9, "MB": 1e6}[u]), "kB")
     return f"{nbytes / {'GB': 1e9, 'MB': 1e6, 'kB': 1e3}[unit]:.3g} {unit}"
 
 
 def refuse_existing(paths: Iterable[str | os.PathLike[str]], overwrite: bool = False) -> None:
-    """Refuses to replace existing files without permission.
+    """Raises an error if a file already exists and must not be replaced.
 
     Args:
-        paths: The files about to be written.
-        overwrite: Whether existing files may be replaced. Default: False.
+        paths: The files that will be written.
+        overwrite: Whether existing files may be replaced. If True, nothing is checked. Default:
+            False.
 
     Raises:
-        InputError: One of the paths exists and ``overwrite`` is False. The message names the
-            first such path.
+        InputError: One of the files exists and ``overwrite`` is False. The message names the first
+            existing file.
     """
     existing = None if overwrite else next((path for path in paths if Path(path).exists()), None)
     if existing is not None:

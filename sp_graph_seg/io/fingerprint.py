@@ -1,4 +1,4 @@
-"""Fingerprints of values and files, to recognise results made from the same input."""
+"""Computes fingerprints of values and files, by which results of the same input are found."""
 
 import functools
 import hashlib
@@ -15,27 +15,30 @@ from sp_graph_seg.errors import InputError
 
 
 def fingerprint(**parameters: Any) -> str:
-    """Computes a hash of parameters (SHA-256). Equal values have equal hashes in every process.
+    """Computes a hash (SHA-256) of named values. Equal values have the same hash in every process.
 
-    An array or tensor is hashed by its type, shape and content; an object, such as a transform, by
-    its class and all its attributes; a function by its name (not its code). Order matters in lists,
-    but not in mappings and sets.
+    An array or tensor is hashed by its type, shape and content. An object, such as a transform, is
+    hashed by its class and all its attributes. A function is hashed by its name, but not by its
+    code. The order of the items changes the hash of a list, but not of a mapping or set.
 
     Args:
-        **parameters: The values, which may be nested in lists and mappings.
+        **parameters: The values. They may be nested in lists and mappings.
 
     Returns:
-        32 hexadecimal digits.
+        The first 32 hexadecimal digits of the hash.
 
     Raises:
-        InputError: If a value cannot be hashed reliably, such as a lambda or a closure.
+        InputError: A value, such as a lambda or a closure, has no hash that is the same in every
+            process.
     """
     named = [[name, _describe(value, name)] for name, value in sorted(parameters.items())]
     return _hash(json.dumps(named).encode())
 
 
 def stamp(file: Path) -> tuple[int, int]:
-    """Returns the size and modification time of a file: a fast fingerprint of a large file.
+    """Returns the size and the modification time of a file.
+
+    They serve as a fingerprint that is fast even for a large file.
 
     Raises:
         InputError: The file cannot be found.
@@ -48,7 +51,7 @@ def stamp(file: Path) -> tuple[int, int]:
 
 
 def _describe(value: Any, name: str) -> Any:
-    """Converts ``value`` to nested lists of plain values. Errors call it ``name``."""
+    """Converts ``value`` to nested lists of plain values. Error messages call it ``name``."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, os.PathLike):
@@ -97,6 +100,6 @@ def _hash(content: Any) -> str:
 
 def _nameless(value: Any, name: str) -> InputError:
     return InputError(
-        f"{name}: {value!r} has no name by which stored results can be recognised; "
-        "use a function or a class with a name, and keep its parameters as attributes."
+        f"{name}: {value!r} cannot be recognised in another process; use a function that is "
+        "defined in a module, or an object that keeps its parameters as attributes."
     )

@@ -21,29 +21,30 @@ _LARGEST = 2**24
 def write_labels(
     path: str | os.PathLike[str], labels: np.ndarray, bits: Literal[8, 16] = 8
 ) -> None:
-    """Writes labels as a one-channel PNG without palette: the grey value is the label.
+    """Writes a label map as a grey PNG, in which the grey value of a pixel is its label.
 
     Args:
-        path: The PNG to write. An existing file is replaced as a whole.
-        labels: ``(H, W)`` integer or bool array of values from 0 to 65535.
-        bits: Bit depth, 8 or 16. If it is 8 and a value is above 255, 16 bits are written.
+        path: The PNG file to write. An existing file is replaced.
+        labels: The label map, an integer or bool array ``(H, W)`` with values from 0 to 65535.
+        bits: The number of bits for each pixel, 8 or 16. If a label is above 255, 16 bits are
+            always written.
 
     Raises:
-        InputError: If the labels are not such an array, or ``path`` does not end in .png or cannot
-            be written.
+        InputError: ``labels`` has another type, shape or range, ``path`` does not end in .png, or
+            the file cannot be written.
     """
     labels = np.asarray(labels)
     if labels.dtype.kind not in "bui" or labels.ndim != 2 or labels.size == 0:
         raise InputError(
-            f"labels: {labels.dtype} of shape {labels.shape} cannot be written; "
-            "give a non-empty (H, W) integer array."
+            f"labels: a {labels.dtype} array of shape {labels.shape} is not a label map; "
+            "give a non-empty integer array (H, W)."
         )
     if labels.min() < 0:
-        raise InputError(f"labels: the smallest is {labels.min()}; give labels of 0 or more.")
+        raise InputError(f"labels: the smallest label is {labels.min()}; give labels of 0 or more.")
     if labels.max() > 65535:
         raise InputError(
-            f"labels: the largest is {labels.max()}, but a PNG holds at most 65535; renumber the "
-            "labels without gaps, or use numpy.save."
+            f"labels: the largest label is {labels.max()}, but a PNG holds at most 65535; renumber "
+            "the labels without gaps, or save them with numpy.save."
         )
     is_small = bits == 8 and labels.max() < 256
     _write_png(path, labels.astype(np.uint8 if is_small else np.uint16))
@@ -53,20 +54,20 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
     """Writes a grey or RGB image as an 8-bit PNG.
 
     Args:
-        path: The PNG to write. An existing file is replaced as a whole.
-        image: ``(1, H, W)`` or ``(3, H, W)`` array of uint8, or of floats in [0, 1].
+        path: The PNG file to write. An existing file is replaced.
+        image: An array ``(1, H, W)`` or ``(3, H, W)`` of uint8 values, or of floats in [0, 1].
 
     Raises:
-        InputError: If the image is not such an array, or ``path`` does not end in .png or cannot
-            be written.
+        InputError: ``image`` has another type, shape or range, ``path`` does not end in .png, or
+            the file cannot be written.
     """
     image = np.asarray(image)
     is_float = image.dtype.kind == "f"
     is_image = image.ndim == 3 and image.shape[0] in (1, 3) and image.size > 0
     if not is_image or not (is_float or image.dtype == np.uint8):
         raise InputError(
-            f"image: {image.dtype} of shape {image.shape} cannot be written; "
-            "give a non-empty (1, H, W) or (3, H, W) array, uint8 or float in [0, 1]."
+            f"image: a {image.dtype} array of shape {image.shape} is not a grey or RGB image; give "
+            "a non-empty array (1, H, W) or (3, H, W) of uint8 values, or of floats in [0, 1]."
         )
     if is_float and not (image.min() >= 0 and image.max() <= 1):  # NaN fails both
         raise InputError(
@@ -77,19 +78,20 @@ def write_image(path: str | os.PathLike[str], image: np.ndarray) -> None:
 
 
 def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
-    """Reads a label map from a one-channel integer PNG or TIFF, or from a .npy file.
+    """Reads a label map from a one-channel PNG or TIFF, or from a .npy file.
 
-    The labels are the grey values as stored (not scaled to 8 bits, even if the PNG has 1, 2 or 4),
-    or the palette indices. Floats that are whole numbers, as Fiji writes them, are labels too.
+    The labels are the stored grey values. If the image has a palette, the labels are the palette
+    indices. Grey values of 1, 2 or 4 bits are not scaled to 8 bits. Floating-point values are
+    accepted if they are whole numbers, because Fiji can save labels as such values.
 
     Args:
         path: The label file. The format is detected from the content, not from the name.
 
     Returns:
-        ``(H, W)`` int64 array. Negative values of a TIFF or .npy file are kept.
+        An int64 array ``(H, W)``. Negative values of a TIFF or .npy file are kept.
 
     Raises:
-        InputError: If the file is missing, empty, damaged or of another format, or does not hold
+        InputError: The file is missing, empty, damaged or in another format, or it does not hold
             one integer for each pixel.
     """
     header = read_header(path)
@@ -106,8 +108,8 @@ def read_labels(path: str | os.PathLike[str]) -> np.ndarray:
         array = as_whole(path, array)
     if array.ndim != 2 or array.dtype.kind not in "bui" or array.size == 0:
         raise InputError(
-            f"{path}: holds {array.dtype} of shape {array.shape}, not a label map; "
-            "save a non-empty (H, W) integer array."
+            f"{path}: holds a {array.dtype} array of shape {array.shape}, not a label map; "
+            "save a non-empty integer array (H, W)."
         )
     return array.astype(np.int64)
 
@@ -116,20 +118,21 @@ def as_whole(path: str | os.PathLike[str], array: np.ndarray) -> np.ndarray:
     """Converts labels that are stored as floats to integers.
 
     Args:
-        path: The file, for the message.
+        path: The file that holds the labels. The error message names it.
         array: The labels, an array of floats.
 
     Returns:
         An int64 array of the same shape.
 
     Raises:
-        InputError: A value is not a whole number, or is so large that floats are not exact.
+        InputError: A value is not a whole number, or it is so large (above 2**24) that 32-bit
+            floats are not exact.
     """
     whole = np.isfinite(array) & (np.abs(array) <= _LARGEST) & (np.rint(array) == array)
     if not whole.all():
         raise InputError(
             f"{path}: holds {array[~whole].flat[0]:g}, which is not the number of a label; give "
-            "labels, not an image of grey values or probabilities."
+            "a file of labels, not of grey values or probabilities."
         )
     return array.astype(np.int64)
 
@@ -160,15 +163,15 @@ def _read_tiff(path: str | os.PathLike[str]) -> np.ndarray:
 
 
 def _colours(path: str | os.PathLike[str], channels: int) -> InputError:
-    """Makes the error for a file that holds colours instead of labels."""
+    """Returns the error for a file that holds colours instead of labels."""
     return InputError(
         f"{path}: has {channels} channels, so it holds colours and not labels; "
-        "save one channel with an integer label for each pixel."
+        "save an image with one channel that holds the label of each pixel."
     )
 
 
 def _write_png(path: str | os.PathLike[str], array: np.ndarray) -> None:
-    """Writes a uint8 or uint16 array as PNG, whole or not at all."""
+    """Writes a uint8 or uint16 array as a PNG, completely or not at all."""
     from PIL import Image
 
     if Path(path).suffix.lower() != ".png":

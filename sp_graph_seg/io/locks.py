@@ -1,4 +1,4 @@
-"""Locks between processes. The operating system releases a lock when its process dies."""
+"""Locks between processes. The operating system releases a lock when its process ends."""
 
 import errno
 import os
@@ -32,15 +32,16 @@ _UNSUPPORTED = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Lets one process at a time work on a file or folder.
+    """Holds a lock on a file or folder, so that only one process at a time works on it.
 
-    The operating system locks the empty file ``NAME.lock`` beside the path. The lock ends with the
-    process that holds it, even if the process is killed. The existence of the file alone means
-    nothing. The thread that holds a lock may take it again. Some file systems, such as some network
-    drives, have no locks; there, nothing is locked.
+    The lock is held on an empty file beside the path. The name of this lock file is the name of the
+    path with ``.lock`` appended. The operating system ends the lock when the process that holds it
+    ends, even if the process is killed. A lock file that a killed process has left locks nothing. A
+    thread that holds the lock may take it again. Some file systems, such as some network drives, do
+    not support locks. On such a file system, nothing is locked.
 
     Args:
-        path: The file or folder to work on; its parent folder must exist.
+        path: The file or folder to work on. Its parent folder must exist.
 
     Raises:
         InputError: Another process holds the lock.
@@ -66,7 +67,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def tidy_lock(path: Path) -> None:
-    """Removes the lock file that a killed process left.
+    """Removes the lock file of ``path`` if a killed process has left it.
 
     Raises:
         InputError: Another process holds the lock.
@@ -77,7 +78,7 @@ def tidy_lock(path: Path) -> None:
 
 
 def _open_locked(file: Path, path: Path) -> int:
-    """Opens the file and locks it; opens it anew if its last holder has just removed it."""
+    """Opens and locks the lock file. If another process removes it meanwhile, tries again."""
     while True:
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
@@ -94,14 +95,14 @@ def _open_locked(file: Path, path: Path) -> int:
                 return descriptor
             os.close(descriptor)
             raise InputError(
-                f"{path}: is being written by another process; wait until it has ended, or choose "
-                "another --output."
+                f"{path}: is being written by another process; wait until that process has ended, "
+                "or choose another --output."
             ) from error
         os.close(descriptor)
 
 
 def _is_named(descriptor: int, file: Path) -> bool:
-    """Tells whether an open file still has its name."""
+    """Returns whether the open file ``descriptor`` still has the name ``file``."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(file))
     except FileNotFoundError:

@@ -1,4 +1,7 @@
-"""Decodes all image formats except TIFF: 16-bit PNGs with imagecodecs, others with Pillow."""
+"""Decodes all image formats except TIFF.
+
+16-bit PNGs are decoded with imagecodecs, and all other images with Pillow.
+"""
 
 import os
 from pathlib import Path
@@ -15,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def decode_pillow(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
-    """Decodes an image that is not a TIFF to ``(C, H, W)`` in the type in which it is stored."""
+    """Decodes an image to an array ``(C, H, W)`` in the type in which it is stored.
+
+    16-bit PNGs are decoded with imagecodecs, and all other images with Pillow.
+    """
     from PIL import Image, UnidentifiedImageError
 
     # Given a name, Pillow maps the file to memory and scrambles a rotated CMYK TIFF.
@@ -47,7 +53,10 @@ def _grey_or_rgb(image: "Image.Image") -> "Image.Image":
 
 
 def _deep_png(path: str | os.PathLike[str]) -> np.ndarray:
-    """Decodes a 16-bit PNG, which Pillow reduces to 8 bits, to ``(H, W[, 3])`` uint16."""
+    """Decodes a 16-bit PNG to a uint16 array ``(H, W)`` or ``(H, W, 3)``.
+
+    Pillow would reduce the values to 8 bits.
+    """
     require("imagecodecs")
     import imagecodecs
 

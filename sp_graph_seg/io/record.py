@@ -1,4 +1,7 @@
-"""The record of a result: its inputs, software versions, date and command."""
+"""Makes and stores records. A record says how a result was made.
+
+It holds the inputs, the software versions, the date and the command.
+"""
 
 import hashlib
 import json
@@ -30,9 +33,9 @@ _PIECE_BYTES = 2**20
 
 @contextmanager
 def recorded_as(command: Sequence[str]) -> Iterator[None]:
-    """Sets the command that records name within the ``with`` block.
+    """Sets the command that is written into the records made in the ``with`` block.
 
-    Without it, records name the command line of the process.
+    Outside of such a block, records hold the command line of the process.
     """
     token = _COMMAND.set(tuple(command))
     try:
@@ -42,15 +45,16 @@ def recorded_as(command: Sequence[str]) -> Iterator[None]:
 
 
 def make_record(inputs: Iterable[str | os.PathLike[str]] = (), **more: Any) -> dict[str, Any]:
-    """Makes the record of a result.
+    """Makes the record of a result, which says how the result was made.
 
     Args:
-        inputs: The files or folders that the result is made from.
+        inputs: The files or folders from which the result is made.
         **more: JSON values to add to the record, such as the seed.
 
     Returns:
-        ``command``, ``folder`` (where it ran), ``date`` (UTC), ``versions``, ``inputs`` (path,
-        bytes and sha256 of each), and the values of ``more``.
+        A mapping with ``command``, ``folder`` (the working directory), ``date`` (UTC),
+        ``versions``, ``inputs`` (the path, the size in bytes and the SHA-256 of each input), and
+        the values of ``more``.
     """
     command = _COMMAND.get() or (Path(sys.argv[0]).name, *sys.argv[1:])
     return {
@@ -66,8 +70,9 @@ def make_record(inputs: Iterable[str | os.PathLike[str]] = (), **more: Any) -> d
 def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Returns the absolute path, the size in bytes and the checksum of a file or folder.
 
-    The checksum of a file is the SHA-256 of its content, as ``sha256sum`` prints it. The checksum
-    of a folder is the SHA-256 of one line ``CHECKSUM  NAME`` for each file, sorted by name.
+    The checksum of a file is the SHA-256 of its content, as ``sha256sum`` computes it. The checksum
+    of a folder is the SHA-256 of a list of its files. This list has one line ``CHECKSUM  NAME`` for
+    each file, sorted by name. For a folder, the number of files is also returned.
     """
     path = Path(path)
     if not path.is_dir():
@@ -84,14 +89,14 @@ def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def add_record(folder: Path, outputs: Iterable[Path], record: Mapping[str, Any]) -> None:
-    """Adds a record to ``records.json`` in a folder.
+    """Adds a record to the file ``records.json`` in a folder.
 
-    Outputs that the command replaced are removed from the earlier records.
+    If a new output replaced an older one, the older record no longer lists this output.
 
     Args:
         folder: The folder of the outputs, where ``records.json`` is written.
         outputs: The files that the command may have written. Files that do not exist are left out.
-        record: Result of :func:`make_record`.
+        record: The result of :func:`make_record`.
     """
     names = sorted(os.path.relpath(output, folder) for output in outputs if output.exists())
     earlier = []
@@ -103,7 +108,10 @@ def add_record(folder: Path, outputs: Iterable[Path], record: Mapping[str, Any])
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
-    """Reads the records of a folder; an empty list if ``records.json`` is missing or damaged."""
+    """Reads the records in ``records.json`` of a folder.
+
+    Returns an empty list if the file is missing or damaged.
+    """
     try:
         records = json.loads((folder / RECORDS).read_text(encoding="utf-8"))
         return [record for record in records if isinstance(record["outputs"], list)]
@@ -112,7 +120,10 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def find_record(file: Path) -> dict[str, Any] | None:
-    """Returns the newest record of a result from ``records.json`` beside it, None if missing."""
+    """Finds the newest record of a file in ``records.json`` of the same folder.
+
+    Returns None if the file has no record.
+    """
     records = read_records(file.parent)
     return next((record for record in reversed(records) if file.name in record["outputs"]), None)
 

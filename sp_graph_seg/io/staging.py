@@ -1,4 +1,4 @@
-"""Makes the results of a command in a separate folder, and moves all of them at the end."""
+"""Lets a command make its results in a separate folder, and moves them all at the end."""
 
 import json
 import os
@@ -18,14 +18,15 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Stage:
-    """The folder in which a command makes its results, and where the results go.
+    """The folder in which a command makes its results, and the final paths of the results.
 
     Attributes:
-        folder: The folder to write to. At the end, the files that are named in ``names`` are moved,
-            in this order, and everything else in the folder is removed.
+        folder: The folder to write to. At the end, the files named in ``names`` are moved to their
+            final paths, in this order. Everything else in the folder is removed.
         names: The file names of the results.
-        places: The final path of each result.
-        is_complete: Whether an interrupted run of the same command had already made all results.
+        places: The final paths of the results, in the order of ``names``.
+        is_complete: Whether an interrupted run of the same command had already made all results, so
+            that the command has nothing left to do.
     """
 
     folder: Path
@@ -34,7 +35,7 @@ class Stage:
     is_complete: bool = False
 
     def file(self, name: str) -> Path:
-        """Returns the path in the folder to which a result is written."""
+        """Returns the path in the folder to which the command writes the result ``name``."""
         return self.folder / name
 
 
@@ -45,28 +46,29 @@ def staged(
     description: Mapping[str, Any],
     overwrite: bool = False,
 ) -> Iterator[Stage]:
-    """Lets a command make its results in a folder, and moves them to their paths at the end.
+    """Lets a command make its results in a folder, and moves them to their final paths at the end.
 
-    If the command is interrupted, even by ``kill -9``, the same command finds its files in the
-    folder and goes on. Results of two commands are never mixed, and older results stay until all
-    new ones are made. One process at a time works in the folder.
+    If the command is interrupted, even by ``kill -9``, its files stay in the folder. The same
+    command then finds these files and continues. The results of two commands are never mixed. Older
+    results are kept until all new results are made. Only one process at a time can work in the
+    folder.
 
     Args:
-        folder: The folder of the unfinished work, which is removed at the end. Its parent is
+        folder: The folder for the unfinished work. It is removed at the end. Its parent folder is
             created if it is missing.
-        results: The final paths of all files that may be made, each with a name of its own. The
-            command need not make all of them.
-        description: What the results depend on, as JSON values. Unfinished work is continued only
-            if this is the same.
-        overwrite: Replace existing results, and discard unfinished work of a different
-            command.
+        results: The final paths of all files that the command may make. No two of them may have the
+            same file name. The command need not make all of them.
+        description: The settings and inputs on which the results depend, as JSON values. Unfinished
+            work is continued only if its description is the same.
+        overwrite: Whether to replace existing results, and to discard unfinished work of a
+            different command.
 
     Yields:
-        The stage.
+        The `Stage`, which names the folder to write to.
 
     Raises:
-        InputError: A result exists, the folder holds unfinished work of a different command, or
-            another process works in it.
+        InputError: A result already exists, the folder holds unfinished work of a different
+            command, or another process works in the folder.
         OutputError: The folder cannot be written to.
     """
     check_writable(folder.parent)
@@ -84,7 +86,7 @@ def staged(
             if not overwrite:
                 raise InputError(
                     f"{folder}: holds unfinished work of a command with other settings or inputs; "
-                    "repeat that command, or discard it with --overwrite."
+                    "repeat that command, or add --overwrite to discard its work."
                 )
             remove(folder)
         if begun is None:
@@ -105,7 +107,9 @@ def staged(
 
 
 def finish_staged(folder: Path) -> None:
-    """Moves the remaining results if a run was interrupted while it moved them.
+    """Moves the remaining results of a run that was interrupted while it moved its results.
+
+    Does nothing if there is no such run.
 
     Raises:
         InputError: Another process works in the folder.
@@ -118,7 +122,7 @@ def finish_staged(folder: Path) -> None:
 
 
 def _begin(folder: Path, description: Any) -> None:
-    """Makes the folder; in one that exists, removes temporary files of a killed run."""
+    """Creates the folder, or removes the temporary files of a killed run from it."""
     try:
         folder.mkdir(exist_ok=True)
         for path in folder.iterdir():
@@ -142,20 +146,25 @@ def _write(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def _read(folder: Path) -> dict[str, Any] | None:
-    """Reads what was begun; a folder without a manifest holds nothing that is needed."""
+    """Reads the manifest of the unfinished work. Returns None if there is no manifest."""
     try:
         return json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: cannot be read ({error}); move or delete it.") from error
+        raise InputError(
+            f"{folder}: cannot be read ({error}); move or delete this folder."
+        ) from error
 
 
 def _finish(folder: Path, state: Mapping[str, Any] | None) -> bool:
     """Moves the results and removes the folder, if all results are made.
 
-    The manifest is removed last. If a result was not made this time, an older file at its path is
-    removed, as it belongs to another run.
+    The manifest is removed last. If the command did not make one of its possible results, an older
+    file at the path of this result is removed, because it belongs to another run.
+
+    Returns:
+        Whether all results are made and moved.
     """
     if state is None or "made" not in state:
         return False
@@ -174,7 +183,7 @@ def _finish(folder: Path, state: Mapping[str, Any] | None) -> bool:
         folder.rmdir()
     except OSError as error:
         raise OutputError(
-            f"{error.filename}: cannot be written ({error.strerror}). Results that are not moved "
-            f"yet are in {folder}; fix the cause, then repeat the same command."
+            f"{error.filename}: cannot be written ({error.strerror}), so some results are still "
+            f"in {folder}; fix the cause, then repeat the same command."
         ) from error
     return True

@@ -25,7 +25,7 @@ MAX_PAGES_AS_CHANNELS = 16
 
 
 def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
-    """Decodes a TIFF to ``(C, H, W)`` in the type in which it is stored."""
+    """Decodes a TIFF to an array ``(C, H, W)`` in the type in which it is stored."""
     from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile
 
     check_chain(path)
@@ -52,17 +52,19 @@ def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
 
 
 def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
-    """Reads the first series of a TIFF that is not a thumbnail: stored values, turned upright.
+    """Reads the first series of a TIFF that is not a thumbnail, and turns it upright.
+
+    The values are returned as they are stored. For example, a palette is not applied.
 
     Args:
-        path: The file, for the messages.
+        path: The file. Error messages name it.
         tif: The open TIFF.
 
     Returns:
-        ``(C, H, W)`` array of the file's own dtype.
+        An array ``(C, H, W)`` of the type in which the values are stored.
 
     Raises:
-        InputError: The TIFF holds no image, or a stack of images.
+        InputError: The TIFF holds no image, is damaged, or holds a stack of images.
     """
     if not tif.series:
         raise InputError(f"{path}: holds no readable image and may be cut off; export it again.")
@@ -78,7 +80,7 @@ def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
 
 
 def main_series(tif: "TiffFile") -> "list[TiffPageSeries]":
-    """Returns the series of a TIFF except thumbnails; all series if all are thumbnails."""
+    """Returns the series of a TIFF that are not thumbnails, or all series if all are thumbnails."""
     series = list(tif.series)
     return [one for one in series if not one.keyframe.is_reduced] or series
 
@@ -100,7 +102,7 @@ def is_tiff_stack(path: str | os.PathLike[str]) -> bool:
 
 
 def _true_axes(series: "TiffPageSeries") -> tuple[str, list[int]]:
-    """Returns the axes and their lengths, without axes of length 1 other than Y and X."""
+    """Returns the names and lengths of the axes. Leaves out axes of length 1, except Y and X."""
     kept = [
         (axis, n)
         for axis, n in zip(series.axes, series.shape, strict=True)
@@ -110,16 +112,22 @@ def _true_axes(series: "TiffPageSeries") -> tuple[str, list[int]]:
 
 
 def _are_channels(others: Sequence[tuple[str, int]]) -> bool:
-    """Returns whether axes are channels: the samples of a pixel always, pages only if few."""
+    """Returns whether the axes other than Y and X are the channels of one image.
+
+    The samples of a pixel are always channels. Pages are channels if there are at most 16.
+    """
     (axis, length), *more = others
     return not more and (axis == "S" or (axis in "QIC" and length <= MAX_PAGES_AS_CHANNELS))
 
 
 def _channel_axis(path: str | os.PathLike[str], axes: str, shape: list[int]) -> int | None:
-    """Finds the channel axis of a TIFF, None if it has one channel; refuses a stack."""
+    """Returns the position of the channel axis, or None if there is one channel.
+
+    A TIFF that holds a stack is refused.
+    """
     if [axis for axis in axes if axis in "YX"] != ["Y", "X"]:
         raise InputError(
-            f"{path}: has the axes {axes}, which are not those of an image; save it as (C, H, W)."
+            f"{path}: has the axes {axes}, but an image has the axes C, Y, X; save it as (C, H, W)."
         )
     others = [i for i, axis in enumerate(axes) if axis not in "YX"]
     if not others:

@@ -1,4 +1,4 @@
-"""Finds damaged TIFFs that a decoder would read for ever or fill with zeros."""
+"""Detects damaged TIFFs that a decoder would read without end or would fill with zeros."""
 
 import math
 import os
@@ -13,47 +13,50 @@ if TYPE_CHECKING:
 
 
 def check_chain(path: str | os.PathLike[str]) -> None:
-    """Refuses a TIFF in which a page points back to an earlier page as the next one.
+    """Refuses a TIFF whose chain of pages leads back to an earlier page.
 
-    Other damage is left to the decoder.
+    A decoder would read such a file without end. Other damage is left to the decoder.
 
     Args:
         path: The file.
 
     Raises:
-        InputError: If the chain of pages has no end.
+        InputError: The chain of pages has no end.
     """
     seen: set[int] = set()
     with open(path, "rb") as file:
         for offset in _offsets(file):
             if offset in seen:
                 raise InputError(
-                    f"{path}: is damaged, as page {len(seen)} leads back to an earlier page; copy "
-                    "or export it again."
+                    f"{path}: is damaged, because page {len(seen)} leads back to an earlier page; "
+                    "copy or export it again."
                 )
             seen.add(offset)
 
 
 def check_strips(what: str, page: "TiffPage | TiffFrame") -> None:
-    """Refuses a page with fewer strips or tiles than its size needs.
+    """Refuses a TIFF page that stores fewer strips or tiles than its size requires.
 
     Args:
-        what: The name of the file or the page, for the message.
+        what: The name of the file or the page, for the error message.
         page: The page to check.
 
     Raises:
-        InputError: If strips or tiles are missing.
+        InputError: Strips or tiles are missing.
     """
     needed, present = math.prod(page.keyframe.chunked), len(page.dataoffsets)
     if present < needed:
         raise InputError(
-            f"{what}: has {present} of {needed} strips or tiles and is damaged; copy or export it "
-            "again."
+            f"{what}: is damaged, because it has only {present} of {needed} strips or tiles; copy "
+            "or export it again."
         )
 
 
 def _offsets(file: BinaryIO) -> Iterator[int]:
-    """Yields the position of each page: TIFF 6.0, section 2, and BigTIFF, as far as readable."""
+    """Yields the position of each page in the file, up to the end or the first damage.
+
+    The function reads TIFF (TIFF 6.0, section 2) and BigTIFF.
+    """
     head = file.read(16)
     order = "<" if head[:2] == b"II" else ">"
     is_big = head[2:4] in (b"+\0", b"\0+")

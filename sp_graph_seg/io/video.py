@@ -30,27 +30,28 @@ def write_overlay_video(
     fps: float,
     times: Iterable[float] | None = None,
 ) -> None:
-    """Writes frames as an .mp4 video, as H.264, or as MPEG-4 Part 2 if FFmpeg lacks libx264.
+    """Writes colour frames as an .mp4 video.
 
-    Frames are encoded one by one, so memory does not grow with their number. Every 2 x 2
-    pixels share one colour (yuv420p), as most players require. Therefore an odd height or width is
-    padded by repeating the last row or column.
+    The video is encoded as H.264, or as MPEG-4 Part 2 if FFmpeg lacks libx264. Frames are encoded
+    one by one, so the use of memory does not grow with their number. Every 2 x 2 pixels share one
+    colour (yuv420p), because most players require this. An odd height or width is therefore made
+    even by repeating the last row or column.
 
     Args:
-        path: The .mp4 file. An existing file is replaced as a whole.
-        frames: ``(H, W, 3)`` uint8 arrays, all of one shape.
-        fps: Frames per second.
-        times: Time of each frame in seconds, increasing, for a variable frame rate. The video
-            starts with the first frame. Default: ``fps`` frames per second.
+        path: The .mp4 file to write. An existing file is replaced.
+        frames: The frames, uint8 arrays ``(H, W, 3)`` that all have the same shape.
+        fps: The number of frames per second.
+        times: The time of each frame in seconds, in increasing order, for a video with a variable
+            frame rate. The video starts with the first frame, whatever its time. Default: ``fps``
+            frames per second.
 
     Raises:
-        InputError: There are no frames, an argument is not as described, or the file cannot be
-            written.
+        InputError: There are no frames, an argument is invalid, or the file cannot be written.
     """
     if Path(path).suffix.lower() != ".mp4":
         raise InputError(f"{path}: the name does not end in .mp4; rename the file.")
     if not 0.001 <= fps <= TICKS:
-        raise InputError(f"fps: {fps} is not a frame rate; give 0.001 to {TICKS}.")
+        raise InputError(f"fps: {fps} is not a frame rate; give a number from 0.001 to {TICKS}.")
     checked = _checked(frames)
     first = next(checked, None)
     if first is None:
@@ -63,11 +64,13 @@ def write_overlay_video(
             stream = _add_stream(container, first, fps)
             _encode(container, stream, chain([first], checked), _ticks(fps, times))
     except av.FFmpegError as error:
-        raise InputError(f"{path}: cannot be encoded ({error}); check the frames.") from error
+        raise InputError(
+            f"{path}: cannot be encoded ({error}); check the size of the frames and the frame rate."
+        ) from error
 
 
 def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields the frames, padded to even sides; refuses those that differ from the first."""
+    """Yields the frames, padded to even height and width. Refuses a wrong type or shape."""
     shape = None
     for number, frame in enumerate(frames):
         frame = np.asarray(frame)
@@ -75,15 +78,15 @@ def _checked(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         good = frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3 and frame.size
         if not good or frame.shape != shape:
             raise InputError(
-                f"frames: frame {number} is {frame.dtype} of shape {frame.shape}; give uint8 "
-                "arrays (H, W, 3) of one shape."
+                f"frames: frame {number} is a {frame.dtype} array of shape {frame.shape}; give "
+                "uint8 arrays (H, W, 3) that all have the same shape."
             )
         height, width, _ = shape
         yield np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
 def _ticks(fps: float, times: Iterable[float] | None) -> Iterator[int]:
-    """Yields when each frame is shown, in ticks after the first one."""
+    """Yields the time of each frame after the first frame, in ticks of 1/60000 s."""
     if times is None:
         number = 0
         while True:
@@ -96,15 +99,15 @@ def _ticks(fps: float, times: Iterable[float] | None) -> Iterator[int]:
         tick = round(elapsed) if math.isfinite(elapsed) else last
         if tick <= last:
             raise InputError(
-                f"times: frame {number} at {time} s is not after the frame before; give "
-                "increasing, finite times."
+                f"times: frame {number} has the time {time} s, which is not finite or not later "
+                "than the frame before; give finite times in increasing order."
             )
         yield tick
         last = tick
 
 
 def _add_stream(container: "OutputContainer", frame: np.ndarray, fps: float) -> "VideoStream":
-    """Adds a video stream for frames like this one."""
+    """Adds a video stream for frames of the same size as ``frame``."""
     import av
 
     rate = Fraction(fps).limit_denominator(1001)
@@ -128,13 +131,13 @@ def _encode(
     frames: Iterable[np.ndarray],
     ticks: Iterator[int],
 ) -> None:
-    """Encodes all frames with their times."""
+    """Encodes all frames, each with its time in ticks."""
     import av
 
     for number, array in enumerate(frames):
         tick = next(ticks, None)
         if tick is None:
-            raise InputError(f"times: there are only {number} of them; give one for each frame.")
+            raise InputError(f"times: there are only {number} times; give one time for each frame.")
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="itu709")
         frame.pts, frame.time_base = tick, Fraction(1, TICKS)

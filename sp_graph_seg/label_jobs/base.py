@@ -1,4 +1,4 @@
-"""The base classes of label formats, which are written either in order or block by block."""
+"""The base classes of label formats. A format is written either in order or block by block."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -21,20 +21,20 @@ __all__ = [
 ]
 
 Blocks = Iterator[tuple[int, np.ndarray]]
-"""Labels in the axis order of the output, as consecutive runs along its first axis.
+"""Labels in the axis order of the output, in consecutive parts along the first axis.
 
-Each item is the index on that axis at which a run starts, and the labels of the run.
+Each item holds the index along this axis at which the part starts, and the labels of the part.
 """
 
 
 class Finished(NamedTuple):
-    """What a finished output stores besides its labels.
+    """The properties of a finished output that can be read without its labels.
 
     Attributes:
         shape: The shape of the array of labels.
-        dtype: The type of its labels.
+        dtype: The type of the labels.
         provenance: The provenance, see `Manifest.provenance`.
-        dataset: The dataset in an HDF5 file, None for other formats.
+        dataset: The name of the dataset in an HDF5 file; None for other formats.
     """
 
     shape: tuple[int, ...]
@@ -44,16 +44,18 @@ class Finished(NamedTuple):
 
 
 class Format(ABC):
-    """A format of labels.
+    """A file format for labels.
 
     Attributes:
         suffixes: The suffixes of file names in this format, in lower case.
-        is_folder: Whether an output is a folder, not one file.
-        may_hold_more: Whether an output may hold more than labels, such as another dataset.
+        is_folder: Whether an output is a folder and not one file.
+        may_hold_more: Whether an output may also hold other data, such as another dataset.
         is_packed: Whether the labels are compressed.
-        keeps_order: Whether the axes keep the order of the input; otherwise it is z (or t), y, x.
+        keeps_order: Whether the axes are stored in the order of the input. If False, they are
+            stored in the order z (or t), y, x.
         dataset: The default name of the dataset; None if the format has no datasets.
-        package: The optional package that writes the format; None if none is needed.
+        package: The name of the optional package that writes the format; None if no such package is
+            needed.
     """
 
     suffixes: tuple[str, ...] = ()
@@ -66,43 +68,46 @@ class Format(ABC):
 
     @abstractmethod
     def read(self, path: Path) -> Finished:
-        """Reads the provenance of a finished output.
+        """Reads the provenance, the shape and the type of a finished output.
 
-        For any other file it raises an exception of any type.
+        If the file is damaged or is not a finished output, an exception of any type is raised.
         """
 
     def check(self, path: Path) -> None:
-        """Reads all of a finished output; raises an exception of any type if it is damaged.
+        """Verifies a finished output. If it is damaged, an exception of any type is raised.
 
-        If the format has no checksums, only the provenance is read.
+        Formats with checksums read all data. Other formats read only the provenance.
         """
         self.read(path)
 
     def has_foreign_files(self, path: Path) -> bool:
-        """Tells whether the folder of a finished output holds files that are not part of it."""
+        """Returns whether the folder of a finished output holds files that do not belong to it."""
         return False
 
 
 class StreamedFormat(Format):
-    """A format that is written from the first slice to the last after all blocks are done."""
+    """A format whose output is written in order, from the first slice to the last.
+
+    The writing begins after all blocks are done.
+    """
 
     @abstractmethod
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes the output from its blocks, with a few of them in memory at a time."""
+        """Writes the output from all blocks. Only a few blocks are in memory at a time."""
 
 
 class PiecewiseFormat(Format):
-    """A format into which each block is written separately, in any order, by any process."""
+    """A format into which each block can be written separately, in any order, by any process."""
 
     @abstractmethod
     def create(self, path: Path, manifest: Manifest) -> None:
-        """Creates the output without labels, unless it exists."""
+        """Creates an output without labels. Does nothing if the output exists."""
 
     @abstractmethod
     def write_block(
         self, path: Path, start: int, labels: np.ndarray, places: tuple[int, int, int]
     ) -> None:
-        """Writes a block, and waits until it is on the disk.
+        """Writes the labels of a block, and waits until they are on the disk.
 
         ``places`` is the order of the axes in the output, see `Geometry.places`.
         """
@@ -111,8 +116,8 @@ class PiecewiseFormat(Format):
     def read_block(
         self, path: Path, start: int, stop: int, places: tuple[int, int, int]
     ) -> np.ndarray:
-        """Reads the labels ``(stop - start, H, W)`` of a block."""
+        """Reads the labels of a block, an array ``(stop - start, H, W)``."""
 
     @abstractmethod
     def complete(self, path: Path, manifest: Manifest, found: Found) -> None:
-        """Adds the provenance, and removes files that killed processes left behind."""
+        """Adds the provenance, and removes temporary files that killed processes left behind."""

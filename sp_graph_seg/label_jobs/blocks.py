@@ -25,7 +25,12 @@ _HEADER, _LABELS = "header.json", "labels.npy"
 
 
 class Block(NamedTuple):
-    """The labels ``(n, H, W)`` of n slices, and the skipped slices with the reasons."""
+    """The labels and the skipped slices of one block.
+
+    Attributes:
+        labels: The labels ``(n, H, W)`` of the n slices of the block.
+        skipped: The numbers of the skipped slices, with the reasons.
+    """
 
     labels: np.ndarray
     skipped: dict[int, str]
@@ -33,15 +38,16 @@ class Block(NamedTuple):
 
 @dataclass(frozen=True)
 class BlockStore(ABC):
-    """The blocks of a job. Each has its own file in the folder of the work in progress.
+    """The place where the finished blocks of a job are stored.
 
-    A block is finished when this file exists: it is written last, whole or not at all. It holds
-    the fingerprint of the job, so that a block made with other settings is ignored.
+    For each finished block, there is a file in the folder of the work in progress. This file is
+    written last, and it is written completely or not at all. It holds the fingerprint of the job. A
+    file with another fingerprint is ignored, because its block was made with other settings.
 
     Attributes:
         output: The output of the job.
         fingerprint: The fingerprint of the job.
-        size: Number of slices in a block.
+        size: The number of slices in a block.
         places: The order of the axes in the output, see `Geometry.places`.
     """
 
@@ -52,30 +58,30 @@ class BlockStore(ABC):
     _suffix: ClassVar[str]
 
     def file(self, start: int) -> Path:
-        """Returns the file of the block that starts at this slice."""
+        """Returns the path of the file for the block whose first slice is ``start``."""
         return self.output.partial / f"block_{start // self.size:06}{self._suffix}"
 
     @abstractmethod
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Writes a block, whole or not at all.
+        """Writes a block completely or not at all.
 
         Raises:
             OSError, InputError: The block cannot be written.
         """
 
     def read(self, start: int, shape: tuple[int, int, int], dtype: np.dtype) -> Block | None:
-        """Reads a block and verifies all of it.
+        """Reads a block and verifies all its data.
 
         Args:
-            start: The number of its first slice.
-            shape: The shape of its labels.
-            dtype: The type of its labels.
+            start: The number of the first slice of the block.
+            shape: The shape of the labels of the block.
+            dtype: The type of the labels.
 
         Returns:
             The block, or None if it is absent, damaged or belongs to another job.
 
         Raises:
-            InputError: Its file exists but cannot be opened.
+            InputError: The file of the block exists but cannot be opened.
         """
         if not _may_open(self.file(start)):
             return None
@@ -88,14 +94,14 @@ class BlockStore(ABC):
         return block if (block.labels.shape, block.labels.dtype) == (shape, dtype) else None
 
     def found(self, start: int) -> Found | None:
-        """Reads which slices of a block were skipped and which labels occur in it.
+        """Reads which slices of a block were skipped and which labels occur in the block.
 
         Returns:
             The skipped slices and the labels, or None if the file of the block is absent, damaged
             or belongs to another job.
 
         Raises:
-            InputError: The file exists but cannot be opened.
+            InputError: The file of the block exists but cannot be opened.
         """
         if not _may_open(self.file(start)):
             return None
@@ -128,20 +134,20 @@ class BlockStore(ABC):
     def _checked(self, text: str | bytes, start: int) -> dict[str, Any]:
         header = json.loads(text)
         if (header["fingerprint"], header["start"]) != (self.fingerprint, start):
-            raise ValueError("the file belongs to another block or job; label its slices again")
+            raise ValueError("file: belongs to another block or job; label these slices again")
         return header
 
 
 class BlockFiles(BlockStore):
-    """Blocks that are kept in .npz files until the output is assembled.
+    """A store that keeps each block in a .npz file until the output is assembled.
 
-    The checksum is the CRC-32 that a ZIP archive stores for each member.
+    A .npz file is a ZIP archive, which stores a CRC-32 checksum of its content.
     """
 
     _suffix = ".npz"
 
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Writes the block into a file of its own."""
+        """Writes a block to a separate .npz file."""
         with (
             durable_write(self.file(start)) as temporary,
             zipfile.ZipFile(
@@ -158,7 +164,7 @@ class BlockFiles(BlockStore):
             with archive.open(_LABELS) as member:
                 labels = np.lib.format.read_array(member, allow_pickle=False)
                 if member.read(1):  # the checksum is compared at the end
-                    raise ValueError("the file holds data after the labels; label its slices again")
+                    raise ValueError("file: holds data after the labels; label these slices again")
         return Block(labels, _skipped(header))
 
     def _header(self, start: int) -> dict[str, Any]:
@@ -167,16 +173,16 @@ class BlockFiles(BlockStore):
 
 
 class BlocksInPlace(BlockStore):
-    """Blocks that are written into the output; a small file marks each finished one.
+    """A store that writes blocks directly into the output.
 
-    The small file holds a CRC-32 checksum of the labels. It reveals chunks that are lost or belong
-    to another job.
+    A small file marks each finished block. This file holds a CRC-32 checksum of the labels. The
+    checksum reveals chunks that are lost or belong to another job.
     """
 
     _suffix = ".json"
 
     def write(self, start: int, labels: np.ndarray, skipped: Mapping[int, str]) -> None:
-        """Writes the labels, then the file that marks them as finished."""
+        """Writes the labels, and then the small file that marks the block as finished."""
         self._format.write_block(self.output.assembled, start, labels, self.places)
         header = self._new_header(start, labels, skipped)
         header["crc32"] = _checksum(header, labels)
@@ -188,7 +194,7 @@ class BlocksInPlace(BlockStore):
         stop = start + count
         labels = self._format.read_block(self.output.assembled, start, stop, self.places)
         if header.pop("crc32") != _checksum(header, labels):
-            raise ValueError("the labels do not match their checksum; label these slices again")
+            raise ValueError("labels: do not match their checksum; label these slices again")
         return Block(labels, _skipped(header))
 
     def _header(self, start: int) -> dict[str, Any]:
@@ -203,9 +209,10 @@ class BlocksInPlace(BlockStore):
 def block_store(
     output: LabelOutput, fingerprint: str, size: int, places: tuple[int, int, int]
 ) -> BlockStore:
-    """Makes the store of a job's blocks.
+    """Chooses the store for the blocks of a job.
 
-    Blocks are written into the output if its format allows that, otherwise into separate files.
+    If the format of the output allows it, blocks are written directly into the output. Otherwise
+    they are written to separate files.
     """
     is_piecewise = isinstance(output.format, PiecewiseFormat)
     return (BlocksInPlace if is_piecewise else BlockFiles)(output, fingerprint, size, places)
@@ -220,7 +227,7 @@ def _skipped(header: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _may_open(path: Path) -> bool:
-    """Returns whether a file exists; refuses one that exists but cannot be opened."""
+    """Returns whether a file exists. Refuses a file that exists but cannot be opened."""
     try:
         os.close(os.open(path, os.O_RDONLY))
     except FileNotFoundError:
@@ -228,6 +235,6 @@ def _may_open(path: Path) -> bool:
     except OSError as error:
         raise InputError(
             f"{path}: cannot be opened ({error.strerror}); "
-            "make it readable, or delete it to label its slices again."
+            "make this file readable, or delete it so that its slices are labelled again."
         ) from error
     return True

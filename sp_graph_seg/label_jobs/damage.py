@@ -1,4 +1,7 @@
-"""Reads all of a finished output to find damage: any exception means that it is damaged."""
+"""Reads finished outputs completely to find damage.
+
+If an output is damaged, an exception of any type is raised.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -8,25 +11,31 @@ STORED = "sp_graph_seg_chunks"
 
 
 def count_chunks(path: Path) -> int:
-    """Counts the stored chunks of all arrays in a Zarr group: files whose names are numbers."""
+    """Counts the stored chunks of all arrays in a Zarr group.
+
+    The names of the files that hold chunks are numbers.
+    """
     files = path.glob("[0-9]*/c/**/*")
     return sum(file.is_file() and file.name.isdigit() for file in files)
 
 
 def check_zarr(path: Path) -> None:
-    """Compares the number of chunks with the recorded one, and verifies their checksums."""
+    """Verifies the number of chunks in a Zarr group and the checksums of the chunks.
+
+    The expected number is stored in the attributes of the group.
+    """
     import zarr
 
     group = zarr.open_group(store=str(path), mode="r")
     if count_chunks(path) != group.attrs[STORED]:
-        raise ValueError(f"{path}: the number of chunks has changed; write the labels again")
+        raise ValueError(f"{path}: has lost or gained chunks; write the labels again")
     image: Any = group.attrs["ome"]
     for level in image["multiscales"][0]["datasets"]:
         _read_all(group[level["path"]])
 
 
 def check_hdf5(path: Path, name: str | None) -> None:
-    """Reads all chunks of a dataset, which verifies their checksums."""
+    """Reads all chunks of a dataset to verify their checksums."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -34,7 +43,7 @@ def check_hdf5(path: Path, name: str | None) -> None:
 
 
 def check_tiff(path: Path) -> None:
-    """Reads all pages, which verifies their checksums."""
+    """Reads all pages of a TIFF to verify their checksums."""
     from tifffile import TiffFile
 
     with TiffFile(path) as tif:
@@ -43,7 +52,7 @@ def check_tiff(path: Path) -> None:
 
 
 def check_pngs(path: Path) -> None:
-    """Verifies the checksums in all PNGs of a folder."""
+    """Verifies the checksums of all PNGs in a folder."""
     from PIL import Image
 
     for file in path.glob("*.png"):
@@ -52,6 +61,6 @@ def check_pngs(path: Path) -> None:
 
 
 def _read_all(array: Any) -> None:
-    """Reads an array in slabs of its chunks."""
+    """Reads a whole array in slabs, each as thick as one chunk."""
     for start in range(0, array.shape[0], array.chunks[0]):
         _ = array[start : start + array.chunks[0]]

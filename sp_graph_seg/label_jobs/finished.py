@@ -1,4 +1,4 @@
-"""Checks existing outputs: whether they belong to a job and may be replaced."""
+"""Checks whether existing outputs belong to a job and whether they may be replaced."""
 
 import warnings
 from pathlib import Path
@@ -12,16 +12,19 @@ from sp_graph_seg.label_jobs.outputs import LabelOutput
 
 
 def exists(output: LabelOutput) -> bool:
-    """Returns whether an output exists. An empty folder does not count for formats of folders."""
+    """Returns whether an output exists.
+
+    If the format stores an output as a folder, an empty folder does not count as an output.
+    """
     path = output.path
     return path.exists() and not (output.format.is_folder and is_empty_folder(path))
 
 
 def read_finished(output: LabelOutput) -> Finished | None:
-    """Reads what a finished output stores besides its labels.
+    """Reads the provenance of a finished output, and the shape and type of its labels.
 
     Returns:
-        What was read, or None if the output is damaged or was not made by this library.
+        These properties, or None if the output is damaged or was not made by this library.
     """
     try:
         with warnings.catch_warnings():
@@ -39,7 +42,7 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
         manifest: The manifest of the job.
 
     Returns:
-        The skipped slices and their reasons.
+        The numbers of the skipped slices, with the reasons.
 
     Raises:
         InputError: The output is damaged or is not the result of this job.
@@ -56,7 +59,9 @@ def verify_finished(output: LabelOutput, manifest: Manifest) -> dict[int, str]:
     found.pop("record", None)  # who made it, and when, makes no difference
     difference = describe_difference(found, wanted)
     if difference:
-        raise InputError(f"{output}: was made differently: {difference}; {remedy}.")
+        raise InputError(
+            f"{output}: was made with other settings or input: {difference}; {remedy}."
+        )
     try:
         output.format.check(output.path)
     except MemoryError:
@@ -75,13 +80,14 @@ def _array(labels: Manifest | Finished, shape: tuple[int, ...]) -> dict[str, Any
 
 
 def refuse_replacing(output: LabelOutput, overwrite: bool) -> None:
-    """Refuses to replace an existing output without permission, or if it holds more than labels.
+    """Raises an error if an output exists and must not be replaced.
 
-    A folder, a Zarr store or an HDF5 file is replaced as a whole. So, even with ``overwrite``, it
-    must hold only labels written by this library.
+    An existing output may be replaced only if ``overwrite`` is True. A folder, a Zarr store or an
+    HDF5 file is always replaced as a whole. So it must hold only labels that this library wrote,
+    even if ``overwrite`` is True.
 
     Raises:
-        InputError: The output exists and may not be replaced.
+        InputError: The output exists and must not be replaced.
     """
     if not exists(output):
         return

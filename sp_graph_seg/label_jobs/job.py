@@ -1,4 +1,4 @@
-"""A label job: takes labels in blocks and assembles one output."""
+"""The label job, which takes labels in blocks and assembles one output from them."""
 
 import math
 import os
@@ -22,29 +22,30 @@ from sp_graph_seg.label_jobs.partial import State, mark_assembled, read_state, r
 from sp_graph_seg.volumes.geometry import Geometry
 
 RUN_BYTES = 2**28
-"""The size in bytes of the labels held at once if slices are not along an output's first axis."""
+"""The bytes of labels in memory at once, if the first axis of the output does not count slices."""
 
 Progress = Callable[[int, int], None]
-"""Called with the number of blocks assembled or verified so far, and the number of all blocks."""
+"""A function of the number of blocks assembled or verified so far and the number of all blocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelJob:
-    """The job of labelling a volume or video; see `open_label_job`.
+    """The job of labelling a volume or video. `open_label_job` makes it.
 
-    A job is small and can be pickled. Processes on several machines with a common file system may
-    write different blocks at the same time. One process finishes the job.
+    A job is small and can be pickled. Several processes may write different blocks at the same
+    time, also from other machines that share the file system. One process then calls `finish`.
 
     Attributes:
         output: The output of the job.
-        shape: ``(S, H, W)``, the number of slices, their height and width in pixels.
-        num_labels: The labels are 0 to num_labels - 1.
-        block: Slices in a block. The last block may have fewer.
-        geometry: Where the slices lie, and the order of the axes of the output.
+        shape: ``(S, H, W)``, the number of slices, and their height and width in pixels.
+        num_labels: The number of labels. The labels are 0 to num_labels - 1.
+        block: The number of slices in a block. The last block may have fewer.
+        geometry: The positions of the slices, and the order of the axes of the output.
         fingerprint: The fingerprint of the manifest.
         overwrite: Whether `finish` may replace an existing output.
-        complete: Whether the output is finished, so that nothing is left to do.
-        skipped: The skipped slices of a complete output, and the reasons.
+        complete: Whether the output is already finished, so that nothing is left to do.
+        skipped: The numbers of the skipped slices, with the reasons. None unless ``complete`` is
+            True.
     """
 
     output: LabelOutput
@@ -59,7 +60,7 @@ class LabelJob:
 
     @property
     def path(self) -> Path:
-        """The file or folder of the output."""
+        """The path of the output, which is a file or a folder."""
         return self.output.path
 
     @property
@@ -74,22 +75,22 @@ class LabelJob:
 
     @property
     def blocks(self) -> list[tuple[int, int]]:
-        """All blocks as ``(start, stop)``, in order."""
+        """The blocks in order. Block ``(start, stop)`` has the slices ``start`` to ``stop - 1``."""
         count = self.shape[0]
         return [(k, min(k + self.block, count)) for k in range(0, count, self.block)]
 
     def is_assembled(self) -> bool:
-        """Returns whether the output is assembled, so that blocks are no longer needed."""
+        """Returns whether the output is assembled, so that the blocks are no longer needed."""
         return self.complete or self._state().skipped is not None
 
     def missing_blocks(self) -> list[tuple[int, int]]:
         """Finds the blocks that must still be written. All existing blocks are read and verified.
 
         Returns:
-            ``(start, stop)`` of the blocks that are absent or damaged, in order.
+            ``(start, stop)`` of each block that is absent or damaged, in order.
 
         Raises:
-            InputError: The work in progress is gone or has other settings.
+            InputError: The work in progress was removed, or it now has other settings.
         """
         if self.is_assembled():
             return []
@@ -98,27 +99,27 @@ class LabelJob:
     def write_block(
         self, start: int, labels: np.ndarray, skipped: Mapping[int, str] | None = None
     ) -> None:
-        """Writes the labels of one block, whole or not at all.
+        """Writes the labels of one block, completely or not at all.
 
         Args:
-            start: The number of its first slice.
-            labels: ``(n, H, W)`` integer array for the n slices of the block, with values from 0 to
-                num_labels - 1, or `unlabelled`.
-            skipped: The numbers of slices that could not be labelled, and the reasons. All their
-                pixels become `unlabelled`, whatever ``labels`` holds.
+            start: The number of the first slice of the block.
+            labels: An integer array ``(n, H, W)`` for the n slices of the block. Each value is a
+                label from 0 to num_labels - 1, or `unlabelled`.
+            skipped: The numbers of the slices that could not be labelled, with the reasons. All
+                pixels of these slices become `unlabelled`, whatever ``labels`` holds for them.
 
         Raises:
-            InputError: The labels do not fit the job; the work in progress is gone, already
-                assembled or has other settings; or the block cannot be written. Finished blocks are
-                kept.
+            InputError: The labels do not fit the job, the output is already assembled, the work in
+                progress was removed or has other settings, or the block cannot be written. Finished
+                blocks are kept.
         """
         skipped = dict(skipped or {})
         shape = self._block_shape(start)
         labels = np.asarray(labels)
         if labels.shape != shape or labels.dtype.kind not in "bui":
             raise InputError(
-                f"labels: {labels.dtype} of shape {labels.shape} do not fit slices {start} to "
-                f"{start + shape[0] - 1}; give integers of shape {shape}."
+                f"labels: a {labels.dtype} array of shape {labels.shape} does not fit slices "
+                f"{start} to {start + shape[0] - 1}; give an integer array of shape {shape}."
             )
         if outside := [number for number in skipped if not 0 <= number - start < shape[0]]:
             raise InputError(
@@ -129,9 +130,9 @@ class LabelJob:
         wrong[[number - start for number in skipped]] = False
         if wrong.any():
             raise InputError(
-                f"labels: {labels[wrong][0]} is neither from 0 to {self.num_labels - 1} nor "
-                f"{self.unlabelled} (unlabelled); correct the labels or begin a job with a larger "
-                "num_labels."
+                f"labels: contain {labels[wrong][0]}, but only 0 to {self.num_labels - 1} and "
+                f"{self.unlabelled} (unlabelled) are allowed; correct the labels or open a job "
+                "with a larger num_labels."
             )
         stored = np.array(labels, dtype=self.dtype, order="C")
         stored[[number - start for number in skipped]] = self.unlabelled
@@ -143,33 +144,37 @@ class LabelJob:
         """Reads a block and verifies it.
 
         Args:
-            start: The number of its first slice.
+            start: The number of the first slice of the block.
 
         Returns:
-            Labels and skipped slices, or None if the block is absent or damaged.
+            The labels and the skipped slices, or None if the block is absent or damaged.
         """
         return self._store.read(start, self._block_shape(start), self.dtype)
 
     def finish(
         self, progress: Progress | None = None, record: Mapping[str, Any] | None = None
     ) -> dict[int, str]:
-        """Assembles the output, gives it its name and removes the blocks.
+        """Assembles the output, moves it to its final path and removes the blocks.
 
-        Only a few blocks are in memory at a time. The output is assembled in the folder of the
-        work in progress; if the blocks were written into the output, they are verified instead.
-        Then the output is moved to its name, so that nothing incomplete ever has that name. After
-        an interruption, open the job in the same way and call this again.
+        Only a few blocks are in memory at a time. The output is assembled in the folder of the work
+        in progress. If the blocks were written directly into the output, they are only verified.
+        The output is moved to its final path only after it is complete. So no incomplete output
+        ever has this path. After an interruption, open the job again with the same arguments and
+        call this method again.
 
         Args:
-            progress: Called after each block that was assembled or verified. Default: None.
-            record: Who made the output from what, as JSON values; see `sp_graph_seg.io.record`.
+            progress: A function that is called after each block that was assembled or verified. Its
+                arguments are the number of blocks done so far and the number of all blocks.
+                Default: None.
+            record: The record of how the output was made, as JSON values; see
+                `sp_graph_seg.io.record`.
 
         Returns:
-            The skipped slices and their reasons.
+            The numbers of the skipped slices, with the reasons.
 
         Raises:
-            InputError: Blocks are missing or damaged, the output has been created meanwhile, or
-                it cannot be written. Finished blocks are kept.
+            InputError: Blocks are missing or damaged, another process created the output meanwhile,
+                or the output cannot be written. Finished blocks are kept.
         """
         if self.complete:
             return dict(self.skipped or {})
@@ -193,7 +198,7 @@ class LabelJob:
         count, height, width = self.shape
         if start % self.block or not 0 <= start < count:
             raise InputError(
-                f"start: no block starts at slice {start}; give a start from LabelJob.blocks."
+                f"start: no block starts at slice {start}; give a start in LabelJob.blocks."
             )
         return min(self.block, count - start), height, width
 
@@ -201,9 +206,9 @@ class LabelJob:
         partial = self.output.partial
         state = read_state(partial)
         if state is None or state.manifest.fingerprint != self.fingerprint:
-            what = "is gone" if state is None else "now has other settings"
+            what = "removed it" if state is None else "began work with other settings in it"
             raise InputError(
-                f"{partial}: {what}, because another process removed or replaced it; start again."
+                f"{partial}: cannot be used, because another process {what}; repeat the command."
             )
         return state
 
@@ -246,7 +251,7 @@ class LabelJob:
     def _refuse_finished(self) -> None:
         if self._state().skipped is not None:
             raise InputError(
-                f"{self.output}: was finished by another process meanwhile; use that output."
+                f"{self.output}: was finished by another process in the meantime; use this output."
             )
 
     def _stream(self, progress: Progress | None) -> Iterator[tuple[int, np.ndarray]]:
@@ -259,9 +264,9 @@ class LabelJob:
                 progress(done, len(self.blocks))
 
     def _arranged(self, manifest: Manifest, progress: Progress | None) -> Blocks:
-        """Yields the labels in the axis order of the output, in runs along its first axis.
+        """Yields the labels in the axis order of the output, in parts along the first axis.
 
-        If its first axis is not that of the slices, all blocks are read for each run.
+        If the first axis does not count slices, all blocks are read again for each part.
         """
         places = self.geometry.places
         if places[0] == 0:
@@ -279,7 +284,7 @@ class LabelJob:
             yield first, run
 
     def _move(self) -> None:
-        """Moves the assembled output to its name, unless an interrupted call did so."""
+        """Moves the assembled output to its final path. Does nothing if it was moved before."""
         path, assembled = self.output.path, self.output.assembled
         if not assembled.exists():
             return
@@ -292,7 +297,7 @@ class LabelJob:
 
     @contextmanager
     def _keeping_blocks(self) -> Iterator[None]:
-        """Turns a failure to write into an error that says where the finished blocks are."""
+        """Turns a write error into an `InputError` that says where the finished blocks are."""
         try:
             yield
         except Exception as error:
@@ -302,6 +307,6 @@ class LabelJob:
             reason = " ".join(str(cause.strerror or cause).split())
             raise InputError(
                 f"{self.output}: cannot be written ({reason}), but finished blocks are kept in "
-                f"{self.output.partial}; free space or repair the folder, then repeat the same "
-                "command."
+                f"{self.output.partial}; delete other files or repair the folder, then repeat "
+                "the same command."
             ) from cause

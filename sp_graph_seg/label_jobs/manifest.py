@@ -18,10 +18,10 @@ MAX_LABELS = 65535
 
 
 class Found(NamedTuple):
-    """What is known about the labels of a job when all blocks are written.
+    """The skipped slices, and the labels that occur, in a block or in all blocks of a job.
 
     Attributes:
-        skipped: The skipped slices and their reasons.
+        skipped: The numbers of the skipped slices, with the reasons.
         used: The labels that occur, in ascending order.
     """
 
@@ -34,19 +34,19 @@ NOTHING_FOUND = Found({}, ())
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What must stay the same from the first block to the finished output.
+    """The properties of a job that must stay the same until the output is finished.
 
     Attributes:
-        shape: ``(S, H, W)``, the slices or frames and their height and width in pixels.
-        num_labels: The labels are 0 to num_labels - 1.
-        block: Slices in a block; the last block may have fewer.
-        settings: The model, input and options, as JSON values.
-        geometry: Where the slices lie, and the order of the axes of the output.
-        labels: The ``name`` and the ``color`` of each label that was given one; None if the
-            values are not labels but grey values.
-        dataset: The dataset in an HDF5 file, None for other formats.
-        record: Who made the output from what; see `sp_graph_seg.io.record`. Only this may
-            change.
+        shape: ``(S, H, W)``, the number of slices or frames, and their height and width in pixels.
+        num_labels: The number of labels. The labels are 0 to num_labels - 1.
+        block: The number of slices in a block. The last block may have fewer.
+        settings: The model, the input and the options, as JSON values.
+        geometry: The positions of the slices, and the order of the axes of the output.
+        labels: A mapping from a label to its ``name`` and ``color``, for the labels that have them.
+            None if the values are grey values and not labels.
+        dataset: The name of the dataset in an HDF5 file; None for other formats.
+        record: The record of how the output was made; see `sp_graph_seg.io.record`. Only the record
+            may change during a job.
     """
 
     shape: tuple[int, int, int]
@@ -60,7 +60,7 @@ class Manifest:
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the labels: uint8 if they and the value for "unlabelled" fit, else uint16."""
+        """The type of the labels: uint8 for up to 255 labels, otherwise uint16."""
         return label_dtype(self.num_labels)
 
     @property
@@ -70,22 +70,26 @@ class Manifest:
 
     @property
     def stored_shape(self) -> tuple[int, int, int]:
-        """The shape of the labels in the order of the axes of the output."""
+        """The shape of the array of labels in the axis order of the output."""
         first, second, third = (self.shape[place] for place in self.geometry.places)
         return first, second, third
 
     @property
     def nbytes(self) -> int:
-        """The size of all labels in bytes, uncompressed."""
+        """The size of all labels in bytes, without compression."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     @cached_property
     def fingerprint(self) -> str:
-        """The fingerprint of the manifest without its record, 32 hexadecimal digits."""
+        """A hash of the manifest without its record, as 32 hexadecimal digits."""
         return fingerprint(**self.to_json())
 
     def to_json(self) -> dict[str, Any]:
-        """Converts all but the record to JSON values; adds the version and derived values."""
+        """Converts the manifest to JSON values.
+
+        The record is left out. The format version, the type of the labels and the value for
+        "unlabelled" are added.
+        """
         derived = {"version": VERSION, "dtype": str(self.dtype), "unlabelled": self.unlabelled}
         values = asdict(self) | {"geometry": self.geometry.to_json()}
         del values["record"]
@@ -99,10 +103,10 @@ class Manifest:
         return cls(**known | {"shape": shape, "geometry": geometry})
 
     def legend(self, used: Iterable[int]) -> list[dict[str, Any]]:
-        """Returns the ``label``, ``color`` and, if it has one, ``name`` of each label in use.
+        """Returns the ``label``, ``color`` and, if known, ``name`` of each label in ``used``.
 
-        Labels without a given colour get colours that are as far apart as possible. Grey values
-        have no legend, so the list is empty.
+        Labels without a given colour get colours that are as far apart as possible. If the values
+        are grey values and not labels, the list is empty.
         """
         if self.labels is None:
             return []
@@ -112,7 +116,7 @@ class Manifest:
         return [about.get(n, {}) | {"label": n, "color": color} for n, color in colors.items()]
 
     def provenance(self, found: Found = NOTHING_FOUND) -> dict[str, Any]:
-        """Returns the provenance that the finished output stores."""
+        """Returns the provenance that a finished output stores."""
         return {
             "version": VERSION,
             "num_labels": self.num_labels,
@@ -126,20 +130,21 @@ class Manifest:
 
 
 def label_dtype(num_labels: int) -> np.dtype:
-    """Returns the smallest type for labels 0 to num_labels - 1 and one value for "unlabelled".
+    """Returns the smallest type that can hold all labels and one value for "unlabelled".
 
     Raises:
         InputError: ``num_labels`` is not from 1 to 65535.
     """
     if not 1 <= num_labels <= MAX_LABELS:
         raise InputError(
-            f"num_labels: {num_labels} labels cannot be stored; give 1 to {MAX_LABELS}."
+            f"num_labels: {num_labels} labels cannot be stored; give a number from 1 to "
+            f"{MAX_LABELS}."
         )
     return np.dtype(np.uint8 if num_labels <= 255 else np.uint16)
 
 
 def json_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Converts settings to JSON values: tuples become lists, and keys become strings.
+    """Converts settings to JSON values. Tuples become lists, and keys become strings.
 
     Raises:
         InputError: A value cannot be stored as JSON.
@@ -156,11 +161,11 @@ def describe_difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str |
     """Describes up to three values that differ between two mappings of JSON values.
 
     Returns:
-        A text such as ``settings.model was 'a' and is 'b'``, or None if nothing differs.
+        A text such as ``settings.model was 'a' and is now 'b'``, or None if nothing differs.
     """
     found = _differences(old, new, "")
-    more = f" ({len(found) - 3} more)" if len(found) > 3 else ""
-    return "; ".join(found[:3]) + more if found else None
+    more = f", and {len(found) - 3} more" if len(found) > 3 else ""
+    return ", ".join(found[:3]) + more if found else None
 
 
 def _differences(old: Any, new: Any, name: str) -> list[str]:
@@ -170,7 +175,7 @@ def _differences(old: Any, new: Any, name: str) -> list[str]:
         return [d for k, n in inner for d in _differences(old.get(k), new.get(k), n)]
     if old == new:
         return []
-    return [f"{name} was {_shorten(old)} and is {_shorten(new)}"]
+    return [f"{name} was {_shorten(old)} and is now {_shorten(new)}"]
 
 
 def _shorten(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Opens label jobs, new or interrupted, after all checks that are possible in advance."""
+"""Opens new and interrupted label jobs, after all checks that are possible in advance."""
 
 import os
 import shutil
@@ -38,11 +38,13 @@ def check_label_output(
     overwrite: bool = False,
     resume: bool = False,
 ) -> None:
-    """Refuses an output that :func:`open_label_job` would refuse whatever is written to it.
+    """Checks whether :func:`open_label_job` would accept the output. Does not check the labels.
+
+    Call this before long work starts. The arguments are the same as in :func:`open_label_job`.
 
     Raises:
-        InputError: The format is unknown, the output overlaps an input or exists, another process
-            is writing it, or its folder is not writable.
+        InputError: The format is unknown, the output exists or overlaps an input, another process
+            is writing the output, or its folder is not writable.
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
@@ -66,47 +68,58 @@ def open_label_job(
     overwrite: bool = False,
     resume: bool = False,
 ) -> LabelJob:
-    """Begins or continues to label a volume or video block by block.
+    """Opens a job that stores the labels of a volume or video block by block.
 
-    The blocks are kept in ``<output>.partial`` beside the output: for Zarr as chunks of the array,
-    for other formats as files from which the output is assembled at the end. If that folder exists
-    and has the same manifest, the work continues with the missing blocks. After any interruption,
-    the same calls finish the job.
+    Finished blocks are kept in the folder ``<output>.partial`` beside the output. For Zarr, the
+    blocks are chunks of the final array. For other formats, they are files, from which the output
+    is assembled at the end. If the folder already exists and has the same manifest, the job
+    continues with the missing blocks. So, after any interruption, the same calls finish the job.
 
-    A pixel without a label has the largest value of the type, 255 or 65535. So uint8 is used for up
-    to 255 labels. The output stores its provenance (the settings, and the skipped slices with the
-    reasons) under the key ``sp_graph_seg``: Zarr in the attributes of the group, HDF5 in an
-    attribute of the dataset, TIFF in the metadata, NRRD in a comment, VTK in the field data, a
-    folder of PNGs in ``labels.json``, and .npy in a second array of the file.
+    A pixel without a label has the largest value of the type. This is 255 for uint8, which is used
+    for up to 255 labels, and 65535 for uint16, which is used for more labels.
+
+    The output stores its provenance under the key ``sp_graph_seg``. The provenance holds the
+    settings, and the skipped slices with the reasons. Its place depends on the format:
+
+    * Zarr: the attributes of the group.
+    * HDF5: an attribute of the dataset.
+    * TIFF: the metadata.
+    * NRRD: a comment in the header.
+    * VTK: the field data.
+    * .npy: a second array in the file.
+    * A folder of PNGs: the file ``labels.json``.
 
     Args:
-        output: A name that ends in ``.zarr`` (OME-Zarr 0.5), ``.tif`` or ``.tiff`` (a page for
-            each slice; with OME metadata as ``.ome.tif`` or ``.ome.tiff``), ``.h5``, ``.hdf5`` or
-            ``.nxs`` (``file.h5:/dataset``, default ``/labels``; the file holds only the labels and
-            their axes), ``.npy``, ``.nrrd`` or ``.vti``. Without a suffix: a folder of PNGs.
-        shape: ``(S, H, W)``, the number of slices or frames, their height and width in pixels.
-        num_labels: The labels are 0 to num_labels - 1; at most 65535.
-        settings: Model, input and options, as JSON values. The work continues only if they are the
-            same.
-        block: Slices in a block. Default: as many as in the work in progress; in a new job, about
-            32 MiB of labels and at most 32 slices.
-        geometry: Where the slices lie, such as ``volume.geometry``. The labels get the same axes.
-            Default: slices along z, with unknown spacing.
-        labels: The ``name`` and ``color`` of labels, such as `Relabel.labels`; None if the
-            values are not labels but grey values. Default: no names, and colours that are as far
-            apart as possible.
-        inputs: The files and folders that are labelled, which must not be written to.
-        overwrite: Replace an existing output once the new one is complete, and discard work in
-            progress that has other settings. Default: False.
-        resume: Accept an output that was finished earlier with the same settings. Then the job is
-            ``complete`` and has no missing blocks. Default: False.
+        output: The path of the output. Its suffix sets the format: ``.zarr`` (OME-Zarr 0.5),
+            ``.tif`` or ``.tiff`` (one page for each slice), ``.ome.tif`` or ``.ome.tiff`` (the same
+            with OME metadata), ``.h5``, ``.hdf5`` or ``.nxs`` (HDF5), ``.npy``, ``.nrrd`` or
+            ``.vti``. A path without suffix is a folder of PNGs. After the path of an HDF5 file, the
+            dataset may be named, as in ``file.h5:/dataset`` (default: ``/labels``). The HDF5 file
+            holds only the labels and their axes.
+        shape: ``(S, H, W)``, the number of slices or frames, and their height and width in pixels.
+        num_labels: The number of labels, at most 65535. The labels are 0 to num_labels - 1.
+        settings: The model, the input and the options, as JSON values. Work in progress is
+            continued only if it has the same settings.
+        block: The number of slices in a block. Default: the same as in the work in progress. For a
+            new job, as many slices as have about 32 MiB of labels, but at most 32.
+        geometry: The positions of the slices, such as ``volume.geometry``. The labels get the same
+            axes. Default: slices along z with unknown spacing.
+        labels: A mapping from a label to its ``name`` and ``color``, such as `Relabel.labels`. None
+            if the values are grey values and not labels. Default: no names, and colours that are as
+            far apart as possible.
+        inputs: The files and folders that are labelled. An output that would change them is
+            refused.
+        overwrite: Whether to replace an existing output, once the new output is complete. Work in
+            progress that has other settings is then discarded at once. Default: False.
+        resume: Whether to accept an output that was finished earlier with the same settings. The
+            job is then ``complete`` and has no missing blocks. Default: False.
 
     Returns:
         The job.
 
     Raises:
-        InputError: A parameter is wrong, the output exists or overlaps an input, work in progress
-            has other settings, or the disk is not writable or too full.
+        InputError: A parameter is wrong, the output exists or overlaps an input, the work in
+            progress has other settings, the folder is not writable, or the disk is too full.
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
@@ -118,8 +131,8 @@ def open_label_job(
     difference = state and describe_difference(state.manifest.to_json(), manifest.to_json())
     if difference and not overwrite:
         raise InputError(
-            f"{target.partial}: was begun differently: {difference}; use the same settings, or "
-            "discard its finished blocks with --overwrite."
+            f"{target.partial}: was begun with other settings or input: {difference}; use the "
+            "same settings, or add --overwrite to discard the finished blocks."
         )
     is_moved = not difference and _is_moved(target, state)
     if is_moved and exists(target):  # interrupted while blocks were removed
@@ -139,7 +152,10 @@ def open_label_job(
 def _finished_before(
     output: LabelOutput, manifest: Manifest, overwrite: bool
 ) -> dict[int, str] | None:
-    """Verifies an output. None means that it does not match and may be replaced."""
+    """Verifies an existing output and returns its skipped slices.
+
+    Returns None if the output is damaged or does not match, and may be overwritten.
+    """
     try:
         return verify_finished(output, manifest)
     except InputError:
@@ -149,7 +165,7 @@ def _finished_before(
 
 
 def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
-    """Creates the folder of the work in progress, unless it exists with this manifest."""
+    """Creates the folder of the work in progress. A folder with the same manifest is kept."""
     partial = output.partial
     written = 0 if discard else len(list(partial.glob("block_*")))
     check_space(output, manifest, 1 - written * manifest.block / manifest.shape[0])
@@ -159,7 +175,7 @@ def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
         create_partial(partial, manifest)
         state = read_state(partial)
         if state is None or state.manifest != manifest:
-            raise InputError(f"{partial}: was just begun by another process; start again.")
+            raise InputError(f"{partial}: was just begun by another process; repeat the command.")
         if isinstance(output.format, PiecewiseFormat):
             output.format.create(output.assembled, manifest)
     except OSError as error:
@@ -169,15 +185,15 @@ def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
 
 
 def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None:
-    """Compares the free space on the disk with what the labels may need.
+    """Checks that the disk has enough free space for the labels, and warns if this is uncertain.
 
-    For a moment, all blocks and the finished output exist together, unless the blocks are written
-    into the output.
+    For a moment, all blocks and the finished output exist together, so the disk must hold both. If
+    the blocks are written directly into the output, they need no additional space.
 
     Args:
-        output: The output; its folder must exist.
+        output: The output. Its folder must exist.
         manifest: The manifest of the job.
-        missing: Share of the blocks that must still be written, 0 to 1.
+        missing: The share of the blocks that must still be written, from 0 to 1.
 
     Raises:
         InputError: The free space is too small even for labels that compress well.
@@ -192,7 +208,7 @@ def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None
         return
     message = (
         f"{output.path}: {format_size(free)} are free, but the labels need {format_size(least)} to "
-        f"{format_size(usual)}; free space or choose an --output on another disk."
+        f"{format_size(usual)}; delete other files or choose an --output on another disk."
     )
     if free < least:
         raise InputError(message)
@@ -200,7 +216,7 @@ def check_space(output: LabelOutput, manifest: Manifest, missing: float) -> None
 
 
 def _is_moved(output: LabelOutput, state: State | None) -> bool:
-    """Returns whether the output was moved and only the removal of its blocks was interrupted."""
+    """Returns whether the output was moved to its path, but some blocks are not yet removed."""
     return state is not None and state.skipped is not None and not output.assembled.exists()
 
 
@@ -225,10 +241,12 @@ def _new_manifest(
     geometry: Geometry | None,
     labels: Mapping[int, Mapping[str, str]] | None,
 ) -> Manifest:
-    """Checks the parameters and makes the manifest."""
+    """Checks the parameters of a job and makes its manifest."""
     sizes = tuple(int(n) for n in shape)
     if len(sizes) != 3 or min(sizes) < 1:
-        raise InputError(f"shape: {sizes} is not (S, H, W); give three sizes of at least 1.")
+        raise InputError(
+            f"shape: {sizes} is not a shape (S, H, W); give three numbers of at least 1."
+        )
     count, height, width = sizes
     if block is None:
         slice_bytes = height * width * label_dtype(num_labels).itemsize

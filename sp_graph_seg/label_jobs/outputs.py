@@ -22,9 +22,9 @@ class LabelOutput:
     """The parsed name of an output.
 
     Attributes:
-        path: The file or folder, absolute and without symbolic links.
-        given: The path as the user wrote it. Other results are written beside it.
-        dataset: The dataset in an HDF5 file, None for other formats.
+        path: The absolute path of the file or folder, without symbolic links.
+        given: The path as the user wrote it. Other results are written beside this path.
+        dataset: The name of the dataset in an HDF5 file; None for other formats.
     """
 
     path: Path
@@ -33,7 +33,10 @@ class LabelOutput:
 
     @property
     def format(self) -> Format:
-        """The format that its suffix stands for; a folder of PNGs if it has no suffix."""
+        """The format of the output, which its suffix sets.
+
+        An output without suffix is a folder of PNGs.
+        """
         return _FORMATS.get(suffix_of(self.path), PNGS)
 
     @property
@@ -43,7 +46,7 @@ class LabelOutput:
 
     @property
     def assembled(self) -> Path:
-        """The path inside `partial` where the output is assembled before it gets its name."""
+        """The path inside `partial` where the output is assembled before it is moved to `path`."""
         return self.partial / f"assembled{suffix_of(self.path)}"
 
     def __str__(self) -> str:
@@ -55,15 +58,16 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
 
     Args:
         output: A name that ends in .zarr, .tif, .tiff, .ome.tif, .ome.tiff, .h5, .hdf5, .nxs, .npy,
-            .nrrd or .vti; an HDF5 file may be followed by its dataset, ``file.h5:/entry/labels``
-            (default: ``/labels``). A name without suffix, or one that ends in a slash, is a folder
-            of PNGs. A parsed output is returned unchanged.
+            .nrrd or .vti. A name without suffix, or a name that ends in a slash, is a folder of
+            PNGs. After the name of an HDF5 file, the dataset may be named, as in
+            ``file.h5:/entry/labels`` (default: ``/labels``). An output that was parsed before is
+            returned unchanged.
 
     Returns:
         The parsed output.
 
     Raises:
-        InputError: The suffix is unknown, a dataset is given for another format than HDF5, or the
+        InputError: The suffix is unknown, a dataset is given for a format other than HDF5, or the
             package that writes the format is not installed.
     """
     if isinstance(output, LabelOutput):
@@ -75,7 +79,9 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
     path = Path(text).resolve()
     suffix = suffix_of(path)
     if not path.name:
-        raise InputError(f"{output}: is a folder without a name; give a name inside it.")
+        raise InputError(
+            f"{output}: is a folder without a name; give the path of an output inside this folder."
+        )
     if suffix and suffix not in _FORMATS and not text.endswith(("/", os.sep)):
         raise InputError(
             f"{output}: labels cannot be written as {path.suffix}; use one of "
@@ -92,16 +98,17 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
 
 
 def suffix_of(path: Path) -> str:
-    """Returns the suffix that tells the format, in lower case, such as .tif or .ome.tif."""
+    """Returns the suffix that sets the format, in lower case, such as .tif or .ome.tif."""
     double = "".join(path.suffixes[-2:]).lower()
     return double if double in _FORMATS else path.suffix.lower()
 
 
 def refuse_inputs(output: LabelOutput, inputs: Iterable[str | os.PathLike[str]]) -> None:
-    """Refuses an output that is an input, lies inside one or contains one.
+    """Raises an error if an output is an input, lies inside an input or contains an input.
 
     Raises:
-        InputError: Writing the output, or the folder beside it, would change an input.
+        InputError: Writing the output, or the folder of the work in progress, would change an
+            input.
     """
     for given in inputs:
         path = _without_inner(os.fspath(given)).resolve()
@@ -113,12 +120,12 @@ def refuse_inputs(output: LabelOutput, inputs: Iterable[str | os.PathLike[str]])
             )
         if path in output.path.parents:
             raise InputError(
-                f"{output.path}: lies inside the input {path}; choose an --output beside it."
+                f"{output.path}: lies inside the input {path}; choose an --output outside of it."
             )
 
 
 def _without_inner(path: str) -> Path:
-    """Returns the file of ``file:inner``, where inner is a dataset or array."""
+    """Returns the file of a name such as ``file:inner``, where inner is a dataset or array."""
     cut = path
     while not Path(cut).exists() and ":" in cut:
         cut = cut.rpartition(":")[0]

@@ -1,4 +1,4 @@
-"""The folder of the work in progress: created, read and removed."""
+"""Creates, reads and removes the folder of the work in progress."""
 
 import errno
 import json
@@ -20,7 +20,8 @@ class State(NamedTuple):
 
     Attributes:
         manifest: The manifest of the job.
-        skipped: The skipped slices and their reasons if the output is assembled; None before.
+        skipped: The numbers of the skipped slices, with the reasons. None until the output is
+            assembled.
     """
 
     manifest: Manifest
@@ -28,7 +29,7 @@ class State(NamedTuple):
 
 
 def read_state(partial: Path) -> State | None:
-    """Reads the manifest of a folder of work in progress.
+    """Reads the state of a job from the folder of its work in progress.
 
     Args:
         partial: The folder.
@@ -37,7 +38,7 @@ def read_state(partial: Path) -> State | None:
         The state of the job, or None if the folder does not exist or no job was begun in it.
 
     Raises:
-        InputError: The folder holds something else, or cannot be read.
+        InputError: The folder cannot be read, or it holds files but no valid manifest.
     """
     try:
         text = (partial / MANIFEST).read_text(encoding="utf-8")
@@ -51,7 +52,7 @@ def read_state(partial: Path) -> State | None:
         text = ""
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{partial}: cannot be read ({error}); make it readable, or move or delete it."
+            f"{partial}: cannot be read ({error}); make the folder readable, or move or delete it."
         ) from error
     try:
         values = json.loads(text)
@@ -69,10 +70,11 @@ def read_state(partial: Path) -> State | None:
 
 
 def create_partial(partial: Path, manifest: Manifest) -> None:
-    """Begins a job, unless another process began one at the same moment.
+    """Creates the folder and writes the manifest, unless the folder already has a manifest.
 
-    The manifest gets its name by a hard link, which never replaces a file: one of two processes
-    wins, and both must read the manifest afterwards.
+    The manifest gets its name by a hard link, which never replaces a file. If two processes do this
+    at the same moment, only one manifest is kept. So both processes must read the manifest
+    afterwards.
     """
     partial.mkdir(exist_ok=True)
     temporary = partial / f".{secrets.token_hex(8)}.json"
@@ -92,13 +94,16 @@ def create_partial(partial: Path, manifest: Manifest) -> None:
 
 
 def mark_assembled(partial: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-    """Notes in the manifest that the output is assembled and the blocks are no longer needed."""
+    """Records in the manifest that the output is assembled and the blocks are not needed."""
     with durable_write(partial / MANIFEST) as temporary:
         temporary.write_text(_state_text(manifest, skipped), encoding="utf-8")
 
 
 def remove_partial(partial: Path) -> None:
-    """Removes the folder, the manifest last, so that an interrupted removal can be repeated."""
+    """Removes the folder of the work in progress.
+
+    The manifest is removed last, so that an interrupted removal can be repeated.
+    """
     if not partial.exists():
         return
     for path in partial.iterdir():

@@ -1,4 +1,4 @@
-"""Changes and measures label maps: the results are label maps, tables and meshes."""
+"""Functions that change and measure label maps. They return label maps, tables and meshes."""
 
 from sp_graph_seg.labels.components import split_regions
 from sp_graph_seg.labels.decimate import simplify_surface

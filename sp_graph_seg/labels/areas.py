@@ -1,4 +1,4 @@
-"""The surface area of each label, counted slice by slice."""
+"""The surface area of each label, estimated from slices that are added one by one."""
 
 import itertools
 from collections.abc import Sequence
@@ -16,18 +16,22 @@ _POINTS = 100_000
 
 
 class AreaCounter:
-    """Estimates the area of the surfaces between labels; holds two slices in memory.
+    """Estimator of the area of the surfaces between labels.
 
-    By Crofton's formula, the area is proportional to the number of times that random lines cross
-    the surface. Here the lines run through the voxels in 13 directions. Each direction is weighted
-    by the solid angle of all directions nearest to it (Legland et al., "Computation of Minkowski
-    measures on 2D and 3D binary images", 2007). For a ball with a radius of 12 voxels the estimate
-    is within 2 % of the truth; the sum of the voxel faces would be 50 % too large. A surface at the
-    border of the volume, or next to voxels without a label, does not count.
+    Slices are added one by one, and two of them are kept in memory. By Crofton's formula, the area
+    of a surface is proportional to the number of times that random lines cross it. Here, the lines
+    run through the voxels in 13 directions. The weight of a direction is the share of all
+    directions in space that are closest to it (Legland et al., "Computation of Minkowski measures
+    on 2D and 3D binary images", 2007).
+
+    For a ball with a radius of 12 voxels, the estimate differs from the true area by less than 2 %.
+    The sum of the areas of its voxel faces would be 50 % too large. The surface of a label is not
+    counted where it lies on the border of the volume, or where it touches voxels without a label.
 
     Args:
         spacing: Size of a voxel along z, y and x.
-        unlabelled: Value of voxels without a label. Negative values mean the same.
+        unlabelled: Value of voxels without a label. Voxels with a negative value have no label
+            either.
 
     Example:
         >>> counter = AreaCounter((1.0, 1.0, 1.0))
@@ -44,7 +48,7 @@ class AreaCounter:
         self._areas: dict[int, float] = {}
 
     def add(self, labels: NDArray) -> None:
-        """Adds the next slice, ``(H, W)`` integers."""
+        """Adds the next slice of labels, an integer array ``(H, W)``."""
         has_label = labels >= 0
         if self._unlabelled is not None:
             has_label &= labels != self._unlabelled
@@ -56,7 +60,10 @@ class AreaCounter:
         self._before = here
 
     def areas(self) -> dict[int, float]:
-        """Returns the area of each label that touches another one, in squared units of spacing."""
+        """Returns the surface area of each label, in the squared unit of ``spacing``.
+
+        Labels that touch no other label are missing.
+        """
         return dict(sorted(self._areas.items()))
 
     def _count(self, one: NDArray, other: NDArray, dy: int, dx: int, weight: float) -> None:
@@ -70,18 +77,20 @@ class AreaCounter:
 
 
 def _shifted(labels: NDArray, dy: int, dx: int) -> NDArray:
-    """Returns the part that overlaps with the same array moved by this many rows and columns."""
+    """Returns the part of an array that a copy moved by ``dy`` rows and ``dx`` columns covers."""
     height, width = labels.shape
     rows = slice(max(dy, 0), height + min(dy, 0))
     return labels[rows, max(dx, 0) : width + min(dx, 0)]
 
 
 def _areas_of_crossings(spacing: Sequence[float]) -> NDArray[np.float64]:
-    """Returns the area that one crossing stands for, for each direction.
+    """Returns, for each direction, the area of surface that one crossing represents.
 
-    Take parallel lines, one for each unit of area. On average over all directions, a surface of
-    area S is crossed S / 2 times. The lines through the voxels are less dense: if the step from
-    voxel to voxel has length d and a voxel has volume V, there is one line for each area V / d.
+    Suppose that parallel lines are so dense that there is one line for each unit of area. Then a
+    surface of area S is crossed S / 2 times, on average over all directions. Now let V be the
+    volume of a voxel, and d the distance between neighbouring voxels on a line. Then there is one
+    line through the voxels for each area V / d. One crossing therefore represents the area 2 V / d,
+    multiplied by the weight of its direction.
     """
     steps = np.array(_DIRECTIONS) * np.asarray(spacing, dtype=np.float64)
     lengths = np.linalg.norm(steps, axis=1)

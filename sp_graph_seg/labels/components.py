@@ -1,4 +1,4 @@
-"""Finds the components of a label map in memory, or of a volume that is read slice by slice.
+"""The components of a label map in memory, or of a volume that is read slice by slice.
 
 Pixels or voxels are connected if they share a face.
 """
@@ -26,10 +26,11 @@ _NUM_COLUMNS = 11
 def find_components(
     labels: NDArray[Any],
 ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
-    """Finds the components of a label map, numbered in the order of their first pixels.
+    """Finds the components of a label map, and numbers them in the order of their first pixels.
 
     Returns:
-        The number of the component of each pixel, and the label and the size of each component.
+        Three arrays: the number of the component of each pixel, the label of each component, and
+        the number of pixels of each component.
     """
     shift = min(int(labels.min()), 0)  # the value of unlabelled pixels may be negative
     components = connected_components(labels.astype(np.int64) - shift if shift else labels)
@@ -38,29 +39,34 @@ def find_components(
 
 
 def split_regions(labels: ArrayLike, min_share: float = 0.005) -> NDArray[np.int64]:
-    """Splits labels into regions, one for each connected component.
+    """Splits a label map into regions, which are the connected components of its labels.
 
-    A label says what something is: two sheep have the same label. A region is one thing in one
-    image, as in the human segmentations of the Berkeley dataset: each sheep is a region. Components
-    smaller than ``min_share`` are divided among the larger ones: each of their pixels joins the
-    larger component that is fewest steps away, from pixel to neighbouring pixel. The largest
-    component is always kept.
+    A label says what something is, so two sheep have the same label. A region is one thing in one
+    image, so each sheep is a region, as in the human segmentations of the Berkeley dataset.
+
+    Components that are smaller than ``min_share`` do not become regions. Instead, each of their
+    pixels joins the closest larger component. The distance to a component is the number of steps
+    from pixel to neighbouring pixel. The largest component always becomes a region.
 
     Args:
-        labels: ``(H, W)`` or ``(D, H, W)``, integers from 0.
-        min_share: Minimum size of a region as a share of the image, from 0 to 1.
-            (default: :obj:`0.005`)
+        labels: Integers from 0, ``(H, W)`` or ``(D, H, W)``.
+        min_share: Minimum size of a region as a share of the image, from 0 to 1. (default:
+            :obj:`0.005`)
 
     Returns:
-        Regions of the same shape, connected through faces and numbered from 0 without gaps.
+        The number of the region of each pixel, in an array of the same shape. Regions are connected
+        through faces, and numbered from 0 without gaps.
 
     Raises:
-        InputError: If ``labels`` is not such an array, or ``min_share`` is not from 0 to 1.
+        InputError: If ``labels`` does not hold integers from 0, or ``min_share`` is not between 0
+            and 1.
     """
     from skimage.segmentation import watershed
 
     if not 0 <= min_share <= 1:
-        raise InputError(f"min_share={min_share} is not a share; use 0 to 1.")
+        raise InputError(
+            f"min_share={min_share} is not between 0 and 1; give a share of the image."
+        )
     regions = connected_components(labels)
     sizes = np.bincount(regions.ravel())
     is_small = sizes < min(min_share * regions.size, sizes.max())
@@ -72,7 +78,7 @@ def split_regions(labels: ArrayLike, min_share: float = 0.005) -> NDArray[np.int
 
 
 class _Slice(NamedTuple):
-    """What is kept of a slice until the next one is added; all arrays are ``(H, W)``."""
+    """The data of a slice that are kept until the next slice is added. Arrays are ``(H, W)``."""
 
     labels: NDArray[Any]
     rows: NDArray[np.int64]  # of _active
@@ -80,12 +86,14 @@ class _Slice(NamedTuple):
 
 
 class ComponentJoiner:
-    """Finds the components of a volume by joining those of its slices, here called pieces.
+    """Object that finds the components of a volume, from slices that are added one by one.
 
-    It keeps two slices and one row of numbers for each component in memory.
+    The components of a single slice are called pieces here. When a slice is added, its pieces are
+    joined with the components that they touch in the slice before. Two slices are kept in memory,
+    and one row of numbers for each component.
 
     Args:
-        unlabelled: Value of voxels without a label, which are left out.
+        unlabelled: Value of voxels without a label. These voxels are left out.
     """
 
     def __init__(self, unlabelled: int | None = None) -> None:
@@ -97,7 +105,7 @@ class ComponentJoiner:
         self._last: _Slice | None = None
 
     def add(self, image: NDArray[Any]) -> None:
-        """Adds the next slice, ``(H, W)`` integers."""
+        """Adds the next slice of labels, an integer array ``(H, W)``."""
         self._check(image)
         pieces, label_of, _ = find_components(image)
         surface = _find_surface(image, self.unlabelled)
@@ -114,9 +122,10 @@ class ComponentJoiner:
         self._depth += 1
 
     def measures(self) -> Measures:
-        """Returns the measures of all labelled components so far.
+        """Returns one row of measures for each labelled component in the slices added so far.
 
-        They are ordered by label, and for each label from large to small.
+        The rows are ordered by label. For each label, they are ordered from the largest to the
+        smallest component.
         """
         measures = np.concatenate([*self._finished, self._active])
         if self.unlabelled is not None:
@@ -125,7 +134,7 @@ class ComponentJoiner:
         return measures[np.lexsort([x, y, z, -measures[:, SIZE], measures[:, LABEL]])]
 
     def surface(self) -> Counter[int]:
-        """Counts the voxels of each label that share a face with another label."""
+        """Counts the voxels of each label that share a face with a voxel of another label."""
         if self._last is None:
             return Counter()
         return self._surface + _count(self._last.labels[self._last.surface])
@@ -134,26 +143,31 @@ class ComponentJoiner:
         if image.ndim != 2 or image.dtype.kind not in "bui" or image.size == 0:
             raise InputError(
                 f"labels: an array of {image.dtype} with shape {image.shape} is not a slice of a "
-                "label map; give integers, (H, W)."
+                "label map; give an array of integers with shape (H, W)."
             )
         if self._last is not None and image.shape != self._last.labels.shape:
             raise InputError(
                 f"labels: slice {self._depth} has the shape {image.shape}, but the slices before "
-                f"it have {self._last.labels.shape}; give the slices of one volume."
+                f"it have the shape {self._last.labels.shape}; give slices of the same shape."
             )
 
     def _join(
         self, new: Measures, components: NDArray[np.int64], touched: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Unites active components with the pieces that they touch.
+        """Joins the pieces of the new slice with the active components that they touch.
+
+        A component is active if it reaches the last slice. Each active component is a row of
+        ``_active``.
 
         Args:
-            new: Measures of the R pieces of the slice, ``(R, 11)``.
-            components: For each of K contacts, the component as a row of ``_active``, ``(K,)``.
-            touched: For each contact, the piece that the component touches, ``(K,)``.
+            new: Measures of the R pieces of the new slice, ``(R, 11)``.
+            components: The active component at each of K contacts, as its row in ``_active``,
+                ``(K,)``.
+            touched: The number of the piece at each of these contacts, ``(K,)``.
 
         Returns:
-            ``(R,)``, the row of ``_active`` that each piece became part of.
+            For each piece, the row in ``_active`` of the component that it now belongs to,
+            ``(R,)``.
         """
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
@@ -172,7 +186,7 @@ class ComponentJoiner:
 
 
 def _measure(pieces: NDArray[np.int64], label_of: NDArray[Any], z: int) -> Measures:
-    """Measures the pieces of one slice, ``(R, 11)``."""
+    """Measures the pieces of one slice. Returns one row for each of R pieces, ``(R, 11)``."""
     number = pieces.ravel()
     count = np.bincount(number)
     least, largest, sums = [np.full_like(count, z)], [np.full_like(count, z)], [z * count]
@@ -186,7 +200,7 @@ def _measure(pieces: NDArray[np.int64], label_of: NDArray[Any], z: int) -> Measu
 
 
 def _unite(measures: Measures, group: NDArray[Any]) -> Measures:
-    """Unites the rows of each group to one, ``(G, 11)``."""
+    """Combines the rows of each group. Returns one row for each of G groups, ``(G, 11)``."""
     order = np.argsort(group, kind="stable")
     starts = np.flatnonzero(np.diff(group[order], prepend=-1))
     united = measures[order[starts]]
@@ -199,7 +213,7 @@ def _unite(measures: Measures, group: NDArray[Any]) -> Measures:
 
 
 def _find_surface(image: NDArray[Any], unlabelled: int | None) -> NDArray[np.bool_]:
-    """Finds the pixels that share a face with another label in the slice."""
+    """Marks the pixels of a slice that share a face with a pixel of another label in this slice."""
     known = image != unlabelled
     surface = np.zeros(image.shape, dtype=bool)
     for one, other in (

@@ -1,4 +1,4 @@
-"""Reduces the number of triangles of a surface."""
+"""The simplification of a surface, which reduces the number of its triangles."""
 
 import numpy as np
 
@@ -10,26 +10,28 @@ _ATTEMPTS = 12
 
 
 def simplify_surface(surface: Surface, max_triangles: int) -> Surface:
-    """Reduces the triangles of a surface: all vertices in one cell of a grid become one.
+    """Reduces the number of triangles of a surface by vertex clustering.
 
-    This is vertex clustering (Rossignac & Borrel, "Multi-resolution 3D approximations", 1993).
-    The new vertex is the mean of the joined ones. Triangles that become lines or points are
-    dropped. The cells are cubes, as small as ``max_triangles`` allows. The two sides of a thin part
-    may merge.
+    Space is divided into cubes. All vertices in the same cube are replaced by one vertex, their
+    mean (Rossignac & Borrel, "Multi-resolution 3D approximations", 1993). Triangles that become
+    lines or points are dropped. The cubes are as small as ``max_triangles`` allows. The two sides
+    of a thin part of the surface may merge.
 
     Args:
-        surface: The surface.
+        surface: The surface to simplify.
         max_triangles: Maximum number of triangles of the result.
 
     Returns:
-        The given surface if it has at most ``max_triangles``, otherwise a coarser one.
+        The given surface if it has at most ``max_triangles`` triangles. Otherwise, a surface with
+        fewer triangles.
 
     Raises:
         InputError: If ``max_triangles`` is below 4.
     """
     if max_triangles < 4:
         raise InputError(
-            f"max_triangles: {max_triangles} triangles enclose nothing; give 4 or more."
+            f"max_triangles: {max_triangles} triangles are too few for a closed surface; "
+            "give 4 or more."
         )
     if len(surface.faces) <= max_triangles:
         return surface
@@ -60,7 +62,7 @@ def _cluster(surface: Surface, cell: float) -> Surface:
 
 
 def _without_pairs(faces: np.ndarray) -> np.ndarray:
-    """Drops two triangles of the same vertices: they face each other and enclose nothing."""
+    """Drops pairs of triangles that have the same three vertices, because they enclose nothing."""
     _, which, counts = np.unique(
         np.sort(faces, axis=1), axis=0, return_inverse=True, return_counts=True
     )

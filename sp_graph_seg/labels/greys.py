@@ -1,4 +1,4 @@
-"""Statistics of the grey values of each label, also for volumes larger than memory."""
+"""Statistics of the grey values of each label. The volume may be larger than memory."""
 
 from typing import NamedTuple
 
@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 
 
 class Grey(NamedTuple):
-    """Statistics of the grey values of a label.
+    """Statistics of the grey values of one label.
 
-    The grey value of a pixel is the mean over its channels.
+    The grey value of a pixel is the mean over its channels. ``size`` is the number of pixels.
+    ``low`` and ``high`` are the smallest and the largest grey value.
     """
 
     size: int
@@ -20,11 +21,11 @@ class Grey(NamedTuple):
 
 
 class GreyCounter:
-    """Computes the mean, standard deviation and range of the grey values of each label.
+    """Counter that computes the mean, standard deviation and range of the grey values of labels.
 
-    Slices are added one by one. The standard deviation is updated from squared deviations from the
-    mean (Chan, Golub & LeVeque 1979). It is accurate even if the values are large and differ
-    little.
+    Slices are added one by one. The standard deviation is updated by the method of Chan, Golub &
+    LeVeque (1979), from squared deviations from the mean. This method is accurate even if the grey
+    values are large and differ only a little.
 
     Example:
         >>> import numpy as np
@@ -39,12 +40,13 @@ class GreyCounter:
         """For each label: size, mean, sum of squared deviations, lowest, highest."""
 
     def add(self, labels: NDArray, image: NDArray) -> None:
-        """Adds a slice.
+        """Adds a slice and its labels.
 
         Args:
-            labels: ``(H, W)`` integers, negative for pixels without a label.
-            image: ``(H, W)`` or ``(C, H, W)``. Pixels that are NaN or infinite in a
-                channel do not count.
+            labels: Integers ``(H, W)``. Pixels with a negative value have no label, and are left
+                out.
+            image: The slice, ``(H, W)`` or ``(C, H, W)``. Pixels that are NaN or infinite in any
+                channel are left out.
         """
         grey = np.asarray(image, dtype=np.float64)
         grey = grey.mean(axis=0) if grey.ndim == 3 else grey
@@ -55,7 +57,7 @@ class GreyCounter:
         self._join(_describe(which, values))
 
     def greys(self) -> dict[int, Grey]:
-        """Returns the statistics of every label that has at least one counted pixel."""
+        """Returns the statistics of each label that has at least one pixel with a finite value."""
         return {
             label: Grey(int(size), mean, float(np.sqrt(squares / size)), low, high)
             for label, (size, mean, squares, low, high) in enumerate(self._sums.tolist())

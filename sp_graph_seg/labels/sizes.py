@@ -6,18 +6,20 @@ from sp_graph_seg.labels.tables import Table
 
 
 def size_distribution(components: Table) -> Table:
-    """Counts the components of each label, grouped by diameter.
+    """Counts the components of each label in classes of diameter.
 
-    The diameter of a component is the diameter of a ball (in 2D, a disc) of the same volume. Each
-    class is twice as wide as the one before: 1 to 2, 2 to 4 and so on, in the unit of the diameter.
+    The diameter of a component is the diameter of a ball of the same volume, or in 2D of a disc of
+    the same area. The classes are 1 to 2, 2 to 4, 4 to 8 and so on, in the unit of the diameter.
+    Diameters below 1 are in the classes 0.5 to 1, 0.25 to 0.5 and so on.
 
     Args:
         components: Result of :func:`~sp_graph_seg.labels.tables.component_table`.
 
     Returns:
-        A row for each label and each class that occurs, with the columns ``label``, ``name``,
-        ``diameter_from``, ``diameter_to``, ``components``, ``volume``, and ``fraction``, the share
-        of the volume of the label.
+        A row for each label and each class in which the label has components. The columns are
+        ``label``, ``name``, ``diameter_from``, ``diameter_to``, ``components``, ``volume`` and
+        ``fraction``. ``components`` is the number of components, ``volume`` is their volume, and
+        ``fraction`` is their share of the volume of the label.
     """
     labels, diameters = components["label"], components["diameter"]
     powers = np.floor(np.log2(np.maximum(diameters, np.finfo(float).tiny))).astype(int)

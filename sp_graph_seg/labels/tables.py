@@ -1,4 +1,4 @@
-"""Tables of labels and of their components, also for volumes larger than memory."""
+"""Tables of labels and of their components. The volume may be larger than memory."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,14 +23,15 @@ from sp_graph_seg.transforms.arrays import as_array
 
 
 class Table:
-    """A table of columns of equal length.
+    """A table with columns of the same length.
 
-    ``table["size"]`` is a column as an array and ``len(table)`` the number of rows. Iteration
-    yields the rows as dictionaries. ``pandas.DataFrame(table.columns)`` makes a data frame.
+    ``table["size"]`` returns the column ``size`` as an array, and ``len(table)`` returns the number
+    of rows. Iteration yields each row as a dictionary. ``pandas.DataFrame(table.columns)`` converts
+    the table to a data frame.
 
     Attributes:
         columns: The columns by name.
-        headers: For each column, its header in CSV, with the unit.
+        headers: The header of each column in a CSV file. It contains the unit.
     """
 
     def __init__(self, columns: Mapping[str, NDArray[Any]], headers: Mapping[str, str]) -> None:
@@ -48,7 +49,7 @@ class Table:
         return (dict(zip(self.columns, row, strict=True)) for row in zip(*values, strict=True))
 
     def to_csv(self) -> str:
-        """Formats the table as comma-separated text with the units in the header."""
+        """Formats the table as comma-separated text. The headers contain the units."""
         header = (self.headers[name] for name in self.columns)
         return to_csv(header, (row.values() for row in self))
 
@@ -57,21 +58,22 @@ class Table:
 
 
 class LabelCounter:
-    """Counts the labels of a volume and joins their components, slice by slice.
+    """Counter that measures the labels of a volume and their components.
 
-    Components may span many slices. Two voxels of the same label are connected if they
-    share a face. The counter keeps two slices and one row of numbers for each component in memory.
+    Slices are added one by one, and a component may span many slices. Two voxels of the same label
+    are connected if they share a face. The counter keeps two slices in memory, and one row of
+    numbers for each component.
 
     Args:
-        spacing: Size of a voxel along depth, height and width, or of a pixel along height and
-            width if ``ndim`` is 2. (default: :obj:`None`, lengths in voxels)
-        unit: Unit of ``spacing``, such as ``"um"``, which is added to the headers of CSV.
+        spacing: Size of a voxel along depth, height and width. If ``ndim`` is 2, size of a pixel
+            along height and width. If None, lengths are in voxels. (default: :obj:`None`)
+        unit: Unit of ``spacing``, such as ``"um"``. It becomes a part of the headers in CSV files.
         names: Names of labels, for the tables.
-        unlabelled: Value of voxels without a label, which are left out.
+        unlabelled: Value of voxels without a label. These voxels are left out.
         ndim: 3 for a volume, 2 for a single image. (default: :obj:`3`)
 
     Raises:
-        InputError: If ``spacing`` is not one positive length for each axis, or only one of
+        InputError: If ``spacing`` does not have one positive length for each axis, or only one of
             ``spacing`` and ``unit`` is given.
 
     Example:
@@ -99,13 +101,13 @@ class LabelCounter:
         self._areas = AreaCounter(self.spacing, unlabelled) if ndim == 3 else None
 
     def add(self, labels: ArrayLike | Tensor) -> None:
-        """Adds the next slice.
+        """Adds the next slice of labels.
 
         Args:
-            labels: ``(H, W)`` integers, of the same size as the slices before.
+            labels: Integers ``(H, W)``, of the same shape as the slices before.
 
         Raises:
-            InputError: If the labels are not such an array.
+            InputError: If ``labels`` does not hold integers, or has another shape.
         """
         image = as_array(labels)
         self._joiner.add(image)
@@ -113,7 +115,7 @@ class LabelCounter:
             self._areas.add(image)
 
     def label_table(self) -> Table:
-        """Returns the table of :func:`label_table` for the slices added so far."""
+        """Returns the same table as :func:`label_table`, for the slices added so far."""
         measures = self._joiner.measures()
         labels, first, components = np.unique(
             measures[:, LABEL], return_index=True, return_counts=True
@@ -137,7 +139,7 @@ class LabelCounter:
         return Table(columns, self._headers(columns))
 
     def component_table(self) -> Table:
-        """Returns the table of :func:`component_table` for the slices added so far."""
+        """Returns the same table as :func:`component_table`, for the slices added so far."""
         measures = self._joiner.measures()
         size = measures[:, SIZE]
         volume = size * math.prod(self.spacing)
@@ -162,7 +164,7 @@ class LabelCounter:
         return np.array([self.names.get(label, "") for label in labels.tolist()], dtype=np.str_)
 
     def _headers(self, columns: Iterable[str]) -> dict[str, str]:
-        """Names the columns with their units, such as ``volume_um3``."""
+        """Returns the header of each column with its unit, such as ``volume_um3``."""
         pixel = "voxel" if self.ndim == 3 else "pixel"
         count = dict.fromkeys(("size", "largest", "mean_size", "surface"), f"{pixel}s")
         headers = {name: f"{name}_{count[name]}" if name in count else name for name in columns}
@@ -189,31 +191,35 @@ def label_table(
 
     The columns are:
 
-    * ``label`` and ``name``;
-    * ``size``: number of voxels, and ``fraction``: share of all labelled voxels;
+    * ``label``: number of the label;
+    * ``name``: name of the label, or empty text;
+    * ``size``: number of voxels;
+    * ``fraction``: share of all labelled voxels;
     * ``volume``: physical volume, or area in 2D;
     * ``components``: number of components;
-    * ``largest`` and ``mean_size``: the largest and the mean size of a component, in voxels;
-    * ``surface``: number of voxels that share a face with another label. The border of the volume
-      and unlabelled voxels do not count as another label;
-    * ``area``: physical area of the surface between the label and others, only for volumes, see
-      :class:`~sp_graph_seg.labels.areas.AreaCounter`.
+    * ``largest``: number of voxels of the largest component;
+    * ``mean_size``: mean number of voxels of a component;
+    * ``surface``: number of voxels that share a face with a voxel of another label. The border of
+      the volume and unlabelled voxels do not count;
+    * ``area``: physical area of the surface between this label and other labels, see
+      :class:`~sp_graph_seg.labels.areas.AreaCounter`. This column is missing in 2D.
 
     Args:
-        labels: ``(H, W)`` or ``(D, H, W)`` integers. A volume is read one slice at a time, so it
-            may be a memory map or an array of Zarr or HDF5.
-        spacing: Size of a voxel along each axis of ``labels``. (default: :obj:`None`, lengths in
-            voxels)
+        labels: Integers ``(H, W)`` or ``(D, H, W)``. A volume is read one slice at a time, so it
+            may be a memory map, or an array of Zarr or HDF5.
+        spacing: Size of a voxel along each axis of ``labels``. If None, lengths are in voxels.
+            (default: :obj:`None`)
         names: Names of labels, such as :attr:`Relabel.names`.
         unit: Unit of ``spacing``, such as ``"um"``.
-        unlabelled: Value of voxels without a label, such as 255, which are left out.
+        unlabelled: Value of voxels without a label, such as 255. These voxels are left out.
 
     Returns:
-        A row for each label, in ascending order.
+        A row for each label, in the order of the numbers of the labels.
 
     Raises:
-        InputError: If ``labels`` is not such an array, ``spacing`` is not one positive length for
-            each axis, or only one of ``spacing`` and ``unit`` is given.
+        InputError: If ``labels`` has another shape or does not hold integers, ``spacing`` does not
+            have one positive length for each axis, or only one of ``spacing`` and ``unit`` is
+            given.
     """
     return _count_slices(labels, spacing, names, unit, unlabelled).label_table()
 
@@ -230,14 +236,17 @@ def component_table(
 
     The columns are:
 
-    * ``label`` and ``name``;
-    * ``size`` in voxels, and ``volume``: physical volume, or area in 2D;
-    * ``diameter``: diameter of a ball (in 2D, a disc) of the same volume;
-    * ``centroid_z``, ``centroid_y``, ``centroid_x``: physical coordinates of the centroid; the
+    * ``label``: number of the label;
+    * ``name``: name of the label, or empty text;
+    * ``size``: number of voxels;
+    * ``volume``: physical volume, or area in 2D;
+    * ``diameter``: diameter of a ball of the same volume, or in 2D of a disc of the same area;
+    * ``centroid_z``, ``centroid_y``, ``centroid_x``: physical coordinates of the centroid. The
       centre of the first voxel is at 0;
-    * ``z_start``, ``z_stop`` and so on: the bounding box as Python slices, in voxels.
+    * ``z_start``, ``z_stop``, ``y_start``, ``y_stop``, ``x_start``, ``x_stop``: the bounding box in
+      voxels. As in Python, the stop is not included.
 
-    The columns of z are missing in 2D.
+    In 2D, the columns of z are missing.
 
     Args:
         labels: As in :func:`label_table`.
@@ -247,7 +256,8 @@ def component_table(
         unlabelled: As in :func:`label_table`.
 
     Returns:
-        A row for each component, ordered by label, and for each label from large to small.
+        A row for each component. The rows are ordered by label. For each label, they are ordered
+        from the largest to the smallest component.
 
     Raises:
         InputError: As in :func:`label_table`.
@@ -265,8 +275,8 @@ def _count_slices(
     volume = labels if hasattr(labels, "shape") else np.asarray(labels)
     if len(volume.shape) not in (2, 3) or 0 in volume.shape:
         raise InputError(
-            f"labels: the shape is {tuple(volume.shape)}; give a label map (H, W) or (D, H, W) "
-            "that is not empty."
+            f"labels: the shape is {tuple(volume.shape)}; give a label map of shape (H, W) or "
+            "(D, H, W) that is not empty."
         )
     ndim = len(volume.shape)
     counter = LabelCounter(spacing, unit, names, unlabelled, ndim)
@@ -280,7 +290,7 @@ def _check_spacing(
 ) -> tuple[float, ...]:
     if spacing is None:
         if unit is not None:
-            raise InputError(f"unit: {unit!r} is given without a spacing; give both.")
+            raise InputError(f"unit: {unit!r} is given without a spacing; give both or neither.")
         return (1.0,) * ndim
     widths = tuple(map(float, spacing))
     if len(widths) != ndim or not all(math.isfinite(width) and width > 0 for width in widths):
@@ -288,5 +298,5 @@ def _check_spacing(
             f"spacing: {widths} is invalid; give {ndim} positive lengths, one for each axis."
         )
     if not unit:
-        raise InputError(f"spacing: {widths} has no unit; give one, such as unit='um'.")
+        raise InputError(f"spacing: {widths} has no unit; give a unit such as unit='um'.")
     return widths

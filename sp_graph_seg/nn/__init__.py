@@ -1,4 +1,4 @@
-"""The W-Net, heads, pooling, message passing, and the losses on graphs."""
+"""The W-Net, the heads, the pooling layers, message passing, and the losses on graphs."""
 
 from sp_graph_seg.nn.blind_spot import BlindSpotNet
 from sp_graph_seg.nn.head_call import call_head, check_head

@@ -1,6 +1,6 @@
-"""A network that predicts pixels from their surroundings, for denoising and slow features.
+"""A network that predicts pixels from their surroundings, to remove noise and find slow features.
 
-Slow features are those that change little between neighbouring windows.
+A slow feature changes little between neighbouring windows of an image.
 """
 
 import torch
@@ -18,19 +18,19 @@ _INVARIANCE, _VARIANCE, _COVARIANCE = 25.0, 25.0, 1.0
 
 
 class BlindSpotNet(nn.Module):
-    """The encoder of a W-Net, with a linear readout that reconstructs hidden pixels.
+    """The encoder of a W-Net, and a linear layer that reconstructs hidden pixels from its features.
 
-    The decoder of a W-Net can learn to reproduce noise that the encoder passes on. Here the image
-    is predicted from the features alone, by one linear map at each pixel, and the loss counts only
-    pixels whose value was hidden from the encoder (Noise2Void, Krull et al. 2019). The surroundings
-    of a pixel do not predict its noise, so the features do not contain it.
+    The decoder of a W-Net can learn to reproduce noise that the encoder passes on. This network has
+    a linear layer instead, which computes each pixel from the features of that pixel. The loss
+    counts only pixels whose value was hidden from the encoder (Noise2Void, Krull et al. 2019). The
+    surroundings of a pixel do not predict its noise, so the features do not contain the noise.
 
     Args:
         in_channels: Number of channels C of the image.
         num_features: Number of features F that the image is reconstructed from.
-        num_slow: Number of slow features S, trained by :func:`slow_loss`.
-        width: Channels of the first module of the encoder.
-        depth: Number of poolings.
+        num_slow: Number of slow features S, which :func:`slow_loss` trains.
+        width: Number of channels of the first module of the encoder.
+        depth: Number of poolings, each of which halves the height and the width.
 
     Example:
         >>> net = BlindSpotNet(1, num_features=4, num_slow=2, width=4, depth=1)
@@ -60,14 +60,15 @@ class BlindSpotNet(nn.Module):
 
 
 def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Replaces a random 12 % of the pixels, each by one of its 24 neighbours.
+    """Replaces 12 % of the pixels, chosen at random, each by a random one of its 24 neighbours.
 
     Args:
         images: The images, ``(B, C, H, W)``.
-        generator: The only source of randomness.
+        generator: The generator of all random numbers, on the CPU.
 
     Returns:
-        The changed images, and which pixels were replaced, ``(B, 1, H, W)`` bool.
+        The changed images, and a boolean tensor ``(B, 1, H, W)`` that is true where a pixel was
+        replaced.
     """
     batch, channels, height, width = images.shape
     shape = (batch, 1, height, width)
@@ -84,9 +85,9 @@ def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
 
 
 def _step(index: Tensor, step: Tensor, size: int) -> Tensor:
-    """Adds the steps to the indices, or subtracts those that would leave the image.
+    """Adds a step to each index, or subtracts the step where the sum is outside the image.
 
-    Mirroring at the border could return the pixel itself.
+    The sum is not mirrored at the border, because the mirrored index could equal the original one.
     """
     there = index + step
     return torch.where((there < 0) | (there >= size), index - step, there).clamp(0, size - 1)
@@ -101,14 +102,16 @@ def hidden_loss(reconstruction: Tensor, images: Tensor, counted: Tensor) -> Tens
 def slow_loss(first: Tensor, second: Tensor) -> Tensor:
     r"""Computes a loss that is small if features change little between neighbouring windows.
 
-    It is the loss of VICReg (Bardes, Ponce & LeCun 2022) for pairs of windows side by side: their
-    features should be similar (invariance), have unit variance over the windows (variance) and be
-    uncorrelated (covariance), so that they do not collapse. For a linear map, minimising it solves
-    the relaxed normalised cut of the windows.
+    This is the loss of VICReg (Bardes, Ponce & LeCun 2022), applied to pairs of windows that lie
+    side by side. It has three terms. The first makes the features of the two windows similar. The
+    second keeps the standard deviation of each feature over the windows at 1 or more. The third
+    makes the features uncorrelated. Without the second and the third term, all features would
+    become constant or equal. If the features are linear functions of the input, the smallest loss
+    is reached by a solution of the relaxed normalised cut of the graph of windows.
 
     Args:
-        first: Mean features of windows, ``(n, S)``.
-        second: Mean features of the windows beside them, ``(n, S)``.
+        first: Mean features of n windows, ``(n, S)``.
+        second: Mean features of the n windows beside them, ``(n, S)``.
     """
     invariance = (first - second).square().mean()
     both = torch.cat([first, second])

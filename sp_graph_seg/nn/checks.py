@@ -1,4 +1,4 @@
-"""Checks of the values of tensors, which are read from the device all at once."""
+"""Checks of the values of tensors. The results of all checks are read from the GPU at once."""
 
 from collections.abc import Callable
 
@@ -9,20 +9,22 @@ from sp_graph_seg.errors import InputError
 
 
 def can_validate(validate: bool) -> bool:
-    """Tells whether to check values; compiled code knows only shapes and cannot."""
+    """Returns ``validate``, or false in compiled code, where values cannot be checked."""
     return validate and not torch.compiler.is_compiling()
 
 
 def refuse(*checks: tuple[Tensor, Callable[[], str]]) -> None:
-    """Raises an error if a check finds something wrong; otherwise reads from the GPU only once.
+    """Raises an error if any check finds a fault.
+
+    If no check finds a fault, values are read from the GPU only once.
 
     Args:
-        checks: Pairs of a scalar tensor, which is true if something is wrong, and a function that
-            returns the message for it.
+        checks: Each check is a pair: a scalar tensor that is true if there is a fault, and a
+            function that returns the error message.
 
     Raises:
-        InputError: If a scalar is true, with the message of the first one; or under ``torch.vmap``,
-            where values cannot be checked.
+        InputError: If a check finds a fault, with the message of the first such check. Also inside
+            ``torch.vmap``, because values cannot be checked there.
     """
     try:
         is_good = not torch.stack([flag for flag, _ in checks]).any()
@@ -30,7 +32,7 @@ def refuse(*checks: tuple[Tensor, Callable[[], str]]) -> None:
         if "vmap" not in str(error):
             raise
         raise InputError(
-            "validate: values cannot be checked under vmap; use validate=False."
+            "validate: values cannot be checked inside torch.vmap; use validate=False."
         ) from error
     if is_good:
         return

@@ -1,4 +1,4 @@
-"""Calls a head with the arguments that its signature names; PyG's layers need no wrapper."""
+"""Calls a head with the arguments that its signature names, so layers of PyG can be heads."""
 
 import inspect
 from collections.abc import Iterator
@@ -20,27 +20,29 @@ HEAD_INPUTS = ("x", "edge_index", "edge_weight", "edge_attr", "pos", "color", "b
 def call_head(
     head: nn.Module, x: Tensor, edge_index: Tensor, edge_weight: Tensor, **fields: Tensor | None
 ) -> Tensor:
-    """Calls a head with those parts of a graph that its signature names.
+    """Calls a head with the fields of a graph that are arguments of its ``forward`` method.
 
-    The first argument gets ``x``, unless its name is another one of :data:`HEAD_INPUTS`. An
-    argument ``data`` gets a whole :class:`torch_geometric.data.Data`. Optional arguments are passed
-    if the graph has them. If the graph has no ``edge_attr``, the weights take its place, as one
-    column. An optional ``edge_attr`` is left out if every layer that has an ``edge_dim`` was made
-    with ``edge_dim=None``.
+    Each argument gets the field of the same name. The first argument gets ``x`` if its name is not
+    in :data:`HEAD_INPUTS`. An argument ``data`` gets all fields as a
+    :class:`torch_geometric.data.Data`. An optional argument is passed only if the graph has the
+    field. If the graph has no ``edge_attr``, the edge weights are passed as ``edge_attr``, in one
+    column. An optional ``edge_attr`` is left out if the head contains layers with an attribute
+    ``edge_dim`` and ``edge_dim`` is ``None`` in all of them.
 
     Args:
         head: A module, such as a layer or a model of PyG.
         x: Node features, ``(N, F)``.
         edge_index: Edges, ``(2, E)``.
         edge_weight: Edge weights, ``(E,)``.
-        fields: ``edge_attr (E, D)``, ``pos (N, 2 or 3)``, ``color (N, C)`` and ``batch (N,)``, if
-            the graph has them.
+        fields: Other fields of the graph: ``edge_attr (E, D)``, ``pos (N, 2)`` or ``(N, 3)``,
+            ``color (N, C)`` and ``batch (N,)``. A field that is ``None`` counts as missing.
 
     Returns:
-        What the head returns, ``(N, F')``.
+        The result of the head, ``(N, F')``.
 
     Raises:
-        InputError: If the head names an argument that the graph does not have.
+        InputError: If the head requires an argument that the graph does not have, or takes
+            arguments without names (``*args``).
     """
     graph = {"x": x, "edge_index": plain_edges(edge_index), "edge_weight": edge_weight, **fields}
     graph = {name: value for name, value in graph.items() if value is not None}
@@ -53,7 +55,7 @@ def call_head(
         elif is_required and name not in graph:
             raise InputError(
                 f"head: {type(head).__name__} needs {name!r}, which the graph does not have; use "
-                f"a head that needs no more than {', '.join(graph)}."
+                f"a head that needs only arguments from this list: {', '.join(graph)}."
             )
         elif name in graph and (is_required or name != "edge_attr" or wants_edge_attr):
             arguments[parameter] = graph[name]
@@ -71,17 +73,18 @@ def check_head(
     color_dim: int | None = None,
     has_batch: bool = False,
 ) -> int:
-    """Tries a head with :func:`call_head` on a small graph, a path of three nodes.
+    """Checks a head by calling it with :func:`call_head` on a graph of three nodes.
 
-    Lazy layers get their sizes here. Nothing else in the head changes, nor does the random state.
+    Lazy layers get their sizes in this call. Nothing else in the head changes, and the global
+    random state does not change.
 
     Args:
-        head: A module.
+        head: A module, such as a layer or a model of PyG.
         num_features: Number of features F of a node.
-        edge_dim: Number of columns of ``edge_attr``, if the graphs have it.
-        pos_dim: Number of columns of ``pos``, if the graphs have it.
-        color_dim: Number of columns of ``color``, if the graphs have it.
-        has_batch: Whether the graphs have ``batch``.
+        edge_dim: Number of columns of ``edge_attr``; ``None`` if the graphs will not have it.
+        pos_dim: Number of columns of ``pos``; ``None`` if the graphs will not have it.
+        color_dim: Number of columns of ``color``; ``None`` if the graphs will not have it.
+        has_batch: Whether the graphs will have ``batch``.
 
     Returns:
         The number of features F' that the head returns for each node.
@@ -110,28 +113,28 @@ def check_head(
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(
                 f"head: {name} cannot be called on nodes of {num_features} features ({reason}); "
-                f"use a head for {num_features} features, or wrap this one in a module with "
-                "forward(x, edge_index, edge_weight)."
+                f"use a head for {num_features} features, or wrap this head in a module with "
+                "the method forward(x, edge_index, edge_weight)."
             ) from error
     shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
     if len(shape) != 2 or shape[0] != 3 or not out.is_floating_point():
         raise InputError(
             f"head: {name} returned {shape} for 3 nodes; use a head that returns a floating-point "
-            "tensor (N, F')."
+            "tensor with one row of features for each node."
         )
     return out.size(1)
 
 
 def _parameters(head: nn.Module) -> Iterator[tuple[str, str, bool]]:
-    """Yields for each argument the input that it gets, its name, and whether it is required."""
+    """Yields for each argument the field that it gets, its name, and whether it is required."""
     if isinstance(head, Sequential):  # the signature of its forward is lost when it is copied
         named = dict.fromkeys(head.signature.param_dict, True)
     else:
         parameters = inspect.signature(head.forward).parameters.values()
         if any(p.kind is p.VAR_POSITIONAL for p in parameters):
             raise InputError(
-                f"head: {type(head).__name__}.forward does not name its arguments; take names from "
-                f"{', '.join(HEAD_INPUTS)}."
+                f"head: {type(head).__name__}.forward does not name its arguments; give them names "
+                f"from this list: {', '.join(HEAD_INPUTS)}."
             )
         named = {p.name: p.default is p.empty for p in parameters if p.kind is not p.VAR_KEYWORD}
     for position, (name, is_required) in enumerate(named.items()):
@@ -140,14 +143,14 @@ def _parameters(head: nn.Module) -> Iterator[tuple[str, str, bool]]:
 
 
 def _wants_edge_attr(head: nn.Module) -> bool:
-    """Tells whether any layer takes edge features, according to PyG's ``edge_dim``."""
+    """Returns false if layers of the head have an ``edge_dim`` that is ``None`` in all of them."""
     layers = [layer for layer in head.modules() if hasattr(layer, "edge_dim")]
     return not layers or any(layer.edge_dim is not None for layer in layers)
 
 
 @contextmanager
 def _as_it_is(head: nn.Module) -> Iterator[None]:
-    """Sets evaluation mode; restores the mode of every layer and the random state afterwards."""
+    """Sets evaluation mode. Restores the mode of every layer and the random state afterwards."""
     modes = {layer: layer.training for layer in head.modules()}
     state = torch.get_rng_state()
     head.eval()

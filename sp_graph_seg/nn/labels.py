@@ -1,4 +1,4 @@
-"""The three rules of the paper for the label y of a node in the similarity loss (Eq. 6)."""
+"""The three rules of the paper that give each node its label y in the similarity loss (Eq. 6)."""
 
 import warnings
 
@@ -18,9 +18,10 @@ def argmax_labels(x: Tensor) -> Tensor:
 
 
 def pixel_labels(z: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
-    """Finds the most frequent label of the pixels of each node; in a tie, the smallest one.
+    """Finds the most frequent label among the pixels of each node.
 
-    The label of a pixel is the index of its largest feature.
+    The label of a pixel is the index of its largest feature. If several labels are equally
+    frequent, the smallest of them is taken.
 
     Args:
         z: Features of the pixels, ``(F, P)``.
@@ -28,18 +29,18 @@ def pixel_labels(z: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
         num_nodes: Number of nodes N.
 
     Returns:
-        The label of each node, ``(N,)``; 0 for a node without pixels.
+        The label of each node, ``(N,)``. A node without pixels gets label 0.
     """
     labels = majority_over_nodes(z.detach().argmax(dim=0), pixel_index, num_nodes)
     return labels.clamp(min=0)  # 0 for a node without pixels
 
 
 def kmeans_labels(x: Tensor) -> Tensor:
-    """Finds the index of the largest feature of the K-means centroid of each node.
+    """Clusters the nodes by K-means, and labels each node by the largest feature of its centroid.
 
-    There are F clusters, or N if that is less. The paper says only that the feature of the label
-    becomes the centroid. Here all nodes of a cluster take the largest feature of its centroid as
-    their label, so that the loss pulls them together.
+    The label is the index of this feature. There are F clusters, or N clusters if N is smaller. The
+    paper describes this rule only briefly. Here all nodes of a cluster get the same label, so that
+    the loss makes them more similar.
 
     Args:
         x: Node features, ``(N, F)``.

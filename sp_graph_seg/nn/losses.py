@@ -1,17 +1,17 @@
-r"""The losses of Leng et al. (VISAPP 2024, doi 10.5220/0012380700003660) on any weighted graph.
+r"""The losses of Leng et al. (VISAPP 2024, doi 10.5220/0012380700003660) for any weighted graph.
 
-Each is a pure function of node features ``x (N, F)`` and a graph. A pixel grid is a graph too, so
-one function computes Eqs. 1 and 5, and another one Eqs. 3 and 6. ``batch (N,)`` is the number of
-the graph that each node belongs to, as in PyG; with it, each loss is the mean of the losses of the
-graphs. Features in half precision are converted to 32 bits.
+Each loss is a function of node features ``x (N, F)`` and a graph. A pixel grid is a graph too, so
+one function computes Eqs. 1 and 5, and another function computes Eqs. 3 and 6. ``batch (N,)`` is
+the number of the graph that each node belongs to, as in PyG. If ``batch`` is given, the loss is the
+mean over the graphs. Features in half precision are converted to 32 bits.
 
-``edge_index`` is PyG's ``(2, E)``, an ``EdgeIndex`` or ``adj_t``. With ``validate=False``, and in
-compiled code, values are not checked; ``torch.vmap`` needs ``validate=False``. Without these checks
-a loss never synchronises with the GPU, if the edges come from
-:func:`~sp_graph_seg.nn.sort_edges` and ``batch_size`` is given with ``batch``.
+``edge_index`` is a tensor ``(2, E)``, an ``EdgeIndex`` or an ``adj_t``, as in PyG. The values of
+tensors are not checked if ``validate=False``, and never in compiled code. Inside ``torch.vmap``,
+``validate=False`` is required. A loss never waits for the GPU if values are not checked, the edges
+come from :func:`~sp_graph_seg.nn.sort_edges`, and ``batch_size`` is given with ``batch``.
 
-Memory is O(N F + E). A loss and its gradient are finite even for graphs without edges, isolated
-nodes, labels without nodes and constant features.
+Memory is O(N F + E). A loss and its gradient are finite even if a graph has no edges, a node has no
+neighbours, a label has no nodes, or all features are equal.
 """
 
 from collections.abc import Mapping
@@ -42,28 +42,28 @@ def ncut_loss(
         L_{cut} = 1 - \frac{1}{F} \sum_p
         \frac{\sum_{IJ} w_{IJ} f_{pI} f_{pJ}}{\sum_{IJ} w_{IJ} f_{pI}}
 
-    The weights are affinities, which are large for nodes that belong together. Make them from
-    colour distances with :func:`~sp_graph_seg.transforms.affinity`. The paper inserts the
-    distances themselves, which would reward cuts between equal colours; the authors' code takes
-    affinities, as here.
+    The weights w are affinities, which are large for similar nodes. Compute them from colour
+    distances with :func:`~sp_graph_seg.transforms.affinity`. In the paper, w is the colour distance
+    itself, but this would reward cuts between equal colours. The authors' code uses affinities, as
+    this function does.
 
     Args:
         x: Memberships f, ``(N, F)``, not negative, such as a softmax over the last axis.
-        edge_index: Edges, ``(2, E)``, in both directions. It can also be the result of
-            :func:`~sp_graph_seg.nn.sort_edges`, which saves the checks and the sorting, or
-            ``adj_t``, a sparse tensor of edges and weights.
+        edge_index: Edges, ``(2, E)``, in both directions. Edges from
+            :func:`~sp_graph_seg.nn.sort_edges` are not checked and sorted again. A sparse tensor
+            ``adj_t`` of edges and weights can be given instead.
         edge_weight: Affinities, ``(E,)``, not negative; 1 by default.
-        batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs; by default the number in ``batch``.
+        batch: Number of the graph of each node, ``(N,)``; ``None`` if there is only one graph.
+        batch_size: Number of graphs; by default the largest number in ``batch`` plus 1.
         validate: Whether to check the values of the tensors, not only their shapes.
 
     Returns:
-        A scalar, in [0, 1] if no membership is above 1. A label without members adds
-        nothing to the sum, and a graph without edges has a loss of 0: nothing is cut.
+        A scalar, which is in [0, 1] if no membership is above 1. A label without members adds
+        nothing to the sum. A graph without edges has a loss of 0, because nothing is cut.
 
     Raises:
-        InputError: If shapes do not fit, an edge lacks its reverse, a weight is negative, NaN or
-            Inf, or a membership is negative.
+        InputError: If shapes do not fit together, an edge has no reverse edge, a weight is
+            negative, NaN or Inf, or a membership is negative.
 
     Example:
         >>> edge_index = torch.tensor([[1, 0, 3, 2], [0, 1, 2, 3]])  # two separate pairs
@@ -90,25 +90,25 @@ def similarity_loss(
     *,
     validate: bool = True,
 ) -> Tensor:
-    r"""Computes the similarity loss (Eqs. 3 and 6): cross-entropy with the current labels.
+    r"""Computes the similarity loss (Eqs. 3 and 6), the cross-entropy of features and labels.
 
     .. math::
         L_{sim} = -\frac{1}{N} \sum_I \log \frac{\exp f_{y_I I}}{\sum_p \exp f_{pI}},
         \qquad y_I = \arg\max_p f_{pI}
 
-    In the paper f is a softmax. The authors' code takes the logits z instead, as the default of
-    :class:`~sp_graph_seg.Config` does, because they scored better.
+    In the paper, f is the softmax of the features z. In the authors' code, f is z itself. This is
+    also the default of :class:`~sp_graph_seg.Config`, because it gave better scores.
 
     Args:
         x: Node features, ``(N, F)``.
-        labels: Label y of each node, ``(N,)``, from 0 to F - 1; by default the index of its largest
-            feature. :mod:`sp_graph_seg.nn.labels` has the paper's alternatives.
-        batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs; by default the number in ``batch``.
+        labels: Label y of each node, ``(N,)``, from 0 to F - 1. By default, it is the index of the
+            largest feature of the node. :mod:`sp_graph_seg.nn.labels` has all rules of the paper.
+        batch: Number of the graph of each node, ``(N,)``; ``None`` if there is only one graph.
+        batch_size: Number of graphs; by default the largest number in ``batch`` plus 1.
         validate: Whether to check the values of the tensors, not only their shapes.
 
     Returns:
-        A scalar, not negative; at most log F with the default labels.
+        A scalar, which is not negative. With the default labels, it is at most log F.
 
     Raises:
         InputError: If ``x`` is empty, or ``labels`` has a wrong shape, type or value.
@@ -140,19 +140,22 @@ def continuity_loss(
 
     Args:
         x: Node features, ``(N, F)``.
-        edge_index: Edges, ``(2, E)``, in both directions; the second row holds the nodes I. It can
-            also be the result of :func:`~sp_graph_seg.nn.sort_edges`, or ``adj_t``.
-        edge_weight: Weights A, ``(E,)``, used as given; 1 by default. The paper uses those of
-            :func:`~sp_graph_seg.transforms.softmax_adjacency`, which add up to 1 at each node.
-        batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs; by default the number in ``batch``.
+        edge_index: Edges, ``(2, E)``, in both directions. Row 0 holds the nodes J, row 1 the nodes
+            I. Edges from :func:`~sp_graph_seg.nn.sort_edges`, or a sparse tensor ``adj_t`` of edges
+            and weights, can be given instead.
+        edge_weight: Weights A, ``(E,)``, which are not normalised here; 1 by default. The paper
+            takes the weights from :func:`~sp_graph_seg.transforms.softmax_adjacency`. They add up
+            to 1 at each node.
+        batch: Number of the graph of each node, ``(N,)``; ``None`` if there is only one graph.
+        batch_size: Number of graphs; by default the largest number in ``batch`` plus 1.
         validate: Whether to check the values of the tensors, not only their shapes.
 
     Returns:
-        A scalar, not negative. A node without neighbours adds nothing.
+        A scalar, which is not negative. A node without neighbours adds nothing to the sum.
 
     Raises:
-        InputError: If shapes do not fit, an edge lacks its reverse, or a weight is NaN or Inf.
+        InputError: If shapes do not fit together, an edge has no reverse edge, or a weight is NaN
+            or Inf.
 
     Example:
         >>> edge_index = torch.tensor([[1, 0], [0, 1]])
@@ -175,16 +178,16 @@ def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
         \frac{\sum |f_{p,i,j} - f_{p,i,j+1}|}{H (W-1)} \right]
 
     Args:
-        x: Features of the pixels, ``(F, H, W)``; or of the voxels, ``(F, D, H, W)``, for which
+        x: Features of the pixels, ``(F, H, W)``, or of the voxels, ``(F, D, H, W)``. For voxels,
             the loss is the mean over three axes instead of two.
-        inside: The pixels that count, ``(H, W)`` or ``(D, H, W)`` bool; a pair counts if both of
-            its pixels do. ``None`` for all.
+        inside: True for the pixels that count, ``(H, W)`` or ``(D, H, W)``. A pair of neighbours
+            counts if both of its pixels count. ``None`` if all pixels count.
 
     Returns:
-        A scalar, not negative. An axis with a single pixel adds nothing.
+        A scalar, which is not negative. An axis with a single pixel adds nothing to the sum.
 
     Raises:
-        InputError: If the features have another number of axes or are empty.
+        InputError: If the features do not have three or four axes, or are empty.
 
     Example:
         >>> dense_continuity_loss(torch.tensor([[[0.0, 1.0], [0.0, 1.0]]]))
@@ -192,8 +195,8 @@ def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
     """
     if x.dim() not in (3, 4) or x.numel() == 0:
         raise InputError(
-            f"x: shape {tuple(x.shape)} does not fit; give a tensor (F, H, W) or "
-            "(F, D, H, W) that is not empty."
+            f"x: shape {tuple(x.shape)} cannot hold features of an image; give a tensor (F, H, W) "
+            "or (F, D, H, W) that is not empty."
         )
     with full_precision(x):
         x = _at_least_32_bits(x)
@@ -210,13 +213,13 @@ def dense_continuity_loss(x: Tensor, inside: Tensor | None = None) -> Tensor:
 def reconstruction_loss(
     reconstruction: Tensor, image: Tensor, inside: Tensor | None = None
 ) -> Tensor:
-    r"""Computes the mean squared difference of a reconstruction and its image, a term of Eq. 9.
+    r"""Computes the mean squared difference of a reconstruction and its image (Eq. 9, first term).
 
     Args:
         reconstruction: The reconstruction, ``(B, C, H, W)`` or ``(C, H, W)``.
         image: The image, of the same shape.
-        inside: The pixels that count, ``(B, H, W)`` or ``(H, W)`` bool; ``None`` for all. The loss
-            is 0 if no pixel counts.
+        inside: True for the pixels that count, ``(B, H, W)`` or ``(H, W)``. ``None`` if all pixels
+            count. If no pixel counts, the loss is 0.
     """
     if inside is None:
         return F.mse_loss(reconstruction.float(), image.float())
@@ -232,8 +235,8 @@ def total_loss(losses: Mapping[str, Tensor], betas: Mapping[str, float]) -> Tens
         L = \beta_{rec} L_{rec} + \beta_{cut} L_{cut} + \beta_{sim} L_{sim} + \beta_{con} L_{con}
 
     Args:
-        losses: Losses by name, scalars; at least one.
-        betas: The weight of each loss, by the same names.
+        losses: The name of each loss and its value, a scalar. At least one loss is needed.
+        betas: The name of each loss and its weight.
     """
     return torch.stack([betas[name] * loss for name, loss in losses.items()]).sum()  # Eq. 9
 
@@ -249,13 +252,13 @@ def prepare_graph(
 
     Args:
         x: Node features, ``(N, F)``.
-        edge_index: Edges, ``(2, E)``, plain or from :func:`sort_edges`; or ``adj_t``.
-        edge_weight: Weights, ``(E,)``; ``None`` for ones.
+        edge_index: Edges, ``(2, E)``, which may come from :func:`sort_edges`; or ``adj_t``.
+        edge_weight: Weights, ``(E,)``; ``None`` if all weights are 1.
         validate: Whether to check the values of the tensors.
-        affinities: Whether to refuse negative ``x`` and weights.
+        affinities: Whether to refuse negative values in ``x`` and in the weights.
 
     Returns:
-        The features, in 32 bits or more, and the edges and weights for :func:`propagate`.
+        The features in 32 bits or more, the edges, and the weights, all for :func:`propagate`.
 
     Raises:
         InputError: If an argument has a wrong shape, type or value.
@@ -282,11 +285,14 @@ def _check_values(x: Tensor, weight: Tensor, affinities: bool) -> None:
         checks += [
             (
                 (x < 0).any(),
-                lambda: "x: some memberships are negative; apply softmax(dim=-1) first.",
+                lambda: "x: some memberships are negative; apply softmax(dim=-1) to x first.",
             ),
             (
                 (weight < 0).any(),
-                lambda: "edge_weight: some affinities are negative; make them with affinity().",
+                lambda: (
+                    "edge_weight: some affinities are negative; compute them with "
+                    "sp_graph_seg.transforms.affinity."
+                ),
             ),
         ]
     refuse(*checks)
@@ -295,8 +301,9 @@ def _check_values(x: Tensor, weight: Tensor, affinities: bool) -> None:
 def _checked_labels(labels: Tensor, x: Tensor, validate: bool) -> Tensor:
     def message() -> str:
         return (
-            f"labels: {tuple(labels.shape)} of {labels.dtype} is not one valid label for each "
-            f"node; give ({x.size(0)},) integers from 0 to {x.size(1) - 1}."
+            f"labels: shape {tuple(labels.shape)} of type {labels.dtype} does not hold one valid "
+            f"label for each node; give a tensor ({x.size(0)},) of integers from 0 to "
+            f"{x.size(1) - 1}."
         )
 
     if labels.shape != x.shape[:1] or labels.is_floating_point():
@@ -309,8 +316,8 @@ def _checked_labels(labels: Tensor, x: Tensor, validate: bool) -> Tensor:
 def _as_features(x: Tensor) -> Tensor:
     if x.dim() != 2 or not x.is_floating_point():
         raise InputError(
-            f"x: {tuple(x.shape)} of {x.dtype} does not hold node features; give a floating-point "
-            "tensor (N, F)."
+            f"x: shape {tuple(x.shape)} of type {x.dtype} does not hold node features; give a "
+            "floating-point tensor (N, F), with one row for each node."
         )
     if x.numel() == 0:
         raise InputError(
@@ -324,5 +331,5 @@ def _at_least_32_bits(x: Tensor) -> Tensor:
 
 
 def full_precision(x: Tensor) -> torch.autocast:
-    """Returns a context without autocast, because sums over millions of nodes need 32 bits."""
+    """Returns a context that disables autocast, as sums over millions of nodes need 32 bits."""
     return torch.autocast(x.device.type, enabled=False)

@@ -17,13 +17,14 @@ class NodeGroups:
 
     Args:
         num_nodes: Number of nodes N.
-        batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-        batch_size: Number of graphs B. By default it is read from ``batch``, which synchronises
-            with the GPU, if any.
+        batch: Number of the graph of each node, ``(N,)``; ``None`` if there is only one graph.
+        batch_size: Number of graphs B. By default, it is the largest number in ``batch`` plus 1.
+            If ``batch`` is on a GPU, reading this number waits for the GPU.
         validate: Whether to check the values of ``batch``.
 
     Raises:
-        InputError: If ``batch`` has another shape or type, or a graph number is out of range.
+        InputError: If ``batch`` is not an int64 tensor ``(N,)``, or if it contains a negative
+            number or a number that is not below ``batch_size``.
     """
 
     def __init__(
@@ -51,13 +52,13 @@ class NodeGroups:
                     batch.max() >= self.size,
                     lambda: (
                         f"batch_size={batch_size} must exceed each number in batch; give the "
-                        "number of graphs."
+                        "number of graphs, or leave batch_size out."
                     ),
                 ),
             )
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sums over the nodes of each graph: ``(N, ...)`` -> ``(B, ...)``."""
+        """Sums values over the nodes of each graph: ``(N, ...)`` -> ``(B, ...)``."""
         if self.batch is None:
             return values.sum(dim=0, keepdim=True)
         assert self.size is not None
@@ -73,9 +74,9 @@ class NodeGroups:
         return self.sum(torch.ones_like(self.batch))
 
     def split(self, *values: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """Yields the part of the values ``(N, ...)`` that belongs to each graph.
+        """Yields for each graph the rows of the values ``(N, ...)`` that belong to its nodes.
 
-        With a batch it synchronises with the GPU, if any.
+        If ``batch`` is on a GPU, this waits for the GPU.
         """
         if self.batch is None:
             yield values
@@ -93,7 +94,7 @@ class NodeGroups:
         return self.mean_of_present(self.sum(values) / self.counts().clamp(min=1))
 
     def mean_of_present(self, losses: Tensor) -> Tensor:
-        """Averages losses ``(B,)`` over the graphs that have nodes; some may have none."""
+        """Averages losses ``(B,)`` over the graphs that have nodes. Other graphs are ignored."""
         if self.batch is None:
             return losses.mean()
         is_present = self.counts() > 0
@@ -102,6 +103,6 @@ class NodeGroups:
 
 def _bad_batch(batch: Tensor, num_nodes: int) -> InputError:
     return InputError(
-        f"batch: {tuple(batch.shape)} of {batch.dtype} does not number the graphs of {num_nodes} "
-        f"nodes; give ({num_nodes},) of int64, numbers from 0."
+        f"batch: shape {tuple(batch.shape)} of type {batch.dtype} does not number the graphs of "
+        f"{num_nodes} nodes; give a tensor ({num_nodes},) of type int64 with numbers from 0."
     )

@@ -1,9 +1,12 @@
-"""Pooling by soft clusters: PyG's dense layers for sparse graphs, in O(N (F + C) + E) memory.
+"""Layers that pool the nodes of sparse graphs by soft clusters.
 
-A layer assigns each node softly to C clusters, and makes each cluster a node of the pooled graph.
-Its losses measure the quality of the clusters; add their sum to the loss of the task. In formulas,
-S ``(N, C)`` holds the memberships, A ``(N, N)`` the edge weights, X ``(N, F)`` the features,
-d ``(N,)`` the sum of the weights at each node, and D is the diagonal matrix of d.
+A layer computes the membership of each node in each of C clusters, and makes each cluster a node of
+the pooled graph. The losses of the layer measure the quality of the clusters. Add their sum to the
+loss of your task. The layers take O(N (F + C) + E) memory, because they do not need dense matrices
+as PyG's layers do.
+
+In the formulas, S ``(N, C)`` holds the memberships, A ``(N, N)`` the edge weights, X ``(N, F)`` the
+features and d ``(N,)`` the sum of the edge weights at each node. D is the diagonal matrix of d.
 """
 
 from abc import ABC, abstractmethod
@@ -23,28 +26,28 @@ from sp_graph_seg.nn.propagate import in_degree, plain_edges, propagate
 
 
 class Pooled(NamedTuple):
-    """Pooled graphs of C nodes each, for a batch of B graphs, with the memberships and losses."""
+    """The pooled graphs of a batch of B graphs, C nodes each, with the memberships and losses."""
 
     x: Tensor
     """Features of the clusters, ``(B C, F)``."""
     edge_index: Tensor
-    """All pairs of clusters of a graph, both directions, no self-loops, ``(2, B C (C - 1))``."""
+    """Edges between all clusters of each graph, without self-loops, ``(2, B C (C - 1))``."""
     edge_weight: Tensor
     """Symmetrically normalised weights between the clusters, ``(B C (C - 1),)``."""
     batch: Tensor
-    """Graph of each cluster, ``(B C,)``."""
+    """Number of the graph of each cluster, ``(B C,)``."""
     s: Tensor
     """Memberships of the nodes, ``(N, C)``; each row adds up to 1."""
     losses: dict[str, Tensor]
-    """The losses of the layer by name, scalars; means over the graphs."""
+    """The losses of the layer by name. Each loss is a scalar, the mean over the graphs."""
 
 
 @dataclass(frozen=True)
 class _Clusters:
-    """Sums over the nodes of each graph, from which pooled graphs and losses are computed."""
+    """Sums over the nodes of each graph, from which the pooled graphs and losses are computed."""
 
     adjacency: Tensor
-    """:math:`S^T A S`, ``(B, C, C)``; sources in rows."""
+    """:math:`S^T A S`, ``(B, C, C)``. Its rows are the sources of edges."""
     overlap: Tensor
     """:math:`S^T S`, ``(B, C, C)``."""
     features: Tensor
@@ -58,12 +61,12 @@ class _Clusters:
 
     @property
     def within(self) -> Tensor:
-        """The trace of :math:`S^T A S`, ``(B,)``."""
+        """The trace of :math:`S^T A S`, ``(B,)``: the sum of the edge weights within clusters."""
         return self.adjacency.diagonal(dim1=1, dim2=2).sum(dim=-1)
 
 
 class _Pooling(nn.Module, ABC):
-    """Base class of the layers: computes memberships by an MLP, and the pooled graph."""
+    """Base class of the pooling layers. It computes the memberships and the pooled graphs."""
 
     _activation: Callable[[Tensor], Tensor] | None = None
 
@@ -79,7 +82,7 @@ class _Pooling(nn.Module, ABC):
         self.temp = temp
 
     def reset_parameters(self) -> None:
-        """Draws new weights of the MLP."""
+        """Draws new random weights for the MLP."""
         self.mlp.reset_parameters()
 
     def forward(
@@ -92,15 +95,15 @@ class _Pooling(nn.Module, ABC):
         *,
         validate: bool = True,
     ) -> Pooled:
-        """Clusters the nodes of each graph and pools them.
+        """Assigns the nodes of each graph to clusters, and makes the pooled graphs.
 
         Args:
             x: Node features, ``(N, F)``.
-            edge_index: Edges, ``(2, E)``, both directions, plain or from
-                :func:`~sp_graph_seg.nn.sort_edges`, or ``adj_t``.
+            edge_index: Edges, ``(2, E)``, in both directions, which may come from
+                :func:`~sp_graph_seg.nn.sort_edges`; or a sparse tensor ``adj_t``.
             edge_weight: Affinities, ``(E,)``, not negative; 1 by default.
-            batch: Graph of each node, ``(N,)``; ``None`` for one graph.
-            batch_size: Number of graphs; by default the number in ``batch``.
+            batch: Number of the graph of each node, ``(N,)``; ``None`` if there is only one graph.
+            batch_size: Number of graphs; by default the largest number in ``batch`` plus 1.
             validate: Whether to check the values of the tensors, not only their shapes.
 
         Raises:
@@ -122,25 +125,26 @@ class _Pooling(nn.Module, ABC):
     def _losses(
         self, s: Tensor, edges: Tensor, weight: Tensor, groups: NodeGroups, clusters: _Clusters
     ) -> dict[str, Tensor]:
-        """Computes the losses by name from memberships ``(N, C)`` and the graph."""
+        """Computes the losses, by name, from the memberships ``(N, C)`` and the graph."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.mlp.in_channels}, k={self.mlp.out_channels})"
 
 
 class NCutPooling(_Pooling):
-    r"""Pooling by the soft normalised cut of Eq. 5, :func:`~sp_graph_seg.ncut_loss`.
+    r"""A pooling layer that uses the soft normalised cut, :func:`~sp_graph_seg.ncut_loss`.
 
-    The cut of each cluster is divided by the sum of d over that cluster, so that a small cluster
-    counts as much as a large one; :class:`MinCutPooling` adds up both over the clusters before it
-    divides. The losses are ``cut`` and ``orthogonality``.
+    The cut of each cluster is divided by the sum of the edge weights at its nodes, so that a small
+    cluster counts as much as a large one. In contrast, :class:`MinCutPooling` divides the sum of
+    the cuts of all clusters by the sum of their edge weights. The losses are ``cut`` and
+    ``orthogonality``.
 
     Args:
-        channels: Number of features F, or F and the sizes of the hidden layers of the MLP that
-            computes memberships.
+        channels: Number of features F; or a list of F and the sizes of the hidden layers of the MLP
+            that computes the memberships.
         k: Number of clusters C.
-        dropout: Probability of dropping a logit in training.
-        temp: Temperature of the softmax; a value below 1 makes memberships harder.
+        dropout: Probability with which a logit of the MLP is set to 0 in training.
+        temp: Temperature of the softmax. A value below 1 moves memberships towards 0 and 1.
 
     Example:
         >>> edge_index = torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]])
@@ -157,21 +161,23 @@ class NCutPooling(_Pooling):
 
 
 class MinCutPooling(_Pooling):
-    r"""PyG's ``dense_mincut_pool`` on sparse graphs (Bianchi et al., arXiv 1907.00481).
+    r"""PyG's ``dense_mincut_pool`` as a layer for sparse graphs (Bianchi et al., arXiv 1907.00481).
 
     .. math::
         L_{cut} = -\frac{\mathrm{Tr}(S^T A S)}{\mathrm{Tr}(S^T D S)}, \qquad
         L_{orthogonality} =
         \left\| \frac{S^T S}{\|S^T S\|} - \frac{I_C}{\sqrt C} \right\|
 
-    The losses are ``cut`` and ``orthogonality``. A graph without edges has a ``cut`` of 0.
+    S ``(N, C)`` holds the memberships and A ``(N, N)`` the edge weights. D is the diagonal matrix
+    of the sums of the edge weights at each node, and I_C is the identity matrix. A graph without
+    edges has a ``cut`` of 0.
 
     Args:
-        channels: Number of features F, or F and the sizes of the hidden layers of the MLP that
-            computes memberships.
+        channels: Number of features F; or a list of F and the sizes of the hidden layers of the MLP
+            that computes the memberships.
         k: Number of clusters C.
-        dropout: Probability of dropping a logit in training.
-        temp: Temperature of the softmax; a value below 1 makes memberships harder.
+        dropout: Probability with which a logit of the MLP is set to 0 in training.
+        temp: Temperature of the softmax. A value below 1 moves memberships towards 0 and 1.
     """
 
     def _losses(
@@ -185,25 +191,29 @@ class MinCutPooling(_Pooling):
 
 
 class DMoNPooling(_Pooling):
-    r"""PyG's ``DMoNPooling`` on sparse graphs (Tsitsulin et al., arXiv 2006.16904).
+    r"""PyG's ``DMoNPooling`` for sparse graphs (Tsitsulin et al., arXiv 2006.16904).
 
     .. math::
         L_{modularity} = -\frac{1}{2m} \mathrm{Tr}\left(
         S^T A S - \frac{S^T d \, d^T S}{2m} \right), \qquad
         L_{collapse} = \frac{\sqrt C}{N} \left\| \sum_I S_I \right\| - 1
 
-    The losses are ``modularity``, ``orthogonality`` (that of :class:`MinCutPooling`) and
-    ``collapse``, which PyG calls spectral, ortho and cluster loss. 2m is the sum of d. In a batch,
-    N is the number of nodes of each graph; PyG 2.8 mixes the numbers of all graphs. Features pass
-    through a SELU, and weights of PyG's layer can be loaded. A graph without edges has a
-    ``modularity`` of 0.
+    S ``(N, C)`` holds the memberships and A ``(N, N)`` the edge weights. d ``(N,)`` is the sum of
+    the edge weights at each node, and 2m is the sum of d. A graph without edges has a
+    ``modularity`` of 0. The third loss is ``orthogonality``, as in :class:`MinCutPooling`. PyG
+    calls ``modularity`` the spectral loss, ``orthogonality`` the ortho loss and ``collapse`` the
+    cluster loss.
+
+    In a batch, N is the number of nodes of each graph, whereas PyG 2.8 divides by the numbers of
+    nodes of all graphs. As in PyG, the features of the clusters pass through a SELU. The weights of
+    PyG's layer can be loaded into this layer.
 
     Args:
-        channels: Number of features F, or F and the sizes of the hidden layers of the MLP that
-            computes memberships.
+        channels: Number of features F; or a list of F and the sizes of the hidden layers of the MLP
+            that computes the memberships.
         k: Number of clusters C.
-        dropout: Probability of dropping a logit in training.
-        temp: Temperature of the softmax; a value below 1 makes memberships harder.
+        dropout: Probability with which a logit of the MLP is set to 0 in training.
+        temp: Temperature of the softmax. A value below 1 moves memberships towards 0 and 1.
     """
 
     _activation = staticmethod(F.selu)
@@ -226,7 +236,7 @@ class DMoNPooling(_Pooling):
 def _sum_clusters(
     s: Tensor, x: Tensor, edges: Tensor, weight: Tensor, groups: NodeGroups
 ) -> _Clusters:
-    """Computes all sums as one product for each graph: :math:`S^T` times columns of the nodes."""
+    """Computes all sums over nodes, as one matrix product with :math:`S^T` for each graph."""
     degree = in_degree(plain_edges(edges).flip(0), weight, s.size(0))  # of the sources, as in PyG
     ones = torch.ones_like(degree)
     columns = [propagate(s, edges, weight), s, x, torch.stack([degree, ones], dim=1)]
@@ -244,7 +254,7 @@ def _sum_clusters(
 
 
 def _orthogonality(clusters: _Clusters) -> Tensor:
-    """Measures how far the clusters are from disjoint ones of equal size, ``(B,)``."""
+    """Measures how far the clusters of each graph overlap or differ in size, ``(B,)``."""
     overlap = clusters.overlap
     identity = torch.eye(overlap.size(1), dtype=overlap.dtype, device=overlap.device)
     parts = _divide(overlap, overlap.norm(dim=(1, 2), keepdim=True))
@@ -252,7 +262,7 @@ def _orthogonality(clusters: _Clusters) -> Tensor:
 
 
 def _pooled_edges(adjacency: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Makes edges, weights and batch of the pooled graphs from their adjacency ``(B, C, C)``."""
+    """Makes edges, weights and batch of the pooled graphs from the adjacency ``(B, C, C)``."""
     num_graphs, num_clusters, _ = adjacency.shape
     device = adjacency.device
     others = max(1, num_clusters - 1)
@@ -275,6 +285,6 @@ def _pooled_edges(adjacency: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _divide(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Divides; the result and its gradients are 0 where the denominator is 0."""
+    """Divides two tensors. Where the denominator is 0, the result and its gradients are 0."""
     is_zero = denominator == 0
     return torch.where(is_zero, 0, numerator / torch.where(is_zero, 1, denominator))

@@ -1,4 +1,4 @@
-"""One step of message passing over a weighted graph: the operation that all graph losses share."""
+"""One step of message passing over a weighted graph. All losses that depend on edges use it."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -38,25 +38,25 @@ def sort_edges(
 ) -> tuple[EdgeIndex, Tensor | None]:
     """Checks a graph once and prepares it for :func:`propagate`.
 
-    Pass the result to the losses instead of the plain tensor if the same graph is used again, as
-    in training. The losses do not check an ``EdgeIndex`` that is marked as undirected and sorted by
-    target.
+    If the same graph is used many times, as in training, pass the result to the losses instead of
+    the plain tensor. The losses do not check it again. They also do not check any other
+    ``EdgeIndex`` that is marked as undirected and sorted by target.
 
     Args:
-        edge_index: Edges, ``(2, E)``, in any order, with both directions of each. Self-loops and
-            repeated edges are kept, as in the sums of Eqs. 5 and 7. It can also be PyG's ``adj_t``,
-            a sparse tensor ``(N, N)`` with targets in its rows, which holds edges and weights.
+        edge_index: Edges, ``(2, E)``, in any order, both directions of each edge. Self-loops and
+            repeated edges are kept. PyG's ``adj_t`` can be given instead: a sparse tensor
+            ``(N, N)`` of the weights, whose rows are the targets of the edges.
         num_nodes: Number of nodes N.
         edge_weight: Weights in the order of the edges, ``(E,)``.
-        validate: Whether to check for nodes out of range and missing reverse edges.
+        validate: Whether to check for nodes out of range and for missing reverse edges.
 
     Returns:
-        The edges, sorted by target and then by source, as an ``EdgeIndex`` that caches its row
-        pointers, and the weights in the same order.
+        The edges and the weights, both sorted by target and then by source. The edges are an
+        ``EdgeIndex``, which caches its row pointers.
 
     Raises:
-        InputError: If the edges are not ``(2, E)`` integers, name nodes out of range or lack their
-            reverse, or if there is not one weight for each edge.
+        InputError: If the edges are not integers ``(2, E)``, a node is out of range, an edge has no
+            reverse edge, or there is not one weight for each edge.
     """
     edge_index, edge_weight = as_edges(edge_index, num_nodes, edge_weight)
     if _is_prepared(edge_index, num_nodes):
@@ -91,26 +91,26 @@ def sort_edges(
 def as_edges(
     edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None
 ) -> tuple[Tensor, Tensor | None]:
-    """Converts edges and weights of PyG to ``(2, E)`` and ``(E,)``; checks their shapes.
+    """Converts edges to ``(2, E)`` and weights to ``(E,)``, and checks their shapes and types.
 
     Args:
         edge_index: Edges, ``(2, E)``, or PyG's ``adj_t``, ``(N, N)``: a ``SparseTensor`` or a
             sparse tensor of PyTorch.
         num_nodes: Number of nodes N.
-        edge_weight: Weights, ``(E,)``; not allowed with ``adj_t``, which holds its own.
+        edge_weight: Weights, ``(E,)``. Must be ``None`` with ``adj_t``, which already has weights.
 
     Raises:
-        InputError: If a shape or a type is wrong, or there are two sets of weights.
+        InputError: If a shape or a type is wrong, or ``edge_weight`` is given with ``adj_t``.
     """
     if is_sparse(edge_index):
         edge_index, edge_weight = _from_adj_t(edge_index, num_nodes, edge_weight)
     if edge_index.dim() != 2 or edge_index.size(0) != 2 or edge_index.dtype != torch.long:
         raise InputError(
-            f"edge_index: {tuple(edge_index.shape)} of {edge_index.dtype} is not a list of "
-            "edges; give (2, E) of int64."
+            f"edge_index: shape {tuple(edge_index.shape)} of type {edge_index.dtype} does not hold "
+            "edges; give a tensor (2, E) of type int64, with one column for each edge."
         )
     if num_nodes < 1:
-        raise InputError("x: has no rows; give at least one node.")
+        raise InputError("x: has no rows; give the features of at least one node.")
     if edge_weight is not None and edge_weight.shape != edge_index.shape[1:]:
         raise InputError(
             f"edge_weight: shape {tuple(edge_weight.shape)} does not fit {edge_index.size(1)} "
@@ -120,19 +120,19 @@ def as_edges(
 
 
 def propagate(x: Tensor, edges: Tensor, edge_weight: Tensor) -> Tensor:
-    r"""Sums the features of the neighbours: row I of the result is :math:`\sum_J w_{IJ} x_J`.
+    r"""Sums the features of the neighbours of each node: row I is :math:`\sum_J w_{IJ} x_J`.
 
-    First and second gradients take O(N F + E) memory; PyG's own product would store all
-    messages, ``(E, F)``, for the gradient of the weights. The operation supports ``torch.func`` and
-    ``torch.compile``; compiled code adds up messages that the compiler does not store.
+    First and second gradients take O(N F + E) memory. PyG's own product would store all messages,
+    ``(E, F)``, for the gradient of the weights. ``torch.func`` and ``torch.compile`` are supported.
+    Compiled code does not store the messages either.
 
     Args:
         x: Node features, ``(N, F)``, float32 or float64.
-        edges: Edges from :func:`sort_edges`, or ``(2, E)`` in any order, which is slower.
-        edge_weight: Weights, ``(E,)``, of the type of ``x``.
+        edges: Edges from :func:`sort_edges`, or a tensor ``(2, E)`` in any order, which is slower.
+        edge_weight: Weights, ``(E,)``, of the same type as ``x``.
 
     Returns:
-        The sums, ``(N, F)``; zero for a node without neighbours.
+        The sums, ``(N, F)``. They are zero for a node without neighbours.
     """
     if torch.compiler.is_compiling():
         source, target = plain_edges(edges)
@@ -142,12 +142,12 @@ def propagate(x: Tensor, edges: Tensor, edge_weight: Tensor) -> Tensor:
 
 
 def in_degree(edges: Tensor, edge_weight: Tensor, num_nodes: int) -> Tensor:
-    r"""Sums the weights of the edges to each node, :math:`d_I = \sum_J w_{IJ}`, ``(N,)``."""
+    r"""Sums the weights of all edges that end at a node, :math:`d_I = \sum_J w_{IJ}`, ``(N,)``."""
     return edge_weight.new_zeros(num_nodes).index_add(0, plain_edges(edges)[1], edge_weight)
 
 
 def has_neighbors(edges: Tensor, num_nodes: int) -> Tensor:
-    """Tells which nodes have a neighbour, ``(N,)``."""
+    """Returns a boolean tensor ``(N,)`` that is true for each node with a neighbour."""
     target = plain_edges(edges)[1]
     return torch.zeros(num_nodes, dtype=torch.bool, device=target.device).index_fill(
         0, target, True
@@ -161,7 +161,7 @@ def plain_edges(edges: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """The positions of the weights in the adjacency (targets in rows) or in its transpose."""
+    """The positions of edge weights in the matrix with targets as rows, or in its transpose."""
 
     edges: Tensor
     num_nodes: int
@@ -171,12 +171,12 @@ class _Matrix:
         return replace(self, is_transposed=not self.is_transposed)
 
     def entries(self) -> tuple[Tensor, Tensor]:
-        """Returns row and column of each entry, in the order of the weights, ``(E,)`` both."""
+        """Returns the row and the column of each weight in the matrix: two tensors ``(E,)``."""
         source, target = plain_edges(self.edges)
         return (source, target) if self.is_transposed else (target, source)
 
     def rows(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Compresses the matrix row by row: pointers ``(N + 1,)``, columns and values ``(E,)``."""
+        """Returns the matrix in CSR format: row pointers ``(N + 1,)``, columns, values ``(E,)``."""
         assert isinstance(self.edges, EdgeIndex)
         compressed = self.edges.get_csr() if self.is_transposed else self.edges.get_csc()
         (pointers, columns), order = compressed
@@ -188,7 +188,7 @@ class _Matrix:
 
 
 class _Product(torch.autograd.Function):
-    """The product ``A x``: one sum for each row of the matrix A."""
+    """The product ``A x`` of a sparse matrix A and features x, with its derivatives."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, matrix: _Matrix) -> Tensor:
@@ -237,7 +237,7 @@ class _Product(torch.autograd.Function):
 
 
 class _EdgeProducts(torch.autograd.Function):
-    """For each entry (i, j) of the matrix, the product of ``a[i]`` and ``b[j]``, ``(E,)``."""
+    """The scalar product of ``a[i]`` and ``b[j]`` for each entry (i, j) of a matrix, ``(E,)``."""
 
     @staticmethod
     def forward(a: Tensor, b: Tensor, matrix: _Matrix) -> Tensor:
@@ -292,7 +292,7 @@ def _add(one: Tensor | None, other: Tensor | None) -> Tensor:
 def _one_by_one(
     function: Callable[..., Tensor], size: int, in_dims: tuple[Any, ...], inputs: tuple[Any, ...]
 ) -> tuple[Tensor, int]:
-    """Implements ``torch.vmap`` by a loop: a sparse product takes only one graph and ``x``."""
+    """Implements ``torch.vmap`` by a loop, as a sparse product takes only one graph and ``x``."""
     results = [
         function(
             *(
@@ -336,7 +336,7 @@ def _is_prepared(edge_index: Tensor, num_nodes: int) -> bool:
 
 
 def _check_reverses(edges: EdgeIndex) -> None:
-    """Checks that the edges, sorted by source, equal their reverses."""
+    """Raises an error if an edge has no reverse edge. The edges must be sorted by target."""
     source, target = edges.as_tensor()
     if _has_rows(edges):  # by the order that gradients need anyway
         (_, other_target), order = edges.get_csr()
@@ -345,6 +345,6 @@ def _check_reverses(edges: EdgeIndex) -> None:
     n = edges.num_rows  # PyG's sort may have left equal sources in any order
     if not torch.equal((source * n + target).sort().values, target * n + source):
         raise InputError(
-            "edge_index: an edge lacks its reverse; symmetrise the graph first with "
+            "edge_index: an edge has no reverse edge; add the reverse edges first with "
             "torch_geometric.utils.to_undirected(edge_index, edge_weight)."
         )

@@ -1,4 +1,4 @@
-"""The whole model: a W-Net, the means of its features over superpixels, and a head."""
+"""The network: a W-Net, the means of its features over superpixels, and an optional head."""
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -9,21 +9,22 @@ from sp_graph_seg.transforms import affinity, scatter_mean
 
 
 def pixels_inside(z: Tensor, inside: Tensor | None) -> Tensor:
-    """Selects from z ``(F, H, W)`` the features ``(F, P)`` of the pixels inside, or of all."""
+    """Selects from z ``(F, H, W)`` the pixels of a mask, or all if it is ``None``: ``(F, P)``."""
     return z.flatten(1) if inside is None else z[:, inside]
 
 
 def graph_of_head(graph: Data, tau: float) -> Data:
-    r"""Makes the graph that a head gets, from the graph of an image.
+    r"""Makes the graph that is passed to a head, from the graph of an image.
 
     Args:
         graph: The graph of an image, from :class:`~sp_graph_seg.ToRAG` or ``ToPixelGraph``.
-        tau: Factor in the exponent of the affinities, negative.
+        tau: The factor :math:`\tau` in the exponent of the affinities, which is negative.
 
     Returns:
-        A graph with ``edge_index``; ``edge_weight (E,)``, the affinities :math:`\exp(\tau d)` of
-        the colour distances d; ``pos (N, ndim)``, the centroids in units of the longest side of the
-        image; ``color (N, C)``, the mean colours; ``batch (N,)``, zeros; and ``pixel_index``.
+        A graph with the ``edge_index`` and the ``pixel_index`` of the given graph. Its field
+        ``edge_weight (E,)`` holds the affinities :math:`\exp(\tau d)`, where d is the distance of
+        the colours of two nodes. ``pos (N, ndim)`` holds the centroids, divided by the longest side
+        of the image. ``color (N, C)`` holds the mean colours, and ``batch (N,)`` holds zeros.
     """
     longest = graph.image_size.max().to(graph.pos.dtype)
     return Data(
@@ -38,18 +39,20 @@ def graph_of_head(graph: Data, tau: float) -> Data:
 
 
 class SuperpixelNet(nn.Module):
-    r"""A W-Net, whose features are averaged over superpixels, and an optional head.
+    r"""A W-Net, the means of its features over superpixels, and an optional head.
 
     Args:
         wnet: The encoder and decoder.
-        head: Computes the node features of the losses, ``(N, F')``, from the node means of z,
-            ``(N, F)``, and the graph; :func:`~sp_graph_seg.nn.call_head` passes the arguments that
-            its signature names. Without a head the losses use the means, as in the paper.
-        color_dim: Number of channels of the mean colours in the graph; by default that of the image
-            in the network.
+        head: A module that computes the features of the nodes for the losses, ``(N, F')``, from the
+            graph and from the means of z over each node, ``(N, F)``. It is called by
+            :func:`~sp_graph_seg.nn.call_head`. Without a head, the losses use the means, as in the
+            paper.
+        color_dim: Number of channels of the mean colours in the graph. By default, it is the number
+            of channels that ``wnet`` takes.
 
     Raises:
-        InputError: If the head cannot be called on F features. Lazy layers get their sizes here.
+        InputError: If the head cannot be called on F features. This check gives lazy layers their
+            sizes.
     """
 
     def __init__(
@@ -68,18 +71,19 @@ class SuperpixelNet(nn.Module):
     def forward(
         self, image: Tensor, graph: Data, inside: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Computes the features z of the pixels, ``(F, H, W)``, and of the nodes, ``(N, F')``.
+        """Computes features of the pixels, z ``(F, H, W)``, and of the nodes, ``(N, F')``.
 
         Args:
             image: The image, ``(C, H, W)``.
             graph: The result of :func:`graph_of_head`, on the device of the image.
-            inside: The pixels that belong to a node, ``(H, W)`` bool; ``None`` if all do.
+            inside: True for the pixels that belong to a node, ``(H, W)``; ``None`` if all pixels
+                belong to a node.
         """
         z = self.encode(image)
         return z, self.cluster(self.node_means(z, graph, inside), graph)
 
     def encode(self, image: Tensor) -> Tensor:
-        """Computes the features z of an image: ``(C, H, W)`` -> ``(F, H, W)``, 32 bits or more."""
+        """Computes the features z of an image, in 32 bits: ``(C, H, W)`` -> ``(F, H, W)``."""
         return self.wnet.encode(image.unsqueeze(0))[0].float()
 
     def node_means(self, z: Tensor, graph: Data, inside: Tensor | None = None) -> Tensor:
@@ -94,7 +98,7 @@ class SuperpixelNet(nn.Module):
         return call_head(self.head, x, graph.edge_index, graph.edge_weight, **given)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Reconstructs an image from its features: ``(F, H, W)`` -> ``(C, H, W)``."""
+        """Reconstructs an image from its features z: ``(F, H, W)`` -> ``(C, H, W)``."""
         return self.wnet.decode(z.softmax(dim=0).unsqueeze(0))[0]
 
     def reconstruct(self, images: Tensor) -> Tensor:
@@ -103,7 +107,9 @@ class SuperpixelNet(nn.Module):
 
 
 def check_image_head(head: nn.Module, num_features: int, color_dim: int, ndim: int = 2) -> int:
-    """Tries a head on a graph with the fields of :func:`graph_of_head`; see :func:`check_head`.
+    """Checks a head by calling it on a small graph with the fields of :func:`graph_of_head`.
+
+    :func:`check_head` does this, and also gives lazy layers their sizes.
 
     Args:
         head: A module.

@@ -1,4 +1,4 @@
-"""The W-Net: two U-Nets, an encoder to features and a decoder back to the image."""
+"""The W-Net: an encoder from an image to features, and a decoder back to the image."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,20 @@ class WNet(nn.Module):
     <https://arxiv.org/abs/1711.08506>`_ (Xia & Kulis 2017).
 
     The encoder maps an image to features z, with one channel for each possible label. The decoder
-    reconstructs the image from their softmax f alone. Both are U-Nets with skip connections and
-    ``2 * depth + 1`` modules of two 3x3 convolutions, each with ReLU and batch normalisation. The
-    convolutions are depthwise separable, except in the first and the last module.
+    reconstructs the image from f only, the softmax of z. Both are U-Nets with skip connections and
+    ``2 * depth + 1`` modules. A module has two 3x3 convolutions, each followed by ReLU and batch
+    normalisation. The convolutions are depthwise separable, except in the first and the last
+    module.
 
-    Images of at least ``min_size`` in height and width are padded by reflection to the next
-    multiple of ``2 ** depth``, and the result is cropped.
+    Height and width of an image must be at least ``min_size``. The image is padded by reflection to
+    a multiple of ``2 ** depth``, and the result is cropped to the size of the image.
 
     Args:
-        in_channels: Channels C of the image.
-        num_features: Channels F of z.
-        width: Channels of the first module; each level below has twice as many. (Xia & Kulis: 64)
-        depth: Number of poolings. (Xia & Kulis: 4)
+        in_channels: Number of channels C of the image.
+        num_features: Number of channels F of z.
+        width: Number of channels of the first module. Each level has twice as many channels as the
+            level before it. Xia & Kulis use 64.
+        depth: Number of poolings, each of which halves the height and width. Xia & Kulis use 4.
 
     Shapes:
         - **image:** ``(B, C, H, W)``
@@ -58,40 +60,40 @@ class WNet(nn.Module):
         return self.encoder.multiple
 
     def encode(self, image: Tensor) -> Tensor:
-        """Computes the features z before softmax."""
+        """Computes the features z of images, before the softmax."""
         if image.dim() != 4 or image.size(1) != self.in_channels:
             raise InputError(
-                f"image: {tuple(image.shape)} does not fit the network; give (B, C, H, W) with "
-                f"C = {self.in_channels} channels."
+                f"image: shape {tuple(image.shape)} does not fit the network; give a tensor "
+                f"(B, C, H, W) with C = {self.in_channels} channels."
             )
         if min(image.shape[2:]) < self.min_size:
             raise InputError(
                 f"image: {image.size(2)}x{image.size(3)} pixels are too few for a network of this "
-                f"depth, which needs {self.min_size}x{self.min_size}; enlarge the image or lower "
-                "depth."
+                f"depth, which needs {self.min_size}x{self.min_size} pixels; use a larger image "
+                "or a smaller depth."
             )
         return self.encoder(image)
 
     def decode(self, f: Tensor) -> Tensor:
-        """Computes the reconstruction from the softmax f of z."""
+        """Reconstructs images from f, the softmax of their features z."""
         return self.decoder(f)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes the features z and the reconstruction of the image."""
+        """Computes the features z and the reconstruction of images."""
         z = self.encode(image)
         return z, self.decode(z.softmax(dim=1))
 
 
 class UNet(nn.Module):
-    """A U-Net: the encoder or the decoder of a W-Net.
+    """A U-Net, used as the encoder and as the decoder of a W-Net.
 
     Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        width: Channels of the first module.
-        depth: Number of poolings.
-        padding_mode: Values beyond the border in convolutions: ``"zeros"`` as in the paper, or
-            ``"reflect"``, which makes the border of an image look like its inside.
+        in_channels: Number of channels of the input.
+        out_channels: Number of channels of the output.
+        width: Number of channels of the first module.
+        depth: Number of poolings, each of which halves the height and width.
+        padding_mode: The values that convolutions use beyond the border. ``"zeros"`` uses zeros, as
+            in the paper. ``"reflect"`` mirrors the image at the border.
     """
 
     def __init__(
@@ -119,7 +121,7 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Computes the output: ``(B, in_channels, H, W)`` -> ``(B, out_channels, H, W)``."""
+        """Maps images ``(B, in_channels, H, W)`` to ``(B, out_channels, H, W)``."""
         padding = self._padding(x.shape[2:])
         left, _, top, _ = padding
         height, width = x.shape[2:]
@@ -134,7 +136,7 @@ class UNet(nn.Module):
         return self.head(x[:, :, top : top + height, left : left + width])
 
     def _padding(self, size: Sequence[int]) -> tuple[int, int, int, int]:
-        """Computes the padding at the left, right, top and bottom.
+        """Computes the padding at the left, right, top and bottom of an image, in pixels.
 
         The lowest level gets at least 2x2 pixels, because batch normalisation cannot learn from a
         single pixel.

@@ -17,17 +17,19 @@ if TYPE_CHECKING:
 
 
 def as_flat_image(image: ArrayLike | Tensor) -> NDArray[np.float32]:
-    """Converts an image to an array ``(C, H, W)``, without scaling its values. Refuses volumes."""
+    """Converts an image to an array ``(C, H, W)`` without scaling it. Volumes raise an error."""
     array = as_native(image)
     if array.ndim != 3:
-        raise InputError(
-            f"image: the shape {array.shape} is that of a volume; give one slice, (C, H, W)."
-        )
+        raise InputError(f"image: is a volume of shape {array.shape}; give one slice, (C, H, W).")
     return array
 
 
 def to_rgb(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
-    """Converts ``(C, H, W)`` to ``(H, W, 3)``; ``low`` becomes 0 and ``high`` becomes 1."""
+    """Converts an image ``(C, H, W)`` to colours ``(H, W, 3)``.
+
+    The value ``low`` becomes 0, and ``high`` becomes 1. If there are not three channels, their mean
+    is shown in grey.
+    """
     channels = normalize(image, low, high)
     if len(channels) != 3:
         channels = np.broadcast_to(channels.mean(axis=0), (3, *channels.shape[1:]))
@@ -50,7 +52,8 @@ def numbered_colors(count: int, given: "Mapping[int, ColorType] | None" = None) 
     for label, color in (given or {}).items():
         if not is_color_like(color):
             raise InputError(
-                f"colors: {color!r} of label {label} is not a colour; use 'red' or '#ffa500'."
+                f"colors: {color!r} of label {label} is not a colour; use a colour such as 'red' "
+                "or '#ffa500'."
             )
     named = {label: to_hex(color) for label, color in (given or {}).items()}
     return label_colors(range(count), named)

@@ -1,4 +1,4 @@
-"""Segmentations by several methods side by side, as in Fig. 6 of the paper."""
+"""Draws segmentations by several methods side by side, as in Fig. 6 of the paper."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -31,17 +31,18 @@ def comparison_grid(
     segmentations: Mapping[str, Image | Sequence[Image]],
     alpha: float = 0.5,
 ) -> "Figure":
-    """Shows the segmentations of several images by several methods: Fig. 6 of the paper.
+    """Shows segmentations of several images by several methods, as in Fig. 6 of the paper.
 
-    The rows are images. The first column shows the images themselves. Each further column shows
-    the labels of a method over them, below the name of the method. A label has the same colour
-    everywhere, but each method numbers its labels in its own way: compare shapes, not colours.
+    Each row is an image. The first column shows the images themselves. Each further column shows
+    the labels of one method over the images, below the name of the method. A label has the same
+    colour everywhere, but each method numbers its labels differently. Thus compare shapes, not
+    colours.
 
     Args:
         images: One image ``(C, H, W)`` or a sequence of images of any sizes.
-        segmentations: For the title of each column, in order, the labels ``(H, W)`` of all images:
+        segmentations: For each column, its title and the labels ``(H, W)`` of all images, such as
             ``{"human": [...], "K-means": [...]}``.
-        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+        alpha: Weight of the colours of labels against the image, from 0 to 1. (default: :obj:`0.5`)
 
     Raises:
         InputError: If ``segmentations`` is empty, or labels do not fit their image.

@@ -1,4 +1,4 @@
-"""Curves: the losses during a training, and scores against the weight of a loss."""
+"""Draws curves of the losses during a training, and of scores against a loss weight."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def plot_history(history: "History") -> "Figure":
-    """Plots the loss and its terms over the steps, and below them the number of labels.
+    """Plots the loss and its terms over the steps. The number of labels is plotted below.
 
     Args:
         history: Result of :func:`sp_graph_seg.training.fit`. A term without finite values is left
             out.
 
     Raises:
-        InputError: If the history has no steps, as with ``label_by="regions"``.
+        InputError: If the history has no steps, as after a fit with ``label_by="regions"``.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -61,21 +61,21 @@ def plot_scores_against_beta(
     score: str = "A-MI",
     beta: str = "beta",
 ) -> "Figure":
-    """Plots a score against the weight of a loss, with a line and a band for each model.
+    """Plots a score against a loss weight, with a line and a band for each model.
 
     The line is the mean over the seeds. With two seeds or more, the band extends one sample
     standard deviation (``ddof=1``) to both sides.
 
     Args:
-        curves: For the name of each model, the scores of all seeds at each beta: ``{"Sparse":
-            {0.1: [0.52, 0.55], 1.0: [0.61, 0.6]}}``. Models may differ in their betas and in the
-            number of seeds.
-        score: Name of the score, for the axis. (default: :obj:`"A-MI"`)
-        beta: Name of the weight, for the axis. (default: :obj:`"beta"`)
+        curves: For the name of each model, the scores of all seeds at each value of beta, such as
+            ``{"Sparse": {0.1: [0.52, 0.55], 1.0: [0.61, 0.6]}}``. Models may have different values
+            of beta and different numbers of seeds.
+        score: Name of the score, to be written at the axis. (default: :obj:`"A-MI"`)
+        beta: Name of the loss weight, to be written at the axis. (default: :obj:`"beta"`)
 
     Raises:
-        InputError: If ``curves`` is empty, a curve has no scores, or a beta is not positive, which
-            a logarithmic axis cannot show.
+        InputError: If ``curves`` is empty, a curve has no scores, or a beta is not positive. A
+            logarithmic axis cannot show such a beta.
     """
     from matplotlib.figure import Figure
 
@@ -100,9 +100,11 @@ def _check_curves(curves: Mapping[str, Mapping[float, Sequence[float]]]) -> None
         raise InputError("curves: the mapping is empty; give at least one curve.")
     for name, scores in curves.items():
         if not scores or not all(len(values) for values in scores.values()):
-            raise InputError(f"curves: {name!r} lacks scores; give at least one for every beta.")
+            raise InputError(
+                f"curves: {name!r} lacks scores; give at least one score for every beta."
+            )
         if not min(scores) > 0:
             raise InputError(
                 f"curves: {name!r} has beta={min(scores)}, which a logarithmic axis cannot show; "
-                "leave it out."
+                "leave this beta out."
             )

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 
 
 def save_figure(path: str | os.PathLike[str], figure: "Figure") -> None:
-    """Writes a figure, completely or not at all, in the format given by the suffix of ``path``.
+    """Writes a figure to a file. The suffix of ``path`` sets the format.
+
+    If this fails, no incomplete file remains.
 
     Raises:
         InputError: If the file cannot be written.

@@ -28,14 +28,15 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
 
     The image is dark grey and the superpixels have faint outlines. The colour of a node is its
     mean colour. The colour of an edge shows the colour distance of its two nodes (``edge_attr``).
-    The more nodes there are, the thinner the lines and dots.
+    Lines and dots are thinner if there are more nodes.
 
     Args:
         image: The image, ``(C, H, W)``. The mean over its channels is shown.
         data: The graph of the image, from :class:`~sp_graph_seg.transforms.ToRAG`.
 
     Raises:
-        InputError: If the image is not ``(C, H, W)``, or the graph is of another image.
+        InputError: If the image is not ``(C, H, W)``, or the graph belongs to an image with another
+            size or number of channels.
     """
     from matplotlib import colormaps
     from matplotlib.collections import LineCollection
@@ -46,8 +47,8 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     size = tuple(data.image_size[0].tolist())
     if size != image.shape[1:] or data.x.size(1) != image.shape[0]:
         raise InputError(
-            f"data: the graph is of an image of size {size} with {data.x.size(1)} channels, but "
-            f"the shape of the given image is {image.shape}; give the image of the graph."
+            f"data: the graph was made from an image of size {size} with {data.x.size(1)} "
+            f"channels, but the given image has shape {image.shape}; give the image of the graph."
         )
     intensity = measure_intensity_range([image])
     height, width = size
@@ -82,7 +83,7 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
 
 
 def _draw_outlines(axes: "Axes", data: "Data") -> None:
-    """Draws the outlines of the superpixels between the pixels, half a pixel wide."""
+    """Draws the outlines of the superpixels. They run between pixels and are half a pixel wide."""
     from skimage.segmentation import find_boundaries
 
     nodes = to_label_image(torch.arange(data.num_nodes), data).numpy()

@@ -1,4 +1,4 @@
-"""Pictures and captions at exact positions on a sheet, so that nothing overlaps or is cut off.
+"""Places pictures and captions at exact positions on a sheet. Nothing overlaps or is cut off.
 
 All lengths are in inches, and positions are measured from the upper left corner.
 """
@@ -35,7 +35,7 @@ _MAX_SIDE = 640
 
 
 class Box(NamedTuple):
-    """A rectangle on the sheet."""
+    """A rectangle on a sheet, in inches."""
 
     left: float
     top: float
@@ -57,13 +57,15 @@ def show_labels(
     name: str,
     intensity_range: tuple[float, float] | None = None,
 ) -> list[Picture]:
-    """Draws the labels ``(H, W)`` of each image over the image, in the size of :func:`show_image`.
+    """Draws the labels ``(H, W)`` of each image over this image.
 
-    Images and labels are scaled down before :func:`~sp_graph_seg.plot.overlay_labels` draws the
-    outlines, so that the outlines stay visible.
+    As in :func:`show_image`, the sides have at most 640 pixels. Images and labels are scaled down
+    before :func:`~sp_graph_seg.plot.overlay_labels` draws the outlines, so that the outlines stay
+    visible.
 
     Raises:
-        InputError: If the labels do not fit the images. The message uses ``name`` for the labels.
+        InputError: If the labels do not fit the images. In the message, the labels are called
+            ``name``.
     """
     pictures = []
     for number, values in enumerate(match_images(labels, images, name)):
@@ -127,7 +129,7 @@ def add_picture(figure: "Figure", picture: Picture, box: Box) -> "Axes":
 
 
 def add_frame(figure: "Figure", box: Box, color: str) -> None:
-    """Draws a frame around a box, in the space between the boxes."""
+    """Draws a frame around a box. The frame lies in the gap between this box and the others."""
     from matplotlib.patches import Rectangle
 
     width, height = figure.get_size_inches()
@@ -159,14 +161,14 @@ def add_box(figure: "Figure", box: Box, color: str) -> None:
 
 
 def add_text(figure: "Figure", line: str, left: float, top: float, **style: Any) -> None:
-    """Writes one line of text. Dollar signs do not start formulas."""
+    """Writes one line of text. A dollar sign is written, and does not start a formula."""
     width, height = figure.get_size_inches()
     style = {"fontsize": FONT_SIZE, "va": "top", "parse_math": False, **style}
     figure.text(left / width, 1 - top / height, line, **style)
 
 
 def _count_fitting(word: str, width: float, weight: str) -> int:
-    """Returns how many characters fit into the width, at least one."""
+    """Returns how many characters of a word fit into the width, but at least 1."""
     counts = range(len(word), 1, -1)
     return next((n for n in counts if _measure_text(word[:n], weight) <= width), 1)
 
@@ -181,12 +183,15 @@ def _measure_text(text: str, weight: str) -> float:
 
 
 def _shrink_factors(size: Sequence[int]) -> list[int]:
-    """Returns how many pixels along each axis become one."""
+    """Returns how many pixels along each axis become one pixel."""
     return [min(n, -(-max(size) // _MAX_SIDE)) for n in size]
 
 
 def shrink_image(array: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Shrinks an image to at most 640 pixels a side: averages windows, drops incomplete ones."""
+    """Shrinks an image to sides of at most 640 pixels by averaging windows of pixels.
+
+    Incomplete windows at the border are dropped.
+    """
     from skimage.transform import downscale_local_mean
 
     height, width = _shrink_factors(array.shape[1:])
@@ -195,7 +200,7 @@ def shrink_image(array: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def shrink_labels(labels: NDArray) -> NDArray:
-    """Shrinks labels as :func:`shrink_image` does, but takes the middle pixel of each window."""
+    """Shrinks labels to the size of :func:`shrink_image`. Takes the middle pixel of each window."""
     height, width = _shrink_factors(labels.shape)
     middles = labels[height // 2 :: height, width // 2 :: width]
     return middles[: labels.shape[0] // height, : labels.shape[1] // width]

@@ -1,4 +1,4 @@
-"""The legend of labels: what each colour stands for, and how much of it there is."""
+"""The legend of labels, which shows the colour, name, share and mean grey of each label."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -32,7 +32,7 @@ class LegendRow(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The number of the label, and its name if it has one."""
+        """The number of the label, followed by its name if it has one."""
         return f"{self.label} {self.name}".rstrip()
 
 
@@ -112,10 +112,10 @@ def add_legend(
 
     Args:
         figure: The sheet.
-        rows: The labels to list.
-        total: Number of all labels, listed or not.
-        left: Left end of the legend, which is 2 inches wide.
-        top: Upper end of the legend.
+        rows: The rows to write, one for each listed label.
+        total: Number of all labels, including those that are not listed.
+        left: Left end of the legend, in inches. The legend is 2 inches wide.
+        top: Upper end of the legend, in inches.
     """
     has_grey = any(not np.isnan(row.grey) for row in rows)
     titles = {_SHARE: "share", **({_GREY: "mean grey"} if has_grey else {})}
@@ -138,7 +138,7 @@ def add_legend(
 
 
 def format_grey(grey: float) -> str:
-    """Formats a grey value with four digits, or a dash if it is unknown."""
+    """Formats a grey value with four digits. An unknown value becomes a dash."""
     return "–" if np.isnan(grey) else f"{grey:.4g}" if abs(grey) < 1e4 else f"{grey:.0f}"
 
 
@@ -153,7 +153,7 @@ def has_names(rows: Iterable[LegendRow]) -> bool:
 
 
 def _added(old: NDArray, new: NDArray) -> NDArray:
-    """Adds two arrays. The shorter one is filled with zeros."""
+    """Adds two arrays. The shorter array is extended with zeros."""
     total = np.zeros(max(len(old), len(new)), np.result_type(old, new))
     total[: len(old)] += old
     total[: len(new)] += new

@@ -1,4 +1,4 @@
-"""Three slices through a volume, perpendicular to its axes, in true proportions."""
+"""Draws three slices through a volume, perpendicular to its axes, in true proportions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -42,25 +42,25 @@ def orthogonal_slices(
     position: Sequence[int] | None = None,
     alpha: float = 0.5,
 ) -> "Figure":
-    """Shows the three slices through one voxel of a volume and, below, the same with labels.
+    """Shows the three slices through one voxel of a volume and, below, these slices with labels.
 
     The panels are perpendicular to z, y and x and have the same physical scale. Thin lines show the
-    positions of the other two panels. Each slice is shown from the 0.1 to the 99.9 percentile of
-    its values.
+    positions of the other two panels. The 0.1 percentile of the values of each slice is black, and
+    the 99.9 percentile is white.
 
     Args:
         volume: A grey volume ``(D, H, W)``: an array, a memory map, or an array of Zarr or HDF5.
             Only three slices are read.
-        labels: Labels of the voxels, of the same shape; an array of any of these kinds.
-            (default: :obj:`None`, no second row)
+        labels: Labels of the voxels, an array of the same shape. (default: :obj:`None`, which draws
+            no second row)
         spacing: Size of a voxel along z, y and x, such as ``Volume.spacing``.
-        unit: Unit of ``spacing``, for the axes.
-        position: Indices z, y, x of the voxel in all three slices. (default: the middle)
-        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+        unit: Unit of ``spacing``, to be written at the axes.
+        position: Indices z, y, x of the voxel that all three slices contain. (default: the middle)
+        alpha: Weight of the colours of labels against the image, from 0 to 1. (default: :obj:`0.5`)
 
     Raises:
         InputError: If the volume does not have three axes, the labels do not fit it, a spacing is
-            not positive, or the position lies outside.
+            not positive, or the position lies outside of the volume.
     """
     from matplotlib.figure import Figure
 
@@ -118,7 +118,7 @@ def _draw_cuts(axes: "Axes", panel: _Panel, place: Sequence[float]) -> None:
 
 
 def _cut(array: Any, axis: int, voxel: Sequence[int]) -> NDArray:
-    """Reads the slice perpendicular to an axis, ``(rows, columns)``."""
+    """Reads the slice ``(rows, columns)`` that is perpendicular to an axis."""
     index = [slice(None)] * 3
     index[axis] = voxel[axis]  # type: ignore[call-overload]
     return np.asarray(array[tuple(index)])
@@ -128,12 +128,12 @@ def _check_shapes(volume: Any, labels: Any) -> tuple[int, ...]:
     shape = tuple(getattr(volume, "shape", ()))
     if len(shape) != 3 or 0 in shape:
         raise InputError(
-            f"volume: the shape {shape} is not that of a grey volume; give an array (D, H, W)."
+            f"volume: has shape {shape}, but must have three axes; give a grey volume (D, H, W)."
         )
     if labels is not None and tuple(getattr(labels, "shape", ())) != shape:
         raise InputError(
-            f"labels: the shape is {tuple(getattr(labels, 'shape', ()))}, but that of the volume "
-            f"is {shape}; give one label for each voxel."
+            f"labels: have shape {tuple(getattr(labels, 'shape', ()))}, but the volume has shape "
+            f"{shape}; give one label for each voxel."
         )
     return shape
 
@@ -143,5 +143,7 @@ def _check_position(position: Sequence[int] | None, shape: Sequence[int]) -> lis
         return [n // 2 for n in shape]
     if len(position) != 3 or not all(0 <= p < n for p, n in zip(position, shape, strict=True)):
         last = ", ".join(str(n - 1) for n in shape)
-        raise InputError(f"position={position} lies outside; use z, y, x from 0, 0, 0 to {last}.")
+        raise InputError(
+            f"position={position} lies outside of the volume; use z, y, x from 0, 0, 0 to {last}."
+        )
     return [int(p) for p in position]

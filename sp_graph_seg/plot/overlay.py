@@ -23,16 +23,16 @@ def overlay_labels(
     intensity_range: tuple[float, float] | None = None,
     colors: "Mapping[int, ColorType] | None" = None,
 ) -> NDArray[np.uint8]:
-    """Tints an image with its labels and draws their outlines.
+    """Tints an image with the colours of its labels, and draws the outlines of the labels.
 
-    The colour of a label depends on its number only and is the same in every picture, see
+    The colour of a label depends only on its number, so that it is the same in every picture, see
     :func:`~sp_graph_seg.io.colors.label_colors`.
 
     Args:
         image: The image, ``(C, H, W)``. The mean over its channels is shown in grey, so that every
             colour stands for a label.
         labels: Integers ``(H, W)``. Pixels with negative values are unlabelled and not tinted.
-        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+        alpha: Weight of the colours of labels against the image, from 0 to 1. (default: :obj:`0.5`)
         intensity_range: The values that are shown darkest and brightest. Use the same range for all
             frames of a video to avoid flicker. (default: the range of the labelled pixels)
         colors: Colours of some labels, in any form that Matplotlib knows, such as
@@ -60,7 +60,9 @@ def overlay_labels(
     has_label = find_data(image, None, labels)
     low, high = intensity_range or measure_intensity_range([image], [has_label])
     if not low < high:
-        raise InputError(f"intensity_range={intensity_range} is not increasing; use (low, high).")
+        raise InputError(
+            f"intensity_range={intensity_range} is not increasing; use (low, high) with low < high."
+        )
     picture = normalize(image, low, high).mean(axis=0)[..., np.newaxis]
     picture = 0.25 + 0.75 * picture  # a tint is invisible on black
     labels = labels.astype(np.int64)

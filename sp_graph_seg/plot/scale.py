@@ -1,4 +1,4 @@
-"""Scale bars with a round length, of up to 28 % of the width of a picture."""
+"""Chooses scale bars of a round length, with at most 28 % of the width of a picture."""
 
 import math
 
@@ -13,7 +13,7 @@ def scale_bar(width: float, unit: str) -> tuple[float, str]:
         unit: The unit of length.
 
     Returns:
-        The length of the bar, at most 28 % of the width, and its text.
+        The length of the bar, which is at most 28 % of the width, and the text of the bar.
 
     Example:
         >>> scale_bar(900, "µm")

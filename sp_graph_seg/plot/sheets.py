@@ -1,4 +1,4 @@
-"""Contact sheets: many segmentations in one figure, to choose one or to check all."""
+"""Draws contact sheets, which show many segmentations in one figure."""
 
 import math
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _MARK = "recommended"
 
 
 class _Cell(NamedTuple):
-    """Pictures side by side, below a caption."""
+    """A caption with pictures side by side below it."""
 
     pictures: list[Picture]
     caption: str
@@ -48,11 +48,11 @@ def contact_sheet(
     alpha: float = 0.5,
     intensity_range: tuple[float, float] | None = None,
 ) -> "Figure":
-    """Shows the segmentations of several candidates, such as settings of hyperparameters.
+    """Shows the segmentations of several candidates, such as models with different settings.
 
-    The first cell shows the images. Each further cell shows the labels of a candidate over all
-    images side by side, below its caption. Seven to fifteen candidates and one to three images work
-    best.
+    The first cell shows the images. Each further cell shows the caption of a candidate and, below,
+    its labels over all images side by side. The figure is most readable with seven to fifteen
+    candidates and one to three images.
 
     Args:
         images: One image ``(C, H, W)`` or a sequence of images of any sizes.
@@ -61,23 +61,24 @@ def contact_sheet(
         captions: Up to three short lines for each candidate, such as its settings, the number of
             labels and a score. The first line is bold. Long lines are broken.
         recommended: Index of the candidate to mark with a frame. (default: :obj:`None`)
-        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+        alpha: Weight of the colours of labels against the image, from 0 to 1. (default: :obj:`0.5`)
         intensity_range: The values that are shown darkest and brightest. (default: for each
             picture, the range of its labelled pixels)
 
     Raises:
-        InputError: If ``candidates`` is empty, the number of captions differs, ``recommended`` is
-            not an index of a candidate, or labels do not fit their image.
+        InputError: If ``candidates`` is empty, there is not one caption for each candidate,
+            ``recommended`` is not an index of a candidate, or labels do not fit their image.
     """
     arrays = as_image_list(images)
     if not candidates or len(candidates) != len(captions):
         raise InputError(
             f"captions: {len(captions)} are given for {len(candidates)} candidates; give at least "
-            "one candidate, and one caption for each."
+            "one candidate, and one caption for each candidate."
         )
     if recommended is not None and not 0 <= recommended < len(candidates):
         raise InputError(
-            f"recommended={recommended} is not a candidate; use 0 to {len(candidates) - 1}."
+            f"recommended={recommended} is not the index of a candidate; use 0 to "
+            f"{len(candidates) - 1}."
         )
     cells = [
         _Cell([show_image(array) for array in arrays], "image" if len(arrays) == 1 else "images")
@@ -94,13 +95,13 @@ def contact_sheet_of_frames(
     numbers: Sequence[int] | None = None,
     alpha: float = 0.5,
 ) -> "Figure":
-    """Shows the labels of selected frames of a video, or slices of a volume, with their numbers.
+    """Shows selected frames of a video, or slices of a volume, with their labels and numbers.
 
     Args:
         frames: Images ``(C, H, W)``.
         labels: The labels of each frame, ``(H, W)``.
         numbers: The number that is written above each frame. (default: 0, 1, 2, ...)
-        alpha: Weight of the tint, from 0 to 1. (default: :obj:`0.5`)
+        alpha: Weight of the colours of labels against the image, from 0 to 1. (default: :obj:`0.5`)
 
     Raises:
         InputError: If ``frames`` is empty, or labels or numbers do not fit the frames.
@@ -109,7 +110,8 @@ def contact_sheet_of_frames(
     numbers = range(len(arrays)) if numbers is None else numbers
     if len(numbers) != len(arrays):
         raise InputError(
-            f"numbers: {len(numbers)} are given for {len(arrays)} frames; give one for each."
+            f"numbers: {len(numbers)} are given for {len(arrays)} frames; give one number for each "
+            "frame."
         )
     pictures = show_labels(arrays, labels, alpha, "labels")
     cells = [_Cell([p], str(number)) for p, number in zip(pictures, numbers, strict=True)]
@@ -133,7 +135,7 @@ def _draw_cells(cells: Sequence[_Cell]) -> "Figure":
 
 
 class _Plan:
-    """The sizes on a sheet with a given number of columns, in inches."""
+    """The sizes, in inches, of everything on a sheet with a given number of columns."""
 
     def __init__(self, cells: Sequence[_Cell], columns: int) -> None:
         self.columns = columns
@@ -153,7 +155,10 @@ def _size_on_screen(plan: _Plan) -> float:
 
 
 def _wrap_caption(caption: str, width: float) -> list[tuple[str, str]]:
-    """Breaks a caption into lines, each with its font weight; all of its own first line is bold."""
+    """Breaks a caption into lines that fit the width. Returns each line with its font weight.
+
+    The first line of the caption is bold, even where it is broken.
+    """
     first, _, others = caption.partition("\n")
     bold = [(line, "bold") for line in wrap(first, width, "bold")]
     return bold + [(line, "normal") for line in wrap(others, width)]

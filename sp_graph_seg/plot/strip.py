@@ -1,4 +1,4 @@
-"""A legend below a picture of pixels, such as an overlay."""
+"""Adds a legend below a picture, such as an overlay."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,12 @@ _GREY = "#565c64"
 
 
 def with_legend(picture: NDArray[np.uint8], rows: Sequence[LegendRow]) -> NDArray[np.uint8]:
-    """Adds a legend below a picture. The pixels of the picture stay where they are.
+    """Adds a legend below a picture. The picture itself is not scaled or changed.
 
     Args:
         picture: The picture, ``(H, W, 3)``.
-        rows: The labels. If there are more than 24, the 24 with the largest shares are listed. A
-            share that is NaN is not written.
+        rows: The rows of the legend. If there are more than 24, only the 24 labels with the largest
+            shares are listed. A share that is NaN is not written.
 
     Returns:
         The picture with its legend, ``(H + h, W, 3)``. The height h of the legend is even.

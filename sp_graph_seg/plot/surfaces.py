@@ -28,9 +28,9 @@ def render_surfaces(
 ) -> "Figure":
     """Draws surfaces in one figure, opaque and shaded, in true proportions and without perspective.
 
-    The axis z of the volume points upwards. Triangles are drawn one after another, the most distant
-    first, so that a large triangle may wrongly hide part of a surface in front of it. Only the
-    outside of a surface is drawn. To look inside, leave out a label or cut the volume.
+    The axis z of the volume points upwards. The most distant triangles are drawn first. Thus a
+    large triangle may wrongly hide part of a surface in front of it. Only the outside of a surface
+    is drawn. To look inside, leave out a label or cut the volume.
 
     Args:
         surfaces: The surface for each label, see
@@ -39,8 +39,8 @@ def render_surfaces(
         colors: Colours of labels, in any form that Matplotlib knows. (default: those of
             :func:`overlay_labels`)
         unit: Unit of the coordinates of the vertices.
-        elevation: Height of the viewer above the horizon, in degrees.
-        azimuth: Direction of the viewer around z, in degrees.
+        elevation: Angle of the viewer above the horizon, in degrees.
+        azimuth: Angle of the viewer around the axis z, in degrees.
 
     Raises:
         InputError: If there are no triangles, or a colour is invalid.
@@ -51,9 +51,7 @@ def render_surfaces(
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 
     if not any(len(faces) for _, faces in surfaces.values()):
-        raise InputError(
-            "surfaces: there are no triangles; extract a surface with extract_surface."
-        )
+        raise InputError("surfaces: have no triangles; give surfaces that extract_surface returns.")
     chosen = numbered_colors(max(surfaces) + 1, colors)
     rgb = {label: to_rgb(chosen[label]) for label in surfaces}
     vertices = np.concatenate([surface.vertices for surface in surfaces.values()])
@@ -100,7 +98,7 @@ def _view(elevation: float, azimuth: float) -> NDArray[np.float64]:
 
 
 def _sides(surface: Surface) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns two sides of each triangle, whose cross product points outwards."""
+    """Returns two sides of each triangle. The cross product of the two sides points outwards."""
     a, b, c = surface.vertices.astype(np.float64)[surface.faces].transpose(1, 0, 2)
     return b - a, c - a
 

@@ -1,4 +1,4 @@
-"""Labels pixels and nodes by prototypes of their measured and learned features."""
+"""Models that label pixels and nodes by prototypes of measured and learned features."""
 
 from sp_graph_seg.prototypes.appearance import Appearance, fit_appearance
 from sp_graph_seg.prototypes.beside import agreement, average_beside, smallest_gap

@@ -57,23 +57,24 @@ _CHANNELS_AT_ONCE = 4
 
 @dataclass
 class Appearance:
-    """Labels superpixels by prototypes, and by a network that learned these labels.
+    """A model that labels superpixels by prototypes and by a network that learned these labels.
 
-    1. Superpixels are described by their place and by colours that are whitened by the differences
-       between neighbours. Both are smoothed over the graph, except across edges of the image.
-    2. Ward's method and K-means find 32 prototypes. Those that touch without a visible boundary are
-       merged into labels. If this leaves fewer labels than wanted, the step is repeated with
-       twice as many prototypes. These steps use no random numbers.
-    3. A W-Net is trained with these labels as y of Eq. 6 (the similarity loss), together with
-       reconstruction and continuity. Two probabilities of each label are multiplied: one from the
-       distances to the prototypes, one from the features of the network. A superpixel has the
-       label with the largest product.
+    1. Superpixels are described by their place and their whitened colours. Whitening makes
+       neighbours differ equally in all directions of colour. Place and colours are then averaged
+       over neighbours, except where the colour changes strongly.
+    2. Ward's method and K-means find 32 prototypes. Prototypes that touch without a visible
+       boundary are merged into one label. If fewer labels remain than wanted, this step is
+       repeated with twice as many prototypes. Steps 1 and 2 use no random numbers.
+    3. A W-Net is trained with these labels as y in the similarity loss (Eq. 6), and with the
+       reconstruction and continuity losses. The probability of a label is computed twice: from the
+       distances to the prototypes, and from the features of the network. A superpixel gets the
+       label for which the product of the two probabilities is largest.
 
     Attributes:
         config: Settings of the superpixels, the network and its training.
-        whitening: Matrix that whitens colours, ``(C, C)``; its columns are directions of colour.
-        centers: Centres of the prototypes, ``(P, C + 2)``.
-        label_of: The label of each prototype, ``(P,)``, sorted by mean lightness.
+        whitening: Matrix that whitens colours, ``(C, C)``. Its columns are directions of colour.
+        centers: Centres of the P prototypes, ``(P, C + 2)``: whitened colours, row and column.
+        label_of: The label of each prototype, ``(P,)``. Labels are numbered by mean lightness.
         order: The order in which :meth:`merge` merges the labels, see
             :meth:`~sp_graph_seg.prototypes.merging.TouchingLabels.merge_order`.
         net: The network; ``None`` before it is trained.
@@ -88,7 +89,7 @@ class Appearance:
 
     @property
     def num_labels(self) -> int:
-        """Number of labels."""
+        """Number of labels K."""
         return int(self.label_of.max()) + 1
 
     @property
@@ -101,8 +102,8 @@ class Appearance:
     ) -> tuple[NDArray[np.int64], Picture]:
         """Computes labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` in [0, 1].
 
-        A margin is the probability of the label minus that of the second most probable one. Pixels
-        outside the mask have label -1 and margin 0.
+        A margin is the probability of the label minus the probability of the second most probable
+        label. Pixels outside the mask have label -1 and margin 0.
         """
         return self.predict_after(None, image, mask)[:2]
 
@@ -111,7 +112,7 @@ class Appearance:
     ) -> tuple[NDArray[np.int64], Picture, Memory | None]:
         """Computes labels and margins of a frame, and the memory for the next frame.
 
-        ``before`` is the memory of the previous frame; ``None`` for the first one.
+        ``before`` is the memory of the previous frame, or ``None`` for the first frame.
         """
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
@@ -141,7 +142,7 @@ class Appearance:
         return both / np.maximum(both.sum(axis=1, keepdims=True), 1e-12)
 
     def _measured(self, descriptors: Array) -> Array:
-        """Computes probabilities from the distance to the nearest prototype of each label."""
+        """Computes label probabilities from the distance to the nearest prototype of each label."""
         distance = squared_distances(descriptors, self.centers)
         each = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / (2 * _TEMPERATURE))
         best = np.stack(
@@ -151,7 +152,7 @@ class Appearance:
         return best / best.sum(axis=1, keepdims=True)
 
     def _learned(self, image: Picture, nodes: NDArray[np.int64]) -> Array:
-        """Computes probabilities by the softmax of the mean of z over each node."""
+        """Computes label probabilities as the softmax of the mean of z over each node."""
         index = torch.from_numpy(nodes.ravel())
         inside = index >= 0
         count = int(nodes.max()) + 1
@@ -170,11 +171,11 @@ class Appearance:
         return self.net.encode(scale_down(image, self.config.max_size).to(device))
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """Returns the new label of each label, ``(K,)``, after merging to ``num_labels``."""
+        """Merges the labels to ``num_labels``. Returns the new label of each label, ``(K,)``."""
         return apply_order(self.order, self.num_labels, num_labels)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Returns the tensors and the JSON values for :meth:`from_state`."""
+        """Returns tensors and JSON values, from which :meth:`from_state` makes the same model."""
         tensors = {
             name: torch.from_numpy(getattr(self, name).copy())
             for name in ("whitening", "centers", "label_of")
@@ -211,14 +212,17 @@ def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.in
 
 
 def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
-    """Makes a network with at least one feature per label; its weights depend only on the seed."""
+    """Makes a network with weights from the seed, and with at least one feature per label."""
     num_features = max(config.num_features, num_labels)
     with seeded(config.seed):
         return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
 
 
 def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
-    """Makes the region adjacency graph of an image, and the map of its nodes, -1 outside."""
+    """Makes the region adjacency graph of an image, and finds the node of each pixel, ``(H, W)``.
+
+    Pixels outside the mask have node -1.
+    """
     attributes = ("area", "edge_boundary_length")
     graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
     nodes = np.full(image.shape[1:], -1, np.int64)
@@ -235,11 +239,14 @@ def fit_appearance(
     """Finds prototypes of the superpixels of images, and trains a network with their labels.
 
     Args:
-        images: ``(C, H, W)``, values in [0, 1].
-        masks: The data pixels of each image, ``(H, W)``; ``None`` for all.
-        config: ``num_labels`` (0 merges until all boundaries between labels are visible),
-            superpixels, the network and its training.
-        follow: Called after every step of the training.
+        images: The training images, ``(C, H, W)`` each, with values in [0, 1].
+        masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
+        config: The hyperparameters. If ``num_labels`` is 0, labels are merged until they differ by
+            5 units of colour (CIELAB) or more.
+        follow: Function that is called after every step of the training.
+
+    Returns:
+        The model, and the history of its training.
     """
     small = [scale_down(image, config.max_size).numpy() for image in images]
     inside = [
@@ -281,9 +288,9 @@ def fit_appearance(
     least = config.num_labels or 2
     if model.num_labels < least:
         warnings.warn(
-            f"only {model.num_labels} of {least} labels were found, because too few superpixels "
-            f"differ, or because there are at most {_MOST_PROTOTYPES} labels; lower num_labels, or "
-            "if it is 0, set it to 2 or more.",
+            f"images: only {model.num_labels} of {least} labels were found, because too few "
+            f"superpixels differ, or because a model has at most {_MOST_PROTOTYPES} labels; use a "
+            "smaller num_labels, but if num_labels is 0, set it to 2 or more.",
             FewLabelsWarning,
             stacklevel=2,
         )
@@ -299,7 +306,7 @@ def fit_appearance(
 
 
 def _fit_centers(descriptors: Array, areas: Array, wanted: int) -> Array:
-    """Finds Ward's clusters, then K-means from their means; nodes weigh by their area."""
+    """Finds centres by K-means, which starts at Ward's clusters. Nodes are weighted by area."""
     count = min(wanted, len(np.unique(descriptors.round(6), axis=0)))
     if count < 2:
         return descriptors[:1]
@@ -313,7 +320,7 @@ def _fit_centers(descriptors: Array, areas: Array, wanted: int) -> Array:
 def _by_brightness(
     labels: list[NDArray[np.int64]], colors: list[Array], areas: list[Array]
 ) -> NDArray[np.int64]:
-    """Ranks the labels by the mean of their first colour channel: lightness, or the value."""
+    """Ranks the labels by the mean of the first channel of their colours, such as lightness."""
     every, area = np.concatenate(labels), np.concatenate(areas)
     first = np.concatenate([color[:, 0] for color in colors])
     mean = np.bincount(every, first * area) / np.maximum(np.bincount(every, area), 1e-12)

@@ -15,11 +15,11 @@ _TOLERANCE = 0.2
 
 
 def agreement(one: Array, other: Array, gap: float) -> Array:
-    r"""Computes how far two slices agree, ``(H, W)``, from 0 to 1.
+    r"""Computes how well two slices agree at each pixel, ``(H, W)``, from 0 to 1.
 
-    With d the difference of the features, smoothed by 1.5 pixels, and g the gap, the agreement is
-    :math:`\exp(-\lVert d \rVert^2 / (0.2 g)^2)`. This is the weight of a bilateral filter (Tomasi
-    & Manduchi 1998): nothing is averaged across an edge along z, or between unrelated slices.
+    The agreement is :math:`\exp(-\lVert d \rVert^2 / (0.2 g)^2)`, where d is the difference of the
+    features, smoothed by 1.5 pixels, and g is ``gap``. It is used as a weight, as in a bilateral
+    filter (Tomasi & Manduchi 1998). So slices are not averaged where they show different things.
 
     Args:
         one: Features of a slice, ``(Q, H, W)``.
@@ -39,7 +39,8 @@ def agreement(one: Array, other: Array, gap: float) -> Array:
 def average_beside(features: Array, beside: Iterable[tuple[Array, Array]]) -> Array:
     """Averages the features ``(Q, H, W)`` of a slice with those of the slices beside it.
 
-    The slice has weight 1; ``beside`` holds the weight ``(H, W)`` and the features of each other.
+    The slice itself has weight 1. ``beside`` holds a pair for each slice beside it: the weight
+    ``(H, W)`` and the features ``(Q, H, W)``.
     """
     total, weight = features.copy(), np.ones(features.shape[1:], np.float32)
     for share, other in beside:
@@ -49,6 +50,6 @@ def average_beside(features: Array, beside: Iterable[tuple[Array, Array]]) -> Ar
 
 
 def smallest_gap(centers: Array) -> float:
-    """Computes the distance between the nearest two prototypes of ``(K, Q)``; 0 if K is 1."""
+    """Computes the smallest distance of two of the prototypes ``(K, Q)``. It is 0 if K is 1."""
     distance = np.linalg.norm(centers[:, None] - centers, axis=-1)
     return float(min(distance[np.triu_indices(len(centers), 1)], default=0.0))

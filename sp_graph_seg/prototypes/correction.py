@@ -1,4 +1,4 @@
-"""Corrects slices for a slowly varying gain, and for rings around the centre."""
+"""Corrects slices for a gain that varies slowly with the position, and for concentric rings."""
 
 from dataclasses import dataclass, replace
 
@@ -39,16 +39,16 @@ _SAMPLE = 60000
 
 @dataclass(frozen=True)
 class Correction:
-    """Models a slice x as gain times true value plus rings; returns ``(x - rings) / gain``.
+    """A correction that removes rings and evens out the gain: ``(slice - rings) / gain``.
 
     Attributes:
         gain: Coefficients ``(5,)`` of a quadratic polynomial of the position. The gain is 1 plus
-            this polynomial; ``None`` for a gain of 1.
-        rings: Intensity of the ring at each whole radius around the centre, ``(R,)``; ``None``
-            without rings.
-        size: Height and width of the slice that gain and rings were fitted to. A smaller image is
-            taken for a window of such a slice, and its place is found by its rings, see
-            :meth:`place`. An image whose place is not found, or that is larger, is not corrected.
+            this polynomial. ``None`` if the gain is 1 everywhere.
+        rings: Intensity of the rings at each radius around the centre, in whole pixels, ``(R,)``.
+            ``None`` if there are no rings.
+        size: Height and width of the slice to which gain and rings were fitted. A smaller image is
+            treated as a crop of such a slice, and :meth:`place` finds its position by its rings. An
+            image is not corrected if its position is not found, or if it is larger than the slice.
     """
 
     gain: NDArray[np.float64] | None
@@ -56,7 +56,7 @@ class Correction:
     size: tuple[int, int]
 
     def __call__(self, image: Array) -> Array:
-        """Removes the rings of a slice or a window ``(H, W)`` and sets its gain to 1."""
+        """Removes the rings of a slice or of a crop, ``(H, W)``, and divides it by the gain."""
         corner = (0, 0) if image.shape == self.size else self.place(image)
         if corner is None:
             return image
@@ -68,11 +68,12 @@ class Correction:
         return image.astype(np.float32)
 
     def place(self, window: Array) -> tuple[int, int] | None:
-        """Finds the upper left corner of a window in the slice; ``None`` if it is not found.
+        """Finds the row and column of the upper left corner of a crop of the slice.
 
-        What grey prototypes do not explain of the window is correlated with the sharp rings at
-        every place. The best place is taken if its correlation is 5.5 standard deviations above the
-        mean of all places.
+        Each pixel is replaced by its difference from the nearest grey prototype. The differences
+        are correlated with the sharp rings at every place of the slice. The best place is returned
+        if its correlation is 5.5 standard deviations above the mean of all places. Otherwise, or if
+        there are no rings, the result is ``None``.
         """
         if self.rings is None or any(n > m for n, m in zip(window.shape, self.size, strict=True)):
             return None
@@ -90,16 +91,17 @@ class Correction:
 
 
 def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction:
-    """Fits gain and rings together with grey prototypes, and keeps those that improve the fit.
+    """Fits gain and rings to a slice. Keeps each only if grey prototypes then fit better.
 
-    Prototypes and correction are fitted in turn, like the bias field of magnetic resonance images
-    (Wells et al. 1996). Both are fitted to the slice smoothed by one pixel. There are as many
-    prototypes as modes in its flat pixels, but at least two, or three where a gain is fitted: with
-    fewer, steps of intensity would look like a gain.
+    Grey prototypes and the correction are fitted in turn, as is done for the bias field of magnetic
+    resonance images (Wells et al. 1996). Both are fitted to the slice smoothed by one pixel. The
+    number of prototypes is the number of modes in the histogram of flat pixels, which differ little
+    from their neighbours. It is at least two, and at least three if a gain is fitted. With fewer
+    prototypes, steps of intensity would look like a gain.
 
     Args:
-        image: ``(H, W)``.
-        inside: The data pixels, ``(H, W)``; ``None`` for all.
+        image: The slice, ``(H, W)``.
+        inside: The mask of the slice, ``(H, W)``; ``None`` if all pixels have data.
     """
     size = image.shape[0], image.shape[1]
     smooth = gaussian_filter(image, 1.0)
@@ -127,7 +129,7 @@ def _alternate(
     with_gain: bool,
     with_rings: bool,
 ) -> Correction:
-    """Fits prototypes, gain and rings in turn."""
+    """Fits prototypes, gain and rings in turn, eight times."""
     if not (with_gain or with_rings):
         return fitted
     for _ in range(_ROUNDS):
@@ -157,7 +159,7 @@ def _error(image: Array, num_labels: int, inside: NDArray[np.bool_] | None) -> f
 
 
 def _monomials(size: tuple[int, int]) -> Array:
-    """Computes x, y, x^2, y^2 and x y from -1 to 1, the squares without their mean."""
+    """Computes x, y, x^2, y^2 and x y for x and y from -1 to 1. The squares have mean 0."""
     y, x = np.meshgrid(np.linspace(-1, 1, size[0]), np.linspace(-1, 1, size[1]), indexing="ij")
     return np.stack([x, y, x * x - 1 / 3, y * y - 1 / 3, x * y]).astype(np.float32)
 
@@ -191,7 +193,10 @@ def _spread(rings: NDArray[np.float64], size: tuple[int, int]) -> Array:
 def _ring_profile(
     residual: Array, inside: NDArray[np.bool_] | None, centre: tuple[float, float] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Computes the mean residual at each whole radius, 0 for few pixels, and their number."""
+    """Computes the mean residual and the number of pixels at each radius in whole pixels.
+
+    The mean is set to 0 at a radius with 12 pixels or fewer.
+    """
     radius = np.rint(_radius(residual.shape, centre)).astype(np.int64).ravel()
     weight = None if inside is None else inside.ravel().astype(np.float64)
     count = np.bincount(radius, weight)
@@ -202,7 +207,7 @@ def _ring_profile(
 
 
 def _sharp(profile: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Takes what changes slowly with the radius out of a profile."""
+    """Removes the part of a profile that changes slowly with the radius."""
     return profile - median_filter(profile, _WIDE, mode="nearest")
 
 

@@ -1,4 +1,4 @@
-"""Descriptors: colour and place of nodes, weighted and smoothed along the edges."""
+"""Descriptors of nodes: their colours and places, smoothed over the graph."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,11 @@ _SHARE = 0.7
 def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
     """Computes the mean colour of each node, ``(N, C)``.
 
-    It is in CIELAB for three channels, otherwise it is 100 times the mean value.
+    An image with three channels is converted to CIELAB first. For other images, the colour is 100
+    times the mean value.
 
     Args:
-        image: ``(C, H, W)``, values in [0, 1].
+        image: The image, ``(C, H, W)``, with values in [0, 1].
         nodes: Node of each pixel, ``(H, W)``; negative for pixels without data.
     """
     colors = (
@@ -41,10 +42,10 @@ def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
 def noise_whitening(colors: list[Array], graphs: list[Data]) -> Array:
     """Computes directions of colour, as columns ``(C, C)``, along which neighbours differ equally.
 
-    They solve the generalised eigenproblem of the covariance of all nodes and half the covariance
-    of the differences of neighbours. A direction then counts more if its contrast is large compared
-    with the differences of neighbours. The total variance of the colours is kept, and with it their
-    units.
+    The directions solve the generalised eigenproblem of two matrices: the covariance of the colours
+    of all nodes, and half the covariance of the differences between neighbours. A direction counts
+    more if the colours of all nodes vary much along it, compared with the differences between
+    neighbours. The total variance of the colours does not change, so their units stay the same.
 
     Args:
         colors: Colours of the nodes of each training image, ``(N, C)``.
@@ -68,14 +69,14 @@ def _ends(colors: list[Array], graphs: list[Data]) -> list[tuple[Array, NDArray[
 
 
 def describe_nodes(graph: Data, colors: Array, whitening: Array, position: float) -> Array:
-    """Computes descriptors ``(N, C + 2)``: whitened colours and weighted place, smoothed.
+    """Computes descriptors ``(N, C + 2)``: whitened colours and places, smoothed over the graph.
 
     Args:
-        graph: From :class:`~sp_graph_seg.ToRAG` with ``edge_boundary_length``.
-        colors: ``(N, C)``, from :func:`node_colors`.
-        whitening: From :func:`noise_whitening`.
-        position: Weight of the place: the units of colour that count as much as a hundredth of the
-            longer side of the image.
+        graph: A graph of :class:`~sp_graph_seg.ToRAG` with the field ``edge_boundary_length``.
+        colors: Colours of the nodes, ``(N, C)``, from :func:`node_colors`.
+        whitening: Matrix that whitens colours, ``(C, C)``, from :func:`noise_whitening`.
+        position: Weight of the place. A distance of one hundredth of the longer side of the image
+            counts as much as a difference of ``position`` units of colour.
     """
     place = graph.pos.numpy() * (100 / int(graph.image_size.max()))
     descriptors = np.concatenate([colors @ whitening, position * place], axis=1)
@@ -83,12 +84,14 @@ def describe_nodes(graph: Data, colors: Array, whitening: Array, position: float
 
 
 def links(graph: Data, descriptors: Array) -> csr_array:
-    r"""Computes weights of neighbours ``(N, N)``, largest for long boundaries and similar colours.
+    r"""Computes the weights of neighbours as a sparse matrix ``(N, N)``.
+
+    A weight is large if the common boundary is long and the descriptors are similar:
 
     .. math:: A_{IJ} \propto \ell_{IJ} \exp(-|x_I - x_J|^2 / 2 s^2)
 
     Here :math:`\ell_{IJ}` is the length of the common boundary in pixels, :math:`x_I` a descriptor,
-    and s = 15 units of colour. Rows add up to 1.
+    and s = 15 units of colour. Each row adds up to 1.
     """
     source, target = graph.edge_index.numpy()
     distance = ((descriptors[source] - descriptors[target]) ** 2).sum(axis=1)
@@ -100,11 +103,11 @@ def links(graph: Data, descriptors: Array) -> csr_array:
 
 
 def diffuse(values: Array, adjacency: csr_array, steps: int = _STEPS) -> Array:
-    """Mixes the values of each node repeatedly with those of its neighbours.
+    """Mixes the values of each node repeatedly with the values of its neighbours.
 
-    Every step adds 0.3 of a node's original value and 0.7 of the weighted mean of its neighbours.
-    This is the propagation of APPNP (Klicpera et al. 2019), with weights that are close to 0 across
-    strong edges of the image.
+    In every step, the value of a node becomes 0.3 times its original value plus 0.7 times the
+    weighted mean of its neighbours. This is the propagation of APPNP (Klicpera et al. 2019). With
+    the weights of :func:`links`, hardly anything is mixed across strong edges of the image.
     """
     alone = np.diff(adjacency.indptr) == 0
     smooth = values

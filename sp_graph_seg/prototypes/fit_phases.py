@@ -15,6 +15,7 @@ from sp_graph_seg.prototypes.correction import fit_correction
 from sp_graph_seg.prototypes.measure import noise_statistics
 from sp_graph_seg.prototypes.phases import Array, Kind, Mask, Phases, make_blind_spot_net
 from sp_graph_seg.prototypes.prototypes import (
+    Prototypes,
     fit_distinct_prototypes,
     fit_prototypes,
     warn_of_few_labels,
@@ -70,14 +71,14 @@ def fit_phases(
     config: Config,
     follow: Follow | None = None,
 ) -> tuple[Phases, History]:
-    """Trains networks on images and finds the prototypes of their pixels.
+    """Trains networks on images, and finds prototypes of the features of their pixels.
 
     Args:
-        images: ``(C, H, W)``, values in [0, 1].
-        masks: The data pixels of each image, ``(H, W)``; ``None`` for all.
-        config: ``num_labels`` (0: the number of modes of the values, at least two), the size of the
-            network and its training.
-        follow: Called after every step of the training.
+        images: The training images, ``(C, H, W)`` each, with values in [0, 1].
+        masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
+        config: The hyperparameters. If ``num_labels`` is 0, the number of labels is the number of
+            modes of the values, but at least two.
+        follow: Function that is called after every step of the training.
 
     Returns:
         The model, and the history of its training.
@@ -133,7 +134,7 @@ def _train(
     config: Config,
     on_step: OnStep | None,
 ) -> History:
-    """Trains a further network of the model."""
+    """Trains one more network and adds it to the model."""
     with seeded(config.seed):
         net = make_blind_spot_net(len(flat[0]), config)
     model.nets.append(net)
@@ -145,7 +146,7 @@ def _train(
 def _standardise(
     model: Phases, flat: Sequence[Array], masks: Sequence[Mask | None]
 ) -> tuple[list[Tensor], list[Tensor | None]]:
-    """Converts images and masks to what the networks are trained on."""
+    """Standardises images for the networks, and converts images and masks to tensors."""
     mean, std = np.float32(model.mean), np.float32(model.std)
     return (
         [torch.from_numpy((image - mean) / std) for image in flat],
@@ -156,15 +157,15 @@ def _standardise(
 def _has_learned(
     model: Phases, flat: Sequence[Array], masks: Sequence[Mask | None], config: Config
 ) -> bool:
-    """Compares the first network with the simplest guess; warns if it explains far less."""
+    """Tells whether the first network predicts hidden pixels well, and warns if it does not."""
     learned, simple = measure_skill(model.nets[0], *_standardise(model, flat, masks), config)
     if 1 - learned >= _SKILL * max(0.0, 1 - simple) - _SKILL_OF_NOISE:
         return True
     warnings.warn(
         f"epochs={config.epochs}, learning_rate={config.learning_rate:g}: the network predicts "
-        f"hidden pixels with an error of {learned:.2g} (the mean of their neighbours does so with "
-        f"{simple:.2g}), so it is not used to remove noise; train with more epochs, or with "
-        "another learning_rate.",
+        f"hidden pixels badly (its error is {learned:.2g}, the error of the mean of their "
+        f"neighbours is {simple:.2g}), so the network is not used to remove noise; train with more "
+        "epochs, or with another learning_rate.",
         TrainingWarning,
         stacklevel=2,
     )
@@ -174,9 +175,9 @@ def _has_learned(
 def _trust_in_noise(images: Sequence[Array]) -> tuple[float, float]:
     """Chooses the share of the image in the measured value, and the strength of total variation.
 
-    The weight of total variation becomes a small constant plus share times strength. The strength
-    is smaller where noise makes up most of the spread, because fine structures, such as fibres a
-    few pixels wide, may hide in it.
+    The weight of total variation will be a small constant plus the product of share and strength.
+    The strength is smaller if most of the variation of the values is noise, because the noise may
+    hide fine structures, such as fibres that are a few pixels wide.
     """
     channels = [channel for image in images for channel in image]
     statistics = [(*noise_statistics(channel), channel.std()) for channel in channels]
@@ -213,26 +214,35 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
         values = _flat_pixels(views)[0] if model.kind == "intensity" else points
         prototypes = fit_prototypes(points, max(2, count_modes(values)))
     warn_of_few_labels(len(prototypes), num_labels)
+    model.prototypes = _by_brightness(prototypes, points, views)
+    if model.kind == "intensity" and points.shape[1] == 1 and len(prototypes) > 2:
+        sharp = [model.without_rims(view.value, view.mask) for view in views]
+        points = _of_all(sharp, views).T
+        model.prototypes = fit_prototypes(points, len(prototypes))
+
+
+def _by_brightness(prototypes: Prototypes, points: Array, views: Sequence[_View]) -> Prototypes:
+    """Sorts prototypes by the mean intensity of their pixels."""
     labels, _ = prototypes.nearest(points)
     brightness = _of_all([view.value for view in views], views).mean(axis=0)
     pixels = np.maximum(np.bincount(labels, minlength=len(prototypes)), 1)
     order = np.argsort(np.bincount(labels, brightness, len(prototypes)) / pixels, kind="stable")
-    model.prototypes = prototypes.reordered(order)
+    return prototypes.reordered(order)
 
 
 def _of_all(values: Sequence[Array], views: Sequence[_View]) -> Array:
-    """Concatenates the data pixels of all images, ``(Q, P)``."""
+    """Concatenates the values of the data pixels of all images, ``(Q, P)``."""
     pairs = zip(values, views, strict=True)
     return np.concatenate([_pixels(value, view.mask) for value, view in pairs], axis=1)
 
 
 def _flat_pixels(views: Sequence[_View]) -> Array:
-    """Selects the measured values ``(C, P)`` of data pixels that differ little from neighbours."""
+    """Selects measured values ``(C, P)`` of data pixels that are similar to their neighbours."""
     parts = [_pixels(view.value, flat_pixels(view.value, view.mask)) for view in views]
     return np.concatenate(parts, axis=1)
 
 
 def _pixels(values: Array, mask: Mask | None) -> Array:
-    """Selects the data pixels of ``(Q, H, W)``, or a regular sample of them, ``(Q, P)``."""
+    """Selects from values ``(Q, H, W)`` the data pixels, or a regular sample: ``(Q, P)``."""
     flat = values.reshape(len(values), -1) if mask is None else values[:, mask]
     return flat[:, :: max(1, flat.shape[1] // _SAMPLE)]

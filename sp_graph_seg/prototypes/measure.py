@@ -1,4 +1,4 @@
-"""Measures the noise of pixels, and removes it."""
+"""Measures the noise of an image, and removes it."""
 
 import math
 
@@ -25,16 +25,20 @@ _FEWEST = 100
 
 
 def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
-    """Measures whiteness and size of the noise of a grey image, from its brighter half.
+    """Measures the whiteness and the standard deviation of the noise of a grey image.
+
+    The noise is measured in the brighter half of the image, at pixels that differ from their
+    surroundings. If there are only 100 such pixels or fewer, all pixels of the image are used.
 
     Args:
-        image: ``(H, W)``.
+        image: The image, ``(H, W)``.
 
     Returns:
-        The whiteness and the standard deviation of the noise. The whiteness is the standard
-        deviation after a filter that keeps only the finest detail, divided by that before: 1 if
-        the noise of neighbouring pixels is independent (white), near 0 if a reconstruction or an
-        interpolation has smoothed it. The standard deviation is in units of the image.
+        The whiteness, and the standard deviation in units of the image. To measure the whiteness, a
+        filter removes all but the finest detail. The whiteness is the standard deviation after the
+        filter, divided by the standard deviation before the filter. It is 1 if the noise of
+        neighbouring pixels is independent (white), and near 0 if a reconstruction or an
+        interpolation has smoothed the noise.
     """
     mean = uniform_filter(image, _WINDOW)
     variance = np.maximum(uniform_filter(image * image, _WINDOW) - mean * mean, 0)
@@ -47,16 +51,16 @@ def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def total_variation(image: Tensor, weight: float, iterations: int = 40) -> Tensor:
-    r"""Denoises by total variation (Rudin, Osher & Fatemi 1992): edges stay sharp.
+    r"""Denoises images by total variation, which keeps edges sharp (Rudin, Osher & Fatemi 1992).
 
     .. math:: \min_u \tfrac12 \lVert u - f \rVert^2 + w \sum |\nabla u|
 
-    The minimum is found by the accelerated primal-dual method (Chambolle & Pock 2011, algorithm 2)
-    in a quarter of the iterations of ``skimage.restoration.denoise_tv_chambolle``.
+    The minimum is found by the accelerated primal-dual method (Chambolle & Pock 2011, algorithm 2).
+    It takes a quarter of the iterations of ``skimage.restoration.denoise_tv_chambolle``.
 
     Args:
-        image: f, ``(..., H, W)``; each leading index is a separate image.
-        weight: w, in units of the image. 0 changes nothing.
+        image: The images f, ``(..., H, W)``. Each image is denoised separately.
+        weight: The weight w, in units of the image. With 0, the images do not change.
         iterations: Number of iterations.
     """
     if weight <= 0:
@@ -84,18 +88,20 @@ def total_variation(image: Tensor, weight: float, iterations: int = 40) -> Tenso
 def keep_structure(image: NDArray[np.float32], clean: NDArray[np.float32]) -> NDArray[np.float32]:
     """Restores thin structures and edges that denoising has blurred.
 
-    A share of the residual ``image - clean``, smoothed by half a pixel, is added back. The share at
-    a pixel is the largest of
+    The residual is ``image - clean``, and its square is its energy. A share of the residual,
+    smoothed by half a pixel, is added to the denoised image. The share at a pixel is the largest of
+    three numbers:
 
-    1. 0.3, because a network that predicts a pixel from its neighbours misses a little of it;
-    2. the part of the residual's energy that exceeds that of noise (the median of the energy), as
-       in a Wiener filter;
-    3. the part of the energy that edges explain: v / (n + v), where n + v is fitted to the energy,
-       n is constant, and v is proportional to the squared gradient of the denoised image.
+    1. 0.3, because a network that predicts a pixel from its neighbours loses some detail.
+    2. The part of the energy that exceeds the energy of noise, as in a Wiener filter. The energy of
+       noise is estimated as 1.3 times the median of the energy.
+    3. The part of the energy that edges explain. A model n + v is fitted to the energy: n is
+       constant, and v is proportional to the squared gradient of the denoised image. The part is
+       v / (n + v).
 
     Args:
-        image: ``(C, H, W)``.
-        clean: The denoised image.
+        image: The image, ``(C, H, W)``.
+        clean: The denoised image, ``(C, H, W)``.
     """
     residual = image - clean
     energy = (residual**2).mean(axis=0)
@@ -108,7 +114,7 @@ def keep_structure(image: NDArray[np.float32], clean: NDArray[np.float32]) -> ND
 
 
 def _explained(energy: NDArray[np.float32], edges: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Computes the share of an energy ``(H, W)`` that is proportional to the edges."""
+    """Computes the share of an energy ``(H, W)`` that squared gradients ``(H, W)`` explain."""
     centred = edges - edges.mean()
     slope = max(0.0, float((centred * energy).mean() / max(float((centred**2).mean()), 1e-24)))
     noise = max(float(energy.mean() - slope * edges.mean()), 1e-12)

@@ -32,16 +32,16 @@ def recall(
     share: float,
     side: float,
 ) -> tuple[Array, Memory]:
-    """Mixes label probabilities with those of similar nodes of the previous frame.
+    """Mixes the label probabilities of nodes with those of similar nodes in the previous frame.
 
-    Nodes are similar if their places and colours are.
+    Two nodes are similar if their places and their colours are similar.
 
     Args:
         probabilities: Label probabilities of the nodes of the frame, ``(N, K)``.
         graph: Graph of the frame.
-        colors: Colours of its nodes, ``(N, C)``.
-        before: Memory of the previous frame; ``None`` for the first one.
-        share: Weight of the memory at a node that has not changed.
+        colors: Colours of the nodes of the frame, ``(N, C)``.
+        before: Memory of the previous frame; ``None`` for the first frame.
+        share: Weight of the memory at a node that has not changed since the previous frame.
         side: Mean side of a superpixel, in pixels of the graph.
 
     Returns:

@@ -18,16 +18,17 @@ _VISIBLE = 2.3
 
 
 class TouchingLabels:
-    """Statistics of labels and their common boundaries, and the order of their merging.
+    """Statistics of labels and of their common boundaries, to find out which labels to merge.
 
-    The difference of two labels that touch is the mean jump of colour along their common boundary,
-    so that a road whose brightness changes slowly keeps one label. Labels that do not touch differ
-    by their mean colours. Whitening can magnify invisible differences, such as those between parts
-    of bright ice. So labels whose colours before whitening cannot be told apart are merged first.
+    The difference of two labels that touch is the mean jump of colour along their common boundary.
+    So a road whose brightness changes slowly keeps one label. The difference of two labels that do
+    not touch is the difference of their mean colours. Whitening can magnify differences that cannot
+    be seen, such as differences between parts of bright ice. So labels are merged first if their
+    colours before whitening cannot be told apart.
 
     Args:
         num_labels: Number of labels K.
-        whitening: Directions of the whitened colours that are compared, ``(C, C)``.
+        whitening: Matrix ``(C, C)`` with which the colours were whitened.
     """
 
     def __init__(self, num_labels: int, whitening: Array) -> None:
@@ -39,7 +40,7 @@ class TouchingLabels:
         self.area = np.zeros(num_labels)
 
     def add(self, graph: Data, labels: NDArray[np.int64], colors: Array, area: Array) -> None:
-        """Adds the nodes of an image, with their labels ``(N,)`` and colours ``(N, C)``."""
+        """Adds nodes of an image: labels ``(N,)``, whitened colours ``(N, C)``, areas ``(N,)``."""
         source, target = graph.edge_index.numpy()  # both directions of each edge
         length = graph.edge_boundary_length.numpy().ravel()
         pair = (labels[source], labels[target])
@@ -49,12 +50,13 @@ class TouchingLabels:
         np.add.at(self.area, labels, area)
 
     def merge_order(self) -> list[Merger]:
-        """Computes all mergers, smallest difference first: (kept label, merged label, difference).
+        """Computes the order in which all labels are merged, the two most similar labels first.
 
-        If the colours before whitening differ by less than 2.3, they cannot be told apart, and this
-        is the difference. Otherwise it is that of the whitened colours, but at least 2.3. The sums
-        and boundaries of a merged label are added to those of the kept one. Labels without area are
-        left out.
+        A merger is a tuple: the kept label, the merged label and their difference. If the colours
+        before whitening differ by less than 2.3 units, they cannot be told apart. The difference is
+        then measured before whitening. Otherwise it is measured after whitening, but is at least
+        2.3. The statistics of the merged label are added to the statistics of the kept label.
+        Labels without area are left out.
         """
         jump, length = self.jump.copy(), self.length.copy()
         total, area = self.total.copy(), self.area.copy()
@@ -78,26 +80,27 @@ class TouchingLabels:
         return order
 
     def _differences(self, whitened: Array) -> Array:
-        """Computes the size of differences of whitened colours ``(..., C)``."""
+        """Computes the sizes ``(...)`` of differences of whitened colours ``(..., C)``."""
         plain = np.linalg.norm(whitened @ self.plain, axis=-1)
         size = np.linalg.norm(whitened, axis=-1)
         return np.where(plain < _VISIBLE, plain, np.maximum(size, _VISIBLE))
 
 
 def count_visible(order: list[Merger]) -> int:
-    """Counts the labels that are left after merging all that cannot be told apart."""
+    """Counts the labels that are left after merging all labels that cannot be told apart."""
     return 1 + sum(cost >= _VISIBLE for _, _, cost in order)
 
 
 def apply_order(order: list[Merger], num_labels: int, wanted: int) -> NDArray[np.int64]:
-    """Computes the group of each label after the first mergers of an order.
+    """Merges labels in a given order, and returns the new label of each label, ``(K,)``.
 
-    Groups are numbered from 0 without gaps.
+    New labels are numbered from 0 without gaps.
 
     Args:
-        order: From :meth:`TouchingLabels.merge_order`.
-        num_labels: Number of labels before.
-        wanted: Number of labels after; 0 merges until labels differ by 5 units of colour or more.
+        order: The mergers, from :meth:`TouchingLabels.merge_order`.
+        num_labels: Number of labels K before merging.
+        wanted: Number of labels after merging. If it is 0, labels are merged until they differ by 5
+            units of colour or more.
     """
     group = np.arange(num_labels)
     left = len(order) + 1

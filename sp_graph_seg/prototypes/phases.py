@@ -1,4 +1,4 @@
-"""Labels the phases of a material by the denoised value of a pixel and its surroundings."""
+"""Labels the phases of a material by the denoised values of pixels and their surroundings."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from sp_graph_seg.nn import BlindSpotNet
 from sp_graph_seg.prototypes.correction import Correction
 from sp_graph_seg.prototypes.measure import keep_structure, total_variation
 from sp_graph_seg.prototypes.prototypes import Prototypes
+from sp_graph_seg.prototypes.rims import remove_rims
 from sp_graph_seg.prototypes.slow import project
 from sp_graph_seg.prototypes.tiles import in_tiles
 
@@ -31,29 +32,35 @@ _LINES = 4.0
 
 @dataclass
 class Phases:
-    """Networks and prototypes that label the pixels of tomograms and micrographs.
+    """A model that labels the pixels of tomograms and micrographs by networks and prototypes.
 
     The nodes are the pixels themselves. An image with values in [0, 1] is labelled in four steps:
 
-    1. Visible gain and rings are corrected (:mod:`~sp_graph_seg.prototypes.correction`).
-    2. The pixels are denoised to their measured values: by a network, to the extent that the noise
-       is white, and by total variation.
-    3. The features are computed, of the kind that was chosen in training: the measured values if
-       they have several channels or modes; otherwise one slow feature of the networks if it stands
-       out as a texture; otherwise the measured value, the mean of its surroundings and dark lines,
-       scaled to equal spread.
-    4. A pixel has the label of the nearest prototype of these features.
+    1. Gain and rings are corrected if the training found any, see
+       :mod:`~sp_graph_seg.prototypes.correction`.
+    2. The pixels are denoised by a network and by total variation, which gives their measured
+       values. The network is used fully for white noise, and not at all for smoothed noise.
+    3. The features of the pixels are computed. The training chose one of three kinds:
+
+       * intensity: the measured values. It is chosen if they have several channels or modes.
+       * texture: one slow feature of the networks. It is chosen if this feature is much slower than
+         noise and than the next feature, and the kind is not intensity.
+       * mixed: the measured value, the mean of its surroundings, and a filter for dark lines, all
+         scaled to equal spread. It is chosen in all other cases.
+
+    4. A pixel gets the label of the nearest prototype of these features. Rims of a third label at
+       blurred edges are removed, see :mod:`~sp_graph_seg.prototypes.rims`.
 
     Attributes:
-        nets: The trained networks: one, or four for a texture.
-        mean, std: Values that standardise an image for a network.
-        blend: Share of the image itself in the measured value; the rest is the reconstruction.
+        nets: The trained networks. There are four for the kind texture, otherwise one.
+        mean, std: Mean and standard deviation with which images are standardised for a network.
+        blend: Share of the image in the measured value. The rest is the network's reconstruction.
         smoothing: Weight of total variation on the measured value.
-        correction: Gain and rings of grey images, or ``None``.
+        correction: Correction of gain and rings in grey images; ``None`` for other images.
         kind: The kind of features in step 3: intensity, texture or mixed.
-        directions: Directions of slow features, as columns, ``(S, Q)``.
-        offset, scale: Values that standardise each feature, ``(Q,)``.
-        prototypes: Prototypes in the space of the features; label 0 has the lowest intensity.
+        directions: Directions in the space of slow features, as columns, ``(S, Q)``.
+        offset, scale: Mean and standard deviation with which features are standardised, ``(Q,)``.
+        prototypes: Prototypes in the space of the features. Label 0 has the lowest intensity.
     """
 
     nets: list[BlindSpotNet] = field(repr=False)
@@ -70,7 +77,7 @@ class Phases:
 
     @property
     def num_labels(self) -> int:
-        """Number of labels."""
+        """Number of labels K."""
         assert self.prototypes is not None, "the prototypes are fitted"
         return len(self.prototypes)
 
@@ -80,7 +87,7 @@ class Phases:
         return self.nets
 
     def look(self, image: Array) -> tuple[Array, Array]:
-        """Computes the measured values ``(C, H, W)`` and the slow features ``(S, H, W)``."""
+        """Computes measured values ``(C, H, W)`` and slow features ``(S, H, W)`` of an image."""
         return self._look(self.correct(image))
 
     def _look(self, image: Array) -> tuple[Array, Array]:
@@ -88,11 +95,11 @@ class Phases:
         return self.denoise(image, answer[: len(image)]), answer[len(image) :]
 
     def correct(self, image: Array) -> Array:
-        """Removes rings from an image and evens out its gain."""
+        """Removes the rings of an image and evens out its gain, if the training found any."""
         return image if self.correction is None else self.correction(image[0])[None]
 
     def denoise(self, image: Array, clean: Array) -> Array:
-        """Blends an image with its reconstruction ``clean``, and smooths the result."""
+        """Mixes an image with its reconstruction ``clean``, and smooths it by total variation."""
         value = (1 - self.blend) * keep_structure(image, clean) + self.blend * image
         return in_tiles(self._smooth, value.astype(np.float32))
 
@@ -101,7 +108,7 @@ class Phases:
 
     @torch.no_grad()
     def _ask(self, image: Array) -> Array:
-        """Computes the first network's reconstruction and all slow features, ``(C + S, h, w)``."""
+        """Computes the first network's reconstruction, and all slow features: ``(C + S, h, w)``."""
         device = next(self.nets[0].parameters()).device
         seen = ((torch.from_numpy(image).to(device) - self.mean) / self.std)[None]
         answers = [net(seen) for net in self.nets]
@@ -136,7 +143,7 @@ class Phases:
         return in_tiles(self._describe, self.correct(image))
 
     def _describe(self, tile: Array) -> Array:
-        """Does the part of :meth:`describe` after the correction, without unused networks."""
+        """Computes the features of a corrected tile; runs networks only if they are needed."""
         if self.kind == "intensity" and self.blend == 1:
             return self.features(self.denoise(tile, tile), tile)
         return self.features(*self._look(tile))
@@ -145,26 +152,34 @@ class Phases:
         """Computes labels and margins of pixels from their features ``(Q, H, W)``."""
         assert self.prototypes is not None, "the prototypes are fitted"
         size = features.shape[1:]
+        features = self.without_rims(features, mask)
         labels, margins = self.prototypes.nearest(features.reshape(len(features), -1).T)
         labels, margins = labels.reshape(size), margins.reshape(size)
         if mask is not None:
             labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
         return labels, margins
 
+    def without_rims(self, features: Array, mask: Mask | None) -> Array:
+        """Removes rims if the features ``(Q, H, W)`` are grey values, and nothing otherwise."""
+        assert self.prototypes is not None, "the prototypes are fitted"
+        if self.kind != "intensity" or len(features) > 1:
+            return features
+        return remove_rims(features[0], self.prototypes.centers[:, 0], mask)[None]
+
     def encode(self, image: Array) -> Tensor:
-        """Computes learned features of the pixels, ``(F, H, W)``, by the first network."""
+        """Computes learned features of the pixels, ``(F, H, W)``, with the first network."""
         device = next(self.nets[0].parameters()).device
         seen = ((torch.from_numpy(self.correct(image)).to(device) - self.mean) / self.std)[None]
         with torch.no_grad():
             return self.nets[0].encoder(seen)[0]
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """Returns the new label of each label, ``(K,)``, after merging to ``num_labels``."""
+        """Merges the labels to ``num_labels``. Returns the new label of each label, ``(K,)``."""
         assert self.prototypes is not None, "the prototypes are fitted"
         return self.prototypes.merge(num_labels)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Returns the tensors and the JSON values for :meth:`from_state`."""
+        """Returns tensors and JSON values, from which :meth:`from_state` makes the same model."""
         assert self.prototypes is not None, "the prototypes are fitted"
         arrays: dict[str, NDArray[Any]] = {
             "directions": self.directions,
@@ -219,12 +234,12 @@ class Phases:
 
 
 def make_blind_spot_net(channels: int, config: Config) -> BlindSpotNet:
-    """Makes a blind-spot network of the size in the configuration."""
+    """Makes a blind-spot network with the sizes that the configuration sets."""
     return BlindSpotNet(channels, config.num_features, width=config.width, depth=config.depth)
 
 
 def dark_lines(image: Array) -> Array:
-    """Computes the larger eigenvalue of the Hessian (scale: 4 pixels), high on dark lines."""
+    """Computes the larger eigenvalue of the Hessian at a scale of 4 pixels: large on dark lines."""
     rows, both, columns = (
         gaussian_filter(image, _LINES, order=order) * _LINES**2
         for order in ((2, 0), (1, 1), (0, 2))

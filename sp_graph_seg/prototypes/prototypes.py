@@ -1,4 +1,4 @@
-"""Finds prototypes in feature space, and labels points by the nearest one."""
+"""Finds prototypes in the space of features, and labels points by the nearest prototype."""
 
 import warnings
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ _AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Prototypes:
-    """Centres in feature space; a point has the label of the nearest one.
+    """Centres in the space of features. A point gets the label of the nearest centre.
 
     Attributes:
         centers: Positions of the prototypes, ``(K, Q)``.
@@ -52,8 +52,9 @@ class Prototypes:
         """Computes labels of points ``(P, Q)`` and their margins.
 
         Returns:
-            Labels ``(P,)`` and margins ``(P,)``. A margin is (d2 - d1) / d2, with d1 and d2 the
-            distances to the nearest two prototypes: 0 halfway between them, 1 at a prototype.
+            Labels ``(P,)`` and margins ``(P,)``. A margin is (d2 - d1) / d2, where d1 is the
+            distance to the nearest prototype and d2 the distance to the second nearest prototype.
+            It is 0 halfway between them, and 1 at a prototype.
         """
         labels = np.zeros(len(points), np.int64)
         margins = np.ones(len(points), np.float32)
@@ -71,18 +72,18 @@ class Prototypes:
         return labels, margins
 
     def reordered(self, order: NDArray[np.int64]) -> "Prototypes":
-        """Returns the prototypes in another order: ``order[0]`` becomes label 0."""
+        """Returns the prototypes in another order. The prototype ``order[0]`` gets label 0."""
         return Prototypes(self.centers[order], self.shares[order])
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
         """Merges the prototypes to ``num_labels`` labels or fewer.
 
-        Prototypes are merged by Ward's criterion with their shares as weights: each time the pair
-        whose union adds least to the squared distances of the training points.
+        Prototypes are merged by Ward's criterion, with their shares as weights. Each step merges
+        the pair that increases the squared distances of the training points least.
 
         Returns:
-            The label of each prototype, ``(K,)``, numbered from 0 in the order of the first
-            prototype of each label.
+            The new label of each prototype, ``(K,)``. Labels are numbered from 0, in the order of
+            the first prototype of each label.
         """
         if num_labels >= len(self):
             return np.arange(len(self))
@@ -98,27 +99,31 @@ class Prototypes:
 
 
 def warn_of_few_labels(found: int, num_labels: int) -> None:
-    """Warns if fewer labels than requested were found; if 0 were requested, fewer than two."""
+    """Warns if fewer labels than ``num_labels`` were found.
+
+    If ``num_labels`` is 0, it warns if fewer than two labels were found.
+    """
     if found < (num_labels or 2):
         noun = "label was" if found == 1 else "labels were"
         warnings.warn(
-            f"only {found} {noun} found, because the training images have too few different "
-            "values; check the images and their range.",
+            f"images: only {found} {noun} found, because the training images have too few "
+            "different values; check the images and their intensity range.",
             FewLabelsWarning,
             stacklevel=3,
         )
 
 
 def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
-    """Finds prototypes of points so that common points do not hide rare ones.
+    """Finds prototypes of points, with larger weights for rare points.
 
-    The weight of a point is (density at the point)^(-1/2). For one feature, the prototypes are the
-    exact optimum of Otsu's criterion; for several, the best of eight runs of K-means with a fixed
-    seed.
+    The weight of a point is (density at the point)^(-1/2), so that common points do not hide rare
+    points. With one feature, the prototypes are the exact optimum of Otsu's criterion. With several
+    features, they are the best result of eight runs of K-means with a fixed seed.
 
     Args:
         points: Features of the training points, ``(P, Q)``.
-        num_labels: Number of prototypes K; there are fewer if there are fewer different points.
+        num_labels: Number of prototypes K. If there are fewer different points than this, there is
+            one prototype for each different point.
     """
     if points.shape[1] == 1:
         return _fit_one_feature(points[:, 0], num_labels)
@@ -135,12 +140,13 @@ def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
 
 
 def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
-    """Finds a prototype for each mode of several features, two to eight in all.
+    """Finds one prototype for each mode of points with several features, two to eight in all.
 
     Two prototypes belong to the same mode if the histogram of their points, projected on the line
-    between them, has no valley. A prototype with less than 1 % of the points is no mode, because it
-    lies between two others, at edges. The fit starts with eight prototypes and is repeated with one
-    fewer until each is a mode of its own.
+    through both prototypes, has no valley. A prototype with less than 1 % of the points does not
+    count as a mode, because such prototypes lie between two others, at edges of the image. The fit
+    starts with eight prototypes. It is repeated with one prototype fewer until each prototype is a
+    different mode, or two prototypes are left.
 
     Args:
         points: Features of training points, ``(P, Q)``.
@@ -158,7 +164,7 @@ def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
 
 
 def _shallowest_valley(points: NDArray[np.float32], prototypes: Prototypes) -> float:
-    """Finds the smallest depth of a valley between two prototypes, along their line."""
+    """Finds the deepest valley between each pair of prototypes. Returns the smallest depth."""
     labels, _ = prototypes.nearest(points)
     depths = []
     for one in range(len(prototypes)):
@@ -170,7 +176,7 @@ def _shallowest_valley(points: NDArray[np.float32], prototypes: Prototypes) -> f
 
 
 def _fit_one_feature(values: NDArray[np.float32], num_labels: int) -> Prototypes:
-    """Finds Otsu's balanced classes of one feature; the nearest mean gives the same classes."""
+    """Finds the prototypes of one feature: the means of the classes of balanced thresholds."""
     levels, counts = histogram(values)
     weights = np.sqrt(counts)
     labels = np.searchsorted(otsu_thresholds(levels, weights, num_labels), levels)
@@ -180,7 +186,7 @@ def _fit_one_feature(values: NDArray[np.float32], num_labels: int) -> Prototypes
 
 
 def _rarity(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Computes (density)^(-1/2) of each point by a histogram of three principal components."""
+    """Computes (density)^(-1/2) at each point from a histogram of three principal components."""
     centred = points - points.mean(axis=0)
     _, directions = np.linalg.eigh(np.cov(centred.T))
     components = centred @ directions[:, ::-1][:, :3]  # (P, 3)

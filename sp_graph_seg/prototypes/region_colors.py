@@ -1,4 +1,4 @@
-"""Labels regions by their colours, without a network: only mean colours are learned."""
+"""Labels regions by their mean colours, without a network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,14 +29,13 @@ _UNITS = 100.0
 
 @dataclass
 class RegionColors:
-    """Mean colours of labels; a region of an image gets the label with the nearest mean.
+    """A model that labels regions by colour: the label with the nearest mean colour is chosen.
 
-    Each image is divided into regions by a tree of its own, see
-    :func:`~sp_graph_seg.regions.build_region_tree`.
+    :func:`~sp_graph_seg.regions.build_region_tree` divides each image into regions.
 
     Attributes:
-        config: ``superpixel_size`` is the longest side at which regions are found; a larger image
-            is scaled down.
+        config: The hyperparameters. An image whose longest side exceeds ``superpixel_size`` is
+            scaled down before its regions are found.
         means: Mean colours of the labels, ``(K, 3)`` in CIELAB, sorted by lightness.
         areas: Number of pixels of each label in the training images, ``(K,)``.
     """
@@ -52,7 +51,7 @@ class RegionColors:
 
     @property
     def networks(self) -> list[nn.Module]:
-        """An empty list: there is no network."""
+        """An empty list, because this model has no network."""
         return []
 
     def predict(
@@ -60,8 +59,9 @@ class RegionColors:
     ) -> tuple[NDArray[np.int64], Picture]:
         """Computes labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` in [0, 1].
 
-        A margin is (d2 - d1) / (d2 + d1), where d1 and d2 are the distances to the nearest two
-        means. Pixels outside the mask have label -1 and margin 0.
+        A margin is (d2 - d1) / (d2 + d1), where d1 is the distance of the region's colour to the
+        nearest mean colour and d2 the distance to the second nearest mean colour. Pixels outside
+        the mask have label -1 and margin 0.
         """
         if mask is not None and not mask.any():
             return np.full(mask.shape, -1), np.zeros(mask.shape, np.float32)
@@ -72,20 +72,20 @@ class RegionColors:
         return labels[regions], margins[regions]
 
     def distances(self, colors: Array) -> Array:
-        """Computes the distances ``(R, K)`` of colours ``(R, 3)`` to the means of the labels."""
+        """Computes the distances ``(R, K)`` of colours ``(R, 3)`` to the mean colours of labels."""
         return np.linalg.norm(colors[:, None] - self.means, axis=-1)
 
     def encode(self, image: Picture) -> Tensor:
-        """Converts an image to CIELAB, ``(3, H, W)``, which replaces learned features."""
+        """Converts an image to CIELAB, ``(3, H, W)``. The colours replace learned features."""
         lab = _UNITS * color_space(image, "lab")
         return torch.from_numpy(np.ascontiguousarray(lab.transpose(2, 0, 1))).float()
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """Returns the new label of each label, ``(K,)``, after merging by Ward's method."""
+        """Merges labels by Ward's method, and returns the new label of each label, ``(K,)``."""
         return ward_clusters(self.means, self.areas, num_labels)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Returns the tensors and the JSON values for :meth:`from_state`."""
+        """Returns tensors and JSON values, from which :meth:`from_state` makes the same model."""
         return {name: torch.from_numpy(getattr(self, name)) for name in ("means", "areas")}, {}
 
     @classmethod
@@ -99,13 +99,13 @@ class RegionColors:
 def fit_region_colors(
     images: Sequence[Picture], masks: Sequence[Mask | None], config: Config
 ) -> RegionColors:
-    """Clusters the mean colours of all regions by Ward's method, weighted by their areas.
+    """Clusters the mean colours of all regions by Ward's method, weighted by the regions' areas.
 
     Args:
-        images: ``(C, H, W)``, values in [0, 1].
-        masks: The data pixels of each image, ``(H, W)``; ``None`` for all.
-        config: ``num_labels``; 0 makes at most 10 labels, and merges those closer than 3 units of
-            CIELAB.
+        images: The training images, ``(C, H, W)`` each, with values in [0, 1].
+        masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
+        config: The hyperparameters. If ``num_labels`` is 0, at most 10 labels are made, and labels
+            whose colours differ by less than 3 units of CIELAB are merged.
     """
     found = [find_regions(*pair, config) for pair in zip(images, masks, strict=True)]
     colors = np.concatenate([part for _, part, _ in found])
@@ -126,7 +126,7 @@ def cluster_regions(colors: Array, areas: Array, config: Config) -> RegionColors
 def find_regions(
     image: Picture, mask: Mask | None, config: Config
 ) -> tuple[NDArray[np.int64], Array, Array]:
-    """Finds the regions ``(H, W)`` of an image, their mean colours and their sizes."""
+    """Finds the regions ``(H, W)`` of an image, their mean colours and their sizes in pixels."""
     regions = build_region_tree(image, mask, max_size=config.superpixel_size).cut()
     return regions, *measure_regions(regions, image)
 

@@ -1,4 +1,4 @@
-"""Slow features: directions in feature space that change least between nearby pixels."""
+"""Slow features: directions in the space of features along which nearby pixels differ least."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +10,20 @@ _LAG = 10
 
 
 def slow_directions(z: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Finds the directions of largest variance, relative to differences of pixels 10 apart.
+    r"""Finds directions along which pixels 10 apart differ least, compared with all pixels.
 
-    These are the maximum autocorrelation factors of Switzer & Green 1984: the relaxed normalised
-    cut of the pixel grid, restricted to linear functions of the features. With C the covariance of
-    the features and D that of their differences, each direction v with its eigenvalue
-    :math:`\lambda` solves :math:`C v = \lambda D v / 2`.
+    These are the maximum autocorrelation factors of Switzer & Green 1984. They solve the relaxed
+    normalised cut of the pixel grid, if only linear functions of the features are allowed. Each
+    direction v has an eigenvalue :math:`\lambda`, and :math:`C v = \lambda D v / 2`. Here C is the
+    covariance of the features, and D is the covariance of their differences between pixels that are
+    10 pixels apart.
 
     Args:
         z: Features of the pixels, ``(F, H, W)``.
 
     Returns:
         The directions as columns ``(F, F)``, the slowest first, and their eigenvalues ``(F,)``.
-        Noise has an eigenvalue of 1.
+        White noise has an eigenvalue of 1, and slow directions have larger eigenvalues.
     """
     smooth = gaussian_filter(z, (0, _SMOOTHING, _SMOOTHING))
     count = len(smooth)
@@ -36,6 +37,6 @@ def slow_directions(z: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArra
 
 
 def project(z: NDArray[np.float32], directions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Smooths and projects features on directions: ``(F, H, W)``, ``(F, Q)`` -> ``(Q, H, W)``."""
+    """Smooths features ``(F, H, W)`` and projects them on directions ``(F, Q)``: ``(Q, H, W)``."""
     smooth = gaussian_filter(z, (0, _SMOOTHING, _SMOOTHING))
     return np.tensordot(directions.T.astype(np.float32), smooth, axes=1)

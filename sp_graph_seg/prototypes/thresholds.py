@@ -1,4 +1,4 @@
-"""Finds thresholds by the variance between classes, and the modes of a histogram."""
+"""Finds thresholds by Otsu's criterion, and the modes of a histogram."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,17 +25,17 @@ _FEWEST_FLAT = 0.05
 
 
 def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> NDArray[np.float64]:
-    """Finds the ``(K - 1,)`` thresholds with the greatest variance between the K classes.
+    """Finds the K - 1 thresholds that give the greatest variance between K classes (Otsu).
 
-    Up to a constant, that variance is the sum over the classes of S^2 / P, where P is the number of
-    pixels of a class and S the sum of their values (Liao et al. 2001, "A fast algorithm for
-    multilevel thresholding"). The best split of the first levels into k classes follows from the
-    best splits into k - 1.
+    Up to a constant, this variance is the sum of S^2 / P over the classes. P is the number of
+    pixels of a class and S is the sum of their values (Liao et al. 2001, "A fast algorithm for
+    multilevel thresholding"). The result is exact: the best split into k classes is computed from
+    the best splits of fewer levels into k - 1 classes.
 
     Args:
         levels: The different values, increasing, ``(L,)``.
         counts: The number of pixels of each level, or any other positive weight, ``(L,)``.
-        num_labels: Number of classes K; at most L are made.
+        num_labels: Number of classes K. If it exceeds L, each level is a class.
     """
     levels, counts = np.asarray(levels, np.float64), np.asarray(counts, np.float64)
     pixels = np.append(0, np.cumsum(counts))
@@ -59,13 +59,14 @@ def otsu_thresholds(levels: ArrayLike, counts: ArrayLike, num_labels: int) -> ND
 def histogram(
     values: NDArray, bins: int = _BINS
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Computes the centres and the counts of the filled bins of a histogram.
+    """Computes a histogram: the centres and the counts of all bins that are not empty.
 
-    If there are more different values than bins, the outermost 0.05 % at each end are clipped.
+    If there are more different values than bins, the lowest 0.05 % and the highest 0.05 % of the
+    values are clipped.
 
     Args:
-        values: Any shape, finite.
-        bins: Number of bins. If there are fewer different values, each is its own bin.
+        values: Finite values in an array of any shape.
+        bins: Number of bins. If there are fewer different values, each value gets a bin.
     """
     levels, counts = np.unique(values, return_counts=True)
     if len(levels) > bins:
@@ -80,35 +81,38 @@ def histogram(
 def balanced_thresholds(values: NDArray, num_labels: int) -> NDArray[np.float64]:
     """Finds Otsu's thresholds for classes of very different size.
 
-    The weight of a pixel is (density of its value)^(-1/2), so each bin of the histogram counts as
-    the square root of its number of pixels. Otsu's own criterion, like that of K-means, splits a
-    common phase before it finds one that covers 2 % of the image.
+    The weight of a pixel is (density of its value)^(-1/2), so the weight of a bin of the histogram
+    is the square root of its number of pixels. Without these weights, Otsu's criterion splits a
+    common phase in two before it finds a phase that covers 2 % of the image. So does K-means.
 
     Args:
-        values: Any shape, finite.
+        values: Finite values in an array of any shape.
         num_labels: Number of classes K.
 
     Returns:
-        The thresholds ``(K - 1,)``, increasing; fewer if there are fewer different values.
+        The thresholds ``(K - 1,)``, increasing. There are fewer if there are fewer than K different
+        values.
     """
     levels, counts = histogram(values)
     return otsu_thresholds(levels, np.sqrt(counts), num_labels)
 
 
 def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> list[float]:
-    """Measures how far each mode of the values, except the highest, rises above its valley.
+    """Measures how far each mode of the values rises above the valley beside it.
 
-    The histogram is smoothed. The depth of a mode is its persistence in log density: its height
-    above the valley between it and a higher mode, on the side where the valley is higher. A mode
-    with less than 1 % of the values has a depth of 0, unless it has 0.2 % of them and a depth of 1.
+    The depth of a mode is the height of its peak above the valley between it and a higher mode, in
+    the logarithm of a smoothed histogram. If there is a higher mode on both sides, the higher of
+    the two valleys counts. A mode with less than 1 % of the values has a depth of 0, unless it has
+    at least 0.2 % of the values and a depth of at least 1.
 
     Args:
-        values: Any shape, finite.
+        values: Finite values in an array of any shape.
         bins: Number of bins.
         bandwidth: Standard deviation of the smoothing, as a share of the range.
 
     Returns:
-        The depths, the largest first; empty for a single mode.
+        The depths of all modes except the highest, the largest depth first. The list is empty if
+        there is only one mode.
     """
     low, high = np.quantile(values, _TAILS)
     if not low < high:
@@ -141,14 +145,15 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
 
 
 def count_modes(values: NDArray) -> int:
-    """Counts the highest mode and all others with :func:`mode_depths` of 0.42 or more."""
+    """Counts the highest mode, and all modes whose :func:`mode_depths` are at least 0.42."""
     return 1 + sum(depth >= MODE_DEPTH for depth in mode_depths(values))
 
 
 def flat_pixels(values: NDArray, inside: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:
-    """Finds the data pixels ``(H, W)`` of ``(C, H, W)`` that differ little from their neighbours.
+    """Finds the data pixels of values ``(C, H, W)`` that differ little from their neighbours.
 
-    If there are hardly any such pixels, all data pixels are returned.
+    The result is a boolean array ``(H, W)``. If 5 % of the pixels or fewer differ little from their
+    neighbours, it is true for all data pixels.
     """
     down, right = np.gradient(values, axis=(1, 2))
     inside = np.ones(values.shape[1:], bool) if inside is None else inside

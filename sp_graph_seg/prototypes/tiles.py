@@ -26,9 +26,9 @@ def in_tiles(function: Callable[[Array], Array], image: Array) -> Array:
     """Applies a function to overlapping tiles of an image and joins their inner parts.
 
     Args:
-        function: ``(C, h, w)`` -> ``(Q, h, w)``; its result at a pixel must hardly depend on
-            pixels more than 64 away.
-        image: ``(C, H, W)``. If it fits into one tile, it is not cut.
+        function: Function that maps ``(C, h, w)`` to ``(Q, h, w)``. Its result at a pixel must
+            hardly depend on pixels that are more than 64 pixels away.
+        image: The image, ``(C, H, W)``. If it fits into one tile, it is not divided.
     """
     height, width = image.shape[1:]
     if max(height, width) <= _TILE + 2 * _HALO:

@@ -1,4 +1,7 @@
-"""Ward's method for weighted points (Ward 1963); dense matrices limit it to few points."""
+"""Ward's method for weighted points (Ward 1963).
+
+It stores a matrix of all pairs of points, so the number of points must be small.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,23 +10,25 @@ Array = NDArray[np.float64]
 
 
 def ward_clusters(points: Array, weights: Array, num_clusters: int) -> NDArray[np.int64]:
-    """Computes the cluster of each point, numbered from 0 in the order of their first points.
+    """Computes the cluster of each point, ``(N,)``, by Ward's method.
+
+    Clusters are numbered from 0, in the order of their first points.
 
     Args:
-        points: ``(N, D)``.
-        weights: ``(N,)``, positive.
-        num_clusters: Number of clusters; if there are fewer points, each is a cluster.
+        points: The points, ``(N, D)``.
+        weights: The weights of the points, ``(N,)``, which must be positive.
+        num_clusters: Number of clusters. If there are fewer points, each point is a cluster.
     """
     return _merge(points, weights, num_clusters, 0.0)
 
 
 def merge_near(points: Array, weights: Array, distance: float) -> NDArray[np.int64]:
-    """Computes the cluster of each point, after merging clusters nearer than ``distance``."""
+    """Merges clusters that are nearer than ``distance``; returns the cluster of each point."""
     return _merge(points, weights, 1, distance)
 
 
 def _merge(points: Array, weights: Array, least: int, distance: float) -> NDArray[np.int64]:
-    """Merges to the least number of clusters or, with a distance, until no two are nearer."""
+    """Merges clusters until ``least`` are left or, if ``distance`` is set, no two are nearer."""
     means, mass = points.astype(np.float64), weights.astype(np.float64)
     group, alive = np.arange(len(means)), np.ones(len(means), dtype=bool)
     cost = np.stack([_costs(means, mass, i, alive, distance) for i in range(len(means))])
@@ -41,7 +46,7 @@ def _merge(points: Array, weights: Array, least: int, distance: float) -> NDArra
 
 
 def _costs(means: Array, mass: Array, i: int, alive: NDArray[np.bool_], distance: float) -> Array:
-    """Computes the costs of merging cluster i: rise of the variance, or squared distance."""
+    """Computes costs of merging cluster i with others: rise of variance, or squared distance."""
     squares = ((means - means[i]) ** 2).sum(axis=1)
     costs = squares if distance else squares * mass * mass[i] / (mass + mass[i])
     costs[~alive] = costs[i] = np.inf

@@ -1,8 +1,9 @@
-"""Estimates the probability that people separate two touching regions, from weighted cues.
+"""Estimates from weighted cues how probable it is that people separate two touching regions.
 
-The weights come from a logistic regression of the share of pixel pairs that annotators separated.
-**They were fitted to human annotations** of 40 training photographs of BSDS300 (every fifth of the
-200). The weights of gPb (Arbelaez et al., TPAMI 2011) were fitted to human annotations too.
+**The weights were fitted to human annotations** of 40 training photographs of BSDS300, which are
+every fifth of its 200 training photographs. The fit is a logistic regression. For two touching
+regions, it predicts the share of pairs of their pixels that annotators separate. The weights of
+gPb (Arbelaez et al., TPAMI 2011) were fitted to human annotations too. The script
 ``benchmarks/fit_region_tree.py`` fits the weights.
 """
 
@@ -51,18 +52,20 @@ _WEIGHTS = np.array(list(WEIGHTS.values()))
 
 
 def describe_regions(graph: HeteroData, lab: Floats) -> tuple[MergingRegions, Labels]:
-    """Makes the leaves of a tree: connected cells of at least 12 pixels, or 42 voxels in a volume.
+    """Makes the leaves of a region tree, and computes their statistics.
 
-    Smaller ones are absorbed by the most similar neighbour.
+    The leaves are connected parts of cells with at least 12 pixels, or 42 voxels in a volume. A
+    smaller part is joined to its most similar neighbour.
 
     Args:
         graph: The graph of the image, from :class:`~sp_graph_seg.transforms.ToMultiscale`.
-        lab: The colours of the image, ``(*size, 3)``: CIELAB divided by 100, or what
-            :func:`~sp_graph_seg.transforms.color_space` puts in its place.
+        lab: The colours of the image, ``(H, W, 3)`` or ``(D, H, W, 3)``, as
+            :func:`~sp_graph_seg.transforms.color_space` returns them for ``"lab"``. For RGB, this
+            is CIELAB divided by 100.
 
     Returns:
-        The statistics of the leaves; and the leaf of each pixel, ``(*size)``, -1 where there is no
-        data.
+        The statistics of the leaves, and the leaf of each pixel. The leaves are an array of the
+        size of the image, with -1 where there is no data.
     """
     cells = cell_image(graph)
     pieces = connected_components(cells, cells >= 0)
@@ -87,7 +90,16 @@ def describe_regions(graph: HeteroData, lab: Floats) -> tuple[MergingRegions, La
 
 
 def pair_cues(regions: MergingRegions, i: int, others: Labels) -> Floats:
-    """Computes the 12 cues of :data:`WEIGHTS` for region i and J of its neighbours, ``(J, 12)``."""
+    """Computes the 12 cues of :data:`WEIGHTS` between region ``i`` and J of its neighbours.
+
+    Args:
+        regions: The statistics of the regions.
+        i: The number of the region.
+        others: The numbers of the neighbours, ``(J,)``.
+
+    Returns:
+        The cues, ``(J, 12)``.
+    """
     length, along = regions.boundary(i, others)
     x, y = regions.mean[i], regions.mean[others]
     end = HISTOGRAM_STARTS[-1]
@@ -110,5 +122,14 @@ def pair_cues(regions: MergingRegions, i: int, others: Labels) -> Floats:
 
 
 def log_odds(regions: MergingRegions, i: int, others: Labels) -> Floats:
-    """Computes the log-odds that people separate region i from J of its neighbours, ``(J,)``."""
+    """Computes the log-odds that people separate region ``i`` from each of J neighbours.
+
+    Args:
+        regions: The statistics of the regions.
+        i: The number of the region.
+        others: The numbers of the neighbours, ``(J,)``.
+
+    Returns:
+        The log-odds, ``(J,)``.
+    """
     return pair_cues(regions, i, others) @ _WEIGHTS + BIAS

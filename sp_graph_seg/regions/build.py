@@ -1,4 +1,4 @@
-"""Builds the tree of regions of an image."""
+"""Builds the region tree of an image or a volume."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,27 +23,29 @@ MAX_SIZE = 500
 def build_region_tree(
     image: Image, mask: Image | None = None, max_size: int = MAX_SIZE
 ) -> RegionTree:
-    """Builds the region tree of an image or a volume; it can be cut into any number of regions.
+    """Builds the region tree of an image or a volume. It can be cut into any number of regions.
 
-    Several over-segmentations (Felzenszwalb & Huttenlocher 2004; watersheds for a volume) cut the
-    image into cells, as in SAS (Li, Wu & Chang, CVPR 2012). The cells are merged greedily.
-    Gradients along boundaries, the colours, textures and sizes of regions, and the eigenvectors of
-    the transfer cut decide which regions are merged next. No random numbers are used.
+    First, several over-segmentations cut the image into cells, as in SAS (Li, Wu & Chang, CVPR
+    2012). For an image, the method of Felzenszwalb & Huttenlocher (2004) makes them. For a volume,
+    watersheds make them. Then the two most similar touching regions are merged, again and again.
+    The similarity depends on gradients along the boundary, on the colours, textures and sizes of
+    the two regions, and on the eigenvectors of the transfer cut. No random numbers are used.
 
-    Nothing is trained on the image, but the weights of these cues were fitted to the annotations of
-    40 training photographs of BSDS300; see ``sp_graph_seg/regions/altitude.py``. These are colour
-    images. In an image of one channel, grey values take the place of lightness; in any other, three
-    principal components take the place of CIELAB. The tree then still shows which regions differ,
-    but its altitudes are not probabilities.
+    Nothing is trained on the image. However, the weights of the similarity were fitted to
+    annotations of 40 colour photographs of the training set of BSDS300. See
+    ``sp_graph_seg/regions/altitude.py``. In an image of one channel, grey values replace the
+    lightness. In an image of two or more than three channels, three principal components replace
+    CIELAB. For these images, the tree still shows which regions differ, but its altitudes are not
+    probabilities.
 
     Args:
-        image: ``(C, H, W)`` or ``(C, D, H, W)``, values in [0, 1] or unsigned integers.
-        mask: True for the data pixels, ``(H, W)`` or ``(D, H, W)``.
+        image: ``(C, H, W)`` or ``(C, D, H, W)``, with values in [0, 1] or unsigned integers.
+        mask: ``(H, W)`` or ``(D, H, W)``, true for the data pixels.
         max_size: Longest side in pixels at which regions are found. A larger image is scaled down,
-            and its regions are scaled up again. 0 never scales. Volumes are not scaled.
+            and its regions are scaled up again. 0 never scales. Volumes are never scaled.
 
     Raises:
-        InputError: If the image cannot be used, or has no data pixels.
+        InputError: The image cannot be used, or has no data pixels.
 
     Example:
         >>> import numpy as np
@@ -67,21 +69,24 @@ def build_region_tree(
 def merge_cells(graph: HeteroData, image: NDArray) -> RegionTree:
     """Merges the cells of a multi-scale graph into a tree of regions.
 
-    :func:`build_region_tree` does this with a graph that has the default levels.
+    :func:`build_region_tree` calls this function with a graph that has the default levels.
 
     Args:
-        graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
-        image: The same image, ``(C, *size)`` in [0, 1].
+        graph: The graph of the image, from :class:`~sp_graph_seg.transforms.ToMultiscale`.
+        image: The image, ``(C, H, W)`` or ``(C, D, H, W)``, with values in [0, 1].
     """
     return merge_tree(*describe_regions(graph, color_space(image, "lab")), log_odds)
 
 
 def merge_tree(regions: MergingRegions, leaves: Labels, difference: Difference) -> RegionTree:
-    """Merges all regions into one; the altitude is the running maximum of the probabilities.
+    """Merges the leaves step by step into one region, and returns the tree.
+
+    Each step has a probability that people separate its two regions. The altitude of the step is
+    the largest of these probabilities up to this step.
 
     Args:
-        regions: The statistics of the leaves; they are changed in place.
-        leaves: The leaf of each pixel, ``(*size)``, -1 where there is no data.
+        regions: The statistics of the leaves. They are changed in place.
+        leaves: The leaf of each pixel, ``(H, W)`` or ``(D, H, W)``, with -1 where there is no data.
         difference: Computes the log-odds that people separate a region from its neighbours.
     """
     num = regions.num_leaves

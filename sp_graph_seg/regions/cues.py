@@ -1,8 +1,9 @@
-"""Cues that tell regions apart: gradients at each pixel, and histograms of regions.
+"""Computes cues that tell regions apart: gradients at each pixel, and histograms of regions.
 
-gPb compares the histograms of two half-discs at each pixel (Martin, Fowlkes & Malik, TPAMI 2004;
-Arbelaez et al., TPAMI 2011). Here, Gaussian derivatives of soft histograms replace that
-comparison. Colours are CIELAB divided by 100.
+The method gPb compares the histograms of two half-discs at each pixel (Martin, Fowlkes & Malik,
+TPAMI 2004; Arbelaez et al., TPAMI 2011). This module uses Gaussian derivatives of soft histograms
+instead. In a soft histogram, each value is shared by its two nearest bins. Colours are CIELAB
+divided by 100.
 """
 
 from collections.abc import Sequence
@@ -37,10 +38,17 @@ HISTOGRAM_STARTS = np.cumsum([0, *_LAB_BINS, *[_TEXTURE_BINS] * len(_TEXTURE_SCA
 
 
 def boundary_maps(lab: Floats) -> list[Floats]:
-    """Computes four maps ``(*size)`` of boundary strength from colours ``(*size, 3)``.
+    """Computes four maps of boundary strength from the colours of an image.
 
-    Two are gradients at scales of 1 and 2.5 pixels. The other two are changes of local colour at a
-    scale of 6 pixels and of local texture at 10; they are computed at half the resolution.
+    The first two maps are gradients of colour at scales of 1 and 2.5 pixels. The third map shows
+    changes of the local colours at a scale of 6 pixels. The fourth map shows changes of the local
+    texture at a scale of 10 pixels. The last two maps are computed at half the resolution.
+
+    Args:
+        lab: ``(H, W, 3)`` or ``(D, H, W, 3)``, CIELAB divided by 100.
+
+    Returns:
+        The four maps, each of the size of the image.
     """
     small = [_halve(channel) for channel in np.moveaxis(lab, -1, 0)]
     energy = [_halve(channel) for channel in texture_energy(lab[..., 0])]
@@ -52,12 +60,27 @@ def boundary_maps(lab: Floats) -> list[Floats]:
 
 
 def texture_energy(lightness: Floats) -> list[Floats]:
-    """Computes the logarithm of the gradient magnitude of lightness ``(*size)`` at three scales."""
+    """Computes the logarithm of the gradient magnitude of lightness at three scales.
+
+    Args:
+        lightness: ``(H, W)`` or ``(D, H, W)``, from 0 to 1.
+
+    Returns:
+        An array of the size of the image for each scale.
+    """
     return [np.log(gaussian_gradient_magnitude(lightness, s) * s + 0.003) for s in _TEXTURE_SCALES]
 
 
 def region_histograms(lab: Floats, labels: Labels) -> list[Floats]:
-    """Computes six histograms ``(R, bins)``: of lightness, a, b and three texture energies."""
+    """Computes six histograms of each region: of L, a, b and the texture energy at three scales.
+
+    Args:
+        lab: ``(H, W, 3)`` or ``(D, H, W, 3)``, CIELAB divided by 100.
+        labels: The region of each pixel, from 0 to R - 1, with -1 where there is no data.
+
+    Returns:
+        Six arrays ``(R, bins)``, with one row for each region.
+    """
     colors = zip(np.moveaxis(lab, -1, 0), _LAB_RANGES, _LAB_BINS, strict=True)
     textures = zip(texture_energy(lab[..., 0]), _TEXTURE_RANGES, strict=True)
     return [
@@ -79,7 +102,11 @@ def _double(values: Floats, size: tuple[int, ...]) -> Floats:
 def _histogram_gradient(
     maps: Sequence[Floats], ranges: Sequence[Range], bins: int, sigma: float
 ) -> Floats:
-    """Measures changes of local histograms: the root of summed squared gradients of soft bins."""
+    """Measures at each pixel how much the local histograms change.
+
+    Each value is shared by its two nearest bins. The result is the root of the summed squared
+    gradients of all bins.
+    """
     squares = np.zeros_like(maps[0])
     for values, span in zip(maps, ranges, strict=True):
         position = _bin_position(values, span, bins)
@@ -90,7 +117,10 @@ def _histogram_gradient(
 
 
 def _region_histogram(values: Floats, span: Range, bins: int, labels: Labels) -> Floats:
-    """Computes histograms of regions, each value shared by its two nearest bins: ``(R, bins)``."""
+    """Computes a histogram of each of R regions, ``(R, bins)``. Each row sums to 1.
+
+    Each value is shared by its two nearest bins.
+    """
     inside = labels >= 0
     position = _bin_position(values[inside], span, bins)
     lower = np.minimum(position.astype(int), bins - 2)

@@ -1,7 +1,8 @@
-"""Merges regions one by one, the least different neighbours first.
+"""Merges regions step by step. Each step merges the two neighbours that differ least.
 
-After each merger, the differences of the merged region to its neighbours are computed from its own
-statistics (Haralick & Shapiro 1985; Nunez-Iglesias et al., PLoS ONE 2013, with several cues).
+After each step, the differences between the new region and its neighbours are computed from the
+statistics of the new region (Haralick & Shapiro 1985). Several cues are combined, as in
+Nunez-Iglesias et al., PLoS ONE 2013.
 """
 
 import heapq
@@ -16,26 +17,26 @@ Floats = NDArray[np.float64]
 
 
 class MergingRegions:
-    """Statistics of N leaves and of the regions that are made from them by merging.
+    """The statistics of N leaves, and of the regions that are made by merging them.
 
-    Regions 0 to N - 1 are the leaves, and N to 2N - 2 the merged regions.
+    Regions 0 to N - 1 are the leaves. Regions N to 2N - 2 are the merged regions.
 
     Args:
         size: ``(N,)``, number of pixels of each leaf.
         mean: ``(N, D)``, means over the pixels of each leaf, such as histograms and eigenvectors.
         pairs: ``(E, 2)``, the pairs of leaves that touch.
         length: ``(E,)``, number of pixel faces between the two leaves of each pair.
-        strength: ``(E, B)``, sums of B boundary cues over these faces.
+        strength: ``(E, B)``, sums of B boundary cues over the pixel faces of each pair.
         num_axes: 2 for an image, 3 for a volume.
 
     Attributes:
         num_leaves: The number N of leaves.
-        num_axes: The argument ``num_axes``.
-        total: Number of pixels of all leaves.
+        num_axes: 2 for an image, 3 for a volume.
+        total: Number of pixels of all leaves together.
         size: ``(2N - 1,)``, number of pixels of each region.
         mean: ``(2N - 1, D)``, means over the pixels of each region.
-        edges: For each region, its neighbours: ``{neighbour: array (1 + B,)}``, the length and
-            then the strengths of the boundary.
+        edges: A dictionary for each region. It maps each neighbour to an array ``(1 + B,)``, which
+            holds the length of the boundary and then the sums of the B boundary cues.
     """
 
     def __init__(
@@ -62,12 +63,20 @@ class MergingRegions:
             self.edges[j][i] = values
 
     def boundary(self, i: int, others: Labels) -> tuple[Floats, Floats]:
-        """Computes lengths ``(J,)`` and mean cues ``(J, B)`` of the boundaries of i with others."""
+        """Computes the lengths and mean cues of the boundaries between region ``i`` and others.
+
+        Args:
+            i: The number of the region.
+            others: The numbers of J of its neighbours, ``(J,)``.
+
+        Returns:
+            The lengths ``(J,)`` of the boundaries, and the means ``(J, B)`` of the B cues on them.
+        """
         packed = np.stack([self.edges[i][j] for j in others.tolist()])
         return packed[:, 0], packed[:, 1:] / packed[:, :1]
 
     def merge(self, i: int, j: int, new: int) -> None:
-        """Merges regions i and j into the region ``new``."""
+        """Merges regions ``i`` and ``j`` into the region ``new``."""
         total = self.size[i] + self.size[j]
         self.size[new] = total
         self.mean[new] = (self.size[i] * self.mean[i] + self.size[j] * self.mean[j]) / total
@@ -90,10 +99,16 @@ Difference = Callable[[MergingRegions, int, Labels], Floats]
 def merge_greedily(
     regions: MergingRegions, difference: Difference
 ) -> Iterator[tuple[int, int, float]]:
-    """Merges until no two regions touch; merger t, counted from 0, makes region N + t.
+    """Merges the two neighbours that differ least, until no two regions touch.
+
+    Step t, counted from 0, makes region N + t from two regions, where N is the number of leaves.
+
+    Args:
+        regions: The statistics of the leaves. They are changed in place.
+        difference: Computes the differences between a region and some of its neighbours.
 
     Yields:
-        The two regions of each merger and their difference, before they are merged.
+        The two regions of each step and their difference, before the two regions are merged.
     """
     num = regions.num_leaves
     alive = np.zeros(2 * num - 1, dtype=bool)

@@ -33,17 +33,21 @@ _TOLERANCE = 1e-3
 def bipartite_affinity(graph: HeteroData, features: Floats) -> tuple[csr_array, Floats]:
     """Makes a bipartite graph: cells and superpixels on one side, superpixels on the other.
 
-    A pixel has an edge of weight alpha to each superpixel that contains it. A superpixel has an
-    edge of weight 1 to itself, and one of weight exp(-beta d) to each superpixel of its level that
-    it touches, where d is the distance of their features (Li, Wu & Chang, Eq. 1).
+    Each pixel of a cell has an edge to each superpixel that contains the cell. The weight of this
+    edge is alpha = 0.001. Each superpixel has an edge of weight 1 to itself. It also has an edge to
+    each superpixel of its level that it touches. The weight of this edge is exp(-beta d), where
+    beta = 20 and d is the distance between the features of the two superpixels (Li, Wu & Chang,
+    CVPR 2012, Eq. 1).
 
     Args:
-        graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`: N cells, S superpixels.
+        graph: The graph of the image, from :class:`~sp_graph_seg.transforms.ToMultiscale`, with N
+            cells and S superpixels.
         features: Features of the superpixels, ``(S, F)``, such as mean colours in CIELAB / 100.
 
     Returns:
-        The weights B of the edges, ``(N + S, S)``, rows of cells first; and the number of equal
-        nodes that each row stands for, ``(N + S,)``: the pixels of a cell, or 1.
+        Two arrays. The first holds the weights of the edges, ``(N + S, S)``. The rows of the cells
+        come before the rows of the superpixels. The second, ``(N + S,)``, holds the number of equal
+        nodes that each row stands for: the number of pixels of a cell, or 1 for a superpixel.
     """
     cells, total = graph["cell"].num_pixels.numpy(), graph["superpixel"].num_nodes
     cell, superpixel = graph[CELL_IN_SUPERPIXEL].edge_index.numpy()
@@ -61,22 +65,22 @@ def bipartite_affinity(graph: HeteroData, features: Floats) -> tuple[csr_array, 
 def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple[Floats, Floats]:
     r"""Computes the first eigenvectors of the normalised cut of a bipartite graph.
 
-    The graph has X nodes on one side and Y nodes on the other. Edges with the weights B join the
-    two sides only. Let L be the Laplacian of the graph, and let D be its degrees, which are
-    :math:`D_X` on one side and :math:`D_Y` on the other. The eigenvectors :math:`f = (u, v)` of
-    :math:`L f = \gamma D f` then come from a smaller problem on Y nodes:
+    The graph has X nodes on one side and Y nodes on the other. Edges join nodes of different sides
+    only. Their weights are the matrix B. Let L be the Laplacian of the graph, and let D be its
+    degrees, which are :math:`D_X` on one side and :math:`D_Y` on the other. The eigenvectors
+    :math:`f = (u, v)` of :math:`L f = \gamma D f` then come from a smaller problem on Y nodes:
 
     .. math::
         (D_Y - B^T D_X^{-1} B) v = \lambda D_Y v, \quad \gamma (2 - \gamma) = \lambda, \quad
         u = \frac{1}{1 - \gamma} D_X^{-1} B v .
 
     Args:
-        affinity: B, ``(X, Y)``, not negative, without empty rows or columns.
-        weight: Number of equal nodes that each row stands for, ``(X,)``.
-        num_vectors: Number of eigenvectors K; at most Y are found.
+        affinity: The matrix B, ``(X, Y)``. No weight is negative, and no row or column is empty.
+        weight: The number of equal nodes that each row stands for, ``(X,)``.
+        num_vectors: The number K of eigenvectors. At most Y are found.
 
     Returns:
-        The K smallest eigenvalues gamma ``(K,)``, ascending, and their vectors u ``(X, K)``.
+        The K smallest eigenvalues gamma, ``(K,)``, ascending, and their eigenvectors u, ``(X, K)``.
     """
     degree = affinity.sum(axis=1)  # D_X of one node of each row
     transition = diags(1 / degree) @ affinity  # D_X^-1 B
@@ -88,17 +92,20 @@ def transfer_cut(affinity: csr_array, weight: Floats, num_vectors: int) -> tuple
 
 
 def spectral_embedding(graph: HeteroData, values: NDArray, num_vectors: int) -> Floats:
-    """Computes coordinates of the cells from all eigenvectors but the first: ``(N, K - 1)``.
+    """Computes coordinates of the N cells from all K eigenvectors except the first.
 
     Each vector is scaled to a mean square of 1 over the pixels. It is then divided by the square
     root of the ratio of its eigenvalue to the second smallest eigenvalue, as in gPb (Arbelaez et
     al., TPAMI 2011, Eq. 12).
 
     Args:
-        graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
-        values: Values ``(*size, C)`` whose superpixel means give the edge weights, such as
-            CIELAB / 100 or learned features.
-        num_vectors: Number of eigenvectors K.
+        graph: The graph of the image, from :class:`~sp_graph_seg.transforms.ToMultiscale`.
+        values: Values of the pixels, ``(H, W, C)`` or ``(D, H, W, C)``, such as CIELAB / 100 or
+            learned features. The weights of the edges come from their means over superpixels.
+        num_vectors: The number K of eigenvectors.
+
+    Returns:
+        The coordinates, ``(N, K - 1)``.
     """
     affinity = bipartite_affinity(graph, superpixel_means(graph, values))
     gamma, u = transfer_cut(*affinity, num_vectors)
@@ -111,16 +118,20 @@ def spectral_embedding(graph: HeteroData, values: NDArray, num_vectors: int) -> 
 def transfer_cut_regions(
     graph: HeteroData, values: NDArray, num_regions: int, seed: int = 0
 ) -> Labels:
-    """Segments an image as SAS does: K-means of the cells, weighted by size, on K eigenvectors.
+    """Segments an image with the method SAS (Li, Wu & Chang, CVPR 2012).
+
+    K-means clusters the cells by their values in K eigenvectors of the transfer cut. Each cell is
+    weighted by its number of pixels.
 
     Args:
-        graph: From :class:`~sp_graph_seg.transforms.ToMultiscale`.
-        values: ``(*size, C)``, as in :func:`spectral_embedding`.
-        num_regions: Number of clusters K; no more than there are cells.
-        seed: Seed of K-means.
+        graph: The graph of the image, from :class:`~sp_graph_seg.transforms.ToMultiscale`.
+        values: Values of the pixels, as in :func:`spectral_embedding`.
+        num_regions: The number K of clusters. If there are fewer cells, each cell is a cluster.
+        seed: The seed of K-means.
 
     Returns:
-        The cluster of each pixel, ``(*size)``, from 0; -1 where there is no data.
+        The cluster of each pixel, ``(H, W)`` or ``(D, H, W)``, counted from 0, with -1 where there
+        is no data.
     """
     from sklearn.cluster import KMeans
 
@@ -133,7 +144,11 @@ def transfer_cut_regions(
 
 
 def _largest(matrix: csr_array, count: int) -> tuple[Floats, Floats]:
-    """Finds the largest eigenvalues, descending, and their vectors; dense if that is faster."""
+    """Finds the largest eigenvalues, in descending order, and their eigenvectors.
+
+    A dense solver is used if it is faster, or if the sparse solver fails and the matrix is small
+    enough. If the sparse solver fails for a large matrix, it runs again with a larger tolerance.
+    """
     n = matrix.shape[0]
     try:
         is_small = n <= _DENSE or count >= n // 2

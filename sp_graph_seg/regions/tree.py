@@ -1,4 +1,4 @@
-"""The tree of regions: in which order they join, and how probable each boundary is."""
+"""The region tree: the order in which regions are merged, and how probable each boundary is."""
 
 import os
 import warnings
@@ -31,14 +31,16 @@ _FIELDS = ("children", "altitude", "leaves")
 
 @dataclass(frozen=True)
 class RegionTree:
-    """A binary merge tree over N leaves, in the form of scikit-learn's ``children_``.
+    """A tree of regions. Starting from N leaves, each step merges two regions.
+
+    ``children`` has the form of ``children_`` in scikit-learn's ``AgglomerativeClustering``.
 
     Attributes:
-        children: ``(N - 1, 2)``; row t holds the two nodes that step t joins into node N + t.
-        altitude: ``(N - 1,)``, in [0, 1]: the probability that people separate the two nodes of a
-            step, or the probability of an earlier step if that is higher; so it never decreases.
-            Regions that do not touch because of a mask join at 1.
-        leaves: ``(H, W)`` or ``(D, H, W)``, the leaf of each pixel; -1 where there is no data.
+        children: ``(N - 1, 2)``. Row t holds the two nodes that step t merges into node N + t.
+        altitude: ``(N - 1,)``, from 0 to 1. The probability that people separate the two nodes of a
+            step. If an earlier step has a larger value, the larger value is used, so the altitude
+            never decreases. Regions that do not touch because of a mask are merged at altitude 1.
+        leaves: The leaf of each pixel, ``(H, W)`` or ``(D, H, W)``, with -1 where there is no data.
     """
 
     children: NDArray[np.int64]
@@ -47,26 +49,31 @@ class RegionTree:
 
     @property
     def num_leaves(self) -> int:
-        """Number of leaves N, which is the largest possible number of regions."""
+        """The number N of leaves, which is the largest possible number of regions."""
         return len(self.children) + 1
 
     def cut(self, num_regions: int | None = None, threshold: float | None = None) -> Labels:
-        """Returns the region of each pixel, from 0; -1 where there is no data.
+        """Cuts the tree into regions and returns the region of each pixel, counted from 0.
 
-        The tree is not computed again. By default, regions are separated if the boundary between
-        them is more probable than not. At least 10 and at most 20 regions are made, or more if
-        more boundaries are very probable.
+        Pixels without data are -1. The tree is not computed again. Give at most one of the two
+        arguments.
+
+        By default, two regions are separate if the probability of their boundary is above 0.525. If
+        this gives fewer than 10 regions, the tree is cut into 10. If it gives more than 20, the
+        tree is cut into 20, or into more if the probability of more boundaries is above 0.75.
 
         Args:
-            num_regions: Number of regions. If the tree has fewer leaves, each leaf becomes a
-                region, with a warning.
-            threshold: Regions are separated if their altitude is above this value, from 0 to 1.
+            num_regions: The number of regions. If the tree has fewer leaves, each leaf becomes a
+                region, and a warning is given.
+            threshold: Regions are separate if their altitude is above this value, from 0 to 1.
         """
         if num_regions is not None and threshold is not None:
-            raise InputError("num_regions, threshold: both are given; leave one of them out.")
+            raise InputError("num_regions, threshold: both are given; leave out one of them.")
         if threshold is not None:
             if not 0 <= threshold <= 1:
-                raise InputError(f"threshold={threshold} is not a probability; use 0 to 1.")
+                raise InputError(
+                    f"threshold={threshold} is not a probability; use a number from 0 to 1."
+                )
             num_regions = self._num_above(threshold)
         elif num_regions is None:
             num_regions = min(self.auto_num_regions(), self.num_leaves)
@@ -80,10 +87,10 @@ class RegionTree:
     def ucm(self) -> NDArray[np.float64]:
         """Makes the ultrametric contour map, ``(2 H + 1, 2 W + 1)`` (Arbelaez et al. 2011).
 
-        Pixels lie at odd rows and columns. The value between two pixels is the altitude at which
-        their regions join: 0 inside a leaf, 1 along the border of the data. The map of a volume is
-        ``(2 D + 1, 2 H + 1, 2 W + 1)``. :func:`~sp_graph_seg.evaluation.ucm2_labels` converts the
-        map of an image to labels.
+        The pixels of the image are at odd rows and columns of the map. The value between two pixels
+        is the altitude at which their regions are merged. It is 0 inside a leaf, and 1 along the
+        border of the data. The map of a volume is ``(2 D + 1, 2 H + 1, 2 W + 1)``.
+        :func:`~sp_graph_seg.evaluation.ucm2_labels` converts the map of an image to labels.
         """
         strength = np.zeros([2 * length - 1 for length in self.leaves.shape])
         for axis in range(strength.ndim):
@@ -98,10 +105,10 @@ class RegionTree:
         return np.pad(strength, 1, mode="edge")
 
     def contours(self) -> NDArray[np.float64]:
-        """Makes a contour map of the image's size.
+        """Makes a contour map of the size of the image.
 
-        The value of a pixel is the largest altitude at which its region joins the region of the
-        next pixel along an axis.
+        Each pixel is compared with the next pixel along each axis. The value of the pixel is the
+        largest altitude at which its region is merged with the region of one of these pixels.
         """
         strength = np.zeros(self.leaves.shape)
         for axis, length in enumerate(self.leaves.shape):
@@ -110,12 +117,12 @@ class RegionTree:
         return strength
 
     def save(self, path: str | os.PathLike[str], made_of: str = "") -> None:
-        """Writes the tree to an ``.npz`` file, completely or not at all.
+        """Writes the tree to an ``.npz`` file. If writing fails, no incomplete file is left.
 
         Args:
-            path: The file; its folder must exist.
-            made_of: A fingerprint of the image and the parameters that the tree was made of. It is
-                stored, so that :meth:`load` can refuse the tree of another image.
+            path: The file. Its folder must exist.
+            made_of: A fingerprint of the image and the parameters from which the tree was made. It
+                is stored, so that :meth:`load` can refuse the tree of another image.
         """
         with atomic_write(Path(path)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, made_of=made_of, **{n: getattr(self, n) for n in _FIELDS})
@@ -126,21 +133,22 @@ class RegionTree:
 
         Args:
             path: The file.
-            made_of: The fingerprint that the tree must have been saved with; ``None`` accepts any.
+            made_of: The fingerprint that the tree must have been saved with. If None, the
+                fingerprint is not checked.
 
         Raises:
-            InputError: If the file is missing, holds no tree, or holds another fingerprint.
+            InputError: The file is missing, holds no tree, or holds another fingerprint.
         """
         try:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
                 tree, origin = cls(*(stored[name] for name in _FIELDS)), str(stored["made_of"])
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"{path}: holds no region tree; give a file that save wrote."
+                f"{path}: holds no region tree; give a file that RegionTree.save wrote."
             ) from error
         if made_of not in (None, origin):
             raise InputError(
-                f"{path}: holds the tree of another image or of other parameters; build it anew."
+                f"{path}: holds the tree of another image or of other parameters; build it again."
             )
         return tree
 
@@ -149,13 +157,17 @@ class RegionTree:
         return self.num_leaves - merged
 
     def _group(self, num_regions: int) -> Labels:
-        """Finds the node of each leaf, ``(N,)``, when ``num_regions`` nodes are left."""
+        """Returns the node that contains each leaf, ``(N,)``.
+
+        The leaves are merged until ``num_regions`` nodes are left.
+        """
         num = self.num_leaves
         if num_regions < 1:
             raise InputError(f"num_regions={num_regions} is too small; use 1 or more.")
         if num_regions > num:
             warnings.warn(
-                f"num_regions={num_regions}: the image has only {num} regions; all are returned.",
+                f"num_regions={num_regions}: the image has only {num} regions, and all are "
+                f"returned; give {num} or fewer.",
                 FewLabelsWarning,
                 stacklevel=3,
             )
@@ -165,13 +177,19 @@ class RegionTree:
         return node[:num]
 
     def _parents(self, merges: int) -> Labels:
-        """Finds the parent of each node after some merges; a node without one is its own."""
+        """Returns the parent of each node after the first ``merges`` steps.
+
+        A node without a parent is its own parent.
+        """
         parent = np.arange(self.num_leaves + merges)
         parent[self.children[:merges]] = np.arange(self.num_leaves, parent.size)[:, None]
         return parent
 
     def _joined_along(self, axis: int) -> NDArray[np.float64]:
-        """Finds the altitude at which neighbours join; 1 at the border of the data."""
+        """Finds the altitude at which each pixel is merged with the next pixel along an axis.
+
+        The altitude is 1 at the border of the data.
+        """
         last = self.leaves.shape[axis] - 1
         one = self.leaves[_part(self.leaves.ndim, axis, slice(0, last))]
         other = self.leaves[_part(self.leaves.ndim, axis, slice(1, last + 1))]
@@ -186,5 +204,5 @@ class RegionTree:
 
 
 def _part(ndim: int, axis: int, part: slice) -> tuple[slice, ...]:
-    """The index of a part along one axis."""
+    """Returns the index that selects a part along one axis."""
     return tuple(part if k == axis else slice(None) for k in range(ndim))

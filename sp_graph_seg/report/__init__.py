@@ -1,7 +1,7 @@
-"""Makes the page of a result: one HTML file with the input, its labels and their origin.
+"""Makes the page of a result, an HTML file with the input, its labels and their provenance.
 
-A page needs no network and no other file. It shows a part of the slices, so it has at most
-a few megabytes, however large the volume.
+A page needs no network connection and no other file. It shows only some slices of a volume. Thus it
+has at most a few megabytes, even for a large volume.
 """
 
 from sp_graph_seg.report.page import Page, Table, is_own_page, render_page

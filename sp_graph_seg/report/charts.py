@@ -13,7 +13,7 @@ _POINTS = 400
 
 
 def history_charts(history: History) -> list[Markup]:
-    """Draws charts of the loss, each of its terms and the number of labels over the steps."""
+    """Draws the loss, each of its terms and the number of labels over the steps, one chart each."""
     titles = {"loss": "loss", **TERMS, "num_labels": "number of labels"}
     steps = history["step"]
     columns = {title: history[name] for name, title in titles.items()}
@@ -25,7 +25,7 @@ def history_charts(history: History) -> list[Markup]:
 
 
 def line_chart(title: str, steps: Sequence[float], values: Sequence[float]) -> Markup:
-    """Draws a chart of one curve, with its first and last value beside the title."""
+    """Draws a chart of one curve. The first and last values are beside the title."""
     points = [(x, y) for x, y in zip(steps, values, strict=True) if math.isfinite(y)]
     stride = -(-len(points) // _POINTS)
     points = [*points[:-1:stride], points[-1]]

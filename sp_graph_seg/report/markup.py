@@ -1,4 +1,4 @@
-"""Makes HTML in which all text is escaped: only :func:`element` makes markup."""
+"""Makes HTML in which all text is escaped. Only :func:`element` makes markup."""
 
 from html import escape
 
@@ -19,10 +19,10 @@ def element(tag: str, *children: str, **attributes: Attribute) -> Markup:
 
     Args:
         tag: The name of the element.
-        children: Its content: texts, which are escaped, and markup, which is not.
-        attributes: Its attributes. Underscores in names become hyphens, but one at the end, as
-            in ``class_``, is dropped. For the value True only the name is written; for False and
-            None, nothing.
+        children: The content of the element. Texts are escaped, but :class:`Markup` is not.
+        attributes: The attributes of the element. Underscores in names become hyphens, but an
+            underscore at the end, as in ``class_``, is dropped. An attribute with the value True is
+            written without a value. An attribute with the value False or None is left out.
 
     Example:
         >>> element("p", "a < b ", element("b", "and"), class_="note")
@@ -35,7 +35,7 @@ def element(tag: str, *children: str, **attributes: Attribute) -> Markup:
 
 
 def join(*children: str) -> Markup:
-    """Joins texts and markup to one markup. Only the texts are escaped."""
+    """Joins texts and markup into one :class:`Markup`. Only the texts are escaped."""
     return Markup("".join(c if isinstance(c, Markup) else escape(c) for c in children))
 
 

@@ -1,4 +1,4 @@
-"""Makes the whole page from its sections; what a reader looks for first comes first."""
+"""Makes the whole page from its sections. The most important sections come first."""
 
 import hashlib
 import os
@@ -36,9 +36,9 @@ class Table:
     """A table of a page.
 
     Attributes:
-        title: Its caption.
+        title: The title of the table.
         headers: The titles of the columns.
-        rows: The text of the cells of each row. Only the first 100 rows are shown.
+        rows: The rows. Each row holds the texts of its cells. Only the first 100 rows are shown.
         note: A sentence below the table.
     """
 
@@ -57,13 +57,13 @@ class Page:
         summary: Short facts below the title.
         sample: The input and its labels.
         history: The losses of the training.
-        pictures: The content of an image file for each title.
+        pictures: For each title, the content of an image file.
         tables: The tables of the page.
-        facts: What was read, trained and written: a text for each name.
+        facts: Facts about what was read, trained and written, as a text for each name.
         settings: All settings, as YAML.
         record: The command, folder and versions with which the labels were made, see
             :func:`~sp_graph_seg.io.record.make_record`.
-        warnings: Texts that the reader must see first, such as that slices were left out.
+        warnings: Texts that the reader must see first, such as a note that slices were left out.
     """
 
     title: str
@@ -81,8 +81,8 @@ class Page:
 def render_page(page: Page) -> str:
     """Renders a page as one HTML file that needs no other file.
 
-    All text is escaped. The content security policy of the page forbids it to load anything and to
-    run any script except its own.
+    All text is escaped. The content security policy of the page does not allow it to load anything,
+    or to run any script except its own.
     """
     body = element(
         "body",
@@ -95,7 +95,7 @@ def render_page(page: Page) -> str:
 
 
 def is_own_page(path: str | os.PathLike[str]) -> bool:
-    """Tells whether this package made the page in a file, so that the file may be replaced."""
+    """Returns whether a file is a page of this package. Such a file may be replaced."""
     mark = element("meta", name="generator", content=GENERATOR).encode()
     try:
         with open(path, "rb") as file:
@@ -174,7 +174,7 @@ def _table(table: Table) -> Markup:
 
 
 def _kind(column: Sequence[str]) -> str | None:
-    """Numbers stand to the right."""
+    """Returns the CSS class ``number`` for a column of numbers, and None for other columns."""
     return "number" if all(cell[:1].isdigit() or cell[:1] in "-<–" for cell in column) else None
 
 
@@ -227,5 +227,5 @@ def _between(texts: Sequence[str], mark: str) -> list[str]:
 
 @cache
 def _own(name: str) -> str:
-    """Reads a file of this folder."""
+    """Reads a file in the folder of this module."""
     return files("sp_graph_seg.report").joinpath(name).read_text(encoding="utf-8")

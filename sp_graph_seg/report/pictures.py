@@ -1,4 +1,4 @@
-"""Encodes the pictures of a page, small enough together."""
+"""Encodes the pictures of a page so that all of them together are small."""
 
 import io
 from base64 import b64encode
@@ -41,14 +41,15 @@ def encode_panels(
 ) -> list[Encoded]:
     """Encodes the images of panels as JPEG, and their labels as coloured PNG.
 
-    All are encoded at the largest of five sizes at which they fit together into ``most_bytes``.
+    The pictures are encoded at one of five sizes. This is the largest size at which all pictures
+    together have at most ``most_bytes``.
 
     Args:
         panels: The panels to encode.
         legend: The labels with their colours. Labels that are not listed are grey.
         intensity_range: The values that are shown as black and as white.
-        most_bytes: Maximum number of bytes of all pictures. It may be exceeded at the smallest
-            size, a longer side of 120 pixels.
+        most_bytes: Maximum number of bytes of all pictures together. It may be exceeded at the
+            smallest size, at which the longer side has 120 pixels.
     """
     encoded: list[Encoded] = []
     for side in _SIDES:
@@ -59,7 +60,7 @@ def encode_panels(
 
 
 def picture_uri(content: bytes) -> str:
-    """Makes a data URI from the content of an image file, at most 1600 pixels wide."""
+    """Makes a data URI from an image file. Scales the image to at most 1600 pixels in width."""
     with Image.open(io.BytesIO(content)) as stored:
         image = stored.convert("RGB")
     height = max(1, round(image.height * min(1.0, _WIDTH / image.width)))

@@ -1,4 +1,4 @@
-"""Draws one picture of a labelled volume: training slices, orthogonal slices and legend."""
+"""Draws one picture of a labelled volume, with training slices, cuts and a legend."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,7 +39,9 @@ class _Place(NamedTuple):
 def draw_preview(title: str, sample: Sample) -> "Figure":
     """Draws the slices that were trained on, the middle slice, the cuts and the legend.
 
-    All pictures of a row have the same physical scale. Each picture has a scale bar.
+    The cuts are two pictures that are perpendicular to the slices.
+
+    All pictures in a row have the same physical scale. Each picture has a scale bar.
 
     Args:
         title: Name of the input.
@@ -64,14 +66,14 @@ def draw_preview(title: str, sample: Sample) -> "Figure":
 
 
 def _middle(sample: Sample) -> Iterator[Panel]:
-    """The slice in the middle."""
+    """Yields the slice in the middle of the volume, if there are slices."""
     panels = [panel for panel in sample.panels if panel.position is not None]
     if panels:
         yield min(panels, key=lambda panel: abs((panel.position or 0) - 0.5))
 
 
 def _arrange(panels: Sequence[Panel], top: float) -> tuple[list[_Place], float]:
-    """Places pictures beside each other at one scale; returns where the next row begins."""
+    """Places pictures beside each other at one scale. Also returns where the next row begins."""
     free = _WIDTH - _LEGEND - _GAP * (len(panels) + 2)
     scale = min(
         free / sum(panel.extent[1] for panel in panels),
@@ -125,7 +127,7 @@ def _outlined(figure: "Figure", text: str, box: Box) -> None:
 
 
 def _overlay(panel: Panel, sample: Sample, colors: dict[int, str]) -> NDArray[np.uint8]:
-    """The picture with its labels; without a picture the labels alone."""
+    """Draws a picture with its labels. If there is no picture, draws only the labels."""
     if panel.image is None:
         blank = np.ones((1, *panel.labels.shape), np.float32)
         return overlay_labels(blank, panel.labels, 1.0, (0, 1), colors)

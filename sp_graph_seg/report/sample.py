@@ -30,8 +30,8 @@ class Panel:
         title: What the picture shows, such as ``"slice 12"``.
         image: ``(C, h, w)`` float32 in the units of the input; None if only labels are known.
         labels: ``(h, w)``, negative for pixels without a label.
-        extent: Physical height and width, or height and width of the input in pixels.
-        note: What is special about the picture, such as ``"trained on"``.
+        extent: Height and width of the input, in physical units or in pixels.
+        note: A remark on the picture, such as ``"trained on"``, or an empty text.
         position: For a slice of a volume, its position along the depth, from 0 to 1.
     """
 
@@ -44,11 +44,11 @@ class Panel:
 
     @property
     def heading(self) -> str:
-        """The title, and the note if there is one."""
+        """The title of the panel, followed by the note if there is one."""
         return f"{self.title}, {self.note}" if self.note else self.title
 
     def picture(self, intensity_range: tuple[float, float]) -> NDArray[np.uint8] | None:
-        """Returns the image as ``(h, w, 3)``; the range is shown from black to white."""
+        """Returns the image as ``(h, w, 3)``. The given range is shown from black to white."""
         if self.image is None:
             return None
         return np.rint(255 * to_rgb(np.nan_to_num(self.image), *intensity_range)).astype(np.uint8)
@@ -56,12 +56,12 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sample:
-    """The pictures of a volume or of images that a page shows, and their legend.
+    """The pictures that a page shows of its input, and the legend of the pictures.
 
     Attributes:
         panels: The shown slices, frames or images.
-        cuts: Two panels perpendicular to the slices of a grey volume; otherwise none.
-        legend: A row for each label.
+        cuts: For a grey volume, two panels perpendicular to the slices. Otherwise empty.
+        legend: The legend, with a row for each label.
         intensity_range: The values that are shown as black and as white.
         unit: Unit of the extents.
         seen: A pair: how many slices, frames or images were counted for the legend, and how many
@@ -88,19 +88,21 @@ def sample_volume(
     names: Mapping[int, str] | None = None,
     colors: Mapping[int, str] | None = None,
 ) -> Sample:
-    """Selects slices of a volume and its labels, which are read one by one.
+    """Selects slices of a volume and of its labels. Slices are read one by one.
 
-    At most 512 slices are read, at equal distances. At most 24 of them become panels, with sides of
-    at most 640 pixels. In addition, all slices in ``trained_on`` are read and become panels. The
-    cuts are the middle row and the middle column of every slice that is read.
+    At most 512 slices are read, at equal distances. At most 24 of the slices that are read become
+    panels, with sides of at most 640 pixels. In addition, all slices in ``trained_on`` are read and
+    become panels. One cut consists of the middle row of every slice that is read, the other cut of
+    the middle column.
 
     Args:
         volume: The input, or None if only its labels are known.
-        labels: Its labels, opened along the same axis. The largest value of their type stands for
-            pixels without a label.
+        labels: The labels of the volume, opened along the same axis. The largest value of their
+            integer type stands for pixels without a label.
         trained_on: Slices that the model was trained on. They are always shown, and marked.
         names: Names of labels.
-        colors: Colours of labels that must be kept.
+        colors: Colours of some labels, such as those of the model. The other labels get
+            colours far from these.
 
     Raises:
         InputError: If the labels do not fit the volume, or a slice cannot be read.
@@ -157,14 +159,15 @@ def sample_images(
     names: Mapping[int, str] | None = None,
     colors: Mapping[int, str] | None = None,
 ) -> Sample:
-    """Selects labelled images, which are read one at a time.
+    """Selects some of the labelled images. Images are read one at a time.
 
     Args:
         images: Title, image ``(C, H, W)`` and labels ``(H, W)`` of each image. Labels are negative
             for pixels without a label.
         total: The number of images. At most 24 are shown; all are counted for the legend.
         names: Names of labels.
-        colors: Colours of labels that must be kept.
+        colors: Colours of some labels, such as those of the model. The other labels get
+            colours far from these.
     """
     counter, panels = LegendCounter(), []
     shown = set(_at_equal_distances(total, SHOWN))
@@ -186,7 +189,7 @@ def sample_images(
 
 
 class _Cut:
-    """One line of each slice, which together are a picture across the slices."""
+    """A picture across the slices, which consists of one line of each slice."""
 
     def __init__(self) -> None:
         self._images: list[NDArray[np.float32]] = []
@@ -203,7 +206,7 @@ class _Cut:
 
 
 class _Intensities:
-    """The range of the slices read."""
+    """Measures the intensity range of the slices that are read."""
 
     def __init__(self, volume: Volume | None, count: int) -> None:
         size = 0 if volume is None else volume.channels * volume.height * volume.width
@@ -224,7 +227,7 @@ class _Intensities:
 def _read(
     volume: Volume | None, labels: Volume, numbers: Sequence[int]
 ) -> Iterator[tuple[int, NDArray[np.float32] | None, NDArray[np.int64]]]:
-    """Yields the number of a slice, its values, NaN for no data, and its labels, -1 for none."""
+    """Yields the number, values and labels of each slice. NaN means no data, -1 means no label."""
     images = repeat(None) if volume is None else _slices(volume.with_nan(), numbers)
     for number, image, stored in zip(numbers, images, _slices(labels, numbers), strict=False):
         found = stored[0].astype(np.int64)
@@ -240,7 +243,7 @@ def _read(
 
 
 def _slices(volume: Volume, numbers: Sequence[int]) -> Iterator[NDArray]:
-    """Reads some slices, those of one chunk together. One that cannot be read is all NaN."""
+    """Reads slices of one chunk together. A slice that cannot be read consists of NaN."""
     for start, stop in volume.read_runs(_RUN_BYTES):
         own = [number for number in numbers if start <= number < stop]
         if not own:
@@ -271,7 +274,7 @@ def _check_fit(volume: Volume | None, labels: Volume) -> None:
 
 
 def _at_equal_distances(total: int, most: int) -> list[int]:
-    """Returns at most so many of the numbers from 0 to total - 1, with the first and the last."""
+    """Returns at most ``most`` numbers from 0 to ``total - 1``, including 0 and ``total - 1``."""
     return np.unique(np.linspace(0, total - 1, min(total, most)).round().astype(int)).tolist()
 
 
@@ -283,6 +286,9 @@ def _range_of(images: Iterable[NDArray[np.float32]]) -> tuple[float, float]:
 
 
 def short_unit(unit: str | None) -> str:
-    """Returns the symbol of a unit, such as "µm"; other units unchanged; "units" for None."""
+    """Returns the symbol of a unit, such as "µm".
+
+    A unit without a known symbol is returned unchanged. None becomes "units".
+    """
     known = {"micrometer": "µm", "um": "µm", "nanometer": "nm", "millimeter": "mm"}
     return known.get(unit, unit) if unit else "units"

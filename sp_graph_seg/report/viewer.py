@@ -1,4 +1,4 @@
-"""Makes the viewer of a page: pictures with labels over them, controls and the legend."""
+"""Makes the viewer of a page, with labels over pictures, controls and the legend."""
 
 import json
 import math
@@ -21,7 +21,7 @@ _ROWS = 40
 
 
 def show_sample(sample: Sample) -> Markup:
-    """Makes the viewer: the labelled input with a slider, the legend, and the cuts below."""
+    """Makes the viewer. It has the labelled input, a slider and the legend, with the cuts below."""
     panels = [*sample.panels, *sample.cuts]
     encoded = encode_panels(panels, sample.legend, sample.intensity_range, _MOST_BYTES)
     slices, cuts = encoded[: len(sample.panels)], encoded[len(sample.panels) :]
@@ -44,7 +44,7 @@ def show_sample(sample: Sample) -> Markup:
 
 
 def _stage(panel: Panel, pictures: Encoded, unit: str, name: str, is_cut: bool = False) -> Markup:
-    """One picture with its labels over it and a scale bar."""
+    """Makes one picture with its labels over it and a scale bar."""
     height, width = panel.extent
     length, text = scale_bar(width, unit)
     return element(
@@ -136,7 +136,7 @@ def _legend_row(row: LegendRow, named: bool, shares: bool, greys: bool) -> Marku
 
 
 def shown_rows(legend: Sequence[LegendRow], most: int) -> list[LegendRow]:
-    """Returns at most ``most`` rows, those with the largest shares, in the order of the labels."""
+    """Returns the ``most`` rows with the largest shares, in the order of their labels."""
     largest = sorted(legend, key=lambda row: -row.share)[:most]  # with NaN, the first ones
     return sorted(largest)
 
@@ -154,7 +154,7 @@ def _note(sample: Sample) -> Markup:
 
 
 def _data(sample: Sample, slices: Sequence[Encoded]) -> Markup:
-    """The pictures for the script, as JSON in which no tag can begin."""
+    """Makes JSON with the pictures for the script. Escapes ``<``, so that no tag can begin."""
     values = {
         "slices": [
             {

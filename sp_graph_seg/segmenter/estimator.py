@@ -1,4 +1,4 @@
-"""What scikit-learn expects of an estimator: parameters by name, and tags."""
+"""The interface that scikit-learn expects of an estimator: parameters by name, and tags."""
 
 import dataclasses
 from typing import Any
@@ -12,16 +12,16 @@ _PREFIX = "config__"
 
 
 class ImageEstimator(BaseEstimator):
-    """The base of estimators of images that have a :class:`Config` as parameter ``config``.
+    """The base class of estimators for images whose parameter ``config`` is a :class:`Config`.
 
-    ``get_params`` and ``set_params`` reach the fields of the configuration as ``config__width`` and
-    so on, so that :class:`sklearn.model_selection.GridSearchCV` can vary them.
+    ``get_params`` and ``set_params`` also get and set the fields of the configuration, under names
+    such as ``config__width``. So :class:`sklearn.model_selection.GridSearchCV` can vary the fields.
     """
 
     config: Config | None
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Returns the parameters; if ``deep``, also the fields of the configuration."""
+        """Returns the parameters, and also the fields of the configuration if ``deep`` is true."""
         params = super().get_params(deep=False)
         if deep and isinstance(self.config, Config):
             fields = dataclasses.fields(self.config)
@@ -29,11 +29,11 @@ class ImageEstimator(BaseEstimator):
         return params
 
     def set_params(self, **params: Any) -> "ImageEstimator":
-        """Sets parameters; those that begin with ``config__`` replace fields of the configuration.
+        """Sets parameters. A name that begins with ``config__`` sets a field of the configuration.
 
         Raises:
-            InputError: If a value is invalid, or if a field is set while ``config`` is ``None``,
-                because the configuration then depends on the images.
+            InputError: If a value is invalid, or if a field of the configuration is set while
+                ``config`` is ``None``. In this case, the training chooses the configuration.
         """
         fields = {
             name.removeprefix(_PREFIX): value
@@ -45,8 +45,8 @@ class ImageEstimator(BaseEstimator):
         if fields:
             if not isinstance(self.config, Config):
                 raise InputError(
-                    f"config: is {self.config!r}, so {next(iter(fields))} cannot be set; give a "
-                    "Config first, such as Config.preset('tomogram')."
+                    f"config: is {self.config!r}, so the field {next(iter(fields))} cannot be set; "
+                    "set config to a Config first, such as Config.preset('tomogram')."
                 )
             self.config = self.config.replace(**fields)
         return self

@@ -39,7 +39,7 @@ _CHANNELS_AT_ONCE = 4
 def to_graph(
     superpixels: Image | None, config: Config, inside: Mask | None = None
 ) -> ToRAG | ToPixelGraph:
-    """Makes the transform from an image to the graph of its data pixels."""
+    """Makes the transform that computes the graph of an image from its data pixels."""
     if config.nodes == "superpixels":
         return ToRAG(
             tau=config.tau_con,
@@ -59,17 +59,17 @@ class PreparedImage:
     """An image ready for the network."""
 
     size: tuple[int, int]
-    """H and W of the image."""
+    """Height H and width W of the image."""
     seen: Tensor
     """The image as input of the network, ``(C', h, w)``."""
     nodes: NDArray[np.int64] | None
-    """Node of each pixel, ``(P,)``, -1 without a node; ``None`` if each pixel is a node."""
+    """Node of each pixel, ``(P,)``, or -1 if it has none; ``None`` if each pixel is a node."""
     node_size: tuple[int, int]
     """Height and width of the image at the resolution of the nodes."""
     graph: Data | None
-    """The graph of the nodes, if it was requested and there are nodes."""
+    """The graph of the nodes; ``None`` if it was not requested or there are no nodes."""
     inside: Mask | None = None
-    """The data pixels of the image, ``(H, W)``; ``None`` if all are."""
+    """The mask of the image, ``(H, W)``; ``None`` if all pixels have data."""
 
 
 def prepare_image(
@@ -102,7 +102,7 @@ def prepare_image(
 
 
 def _spread(nodes: NDArray[np.int64], inside: Mask | None) -> NDArray[np.int64]:
-    """Extends the nodes of the pixels inside to all pixels, -1 outside."""
+    """Extends the nodes of the pixels inside a mask to all pixels. Pixels outside get -1."""
     if inside is None:
         return nodes
     spread = np.full(inside.size, MASKED)
@@ -111,7 +111,7 @@ def _spread(nodes: NDArray[np.int64], inside: Mask | None) -> NDArray[np.int64]:
 
 
 def node_means(z: Tensor, nodes: NDArray[np.int64] | None, size: tuple[int, int]) -> Tensor:
-    """Computes the mean of z ``(F, h, w)`` in each node, ``(N, F)``.
+    """Computes the mean of z ``(F, h, w)`` over each node, ``(N, F)``.
 
     z is scaled to the resolution of the nodes, a few channels at a time. Pixels with a negative
     node are ignored. If ``nodes`` is ``None``, every pixel is a node.
@@ -132,7 +132,10 @@ def node_means(z: Tensor, nodes: NDArray[np.int64] | None, size: tuple[int, int]
 def _find_superpixels(
     image: Array, superpixels: Image | None, config: Config, inside: Mask | None
 ) -> NDArray[np.int64]:
-    """Makes superpixels, or splits those given: the id of each pixel, ``(H, W)``, -1 outside."""
+    """Makes superpixels, or splits given superpixels into connected parts.
+
+    The result is the superpixel of each pixel, ``(H, W)``, or -1 outside the mask.
+    """
     if superpixels is None:
         return compute_superpixels(image, **config.superpixel_options(), mask=inside)
     return connected_components(as_array(superpixels), inside)
@@ -142,7 +145,8 @@ def training_image(given: tuple[ScaledImage, Image | None], config: Config) -> T
     """Makes a training image and its graph at the resolution of the network.
 
     Args:
-        given: The image, and a label map ``(H, W)`` to use instead of making superpixels.
+        given: The image, and a label map ``(H, W)`` whose components are used as superpixels. The
+            label map is ``None`` if superpixels are to be made.
         config: The hyperparameters, such as the size of the image for the network.
     """
     scaled, superpixels = given
@@ -157,7 +161,7 @@ def training_image(given: tuple[ScaledImage, Image | None], config: Config) -> T
 
 
 def refuse_superpixels(superpixels: object, config: Config) -> None:
-    """Refuses given superpixels, because labels by prototypes do not use them."""
+    """Raises an error if superpixels are given, as labels by prototypes do not use them."""
     if superpixels is not None:
         raise InputError(
             f"superpixels: cannot be used with label_by={config.label_by!r}; leave them out, or "

@@ -8,7 +8,10 @@ _PLAIN = (bool, int, float, str, type(None))
 
 
 def describe_head(head: nn.Module | None) -> list[list[Any]]:
-    """Lists name, class and plain settings of every module as JSON; empty without a head."""
+    """Lists the name, the class and the plain settings of every module of a head, as JSON values.
+
+    The list is empty if there is no head.
+    """
     if head is None:
         return []
     return [
@@ -17,17 +20,21 @@ def describe_head(head: nn.Module | None) -> list[list[Any]]:
 
 
 def find_difference(saved: list[list[Any]], given: list[list[Any]]) -> str:
-    """Describes the first difference between two descriptions; empty if they are equal."""
+    """Describes the first difference between two descriptions of heads.
+
+    The result is an empty string if the descriptions are equal. Otherwise, it names what was saved
+    and what was given.
+    """
     if not saved or not given:
         told = [description[0][1] if description else "no head" for description in (saved, given)]
-        return "" if saved == given else f"{told[0]}, not {told[1]}"
+        return "" if saved == given else f"saved {told[0]}, given {told[1]}"
     for one, other in zip(saved, given, strict=False):
         if one[:2] != other[:2]:
-            return f"{one[1]}, not {other[1]}"
+            return f"saved {one[1]}, given {other[1]}"
         for key in sorted(one[2].keys() | other[2].keys()):
             if one[2].get(key) != other[2].get(key):
-                return f"{key}={one[2].get(key)} in {one[1]}, not {other[2].get(key)}"
-    return "" if len(saved) == len(given) else f"{len(saved)} modules, not {len(given)}"
+                return f"{key} of {one[1]}: saved {one[2].get(key)}, given {other[2].get(key)}"
+    return "" if len(saved) == len(given) else f"saved {len(saved)} modules, given {len(given)}"
 
 
 def _settings(module: nn.Module) -> dict[str, Any]:

@@ -21,11 +21,11 @@ from sp_graph_seg.transforms.prepare import ScaledImage
 
 
 class Labeller(Protocol):
-    """A model that labels images by prototypes; it is saved with the Segmenter."""
+    """A model that labels images by prototypes. It is saved with the Segmenter."""
 
     @property
     def num_labels(self) -> int:
-        """Number of labels."""
+        """Number of labels K."""
 
     @property
     def networks(self) -> Sequence[nn.Module]:
@@ -34,13 +34,16 @@ class Labeller(Protocol):
     def predict(
         self, image: NDArray[np.float32], mask: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Computes labels and margins, both ``(H, W)``; they are -1 and 0 outside the mask."""
+        """Computes labels and margins, both ``(H, W)``.
+
+        Pixels outside the mask have label -1 and margin 0.
+        """
 
     def encode(self, image: NDArray[np.float32]) -> Tensor:
-        """Computes learned features, or what replaces them, ``(F, h, w)``."""
+        """Computes learned features ``(F, h, w)``, or colours if the model has no network."""
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
-        """Returns the new label of each label, ``(K,)``, after merging to ``num_labels``."""
+        """Merges the labels to ``num_labels``. Returns the new label of each label, ``(K,)``."""
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Returns the tensors and the JSON values that are saved in a model file."""
@@ -56,7 +59,7 @@ _KINDS: dict[str, type[Phases] | type[Appearance] | type[RegionColors]] = {
 def fit_labeller(
     images: Sequence[ScaledImage], config: Config, follow: Follow | None
 ) -> tuple[Labeller, History]:
-    """Trains the labeller of ``config.label_by`` on images with values in [0, 1]."""
+    """Trains the labeller that ``config.label_by`` names on images with values in [0, 1]."""
     values, masks = [image.values for image in images], [image.inside for image in images]
     if config.label_by == "regions":
         return fit_region_colors(values, masks, config), History()
@@ -68,5 +71,5 @@ def fit_labeller(
 def labeller_from_state(
     config: Config, tensors: dict[str, Tensor], values: dict[str, Any], channels: int
 ) -> Labeller:
-    """Makes the labeller from the tensors and the JSON values of a model file."""
+    """Makes a labeller from the tensors and the JSON values of a model file."""
     return _KINDS[config.label_by].from_state(tensors, values, config, channels)

@@ -1,4 +1,4 @@
-"""The file of a trained model: weights in safetensors, the rest as JSON in its header."""
+"""The file of a trained model: a safetensors file of weights with JSON values in its header."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class ModelFile(NamedTuple):
     weights: dict[str, Tensor]
     metadata: dict[str, Any]
     record: dict[str, Any] = {}  # noqa: RUF012, it is never changed
-    """Who made the model from what; see :mod:`sp_graph_seg.io.record`. Not in the digest."""
+    """The inputs, versions, date and command of the model, see :mod:`sp_graph_seg.io.record`."""
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -33,15 +33,15 @@ class ModelFile(NamedTuple):
         return dict(self.metadata.get("notes", {}))
 
     def digest(self) -> str:
-        """Returns 64 hexadecimal digits that identify the contents, except the record.
+        """Returns 32 hexadecimal digits that identify the contents, except the record.
 
-        A digest of the file would not do, because safetensors orders the keys of its header at
-        random.
+        The digest is not computed from the bytes of the file, because safetensors writes the keys
+        of the header in random order.
         """
         return fingerprint(weights=self.weights, metadata=self.metadata)
 
     def seal(self) -> str:
-        """Returns a digest of all contents, with the record, that reveals a damaged file."""
+        """Returns a digest of all contents, including the record. It reveals a damaged file."""
         record = {"record": self.record} if self.record else {}
         return fingerprint(weights=self.weights, metadata=self.metadata, **record)
 
@@ -52,7 +52,7 @@ def write_model(
     metadata: dict[str, Any],
     record: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes a model file; an existing one is replaced only when the new one is complete.
+    """Writes a model file. An existing file is replaced only when the new file is complete.
 
     Raises:
         InputError: If a weight is NaN or Inf, or the file cannot be written.
@@ -82,8 +82,8 @@ def read_model(path: str | Path) -> ModelFile:
     """Reads a model file.
 
     Raises:
-        InputError: If it is missing, truncated, damaged, not a model of this package, or in
-            another format, or if a weight is NaN or Inf.
+        InputError: If the file is missing, truncated or damaged, is not a model of this package, or
+            has another model format, or if a weight is NaN or Inf.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -96,17 +96,18 @@ def read_model(path: str | Path) -> ModelFile:
             "the file does not exist" if not Path(path).exists() else " ".join(str(error).split())
         )
         raise InputError(
-            f"{path}: cannot be read as a model ({reason}); make one with sp-graph-seg train."
+            f"{path}: cannot be read as a model ({reason}); make a model with sp-graph-seg train."
         ) from error
     if header.get("format") != FORMAT:
         raise InputError(
-            f"{path}: is not a model of sp_graph_seg; make one with sp-graph-seg train."
+            f"{path}: is not a model of sp_graph_seg; make a model with sp-graph-seg train."
         )
     number = header.get("format_number", "1")
     if number != str(FORMAT_NUMBER):
         raise InputError(
-            f"{path}: has model format {number}, but this version reads only format "
-            f"{FORMAT_NUMBER}; use the version that wrote the model, or train it again."
+            f"{path}: has model format {number}, but this version of sp_graph_seg "
+            f"reads only format {FORMAT_NUMBER}; use the version that wrote the file, or train the "
+            "model again."
         )
     try:
         model = _parse(weights, header)
@@ -117,8 +118,8 @@ def read_model(path: str | Path) -> ModelFile:
         ) from error
     if model.seal() != digest:
         raise InputError(
-            f"{path}: has changed since it was written; copy it again from its source, or train "
-            "the model again."
+            f"{path}: has changed since it was written; copy the file again from its source, or "
+            "train the model again."
         )
     _check_finite(path, weights)
     return model
@@ -130,7 +131,7 @@ def _parse(weights: dict[str, Tensor], header: Mapping[str, str]) -> ModelFile:
 
 
 def _check_finite(path: str | Path, weights: dict[str, Tensor]) -> None:
-    """Refuses weights that are NaN or Inf, which would give every pixel the same label."""
+    """Raises an error if a weight is NaN or Inf, as every pixel would get the same label."""
     for name, tensor in weights.items():
         if not tensor.isfinite().all():
             raise InputError(

@@ -19,7 +19,7 @@ from sp_graph_seg.transforms.superpixels import MASKED
 
 
 def make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
-    """Makes a network. Its weights depend only on the seed; the global random state is kept."""
+    """Makes a network with weights from the seed. The global random state does not change."""
     seen_channels = in_channels * (1 + PER_SCALE * len(config.hessian_scales))
     with seeded(config.seed):
         wnet = WNet(seen_channels, config.num_features, config.width, config.depth)
@@ -28,12 +28,13 @@ def make_net(in_channels: int, config: Config, head: nn.Module | None) -> Superp
 
 
 def check_any_image_head(head: nn.Module, num_features: int) -> None:
-    """Refuses a head that fits no image, before the number of channels is known.
+    """Checks that a head can be called on the graph of a colour image or of a grey image.
 
-    It also gives lazy layers their sizes.
+    The number of channels of the image need not be known yet. Lazy layers get their sizes.
 
     Raises:
-        InputError: If the head can be called neither on a colour image nor on a grey one.
+        InputError: If the head can be called neither on the graph of a colour image nor on the
+            graph of a grey image.
     """
     try:
         check_image_head(head, num_features, color_dim=3)
@@ -55,13 +56,16 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def encode(net: SuperpixelNet, seen: Tensor) -> Tensor:
-    """Computes z of an image ``(C', h, w)`` on the device of the network: ``(F, h, w)``."""
+    """Computes z ``(F, h, w)`` of an image ``(C', h, w)`` on the device of the network."""
     with evaluating(net), torch.no_grad():
         return net.encode(seen.to(next(net.parameters()).device))
 
 
 def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None, tau_cut: float) -> Tensor:
-    """Computes features of nodes from their means of z; the largest one is the label."""
+    """Computes the features of nodes from the means of z over the nodes: ``(N, F)`` -> ``(N, F')``.
+
+    The index of the largest feature of a node is its label.
+    """
     if graph is None or net.head is None:
         return x
     seen = graph_of_head(graph, tau_cut).to(str(x.device))
@@ -70,7 +74,7 @@ def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None, tau_cut: float) -
 
 
 def paint_margins(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.float32]:
-    """Computes margins of pixels: the difference of the two largest values of the softmax."""
+    """Computes margins: the difference of the two largest values in the softmax of a node."""
     if x.size(-1) == 1:
         margins = np.ones(len(x), np.float32)
     else:
@@ -80,7 +84,7 @@ def paint_margins(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.floa
 
 
 def paint(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """Labels pixels by the features of their nodes ``(N, F)``."""
+    """Labels each pixel by the largest feature of its node. ``x (N, F)`` holds the features."""
     labels = x.argmax(dim=-1).cpu().numpy()
     return (
         labels if nodes is None else np.append(labels, MASKED)[nodes]

@@ -55,20 +55,20 @@ class Prediction:
         """Labels an image, which need not be a training image.
 
         Args:
-            image: ``(C, H, W)``, at least the minimum size of the network.
-            superpixels: A label map ``(H, W)`` to use instead of making superpixels; negative
-                for pixels without data.
-            mask: True for the data pixels, ``(H, W)``.
+            image: The image, ``(C, H, W)``, which must not be too small for the network.
+            superpixels: A label map ``(H, W)`` whose components are used as superpixels. It is
+                negative for pixels without data. By default, superpixels are made.
+            mask: True for the data pixels, ``(H, W)``. By default, all pixels except NaN have data.
 
         Returns:
             Labels ``(H, W)`` from 0 to ``num_labels_ - 1``. A label means the same in every image.
-            Labels from prototypes are in the order of their mean intensity. Pixels without data
-            are -1.
+            Labels from prototypes are numbered by increasing mean intensity. Pixels without data
+            have label -1.
 
         Raises:
-            sklearn.exceptions.NotFittedError: Before :meth:`fit`.
+            sklearn.exceptions.NotFittedError: If the Segmenter has not been trained.
             InputError: If the image cannot be used, or has another number of channels than the
-                model.
+                training images.
         """
         if self._labeller is None:
             prepared = self.prepare(image, superpixels, mask)
@@ -82,13 +82,14 @@ class Prediction:
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Labels an image and measures the certainty of each label.
 
-        It takes the arguments and raises the errors of :meth:`predict`.
+        The arguments and the errors are the same as in :meth:`predict`.
 
         Returns:
-            The labels ``(H, W)``, and their margins ``(H, W)`` from 0, if another label fits as
-            well, to 1. With prototypes, a margin compares distances or probabilities. Without, it
-            is the difference of the two largest values of the softmax of a node's features. Pixels
-            without data have margin 0. Post-processing changes the labels, not the margins.
+            The labels ``(H, W)`` and their margins ``(H, W)``. A margin is 0 if another label
+            fits as well, and at most 1. In a model with prototypes, it compares distances or
+            probabilities. In other models, it is the difference of the two largest values in the
+            softmax of a node's features. Pixels without data have margin 0. Post-processing changes
+            the labels, but not the margins.
         """
         labeller = self._labeller
         if labeller is None:
@@ -108,14 +109,16 @@ class Prediction:
 
     @property
     def trained_config(self) -> Config:
-        """Returns ``config_``; raises NotFittedError before training."""
+        """Returns ``config_``. Raises NotFittedError if the Segmenter has not been trained."""
         if not hasattr(self, "config_"):
-            raise NotFittedError("This Segmenter has not been trained; call fit or Segmenter.load.")
+            raise NotFittedError(
+                "Segmenter: has not been trained; call fit, or read a model with Segmenter.load."
+            )
         return self.config_
 
     @property
     def _labeller(self) -> Labeller | None:
-        """Returns the labeller by prototypes; raises NotFittedError before training."""
+        """Returns ``labeller_``. Raises NotFittedError if the Segmenter has not been trained."""
         return self.labeller_ if self.trained_config else None
 
     @property
@@ -126,25 +129,25 @@ class Prediction:
 
     @property
     def paper_net(self) -> SuperpixelNet:
-        """Returns the network whose largest feature is the label.
+        """Returns the network of a model in which the largest feature of a node is its label.
 
         Raises:
             InputError: If the model labels by prototypes.
         """
         if self._labeller is not None or self.net_ is None:
             raise InputError(
-                f"label_by={self.config_.label_by!r}: this needs a model whose label is the "
-                "largest feature of a node; train one with the preset fast or paper."
+                f"label_by={self.config_.label_by!r}: this operation needs a model with "
+                "label_by='argmax'; train a model with the preset fast or paper."
             )
         return self.net_
 
     def prepare(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> PreparedImage:
-        """Prepares an image for the network: checks it, scales intensities, finds superpixels.
+        """Prepares an image for the network: checks it, scales intensities and finds superpixels.
 
-        It takes the arguments and raises the errors of :meth:`predict`, and needs
-        ``label_by="argmax"``.
+        The model must have ``label_by="argmax"``. The arguments and the errors are the same as in
+        :meth:`predict`.
         """
         scaled = self.normalize(image, superpixels, mask)
         has_head = self.paper_net.head is not None
@@ -152,7 +155,7 @@ class Prediction:
 
     @property
     def num_labels_(self) -> int:
-        """Number of possible labels, which run from 0; not all of them need to occur."""
+        """Number of possible labels, numbered from 0. An image need not contain all of them."""
         merged = [int(target) for target in self.relabel_.merge] if self.relabel_ else []
         labeller = self._labeller
         count = self.paper_net.num_outputs if labeller is None else labeller.num_labels
@@ -160,15 +163,15 @@ class Prediction:
 
     @property
     def names_(self) -> dict[int, str]:
-        """The names of the labels that have one, from ``relabel_``."""
+        """The name of each label that has a name in ``relabel_``."""
         return self.relabel_.names if self.relabel_ else {}
 
     @property
     def colors_(self) -> dict[int, str]:
         """The colour of each possible label, ``"#rrggbb"``, in all pictures and files.
 
-        Colours that ``relabel_`` names are kept. All others are chosen as far apart as possible,
-        first those of the labels that were seen in training.
+        A colour that ``relabel_`` sets is used. The colours of all other labels are chosen as far
+        apart as possible, first for the labels that occur in the training images.
         """
         labels = [*self.seen_labels_, *range(self.num_labels_)]
         return label_colors(labels, self.relabel_.colors if self.relabel_ else None)
@@ -179,20 +182,21 @@ class Prediction:
     ) -> Data:
         """Makes the graph of an image by :class:`~sp_graph_seg.ToRAG`, with learned features.
 
-        If the nodes are pixels, :class:`~sp_graph_seg.transforms.ToPixelGraph` makes the graph.
-        This method takes the arguments and raises the errors of :meth:`predict`.
+        If the nodes are pixels, :class:`~sp_graph_seg.transforms.ToPixelGraph` makes the graph. The
+        arguments and the errors are the same as in :meth:`predict`.
 
         Returns:
-            A graph with the learned features ``z (N, F)``. If ``label_by="argmax"``, the largest
-            one is the label of the node. The other fields belong to the image with its intensity
-            range mapped to [0, 1], scaled down to ``superpixel_size`` if that is set.
+            A graph with the learned features ``z (N, F)``. If ``label_by="argmax"``, the index of
+            the largest feature of a node is its label. All other fields are computed from the image
+            after the intensity range of the model was mapped to [0, 1]. If ``superpixel_size`` is
+            set, the image is also scaled down to this size.
         """
         scaled = self.normalize(image, superpixels, mask)
         prepared = prepare_image(scaled, superpixels, self.config_, with_graph=True)
         if prepared.graph is None:
             raise InputError(
-                "image: has no data, because all pixels are NaN or masked; mask fewer pixels, or "
-                "leave the image out."
+                "image: has no data, because all pixels are NaN or outside the mask; use a larger "
+                "mask, or leave the image out."
             )
         if self._labeller is None:
             prepared.graph.z = self.node_features(prepared).cpu()
@@ -204,9 +208,10 @@ class Prediction:
     def normalize(
         self, image: Image, superpixels: Image | None = None, mask: Image | None = None
     ) -> ScaledImage:
-        """Checks an image, maps its intensity range to [0, 1], and finds the data pixels.
+        """Checks an image, maps the model's intensity range to [0, 1], and finds the data pixels.
 
-        Warns if most values of the data lie outside the range, as in images in other units.
+        Warns if most data pixels have values outside the intensity range of the model, for example
+        because the image is in other units than the training images.
         """
         _ = self._labeller  # refuses before training
         array = as_native(image)
@@ -219,7 +224,7 @@ class Prediction:
     def finish(
         self, labels: NDArray[Any], size: tuple[int, int], inside: Mask | None = None
     ) -> NDArray[Any]:
-        """Scales labels to the size of the image, sets -1 outside, and post-processes them."""
+        """Scales labels to the size of an image, sets -1 outside the mask, and post-processes."""
         labels, relabel = scale_labels(labels, size), self.relabel_
         if inside is not None:
             labels = np.where(inside, labels, MASKED)
@@ -228,7 +233,7 @@ class Prediction:
 
     @plain_torch()
     def node_features(self, prepared: PreparedImage) -> Tensor:
-        """Computes the features ``(N, F)`` of the nodes; the largest one of a node is its label."""
+        """Computes the features ``(N, F)`` of nodes. A node's largest feature gives its label."""
         net = self.paper_net
         x = node_means(encode(net, prepared.seen), prepared.nodes, prepared.node_size)
         return cluster(net, x, prepared.graph, self.config_.tau_cut)

@@ -28,18 +28,18 @@ class Trained(NamedTuple):
     in_channels: int
     intensity_range: tuple[float, float]
     net: SuperpixelNet | None = None
-    """The network, if a label is the largest feature of a node."""
+    """The network, if the largest feature of a node is its label; otherwise ``None``."""
     labeller: Labeller | None = None
-    """The labeller, if labels come from prototypes."""
+    """The labeller, if labels come from prototypes; otherwise ``None``."""
     relabel: Relabel | None = None
     seen_labels: tuple[int, ...] = ()
-    """The labels that occur in the training images; empty if all labels do."""
+    """The labels that occur in the training images; empty if all labels occur."""
 
 
 def identify_training(
     config: Config, head: nn.Module | None, images: Sequence[Any], superpixels: Sequence[Any]
 ) -> str:
-    """Returns the fingerprint of all that a training depends on."""
+    """Returns the fingerprint of everything that a training depends on."""
     state = {} if head is None else head.state_dict()
     known = {name: value for name, value in state.items() if not is_lazy(value)}
     return fingerprint(images=images, superpixels=superpixels, config=config.to_dict(), head=known)
@@ -48,7 +48,7 @@ def identify_training(
 def to_file(
     trained: Trained, notes: Mapping[str, Any] | None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Converts a trained model to tensors and JSON values."""
+    """Converts a trained model to the tensors and the JSON values of a model file."""
     head: nn.Module | None = None
     values: dict[str, Any] = {}
     if trained.labeller is not None:
@@ -70,7 +70,7 @@ def to_file(
 
 
 def _describe_sized(head: nn.Module | None, config: Config) -> list[list[Any]]:
-    """Describes a head as it is after its lazy layers got their sizes, if they can."""
+    """Describes a head. If possible, its lazy layers get their sizes first."""
     head = copy.deepcopy(head)
     if head is not None:
         with suppress(InputError):
@@ -83,8 +83,8 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
     """Makes a trained model from the contents of its file and the head that the user gives.
 
     Raises:
-        InputError: If the contents are not a model that this version can read, or the head is
-            missing or differs from that of the training.
+        InputError: If the contents are not a model that this version can read, or if the head is
+            missing or differs from the head of the training.
     """
     weights, metadata, _ = file
     try:
@@ -93,7 +93,7 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
         channels = int(metadata["in_channels"])
         low, high = map(float, metadata["intensity_range"])
         if not low < high:
-            raise ValueError(f"intensity_range does not increase: {low} to {high}")
+            raise ValueError(f"intensity_range: {low} to {high} does not increase")
         relabel = metadata.get("relabel")
         relabel = None if relabel is None else Relabel.from_dict(relabel)
         seen = tuple(map(int, metadata.get("seen_labels", ())))
@@ -107,11 +107,11 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
     except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path}: is not a model that this version can read ({reason}); train it again."
+            f"{path}: is not a model that this version can read ({reason}); train the model again."
         ) from error
     if difference:
         raise InputError(
             f"{path}: was trained with another head ({difference}); give Segmenter.load(path, "
-            "head=...) a module equal to that head, or None if there was no head."
+            "head=...) a module equal to the head of the training, or None if there was no head."
         )
     return Trained(config, channels, (low, high), net, labeller, relabel, seen)

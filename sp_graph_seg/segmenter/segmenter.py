@@ -18,10 +18,7 @@ from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.parallel import map_images
 from sp_graph_seg.segmenter.estimator import ImageEstimator
-from sp_graph_seg.segmenter.graphs import (
-    refuse_superpixels,
-    training_image,
-)
+from sp_graph_seg.segmenter.graphs import refuse_superpixels, training_image
 from sp_graph_seg.segmenter.labellers import Labeller, fit_labeller
 from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
 from sp_graph_seg.segmenter.network import check_any_image_head, make_net
@@ -56,40 +53,40 @@ from sp_graph_seg.transforms.prepare import (
 class Segmenter(Prediction, ImageEstimator):
     """Unsupervised few-shot segmentation of images, after Leng et al. (VISAPP 2024).
 
-    Images may be in any units, if the training images and the images to label share them. Integers
-    are not scaled by their type. Pixels without data are ignored in the intensity range,
-    superpixels and losses. They are pixels with NaN, pixels outside the mask, and pixels whose id
-    in a given label map is negative. The network sees the mean of the data there.
+    Images may be in any units, but the training images and the images to label must have the same
+    units. Integers are not scaled by their type. A pixel has no data if it is NaN or outside the
+    mask, or if its value in a given label map is negative. Pixels without data are ignored in the
+    intensity range, superpixels and losses. The network sees the mean of the data in their place.
 
     Args:
-        config: The hyperparameters. By default the preset ``photo`` if the training images have
-            three channels, otherwise the preset ``tomogram``; with a ``head``, the preset ``fast``.
-        head: A graph network to use instead of ``config.head``: any module of node features
-            ``(N, num_features)`` that :func:`~sp_graph_seg.nn.call_head` can call with the fields
-            of :func:`~sp_graph_seg.nn.graph_of_head`, such as a layer of PyG. Each training starts
-            from a copy of it. The file of :meth:`save` holds its weights, but not its code; give an
-            equal module to :meth:`load`.
+        config: The hyperparameters. By default, a preset is used: ``fast`` if a ``head`` is given,
+            otherwise ``photo`` if the training images have three channels, otherwise ``tomogram``.
+        head: A graph network that replaces ``config.head``, such as a layer of PyG. It takes node
+            features ``(N, num_features)``, and :func:`~sp_graph_seg.nn.call_head` must be able to
+            call it with the fields of :func:`~sp_graph_seg.nn.graph_of_head`. Each training starts
+            with a copy of the head. :meth:`save` writes the weights of the head, but not its code.
+            So :meth:`load` needs an equal module.
 
     Raises:
         InputError: If the head cannot be called.
 
     Attributes:
-        net_: The trained network, if a label is the largest feature of a node
+        net_: The trained network, if the largest feature of a node is its label
             (``label_by="argmax"``); otherwise ``None``.
-        labeller_: The labeller by prototypes: a :class:`~sp_graph_seg.prototypes.Phases`, an
-            :class:`~sp_graph_seg.prototypes.Appearance` or a
-            :class:`~sp_graph_seg.prototypes.RegionColors`; ``None`` if there is a ``net_``.
+        labeller_: The model that labels by prototypes. It is a
+            :class:`~sp_graph_seg.prototypes.Phases`, :class:`~sp_graph_seg.prototypes.Appearance`
+            or :class:`~sp_graph_seg.prototypes.RegionColors`; ``None`` if there is a ``net_``.
         config_: The hyperparameters of the training.
-        in_channels_: Channels of the training images.
-        intensity_range_: The intensities that are mapped to 0 and 1 in every image: those given to
-            :meth:`fit`, or the range of the data of all training images and channels without dead
-            and hot pixels, by the rule of
-            :class:`~sp_graph_seg.volumes.intensity.IntensitySample`.
+        in_channels_: Number of channels of the training images.
+        intensity_range_: The two intensities that are mapped to 0 and 1 in every image. They are
+            given to :meth:`fit`, or measured on the data pixels of all training images and channels
+            by :class:`~sp_graph_seg.volumes.intensity.IntensitySample`, which ignores dead and hot
+            pixels.
         history_: The losses of every step; ``None`` in a loaded model.
-        relabel_: Post-processing of all labels, which is saved with the model; ``None`` after
-            training. Set it to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
-        seen_labels_: The labels that occur in the training images, which get the colours that are
-            farthest apart; empty if all labels occur.
+        relabel_: Post-processing of all labels, which is saved with the model. It is ``None`` after
+            training, and can be set to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
+        seen_labels_: The labels that occur in the training images. They get the colours that are
+            farthest apart. Empty if all labels occur.
 
     Example:
         >>> import torch
@@ -129,31 +126,31 @@ class Segmenter(Prediction, ImageEstimator):
         on_step: Callable[[Step, Callable[[], "Segmenter"]], None] | None = None,
         checkpoint_folder: Path | None = None,
     ) -> "Segmenter":
-        """Trains on images; replaces an earlier training.
+        """Trains the model on images. An earlier training is replaced.
 
         Args:
-            images: One image ``(C, H, W)`` or a sequence of them, whose sizes may differ. The
-                slices of a volume ``(Z, H, W)`` are ``volume[:, None]``.
-            y: Ignored; scikit-learn's pipelines pass it.
-            masks: The data pixels, ``(H, W)``; for a sequence of images a sequence, with ``None``
-                for images without a mask.
-            superpixels: Label maps ``(H, W)`` to use instead of making superpixels, given like
-                ``masks``; negative for pixels without data.
-            intensity_range: Value of ``intensity_range_``, such as the range of the volume that the
-                images are slices of; measured on the images by default.
+            images: One image ``(C, H, W)``, or a sequence of images, whose sizes may differ. To
+                train on all slices of a volume ``(D, H, W)``, give ``volume[:, None]``.
+            y: Ignored. Pipelines of scikit-learn pass it.
+            masks: The mask ``(H, W)`` of the image. For a sequence of images, a sequence of masks.
+                ``None`` stands for an image without a mask: all its pixels except NaN have data.
+            superpixels: Label maps ``(H, W)`` whose components are used as superpixels, given in
+                the same form as ``masks``. They are negative for pixels without data.
+            intensity_range: The two intensities that are mapped to 0 and 1, such as the range of a
+                volume whose slices are the images. By default, they are measured on the images.
             progress: Whether to show a progress bar on standard error.
-            on_step: Called after every step with its losses, and a function that returns a
-                Segmenter with the model as it is so far. An exception that it raises ends the
-                training, and leaves an earlier training as it was.
+            on_step: Function that is called after every step with the losses of the step, and with
+                a function that returns a Segmenter with the model so far. An exception that
+                ``on_step`` raises ends the training and keeps an earlier model.
             checkpoint_folder: Folder in which the training saves its state, which takes at most 5 %
-                of the time. After an interruption, the same call goes on from there. With the same
-                number of threads, the result is the same to the last bit. The caller removes the
-                folder.
+                of the time. After an interruption, the same call continues from this state. With
+                the same number of threads, the result is the same to the last bit as without the
+                interruption. The caller must remove the folder.
 
         Raises:
-            InputError: If an image is not ``(C, H, W)``, is too small for the network, has Inf or
-                no data, or differs from the others in its channels; if the size of a mask or a
-                label map differs from that of its image; or if training fails, see
+            InputError: If an image is not ``(C, H, W)``, is too small for the network, contains
+                Inf, has no data, or has another number of channels than the first image. Also if a
+                mask or a label map has another size than its image, or if the training fails, see
                 :func:`sp_graph_seg.training.fit`.
 
         Warns:
@@ -221,10 +218,11 @@ class Segmenter(Prediction, ImageEstimator):
     ) -> NDArray[np.int64] | list[NDArray[np.int64]]:
         """Trains on images and labels them.
 
-        It takes the arguments of :meth:`fit`, except ``checkpoint_folder``, and raises its errors.
+        The arguments are those of :meth:`fit` except ``checkpoint_folder``. The errors are the same
+        as in :meth:`fit`.
 
         Returns:
-            The labels ``(H, W)`` of one image, or a list with those of each image of a sequence.
+            The labels ``(H, W)`` of one image, or a list of the labels of each image of a sequence.
         """
         self.fit(
             images,
@@ -242,16 +240,16 @@ class Segmenter(Prediction, ImageEstimator):
         return labels[0] if is_one_image(images) else labels
 
     def merge_labels(self, num_labels: int) -> "Segmenter":
-        """Merges the most similar labels of prototypes, without running the network.
+        """Merges the most similar labels of a model with prototypes. No network is run.
 
-        The merging replaces ``relabel_`` and is saved with the model.
+        ``relabel_`` is replaced by a description of the merging, which is saved with the model.
 
         Args:
             num_labels: Number of labels after merging.
 
         Raises:
             InputError: If ``num_labels`` is below 1 or above the number of labels of the model, or
-                the labels do not come from prototypes.
+                if the model has no prototypes.
         """
         labeller = self._labeller
         if labeller is None or not 1 <= num_labels <= labeller.num_labels:
@@ -259,8 +257,8 @@ class Segmenter(Prediction, ImageEstimator):
                 f"num_labels={num_labels}: the model has no prototypes to merge; use a model with "
                 "label_by='phases', 'regions' or 'appearance'."
                 if labeller is None
-                else f"num_labels={num_labels}: the model has {labeller.num_labels} labels; use 1 "
-                f"to {labeller.num_labels}."
+                else f"num_labels={num_labels}: the model has {labeller.num_labels} labels; use "
+                f"a number from 1 to {labeller.num_labels}."
             )
         self.relabel_ = Relabel.from_groups(labeller.merge(num_labels))
         return self
@@ -274,11 +272,11 @@ class Segmenter(Prediction, ImageEstimator):
         """Writes weights, configuration, intensity range, post-processing and version to a file.
 
         Args:
-            path: The safetensors file; an existing one is replaced.
+            path: The safetensors file. An existing file is replaced.
             notes: JSON values to keep with the model, such as the names of the training images;
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` returns them.
-            record: Who made the model from what, as JSON values. (default: the result of
-                :func:`~sp_graph_seg.io.record.make_record` without inputs) If this process trained
+            record: JSON values that say how the model was made. By default, it is the result of
+                :func:`~sp_graph_seg.io.record.make_record` without inputs. If this process trained
                 the model, the number of threads is added.
         """
         config = self.trained_config
@@ -298,16 +296,17 @@ class Segmenter(Prediction, ImageEstimator):
 
     @classmethod
     def load(cls, path: str | Path, head: nn.Module | None = None) -> "Segmenter":
-        """Reads a model from a file of :meth:`save`; it predicts the same labels.
+        """Reads a model that :meth:`save` wrote. It predicts the same labels as the saved model.
 
         Args:
             path: The file.
-            head: A module equal to the ``head`` of the training, if there was one; its weights are
-                read from the file. A head that the configuration names is made without it.
+            head: A module equal to the ``head`` of the Segmenter that was saved. Its weights are
+                read from the file. ``None`` if that Segmenter had no ``head``. A head that
+                ``config.head`` names is made automatically.
 
         Raises:
-            InputError: If the file is missing, truncated or not a model, or the head is missing or
-                differs from that of the training.
+            InputError: If the file is missing, truncated or not a model, or if the head is missing
+                or differs from the head of the training.
         """
         return cls.from_file(read_model(path), path, head)
 
@@ -315,7 +314,7 @@ class Segmenter(Prediction, ImageEstimator):
     def from_file(
         cls, file: ModelFile, path: str | Path, head: nn.Module | None = None
     ) -> "Segmenter":
-        """Makes a Segmenter from the contents of a model file; messages name the ``path``."""
+        """Makes a Segmenter from the contents of a model file. Messages name the ``path``."""
         trained = from_file(file, path, head)
         segmenter = cls(trained.config, head)
         segmenter.history_ = None
@@ -329,13 +328,14 @@ class Segmenter(Prediction, ImageEstimator):
         return self
 
     def _resolve_config(self, channels: int) -> Config:
-        """Chooses the hyperparameters; a given head replaces a named one."""
+        """Chooses the hyperparameters. The argument ``head`` replaces ``config.head``."""
         if not isinstance(self.config, Config | None) or not isinstance(
             self.head, nn.Module | None
         ):
             raise InputError(
                 f"config, head: {type(self.config).__name__} and {type(self.head).__name__} are "
-                "not a Config and a torch module; give a Config and a torch.nn.Module, or None."
+                "not a Config and a torch module; give a Config or None as config, and a "
+                "torch.nn.Module or None as head."
             )
         if self.head is not None:
             config = (self.config or Config()).replace(head="identity")

@@ -1,4 +1,4 @@
-"""The map of uncertainty that is stored beside labels, in 8 bits."""
+"""The map of the uncertainty of labels, which is stored beside them in 8 bits."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ NO_LABEL = 255
 
 
 def uncertainty_map(labels: NDArray, margins: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Computes 254 (1 - margin) of each pixel, rounded, and 255 for pixels without a label.
+    """Computes 254 * (1 - margin) for each pixel, rounded, or 255 if the pixel has no label.
 
     Args:
         labels: Labels in any shape; negative for pixels without a label.

@@ -1,4 +1,4 @@
-"""Chooses slices of volumes and videos to train on, and labels them block by block."""
+"""Chooses slices of a volume or video for training, and labels all slices block by block."""
 
 from sp_graph_seg.streaming.choose import choose_slices
 from sp_graph_seg.streaming.label import label_volume, record_labels

@@ -49,7 +49,7 @@ _PIECE_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class BlockLabeler:
-    """Labels blocks. It is small enough to be sent to any worker."""
+    """A function object that labels blocks. It is small enough to be sent to any worker."""
 
     model: Path
     volume: Volume
@@ -59,10 +59,10 @@ class BlockLabeler:
     skip_bad: bool
     uncertainty: LabelJob | None = None
     head: nn.Module | None = None
-    """A head equal to that of the training, if the model needs one."""
+    """A module equal to the head that was used in training, if the model needs it."""
 
     def __call__(self, block: tuple[int, int]) -> int:
-        """Labels the slices ``block[0]`` to ``block[1] - 1`` and returns their number."""
+        """Labels the slices ``block[0]`` to ``block[1] - 1`` and returns the number of slices."""
         start, stop = block
         segmenter = copy.copy(load_model(self.model, self.head).segmenter)
         if torch.cuda.is_available():
@@ -102,7 +102,7 @@ class BlockLabeler:
     def _write(
         self, start: int, stop: int, results: Iterable[_Numbered], skipped: dict[int, str]
     ) -> None:
-        """Writes the labels of a block, and the uncertainty of each if that is wanted."""
+        """Writes the labels of a block and, if requested, the uncertainty of the labels."""
         size = (stop - start, *self.job.shape[1:])
         labels = np.full(size, self.job.unlabelled, self.job.dtype)
         uncertain = None if self.uncertainty is None else np.full(size, NO_LABEL, np.uint8)
@@ -120,7 +120,10 @@ class BlockLabeler:
     def _read(
         self, start: int, stop: int, skipped: dict[int, str]
     ) -> Iterator[tuple[int, NDArray]]:
-        """Yields slices with their numbers. If allowed, notes slices that cannot be used."""
+        """Yields slices with their numbers.
+
+        If ``skip_bad`` is True, slices that cannot be used are left out and added to ``skipped``.
+        """
         for first, last in self._pieces(start, stop):
             if self.skip_bad:
                 yield from read_usable(self.volume, first, last, skipped)
@@ -128,7 +131,7 @@ class BlockLabeler:
                 yield from enumerate(read_slices(self.volume, first, last), start=first)
 
     def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Yields ranges of as many slices as may be held at once."""
+        """Yields ranges ``(start, stop)`` of slices that are small enough to be read at once."""
         volume = self.volume
         size = volume.channels * volume.height * volume.width * volume.dtype.itemsize
         count = max(1, _PIECE_BYTES // max(1, size))
@@ -145,7 +148,10 @@ class LoadedModel(NamedTuple):
 
 
 def load_model(path: str | os.PathLike[str], head: nn.Module | None = None) -> LoadedModel:
-    """Reads a model file; repeated calls in a process reuse it until it or the head changes."""
+    """Reads a model file.
+
+    Repeated calls in a process return the same model until the file or ``head`` changes.
+    """
     file = Path(path).absolute()
     return _load_model(file, stamp(file) if file.exists() else (0, 0), head)
 
@@ -159,7 +165,7 @@ def _load_model(path: Path, stamp: tuple[int, int], head: nn.Module | None) -> L
 def _label_slices(
     segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]], threads: int, with_margins: bool
 ) -> Iterator[_Numbered]:
-    """Labels slices in several threads."""
+    """Labels each slice by itself. Several threads label different slices at the same time."""
 
     def predict(number: int, image: NDArray) -> _Numbered:
         if with_margins:
@@ -174,7 +180,10 @@ def _in_threads(
     slices: Iterable[tuple[int, NDArray]],
     threads: int,
 ) -> Iterator[Result]:
-    """Applies a function to slices in several threads, in order, while the next ones are read."""
+    """Applies a function to slices in several threads, and yields the results in order.
+
+    The next slices are read while the threads work.
+    """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for number, image in slices:
@@ -190,7 +199,7 @@ def _in_threads(
 def _label_frames(
     segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]]
 ) -> Iterator[_Numbered]:
-    """Labels frames one after the other. Each uses what was remembered of the one before."""
+    """Labels frames one after the other. Each frame uses the memory of the frame before it."""
     labeller, before = segmenter.labeller_, None
     assert isinstance(labeller, Appearance), "the labeller of videos"
     for number, frame in frames:
@@ -201,10 +210,10 @@ def _label_frames(
 
 @contextmanager
 def _single_threaded() -> Iterator[int]:
-    """Lets each operation of torch use one thread; yields the number of threads used before.
+    """Limits torch to one thread for each operation, and yields the earlier number of threads.
 
-    Sums then have the same order on every machine. The threads are of more use if each labels
-    its own slice, because superpixels use only one core.
+    With one thread, sums have the same order on every machine. The other threads are better used
+    for other slices, because superpixels use only one core.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Chooses the slices to train on: those that represent the rest best."""
+"""Chooses the slices for training that represent the other slices best."""
 
 from collections.abc import Container, Mapping
 
@@ -28,33 +28,36 @@ def choose_slices(
     intensity_range: tuple[float, float],
     unusable: Container[int] = (),
 ) -> list[int]:
-    """Chooses the slices or frames that represent the rest best: the medoids.
+    """Chooses the slices or frames that represent the other slices best (medoids).
 
-    Each slice is described by the histogram of the mean colours of its superpixels, weighted by
-    area. Pixels without data do not count. The distance of two slices is the L1 distance of their
-    cumulative histograms (for one channel, the earth mover's distance). Medoids minimise the sum of
-    the distances of all slices to their nearest medoid. They are found greedily, by the BUILD step
-    of PAM (Kaufman & Rousseeuw, Finding Groups in Data, 1990). Of more than 200 slices, 200 at
-    equal distances are compared.
+    Each slice is described by a histogram of the mean colours of its superpixels. The histogram is
+    weighted by the area of the superpixels, and pixels without data do not count. The distance of
+    two slices is the L1 distance of their cumulative histograms. For one channel, this is the earth
+    mover's distance.
+
+    The medoids are the slices that minimise the sum of the distances from each slice to its nearest
+    medoid. They are found greedily, by the BUILD step of PAM (Kaufman & Rousseeuw, Finding Groups
+    in Data, 1990). If there are more than 200 slices, only 200 slices at equal distances are
+    compared.
 
     Args:
         volume: The volume or video.
-        count: Number of slices to choose.
-        intensity_range: The intensities that are mapped to 0 and 1.
-        unusable: Slices that are ignored.
+        count: The number of slices to choose.
+        intensity_range: The two intensities that are mapped to 0 and 1.
+        unusable: The numbers of the slices that are ignored.
 
     Returns:
-        Their numbers, the most representative one first.
+        The numbers of the chosen slices. The most representative slice comes first.
 
     Raises:
-        InputError: If there are fewer slices than requested, or one cannot be read.
+        InputError: The volume has fewer usable slices than ``count``, or a slice cannot be read.
     """
     usable = [number for number in range(len(volume)) if number not in unusable]
     total = len(usable)
     if not 1 <= count <= total:
         raise InputError(
             f"{volume.path}: has {total} usable slices, so {count} cannot be chosen; "
-            f"give 1 to {total}."
+            f"give a number from 1 to {total}."
         )
     looked_at = [usable[place] for place in places_to_look_at(total, count)]
     small = {number: shrink(read_slice(volume, number)) for number in looked_at}
@@ -62,12 +65,12 @@ def choose_slices(
 
 
 def places_to_look_at(total: int, count: int) -> NDArray[np.int64]:
-    """Returns the numbers of the slices that are compared, in ascending order."""
+    """Chooses which of ``total`` slices are compared, and returns their numbers in order."""
     return np.linspace(0, total - 1, min(total, max(_MOST, count))).astype(int)
 
 
 def shrink(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scales a slice ``(C, H, W)`` down to compare it with others; NaN marks no data."""
+    """Scales a slice ``(C, H, W)`` down for the comparison. NaN marks pixels without data."""
     inside = find_numbers(image)
     if inside is None:
         return scale_down(image, _SIZE).numpy()
@@ -79,7 +82,10 @@ def shrink(image: NDArray[np.float32]) -> NDArray[np.float32]:
 def find_representatives(
     small: Mapping[int, NDArray[np.float32]], count: int, intensity_range: tuple[float, float]
 ) -> list[int]:
-    """Compares small copies of slices; returns the numbers of the most representative ones."""
+    """Returns the numbers of the ``count`` slices that represent the other slices best.
+
+    ``small`` maps the number of each slice to a small copy of the slice.
+    """
     numbers = list(small)
     described = np.stack([_describe(image, intensity_range) for image in small.values()])
     return [numbers[medoid] for medoid in _find_medoids(described, count)]
@@ -88,7 +94,7 @@ def find_representatives(
 def _describe(
     image: NDArray[np.float32], intensity_range: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """Computes the cumulative histograms of the superpixels' mean colours, ``(C * bins,)``."""
+    """Computes a cumulative histogram of the superpixels' mean colours for each channel."""
     values, inside = scale_intensities(image, find_numbers(image), *intensity_range)
     nodes = compute_superpixels(values, _SUPERPIXELS, superpixel_method="watershed", mask=inside)
     used = nodes >= 0

@@ -1,4 +1,7 @@
-"""Labels the slices of a volume together with the slices beside them. Not in the paper."""
+"""Labels each slice of a volume together with the slices beside it.
+
+This is an addition to the method of the paper.
+"""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -7,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.prototypes import Phases, agreement, average_beside, smallest_gap
+from sp_graph_seg.prototypes.rims import REACH
 from sp_graph_seg.prototypes.tiles import row_bands
 from sp_graph_seg.segmenter import Segmenter
 
@@ -21,11 +25,11 @@ class Described(NamedTuple):
     features: Array
     """``(Q, H, W)``: Q numbers for each pixel."""
     inside: Mask | None
-    """The data pixels; ``None`` for all."""
+    """The mask of data pixels; ``None`` if all pixels have data."""
 
 
 def joins_slices(segmenter: Segmenter) -> bool:
-    """Returns whether a model labels the slices of a volume together with those beside them."""
+    """Returns whether a model labels each slice of a volume together with the slices beside it."""
     return segmenter.config_.join_slices and isinstance(segmenter.labeller_, Phases)
 
 
@@ -39,15 +43,15 @@ def describe_slice(segmenter: Segmenter, number: int, image: NDArray) -> Describ
 def label_joined(
     segmenter: Segmenter, slices: Iterable[Described]
 ) -> Iterator[tuple[int, NDArray[np.int32], Array]]:
-    """Labels slices after averaging the features of each with those of the slices beside it.
+    """Averages the features of each slice and of the slices beside it, and labels each slice.
 
     Args:
         segmenter: A trained model.
-        slices: Slices in ascending order. Those on the two sides of a missing slice are not
-            averaged with each other.
+        slices: The features of the slices, in ascending order of their numbers. If a number is
+            missing, the slices before and after the gap are not averaged with each other.
 
     Yields:
-        The number of each slice, its labels and their margins, both ``(H, W)``.
+        The number of each slice, its labels ``(H, W)`` and the margins ``(H, W)`` of these labels.
     """
     labeller = segmenter.labeller_
     assert isinstance(labeller, Phases), "slices are joined for phases only"
@@ -60,10 +64,12 @@ def label_joined(
         size = own.features.shape[1], own.features.shape[2]
         labels, margins = np.empty(size, np.int32), np.empty(size, np.float32)
         for rows in row_bands(*size):
-            others = [(share[rows], features[:, rows]) for share, features in beside]
-            average = average_beside(own.features[:, rows], others)
-            inside = None if own.inside is None else own.inside[rows]
-            labels[rows], margins[rows] = labeller.label(average, inside)
+            wider = slice(max(0, rows.start - REACH), rows.stop + REACH)
+            others = [(share[wider], features[:, wider]) for share, features in beside]
+            average = average_beside(own.features[:, wider], others)
+            inside = None if own.inside is None else own.inside[wider]
+            inner = slice(rows.start - wider.start, rows.stop - wider.start)
+            labels[rows], margins[rows] = (part[inner] for part in labeller.label(average, inside))
         return own.number, segmenter.finish(labels, size, own.inside), margins
 
     before: Described | None = None
@@ -82,5 +88,5 @@ def label_joined(
 
 
 def _with_data(share: Array, of: Described) -> Array:
-    """Sets the share of a slice to 0 where it has no data."""
+    """Sets ``share`` to 0 at the pixels where a slice has no data."""
     return share if of.inside is None else share * of.inside

@@ -1,4 +1,4 @@
-"""Labels a volume or video block by block, in bounded memory and with many workers."""
+"""Labels a volume or video block by block, with limited memory and with many workers."""
 
 import copy
 import os
@@ -58,52 +58,61 @@ def label_volume(
     progress: Callable[[int, int], None] | None = None,
     head: nn.Module | None = None,
 ) -> LabelJob:
-    """Labels every slice of a volume, or frame of a video, with a trained model.
+    """Labels every slice of a volume, or every frame of a video, with a trained model.
 
-    Slices are read, labelled and written in blocks, so that memory does not grow with their number.
-    Finished blocks are kept in ``<output>.partial``. After an interruption, even ``kill -9``, the
-    same call does the remaining blocks. Labels do not depend on the number of workers.
+    Slices are read, labelled and written in blocks, so the use of memory does not grow with the
+    number of slices. Finished blocks are kept in ``<output>.partial``. After an interruption, even
+    by ``kill -9``, the same call labels the remaining blocks. The labels do not depend on the
+    number of workers.
 
     Args:
-        model: Model file.
-        volume: From :func:`~sp_graph_seg.volumes.open_volume`.
-        output: ``.zarr``, ``.tif``, ``.h5``, ``.npy`` or a folder of PNGs, see
-            :func:`~sp_graph_seg.label_jobs.open_label_job`.
-        mode: ``"slices"`` labels each slice by itself or, if the model uses ``memory`` or
-            ``join_slices``, together with slices beside it; ``"supervoxels"`` averages the features
-            of the slices of a block over 3D superpixels. (default: ``"slices"``)
-        uncertainty: Output for an 8-bit map of how uncertain the labels are, in any format of
-            labels: 0 where no other label fits, 254 where another fits as well, 255 where there is
-            no label; see :meth:`~sp_graph_seg.Segmenter.predict_with_margin`. The map is resumed
-            together with the labels, and finished before them. (default: none)
-        relabel: Post-processing of the labels of each slice. (default: that of the model)
-        block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
-        skip_bad: Leave slices that cannot be read unlabelled and list them, instead of refusing
-            the volume.
-        resume: Accept a complete output of the same model and settings.
-        overwrite: Replace an existing output.
-        workers: Number of processes on this machine; 0 for this process with all its threads.
-            (default: one for each GPU; without a GPU, one for every eight cores, or for each core
-            in the mode ``"supervoxels"``; never more than there are blocks)
-        scheduler: Address of a Dask scheduler to use instead. Its workers must see the same files.
-        preflight: Read all slices once before labelling any. Otherwise a slice that cannot be used
-            is found only when its block is labelled.
-        finish: Assemble the output and remove the blocks. If False, the caller reads what else it
-            needs from the blocks, and then must call ``finish`` of the job.
-        progress: Called with the number of labelled slices and the number of all slices, first
-            before and then after each block. An exception that it raises ends the work like an
-            interruption.
-        head: A module equal to the head of the training, as for
-            :meth:`Segmenter.load <sp_graph_seg.Segmenter.load>`, unless the configuration names it.
+        model: The model file.
+        volume: The volume, as :func:`~sp_graph_seg.volumes.open_volume` returns it.
+        output: The path of the output, such as a ``.zarr``, ``.tif``, ``.h5`` or ``.npy`` file or a
+            folder of PNGs. See :func:`~sp_graph_seg.label_jobs.open_label_job` for all formats.
+        mode: ``"slices"`` labels one slice at a time. If the model uses ``memory`` or
+            ``join_slices``, the label of a pixel also depends on the slices beside its slice.
+            ``"supervoxels"`` averages the features of the slices of a block over 3D superpixels.
+            (default: ``"slices"``)
+        uncertainty: The path of an 8-bit map of the uncertainty of the labels, in any format for
+            labels. The map has the value 0 where no other label fits, 254 where another label fits
+            as well, and 255 where there is no label. See
+            :meth:`~sp_graph_seg.Segmenter.predict_with_margin`. After an interruption, the map is
+            continued together with the labels. It is finished before the labels. (default: no map)
+        relabel: The post-processing of the labels of each slice. (default: the post-processing that
+            the model stores)
+        block: The number of slices in a block. (default: as many slices as have about 32 MiB of
+            labels, but at most 32)
+        skip_bad: Whether to leave slices that cannot be read unlabelled, and to list them in
+            ``skipped``. If False, a volume with such a slice is refused.
+        resume: Whether to accept a complete output of the same model and settings.
+        overwrite: Whether to replace an existing output.
+        workers: The number of processes on this machine. If it is 0, this process labels all blocks
+            with all its threads. (default: one process for each GPU. Without a GPU, one process for
+            every eight cores, or for every core in the mode ``"supervoxels"``. There are never more
+            processes than blocks.)
+        scheduler: The address of a Dask scheduler. Its workers are used instead of processes on
+            this machine, and they must have access to the same files.
+        preflight: Whether to read all slices once before any slice is labelled. If False, a slice
+            that cannot be used is found only when its block is labelled.
+        finish: Whether to assemble the output and remove the blocks. If False, the caller can still
+            read the blocks, and must then call ``finish`` of the returned job.
+        progress: Function that is called with the number of labelled slices and the number of all
+            slices, first before and then after each block. An exception that it raises ends the
+            work like an interruption.
+        head: A module equal to the head that was used in training, as for
+            :meth:`Segmenter.load <sp_graph_seg.Segmenter.load>`. It is not needed if the
+            configuration names the head.
 
     Returns:
-        The job: ``path`` is the output, ``skipped`` has the slices that could not be used and the
-        reasons, ``unlabelled`` is the value of pixels without a label.
+        The job. Its ``path`` is the output. Its ``skipped`` holds the numbers of the slices that
+        could not be used, with the reasons. Its ``unlabelled`` is the value of pixels without a
+        label.
 
     Raises:
-        InputError: The model or volume cannot be used or was replaced meanwhile, a slice cannot be
-            read, the output exists or was begun with another model, volume or settings, another
-            process is labelling it, or a worker failed.
+        InputError: The model or the volume cannot be used or was replaced during the work, a slice
+            cannot be read, the output exists or was begun with another model, volume or settings,
+            another process is writing the output, or a worker failed.
     """
     output = parse_output(output)  # refuses an invalid name at once
     beside = None if uncertainty is None else parse_output(uncertainty)
@@ -171,23 +180,26 @@ def label_volume(
 
 
 def check_unchanged(volume: Volume, before: str) -> None:
-    """Refuses results of a volume whose files were replaced while they were read.
+    """Raises an error if the files of a volume were replaced while they were read.
 
     Args:
         volume: The volume.
-        before: Its fingerprint when the work began.
+        before: The fingerprint of the volume when the work began.
+
+    Raises:
+        InputError: The fingerprint of the volume has changed.
     """
     if volume.fingerprint() != before:
         raise InputError(
-            f"{volume.path}: was replaced meanwhile; repeat the command with --overwrite."
+            f"{volume.path}: was replaced while it was read; repeat the command with --overwrite."
         )
 
 
 def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, Any]:
-    """Makes the record of the labels of a volume, which `LabelJob.finish` stores with them.
+    """Makes the record that `LabelJob.finish` stores with the labels of a volume.
 
-    The record names the input and the model, with the record and the configuration of the
-    training of the model. The whole input is read once for its checksum.
+    The record names the input and the model. It also holds the record and the configuration that
+    the model file stores. The whole input is read once to compute its checksum.
     """
     file = read_model(Path(model))
     trained = {"record": file.record, "config": file.metadata["config"]}
@@ -195,7 +207,7 @@ def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, An
 
 
 def _legend(segmenter: Segmenter) -> dict[int, dict[str, str]]:
-    """Returns the color and, if there is one, the name of each label of a model."""
+    """Returns the colour of each label of a model and, if the label has a name, its name."""
     names = segmenter.relabel_.names if segmenter.relabel_ else {}
     return {
         label: {"color": color} | ({"name": names[label]} if label in names else {})
@@ -204,7 +216,10 @@ def _legend(segmenter: Segmenter) -> dict[int, dict[str, str]]:
 
 
 def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) -> dict[str, Any]:
-    """Returns what the labels depend on. Work with another description is not continued."""
+    """Returns the settings that the labels depend on.
+
+    Work in progress with other settings is not continued.
+    """
     return {
         "version": __version__,
         "model": digest,
@@ -244,7 +259,7 @@ def _failure(job: LabelJob, start: int, stop: int, error: BaseException) -> Inpu
         _, height, width = job.shape
         return InputError(
             f"{job.output}: there is not enough memory to label slices of {height}x{width} pixels; "
-            "use --crop or --binning, or --workers 0 for one process, then repeat the same command."
+            "use --crop, --binning or --workers 0 (one process), then repeat the same command."
         )
     reason = " ".join(str(error).split()) or type(error).__name__
     return InputError(

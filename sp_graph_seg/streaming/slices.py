@@ -31,15 +31,15 @@ def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
 
 
 def read_slice(volume: Volume, number: int) -> NDArray[np.float32]:
-    """Reads one slice, ``(C, H, W)``, like :func:`read_slices`."""
+    """Reads one slice like :func:`read_slices`, as an array ``(C, H, W)``."""
     return read_slices(volume, number, number + 1)[0]
 
 
 def middle(image: NDArray) -> NDArray:
-    """Crops an image ``(..., H, W)`` to the 4096 rows and columns in its middle, if it has more.
+    """Crops an image ``(..., H, W)`` to its middle, at most 4096 rows and 4096 columns.
 
-    This limits the time of training at full resolution. The rest of a slice is assumed to look
-    like its middle.
+    This limits the time of training at full resolution. The rest of a slice is assumed to look like
+    its middle.
     """
     height, width = image.shape[-2:]
     top, left = max(0, height - _TRAINED) // 2, max(0, width - _TRAINED) // 2
@@ -49,7 +49,10 @@ def middle(image: NDArray) -> NDArray:
 def read_usable(
     volume: Volume, start: int, stop: int, unusable: dict[int, str]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yields slices with their numbers. Slices that cannot be used are added to ``unusable``."""
+    """Yields the usable slices with their numbers.
+
+    The numbers of all other slices are added to ``unusable``, with the reasons.
+    """
     try:
         images = read_slices(volume, start, stop)
     except InputError:

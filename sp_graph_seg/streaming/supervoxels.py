@@ -1,4 +1,7 @@
-"""Labels blocks by supervoxels, consistently from slice to slice. Not in the paper."""
+"""Labels blocks by supervoxels, so that the labels are consistent from slice to slice.
+
+This is an addition to the method of the paper.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -19,10 +22,12 @@ from sp_graph_seg.transforms.superpixels import MASKED
 def label_supervoxels(
     segmenter: Segmenter, slices: Iterable[tuple[int, NDArray]]
 ) -> Iterator[tuple[int, NDArray]]:
-    """Labels a block of slices by features of the 2D encoder, averaged over 3D superpixels.
+    """Labels a block of slices by supervoxels.
 
-    Supervoxels are about as deep as wide. If the model has a head, it refines the means on the 3D
-    region adjacency graph. Blocks are labelled separately: a supervoxel ends with its block.
+    The 2D encoder computes the features of each slice. These features are averaged over each
+    supervoxel. If the model has a head, the head refines the averages on the 3D region adjacency
+    graph. Then each supervoxel gets one label. Supervoxels are about as deep as wide. Blocks are
+    labelled separately, so no supervoxel extends into another block.
 
     Args:
         segmenter: A trained model.
@@ -63,14 +68,20 @@ def label_supervoxels(
 
 
 def _count(shape: tuple[int, ...], config: Config) -> int:
-    """Returns the number of supervoxels as wide as superpixels of a slice, and as deep as wide."""
+    """Returns how many supervoxels a block of this shape is divided into.
+
+    A supervoxel is as wide as a superpixel of a slice, and as deep as it is wide.
+    """
     depth, height, width = shape
     side = (height * width / config.n_segments) ** 0.5
     return max(1, round(config.n_segments * max(1.0, depth / side)))
 
 
 def _means(features: Iterable[Tensor], nodes: NDArray[np.int64]) -> Tensor:
-    """Averages z over each supervoxel, ``(N, F)``, slice by slice to save memory."""
+    """Averages the features of the pixels over each of N supervoxels, ``(N, F)``.
+
+    The slices are processed one by one to save memory.
+    """
     sizes = np.bincount(nodes[nodes >= 0])
     total: Tensor | None = None
     for z, part in zip(features, nodes, strict=True):

@@ -1,4 +1,4 @@
-"""Reads all slices of a volume once to collect what training needs to know."""
+"""Reads all slices of a volume once to collect the data that training needs."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -19,37 +19,39 @@ Image = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Survey:
-    """The result of :func:`survey_volume`."""
+    """The data of a volume that :func:`survey_volume` collects."""
 
     volume: Volume
     sample: IntensitySample
     """The intensities of the usable slices."""
     unusable: dict[int, str] = field(default_factory=dict)
-    """The slices that cannot be used, and why: unreadable, or with NaN or Inf."""
+    """The numbers of the slices that are unreadable or hold NaN or Inf, with the reasons."""
     kept: dict[int, Image] = field(default_factory=dict)
-    """The requested slices, ``(C, H, W)``."""
+    """The requested slices ``(C, H, W)``, by number."""
     small: dict[int, Image] = field(default_factory=dict)
-    """Small copies of the slices that are compared."""
+    """Small copies of the slices that are compared, by number."""
 
     def check(self, config: Config, channels: int | None = None, skip_bad: bool = False) -> None:
-        """Refuses a volume that cannot be labelled or trained on.
+        """Raises an error if the volume cannot be labelled or used for training.
 
         Args:
             config: The configuration of the network.
-            channels: Channels of the network's input. (default: those of the volume)
-            skip_bad: Allow slices that cannot be used, but not all of them.
+            channels: The number of channels of the network's input. (default: the channels of the
+                volume)
+            skip_bad: Whether to allow slices that cannot be used. At least one slice must be
+                usable.
 
         Raises:
-            InputError: A slice or the whole volume cannot be used. The message names the first such
-                slice, its file and page.
+            InputError: A slice or the whole volume cannot be used. The message names the first
+                slice that cannot be used, with its file and page.
         """
         volume = self.volume
         if self.unusable and not skip_bad:
             number, reason = min(self.unusable.items())
-            more = f" and {len(self.unusable) - 1} more" if len(self.unusable) > 1 else ""
+            more = f" (and {len(self.unusable) - 1} more)" if len(self.unusable) > 1 else ""
             raise InputError(
                 f"{volume.path}: slice {number}{more} cannot be used ({_bare(reason)}); repair "
-                "the file, or leave such slices unlabelled with --skip-bad."
+                "the file, or leave such slices unlabelled by adding --skip-bad."
             )
         if len(self.unusable) == len(volume):
             reason = min(self.unusable.items())[1]
@@ -62,10 +64,10 @@ class Survey:
         )
 
     def intensity_range(self) -> tuple[float, float]:
-        """Returns the intensity range of the usable slices, by the rule of ``measure_range``.
+        """Returns the intensity range of the usable slices, by the same rule as ``measure_range``.
 
         Raises:
-            InputError: If all values are equal, or there are no values.
+            InputError: All values are equal, or there are no values.
         """
         low, high = self.sample.range()
         if not low < high:
@@ -74,25 +76,30 @@ class Survey:
         return low, high
 
     def choose(self, count: int, intensity_range: tuple[float, float]) -> list[int]:
-        """Chooses the slices that represent the rest best, like :func:`choose_slices`."""
+        """Chooses the slices that represent the other slices best, like :func:`choose_slices`."""
         total = len(self.small)
         if not 1 <= count <= total:
             raise InputError(
                 f"{self.volume.path}: has {total} usable slices, so {count} cannot be "
-                f"chosen; give 1 to {total}."
+                f"chosen; give a number from 1 to {total}."
             )
         return find_representatives(self.small, count, intensity_range)
 
 
 def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -> Survey:
-    """Reads every slice of a volume once: checks it, samples intensities, keeps those requested.
+    """Reads every slice of a volume once and collects the data that training needs.
+
+    Each slice is checked, its intensities are sampled, and the requested slices are kept.
 
     Args:
         volume: The volume or video.
-        keep: Numbers of slices to keep.
-        choose: How many slices will be chosen; 0 for none. Of more than 200 slices, 200 at equal
-            distances are compared. If one of them cannot be used, the next usable slice takes its
-            place.
+        keep: The numbers of the slices to keep.
+        choose: How many slices will be chosen by :meth:`Survey.choose`; 0 for none. If the volume
+            has more than 200 slices, only 200 slices at equal distances will be compared. If one of
+            these slices cannot be used, the next usable slice takes its place.
+
+    Returns:
+        The collected data.
     """
     size = len(volume) * volume.channels * volume.height * volume.width
     survey = Survey(volume, IntensitySample(size))
@@ -117,12 +124,13 @@ def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -
 def check_slices(
     volume: Volume, config: Config, channels: int | None = None, skip_bad: bool = False
 ) -> dict[int, str]:
-    """Checks, before long work, that every slice can be read and suits the network.
+    """Checks that every slice of a volume can be read and suits the network.
 
-    Arguments and errors are those of :meth:`Survey.check`. Every slice is read once.
+    Every slice is read once. Call this before long work starts. The arguments and errors are the
+    same as in :meth:`Survey.check`.
 
     Returns:
-        The slices that cannot be used, and why.
+        The numbers of the slices that cannot be used, with the reasons.
     """
     survey = survey_volume(volume)
     survey.check(config, channels, skip_bad)
@@ -130,5 +138,5 @@ def check_slices(
 
 
 def _bare(reason: str) -> str:
-    """Removes the full stop of a message that is quoted within another one."""
+    """Removes the full stop at the end of a message, so that another message can quote it."""
     return reason.removesuffix(".")

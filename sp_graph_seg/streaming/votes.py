@@ -1,4 +1,7 @@
-"""Labels a volume along several axes and lets the probabilities vote. Not in the paper."""
+"""Labels a volume along several axes and combines the results by their mean probability.
+
+This is an addition to the method of the paper.
+"""
 
 from collections.abc import Sequence
 
@@ -15,33 +18,38 @@ _AXES = "zyx"
 def vote_axes(
     segmenter: Segmenter, volume: NDArray[np.floating], axes: Sequence[str] = _AXES
 ) -> NDArray[np.int64]:
-    """Labels slices along each axis. A voxel gets the label with the highest mean probability.
+    """Labels a volume along several axes and combines the results.
 
-    Labelling slice by slice ignores the neighbouring slices, but slices along another axis cut
-    through all of them. The vote suits volumes that look the same from all sides and have cubic
-    voxels. All probabilities are held in memory: 2 bytes for each voxel and feature.
+    Each voxel gets the label with the highest mean probability over the axes.
+
+    Along one axis, each slice is labelled without its neighbouring slices. A slice along another
+    axis cuts through all these slices, so it relates them to each other. The function suits volumes
+    that look the same from all sides and have cubic voxels. All probabilities are held in memory,
+    with 2 bytes for each voxel and feature.
 
     Args:
         segmenter: A trained model.
-        volume: ``(C, D, H, W)``, floating point, in the units of the model's ``intensity_range_``;
-            NaN for no data.
-        axes: The axes to label along, of z, y and x. (default: all three)
+        volume: A floating-point array ``(C, D, H, W)`` in the units of the model's
+            ``intensity_range_``. NaN marks voxels without data.
+        axes: The axes to label along, one or more of z, y and x. (default: all three)
 
     Returns:
-        Labels ``(D, H, W)``, -1 for no data.
+        The labels ``(D, H, W)``. Voxels without data have the value -1.
 
     Raises:
-        InputError: If the volume has another shape or type, or an axis is unknown or repeated.
+        InputError: The volume has another shape or type, ``axes`` is empty, or an axis is unknown
+            or repeated.
     """
     volume = np.asarray(volume)
     if volume.ndim != 4 or volume.dtype.kind != "f":
         raise InputError(
-            f"volume: is {volume.dtype} of shape {volume.shape}; give floats (C, D, H, W)."
+            f"volume: is a {volume.dtype} array of shape {volume.shape}; give a floating-point "
+            "array (C, D, H, W)."
         )
     if not axes or not set(axes) <= set(_AXES) or len(set(axes)) < len(axes):
         raise InputError(
-            f"axes={axes!r}: are missing, unknown or repeated; give one or more of z, y and x, "
-            "each once."
+            f"axes: {axes!r} is empty, or names an unknown axis or the same axis twice; give "
+            "one or more of z, y and x, each once."
         )
     total = np.zeros((segmenter.paper_net.num_outputs, *volume.shape[1:]), dtype=np.float16)
     for axis in axes:
@@ -61,7 +69,10 @@ def vote_axes(
 
 
 def _probabilities(segmenter: Segmenter, image: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Computes the softmax of the features of each pixel's node, ``(F, H, W)``."""
+    """Computes the label probabilities of the pixels, ``(F, H, W)``.
+
+    They are the softmax of the features of the node to which each pixel belongs.
+    """
     prepared = segmenter.prepare(image)
     p = segmenter.node_features(prepared).softmax(dim=-1).cpu().numpy()  # (N, F)
     if prepared.nodes is not None:  # node -1 indexes the last row: zeros

@@ -1,4 +1,4 @@
-"""Training: patches, losses, the loop and its history."""
+"""Functions and classes for training: patches, losses, the training loop and its history."""
 
 from sp_graph_seg.training.blind_spot import fit_blind_spot, measure_skill
 from sp_graph_seg.training.checkpoint import checkpoints

@@ -1,4 +1,4 @@
-"""Trains a :class:`~sp_graph_seg.nn.BlindSpotNet` on pairs of windows that lie side by side."""
+"""Training of a :class:`~sp_graph_seg.nn.BlindSpotNet` on pairs of neighbouring windows."""
 
 import math
 import time
@@ -36,15 +36,16 @@ OnStep = Callable[[Step], None]
 
 @dataclass(frozen=True)
 class _Subject:
-    """An image on its device, and the corners of windows with data."""
+    """An image on the device of the network, and the corners of its windows with data."""
 
     image: Tensor
     inside: Tensor | None
-    """Pixels that are data, ``(1, H, W)`` bool."""
+    """The data pixels, ``(1, H, W)`` bool; ``None`` if all pixels are data."""
     corners: Tensor | None
-    """Upper left pixels of the windows that are more than half data, ``(M, 2)``."""
+    """The upper left pixel of each of the M windows that contain enough data, ``(M, 2)``. It is
+    ``None`` if all pixels are data."""
     size: int
-    """Side of a window in pixels."""
+    """Height and width of a window in pixels."""
 
 
 def fit_blind_spot(
@@ -55,24 +56,24 @@ def fit_blind_spot(
     device: torch.device,
     on_step: OnStep | None = None,
 ) -> History:
-    """Trains a network in place with Adam.
+    """Trains a blind-spot network in place with Adam.
 
-    The learning rate rises over ten steps and then falls as a half cosine. Every step uses pairs of
-    windows of all images. The loss is the error at hidden pixels, plus 0.02 times the loss of slow
-    features, which should differ little between the two windows of a pair.
+    The learning rate rises over ten steps and then falls along half a cosine. Every step uses pairs
+    of neighbouring windows of all images. The loss is the error at hidden pixels plus 0.02 times
+    the loss of slow features. Slow features should differ little between the two windows of a pair.
 
     Args:
-        net: The network; it is returned to the CPU in evaluation mode.
+        net: The network. After training, it is on the CPU and in evaluation mode.
         images: Images ``(C, H, W)``, standardised to mean 0 and standard deviation 1.
-        masks: The data pixels of each image, ``(H, W)`` bool; ``None`` for all.
-        config: Epochs, mini-batches, learning rate, seed and ``patches``. Of ``patches`` only the
-            first entry counts: its count is the number of windows in an epoch, and its height is
-            the side of a window in pixels.
+        masks: The data pixels of each image, ``(H, W)`` bool. ``None`` if all pixels are data.
+        config: Epochs, mini-batches, learning rate, seed and ``patches``. Only the first entry of
+            ``patches`` is used. Its count is the number of windows in an epoch, and its height is
+            the height and width of a window in pixels.
         device: The device to train on.
         on_step: Called after every step with its row of the history.
 
     Returns:
-        The history; its ``rec`` is the error at hidden pixels.
+        The history. Its column ``rec`` is the error at hidden pixels.
 
     Raises:
         InputError: If the loss becomes NaN or Inf.
@@ -126,14 +127,14 @@ def measure_skill(
     masks: Sequence[Tensor | None],
     config: Config,
 ) -> tuple[float, float]:
-    """Compares a trained network with the simplest guess at a hidden pixel.
+    """Measures how well a trained network predicts hidden pixels, compared with a simple guess.
 
-    It takes the first four arguments of :func:`fit_blind_spot`; the network must be on the CPU.
+    The parameters are the first four of :func:`fit_blind_spot`. The network must be on the CPU.
 
     Returns:
-        Two mean squared errors at hidden pixels: that of the prediction by the network, and that
-        of a guess by the mean of the eight neighbours. A guess by the mean of the whole image would
-        have an error of 1.
+        Two mean squared errors at hidden pixels. The first is the error of the network. The second
+        is the error of a simple guess, the mean of the eight neighbours. For comparison: guessing
+        the mean of the whole image would have an error of 1.
     """
     generator = Generator().manual_seed(config.seed)
     errors = []
@@ -152,7 +153,7 @@ def measure_skill(
 
 
 def _warm_cosine(step: int, steps: int) -> float:
-    """Rises over ten steps, then falls to 2 % of the learning rate."""
+    """Computes the factor of the learning rate. It rises over ten steps, then falls to 2 %."""
     return min(1.0, (step + 1) / 10) * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.02)
 
 
@@ -170,7 +171,7 @@ def _make_subject(
 def _losses(
     net: BlindSpotNet, subject: _Subject, pairs: int, generator: Generator
 ) -> tuple[Tensor, Tensor]:
-    """Computes the losses of hidden pixels and of slow features of one image."""
+    """Computes the loss of hidden pixels and the loss of slow features for one image."""
     corners = _draw_pairs(subject, pairs, generator)
     windows = _cut(subject.image, corners, subject.size)
     inside = None if subject.inside is None else _cut(subject.inside, corners, subject.size)
@@ -187,7 +188,10 @@ def _losses(
 
 
 def _draw_pairs(subject: _Subject, pairs: int, generator: Generator) -> Tensor:
-    """Draws corners ``(2 n, 2)``: n windows, then one beside each of them in any direction."""
+    """Draws the corners of n windows, then of n neighbouring windows in random directions.
+
+    The result is ``(2 n, 2)``. The windows k and n + k are a pair.
+    """
     last = torch.tensor(subject.image.shape[1:]) - subject.size
     lag = min(subject.size - _MARGIN, max(1, int(last.max())))
     count = _SPARE * pairs
@@ -207,13 +211,13 @@ def _draw_pairs(subject: _Subject, pairs: int, generator: Generator) -> Tensor:
 
 
 def _cut(image: Tensor, corners: Tensor, size: int) -> Tensor:
-    """Cuts windows out of an image: ``(C, H, W)`` -> ``(K, C, size, size)``."""
+    """Cuts K square windows ``(K, C, size, size)`` out of an image ``(C, H, W)``."""
     return torch.stack([image[:, i : i + size, j : j + size] for i, j in corners.tolist()])
 
 
 @torch.no_grad()
 def _set_batch_norm(net: BlindSpotNet, subjects: Sequence[_Subject]) -> None:
-    """Sets batch normalisation to the statistics of the whole images, tile by tile."""
+    """Sets batch normalisation to the statistics of the whole images, which are read in tiles."""
     layers = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
     momenta = [layer.momentum for layer in layers]
     for layer in layers:
@@ -227,7 +231,7 @@ def _set_batch_norm(net: BlindSpotNet, subjects: Sequence[_Subject]) -> None:
 
 
 def _tiles(image: Tensor) -> Iterator[Tensor]:
-    """Cuts equal tiles from an image; less than a tile is left over at its far sides."""
+    """Cuts an image into tiles of equal size. A rest at the bottom or the right is left out."""
     height, width = image.shape[1:]
     rows, columns = min(_TILE, height), min(_TILE, width)
     for top in range(0, height - rows + 1, rows):

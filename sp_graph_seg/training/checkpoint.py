@@ -1,4 +1,4 @@
-"""Stores the state of a training in a file, from which it goes on after an interruption."""
+"""Functions and classes that store a training in a file, so that it can be resumed."""
 
 import io
 import time
@@ -31,15 +31,16 @@ _FILES: ContextVar[Iterator[tuple[Path, str]] | None] = ContextVar("_FILES", def
 
 @contextmanager
 def checkpoints(folder: Path | None, identity: str = "") -> Iterator[None]:
-    """Keeps the state of each training within the context in a file in a folder.
+    """Stores the state of every training that runs inside a ``with`` block.
 
-    A training whose file exists goes on from it. The result is the same to the last bit as without
-    an interruption, if the number of threads is the same.
+    Each training has its own file in a folder. If the file exists already, the training is resumed
+    from it. With the same number of threads, the result is then exactly the same as without an
+    interruption.
 
     Args:
-        folder: The folder, made if it is missing; ``None`` keeps nothing.
-        identity: Text that names what the trainings depend on. Files that were written with another
-            identity are not used.
+        folder: The folder. It is made if it does not exist. With ``None``, nothing is stored.
+        identity: A text that describes everything that the trainings depend on. A file that was
+            written with another identity is not used.
     """
     if folder is None:
         yield
@@ -54,13 +55,14 @@ def checkpoints(folder: Path | None, identity: str = "") -> Iterator[None]:
 
 
 class Checkpoint:
-    """The checkpoint of one training, in the next file of :func:`checkpoints`.
+    """The file in which the state of one training is stored.
 
-    Outside of that context, nothing is kept.
+    Inside a ``with`` block of :func:`checkpoints`, each new training gets the next file of the
+    folder. Outside such a block, nothing is stored.
 
     Args:
-        net: The network, whose size is compared with the room on the disk.
-        **parts: Other objects with a state: optimisers, schedules, sources of random numbers.
+        net: The network. A check makes sure that the disk has room for its weights.
+        **parts: Other objects with a state, such as optimisers and random number generators.
     """
 
     def __init__(self, net: nn.Module, **parts: Any) -> None:
@@ -77,10 +79,10 @@ class Checkpoint:
             check_room(self._path.parent, _COPIES * size)
 
     def restore(self, on_step: Callable[[Step], None] | None = None) -> History:
-        """Restores the state from the file, if there is one.
+        """Restores the state of the training from the file, if the file exists.
 
         Args:
-            on_step: Called with the row of every step before the interruption.
+            on_step: Called for every step before the interruption, with its row of the history.
 
         Returns:
             The history of the steps before the interruption. It is empty if there is no file, or if
@@ -102,10 +104,10 @@ class Checkpoint:
         return history
 
     def keep(self, history: History, is_last: bool = False) -> None:
-        """Writes the state, unless writing would take too large a share of the time.
+        """Writes the state of the training to the file, if there is time for it.
 
-        The last state is always written. If writing fails, a warning says so, and the training goes
-        on without checkpoints.
+        Writing takes at most about 5 % of the time. The last state is always written. If writing
+        fails, a warning is issued, and the training continues without checkpoints.
         """
         now = time.monotonic()
         if self._path is None or not (is_last or self._cost <= _SHARE * (now - self._written)):
@@ -125,7 +127,9 @@ class Checkpoint:
             with durable_write(self._path) as temporary:
                 temporary.write_bytes(content.getbuffer())
         except OutputError as error:
-            warnings.warn(f"{error} Training goes on.", ReportWarning, stacklevel=2)
+            warnings.warn(
+                f"{error} Training goes on without checkpoints.", ReportWarning, stacklevel=2
+            )
             self._path.unlink(missing_ok=True)  # leaves its room to the model
             self._path = None
             return

@@ -1,4 +1,4 @@
-"""The training loop, which minimises Eq. 9 over one or several images."""
+"""The training loop, which minimises the total loss (Eq. 9) over one or several images."""
 
 import math
 import time
@@ -31,28 +31,31 @@ def fit(
 ) -> History:
     """Trains a network in place with Adam, on one or several images of any sizes.
 
-    The loss of a step is the mean of Eq. 9 over its images, each with its own graph and patches:
-    all images, or ``config.images_per_step`` of them in random order. Either way, an
-    epoch uses each image in ``config.minibatches`` steps, and so all its patches. Gradients are
-    added up image by image, so that memory does not grow with the number of images in a step. After
-    the last step all batch normalisation in the encoder and the head is set to the mean statistics
-    of the whole images, because the running averages lag behind. Training ends early when at most
-    ``config.min_labels`` labels are left in the images of a step. A :class:`TrainingWarning
-    <sp_graph_seg.errors.TrainingWarning>` is issued if the loss grew, or only one label is left.
+    Every step uses all images, or ``config.images_per_step`` images in random order. The loss of a
+    step is the mean of the total loss (Eq. 9) over its images. Each image has its own graph and
+    patches.
+    In an epoch, each image is used in ``config.minibatches`` steps, and all its patches are used.
+    The gradients are computed for one image after another, so the memory does not grow with the
+    number of images in a step.
+
+    After the last step, all batch normalisation in the encoder and the head is set to the
+    statistics of the whole images, because the running averages lag behind. Training ends early
+    when the images of a step have at most ``config.min_labels`` labels. A :class:`TrainingWarning
+    <sp_graph_seg.errors.TrainingWarning>` is issued if the loss grew, or if only one label is left.
 
     Args:
-        net: The network; it is returned to its device, in evaluation mode.
+        net: The network. After training, it is on its original device and in evaluation mode.
         images: The training images.
         config: Betas, patches, epochs, learning rate, seed, device and precision.
-        on_step: Called after every step.
+        on_step: Called after every step with its row of the history.
 
     Returns:
         The history of the losses.
 
     Raises:
-        InputError: If the device or precision is not available, no loss has a weight, a patch is
-            too small for the network, there are fewer patches than mini-batches, or the losses or
-            the weights become NaN or Inf.
+        InputError: If the device or precision is not available, all weights of losses are 0, a
+            patch is too small for the network, there are fewer patches than mini-batches, or the
+            losses or the weights of the network become NaN or Inf.
     """
     if not images:
         raise InputError("images: the sequence is empty; give one image or more.")
@@ -122,7 +125,7 @@ def _at_once(config: Config, num_images: int) -> int:
 def _batches(
     subjects: Sequence[Subject], config: Config, generator: Generator
 ) -> Iterator[tuple[int, list[Turn]]]:
-    """Yields the epoch of every step, from 1, and its images with their patches."""
+    """Yields the epoch of every step, from 1, and the images of the step with their patches."""
     at_once = _at_once(config, len(subjects))
     for epoch in range(1, config.epochs + 1):
         for patches in zip(*(subject.sampler.epoch() for subject in subjects), strict=True):
@@ -165,7 +168,7 @@ def _summarize(terms: Sequence[Terms], step: int, epoch: int, seconds: float) ->
 
 
 def _labels(terms: Sequence[Terms]) -> tuple[int, ...]:
-    """The labels of the nodes of all images, in ascending order."""
+    """Returns the labels of the nodes of all images, in ascending order."""
     return tuple(torch.cat([term.labels for term in terms]).unique().tolist())
 
 
@@ -173,27 +176,28 @@ def _check_config(wnet: WNet, has_head: bool, config: Config) -> None:
     if not any(betas(config).values()):
         names = ", ".join(f"beta_{name}" for name in LOSSES)
         raise InputError(
-            f"{names}: no loss has a weight (beta_rec is ignored with reconstruction='none'); set "
-            "one of them above 0."
+            f"{names}: all weights are 0 or ignored (beta_rec is ignored with "
+            "reconstruction='none'); set at least one weight that is not ignored above 0."
         )
     if config.similarity_on == "pixels" and config.beta_sim and has_head:
         raise InputError(
-            "similarity_on='pixels' cannot be used with a head, which refines only nodes; use "
-            "'nodes'."
+            "similarity_on='pixels' cannot be used with a head, because a head refines only nodes; "
+            "use similarity_on='nodes'."
         )
     if not uses_patches(config):
         return
     most = max(count for count, _, _ in config.patches)
     if most < config.minibatches:
         raise InputError(
-            f"patches: {most} of one shape are too few for minibatches={config.minibatches}; use "
-            "more patches or fewer mini-batches."
+            f"patches: {most} patches of one shape are too few for "
+            f"minibatches={config.minibatches}; use more patches or fewer mini-batches."
         )
     smallest = min(min(height, width) for _, height, width in config.patches)
     if smallest < wnet.min_size:
         raise InputError(
-            f"patches: {smallest} pixels are too few for depth={config.depth}, which needs "
-            f"{wnet.min_size} in height and width; use larger patches or a smaller depth."
+            f"patches: {smallest} pixels are too few for depth={config.depth}, which needs at "
+            f"least {wnet.min_size} pixels in height and width; use larger patches or a smaller "
+            "depth."
         )
 
 

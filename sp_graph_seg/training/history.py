@@ -1,4 +1,4 @@
-"""The losses of a training, step by step."""
+"""The history of a training: its losses in every step."""
 
 import csv
 import math
@@ -22,23 +22,24 @@ COLUMNS: tuple[str, ...] = ("step", "epoch", "loss", *TERMS, "num_labels", "seco
 
 
 class History:
-    """The steps of a training, as a table.
+    """The steps of a training, as a table with one row for each step.
 
-    ``history["loss"]`` is one column as a list, ``len(history)`` the number of steps, and
-    iteration yields the rows.
+    ``history["loss"]`` is a column of the table, as a list. ``len(history)`` is the number of
+    steps. ``for row in history`` iterates over the rows.
 
-    Columns:
+    The columns are:
 
-    * ``step``, ``epoch``: both count from 1;
-    * ``loss``: the minimised sum, such as Eq. 9;
-    * each name in :data:`~sp_graph_seg.training.LOSSES`, and ``slow`` (the loss of the features
-      that change slowly, of a blind-spot network): the terms of ``loss`` before weighting, each
-      averaged over the images;
-    * ``num_labels``: the number of different labels over all images together;
+    * ``step`` and ``epoch``: the numbers of the step and the epoch, starting at 1.
+    * ``loss``: the total loss that the training minimises, such as Eq. 9.
+    * Each name in :data:`~sp_graph_seg.training.LOSSES`: a term of the total loss, averaged over
+      the images, before it is multiplied by its weight.
+    * ``slow``: the loss of slow features. Only a blind-spot network has this loss.
+    * ``num_labels``: the number of different labels in all images together.
     * ``seconds``: the time since the start.
 
     Attributes:
-        labels: The labels that occur in any of the images at the last step; empty if unknown.
+        labels: All labels that occur in at least one image in the last step. It is empty if the
+            labels are not known.
     """
 
     def __init__(self) -> None:
@@ -46,7 +47,7 @@ class History:
         self.labels: tuple[int, ...] = ()
 
     def append(self, row: Step) -> Step:
-        """Adds a step and returns its row with all columns; missing values are ``nan``."""
+        """Adds a step and returns its row with all columns. Missing values are ``nan``."""
         self._rows.append({name: row.get(name, math.nan) for name in COLUMNS})
         return self._rows[-1]
 
@@ -61,22 +62,28 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Time from the start to the end of the last step, in seconds; 0 before the first."""
+        """The time from the start to the end of the last step. It is 0 if there is no step."""
         return self._rows[-1]["seconds"] if self._rows else 0.0
 
     @property
     def num_labels(self) -> float:
-        """Number of labels in the last step; infinite before the first, ``nan`` if unknown."""
+        """The number of labels in the last step.
+
+        It is infinite if there is no step, and ``nan`` if the number is not known.
+        """
         return self._rows[-1]["num_labels"] if self._rows else math.inf
 
     def last_losses(self) -> dict[str, float]:
-        """Returns the losses of the last step that have a weight and are finite, by name."""
+        """Returns the losses of the last step by name.
+
+        Losses that are NaN or Inf are left out. A loss without a weight is NaN.
+        """
         last = {name: self._rows[-1][name] for name in TERMS} if self._rows else {}
         return {name: loss for name, loss in last.items() if math.isfinite(loss)}
 
     @classmethod
     def from_csv(cls, text: str) -> "History":
-        """Reads the result of :meth:`to_csv`."""
+        """Makes a history from the text that :meth:`to_csv` returned."""
         history = cls()
         for row in csv.DictReader(text.splitlines()):
             history.append({name: float(value) for name, value in row.items() if value})
@@ -91,7 +98,7 @@ class History:
 
 
 def describe_step(step: Step) -> str:
-    """Formats the losses of a step and its labels, such as ``loss 1.23 rec 0.500 9 labels``."""
+    """Formats the losses and number of labels of a step, as in ``loss 1.23 rec 0.500 9 labels``."""
     terms = [
         f"{name} {step[name]:.{2 if step[name] >= 1 else 3}f}"
         for name in ("loss", *TERMS)
@@ -104,7 +111,10 @@ def describe_step(step: Step) -> str:
 
 @contextmanager
 def show_steps(total: int, is_shown: bool) -> Iterator[Callable[[Step], None] | None]:
-    """Yields a function to call after every step, or ``None`` if nothing is shown."""
+    """Shows the progress of a training inside a ``with`` block.
+
+    Yields a function to call after every step. If nothing is to be shown, yields ``None``.
+    """
     if not is_shown:
         yield None
         return

@@ -1,7 +1,7 @@
-"""The table of the losses in Eq. 9: their names, and how a training step computes them.
+"""The table of the losses in Eq. 9: their names and the functions that compute them.
 
-The history, the progress, the plots and the reports use this table. The weight of the loss ``name``
-is the field ``beta_name`` of :class:`~sp_graph_seg.Config`.
+The history, the progress, the plots and the reports use this table. The weight of a loss is a field
+of :class:`~sp_graph_seg.Config`: ``beta_rec`` for the loss ``rec``, for example.
 """
 
 from collections.abc import Callable
@@ -31,33 +31,37 @@ from sp_graph_seg.training.subject import Subject
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """The inputs of the losses for one image in one step."""
+    """Everything that the losses of one image need in one step, such as its features."""
 
     model: SuperpixelNet
     subject: Subject
     patches: list[PatchPositions]
-    """The positions of the patches to reconstruct, shape by shape."""
+    """The positions of the patches to reconstruct, one entry for each shape."""
     config: Config
     z: Tensor
     """Features of the pixels, ``(F, H, W)``."""
     means: Tensor
-    """Their means over the nodes, ``(N, F)``."""
+    """The mean of the features of the pixels over each node, ``(N, F)``."""
     x: Tensor
-    """Features of the nodes, ``(N, F')``: the output of the head, or the means without one."""
+    """Features of the nodes: the output of the head or, without a head, ``means``."""
 
     @cached_property
     def memberships(self) -> Tensor:
-        """Softmax of the features of the nodes, ``(N, F)``."""
+        """The softmax of the features ``x`` of each node."""
         return self.x.softmax(dim=-1)
 
     @property
     def judged(self) -> list[Tensor]:
-        """The features of nodes that enter similarity and continuity losses, before softmax."""
+        """The features of the nodes for the similarity and continuity losses, before softmax.
+
+        The list has one tensor. If there is a head and ``head_losses`` of the configuration is
+        ``"both"``, it has two tensors: the features before and after the head.
+        """
         has_both = self.model.head is not None and self.config.head_losses == "both"
         return [self.means, self.x] if has_both else [self.x]
 
     def in_loss(self, x: Tensor) -> Tensor:
-        """Applies softmax, unless ``loss_input`` of the configuration is ``"logits"``."""
+        """Applies softmax to features. With ``loss_input="logits"``, returns them unchanged."""
         return x if self.config.loss_input == "logits" else x.softmax(dim=-1)
 
 
@@ -67,14 +71,14 @@ def _always(_: Config) -> bool:
 
 @dataclass(frozen=True)
 class Loss:
-    """A term of Eq. 9."""
+    """One loss of Eq. 9: its name in plots and the function that computes it."""
 
     title: str
     """Name in plots."""
     compute: Callable[[ForwardPass], Tensor]
     """Computes the loss of one image in one step, a scalar before weighting."""
     counts: Callable[[Config], bool] = _always
-    """Tells whether a configuration uses the loss at all, whatever its weight."""
+    """Tells whether a configuration allows the loss. If not, the weight of the loss is ignored."""
 
 
 def _reconstruction(step: ForwardPass) -> Tensor:
@@ -124,7 +128,10 @@ def _similarity_of(step: ForwardPass, x: Tensor) -> Tensor:
 
 
 def _taught_similarity(features: Tensor, labels: Tensor) -> Tensor:
-    """Computes Eq. 6 for given labels; a label weighs the square root of its number of nodes."""
+    """Computes the similarity loss (Eq. 6) for given labels.
+
+    The weight of a label is the square root of its number of nodes.
+    """
     count = torch.bincount(labels, minlength=features.size(1)).clamp(min=1)
     return F.cross_entropy(features, labels, weight=count.rsqrt())
 
@@ -152,7 +159,7 @@ def _continuity_of(step: ForwardPass, features: Tensor) -> Tensor:
 
 
 def _paint(features: Tensor, inside: Tensor) -> Tensor:
-    """Writes features of the pixels inside ``(N, F)`` to the grid ``(F, H, W)``, 0 outside."""
+    """Makes an image ``(F, H, W)`` of the features ``(N, F)`` of the data pixels, 0 elsewhere."""
     grid = features.new_zeros(inside.numel(), features.size(1))
     return grid.masked_scatter(inside.view(-1, 1), features).T.view(-1, *inside.shape)
 
@@ -167,7 +174,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def betas(config: Config) -> dict[str, float]:
-    """Returns the weight of each loss in Eq. 9; 0 for those that the configuration does not use."""
+    """Returns the weight of each loss in Eq. 9. A loss that the configuration excludes has 0."""
     return {
         name: getattr(config, f"beta_{name}") if loss.counts(config) else 0.0
         for name, loss in LOSSES.items()

@@ -1,4 +1,4 @@
-"""Patches of an image: drawn from a generator, then cut out, rotated and flipped."""
+"""Patches of an image: their random positions, and how they are cut out, rotated and flipped."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,12 @@ from sp_graph_seg.errors import InputError, SmallImageWarning
 
 @dataclass(frozen=True)
 class PatchPositions:
-    """The positions and turns of the patches of one shape.
+    """The positions of K patches of one shape, with their rotations and flips.
 
-    Patch k is the rectangle whose upper left pixel is ``corner[k]``, turned counter-clockwise by
-    ``quarter_turns[k]`` times 90 degrees, then mirrored left to right if ``flip[k]``. For odd turns
-    the rectangle is ``width`` high and ``height`` wide, so that all patches have one shape.
+    Patch k is a rectangle of the image whose upper left pixel is ``corner[k]``. It is rotated
+    counter-clockwise by 90 degrees, ``quarter_turns[k]`` times. Then it is mirrored left to right
+    if ``flip[k]`` is true. If ``quarter_turns[k]`` is odd, the rectangle is ``width`` high and
+    ``height`` wide in the image. All patches therefore have the same shape after the rotation.
     """
 
     height: int
@@ -45,26 +46,28 @@ def draw_patches(
     mask: Tensor | None = None,
     foreground: float = 1.0,
 ) -> PatchPositions:
-    """Draws the positions of patches uniformly, or mostly around the pixels of a mask.
+    """Draws the positions of patches at random.
+
+    The positions are uniform, or mostly around the pixels of a mask if a mask is given.
 
     Args:
         size: Height and width of the image.
-        shape: Height and width of the patches; no larger than the image.
+        shape: Height and width of the patches, no larger than the image.
         count: Number of patches K.
-        generator: The only source of randomness.
-        mask: Pixels that patches should show, ``(H, W)`` bool.
-        foreground: Share of the patches that are centred on a pixel of the mask, as far as
-            the border of the image allows; the others are drawn uniformly.
+        generator: The random number generator for all draws.
+        mask: Pixels that the patches should show, ``(H, W)`` bool.
+        foreground: Share of the patches that are centred on a pixel of the mask. Such a patch is
+            moved if it would cross the border of the image. All others are drawn uniformly.
 
     Raises:
-        InputError: If a patch does not fit into the image, or the mask has no pixel or another
-            size.
+        InputError: If a patch does not fit into the image, no pixel of the mask is true, or the
+            mask has another size than the image.
     """
     height, width = shape
     if height > size[0] or width > size[1]:
         raise InputError(
-            f"patches: {height}x{width} do not fit into an image of {size[0]}x{size[1]} pixels; "
-            "use smaller patches."
+            f"patches: {height}x{width} pixels do not fit into an image of {size[0]}x{size[1]} "
+            "pixels; use smaller patches."
         )
     turned_fits = width <= size[0] and height <= size[1]
     turns = torch.randint(4, (count,), generator=generator)
@@ -75,8 +78,8 @@ def draw_patches(
     if mask is not None:
         if mask.shape != size or not mask.any():
             raise InputError(
-                f"mask: of size {tuple(mask.shape)} with {int(mask.sum())} true pixels cannot be "
-                f"used; give one of size {tuple(size)} with at least one true pixel."
+                f"mask: a mask of size {tuple(mask.shape)} with {int(mask.sum())} true pixels "
+                f"cannot be used; give a mask of size {tuple(size)} with at least one true pixel."
             )
         pixels = mask.nonzero()  # (M, 2)
         center = pixels[torch.randint(len(pixels), (count,), generator=generator)]
@@ -87,7 +90,7 @@ def draw_patches(
 
 
 def cut_patches(image: Tensor, positions: PatchPositions) -> Tensor:
-    """Cuts the patches out: ``(C, H, W)`` -> ``(K, C, height, width)``."""
+    """Cuts K patches ``(K, C, height, width)`` out of an image ``(C, H, W)``."""
 
     def cut(corner: Tensor, turns: int, flip: bool) -> Tensor:
         row, column = corner.tolist()
@@ -105,15 +108,16 @@ def cut_patches(image: Tensor, positions: PatchPositions) -> Tensor:
 
 
 class PatchSampler:
-    """Divides the patches of one image among the mini-batches of each epoch.
+    """Draws the patches of one image and divides them among the mini-batches of each epoch.
 
     Args:
         size: Height and width of the image.
-        patches: (count, height, width) of every shape; a shape larger than the image is reduced
-            with a warning.
-        minibatches: Mini-batches in an epoch.
-        generator: The only source of randomness.
-        redraw: Draw new patches in every epoch; otherwise repeat the first ones.
+        patches: Count, height and width of the patches of each shape. A shape larger than the image
+            is reduced with a warning.
+        minibatches: Number of mini-batches in an epoch.
+        generator: The random number generator for all draws.
+        redraw: If true, new patches are drawn in every epoch. If false, the patches of the first
+            epoch are used again.
         mask: See :func:`draw_patches`.
         foreground: See :func:`draw_patches`.
     """
@@ -138,7 +142,11 @@ class PatchSampler:
         self._drawn: list[PatchPositions] = []
 
     def epoch(self) -> Iterator[list[PatchPositions]]:
-        """Yields the positions of each mini-batch: one entry for each shape with patches in it."""
+        """Yields the positions of the patches of each mini-batch in an epoch.
+
+        Each mini-batch is a list with one entry for each shape. A shape without patches in the
+        mini-batch is left out.
+        """
         if self.redraw or not self._drawn:
             self._drawn = [
                 draw_patches(self.size, (h, w), count, self.generator, self.mask, self.foreground)
@@ -153,9 +161,9 @@ def _fit_shape(shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]
     height, width = min(shape[0], size[0]), min(shape[1], size[1])
     if (height, width) != tuple(shape):
         warnings.warn(
-            f"patches: {shape[0]}x{shape[1]} are reduced to {height}x{width}, because the image "
-            f"that the network sees has {size[0]}x{size[1]} pixels; use smaller patches or a "
-            "larger max_size.",
+            f"patches: patches of {shape[0]}x{shape[1]} pixels are reduced to {height}x{width}, "
+            f"because the image (scaled to max_size) has {size[0]}x{size[1]} pixels; use smaller "
+            "patches or a larger max_size.",
             SmallImageWarning,
             stacklevel=3,
         )

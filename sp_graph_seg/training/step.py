@@ -1,4 +1,4 @@
-"""One training step: the losses of each image (Eq. 9) and their gradients."""
+"""One step of training: the losses of each image (Eq. 9) and their gradients."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sp_graph_seg.training.subject import Subject
 
 @dataclass(frozen=True)
 class Terms:
-    """The losses of one image in one step, and the labels of its nodes."""
+    """The losses of one image in one step, and the labels that occur among its nodes."""
 
     losses: dict[str, Tensor]
     total: Tensor
@@ -33,7 +33,14 @@ def backward_all(
     config: Config,
     scaler: torch.amp.GradScaler,
 ) -> list[Terms]:
-    """Adds up the gradients of the mean of Eq. 9 over the images."""
+    """Computes the losses and the gradients of one step.
+
+    The gradients of the mean of the total loss (Eq. 9) over the images are added to the gradients
+    of the network's parameters.
+
+    Returns:
+        The losses and the labels of each image.
+    """
     terms = []
     for subject, patches in turns:
         losses, labels = _losses(model, subject, patches, config)
@@ -47,7 +54,7 @@ def backward_all(
 def _losses(
     model: SuperpixelNet, subject: Subject, patches: list[PatchPositions], config: Config
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Computes the losses of one image with a weight in Eq. 9, and the labels of its nodes."""
+    """Computes all losses of one image whose weight is not 0, and finds the labels of its nodes."""
     with autocast(config, subject.image.device):
         image, graph, inside = subject.inputs
         z = model.encode(image)

@@ -1,4 +1,4 @@
-"""A training image, and its data on the device of the network."""
+"""A training image with its graph, and how it is moved to the device of the network."""
 
 from dataclasses import dataclass
 
@@ -14,21 +14,21 @@ from sp_graph_seg.transforms import softmax_adjacency
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """An image and its graph, whose nodes hold the data pixels."""
+    """A training image and its graph, whose nodes contain all data pixels and no other pixels."""
 
     image: Tensor
     """``(C, H, W)``, values in [0, 1]."""
     graph: Data
-    """Graph of the image, from :class:`~sp_graph_seg.transforms.ToRAG`, or, if nodes are pixels,
-    from :class:`~sp_graph_seg.transforms.ToPixelGraph`. It has the mask of the data unless all
-    pixels are data."""
+    """Graph of the image, from :class:`~sp_graph_seg.transforms.ToRAG`. If every pixel is a node,
+    it is from :class:`~sp_graph_seg.transforms.ToPixelGraph`. Its ``pixel_mask`` is true for the
+    data pixels."""
     labels: Tensor | None = None
-    """Labels y of the nodes in Eq. 6, ``(N,)``, that the network learns; ``None`` uses
-    ``similarity_labels``."""
+    """Labels y of the nodes in Eq. 6, ``(N,)``, that the network learns. If they are ``None``, the
+    field ``similarity_labels`` of the configuration says how labels are found."""
 
     @property
     def inside(self) -> Tensor | None:
-        """The data pixels, ``(H, W)`` bool; ``None`` if all are."""
+        """The data pixels, ``(H, W)`` bool. It is ``None`` if all pixels are data."""
         if self.graph.pixel_mask.all():
             return None
         return self.graph.pixel_mask.view(self.image.shape[1:])
@@ -36,14 +36,15 @@ class TrainingImage:
 
 @dataclass(frozen=True)
 class Subject:
-    """A training image on the device of the network, with all that stays the same."""
+    """A training image on the device of the network, with all data that every step uses."""
 
     image: Tensor
     inside: Tensor | None
     graph: Data
-    """From :func:`~sp_graph_seg.nn.graph_of_head`; its weights are those of the N-Cut loss."""
+    """The graph from :func:`~sp_graph_seg.nn.graph_of_head`, with the edge weights of the N-Cut
+    loss."""
     adjacency: Tensor
-    """Weights of the continuity loss (Eq. 8), ``(E,)``."""
+    """Edge weights of the continuity loss (Eq. 8), ``(E,)``."""
     labels: Tensor | None
     sampler: PatchSampler
 
@@ -51,7 +52,7 @@ class Subject:
     def make(
         cls, training: TrainingImage, config: Config, generator: Generator, device: torch.device
     ) -> "Subject":
-        """Moves an image to the device and computes the weights of its edges."""
+        """Moves a training image to the device and computes the weights of its edges."""
         graph, height, width = training.graph, *training.image.shape[1:]
         distance = graph.edge_attr[:, 0]
         adjacency = softmax_adjacency(distance, graph.edge_index, graph.num_nodes, config.tau_con)
@@ -77,10 +78,13 @@ class Subject:
 
     @property
     def inputs(self) -> tuple[Tensor, Data, Tensor | None]:
-        """The arguments of the network."""
+        """The inputs of the network: the image, its graph and its data pixels."""
         return self.image, self.graph, self.inside
 
 
 def uses_patches(config: Config) -> bool:
-    """Tells whether the reconstruction loss has a weight and uses patches."""
+    """Tells whether training needs patches.
+
+    It does if the reconstruction loss has a weight above 0 and is computed on patches.
+    """
     return config.beta_rec > 0 and config.reconstruction == "patch"

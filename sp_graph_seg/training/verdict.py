@@ -1,4 +1,4 @@
-"""Judges a finished training: whether it diverged, or left only one label."""
+"""Functions that warn after a training that went wrong."""
 
 import warnings
 
@@ -15,14 +15,17 @@ _GROWTH, _END = 2.0, 0.1
 
 
 def warn_of_divergence(history: History, config: Config) -> None:
-    """Warns if the median loss of the last steps is much larger than that of the first step."""
+    """Warns if the loss is much larger at the end of a training than in its first step.
+
+    The loss at the end is the median loss of the last tenth of the steps.
+    """
     losses = history["loss"]
     count = max(1, round(_END * len(losses)))
     first, last = losses[0], float(np.median(losses[-count:]))
     if last > first + (_GROWTH - 1) * abs(first):
         warnings.warn(
             f"learning_rate={config.learning_rate:g}: the loss grew from {first:.3g} to "
-            f"{last:.3g}, so the labels mean little; use a smaller learning_rate.",
+            f"{last:.3g}, so the labels are unreliable; use a smaller learning_rate.",
             TrainingWarning,
             stacklevel=3,
         )
@@ -32,26 +35,26 @@ def warn_of_collapse(num_labels: int, most_nodes: int, config: Config) -> None:
     """Warns if all nodes of the training images have the same label.
 
     Args:
-        num_labels: Number of labels of all nodes after training.
-        most_nodes: Number of nodes of the image that has the most.
-        config: The configuration.
+        num_labels: Number of different labels of all nodes after training.
+        most_nodes: Number of nodes of the training image with the most nodes.
+        config: The configuration of the training.
     """
     if num_labels > 1:
         return
     if most_nodes < 2:
-        wrong = f"n_segments={config.n_segments}: no training image has two superpixels"
-        remedy = "use a larger n_segments, or another superpixel_method"
+        wrong = f"n_segments={config.n_segments}: every training image has only one superpixel"
+        remedy = "use a larger n_segments or another superpixel_method"
     else:
-        wrong = f"learning_rate={config.learning_rate:g}: training left only one label"
+        wrong = f"learning_rate={config.learning_rate:g}: after training, only one label is left"
         remedy = "use a smaller learning_rate, beta_sim or beta_con, fewer epochs or another seed"
     warnings.warn(f"{wrong}; {remedy}.", TrainingWarning, stacklevel=3)
 
 
 def warn_of_other_threads(path: str, before: int) -> None:
-    """Warns if a training is repeated, or goes on, with another number of threads.
+    """Warns if a training is resumed or repeated with another number of threads.
 
-    Each thread adds up the gradients of its part of a batch, so the number of threads changes the
-    order of the sums, and with it the rounding.
+    Each thread adds up the gradients of its part of a batch. The number of threads therefore
+    changes the order of the sums, and so the rounding.
 
     Args:
         path: The file of the earlier training.
@@ -60,8 +63,8 @@ def warn_of_other_threads(path: str, before: int) -> None:
     now = torch.get_num_threads()
     if before != now:
         warnings.warn(
-            f"{path}: was trained with {before} threads and now with {now}, so some labels may "
-            f"differ; set OMP_NUM_THREADS={before} for the same result.",
+            f"{path}: the earlier training used {before} threads, but this one uses {now}, so some "
+            f"labels may differ; set OMP_NUM_THREADS={before} for the same result.",
             TrainingWarning,
             stacklevel=3,
         )

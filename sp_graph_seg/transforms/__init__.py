@@ -1,4 +1,4 @@
-"""From images to graphs: superpixels, region adjacency graphs, edge weights, reductions."""
+"""Functions and classes that convert images to graphs, and graphs back to label maps."""
 
 from sp_graph_seg.transforms.arrays import as_array, as_image
 from sp_graph_seg.transforms.attributes import ATTRIBUTES, NodePixels

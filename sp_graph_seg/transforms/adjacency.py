@@ -1,4 +1,4 @@
-"""The edges of a region adjacency graph, found without a loop over pixels."""
+"""Functions that find the edges of a region adjacency graph without a loop over pixels."""
 
 import itertools
 from collections.abc import Iterator
@@ -16,28 +16,39 @@ Offset = tuple[int, ...]
 
 
 class Boundary(NamedTuple):
-    """The B pairs of neighbouring pixels that lie in different superpixels, as flat indices."""
+    """All pairs of neighbouring pixels that lie in different superpixels.
+
+    There are B pairs. ``first (B,)`` and ``second (B,)`` are the indices of the two pixels of each
+    pair in the flattened image.
+    """
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     offset: NDArray[np.int64]
-    """Index of the pair's offset in :func:`half_neighborhood`, ``(B,)``."""
+    """``(B,)``, the index in :func:`half_neighborhood` of the offset between the two pixels."""
 
 
 def half_neighborhood(ndim: int, connectivity: int = 1) -> list[Offset]:
-    """Returns the offsets from a pixel to its neighbours, only one of each opposite pair.
+    """Returns the offsets from a pixel to half of its neighbours.
+
+    Two opposite offsets, such as (0, 1) and (0, -1), describe the same pairs of pixels. Only the
+    offset whose first number other than 0 is positive is returned, here (0, 1).
 
     Args:
         ndim: Number of axes.
-        connectivity: Largest number of axes along which an offset moves: 1 reaches the pixels that
-            share a face, ``ndim`` also those that share only a corner.
+        connectivity: Largest number of axes along which an offset moves. With 1, neighbours share a
+            face. With ``ndim``, neighbours may share only a corner.
     """
     offsets = itertools.product((-1, 0, 1), repeat=ndim)
     return [o for o in offsets if o > (0,) * ndim and np.abs(o).sum() <= connectivity]
 
 
 def shifted_views(array: NDArray, offset: Offset) -> tuple[NDArray, NDArray]:
-    """Returns two views of equal size, the second shifted by an offset against the first."""
+    """Returns two views of an array that pair each element with the element at an offset.
+
+    Both views have the same shape. At the same index, the second view has the element that is
+    ``offset`` away from the element of the first view. Elements without a partner are left out.
+    """
     here = tuple(slice(max(0, -o), n - max(0, o)) for o, n in zip(offset, array.shape, strict=True))
     there = tuple(
         slice(max(0, o), n - max(0, -o)) for o, n in zip(offset, array.shape, strict=True)
@@ -46,7 +57,10 @@ def shifted_views(array: NDArray, offset: Offset) -> tuple[NDArray, NDArray]:
 
 
 def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
-    """Finds all pairs of neighbouring pixels in different superpixels; ignores negative ids."""
+    """Finds all pairs of neighbouring pixels that lie in different superpixels.
+
+    Pixels with a negative id belong to no superpixel and are ignored.
+    """
     is_masked = labels.min(initial=0) < 0
     steps = np.append(np.cumprod(labels.shape[:0:-1])[::-1], 1)
 
@@ -68,13 +82,20 @@ def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
 def sum_over_edges(
     labels: Labels, boundary: Boundary, values: NDArray[np.float64], num_nodes: int
 ) -> csr_array:
-    """Adds up, for any two touching superpixels, the values of the boundary pairs between them.
+    """Computes the sum of values along the boundary between every two touching superpixels.
 
-    ``values (B,)`` has one value for each pair of ``boundary``. The time is linear in B. The
-    rows of the matrix are targets, its columns are sources, and both are sorted.
+    The boundary consists of all pairs of neighbouring pixels with one pixel in each superpixel. The
+    running time is proportional to B, the number of pairs in ``boundary``.
+
+    Args:
+        labels: The superpixel of each pixel.
+        boundary: All pairs of neighbouring pixels in different superpixels.
+        values: One value for each pair, ``(B,)``.
+        num_nodes: Number of superpixels N.
 
     Returns:
-        A symmetric ``(N, N)`` matrix; row I holds the edges whose target is node I.
+        A sparse, symmetric matrix ``(N, N)``. The element in row I and column J is the sum for the
+        edge from superpixel J to superpixel I. The elements of a row are sorted by column.
     """
     shape = (num_nodes, num_nodes)
     flat = labels.ravel()
@@ -87,7 +108,11 @@ def sum_over_edges(
 
 
 def to_edge_index(adjacency: csr_array) -> Tensor:
-    """Lists the edges of a matrix, ``(2, E)``, sorted by target (row), then by source (column)."""
+    """Converts an adjacency matrix to the list of its edges, ``(2, E)``.
+
+    The column of an element is the source of its edge, and the row is the target. The edges are
+    sorted by target, then by source.
+    """
     counts = np.diff(adjacency.indptr)
     target = np.repeat(np.arange(adjacency.shape[0]), counts)
     return torch.from_numpy(np.stack([adjacency.indices.astype(np.int64), target]))

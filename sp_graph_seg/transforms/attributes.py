@@ -1,13 +1,11 @@
-r"""Further attributes of the nodes and edges of a graph; one function computes each, on request.
+"""Functions that compute further attributes of the nodes and edges of a graph.
 
-The parameter ``attributes=[...]`` of :class:`~sp_graph_seg.transforms.ToRAG` and ``ToPixelGraph``
-takes the names of functions of this module, and your own functions of a :class:`NodePixels`, which
-may be a :func:`functools.partial`. The result becomes a field with the name of the function. It has
-one row for each node, or for each edge if the name begins with ``edge_``.
+:class:`~sp_graph_seg.transforms.ToRAG` and ``ToPixelGraph`` have a parameter ``attributes``. It is
+a list of names in :data:`ATTRIBUTES` and of your own functions. Each function takes a
+:class:`NodePixels` and returns a tensor. A function may also be a :func:`functools.partial`.
 
-Below, :math:`p \in I` are the pixels of node I, :math:`|I|` is their number, and :math:`x_p` is
-the colour of pixel p. :math:`(p, q) \in IJ` are the pairs of neighbouring pixels with p in I and q
-in J.
+The tensor becomes a field of the graph with the name of the function. If the name begins with
+``edge_``, the tensor must have one row for each edge, otherwise one row for each node.
 """
 
 from collections.abc import Callable
@@ -34,24 +32,28 @@ from sp_graph_seg.transforms.superpixels import Labels
 
 @dataclass(frozen=True)
 class NodePixels:
-    """The nodes of a graph and their pixels, from which attributes are computed."""
+    """The pixels of an image and the nodes that they belong to, the input of every attribute.
+
+    ``*size`` stands for ``H, W`` in an image and for ``D, H, W`` in a volume.
+    """
 
     image: NDArray[np.float32]
     """``(C, *size)``; pixels outside a mask are 0."""
     labels: Labels
-    """Node of each pixel, ``size``; -1 outside a mask."""
+    """The node of each pixel, ``(*size)``; -1 outside a mask."""
     num_nodes: int
     offsets: NDArray[np.int64]
-    """Offsets from a pixel to its neighbours, one of each opposite pair, ``(K, ndim)``."""
+    """The offsets from a pixel to half of its neighbours, ``(K, ndim)``. Of two opposite offsets,
+    only one is listed."""
     find_boundary: Callable[[], Boundary]
     spacing: NDArray[np.float64]
     """Size of a pixel along each axis, ``(ndim,)``."""
     edge_map: NDArray[np.float32] | None = None
-    """How much each pixel looks like an edge of the image, ``size``, if it was given."""
+    """How much each pixel looks like an edge of the image, ``(*size)``; ``None`` if not given."""
 
     @cached_property
     def boundary(self) -> Boundary:
-        """The pairs of neighbouring pixels that belong to different nodes."""
+        """All pairs of neighbouring pixels that belong to different nodes."""
         return self.find_boundary()
 
     @cached_property
@@ -61,26 +63,26 @@ class NodePixels:
 
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
-        """True for the pixels that belong to a node, as a flat array."""
+        """True for each pixel of the flattened image that belongs to a node."""
         return self.labels.ravel() >= 0
 
     @cached_property
     def pixel_index(self) -> NDArray[np.int64]:
-        """Node of each of the P pixels that belong to one, ``(P,)``."""
+        """The node of each of the P pixels that belong to a node, ``(P,)``."""
         return self._select(self.labels.reshape(1, -1))[0]
 
     @cached_property
     def colors(self) -> NDArray[np.float32]:
-        """Colours of the P pixels that belong to a node, ``(C, P)``."""
+        """The colours of the P pixels that belong to a node, ``(C, P)``."""
         return self._select(self.image.reshape(self.image.shape[0], -1))
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Indices along each axis of the P pixels that belong to a node, ``(ndim, P)``."""
+        """The position of each of the P pixels that belong to a node, as indices ``(ndim, P)``."""
         return self._select(np.indices(self.labels.shape).reshape(self.labels.ndim, -1))
 
     def _select(self, values: NDArray) -> NDArray:
-        """Selects the pixels inside; copies nothing if all are."""
+        """Selects the pixels that belong to a node. Nothing is copied if all pixels do."""
         return values if self._is_whole else values[:, self.inside]
 
     @cached_property
@@ -89,49 +91,67 @@ class NodePixels:
 
 
 def mean_color(nodes: NodePixels) -> Tensor:
-    r"""``(N, C)``: :math:`\bar x_I = \frac{1}{|I|} \sum_{p \in I} x_p`."""
+    """Computes the mean colour of the pixels of each node, ``(N, C)``."""
     return mean_over_nodes(nodes.colors, nodes.pixel_index, nodes.num_nodes)
 
 
 def centroid(nodes: NodePixels) -> Tensor:
-    """``(N, ndim)``: mean position in the order of the image's axes, multiplied by the spacing."""
+    """Computes the mean position of the pixels of each node, ``(N, ndim)``.
+
+    The coordinates are in the order of the image's axes. They are pixel indices multiplied by the
+    spacing.
+    """
     pixels = mean_over_nodes(nodes.positions, nodes.pixel_index, nodes.num_nodes)
     return pixels * torch.from_numpy(nodes.spacing).float()
 
 
 def area(nodes: NodePixels) -> Tensor:
-    """``(N,)``: area, or volume in 3D, in squared or cubed units of the spacing."""
+    """Computes the area of each node in an image, or its size in a volume, ``(N,)``.
+
+    The area is in squared units of the spacing. The size in a volume is in cubed units.
+    """
     count = np.bincount(nodes.pixel_index, minlength=nodes.num_nodes)
     return torch.from_numpy((count * nodes.spacing.prod()).astype(np.float32))
 
 
 def variance(nodes: NodePixels) -> Tensor:
-    r"""``(N, C)``: :math:`\frac{1}{|I|} \sum_{p \in I} (x_p - \bar x_I)^2`."""
+    """Computes the variance of the pixels of each node in each channel, ``(N, C)``.
+
+    It is the mean of the squared differences from the node's mean colour.
+    """
     mean = mean_color(nodes).numpy().T  # (C, N)
     squares = (nodes.colors - mean[:, nodes.pixel_index]) ** 2
     return mean_over_nodes(squares, nodes.pixel_index, nodes.num_nodes)
 
 
 def std(nodes: NodePixels) -> Tensor:
-    """``(N, C)``: square root of :func:`variance`."""
+    """Computes the standard deviation of the pixels of each node in each channel, ``(N, C)``.
+
+    It is the square root of :func:`variance`.
+    """
     return variance(nodes).sqrt()
 
 
 def minimum(nodes: NodePixels) -> Tensor:
-    r"""``(N, C)``: :math:`\min_{p \in I} x_p` in each channel."""
+    """Finds the smallest value of each node in each channel, ``(N, C)``."""
     return _extreme(nodes, nodes.colors, "min")
 
 
 def maximum(nodes: NodePixels) -> Tensor:
-    r"""``(N, C)``: :math:`\max_{p \in I} x_p` in each channel."""
+    """Finds the largest value of each node in each channel, ``(N, C)``."""
     return _extreme(nodes, nodes.colors, "max")
 
 
 def histogram(nodes: NodePixels, bins: int = 8) -> Tensor:
-    r"""``(N, C * bins)``: share of the pixels in each of ``bins`` equal bins of [0, 1], by channel.
+    """Computes a histogram of each node in each channel, ``(N, C * bins)``.
 
-    A value on the border of two bins counts in the upper one. Values outside [0, 1] count in the
-    outermost bins. Use ``functools.partial(histogram, bins=16)`` for another number of bins.
+    The range [0, 1] is divided into ``bins`` bins of equal width. The histogram holds the share of
+    the node's pixels in each bin. A value on the border of two bins counts in the upper bin. Values
+    below 0 count in the first bin, and values above 1 count in the last bin. To use another number
+    of bins, give ``functools.partial(histogram, bins=16)``, for example.
+
+    Returns:
+        One row for each node, with all bins of the first channel first.
     """
     bin_of = np.clip((nodes.colors * np.float32(bins)).astype(np.int64), 0, bins - 1)  # (C, P)
     cells = [
@@ -144,15 +164,20 @@ def histogram(nodes: NodePixels, bins: int = 8) -> Tensor:
 
 
 def bbox(nodes: NodePixels) -> Tensor:
-    """``(N, 2 * ndim)``: first index along each axis, then one past the last along each."""
+    """Finds the bounding box of each node in pixel indices, ``(N, 2 * ndim)``.
+
+    The first half of a row is the smallest index along each axis. The second half is the largest
+    index along each axis plus 1, like the end of a Python slice.
+    """
     first, last = (_extreme(nodes, nodes.positions, kind) for kind in ("min", "max"))
     return torch.cat([first, last + 1], dim=1)
 
 
 def perimeter(nodes: NodePixels) -> Tensor:
-    """``(N,)``: perimeter of a node, or its surface area in 3D, in units of the spacing.
+    """Computes the perimeter of each node in an image, or its surface in a volume, ``(N,)``.
 
-    A face of a pixel counts if it borders on another node, on the outside of the mask, or on the
+    The perimeter is in units of the spacing. The surface area is in squared units. A face of a
+    pixel counts if it borders on another node or on a pixel outside the mask, or if it lies on the
     border of the image.
     """
     labels = np.pad(nodes.labels, 1, constant_values=-1)
@@ -167,11 +192,12 @@ def perimeter(nodes: NodePixels) -> Tensor:
 
 
 def axis_lengths(nodes: NodePixels) -> Tensor:
-    r"""``(N, ndim)``: axes of the ellipse (or ellipsoid) of equal second moments, longest first.
+    r"""Computes the lengths of the axes of each node, ``(N, ndim)``, longest first.
 
-    They are :math:`4 \sqrt{\lambda}` in 2D and :math:`2 \sqrt{5 \lambda}` in 3D, where
-    :math:`\lambda` are the eigenvalues of the covariance of the positions. For a node that is a
-    large ellipse, they are its full axes.
+    They are the full axes of the ellipse (in a volume, the ellipsoid) that has the same second
+    moments as the node. If :math:`\lambda` is an eigenvalue of the covariance matrix of the pixels'
+    positions, an axis is :math:`4 \sqrt{\lambda}` long in an image and :math:`2 \sqrt{5 \lambda}`
+    long in a volume.
     """
     ndim = len(nodes.spacing)
     position = nodes.positions * nodes.spacing[:, None]
@@ -183,10 +209,11 @@ def axis_lengths(nodes: NodePixels) -> Tensor:
 
 
 def edge_boundary_length(nodes: NodePixels) -> Tensor:
-    """``(E,)``: length of the shared boundary, or its area in 3D, in units of the spacing.
+    """Computes the length of the boundary between the two nodes of each edge, ``(E,)``.
 
-    It is 0 for superpixels that touch only at an edge or a corner (``connectivity`` above 1), and
-    for neighbours of a pixel graph that do not share a face.
+    The length is in units of the spacing. In a volume, the result is an area in squared units. It
+    is 0 if no pixel of one node shares a face with a pixel of the other node. This is possible in
+    ``ToRAG`` with ``connectivity`` above 1, and in ``ToPixelGraph`` with a large radius.
     """
     is_face = np.abs(nodes.offsets).sum(axis=1) == 1
     across = (np.abs(nodes.offsets) * nodes.spacing).sum(axis=1)
@@ -195,9 +222,11 @@ def edge_boundary_length(nodes: NodePixels) -> Tensor:
 
 
 def edge_boundary_gradient(nodes: NodePixels) -> Tensor:
-    r"""``(E,)``: mean of :math:`\|x_p - x_q\| / d(p, q)` over the pairs :math:`(p, q) \in IJ`.
+    """Computes the mean colour gradient between the two nodes of each edge, ``(E,)``.
 
-    d is the distance between the two pixels in units of the spacing.
+    The gradient between two neighbouring pixels is the Euclidean distance of their colours, divided
+    by the distance of the pixels in units of the spacing. The mean is taken over all pairs of
+    neighbouring pixels with one pixel in each node of the edge.
     """
     first, second, offset = nodes.boundary
     colors = nodes.image.reshape(nodes.image.shape[0], -1)
@@ -210,16 +239,20 @@ def edge_boundary_gradient(nodes: NodePixels) -> Tensor:
 
 
 def edge_strength(nodes: NodePixels) -> Tensor:
-    r"""``(E,)``: mean of :math:`(e_p + e_q) / 2` over :math:`(p, q) \in IJ`, for an edge map e.
+    """Computes the mean of an edge map along the boundary of the two nodes of each edge, ``(E,)``.
 
-    The map is given as ``Data(image=..., edge_map=...)``. The result equals the weight of
-    scikit-image's ``rag_boundary``, except for boundaries near a third node.
+    The edge map has one value for each pixel. Give it as ``Data(image=..., edge_map=...)``. The
+    boundary consists of all pairs of neighbouring pixels with one pixel in each node. The result
+    equals the weight in ``skimage.graph.rag_boundary``, except near a third node.
 
     Raises:
         InputError: If no edge map was given.
     """
     if nodes.edge_map is None:
-        raise InputError("edge_map: is missing; give Data(image=..., edge_map=...).")
+        raise InputError(
+            "edge_map: the field is missing, but the attribute edge_strength needs it; give "
+            "Data(image=..., edge_map=...)."
+        )
     first, second, _ = nodes.boundary
     flat = nodes.edge_map.ravel().astype(np.float64)
     count = _sum_over_boundary(nodes, np.ones(first.size))
@@ -227,7 +260,10 @@ def edge_strength(nodes: NodePixels) -> Tensor:
 
 
 def edge_color_difference(nodes: NodePixels) -> Tensor:
-    r"""``(E, C)``: :math:`|\bar x_I - \bar x_J|` in each channel, the same in both directions."""
+    """Computes the absolute difference of the two nodes' mean colours for each edge, ``(E, C)``.
+
+    The channels are compared one by one. The result is the same for both directions of an edge.
+    """
     source, target = nodes.edge_index
     x = mean_color(nodes)
     return (x[source] - x[target]).abs()
@@ -271,10 +307,13 @@ ATTRIBUTES: dict[str, Attribute] = {
 
 
 def attribute_name(attribute: str | Attribute) -> str:
-    """Returns the name of an attribute's field, which is the name of its function.
+    """Returns the name of the graph's field that stores an attribute.
+
+    It is the name of the function that computes the attribute.
 
     Raises:
-        InputError: If the name is not in :data:`ATTRIBUTES`, or the function has no name.
+        InputError: If ``attribute`` is a name that is not in :data:`ATTRIBUTES`, or a function
+            without a valid name, such as a lambda.
     """
     if isinstance(attribute, str):
         if attribute in ATTRIBUTES:
@@ -289,18 +328,21 @@ def attribute_name(attribute: str | Attribute) -> str:
 
 
 def compute_attribute(attribute: str | Attribute, nodes: NodePixels, num_edges: int) -> Tensor:
-    """Computes an attribute, and checks that it has one row for each node or edge.
+    """Computes an attribute and checks its number of rows.
 
     Raises:
-        InputError: If the result is not a tensor with that number of rows.
+        InputError: If the result is not a tensor with one row for each node. The result of an edge
+            attribute must have one row for each edge.
     """
     name = attribute_name(attribute)
     values = (ATTRIBUTES[attribute] if isinstance(attribute, str) else attribute)(nodes)
     kind, count = ("edge", num_edges) if name.startswith("edge_") else ("node", nodes.num_nodes)
     if not isinstance(values, Tensor) or values.shape[:1] != (count,):
-        found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        is_tensor = isinstance(values, Tensor)
+        found = f"shape {tuple(values.shape)}" if is_tensor else f"type {type(values).__name__}"
         raise InputError(
-            f"attributes: {name} returned {found}, not a tensor with one row for each of {count} "
-            f"{kind}s; return one, and begin names of edge attributes, and only those, with edge_."
+            f"attributes: the result of {name} has {found}, but must be a tensor with {count} "
+            f"rows, one for each {kind}; correct the function or its name (an edge attribute must "
+            "have a name that begins with edge_, a node attribute must not)."
         )
     return values

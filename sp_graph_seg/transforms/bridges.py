@@ -1,4 +1,4 @@
-"""Conversions between graphs and label images, scipy matrices, networkx and scikit-image."""
+"""Functions that convert graphs to label maps, SciPy matrices and networkx graphs, and back."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -21,33 +21,39 @@ Edge = tuple[int, int]
 
 
 def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
-    """Makes a label map: each pixel gets the label of its node.
+    """Makes a label map in which each pixel has the label of its node.
 
     Args:
-        labels: Label of each node, ``(N,)``.
-        data: From :class:`~sp_graph_seg.transforms.ToRAG` or ``ToPixelGraph``; for one image of a
-            batch use ``batch.get_example(i)``.
+        labels: The label of each node, ``(N,)``.
+        data: A graph from :class:`~sp_graph_seg.transforms.ToRAG` or ``ToPixelGraph``. To select
+            one image of a batch, give ``batch.get_example(i)``.
         fill: Label of the pixels outside the mask.
 
     Returns:
-        ``(H, W)`` or ``(D, H, W)``, of the type of ``labels``.
+        The label map, ``(H, W)`` or ``(D, H, W)``, with the same dtype as ``labels``.
 
     Raises:
-        InputError: If there is not one label for each node, or the graph is not the whole graph of
-            one image.
+        InputError: If the number of labels differs from the number of nodes, or if ``data`` is a
+            batch of images or only a part of a graph.
     """
     if labels.shape != (data.num_nodes,):
-        raise InputError(f"labels: shape {tuple(labels.shape)} must be ({data.num_nodes},).")
+        raise InputError(
+            f"labels: shape {tuple(labels.shape)} must be ({data.num_nodes},); give one label for "
+            "each node."
+        )
     if data.image_size.size(0) != 1:
-        raise InputError("data: is a batch of images; take one with batch.get_example(i).")
+        raise InputError(
+            "data: the graph is a batch of images; select one image with batch.get_example(i)."
+        )
     if data.pixel_index.numel() and data.pixel_index.max() >= data.num_nodes:
         raise InputError(
-            "data: pixel_index has nodes that were removed; paint the labels of the whole graph."
+            "data: pixel_index contains nodes that were removed from the graph; give the whole "
+            "graph and the labels of all its nodes."
         )
     if "n_id" in data:
         raise InputError(
-            "data: is a part of a graph that a loader made; collect the labels of all parts by "
-            "data.n_id and paint the whole graph."
+            "data: the graph is a part of a larger graph, made by a loader; collect the labels of "
+            "all parts by their node ids, data.n_id, and give the larger graph."
         )
     painted = labels[data.pixel_index]
     if "pixel_mask" in data:
@@ -58,11 +64,13 @@ def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
 
 
 def to_scipy(data: Data, edge_weight: Tensor | None = None) -> csr_array:
-    """Makes the weighted adjacency matrix: row I holds the weights of the edges into node I.
+    """Converts a graph to a sparse matrix of its edge weights, ``(N, N)``.
+
+    The element in row I and column J is the weight of the edge from node J to node I.
 
     Args:
         data: A graph.
-        edge_weight: Weights ``(E,)``; by default ``data.edge_weight``.
+        edge_weight: The weights, ``(E,)``. The default is ``data.edge_weight``.
     """
     weight = data.edge_weight if edge_weight is None else edge_weight
     source, target = data.edge_index.numpy()
@@ -71,10 +79,15 @@ def to_scipy(data: Data, edge_weight: Tensor | None = None) -> csr_array:
 
 
 def from_scipy(matrix: csr_array) -> Data:
-    """Makes a graph from a square matrix whose rows are targets; sets ``edge_weight``."""
+    """Converts a square sparse matrix to a graph with the field ``edge_weight``.
+
+    The element in row I and column J becomes the weight of the edge from node J to node I.
+    """
     rows, columns = matrix.shape
     if rows != columns:
-        raise InputError(f"matrix: {rows}x{columns} is not square; give a square adjacency matrix.")
+        raise InputError(
+            f"matrix: the size {rows}x{columns} is not square; give a square adjacency matrix."
+        )
     matrix = csr_array(matrix, copy=True)
     matrix.sum_duplicates()
     target = np.repeat(np.arange(rows), np.diff(matrix.indptr))
@@ -83,24 +96,26 @@ def from_scipy(matrix: csr_array) -> Data:
 
 
 def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
-    """Converts a graph to the RAG of scikit-image, a subclass of :class:`networkx.Graph`.
+    """Converts a graph to ``skimage.graph.RAG``, a subclass of :class:`networkx.Graph`.
 
-    ``skimage.graph.merge_hierarchical``, ``cut_threshold`` and ``cut_normalized`` take the result;
-    the label image that they need is :func:`to_label_image` of ``torch.arange(N)``. As in
-    scikit-image, a node has ``labels``. It also has ``"mean color"`` if the graph has ``x``, and
-    ``"total color"`` and ``"pixel count"`` if the graph has ``pixel_index`` too. It has every other
-    node attribute under its own name. An edge has ``weight``, and every edge attribute under its
-    own name; if the values of the two directions differ, they are stored as
-    ``{(source, target): value}``. All other fields become attributes of the networkx graph.
+    ``skimage.graph.merge_hierarchical``, ``cut_threshold`` and ``cut_normalized`` accept the
+    result. They also need a label image: ``to_label_image(torch.arange(data.num_nodes), data)``.
+
+    * Each node has ``labels``, a list of its own id, as in scikit-image. It also has
+      ``"mean color"`` if the graph has ``x``. If the graph has ``pixel_index`` too, the node also
+      has ``"total color"`` and ``"pixel count"``. All other node attributes keep their names.
+    * Each edge has ``weight``. All edge attributes keep their names. If an attribute differs
+      between the two directions of an edge, it is a dictionary ``{(source, target): value}``.
+    * All other fields become attributes of the networkx graph.
 
     Args:
         data: Any graph that stores both directions of every edge.
-        weight: Weights ``(E,)``, equal in both directions. The default is the colour distance
-            ``edge_attr``, or ``edge_weight`` if the graph has no ``edge_attr``. For
-            ``cut_normalized`` give affinities.
+        weight: The weights, ``(E,)``. They must be equal in both directions. The default is the
+            colour distance ``edge_attr``. If the graph has no ``edge_attr``, the default is
+            ``edge_weight``. The function ``cut_normalized`` needs affinities.
 
     Raises:
-        InputError: If the weights differ between the two directions.
+        InputError: If the weights differ between the two directions of an edge.
     """
     from skimage.graph import RAG
 
@@ -109,8 +124,8 @@ def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
     matrix = to_scipy(data, weight)
     if abs(matrix - matrix.T).max() > 1e-6 * max(abs(matrix).max(), 1):
         raise InputError(
-            "weight: the two directions of an edge differ, as with softmax-tau weights; "
-            "give colour distances or affinities."
+            "weight: the two directions of an edge have different weights; give symmetric "
+            "weights, such as colour distances or affinities."
         )
     graph = RAG()
     for node in range(data.num_nodes):  # one by one, because scikit-image counts the ids
@@ -128,31 +143,34 @@ def to_networkx(data: Data, weight: Tensor | None = None) -> "RAG":
 
 
 def from_networkx(graph: nx.Graph) -> Data:
-    """Converts a graph of networkx, such as one from :func:`to_networkx` or ``rag_mean_color``.
+    """Converts a networkx graph to a PyG graph.
 
-    Nodes are numbered in the order of their ids, not in the order in which networkx stores them.
-    If nodes were merged, as ``merge_hierarchical`` does, the pixels get the numbers of the merged
-    nodes.
+    The networkx graph may come from :func:`to_networkx` or ``skimage.graph.rag_mean_color``, for
+    example. The nodes are numbered in ascending order of their ids. If nodes were merged, as
+    ``merge_hierarchical`` does, each pixel gets the number of its merged node.
 
     Args:
-        graph: An undirected graph. Numbers that all nodes have become node attributes
-            (``"mean color"`` becomes ``x``); those that all edges have become edge attributes
-            named ``edge_...``. ``weight``, or 1 where it is missing, becomes ``edge_weight``,
-            unless the edges have an ``edge_weight`` of their own. Parallel edges are added up.
+        graph: An undirected graph. A numeric attribute that all nodes have becomes a node attribute
+            of the same name, except that ``"mean color"`` becomes ``x``. A numeric attribute that
+            all edges have becomes an edge attribute, with the prefix ``edge_`` if it lacks one. The
+            ``weight`` of an edge becomes ``edge_weight``. An edge without a weight gets 1. If the
+            edges have an attribute ``edge_weight`` already, it is used instead. The values of
+            parallel edges are added up.
 
     Returns:
         A graph with both directions of every edge, sorted by target. ``node_id (N,)`` holds the
-        ids that the nodes had. It is an :class:`~sp_graph_seg.transforms.ImageGraph` if ``graph``
-        was made from one.
+        ids of the nodes in networkx. The graph is an
+        :class:`~sp_graph_seg.transforms.ImageGraph` if ``graph`` was made from one.
 
     Raises:
-        InputError: If the graph is directed, or its ids are not integers.
+        InputError: If the graph is directed, or a node id is not an integer.
     """
     if graph.is_directed():
-        raise InputError("graph: is directed; convert it with graph.to_undirected().")
+        raise InputError("graph: the graph is directed; convert it with graph.to_undirected().")
     if not all(isinstance(node, int | np.integer) for node in graph):
         raise InputError(
-            "graph: node ids must be integers; use networkx.convert_node_labels_to_integers."
+            "graph: some node ids are not integers; convert them with "
+            "networkx.convert_node_labels_to_integers."
         )
     ids = sorted(graph)
     number = {node: k for k, node in enumerate(ids)}
@@ -192,7 +210,7 @@ _OF_SCIKIT_IMAGE = frozenset({"labels", "total color", "pixel count"})
 
 
 def _node_columns(data: Data) -> dict[str, Sequence]:
-    """Collects the attributes of the nodes under the names of scikit-image."""
+    """Collects the attributes of the nodes under the names that scikit-image uses."""
     names = set(data.node_attrs()) - OF_THE_IMAGE
     columns: dict[str, Sequence] = {name: data[name].tolist() for name in names - {"x"}}
     if data.x is not None:
@@ -206,7 +224,10 @@ def _node_columns(data: Data) -> dict[str, Sequence]:
 
 
 def _edge_columns(data: Data) -> dict[str, dict[Edge, Any]]:
-    """Collects the attributes of the edges: a value for each edge, or each of its directions."""
+    """Collects the edge attributes by name. Each is a dictionary from edges to values.
+
+    If the two directions of an edge have different values, both values are stored.
+    """
     edges = [(source, target) for source, target in data.edge_index.t().tolist()]
     columns = {}
     for name in set(data.edge_attrs()) - OF_THE_IMAGE - {"edge_index"}:
@@ -226,13 +247,13 @@ def _one_way(value: Any, edge: Edge) -> Any:
 
 
 def _shared(fields: Iterable[dict]) -> set[str]:
-    """Finds the names that all of them have."""
+    """Finds the keys that all dictionaries have."""
     names = [set(each) for each in fields]
     return set.intersection(*names) if names else set()
 
 
 def _as_tensor(values: list) -> Tensor | None:
-    """Converts numbers of one shape to a tensor; returns ``None`` for text and the like."""
+    """Converts numbers, or arrays of one shape, to a tensor. Returns ``None`` for other values."""
     try:
         array = np.asarray(values)
     except ValueError:  # of several shapes
@@ -244,7 +265,7 @@ def _as_tensor(values: list) -> Tensor | None:
 
 
 def _new_numbers(labels: Sequence[Sequence[int]], data: ImageGraph) -> Tensor:
-    """Maps the old id of each node to its new id; ``labels`` are the old ids of each new node."""
+    """Returns the new id of each old node. ``labels[k]`` lists the old ids of the new node k."""
     size = 1 + max((int(data.pixel_index.max()), *(max(old) for old in labels)))
     number = torch.full((size,), -1)
     for new, old in enumerate(labels):

@@ -1,4 +1,4 @@
-"""Converts images to the colour spaces in which over-segmentations and cues compare colours."""
+"""Conversion of images to the colour spaces RGB, CIELAB and HSV."""
 
 from typing import Literal
 
@@ -10,12 +10,18 @@ ColorSpace = Literal["rgb", "lab", "hsv"]
 
 
 def color_space(image: NDArray, space: ColorSpace) -> Colors:
-    """Converts an image ``(C, *size)`` in [0, 1] to colours ``(*size, 3)`` of about that range.
+    """Converts an image with values in [0, 1] to three channels of about the same range.
 
-    Three channels are taken as RGB. CIELAB is divided by 100. The hue of HSV is an angle that jumps
-    at red, so hue and saturation are converted to a vector of two components. One channel takes the
-    place of lightness, and the other two are 0. For any other number of channels, the first three
-    principal components take the places of lightness, a and b. ``space`` matters for RGB only.
+    The image is ``(C, *size)``, where ``*size`` is ``H, W`` or ``D, H, W``. The result is
+    ``(*size, 3)``.
+
+    * Three channels are taken as RGB and converted to ``space``. CIELAB is divided by 100. In HSV,
+      hue is an angle that jumps at red. Hue and saturation are therefore converted to the two
+      components of a vector.
+    * One channel becomes the first channel of the result. The other two are 0.
+    * Any other number of channels is replaced by the first three principal components.
+
+    ``space`` has no effect unless the image has three channels.
     """
     from skimage import color
 
@@ -32,7 +38,10 @@ def color_space(image: NDArray, space: ColorSpace) -> Colors:
 
 
 def _principal_components(image: NDArray) -> Colors:
-    """Converts ``(C, *size)`` to ``(*size, 3)``; C equal channels give the same as one."""
+    """Converts an image ``(C, *size)`` to its first three principal components, ``(*size, 3)``.
+
+    An image of C equal channels gives the same result as one of these channels.
+    """
     values = image.reshape(len(image), -1).astype(np.float64)
     middle = values.mean(axis=1, keepdims=True)
     values = values - middle

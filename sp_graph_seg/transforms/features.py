@@ -1,4 +1,4 @@
-"""Channels derived from an image: smoothed values and eigenvalues of the Hessian."""
+"""Functions that add smoothed values and eigenvalues of the Hessian to an image as channels."""
 
 import math
 from collections.abc import Sequence
@@ -15,22 +15,24 @@ _REACH = 4.0
 
 
 def add_hessian_features(image: Tensor, scales: Sequence[float]) -> Tensor:
-    r"""Adds to an image its smoothed values and the eigenvalues of its Hessian at several scales.
+    r"""Adds channels to an image: its smoothed values and the eigenvalues of its Hessian.
 
-    For each scale :math:`\sigma`, the image I is smoothed by a Gaussian :math:`G_\sigma` of that
-    standard deviation. The larger and the smaller eigenvalue of the Hessian
-    :math:`\sigma^2 \nabla\nabla (G_\sigma * I)` (Lindeberg 1998) distinguish blobs, ridges and flat
-    areas. For values in [0, 1] an eigenvalue :math:`\lambda` lies within about [-0.5, 0.5]. It is
-    stored as :math:`(1 + \lambda) / 2`, clipped to [0, 1]. Leng et al. (VISAPP 2024, Fig. 5a) train
-    on such channels of tomograms.
+    The channels are computed at several scales. For each scale :math:`\sigma`, the image I is
+    smoothed by a Gaussian :math:`G_\sigma` with standard deviation :math:`\sigma`. The Hessian is
+    :math:`\sigma^2 \nabla\nabla (G_\sigma * I)` (Lindeberg 1998). Its larger and its smaller
+    eigenvalue distinguish blobs, ridges and flat areas.
+
+    If the image has values in [0, 1], an eigenvalue :math:`\lambda` lies within about [-0.5, 0.5].
+    It is stored as :math:`(1 + \lambda) / 2`, clipped to [0, 1]. Leng et al. (VISAPP 2024, Fig. 5a)
+    train on such channels of tomograms.
 
     Args:
         image: ``(C, H, W)``, values in [0, 1].
-        scales: Standard deviations in pixels; an empty sequence adds nothing.
+        scales: Standard deviations in pixels. An empty sequence adds no channels.
 
     Returns:
-        ``(C * (1 + 3 * len(scales)), H, W)``: first the image, then for each scale the smoothed
-        channels, the larger eigenvalues and the smaller eigenvalues.
+        ``(C * (1 + 3 * len(scales)), H, W)``. The channels of the image come first. For each scale,
+        the smoothed channels, the larger eigenvalues and the smaller eigenvalues follow.
     """
     parts = [image]
     for scale in scales:
@@ -41,7 +43,7 @@ def add_hessian_features(image: Tensor, scales: Sequence[float]) -> Tensor:
 
 
 def _smooth(image: Tensor, scale: float) -> Tensor:
-    """Convolves with a Gaussian along both axes; the values at the border continue outside."""
+    """Smooths an image with a Gaussian. The values at its border are repeated outside of it."""
     reach = max(1, math.ceil(_REACH * scale))
     ticks = torch.arange(-reach, reach + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-0.5 * (ticks / scale) ** 2)
@@ -53,7 +55,7 @@ def _smooth(image: Tensor, scale: float) -> Tensor:
 
 
 def _hessian_eigenvalues(smoothed: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Computes the larger and the smaller eigenvalue at each pixel, times the scale squared."""
+    """Computes the larger and the smaller eigenvalue of the Hessian, times the scale squared."""
     (by_row, by_column) = torch.gradient(smoothed, dim=(1, 2))
     rr, rc = torch.gradient(by_row, dim=(1, 2))
     cc = torch.gradient(by_column, dim=2)[0]

@@ -1,4 +1,4 @@
-"""ImageGraph: a PyG ``Data`` that knows which fields belong to the pixels or to the image."""
+"""The class :class:`ImageGraph`, a PyG ``Data`` with fields for the pixels of an image."""
 
 from typing import Any
 
@@ -23,16 +23,19 @@ class _ImageStorage(GlobalStorage):
 
 
 class ImageGraph(Data):
-    """The graph of an image: a :class:`~torch_geometric.data.Data` that our transforms make.
+    """The graph of an image, a :class:`~torch_geometric.data.Data` with fields for its pixels.
 
-    PyG recognises attributes of nodes and edges by their length. If an image had as many pixels as
-    edges, PyG's transforms would sort ``pixel_index`` like an edge attribute. This class therefore
-    treats ``pixel_index``, ``pixel_mask``, ``image_size`` and ``name`` as neither. If a graph has
-    as many nodes as edges, PyG goes by the names, so every edge attribute here is named
-    ``edge_...``; name yours likewise. One ambiguity remains: if a graph has one node, PyG cannot
-    tell a label of the image, ``y (1,)``, from a label of the node.
+    PyG recognises the attributes of nodes and edges by their length. If an image has as many pixels
+    as the graph has edges, PyG would treat ``pixel_index`` as an edge attribute and sort it. This
+    class prevents that: ``pixel_index``, ``pixel_mask``, ``image_size`` and ``name`` are never
+    treated as attributes of nodes or edges.
 
-    :meth:`subgraph` updates ``pixel_index`` and ``pixel_mask``.
+    If a graph has as many nodes as edges, PyG looks at the name of an attribute. The names of all
+    edge attributes should therefore begin with ``edge_``, as they do in ``ToRAG``. One ambiguity
+    remains. If a graph has one node, PyG cannot tell whether ``y (1,)`` is a label of the image or
+    of the node.
+
+    The method :meth:`subgraph` updates ``pixel_index`` and ``pixel_mask``.
     """
 
     pixel_index: Tensor
@@ -45,10 +48,12 @@ class ImageGraph(Data):
         self._store._mapping.update(mapping)
 
     def subgraph(self, subset: Tensor) -> "ImageGraph":
-        """Returns the subgraph of some nodes; the pixels of all other nodes leave ``pixel_mask``.
+        """Returns the subgraph that contains only the given nodes.
+
+        In its ``pixel_mask``, the pixels of all other nodes are false.
 
         Args:
-            subset: Ids of the nodes to keep, or bool ``(N,)``.
+            subset: Ids of the nodes to keep, or a boolean for each node, ``(N,)``.
         """
         part = super().subgraph(subset)
         kept = subset.nonzero()[:, 0] if subset.dtype == torch.bool else subset
@@ -58,10 +63,13 @@ class ImageGraph(Data):
         return part
 
     def renumber_pixels(self, number: Tensor) -> None:
-        """Gives the pixels the new ids of their nodes, in place; no-op without ``pixel_index``.
+        """Replaces the node of each pixel by its new id, in place.
+
+        The pixels of removed nodes become false in ``pixel_mask``. A graph without ``pixel_index``
+        stays unchanged.
 
         Args:
-            number: The new id of each node, ``(N,)``; -1 for a removed node.
+            number: The new id of each node, ``(N,)``. It is -1 for a removed node.
         """
         if "pixel_index" not in self:
             return
@@ -72,10 +80,13 @@ class ImageGraph(Data):
         self.pixel_index, self.pixel_mask = nodes[nodes >= 0], inside
 
     def sorted_edge_index(self) -> EdgeIndex:
-        """Returns ``edge_index`` as an ``EdgeIndex`` marked as sorted, for faster PyG layers.
+        """Returns ``edge_index`` as a PyG ``EdgeIndex`` that is marked as sorted.
+
+        Many PyG layers are faster with such an ``EdgeIndex``.
 
         Raises:
-            ValueError: If the edges are not sorted by target, or not undirected.
+            ValueError: If the edges are not sorted by target, or an edge is stored in one direction
+                only.
         """
         size = (self.num_nodes, self.num_nodes)
         edges = EdgeIndex(self.edge_index, sparse_size=size, sort_order="col", is_undirected=True)

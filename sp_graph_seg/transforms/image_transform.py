@@ -1,4 +1,4 @@
-"""The base class of ToRAG and ToPixelGraph: makes a graph from an image and its nodes."""
+"""The base class of ToRAG and ToPixelGraph."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
@@ -38,18 +38,21 @@ _COLORS = 4
 
 
 class Given(NamedTuple):
-    """The checked inputs of one call of a transform."""
+    """The inputs of one call of a transform, already checked.
+
+    ``*size`` stands for ``H, W`` in an image and for ``D, H, W`` in a volume.
+    """
 
     image: NDArray[np.float32]
     """``(C, *size)``, 0 outside the mask."""
     mask: NDArray[np.bool_] | None
     superpixels: Tensor | ArrayLike | None
     edge_map: NDArray[np.float32] | None
-    """``(*size)``, values for the attribute ``edge_strength``."""
+    """``(*size)``, the input of the attribute ``edge_strength``."""
 
 
 class ImageTransform(BaseTransform):
-    """Base class of the transforms that make an :class:`ImageGraph` of an image."""
+    """Base class of the transforms that convert an image to an :class:`ImageGraph`."""
 
     def __init__(
         self,
@@ -86,23 +89,26 @@ class ImageTransform(BaseTransform):
                 )
 
     def __call__(self, data: Tensor | ArrayLike | Data) -> ImageGraph:
-        """Calls ``forward`` without PyG's copy of the input, which ``forward`` does not change."""
+        """Calls ``forward`` without a copy of the input, because ``forward`` does not change it."""
         return self.forward(data)
 
     def forward(self, data: Tensor | ArrayLike | Data) -> ImageGraph:
-        """Makes the graph of an image ``(C, H, W)`` or of a volume ``(C, D, H, W)``.
+        """Converts an image ``(C, H, W)`` or a volume ``(C, D, H, W)`` to a graph.
 
         Args:
-            data: The image, or a :class:`~torch_geometric.data.Data` with ``image`` and optionally
-                other fields. ``mask`` and ``superpixels`` take precedence over those of the
-                transform. ``edge_map`` is for the attribute ``edge_strength``. A ``y`` of the
-                image's size becomes the most frequent label of each node, -1 for a node without a
-                label; ``train_mask (N,)`` is then false for such nodes. All other fields are
-                copied, except those that the transform makes itself.
+            data: The image, or a :class:`~torch_geometric.data.Data` with ``image``. The fields
+                ``mask`` and ``superpixels`` replace the parameters of the transform. The attribute
+                ``edge_strength`` needs the field ``edge_map``. If a field ``y`` has the size of the
+                image, each node gets the most frequent label of its pixels as ``y``. A node without
+                a labelled pixel gets -1, and its ``train_mask (N,)`` is false. All other fields are
+                copied, unless the transform makes a field of the same name.
         """
         fields: dict[str, Any] = data.to_dict() if isinstance(data, Data) else {"image": data}
         if fields.get("image") is None:
-            raise InputError("data: has no image; give Data(image=...), (C, H, W) or (C, D, H, W).")
+            raise InputError(
+                "data: the field image is missing; give Data(image=...) with an image (C, H, W) or "
+                "a volume (C, D, H, W)."
+            )
         given = self._check(fields)
         nodes = self._node_pixels(given)
         edge_index = self._find_edges(nodes)
@@ -130,7 +136,7 @@ class ImageTransform(BaseTransform):
 
     @abstractmethod
     def _node_pixels(self, given: Given) -> NodePixels:
-        """Finds the nodes."""
+        """Finds the nodes of an image."""
 
     def _find_edges(self, nodes: NodePixels) -> Tensor:
         """Returns the edges ``(2, E)``, sorted by target, then by source."""
@@ -151,13 +157,14 @@ class ImageTransform(BaseTransform):
         size, ndim = image.shape[1:], image.ndim - 1
         if self.spacing is not None and len(self.spacing) != ndim:
             raise InputError(
-                f"spacing={self.spacing} does not fit this image; give {ndim} numbers."
+                f"spacing={self.spacing} does not fit this image; give {ndim} numbers, one for "
+                "each axis."
             )
         is_said = any(value is not None for value in (self.spacing, *chosen.values()))
         if ndim == 3 and size[0] in (1, 3) and len(image) > _COLORS and not is_said:
             raise InputError(
                 f"image: shape {image.shape} looks like a batch of images; call the transform on "
-                "each image, or give spacing=(1, 1, 1) for a volume."
+                "each image, or give spacing=(1, 1, 1) if it is a volume."
             )
         mask = None if chosen["mask"] is None else as_mask(chosen["mask"], size)
         return Given(image, mask, chosen["superpixels"], _as_edge_map(fields.get("edge_map"), size))
@@ -198,14 +205,17 @@ def _as_edge_map(values: Any, size: tuple[int, ...]) -> NDArray[np.float32] | No
     edge_map = as_array(values, "edge_map")
     if edge_map.shape != size or not np.isfinite(edge_map).all():
         raise InputError(
-            f"edge_map: shape {edge_map.shape} does not fit the image, or a value is not finite; "
-            f"give finite numbers of the image's size, {size}."
+            f"edge_map: shape {edge_map.shape} differs from the image size {size}, or a value is "
+            "NaN or Inf; give one finite number for each pixel."
         )
     return edge_map.astype(np.float32)
 
 
 def _add_labels(graph: ImageGraph, y: Any, size: tuple[int, ...]) -> None:
-    """Converts labels of pixels to labels of nodes; leaves others, such as a label of the image."""
+    """Converts labels of pixels, ``y``, to labels of nodes.
+
+    A ``y`` of another size than the image, such as one label of the image, stays unchanged.
+    """
     if isinstance(y, Tensor | np.ndarray) and tuple(y.shape) == size:
         graph.y = majority_labels(y, graph)
         graph.train_mask = graph.y >= 0

@@ -1,7 +1,8 @@
-"""Over-segmentations at different scales; each is one level of a multi-scale graph.
+"""Functions that make over-segmentations of different scales, the levels of a multi-scale graph.
 
-This follows SAS (Li, Wu & Chang, CVPR 2012, section 3): superpixels of several scales and colour
-spaces agree inside objects and differ at weak edges, so together they tell more than any one.
+The idea comes from SAS (Li, Wu & Chang, CVPR 2012, section 3). Superpixels of several scales and
+colour spaces agree inside objects and differ at weak edges. Together they tell more about an image
+than one over-segmentation does.
 """
 
 from collections.abc import Callable
@@ -23,19 +24,25 @@ Level = Callable[[NDArray], Labels]
 
 
 class FelzenszwalbLevel(NamedTuple):
-    """Makes a level by the method of Felzenszwalb & Huttenlocher (IJCV 2004), for images only."""
+    """A function that over-segments an image by Felzenszwalb & Huttenlocher's method (IJCV 2004).
+
+    It makes one level of a multi-scale graph. It does not support volumes.
+    """
 
     space: ColorSpace
-    """Colour space of the comparison, see :func:`~sp_graph_seg.transforms.color_space`."""
+    """Colour space in which colours are compared, see
+    :func:`~sp_graph_seg.transforms.color_space`."""
     scale: float
-    """The paper's k, for values from 0 to 255: a larger one makes larger superpixels."""
+    """The parameter k of the paper, for colours from 0 to 255. A larger k makes larger superpixels.
+    """
     sigma: float
     """Standard deviation of the Gaussian that smooths the image first, in pixels."""
     min_size: int
-    """Superpixels with fewer pixels are merged into a neighbour."""
+    """Smallest number of pixels in a superpixel. A smaller superpixel is merged with a neighbour.
+    """
 
     def __call__(self, image: NDArray) -> Labels:
-        """Finds the regions of one level: ``(C, H, W)`` -> ``(H, W)``, from 0."""
+        """Over-segments an image ``(C, H, W)``. Returns the superpixel of each pixel, from 0."""
         from skimage.segmentation import felzenszwalb
 
         if image.ndim != 3:
@@ -51,19 +58,23 @@ class FelzenszwalbLevel(NamedTuple):
 
 
 class WatershedLevel(NamedTuple):
-    """Makes a level of an image or a volume by a watershed that joins shallow basins."""
+    """A function that over-segments an image or a volume by a watershed of its gradient.
 
-    space: ColorSpace
-    """Colour space of the gradient, see :func:`~sp_graph_seg.transforms.color_space`."""
-    sigma: float
-    """Standard deviation of the Gaussian of the gradient, in pixels."""
-    dynamics: float
-    """Least depth of a basin, as a multiple of the median gradient. A shallower basin joins the one
-    over its lowest pass (Najman & Schmitt, TPAMI 1996), so a larger value makes larger superpixels.
+    It makes one level of a multi-scale graph. Shallow basins of the watershed are joined.
     """
 
+    space: ColorSpace
+    """Colour space in which the gradient is taken, see
+    :func:`~sp_graph_seg.transforms.color_space`."""
+    sigma: float
+    """Standard deviation, in pixels, of the Gaussian that smooths the image for the gradient."""
+    dynamics: float
+    """Smallest depth of a basin, as a multiple of the median gradient. A shallower basin is joined
+    with the neighbour behind its lowest pass (Najman & Schmitt, TPAMI 1996). A larger value
+    therefore makes larger superpixels."""
+
     def __call__(self, image: NDArray) -> Labels:
-        """Finds the regions of one level: ``(C, *size)`` -> ``(*size)``, from 0."""
+        """Over-segments an image or a volume. Returns the superpixel of each pixel, from 0."""
         from skimage.segmentation import watershed
 
         gradient = edge_strength(color_space(image, self.space), self.sigma)
@@ -94,21 +105,27 @@ VOLUME_LEVELS = (
 
 
 def edge_strength(colors: Colors, sigma: float) -> NDArray[np.float64]:
-    """Computes the norm of the gradients of all channels, times sigma, as ``(*size)``."""
+    """Computes the strength of the edge at each pixel from the gradients of all channels.
+
+    The channels are the last axis of ``colors``. They are smoothed by a Gaussian with standard
+    deviation ``sigma``. The strength is ``sigma`` times the Euclidean norm of all gradients.
+    """
     squares = [gaussian_gradient_magnitude(c, sigma) ** 2 for c in np.moveaxis(colors, -1, 0)]
     return np.sqrt(sum(squares)) * sigma
 
 
 def flood_basins(gradient: NDArray, basins: Labels, height: float) -> Labels:
-    """Joins each basin that is less than ``height`` deep with the one over its lowest pass.
+    """Joins each basin of a watershed that is less than ``height`` deep with a neighbour.
 
-    Passes are taken in ascending order, and the deeper of two basins absorbs the other. The result
-    is that of a watershed from the minima that are at least ``height`` deep.
+    A pass is the lowest place on the border of two basins. The depth of a basin is measured from
+    its pass down to its lowest pixel. The passes are visited in ascending order. If the shallower
+    of the two basins is less than ``height`` deep, it is joined with the deeper basin. The result
+    equals a watershed that starts only from minima at least ``height`` deep.
 
     Args:
-        gradient: The gradient magnitude, ``(*size)``.
-        basins: The watershed of the gradient, ``(*size)``, with ids from 0.
-        height: The least depth in the units of the gradient; 0 joins no basins.
+        gradient: The gradient magnitude of each pixel.
+        basins: The basin of each pixel, from a watershed of the gradient. Ids start at 0.
+        height: The smallest depth, in the units of the gradient. With 0, no basins are joined.
     """
     touching, num = find_touching(basins), int(basins.max()) + 1
     if len(touching.pairs) == 0 or height <= 0:

@@ -1,4 +1,4 @@
-"""ToMultiscale: converts an image to one graph of its pixels, cells and several levels."""
+"""The transform ToMultiscale, which converts an image to a graph of several over-segmentations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -33,48 +33,55 @@ _INPUTS = frozenset({"image", "mask", "y"})
 
 @functional_transform("to_multiscale")
 class ToMultiscale(BaseTransform):
-    r"""Converts an image to a graph of pixels and superpixels of several scales (functional name:
+    """Converts an image to a graph of pixels and superpixels of several scales (functional name:
     :obj:`to_multiscale`), after `"Segmentation Using Superpixels: A Bipartite Graph Partitioning
     Approach" <https://doi.org/10.1109/CVPR.2012.6247750>`_ (SAS; Li, Wu & Chang, CVPR 2012).
 
     Every level is an over-segmentation of the whole image. Pixels that lie in the same superpixel
-    of every level have the same edges; together they are one *cell*. A photograph has 1000 to 4000
-    cells.
+    of every level form a *cell*. A photograph has 1000 to 4000 cells.
 
-    It takes an image ``(C, H, W)`` or a volume ``(C, D, H, W)``, a tensor or an array with values
-    in [0, 1] (unsigned integers are divided by the largest value of their type), or a
-    :class:`~torch_geometric.data.Data` with such an ``image`` and optionally ``mask`` and ``y``.
-    It returns a :class:`~torch_geometric.data.HeteroData` on the CPU with P pixels, N cells, and S
-    superpixels of M levels:
+    The input is an image ``(C, H, W)`` or a volume ``(C, D, H, W)``. It may be a tensor or an
+    array. Its values must lie in [0, 1], or be unsigned integers, which are divided by the largest
+    value of their type. The input may also be a :class:`~torch_geometric.data.Data` with such an
+    ``image`` and optionally with ``mask`` and ``y``.
 
-    * ``["pixel"].x (P, C)``: colours;
-    * ``["cell"].x (N, C)``, ``["superpixel"].x (S, C)``: mean colours;
-    * ``["cell"].pos (N, ndim)``, ``["superpixel"].pos``: centroids in the order of the axes;
-    * ``["cell"].num_pixels (N,)``, ``["superpixel"].num_pixels``: numbers of pixels;
-    * ``["superpixel"].level (S,)``: levels of the superpixels, from 0, ascending;
-    * ``["pixel", "lies_in", "cell"].edge_index (2, P)``: sorted by pixel;
-    * ``["cell", "lies_in", "superpixel"].edge_index (2, N * M)``: sorted by cell, then by level;
-    * ``["superpixel", "touches", "superpixel"].edge_index (2, E)``: pairs of one level that share a
-      pixel face, both directions, sorted by target, then by source; ``edge_attr (E, 1)``: the
-      distance d of their colours; ``edge_weight (E,)``: the affinity exp(tau d);
-    * ``pixel_mask (H*W,)``: true for the pixels of the graph, the image flattened in C order;
-    * ``image_size (1, ndim)``.
+    The output is a :class:`~torch_geometric.data.HeteroData` on the CPU. It has P pixels, N cells,
+    and S superpixels of M levels:
 
-    A ``y`` of the image's size becomes the ``y`` of cells and superpixels: the most frequent label,
-    or -1 without a labelled pixel, where ``train_mask`` is false. Other fields are copied.
+    * ``["pixel"].x (P, C)``: the colours.
+    * ``["cell"].x (N, C)`` and ``["superpixel"].x (S, C)``: the mean colours.
+    * ``["cell"].pos (N, ndim)`` and ``["superpixel"].pos (S, ndim)``: the centroids, with
+      coordinates in the order of the image's axes.
+    * ``["cell"].num_pixels (N,)`` and ``["superpixel"].num_pixels (S,)``: the numbers of pixels.
+    * ``["superpixel"].level (S,)``: the level of each superpixel, from 0. The superpixels are
+      sorted by level.
+    * ``["pixel", "lies_in", "cell"].edge_index (2, P)``: the cell of each pixel, sorted by pixel.
+    * ``["cell", "lies_in", "superpixel"].edge_index (2, N * M)``: the superpixel of each cell in
+      each level, sorted by cell, then by level.
+    * ``["superpixel", "touches", "superpixel"].edge_index (2, E)``: all pairs of superpixels of
+      the same level that share a pixel face. Both directions are stored. The edges are sorted by
+      target, then by source. ``edge_attr (E, 1)`` is the distance d of the two colours, and
+      ``edge_weight (E,)`` is the affinity exp(tau d).
+    * ``pixel_mask (H*W,)``: true for each pixel of the flattened image that is in the graph.
+    * ``image_size (1, ndim)``: H and W, or D, H and W.
+
+    If ``y`` has the size of the image, each cell and each superpixel gets the most frequent label
+    of its pixels as ``y``. A cell or superpixel without a labelled pixel gets -1, and its
+    ``train_mask`` is false. All other fields are copied.
 
     Args:
-        levels: One function for each level, in any order. It takes an image ``(C, *size)`` and
-            returns the superpixel of each pixel, ``(*size)``, from 0. (default: six
-            over-segmentations by Felzenszwalb & Huttenlocher for images, four watersheds for
-            volumes)
+        levels: One function for each level, in any order. A function takes an image ``(C, H, W)``
+            or a volume ``(C, D, H, W)``. It returns the superpixel of each pixel as an id from 0.
+            (default: six over-segmentations by Felzenszwalb & Huttenlocher for images, four
+            watersheds for volumes)
         tau: Temperature of the affinities, below 0. (default: :obj:`-20.0`)
-        mask: True for the pixels that belong to the graph, of the image's size; the values of the
-            others are ignored. (default: :obj:`None`)
+        mask: True for the pixels that belong to the graph, of the image's size. The values of all
+            other pixels are ignored. (default: :obj:`None`)
 
     Raises:
-        InputError: If there is no level, or tau is not negative. When called, if ``ToRAG`` would
-            refuse the image or the mask, or a level does not fit the image.
+        InputError: If there is no level, or tau is not negative. A call of the transform also
+            raises it if the image or the mask is invalid, or if a level does not return one id for
+            each pixel.
 
     Example:
         >>> image = torch.zeros(3, 32, 48)
@@ -92,7 +99,8 @@ class ToMultiscale(BaseTransform):
     ) -> None:
         if levels is not None and len(levels) == 0:
             raise InputError(
-                "levels: the sequence is empty; give one level or more, or None for the default."
+                "levels: the sequence is empty; give at least one level, or None for the default "
+                "levels."
             )
         if not (np.isfinite(tau) and tau < 0):
             raise InputError(f"tau={tau} does not give affinities; use a negative number.")
@@ -101,14 +109,17 @@ class ToMultiscale(BaseTransform):
         self.mask = mask
 
     def __call__(self, data: Tensor | ArrayLike | Data) -> HeteroData:
-        """Calls ``forward``, which changes nothing; PyG's own would copy first, even a tensor."""
+        """Calls ``forward`` without a copy of the input, because ``forward`` does not change it."""
         return self.forward(data)
 
     def forward(self, data: Tensor | ArrayLike | Data) -> HeteroData:
-        """Makes the graph of an image ``(C, H, W)`` or of a volume ``(C, D, H, W)``."""
+        """Converts an image ``(C, H, W)`` or a volume ``(C, D, H, W)`` to a graph."""
         fields: dict[str, Any] = data.to_dict() if isinstance(data, Data) else {"image": data}
         if fields.get("image") is None:
-            raise InputError("data: has no image; give Data(image=...), (C, H, W) or (C, D, H, W).")
+            raise InputError(
+                "data: the field image is missing; give Data(image=...) with an image (C, H, W) or "
+                "a volume (C, D, H, W)."
+            )
         mask = self.mask if fields.get("mask") is None else fields["mask"]
         image = as_image(fields["image"], mask=mask)
         inside = None if mask is None else as_mask(mask, image.shape[1:])
@@ -120,14 +131,18 @@ class ToMultiscale(BaseTransform):
         return graph
 
     def _segment(self, image: NDArray[np.float32], inside: NDArray[np.bool_] | None) -> Labels:
-        """The ids of each level, ``(M, *size)``, from 0 in each; -1 outside of the mask."""
+        """Returns the superpixel of each pixel in each of the M levels, ``(M, *size)``.
+
+        ``*size`` is the size of the image. The ids of each level start at 0. Pixels outside the
+        mask have -1.
+        """
         levels = self.levels or (LEVELS if image.ndim == 3 else VOLUME_LEVELS)
         seen = image if inside is None else fill_nearest(image, inside)
         maps = [np.asarray(level(seen)) for level in levels]
         for level, ids in zip(levels, maps, strict=True):
             if ids.shape != image.shape[1:]:
                 raise InputError(
-                    f"levels: {level} makes ids of size {ids.shape} of an image of size "
+                    f"levels: {level} returned ids of shape {ids.shape} for an image of size "
                     f"{image.shape[1:]}; return one id for each pixel."
                 )
         kept = maps if inside is None else [np.where(inside, ids, -1) for ids in maps]
@@ -140,21 +155,29 @@ class ToMultiscale(BaseTransform):
 
 
 def cell_image(graph: HeteroData) -> Labels:
-    """Returns the cell of each pixel, ``(*size)``; -1 outside the mask."""
+    """Returns an array of the image's size with the cell of each pixel.
+
+    Pixels outside the mask have -1.
+    """
     return _paint(graph, graph[PIXEL_IN_CELL].edge_index[1])
 
 
 def level_images(graph: HeteroData) -> Labels:
-    """Returns the superpixel of each pixel in each level, ``(M, *size)``; -1 outside the mask.
+    """Returns the superpixel of each pixel in each of the M levels, ``(M, *size)``.
 
-    The ids are those of the graph, so no two levels share one.
+    ``*size`` is the size of the image. Pixels outside the mask have -1. The ids are the node ids of
+    the graph, so superpixels of different levels have different ids.
     """
     of_cell = _superpixels_of_cells(graph)[graph[PIXEL_IN_CELL].edge_index[1]]  # (P, M)
     return np.stack([_paint(graph, ids) for ids in of_cell.T])
 
 
 def superpixel_means(graph: HeteroData, values: NDArray) -> NDArray[np.float64]:
-    """Averages ``(*size, F)``, such as colours or features, over each superpixel: ``(S, F)``."""
+    """Computes the mean of F values over the pixels of each superpixel of all levels, ``(S, F)``.
+
+    There are S superpixels. ``values`` has F numbers for each pixel, such as its colours or its
+    features. Its shape is ``(H, W, F)``, or ``(D, H, W, F)`` in a volume.
+    """
     cells = cell_image(graph)
     inside = cells >= 0
     count = graph["cell"].num_nodes
@@ -165,7 +188,11 @@ def superpixel_means(graph: HeteroData, values: NDArray) -> NDArray[np.float64]:
 
 
 def _join_levels(image: NDArray[np.float32], levels: Labels, tau: float) -> HeteroData:
-    """The graph of levels ``(M, *size)``, all negative at the same pixels."""
+    """Makes the graph from the superpixel of each pixel in each of the M levels.
+
+    The first axis of ``levels`` is the level. The ids must be negative at the same pixels in all
+    levels.
+    """
     inside = levels[0] >= 0
     counts = [int(level.max()) + 1 for level in levels]
     start = np.cumsum([0, *counts])
@@ -205,7 +232,11 @@ def _join_levels(image: NDArray[np.float32], levels: Labels, tau: float) -> Hete
 
 
 def _common_cells(levels: Labels) -> tuple[Labels, Labels]:
-    """The cell of each pixel ``(P,)`` of levels ``(M, P)``, and the region of each cell, (N, M)."""
+    """Finds the cells. A cell is a set of pixels in the same superpixel of every level.
+
+    ``levels (M, P)`` is the superpixel of each pixel in each level. Returns the cell of each pixel,
+    ``(P,)``, and the superpixel of each cell in each level, ``(N, M)``.
+    """
     code = np.zeros(levels.shape[1], dtype=np.int64)
     for level in levels:
         code = code * (int(level.max()) + 1) + level
@@ -216,27 +247,35 @@ def _common_cells(levels: Labels) -> tuple[Labels, Labels]:
 
 
 def _both_directions(pairs: Labels) -> Labels:
-    """``(E / 2, 2)`` -> ``(2, E)``, sorted by the second row, then by the first."""
+    """Converts pairs ``(E / 2, 2)`` to edges ``(2, E)`` in both directions.
+
+    The edges are sorted by the second row, then by the first row.
+    """
     edges = np.concatenate([pairs, pairs[:, ::-1]]).T
     return edges[:, np.lexsort(edges)]
 
 
 def _superpixels_of_cells(graph: HeteroData) -> Labels:
-    """``(N, M)``."""
+    """Returns the superpixel of each cell in each level, ``(N, M)``."""
     return graph[CELL_IN_SUPERPIXEL].edge_index[1].numpy().reshape(graph["cell"].num_nodes, -1)
 
 
 def _paint(graph: HeteroData, ids: Tensor | Labels) -> Labels:
-    """One id for each pixel of the graph as an image."""
+    """Makes an image from one id for each pixel of the graph. All other pixels get -1."""
     if graph.image_size.size(0) != 1:
-        raise InputError("graph: is a batch of images; take one with batch.get_example(i).")
+        raise InputError(
+            "graph: the graph is a batch of images; select one image with batch.get_example(i)."
+        )
     painted = np.full(graph.pixel_mask.shape, -1)
     painted[graph.pixel_mask.numpy()] = ids
     return painted.reshape(graph.image_size[0].tolist())
 
 
 def _add_labels(graph: HeteroData, y: Any, size: tuple[int, ...]) -> None:
-    """Converts labels of pixels to labels of nodes; leaves others, such as a label of the image."""
+    """Converts labels of pixels, ``y``, to labels of cells and superpixels.
+
+    A ``y`` of another size than the image, such as one label of the image, is copied.
+    """
     if not isinstance(y, Tensor | np.ndarray) or tuple(y.shape) != size:
         if y is not None:
             graph.y = y

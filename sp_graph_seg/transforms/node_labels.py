@@ -1,4 +1,4 @@
-"""Converts labels of pixels to labels of nodes."""
+"""Conversion of pixel labels to node labels."""
 
 import numpy as np
 import torch
@@ -11,14 +11,16 @@ from sp_graph_seg.transforms.reduce import majority_over_nodes
 
 
 def majority_labels(truth: ArrayLike | Tensor, data: Data) -> Tensor:
-    """Finds the most frequent label of the pixels of each node; in a tie, the smallest.
+    """Finds the most frequent label of the pixels of each node.
+
+    If several labels are equally frequent, the smallest of them is taken.
 
     Args:
-        truth: Labels of the pixels, ``(H, W)`` or ``(D, H, W)``; negative for unlabelled pixels.
-        data: Graph of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`.
+        truth: The label of each pixel, ``(H, W)`` or ``(D, H, W)``. Unlabelled pixels are negative.
+        data: The graph of the same image, from :class:`~sp_graph_seg.transforms.ToRAG`.
 
     Returns:
-        ``(N,)`` int64; -1 for a node without a labelled pixel.
+        The label of each node, ``(N,)`` int64. A node without a labelled pixel has -1.
 
     Example:
         >>> from sp_graph_seg import ToRAG

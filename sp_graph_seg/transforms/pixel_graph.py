@@ -1,4 +1,4 @@
-"""ToPixelGraph: converts an image or a volume to a graph with a node for each pixel."""
+"""The transform ToPixelGraph, which converts an image to a graph with a node for each pixel."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -19,31 +19,32 @@ from sp_graph_seg.transforms.superpixels import MASKED, Labels
 
 @functional_transform("to_pixel_graph")
 class ToPixelGraph(ImageTransform):
-    r"""Converts an image to a graph with a node for each pixel or voxel (functional name:
+    """Converts an image to a graph with a node for each pixel or voxel (functional name:
     :obj:`to_pixel_graph`). On this graph, the sparse losses of `"Unsupervised Few-Shot Image
     Segmentation with Dense Feature Learning and Sparse Clustering"
-    <https://doi.org/10.5220/0012380700003660>`_ equal the dense ones (Eqs. 1 to 3).
+    <https://doi.org/10.5220/0012380700003660>`_ equal the dense losses of that paper (Eqs. 1 to 3).
 
-    It takes what :class:`~sp_graph_seg.transforms.ToRAG` takes, except superpixels, and returns an
-    :class:`~sp_graph_seg.transforms.ImageGraph` with the same fields. Two pixels are neighbours if
-    their distance is at most the radius.
+    The inputs are the same as in :class:`~sp_graph_seg.transforms.ToRAG`, except that superpixels
+    cannot be given. The output is an :class:`~sp_graph_seg.transforms.ImageGraph` with the same
+    fields. Two pixels are neighbours if the distance of their centres is at most the radius.
 
     Args:
-        radius: Radius of the neighbourhood: 1 joins pixels that share a face, 1.5 also those that
-            share a corner in 2D; Xia & Kulis 2017 use 5. It is in units of the spacing if one is
-            given, otherwise in pixels. (default: :obj:`1.0`)
+        radius: Radius of the neighbourhood. With 1, the pixels that share a face are neighbours.
+            With 1.5, pixels of an image that share only a corner are neighbours too. Xia & Kulis
+            2017 use 5. The radius is in units of the spacing. Without a spacing, it is in pixels.
+            (default: :obj:`1.0`)
         tau: Temperature of the edge weights, as in ``ToRAG``.
             (default: :obj:`-10.0` for affinities, :obj:`1.0` for the softmax)
-        mask: True for the pixels that become nodes, of the image's size; the values of the others
-            are ignored. (default: :obj:`None`)
+        mask: True for the pixels that become nodes, of the image's size. The values of all other
+            pixels are ignored. (default: :obj:`None`)
         edge_weight: ``"affinity"`` or ``"softmax"``, as in ``ToRAG``.
             (default: :obj:`"affinity"`)
         spacing: Size of a pixel along each axis. (default: :obj:`None`)
         attributes: Further attributes, as in ``ToRAG``. (default: :obj:`()`)
 
     Raises:
-        InputError: If a parameter is out of its range. When called, if ``ToRAG`` would refuse the
-            image or the mask, or if superpixels are given.
+        InputError: If a parameter is out of its range. A call of the transform also raises it if
+            the image or the mask is invalid, or if superpixels are given.
 
     Example:
         >>> ToPixelGraph()(torch.rand(3, 2, 2)).edge_index
@@ -64,7 +65,9 @@ class ToPixelGraph(ImageTransform):
         super().__init__(edge_weight, tau, mask, spacing, attributes)
         if not (np.isfinite(radius) and radius >= min(self.spacing or (1.0,))):
             least = min(self.spacing or (1,))
-            raise InputError(f"radius={radius} joins no pixels; use {least:g} or more.")
+            raise InputError(
+                f"radius={radius} is too small to join two pixels; use {least:g} or more."
+            )
         self.radius = radius
 
     def _node_pixels(self, given: Given) -> NodePixels:
@@ -93,7 +96,10 @@ class ToPixelGraph(ImageTransform):
 
 
 def _half_ball(radius: float, spacing: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Returns one of each two opposite offsets within the radius, ``(K, ndim)``, in C order."""
+    """Finds the offsets ``(K, ndim)`` from a pixel to half of its neighbours within a radius.
+
+    Of two opposite offsets, only the later one in C order is returned. The result is in C order.
+    """
     radius *= 1 + 1e-9  # 0.3 is less than 3 times 0.1
     reach = [range(-int(radius / size), int(radius / size) + 1) for size in spacing]
     offsets = np.array(list(itertools.product(*reach)))  # in C order, 0 is in the middle
@@ -102,7 +108,7 @@ def _half_ball(radius: float, spacing: NDArray[np.float64]) -> NDArray[np.int64]
 
 
 def _neighbors(labels: Labels, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Finds the edges between pixels, ``(2, E)``, sorted by target and then by source."""
+    """Finds the edges between neighbouring pixels, ``(2, E)``, sorted by target, then by source."""
     framed, steps = _frame(labels, offsets)
     targets = np.flatnonzero(framed >= 0)  # (N,)
     both = np.concatenate([-steps[::-1], steps])  # ascending, as offsets are in C order
@@ -112,7 +118,7 @@ def _neighbors(labels: Labels, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _find_pairs(labels: Labels, offsets: NDArray[np.int64]) -> Boundary:
-    """Finds the pairs of neighbouring pixels, one direction of each."""
+    """Finds all pairs of neighbouring pixels. Each pair is returned in one direction only."""
     framed, steps = _frame(labels, offsets)
     pixels = np.flatnonzero(labels >= 0)  # (N,)
     others = framed[np.flatnonzero(framed >= 0)[:, None] + steps]  # (N, K)
@@ -121,7 +127,10 @@ def _find_pairs(labels: Labels, offsets: NDArray[np.int64]) -> Boundary:
 
 
 def _frame(labels: Labels, offsets: NDArray[np.int64]) -> tuple[Labels, NDArray[np.int64]]:
-    """Pads the labels so that no offset leaves the array; returns both for the flat array."""
+    """Pads a label map so that no offset from a pixel leads out of the array.
+
+    Returns the padded map in flattened form, and each offset as a step in the flattened map.
+    """
     width = np.abs(offsets).max(axis=0, initial=0)
     framed = np.pad(labels, [(w, w) for w in width], constant_values=MASKED)
     strides = np.append(np.cumprod(framed.shape[:0:-1])[::-1], 1)

@@ -1,4 +1,4 @@
-"""Prepares images for the network: checks, data pixels, intensity range, size."""
+"""Functions that check, scale and resize images before the network gets them."""
 
 import math
 import warnings
@@ -44,7 +44,7 @@ class ScaledImage(NamedTuple):
 def as_image_list(
     images: Image | Sequence[Image], convert: Callable[[Image, str], Array] = as_native
 ) -> list[Array]:
-    """Converts one image ``(C, H, W)``, or several of any sizes, to a list of arrays."""
+    """Converts one image ``(C, H, W)``, or a sequence of such images, to a list of arrays."""
     several: Any = [images] if is_one_image(images) else images
     if len(several) == 0:
         raise InputError("images: the sequence is empty; give one image or more.")
@@ -54,7 +54,8 @@ def as_image_list(
 def is_one_image(images: Image | Sequence[Image]) -> bool:
     """Tells whether the argument is a single image rather than a sequence of images.
 
-    An array of a wrong number of axes counts as a single image, so that it is refused by name.
+    An array without a channel axis also counts as a single image, so that a later check refuses its
+    shape with a clear message. The same holds for an array without any axis.
     """
     return isinstance(images, Tensor | np.ndarray) and images.ndim in (0, 2, 3)
 
@@ -62,7 +63,12 @@ def is_one_image(images: Image | Sequence[Image]) -> bool:
 def match_images(
     values: Image | Sequence[Image | None] | None, images: Sequence[Array], name: str
 ) -> list[Image | None]:
-    """Returns one label map, one mask or ``None`` for each image; checks number and sizes."""
+    """Returns one label map or mask for each image, or ``None`` for an image without one.
+
+    Raises:
+        InputError: If the number of label maps or masks differs from the number of images, or the
+            size of a label map or mask differs from the size of its image.
+    """
     if values is None:
         return [None] * len(images)
     given: list[Image | None] = (
@@ -70,39 +76,47 @@ def match_images(
     )
     if len(given) != len(images):
         raise InputError(
-            f"{name}: {len(given)} are given for {len(images)} images; give one for each."
+            f"{name}: {len(given)} are given for {len(images)} images; give one for each image."
         )
     for number, (value, image) in enumerate(zip(given, images, strict=True)):
         size = None if value is None else as_array(value).shape
         if size not in (None, image.shape[1:]):
             raise InputError(
-                f"{name}[{number}]: size {size} differs from that of the image, {image.shape[1:]}; "
+                f"{name}[{number}]: size {size} differs from the image size {image.shape[1:]}; "
                 "resize it with nearest-neighbour interpolation."
             )
     return given
 
 
 def warn_of_slices(name: str, channels: int) -> None:
-    """Warns of an image with so many channels that they may be the slices of a volume.
+    """Warns if an image has so many channels that they may be the slices of a volume.
 
     Warns:
         ManyChannelsWarning: The image has more than four channels.
     """
     if channels > _USUAL_CHANNELS:
         warnings.warn(
-            f"{name}: is read as one image of {channels} channels; if they are slices of a volume, "
-            "give them one by one.",
+            f"{name}: is read as one image of {channels} channels; if the channels are slices of a "
+            "volume, give the slices one by one.",
             ManyChannelsWarning,
             stacklevel=3,
         )
 
 
 def check_image(image: Array, name: str, channels: int, config: Config) -> None:
-    """Refuses an image that the network cannot take; called before long work starts."""
+    """Raises an error if the network cannot process an image.
+
+    Call it before long work starts, so that the user sees the error at once.
+
+    Raises:
+        InputError: If the image is a volume, has a wrong number of channels, or is too small for
+            the depth of the network.
+    """
     shape = image.shape
     if image.ndim != 3:
         raise InputError(
-            f"{name}: shape {shape} is that of a volume; give its slices, (C, H, W), one by one."
+            f"{name}: shape {shape} belongs to a volume, not to an image; give the slices of the "
+            "volume, (C, H, W), one by one."
         )
     if shape[0] != channels:
         raise InputError(
@@ -112,22 +126,25 @@ def check_image(image: Array, name: str, channels: int, config: Config) -> None:
     if min(shape[1:]) < least:
         raise InputError(
             f"{name}: {shape[1]}x{shape[2]} pixels are too few for depth={config.depth}, which "
-            f"needs {least}x{least}; enlarge the image or lower depth."
+            f"needs at least {least}x{least}; enlarge the image or lower depth."
         )
     height, width = _seen_size(shape[1:], config.max_size)
     if min(height, width) < least:
         raise InputError(
             f"{name}: {shape[1]}x{shape[2]} pixels become {height}x{width} with "
-            f"max_size={config.max_size}, too few for depth={config.depth}, which needs "
-            f"{least}x{least}; raise max_size or lower depth."
+            f"max_size={config.max_size}, but depth={config.depth} needs at least {least}x{least}; "
+            "raise max_size or lower depth."
         )
 
 
 def find_data(image: Array, mask: Image | None, superpixels: Image | None) -> Mask | None:
-    """Finds the data pixels ``(H, W)`` of an image ``(C, H, W)``; ``None`` if all are data.
+    """Finds the data pixels of an image ``(C, H, W)``.
 
     A pixel is not data if one of its channels is NaN, if it lies outside the mask, or if the id of
     its superpixel is negative.
+
+    Returns:
+        True for the data pixels, ``(H, W)``. If all pixels are data, ``None``.
     """
     size = image.shape[1:]
     parts = [find_numbers(image), None if mask is None else as_mask(mask, size)]
@@ -135,8 +152,8 @@ def find_data(image: Array, mask: Image | None, superpixels: Image | None) -> Ma
         labels = as_array(superpixels)
         if labels.shape != size:
             raise InputError(
-                f"superpixels: size {labels.shape} differs from that of the image, {size}; resize "
-                "the label map with nearest-neighbour interpolation."
+                f"superpixels: size {labels.shape} differs from the image size {size}; resize the "
+                "label map with nearest-neighbour interpolation."
             )
         parts.append(labels >= 0)
     told = [part for part in parts if part is not None and not part.all()]
@@ -148,12 +165,16 @@ def find_data_of_each(
     masks: Sequence[Image | None],
     superpixels: Sequence[Image | None],
 ) -> list[Mask | None]:
-    """Calls :func:`find_data` on each image; refuses images without data."""
+    """Calls :func:`find_data` on each image.
+
+    Raises:
+        InputError: If an image has no data pixel.
+    """
     insides = [find_data(*triple) for triple in zip(images, masks, superpixels, strict=True)]
     for number, inside in enumerate(insides):
         if inside is not None and not inside.any():
             raise InputError(
-                f"images[{number}]: has no data; check its mask, superpixels and NaN values."
+                f"images[{number}]: has no data pixels; check its mask, superpixels and NaN values."
             )
     return insides
 
@@ -161,10 +182,11 @@ def find_data_of_each(
 def measure_intensity_range(
     images: Sequence[Array], insides: Sequence[Mask | None] | None = None
 ) -> tuple[float, float]:
-    """Measures the intensity range of the data of all images and channels.
+    """Measures the intensity range of the data pixels of all images.
 
-    See :class:`~sp_graph_seg.volumes.intensity.IntensitySample` for the rule. If all values are v,
-    the range is ``(v, v + 1)``.
+    One range is measured for all channels together. The class
+    :class:`~sp_graph_seg.volumes.intensity.IntensitySample` describes how the range is found. If
+    all values equal v, the range is ``(v, v + 1)``.
     """
     sample = IntensitySample(sum(image.size for image in images))
     for image, inside in zip(images, insides or map(find_numbers, images), strict=True):
@@ -176,47 +198,58 @@ def measure_intensity_range(
 def check_range(
     low: float, high: float, images: Sequence[Array], insides: Sequence[Mask | None]
 ) -> None:
-    """Refuses a range that does not ascend, or that overlaps the data of no image."""
+    """Raises an error if an intensity range does not fit the images.
+
+    Raises:
+        InputError: If ``low`` is not less than ``high``, or the values of every image lie
+            completely below or completely above the range.
+    """
     data = [
         image if inside is None else image[:, inside]
         for image, inside in zip(images, insides, strict=True)
     ]
     if not low < high or all(values.max() <= low or values.min() >= high for values in data):
         raise InputError(
-            f"intensity_range={(low, high)} does not ascend or does not overlap the values of the "
-            "images; give an ascending range in the units of the images."
+            f"intensity_range={(low, high)} does not ascend, or does not overlap the values of any "
+            "image; give an ascending range in the units of the images."
         )
 
 
 def warn_of_uniform_images(images: Sequence[Array], insides: Sequence[Mask | None]) -> None:
-    """Warns if all data of each channel of each training image have the same value."""
+    """Warns if every channel of every training image is constant over its data pixels."""
     for image, inside in zip(images, insides, strict=True):
         values = image.reshape(len(image), -1) if inside is None else image[:, inside]
         if (values.min(axis=1) < values.max(axis=1)).any():
             return
     warnings.warn(
-        "images: all pixels with data have the same value, so there is nothing to tell apart; "
-        "check the files and the masks.",
+        "images: all data pixels have the same value, so no labels can be learned; check the files "
+        "and the masks.",
         TrainingWarning,
         stacklevel=3,
     )
 
 
 def warn_of_other_units(image: Array, inside: Mask | None, low: float, high: float) -> None:
-    """Warns if most data of an image lie outside the intensity range of the training images."""
+    """Warns if most data of an image lie outside the intensity range of the training images.
+
+    The image is then probably in other units than the training images.
+    """
     values = image if inside is None else image[:, inside]
     outside = (values < np.float32(low)) | (values > np.float32(high))  # in float32, as the values
     if np.count_nonzero(outside) > _OUTSIDE * values.size:
         warnings.warn(
-            f"most values of an image lie outside {low:g} to {high:g}, the intensity range of the "
-            "training images; give images in the same units.",
+            f"image: most values are not in the range from {low:g} to {high:g}, the intensity "
+            "range of the training images; give images in the units of the training images.",
             IntensityRangeWarning,
             stacklevel=4,
         )
 
 
 def normalize(image: Array, low: float, high: float) -> Array:
-    """Maps ``low`` to 0 and ``high`` to 1, and clips to [0, 1]; NaN becomes 0."""
+    """Scales an image so that ``low`` becomes 0 and ``high`` becomes 1.
+
+    Values outside this range are clipped to [0, 1]. NaN becomes 0.
+    """
     scaled = image - np.float32(low)
     scaled /= np.float32(high - low)
     np.fmax(scaled, np.float32(0), out=scaled)
@@ -224,13 +257,19 @@ def normalize(image: Array, low: float, high: float) -> Array:
 
 
 def scale_intensities(image: Array, inside: Mask | None, low: float, high: float) -> ScaledImage:
-    """Scales an image from a range to [0, 1]; pixels without data get the mean of the data."""
+    """Scales an image so that ``low`` becomes 0 and ``high`` becomes 1, and clips it to [0, 1].
+
+    Pixels without data get the mean of the data pixels in each channel.
+    """
     values = normalize(image, low, high)
     return ScaledImage(values if inside is None else fill_outside(values, inside), inside)
 
 
 def scale_down(image: Array, max_size: int) -> Tensor:
-    """Scales an image down to a longest side of ``max_size``; 0 never scales; returns a tensor."""
+    """Converts an image to a tensor whose longest side has at most ``max_size`` pixels.
+
+    A larger image is scaled down. With ``max_size=0``, no image is scaled.
+    """
     return scale_to(torch.from_numpy(image), _seen_size(image.shape[1:], max_size))
 
 
@@ -252,7 +291,7 @@ def scale_to(image: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def scale_mask(mask: Image, size: Sequence[int]) -> Tensor:
-    """Resizes a mask ``(H, W)``: a new pixel is true if any old pixel that it covers is true."""
+    """Resizes a mask ``(H, W)``. A new pixel is true if it covers an old pixel that is true."""
     pixels = torch.from_numpy(as_array(mask).astype(bool)).float()
     return F.adaptive_max_pool2d(pixels[None], list(size))[0] > 0
 

@@ -1,4 +1,4 @@
-"""ToRAG: converts an image or a volume to the region adjacency graph of its superpixels."""
+"""The transform ToRAG, which converts an image to the region adjacency graph of its superpixels."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -24,63 +24,72 @@ from sp_graph_seg.transforms.superpixels import (
 
 @functional_transform("to_rag")
 class ToRAG(ImageTransform):
-    r"""Converts an image to the region adjacency graph (RAG) of its superpixels (functional name:
+    """Converts an image to the region adjacency graph (RAG) of its superpixels (functional name:
     :obj:`to_rag`), after `"Unsupervised Few-Shot Image Segmentation with Dense Feature Learning and
     Sparse Clustering" <https://doi.org/10.5220/0012380700003660>`_ (Leng et al., VISAPP 2024).
 
-    It takes an image ``(C, H, W)`` or a volume ``(C, D, H, W)``, a tensor or an array with values
-    in [0, 1] (unsigned integers are divided by the largest value of their type), or a
-    :class:`~torch_geometric.data.Data` with such an ``image`` and optionally ``mask``,
-    ``superpixels`` and ``y``. It returns an :class:`~sp_graph_seg.transforms.ImageGraph` on the CPU
-    with these fields:
+    The input is an image ``(C, H, W)`` or a volume ``(C, D, H, W)``. It may be a tensor or an
+    array. Its values must lie in [0, 1], or be unsigned integers, which are divided by the largest
+    value of their type. The input may also be a :class:`~torch_geometric.data.Data` with such an
+    ``image`` and optionally with ``mask``, ``superpixels`` and ``y``.
 
-    * ``x (N, C)``: mean colour of each superpixel;
-    * ``pos (N, ndim)``: its centroid in the order of the image's axes (row, column), times spacing;
-    * ``edge_index (2, E)``: pairs of superpixels that touch, both directions, no self-loops,
-      coalesced, sorted by target (second row), then by source, so that
-      ``EdgeIndex(edge_index, sort_order="col", is_undirected=True)`` needs no further work;
-    * ``edge_attr (E, 1)``: distance d of the colours of both ends (Eq. 2);
-    * ``edge_weight (E,)``: affinity exp(tau d), or the weight that the parameter ``edge_weight``
-      selects;
-    * ``pixel_index (P,)``: node of each pixel, the image flattened in C order. ``Batch`` shifts it
-      to the nodes of the batch, as it does with every key that contains ``index``;
-    * ``pixel_mask (H*W,)``: true for the P pixels of ``pixel_index``; without a mask, for all.
-      (Masked pixels are not -1 in ``pixel_index``, because ``Batch`` would shift it to a node.)
-    * ``image_size (1, ndim)``: H, W, or D, H, W;
-    * every requested attribute under its own name.
+    The output is an :class:`~sp_graph_seg.transforms.ImageGraph` on the CPU with these fields:
+
+    * ``x (N, C)``: the mean colour of each superpixel.
+    * ``pos (N, ndim)``: the centroid of each superpixel. The coordinates are in the order of the
+      image's axes, such as row and column, and are multiplied by the spacing.
+    * ``edge_index (2, E)``: all pairs of superpixels that touch, in both directions. There are no
+      self-loops and no duplicates. The edges are sorted by target (second row), then by source.
+      ``EdgeIndex(edge_index, sort_order="col", is_undirected=True)`` therefore needs no sorting.
+    * ``edge_attr (E, 1)``: the distance d of the colours of the two superpixels (Eq. 2).
+    * ``edge_weight (E,)``: the affinity exp(tau d), or the softmax if the parameter ``edge_weight``
+      is ``"softmax"``.
+    * ``pixel_index (P,)``: the node of each pixel that belongs to a node. The pixels are in the
+      order of the flattened image (C order). If several graphs are joined in a ``Batch``, PyG
+      adds an offset to these node ids. It does so with every field whose name contains ``index``.
+    * ``pixel_mask (H*W,)``: true for the P pixels that belong to a node. Without a mask, these are
+      all pixels. (``pixel_index`` does not use -1 for the other pixels, because the offset of a
+      ``Batch`` would turn -1 into the id of a node.)
+    * ``image_size (1, ndim)``: H and W, or D, H and W.
+    * A field for each attribute in ``attributes``, under the name of the attribute.
 
     Args:
         n_segments: Wanted number of superpixels. (default: :obj:`4000`)
-        compactness: Weight of space against colour in the superpixels. (default: :obj:`10.0`)
-        tau: Temperature of the edge weights. For affinities it must be below 0. The default is the
-            one of the N-Cut loss: it separates neighbours that differ by less than about 0.1 from
-            others (the median distance over the edges of a photograph is 0.03 to 0.16). It is the
-            same for all images, so that their weights are comparable. For the softmax: below 0 the
-            most similar neighbours weigh most, at 0 all weigh the same, above 0 the most different
-            weigh most.
+        compactness: Weight of distances in space against differences of colour. A larger value
+            makes more compact superpixels. (default: :obj:`10.0`)
+        tau: Temperature of the edge weights. For affinities, it must be below 0. The default for
+            affinities is the value that the N-Cut loss uses. Neighbours whose colours differ by
+            less than about 0.1 then get a large weight, and all others get a small weight. (The
+            median distance of neighbours in a photograph is 0.03 to 0.16.) The default does not
+            depend on the image, so the weights of different images are comparable. For the softmax,
+            the most similar neighbours weigh most if tau is below 0. If tau is 0, all neighbours
+            weigh the same. If tau is above 0, the most different neighbours weigh most.
             (default: :obj:`-10.0` for affinities, :obj:`1.0` for the softmax)
         superpixels: A label map of the image's size, with any non-negative integers, to use instead
-            of computed superpixels. Nodes are its connected components, numbered in scan order:
-            two components with the same id become two nodes. (default: :obj:`None`)
+            of computed superpixels. Each connected component of the label map becomes a node, so
+            two components with the same id become two nodes. The nodes are numbered in scan order.
+            (default: :obj:`None`)
         superpixel_method: Algorithm that makes the superpixels, one of
             :data:`~sp_graph_seg.transforms.SUPERPIXEL_METHODS`. (default: :obj:`"slic"`)
-        connectivity: Which pixels are neighbours: those that share a face (1), at least an edge (2)
-            or at least a corner (3; 2 in an image). (default: :obj:`1`)
-        edge_weight: ``"affinity"``, symmetric and largest for similar neighbours, as PyG's layers
-            expect, or ``"softmax"``, the softmax of tau times the distance over the neighbours of
-            the target (Eq. 8), as in the paper's continuity loss.
-            (default: :obj:`"affinity"`)
-        mask: True for the pixels that belong to nodes, of the image's size; the values of the
-            others are ignored. (default: :obj:`None`)
+        connectivity: Which pixels are neighbours. With 1, neighbours share a face. With 2, they may
+            share only a corner in an image, or only an edge in a volume. With 3, which is for
+            volumes only, they may share only a corner. (default: :obj:`1`)
+        edge_weight: ``"affinity"`` or ``"softmax"``. Affinities are symmetric and largest for
+            similar neighbours, as PyG's layers expect. ``"softmax"`` is the softmax of tau times
+            the colour distance over all neighbours of the target node (Eq. 8), as in the paper's
+            continuity loss. (default: :obj:`"affinity"`)
+        mask: True for the pixels that belong to nodes, of the image's size. The values of all other
+            pixels are ignored. (default: :obj:`None`)
         spacing: Size of a pixel along each axis, for anisotropic volumes. (default: :obj:`None`)
         attributes: Further attributes: names of functions in
-            :mod:`sp_graph_seg.transforms.attributes`, or functions of your own.
+            :mod:`sp_graph_seg.transforms.attributes`, or your own functions.
             (default: :obj:`()`)
 
     Raises:
-        InputError: If a parameter is out of its range. When called, if the image has another number
-            of axes, is empty, looks like a batch or has NaN or Inf inside the mask, or if the size
-            of the label map or the mask differs from that of the image.
+        InputError: If a parameter is out of its range. A call of the transform also raises it if
+            the image has a wrong number of axes, is empty, looks like a batch, or has NaN or Inf
+            inside the mask, or if the size of the label map or the mask differs from the size of
+            the image.
 
     Example:
         >>> import torch
@@ -123,7 +132,8 @@ class ToRAG(ImageTransform):
         ndim = given.image.ndim - 1
         if not 1 <= self.connectivity <= ndim:
             raise InputError(
-                f"connectivity={self.connectivity} does not fit this image; use 1 to {ndim}."
+                f"connectivity={self.connectivity} does not fit this image; use a number from 1 to "
+                f"{ndim}."
             )
         labels = self._label(given)
         return NodePixels(
@@ -145,8 +155,8 @@ class ToRAG(ImageTransform):
         labels = as_array(superpixels, "superpixels")
         if labels.shape != image.shape[1:]:
             raise InputError(
-                f"superpixels: size {labels.shape} differs from that of the image, "
-                f"{image.shape[1:]}; resize the label map with nearest-neighbour interpolation."
+                f"superpixels: size {labels.shape} differs from the image size {image.shape[1:]}; "
+                "resize the label map with nearest-neighbour interpolation."
             )
         return connected_components(labels, mask, self.connectivity)
 

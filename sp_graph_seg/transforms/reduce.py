@@ -1,4 +1,4 @@
-"""Reduces pixels to nodes: the mean and the most frequent label of the pixels of each node."""
+"""Functions that reduce the values of the pixels of each node to one value."""
 
 import numpy as np
 import torch
@@ -11,26 +11,29 @@ from sp_graph_seg.errors import InputError
 
 
 def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
-    r"""Averages the values of the pixels of each node, :math:`\bar z_I` in Leng et al. 2024.
+    r"""Computes the mean of the features of the pixels of each node.
 
     .. math::
         \bar z_I = \frac{1}{|I|} \sum_{i \in I} z_i
 
-    It is differentiable in ``values``. It uses torch-scatter if that is installed, otherwise
-    :func:`torch_geometric.utils.scatter`. The encoder returns values in the layout channels_last.
-    They are reduced along the axis of the pixels in memory, without a copy (32 x 102400 values on
-    one core take 2 ms, instead of 12 ms along the other axis).
+    Here :math:`z_i` are the features of pixel i, and :math:`|I|` is the number of pixels of node I
+    (Leng et al. 2024). The function is differentiable in ``values``. It uses torch-scatter if it is
+    installed, otherwise :func:`torch_geometric.utils.scatter`.
+
+    The encoder returns its features in the memory layout channels_last. This function does not copy
+    them to another layout, which saves time: 32 x 102400 values take 2 ms on one core instead of
+    12 ms.
 
     Args:
         values: Features of the pixels, ``(F, P)``, floating point.
-        pixel_index: Node of each pixel, ``(P,)``, from 0 to ``num_nodes - 1``.
+        pixel_index: The node of each pixel, ``(P,)``, from 0 to ``num_nodes - 1``.
         num_nodes: Number of nodes N.
 
     Returns:
-        Features of the nodes, ``(N, F)``; zero for a node without pixels.
+        Mean features of the nodes, ``(N, F)``. They are 0 for a node without pixels.
 
     Raises:
-        InputError: If the shapes do not fit together or an id is out of range.
+        InputError: If the shapes do not fit together, or a node in ``pixel_index`` is out of range.
 
     Example:
         >>> import torch
@@ -41,13 +44,14 @@ def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
     """
     if values.dim() != 2 or pixel_index.shape != values.shape[1:]:
         raise InputError(
-            f"scatter_mean: values {tuple(values.shape)} and pixel_index "
-            f"{tuple(pixel_index.shape)} are not (F, P) and (P,); flatten the axes of the image."
+            f"scatter_mean: values of shape {tuple(values.shape)} and pixel_index of shape "
+            f"{tuple(pixel_index.shape)} do not fit together; give (F, P) and (P,), with the axes "
+            "of the image flattened."
         )
     if pixel_index.numel() and not 0 <= pixel_index.min() <= pixel_index.max() < num_nodes:
         raise InputError(
             f"pixel_index: the values range from {int(pixel_index.min())} to "
-            f"{int(pixel_index.max())}, but must lie from 0 to num_nodes - 1 = {num_nodes - 1}; "
+            f"{int(pixel_index.max())}, but must be from 0 to {num_nodes - 1} (num_nodes - 1); "
             "leave out pixels without a node, or correct num_nodes."
         )
     if values.t().is_contiguous():
@@ -56,10 +60,11 @@ def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
 
 
 def mean_over_nodes(values: NDArray, nodes: NDArray[np.int64], num_nodes: int) -> Tensor:
-    """Averages ``values (K, P)`` over the pixels of each node: ``(N, K)`` float32.
+    """Computes the mean of K values over the pixels of each node, ``(N, K)`` float32.
 
-    ``nodes (P,)`` is the node of each pixel. Sums are taken in 64 bits: in 32 bits, the mean of
-    eight million voxels of 0.3 would be 0.275. For gradients use :func:`scatter_mean`.
+    ``values (K, P)`` has K numbers for each pixel, and ``nodes (P,)`` is the node of each pixel.
+    The sums are computed in 64 bits. In 32 bits, the mean of eight million voxels with the value
+    0.3 would be 0.275. The result has no gradient. If you need gradients, use :func:`scatter_mean`.
     """
     count = np.maximum(np.bincount(nodes, minlength=num_nodes), 1)
     means = [np.bincount(nodes, row, minlength=num_nodes) / count for row in values]
@@ -67,15 +72,17 @@ def mean_over_nodes(values: NDArray, nodes: NDArray[np.int64], num_nodes: int) -
 
 
 def majority_over_nodes(labels: Tensor, nodes: Tensor, num_nodes: int) -> Tensor:
-    """Finds the most frequent label of the pixels of each node; in a tie, the smallest.
+    """Finds the most frequent label of the pixels of each node.
+
+    If several labels are equally frequent, the smallest of them is taken.
 
     Args:
-        labels: Label of each pixel, ``(P,)``, any integers; negative if unlabelled.
-        nodes: Node of each pixel, ``(P,)``, from 0 to ``num_nodes - 1``.
+        labels: The label of each pixel, ``(P,)``, any integers. Unlabelled pixels are negative.
+        nodes: The node of each pixel, ``(P,)``, from 0 to ``num_nodes - 1``.
         num_nodes: Number of nodes N.
 
     Returns:
-        ``(N,)``; -1 for a node without a labelled pixel.
+        The label of each node, ``(N,)``. A node without a labelled pixel has -1.
     """
     known = labels >= 0
     values, codes = labels[known].unique(return_inverse=True)

@@ -1,4 +1,7 @@
-"""Makes superpixels and supervoxels: connected components with ids from 0 to N - 1."""
+"""Functions that make superpixels and supervoxels.
+
+Every superpixel is a connected component. The ids are 0 to N - 1.
+"""
 
 import operator
 import warnings
@@ -47,24 +50,26 @@ def compute_superpixels(
     """Makes superpixels of an image, or supervoxels of a volume, with scikit-image.
 
     Args:
-        image: Values in [0, 1], ``(C, H, W)`` or ``(C, D, H, W)``; three channels are RGB.
-        n_segments: Wanted number; the result may have more or fewer.
-        compactness: Weight of space against colour; ``"felzenszwalb"`` ignores it.
-        superpixel_method: One of :data:`SUPERPIXEL_METHODS`: ``"slic"`` (Achanta et al. 2012);
-            ``"watershed"``, the compact watershed of the gradient magnitude from a regular grid of
-            seeds (Neubert & Protzel 2014); ``"felzenszwalb"``, for images only, the graph-based
-            segmentation of Felzenszwalb & Huttenlocher 2004, whose superpixels differ in size: a
-            flat area becomes one superpixel.
-        spacing: Size of a pixel along each axis, in any unit, because only the ratios matter;
-            ``None`` if it is the same along all axes. ``"felzenszwalb"`` ignores it.
+        image: Values in [0, 1], ``(C, H, W)`` or ``(C, D, H, W)``. Three channels are taken as RGB.
+        n_segments: Wanted number of superpixels. The result may have more or fewer.
+        compactness: Weight of distances in space against differences of colour. A larger value
+            makes more compact superpixels. ``"felzenszwalb"`` ignores it.
+        superpixel_method: One of :data:`SUPERPIXEL_METHODS`. ``"slic"`` is the method of Achanta et
+            al. 2012. ``"watershed"`` is the compact watershed of the gradient magnitude, which
+            starts from a regular grid of seeds (Neubert & Protzel 2014). ``"felzenszwalb"`` is the
+            graph-based method of Felzenszwalb & Huttenlocher 2004, for images only. Its superpixels
+            differ in size, because a flat area becomes one superpixel.
+        spacing: Size of a pixel along each axis, in any unit, because only the ratios matter.
+            ``None`` means that the size is the same along all axes. ``"felzenszwalb"`` ignores it.
         mask: True for the pixels that belong to superpixels, of the image's size.
 
     Returns:
-        The id of each pixel, from 0 to N - 1; -1 outside the mask. Each superpixel is connected.
+        The superpixel of each pixel, an id from 0 to N - 1. Pixels outside the mask have -1. Each
+        superpixel is connected.
 
     Raises:
-        InputError: If the method is unknown, the image is a volume that the method does not
-            support, ``n_segments`` is not a positive integer, or the mask does not fit.
+        InputError: If the method is unknown or does not support volumes, ``n_segments`` is not a
+            positive integer, or the mask is empty or has another size than the image.
     """
     check_n_segments(n_segments)
     check_superpixel_method(superpixel_method, image.ndim - 1)
@@ -81,9 +86,9 @@ def compute_superpixels(
     made, wanted = int(superpixels.max()) + 1, min(n_segments, int((superpixels != MASKED).sum()))
     if made * 10 < wanted and wanted >= _WORTH_A_WARNING:
         warnings.warn(
-            f"fewer than a tenth of n_segments={n_segments} superpixels were made, as often "
-            f"happens in noisy images; raise compactness={compactness:g}, smooth the image or use "
-            "another superpixel_method.",
+            f"n_segments={n_segments}: fewer than a tenth of the superpixels were made, which is "
+            f"common in noisy images; use a compactness above {compactness:g}, smooth the image or "
+            "use another superpixel_method.",
             FewSuperpixelsWarning,
             stacklevel=2,
         )
@@ -91,7 +96,7 @@ def compute_superpixels(
 
 
 def check_n_segments(n_segments: int) -> None:
-    """Refuses a number of superpixels that is not a positive integer."""
+    """Raises an error if the wanted number of superpixels is not a positive integer."""
     try:
         is_positive = operator.index(n_segments) > 0
     except TypeError:
@@ -101,7 +106,7 @@ def check_n_segments(n_segments: int) -> None:
 
 
 def check_superpixel_method(name: str, ndim: int = 2) -> None:
-    """Refuses an unknown method, or one that does not support ``ndim`` axes."""
+    """Raises an error if a method is unknown or does not support images of ``ndim`` axes."""
     if name not in SUPERPIXEL_METHODS:
         known = ", ".join(map(repr, SUPERPIXEL_METHODS))
         raise InputError(f"superpixel_method={name!r} is unknown; use one of {known}.")
@@ -116,26 +121,29 @@ def connected_components(
     """Splits a label map into connected components, numbered from 0 to N - 1 in scan order.
 
     Args:
-        labels: Integers, ``(H, W)`` or ``(D, H, W)``, not negative inside the mask.
-        mask: True for the pixels to keep; the others become -1.
-        connectivity: Which pixels are connected: those that share a face (1), at least an edge (2)
-            or at least a corner (3; 2 in an image).
+        labels: Integers, ``(H, W)`` or ``(D, H, W)``. They must not be negative inside the mask.
+        mask: True for the pixels to keep. All other pixels become -1.
+        connectivity: Which pixels are neighbours. With 1, neighbours share a face. With 2, they may
+            share only a corner in an image, or only an edge in a volume. With 3, they may share
+            only a corner.
 
     Raises:
-        InputError: If the labels are not integers, are negative inside the mask, or the mask has
-            another size or is empty.
+        InputError: If the labels are not integers or are negative inside the mask, or if the mask
+            is empty or has another size than the label map.
     """
     from skimage.measure import label
 
     labels = np.asarray(labels)
     if labels.dtype.kind not in "iub" or labels.size == 0:
         raise InputError(
-            f"superpixels: a label map of {labels.dtype} with {labels.size} pixels cannot be used; "
-            "give an integer id for each pixel."
+            f"superpixels: a label map of type {labels.dtype} with {labels.size} pixels cannot be "
+            "used; give an integer id for each pixel."
         )
     inside = None if mask is None else as_mask(mask, labels.shape)
     if (labels.min() if inside is None else labels[inside].min()) < 0:
-        raise InputError("superpixels: some ids are negative; leave those pixels out with mask=.")
+        raise InputError(
+            "superpixels: some ids are negative; give a mask that is false at their pixels."
+        )
     if labels.max() > np.iinfo(np.int64).max:  # scikit-image would wrap such ids
         labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
     ids = labels.astype(np.int64)  # before MASKED goes in: -1 is 255 among 8-bit ids
@@ -196,7 +204,7 @@ def _watershed(
 
 
 def _count_in_all(n_segments: int, mask: NDArray[np.bool_] | None) -> float:
-    """Computes the number for the whole image that leaves the wanted number inside the mask."""
+    """Computes how many superpixels of the whole image put ``n_segments`` inside the mask."""
     return n_segments if mask is None else n_segments / float(mask.mean())
 
 

@@ -1,6 +1,6 @@
-"""Measures the regions of a label map, finds those that touch, and absorbs small ones.
+"""Functions that measure the regions of a label map, find touching regions and join small ones.
 
-Ids run from 0. Pixels without data have a negative id and belong to no region.
+The ids of regions start at 0. Pixels without data have a negative id and belong to no region.
 """
 
 from typing import NamedTuple
@@ -19,20 +19,26 @@ _ROUNDS = 6
 
 
 class Touching(NamedTuple):
-    """The E pairs of regions that share a pixel face, and the B faces between them."""
+    """All pairs of regions that share a pixel face, and all faces between such regions.
+
+    There are E pairs and B faces.
+    """
 
     pairs: Labels
-    """``(E, 2)``, the ids of each pair, the smaller one first."""
+    """``(E, 2)``, the two ids of each pair, with the smaller id first."""
     which: Labels
-    """``(B,)``, the index in ``pairs`` of the two regions that a face separates."""
+    """``(B,)``, the pair of regions that each face separates, as an index into ``pairs``."""
     first: Labels
-    """``(B,)``, the flat index of the pixel on one side of a face."""
+    """``(B,)``, the pixel on one side of each face, as an index into the flattened image."""
     second: Labels
-    """``(B,)``, the flat index of the pixel on the other side."""
+    """``(B,)``, the pixel on the other side of each face, as an index into the flattened image."""
 
 
 def find_touching(labels: Labels) -> Touching:
-    """Finds the pairs of regions that share a pixel face in a label map ``(*size)``."""
+    """Finds all pairs of regions that share a pixel face.
+
+    ``labels`` is a label map of an image or a volume, with the region of each pixel.
+    """
     first, second, _ = find_boundary(labels)
     num = int(labels.max()) + 1
     i, j = labels.ravel()[first], labels.ravel()[second]
@@ -41,32 +47,36 @@ def find_touching(labels: Labels) -> Touching:
 
 
 def region_sizes(labels: Labels) -> Labels:
-    """Counts the pixels of each region, ``(R,)``."""
+    """Returns the number of pixels of each of the R regions, ``(R,)``."""
     return np.bincount(labels[labels >= 0])
 
 
 def region_means(values: NDArray, labels: Labels) -> NDArray[np.float64]:
-    """Averages values ``(*size, C)`` over each region of a label map ``(*size)``: ``(R, C)``."""
+    """Computes the mean colour of each of the R regions, ``(R, C)``.
+
+    ``values`` are the colours or other values of all pixels. Their last axis is the channels.
+    ``labels`` is a label map with the region of each pixel.
+    """
     inside = labels >= 0
     ids, size = labels[inside], region_sizes(labels)
     return np.stack([np.bincount(ids, c, size.size) / size for c in values[inside].T], axis=1)
 
 
 def number_regions(labels: Labels) -> Labels:
-    """Renumbers regions from 0 without gaps; negative ids become -1."""
+    """Renumbers the regions from 0 without gaps. All negative ids become -1."""
     inside, numbered = labels >= 0, np.full(labels.shape, -1)
     numbered[inside] = np.unique(labels[inside], return_inverse=True)[1]
     return numbered
 
 
 def fill_nearest(image: NDArray, inside: NDArray[np.bool_]) -> NDArray:
-    """Gives each pixel outside a mask the values of the nearest pixel inside it.
+    """Gives each pixel outside a mask the values of the nearest pixel inside the mask.
 
-    The image then has no edge along the border of the mask.
+    The filled image then has no artificial edge at the border of the mask.
 
     Args:
-        image: ``(C, *size)``.
-        inside: The mask, ``(*size)``; at least one pixel is true.
+        image: ``(C, H, W)`` or ``(C, D, H, W)``.
+        inside: The mask, ``(H, W)`` or ``(D, H, W)``. At least one pixel must be true.
     """
     if inside.all():
         return image
@@ -75,12 +85,15 @@ def fill_nearest(image: NDArray, inside: NDArray[np.bool_]) -> NDArray:
 
 
 def absorb_small(labels: Labels, values: NDArray, min_size: int) -> Labels:
-    """Joins each small region with the touching region whose mean value is nearest.
+    """Joins each small region with one of the regions that it touches.
+
+    It is joined with the region whose mean value is most similar. A small region that touches no
+    other region is kept.
 
     Args:
-        labels: The region of each pixel, ``(*size)``.
-        values: The values to compare, ``(*size, C)``, such as CIELAB colours.
-        min_size: Regions with fewer pixels are joined. A region that touches no other is kept.
+        labels: The region of each pixel, ``(H, W)`` or ``(D, H, W)``.
+        values: Colours or other values to compare. The last axis is the channels.
+        min_size: A region with fewer pixels is small.
     """
     for _ in range(_ROUNDS):
         size = region_sizes(labels)

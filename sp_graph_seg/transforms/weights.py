@@ -1,4 +1,4 @@
-"""Computes edge weights: colour distances, affinities and the softmax-tau adjacency."""
+"""Functions that compute edge weights: colour distances, affinities and softmax weights."""
 
 from torch import Tensor
 from torch_geometric.utils import softmax
@@ -12,26 +12,30 @@ def color_distance(x: Tensor, edge_index: Tensor) -> Tensor:
     .. math::
         w_{IJ} = \sqrt{\sum_c (x_{cI} - x_{cJ})^2}
 
+    Here :math:`x_{cI}` is channel c of the colour of node I.
+
     Args:
         x: Colours or other values of the nodes, ``(N, C)``.
         edge_index: Edges, ``(2, E)``.
 
     Returns:
-        The distances, ``(E,)``. The gradient is finite everywhere, and zero if both ends are equal.
+        The distances, ``(E,)``. Their gradient is always finite. It is zero if both colours are
+        equal.
     """
     source, target = edge_index[0], edge_index[1]
     return (x[source] - x[target]).norm(dim=-1)  # Eq. 2
 
 
 def affinity(distance: Tensor, tau: float = -10.0) -> Tensor:
-    r"""Converts distances w to affinities :math:`\exp(\tau w)`, which the N-Cut (Eq. 5) needs.
+    r"""Converts colour distances w to affinities :math:`\exp(\tau w)`.
 
-    The N-Cut must get the smallest weights where colours differ most, so that it cuts there. The
-    paper does not mention this step. The authors' code does it too, with tau = -1.
+    The N-Cut loss (Eq. 5) needs affinities. It cuts where the weights are small, so the weights
+    must be smallest where the colours differ most. The paper does not mention this conversion, but
+    the authors' code contains it, with tau = -1.
 
     Args:
-        distance: Distances w of the two nodes of each edge, ``(E,)``.
-        tau: Factor of the distances in the exponent, negative.
+        distance: The distance w of the two nodes of each edge, ``(E,)``.
+        tau: Factor of the distances in the exponent. It must be negative.
 
     Raises:
         InputError: If ``tau`` is not negative.
@@ -49,16 +53,17 @@ def softmax_adjacency(
     .. math::
         A_{IJ} = \frac{\exp(\tau w_{IJ})}{\sum_K \exp(\tau w_{IK})}
 
-    The sum runs over all neighbours K of node I.
+    Here :math:`w_{IJ}` is the distance of the nodes I and J. The sum runs over all neighbours K of
+    node I.
 
     Args:
-        distance: Distances w of the two nodes of each edge, ``(E,)``.
-        edge_index: Edges, ``(2, E)``; the second row holds the nodes I.
+        distance: The distance w of the two nodes of each edge, ``(E,)``.
+        edge_index: Edges, ``(2, E)``. The second row holds the nodes I.
         num_nodes: Number of nodes N.
-        tau: Below 0 the most similar neighbours weigh most, at 0 all weigh the same, above 0 the
-            most different weigh most.
+        tau: If tau is below 0, the most similar neighbours weigh most. If it is 0, all neighbours
+            weigh the same. If it is above 0, the most different neighbours weigh most.
 
     Returns:
-        The weights, ``(E,)``; those of all edges into one node add up to 1.
+        The weights, ``(E,)``. The weights of all edges with the same target add up to 1.
     """
     return softmax(tau * distance, edge_index[1], num_nodes=num_nodes)  # Eq. 8

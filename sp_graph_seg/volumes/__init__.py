@@ -1,4 +1,4 @@
-"""Volumes and videos, read slice by slice."""
+"""Opens volumes and videos, and reads them slice by slice."""
 
 from sp_graph_seg.volumes.geometry import Axis, Geometry
 from sp_graph_seg.volumes.intensity import measure_range

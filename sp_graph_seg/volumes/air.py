@@ -1,6 +1,7 @@
 """Finds the air around the scanned object (the sample).
 
-Air is what the corners of the slices show, up to where the sample begins.
+The corners of the slices show what air looks like. The air reaches from the corners to the border
+of the sample.
 """
 
 from collections.abc import Iterable
@@ -34,7 +35,7 @@ _FILLED = 0.6
 
 @dataclass(frozen=True)
 class Air:
-    """What air looks like: values beyond ``threshold`` belong to the sample.
+    """The threshold that separates the values of the sample from the values of air.
 
     Attributes:
         threshold: The value halfway between the median of the corners and the median of the
@@ -46,10 +47,11 @@ class Air:
     sign: int
 
     def sample(self, image: Array) -> Mask:
-        """Finds the sample in a slice ``(C, H, W)``: everything but the air around it.
+        """Finds the sample in a slice ``(C, H, W)`` and returns it as a mask ``(H, W)``.
 
-        Pores are part of the sample. The sample is first found on a small copy, then its border at
-        full resolution. Its outermost pixels are left out, because they are partly air.
+        The sample is everything except the air around it, so its pores are included. It is found
+        on a small copy of the slice first. Its border is then refined at full resolution. The
+        outermost pixels of the sample are left out, because they are partly air.
         """
         from scipy import ndimage
 
@@ -65,7 +67,7 @@ class Air:
         return ndimage.binary_erosion(ndimage.binary_fill_holes(fine), border_value=1)
 
     def surrounds(self, small: Array) -> bool:
-        """Returns whether a slice, shrunk to ``(h, w)``, shows a sample with air around it."""
+        """Returns whether a scaled-down slice ``(h, w)`` shows a sample with air around it."""
         coarse = self._coarse(small)
         is_filled = coarse.any() and self._beyond(small)[coarse].mean() > _FILLED
         border = ~np.concatenate(
@@ -78,7 +80,7 @@ class Air:
         return self.sign * (values - self.threshold) > 0
 
     def _coarse(self, small: Array) -> Mask:
-        """Finds the sample roughly in a small slice: closes gaps, and leaves out small parts."""
+        """Finds the sample roughly in a scaled-down slice. Closes gaps and drops small parts."""
         from scipy import ndimage
 
         beyond = self._beyond(small)
@@ -92,10 +94,11 @@ class Air:
 
 
 def find_air(slices: Iterable[Array]) -> Air | None:
-    """Finds what air looks like in some slices ``(C, H, W)``; ``None`` if they show no air.
+    """Finds out what air looks like in slices ``(C, H, W)``. Returns None if they show no air.
 
-    What the corners show is air if, in most slices, it takes more than 40 % of the border, in at
-    most four runs, and most of the pixels that it surrounds differ from it.
+    The corners are taken for air if most slices meet three conditions. More than 40 % of the border
+    of the slice is air. The air on the border forms at most four runs of pixels. Most of the pixels
+    that the air surrounds differ from air.
     """
     smalls = [_shrink(image.mean(axis=0)) for image in slices]
     if not smalls:
@@ -114,7 +117,7 @@ def find_air(slices: Iterable[Array]) -> Air | None:
 
 
 def _shrink(grey: Array) -> Array:
-    """Averages a slice ``(H, W)`` to at most 256 pixels a side, and smooths it a little."""
+    """Scales a slice ``(H, W)`` down to at most 256 pixels per side, and smooths it slightly."""
     from scipy import ndimage
 
     step = -(-max(grey.shape) // _SIZE)

@@ -1,4 +1,7 @@
-"""Determines the axes of stored arrays: as the file declares or the user gives, never guessed."""
+"""Determines the axes of stored arrays from the letters that the user gives or the file declares.
+
+If neither is available and an array could have several meanings, the array is refused.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ class Layout:
     Attributes:
         order: One letter for each axis of the array: z, c, y, x, or ``-`` for an axis of length 1
             that is dropped.
-        shape: The array's shape.
+        shape: The shape of the array.
         slices: "t" if the slices are frames, else "z".
     """
 
@@ -29,30 +32,30 @@ class Layout:
     slices: str = "z"
 
     def along(self, values: Sequence[int]) -> tuple[int, int, int, int]:
-        """Sorts one number for each stored axis into the order z, c, y, x. Missing axes get 1."""
+        """Reorders numbers, one for each stored axis, to z, c, y, x. A missing axis gets 1."""
         found = dict(zip(self.order, map(int, values), strict=True))
         z, c, y, x = (found.get(axis, 1) for axis in "zcyx")
         return z, c, y, x
 
     @property
     def spatial(self) -> str:
-        """The order of the axes z, y and x in the array; a missing z comes first."""
+        """The letters z, y and x in the order of the array. If the array has no z, z is first."""
         found = [axis for axis in self.order if axis in "zyx"]
         return "".join(found if "z" in found else ["z", *found])
 
     def unmeasured(self) -> Axes:
-        """Returns the axes z (or t), y and x of a volume whose voxel size is not declared."""
+        """Returns the axes z (or t), y and x without spacing, for files that declare no spacing."""
         return Axis(self.slices), *UNKNOWN[1:]
 
     @property
     def sizes(self) -> tuple[int, int, int, int]:
-        """The lengths of the axes z, c, y, x."""
+        """The lengths of the axes z, c, y, x. A missing axis has length 1."""
         return self.along(self.shape)
 
     def runs(self, order: str = "C") -> tuple[int, int, int]:
-        """Returns the chunk size along z, y and x of an array without chunks: one line of values.
+        """Returns a chunk size along z, y and x for an array that is stored without chunks.
 
-        The line runs along the axis whose values are adjacent in the file.
+        Each line of values that are adjacent in the file counts as one chunk.
         """
         spatial = [i for i, axis in enumerate(self.order) if axis in "zyx" and self.shape[i] > 1]
         fastest = (spatial or [0])[-1 if order == "C" else 0]
@@ -60,12 +63,12 @@ class Layout:
         return z, y, x
 
     def index(self, crop: StoredCrop) -> tuple[slice | int, ...]:
-        """Returns the index that selects a crop of the stored array."""
+        """Returns the NumPy index that selects a crop from the stored array."""
         parts = crop._asdict()
         return tuple(0 if axis == "-" else as_slice(parts[axis]) for axis in self.order)
 
     def arrange(self, values: np.ndarray) -> np.ndarray:
-        """Transposes an array selected by `index` to ``(Z, C, Y, X)``, as a view."""
+        """Transposes the values that `index` selected to ``(Z, C, Y, X)``. Returns a view."""
         kept = self.order.replace("-", "")
         values = values.transpose([kept.index(axis) for axis in "zcyx" if axis in kept])
         for position, axis in enumerate("zcyx"):
@@ -82,22 +85,25 @@ def resolve_axes(
     *,
     may_be_one: bool = False,
 ) -> Layout:
-    """Determines what the axes of an array mean.
+    """Determines the meaning of each axis of an array.
 
     Args:
-        path: The file, for the messages.
-        shape: Shape of the array.
-        given: The letters that the user gave, or None. They take precedence.
-        declared: The letters in the file's metadata, or None if there are none. In that case,
-            three axes are z, y, x, unless the first or last could be colours (length 3 or 4).
-        may_be_one: Whether an array of one slice is accepted, as in formats that hold volumes only.
+        path: The path that the user gave, for messages.
+        shape: The shape of the array.
+        given: The axis letters that the user gave, such as "zyx", or None. They take precedence
+            over ``declared``.
+        declared: The axis letters in the metadata of the file, or None if there are none. If
+            ``given`` is None too, an array of three axes is read as z, y, x. It is refused if its
+            first or last axis has length 3 or 4, because this axis could hold colours.
+        may_be_one: Whether an array of one slice is accepted even if ``given`` is None. This is
+            useful for formats that store only volumes.
 
     Returns:
         The layout.
 
     Raises:
-        InputError: The axes are unknown, ambiguous or do not fit the shape, or the array is one
-            image.
+        InputError: The array has no voxels. Its axes are unknown or ambiguous, or do not fit the
+            shape. Or the array is one image.
     """
     shape = tuple(map(int, shape))
     if 0 in shape:
@@ -118,17 +124,20 @@ def resolve_axes(
 
 
 def one_slice(path: str, shape: Sequence[int], letters: str = "") -> InputError:
-    """Makes the error for a volume of one slice, which is allowed only if the user gives axes."""
+    """Creates the error for a single image where a volume is needed.
+
+    The message names the axes with which the image is read as a volume of one slice.
+    """
     usual = {2: "yx", 3: "zyx", 4: "zcyx"}.get(len(shape), "tczyx")
     example = letters if letters and len(set(letters)) == len(letters) else usual
     return InputError(
-        f"{path}: is one image (shape {tuple(shape)}); read it as an image, or as a volume of one "
-        f'slice with axes="{example}".'
+        f"{path}: is one image (shape {tuple(shape)}) and not a volume; read it as an image, or "
+        f'give axes="{example}" to read it as a volume of one slice.'
     )
 
 
 def checked_letters(axes: str) -> str:
-    """Checks the user's letters and returns them in lower case."""
+    """Checks the axis letters that the user gave, and returns them in lower case."""
     letters = axes.lower() if isinstance(axes, str) else ""
     meanings = [_MEANING.get(letter, letter) for letter in letters]
     if not (
@@ -137,18 +146,21 @@ def checked_letters(axes: str) -> str:
         and {"y", "x"} <= set(meanings)
     ):
         raise InputError(
-            f"axes: {axes!r} are not axes; give y and x, z or t for slices, c for channels, each "
-            'once, such as "zyx", "tyxc" or "zcyx".'
+            f"axes: {axes!r} does not name axes; give the letters y and x, z or t for slices, and "
+            'c for channels, each at most once, such as "zyx", "tyxc" or "zcyx".'
         )
     return letters
 
 
 def check_axes_of_files(path: str, letters: str | None) -> None:
-    """Refuses axes that do not begin with z or t, for an input whose files or frames are slices."""
+    """Raises an InputError if axes do not begin with z or t.
+
+    In a folder or video, each file or frame is a slice, so the slices come first.
+    """
     if letters is not None and letters[0] not in "zt":
         raise InputError(
             f"axes: {letters!r} does not suit {path}, where each file or frame is a slice; leave "
-            'axes out, or begin them with z or t, such as "zyx".'
+            'out axes, or give axes that begin with z or t, such as "zyx".'
         )
 
 
@@ -157,7 +169,7 @@ def _layout(path: str, shape: tuple[int, ...], letters: str) -> Layout:
     if len(letters) != len(shape):
         raise InputError(
             f"{path}: has {len(shape)} axes (shape {shape}), but {letters!r} has {len(letters)} "
-            "letters; give axes with one letter for each."
+            "letters; give one letter for each axis."
         )
     order = ["-"] * len(shape)
     for i, letter in enumerate(letters):
@@ -167,23 +179,28 @@ def _layout(path: str, shape: tuple[int, ...], letters: str) -> Layout:
             continue
         if meaning not in "zcyx" or any(shape[j] > 1 for j in rivals):
             raise InputError(
-                f"{path}: has the axes {letters} (shape {shape}), but only slices, channels, y and "
-                "x can be read; export one time, position or measurement, or give other axes."
+                f"{path}: has the axes {letters!r} (shape {shape}), but a volume can only have "
+                "slices (z or t), channels (c), y and x; export one time point, position or "
+                "measurement, or give other axes."
             )
         for j in rivals:
             order[j] = "-"
         order[i] = meaning
     if "y" not in order or "x" not in order:
         raise InputError(
-            f"{path}: its axes are declared as {letters!r} (shape {shape}), without y and x; give "
-            'axes, such as axes="zyx".'
+            f"{path}: declares the axes {letters!r} (shape {shape}), but not both y and x; give "
+            'the correct axes, such as axes="zyx".'
         )
     slices = letters[order.index("z")] if "z" in order else "z"
     return Layout("".join(order), shape, "t" if slices == "t" else "z")
 
 
 def _default_letters(path: str, shape: tuple[int, ...]) -> str:
-    """Returns "zyx" for an array without declared axes; refuses it if other axes are possible."""
+    """Returns "zyx" for an array without declared axes.
+
+    Raises:
+        InputError: The array does not have three axes, or the first or last could hold colours.
+    """
     if len(shape) == 3 and shape[0] not in _COLOURS and shape[2] not in _COLOURS:
         return "zyx"
     if len(shape) == 2:
@@ -194,7 +211,7 @@ def _default_letters(path: str, shape: tuple[int, ...]) -> str:
             f'axes="zyx" for slices or axes="{"yxc" if last else "cyx"}" for one colour image'
         )
     elif len(shape) == 4:
-        examples = 'axes="zcyx", or axes="tyxc" with channels last'
+        examples = 'axes="zcyx", or axes="tyxc" if the channels are last'
     else:
         examples = 'axes="zyx" for 3 axes or axes="tczyx" for 5, where t has length 1'
     raise InputError(

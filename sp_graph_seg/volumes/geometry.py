@@ -11,12 +11,12 @@ Spacing = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis of an array, and where its voxels lie.
+    """One axis of an array, with the positions of the voxels along it.
 
     Attributes:
         name: "z", "y", "x", or "t" for frames.
-        spacing: Distance between the centres of neighbouring voxels; None if unknown.
-        unit: Unit of spacing and origin: "micrometer", "second", or None if it is not declared.
+        spacing: Distance between the centres of neighbouring voxels. None if it is unknown.
+        unit: Unit of spacing and origin: "micrometer" or "second". None if it is not declared.
         origin: Position of the centre of the first voxel.
     """
 
@@ -26,7 +26,11 @@ class Axis:
     origin: float = 0.0
 
     def part(self, indices: range, binning: int = 1) -> "Axis":
-        """Returns the axis of the voxels at ``indices``, averaged in groups of ``binning``."""
+        """Returns the axis of a part of the voxels.
+
+        The part consists of the voxels at ``indices``. Each run of ``binning`` of these voxels is
+        averaged into one.
+        """
         if self.spacing is None:
             return self
         first = indices.start + (binning - 1) / 2 * indices.step
@@ -45,13 +49,13 @@ UNKNOWN: Axes = (Axis("z"), Axis("y"), Axis("x"))
 
 @dataclass(frozen=True)
 class Geometry:
-    """The places of the slices that were read, and the axis order of the array they come from.
+    """The positions of the voxels that were read, and the axis order of the stored array.
 
     Attributes:
-        axes: The axes of slices, rows and columns.
+        axes: The axes of the slices, rows and columns that were read.
         order: The names of these axes in the order of the stored array. (default: the order of
             ``axes``)
-        part: What was read of the stored array, as JSON values; see `Volume.part_read`.
+        part: The part of the stored array that was read, as JSON values. See `Volume.part_read`.
     """
 
     axes: Axes = UNKNOWN
@@ -69,7 +73,10 @@ class Geometry:
 
     @property
     def spacing(self) -> Spacing | None:
-        """The distances of slices, rows and columns; None unless all are known, in one unit."""
+        """The distances between neighbouring slices, rows and columns.
+
+        None if a distance is unknown, or if the distances have different units.
+        """
         slices, rows, columns = self.axes
         if not slices.unit == rows.unit == columns.unit:
             return None
@@ -79,14 +86,14 @@ class Geometry:
 
     @property
     def unit(self) -> str | None:
-        """The unit of the spacing, or None."""
+        """The unit of the spacing. None if the spacing or its unit is unknown."""
         return None if self.spacing is None else self.axes[0].unit
 
     @property
     def places(self) -> tuple[int, int, int]:
         """For each axis of the stored array, whether it counts slices (0), rows (1) or columns (2).
 
-        These are the arguments of `numpy.transpose` for a block of slices.
+        `numpy.transpose` with these numbers brings a block of slices into the stored axis order.
         """
         first, second, third = (self.names.index(name) for name in self.order)
         return first, second, third
@@ -97,7 +104,7 @@ class Geometry:
         return first, second, third
 
     def sorted(self) -> "Geometry":
-        """Returns the same geometry for an array in the order z (or t), y, x."""
+        """Returns this geometry for an array that stores its axes in the order z (or t), y, x."""
         return replace(self, order="".join(sorted(self.names, key="tzyx".index)))
 
     def to_json(self) -> dict[str, Any]:
@@ -146,20 +153,22 @@ _SECONDS = {
 
 
 REFERENCE_FRAME = "reference frame"
-"""What OME calls a unit of length that is not known."""
+"""The name that OME uses for an unknown unit of length."""
 
 
 def measured_axis(name: str, length: float, unit: str | None, origin: float = 0.0) -> Axis:
-    """Makes an axis from what a file declares. Converts to micrometres or, for "t", to seconds.
+    """Makes an axis from the spacing and origin that a file declares.
+
+    Lengths are converted to micrometres. For the axis "t", times are converted to seconds.
 
     Args:
         name: "z", "t", "y" or "x".
-        length: The distance of neighbouring voxels.
-        unit: The unit of the distance. None keeps the numbers as they are, without a unit.
-        origin: The position of the first voxel, in the same unit.
+        length: The distance between neighbouring voxels.
+        unit: The unit of the distance. If None, the numbers are not converted and have no unit.
+        origin: The position of the centre of the first voxel, in the same unit.
 
     Returns:
-        The axis, with an unknown spacing if the length or the unit is invalid.
+        The axis. Its spacing is unknown if the length or the unit is invalid.
     """
     kind, factors = ("second", _SECONDS) if name == "t" else ("micrometer", _MICROMETRES)
     unit = None if unit == REFERENCE_FRAME else unit

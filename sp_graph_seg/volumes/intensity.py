@@ -1,4 +1,4 @@
-"""Measures the intensity range of images and volumes, by one rule."""
+"""Measures the intensity range of images and volumes. The rule is the same for both."""
 
 from collections.abc import Callable
 
@@ -22,20 +22,21 @@ _KEPT = 1 << 20
 
 
 class IntensitySample:
-    """A sample of values, bounded in memory, whose range leaves out dead and hot pixels.
+    """A limited number of pixel values, from which an intensity range is computed.
 
-    The range runs from the 0.1th to the 99.9th percentile, but ends at most two widths of the bulk
-    beyond the bulk. The bulk is the values from the 1st to the 99th percentile. If the bulk is a
-    single value, the range runs from the 0.1th to the 99.9th percentile. If these are equal too, it
-    runs from the minimum to the maximum.
+    The range leaves out dead and hot pixels. It runs from the 0.1th to the 99.9th percentile, with
+    one limit. The limit uses the bulk, which is the interval from the 1st to the 99th percentile.
+    The range ends at most two widths of the bulk below the bulk and at most two widths above it. If
+    the bulk has no width, there is no limit. If the 0.1th and 99.9th percentiles are equal too, the
+    range runs from the minimum to the maximum.
 
-    The 0.1th and 99.9th percentiles alone fail if more than 0.1 % of the pixels are hot: if 0.3 %
-    are 100 times as bright as the rest, the rest gets a hundredth of the range. With the limit of
-    two widths, it gets a third. A material of the sample is clipped only if it takes less than 1 %
-    of the pixels and its values are more than two widths from the bulk.
+    The limit is needed if more than 0.1 % of the pixels are hot. Suppose that 0.3 % of the pixels
+    are 100 times as bright as the others. Without the limit, the other pixels would take only a
+    hundredth of the range. With the limit, they take a third. A material is clipped only if it
+    takes less than 1 % of the pixels and its values are more than two widths away from the bulk.
 
-    Up to about a million values, all are kept. Of more, about a million are kept, drawn at random
-    with a fixed seed.
+    Up to about a million values, all values are kept. If more are added, about a million of them
+    are drawn at random with a fixed seed.
 
     Args:
         total: The largest number of values that will be added.
@@ -48,7 +49,7 @@ class IntensitySample:
         self._ends: list[float] = []
 
     def add(self, image: NDArray, inside: NDArray[np.bool_] | None = None) -> None:
-        """Adds the values of an image ``(C, H, W)``, or only those inside a mask ``(H, W)``."""
+        """Adds the values of an image ``(C, H, W)``, or only those inside of a mask ``(H, W)``."""
         values = (image if inside is None else image[:, inside]).reshape(-1)
         if not values.size:
             return
@@ -59,13 +60,16 @@ class IntensitySample:
         self._parts.append(values)
 
     def range(self) -> tuple[float, float]:
-        """Returns the range. Its ends are equal only if all values are equal.
+        """Returns the low and high end of the range. They are equal only if all values are equal.
 
         Raises:
-            InputError: If no value was added.
+            InputError: No value was added.
         """
         if not self._parts:
-            raise InputError("intensity range: there is no pixel with data; check masks and NaN.")
+            raise InputError(
+                "intensity range: there is no pixel with data; check whether the mask is empty or "
+                "all values are NaN."
+            )
         sample = np.concatenate(self._parts)
         if sample.dtype == bool:
             sample = sample.astype(np.uint8)
@@ -81,21 +85,22 @@ class IntensitySample:
 def measure_range(
     volume: Volume, progress: Callable[[int, int], None] | None = None
 ) -> tuple[float, float]:
-    """Measures the range of intensities of a volume, without its outliers.
+    """Measures the intensity range of a volume, without its outliers.
 
-    The rule is that of :class:`IntensitySample`. Each slice is read once.
+    :class:`IntensitySample` describes the rule. Each slice is read once.
 
     Args:
-        volume: The volume. All its channels count together. If the volume has a ``fill``, NaN and
-            infinite values are left out.
-        progress: Called with the number of slices done and their total.
+        volume: The volume. The values of all its channels are used for one range. If the volume
+            has a ``fill``, NaN and infinite values are left out.
+        progress: A function that is called after each slice, with the number of slices done and
+            the number of all slices.
 
     Returns:
-        ``(low, high)``, equal only if the volume is constant.
+        ``(low, high)``. The two values are equal only if the volume is constant.
 
     Raises:
-        InputError: A slice cannot be read; it holds NaN or infinite values and the volume has no
-            ``fill``; or no pixel has data.
+        InputError: A slice cannot be read, or it holds NaN or infinite values although the volume
+            has no ``fill``. Or no pixel has data.
 
     Example:
         >>> measure_range(open_volume("scan.tif"))  # doctest: +SKIP
@@ -114,17 +119,20 @@ def measure_range(
 
 
 def find_numbers(image: NDArray) -> NDArray[np.bool_] | None:
-    """Finds the pixels of an image that are not NaN, ``(H, W)``; ``None`` if no pixel is NaN."""
+    """Returns a mask ``(H, W)`` of the pixels that are not NaN, or None if no pixel is NaN."""
     if image.dtype.kind != "f" or not np.isnan(image.min()):
         return None
     return ~np.isnan(image).any(axis=0)
 
 
 def check_finite(image: NDArray, volume: Volume, number: int) -> None:
-    """Refuses a slice with NaN or infinite values. It was read from ``volume.with_nan()``.
+    """Raises an InputError if a slice holds values that are not finite.
+
+    NaN is accepted if the volume has a ``fill``, because NaN then marks pixels without data. The
+    slice must be read from ``volume.with_nan()``.
 
     Raises:
-        InputError: If it holds infinite values, or NaN where the volume has no ``fill``.
+        InputError: The slice holds infinite values, or NaN although the volume has no ``fill``.
     """
     bad = image.size - int(np.count_nonzero(np.isfinite(image)))
     if volume.fill is not None:
@@ -132,5 +140,5 @@ def check_finite(image: NDArray, volume: Volume, number: int) -> None:
     if bad:
         raise InputError(
             f"{volume.path}: {bad} of {image.size} values of slice {number} are NaN or infinite; "
-            "treat them as no data with --fill, or leave the slice out."
+            "give --fill to treat them as no data, or leave out the slice."
         )

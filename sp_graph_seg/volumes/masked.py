@@ -1,4 +1,4 @@
-"""Masks a volume: only the scanned object (the sample) counts, and all around it is no data."""
+"""Masks a volume, so that only the scanned object (the sample) counts as data."""
 
 import math
 from collections.abc import Mapping
@@ -24,31 +24,31 @@ _LOOKED_AT = 9
 
 
 class SampleMask(Protocol):
-    """Tells which pixels of each slice show the scanned object (the sample)."""
+    """The interface of masks. A mask is true where a slice shows the scanned object."""
 
     def inside(self, images: NDArray, start: int) -> Mask:
-        """Finds the sample in n slices.
+        """Returns the mask of n consecutive slices of a volume.
 
         Args:
             images: The slices, ``(n, C, H, W)``.
-            start: The number of the first of them in the volume.
+            start: The number of the first slice in the volume.
 
         Returns:
             A mask ``(n, H, W)``, true inside of the sample.
         """
 
     def identity(self) -> Mapping[str, Any]:
-        """Returns JSON values that differ between different masks."""
+        """Returns JSON values that identify the mask. Different masks have different values."""
 
 
 @dataclass(frozen=True)
 class AirMask:
-    """A mask of everything but the air around the sample."""
+    """A mask that is false in the air around the sample, and true everywhere else."""
 
     air: Air
 
     def inside(self, images: NDArray, start: int) -> Mask:
-        """Finds the sample in each slice."""
+        """Finds the sample in each slice and returns it as a mask ``(n, H, W)``."""
         return np.stack([self.air.sample(image.astype(np.float32)) for image in images])
 
     def identity(self) -> Mapping[str, Any]:
@@ -58,7 +58,10 @@ class AirMask:
 
 @dataclass(frozen=True)
 class PictureMask:
-    """A mask from an image file that is 0 outside of the sample, the same for all slices."""
+    """A mask that is the same for all slices. It is read from an image file.
+
+    The image is 0 outside of the sample.
+    """
 
     path: Path
 
@@ -73,12 +76,15 @@ class PictureMask:
 
 @dataclass(frozen=True)
 class VolumeMask:
-    """A mask from a volume that is 0 outside of the sample, another one for each slice."""
+    """A mask that differs from slice to slice. It is read from a second volume of the same size.
+
+    The second volume is 0 outside of the sample.
+    """
 
     volume: Volume
 
     def inside(self, images: NDArray, start: int) -> Mask:
-        """Reads the slices of the mask with the same numbers."""
+        """Reads the masks of the given slices from the second volume."""
         return (self.volume.read(start, start + len(images)) != 0).any(axis=1)
 
     def identity(self) -> Mapping[str, Any]:
@@ -88,7 +94,9 @@ class VolumeMask:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class MaskedVolume(Volume):
-    """A volume whose pixels outside of the sample read as its ``fill``, or NaN.
+    """A volume with a mask. Pixels outside of the sample are replaced by ``fill``.
+
+    If the volume was opened without a ``fill``, they are replaced by NaN.
 
     Attributes:
         whole: The volume without a mask.
@@ -100,15 +108,15 @@ class MaskedVolume(Volume):
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the values: that of the volume if it is a float type, else float32."""
+        """The type of the values: the type of the volume if it is a float type, else float32."""
         stored = self.whole.dtype
         return stored if stored.kind == "f" else np.dtype(np.float32)
 
     def read(self, start: int, stop: int) -> NDArray:
-        """Reads slices as :meth:`Volume.read`, without data outside of the sample.
+        """Reads slices like :meth:`Volume.read`, and replaces pixels outside of the sample.
 
-        If the volume has no ``fill``, NaN and infinite values inside of the sample become Inf.
-        They are then refused, and not mistaken for pixels outside of the sample.
+        If the volume has no ``fill``, NaN and infinite values inside of the sample are read as
+        Inf. They are refused later, and are not mistaken for pixels outside of the sample.
         """
         images = self.whole.with_nan().read(start, stop)
         inside = self.mask.inside(images, start)[:, None]
@@ -121,31 +129,31 @@ class MaskedVolume(Volume):
         return values
 
     def part(self, rows: slice, columns: slice) -> Volume:
-        """Raises an InputError, because a mask belongs to whole slices."""
+        """Raises an InputError, because the mask of a volume cannot be cropped."""
         raise InputError(
-            f"{self.path}: cannot be cropped, as it has a mask; open a crop of the volume and of "
-            "the mask."
+            f"{self.path}: cannot be cropped, because it has a mask; open a crop of the volume and "
+            "the same crop of the mask, and mask the cropped volume."
         )
 
     def fingerprint(self) -> str:
-        """Identifies the volume and its mask, see :meth:`Volume.fingerprint`."""
+        """Returns a text that identifies the volume and mask, like :meth:`Volume.fingerprint`."""
         return fingerprint(volume=self.whole.fingerprint(), mask=dict(self.mask.identity()))
 
 
 def mask_volume(volume: Volume, mask: Volume | Path | Air) -> MaskedVolume:
-    """Masks a volume, so that all but the scanned object (the sample) is no data.
+    """Masks a volume, so that only the scanned object (the sample) counts as data.
 
-    What lies outside of the sample then enters neither the intensity range nor training, and gets
+    Pixels outside of the sample are not used for the intensity range or for training, and they get
     no labels.
 
     Args:
         volume: The volume.
-        mask: A volume with a mask for each slice; the path of an image file with one mask for all
-            slices; or what air looks like, from :func:`find_air_around`. The volume and the image
-            are 0 outside of the sample.
+        mask: There are three kinds of masks. A volume holds one mask for each slice. The path of
+            an image file gives one mask for all slices. The result of :func:`find_air_around`
+            masks the air. A volume or image must be 0 outside of the sample.
 
     Raises:
-        InputError: The mask has another size than the volume, or the image is 0 everywhere.
+        InputError: The mask and the volume differ in size, or the image is 0 everywhere.
     """
     source: SampleMask
     if isinstance(mask, Volume):
@@ -171,9 +179,9 @@ def mask_volume(volume: Volume, mask: Volume | Path | Air) -> MaskedVolume:
 
 
 def find_air_around(volume: Volume) -> Air | None:
-    """Finds what the air around the scanned object looks like; ``None`` if there is no air.
+    """Finds out what the air around the scanned object looks like.
 
-    Nine slices are read. Those that cannot be read are left out.
+    Returns None if there is no air. Nine slices are read. Slices that cannot be read are left out.
     """
     last = len(volume) - 1
     numbers = {round(last * part / (_LOOKED_AT + 1)) for part in range(1, _LOOKED_AT + 1)}
@@ -188,5 +196,5 @@ def find_air_around(volume: Volume) -> Air | None:
 def _read_picture(path: Path) -> Mask:
     inside = read_labels(path) != 0
     if not inside.any():
-        raise InputError(f"{path}: is 0 everywhere; mark the pixels with data.")
+        raise InputError(f"{path}: is 0 everywhere; set the pixels with data to 1 in the mask.")
     return inside

@@ -1,4 +1,4 @@
-"""Opens volumes and videos: detects the format and selects the part to read."""
+"""Opens volumes and videos. Detects the format and selects the part to read."""
 
 import math
 import os
@@ -69,49 +69,54 @@ def open_volume(
 ) -> Volume:
     """Opens a volume or a video without reading its values.
 
-    The format is detected from the content, not from the name: TIFF stacks (BigTIFF, ImageJ, OME),
-    folders of image files in natural order, HDF5 and NeXus (``scan.nxs:/entry/data/data``), Zarr
-    and OME-Zarr (``scan.zarr:/0``), ``.npy``, and videos (MP4, MOV, AVI, MKV, WebM, GIF, ...). A
-    dataset, an array or the number of a TIFF series follows the path after a colon.
+    The format is detected from the content of the file. These formats can be read: TIFF stacks
+    (BigTIFF, ImageJ, OME), folders of image files in natural order, HDF5 and NeXus, Zarr and
+    OME-Zarr, ``.npy``, NRRD, VTK image data (``.vti``), and videos (MP4, MOV, AVI, MKV, WebM, GIF,
+    ...). To choose a dataset, an array or the number of a TIFF series in a file, add it to the path
+    after a colon: ``scan.nxs:/entry/data/data``, ``scan.zarr:/0`` or ``scan.tif:1``.
 
-    The options apply in this order: axis, start to step, crop, channels, binning. Slices, rows and
-    columns that do not fill a bin at the end are left out.
+    The options are applied in this order: ``axis``, ``start`` to ``step``, ``crop``, ``channels``,
+    ``binning``. Slices, rows and columns at the end that do not fill a bin are left out.
 
     Args:
-        path: The file or folder, and the dataset, array or series in it.
-        axes: The meaning of the stored axes, one letter each: z or t (slices, frames), c
-            (channels), y and x; such as "zyx", "tyxc", "zcyx", "yxz". Required if the file does not
-            declare its axes, and used instead of what it declares. It also allows a volume of one
-            slice, which is otherwise refused as an image. (default: what the file declares; plain
-            pages, files and frames are slices; an array of three axes is "zyx" unless the first or
-            last has length 3 or 4)
-        axis: The axis perpendicular to the slices: "z", "y" or "x" (or 0, 1, 2). Rows and columns
-            are y and x for z, z and x for y, z and y for x.
-        crop: ``((top, bottom), (left, right))`` or "10:200,30:400": the rows and columns to read.
+        path: The file or folder. It can be followed by a colon and the dataset, array or series.
+        axes: The meaning of the stored axes, one letter for each: z or t (slices, frames), c
+            (channels), y and x. Examples are "zyx", "tyxc", "zcyx" and "yxz". Required if the
+            file does not declare its axes. If the file declares axes, the letters replace them.
+            A file that would be refused because it holds one image is read as a volume of one
+            slice if ``axes`` is given. (default: the axes that the file declares. If it declares
+            none, each page, file or frame is a slice. An array of three axes is "zyx", unless its
+            first or last axis has length 3 or 4)
+        axis: The axis perpendicular to the slices: "z", "y" or "x" (or 0, 1, 2). The rows and
+            columns of a slice are y and x for "z", z and x for "y", and z and y for "x".
+        crop: The rows and columns to read, as ``((top, bottom), (left, right))`` or as a text
+            such as "10:200,30:400". (default: all)
         start: The first slice. (default: 0)
-        stop: The slice after the last one. (default: the end)
-        step: Read every step-th slice.
-        binning: How many rows and columns are averaged into one, or three numbers for slices, rows
-            and columns. (default: 1, none)
-        channels: The channels to read. (default: all but alpha)
-        fill: A number that replaces NaN and infinite values, such as those outside the circle of
-            a reconstruction. A volume with such values cannot be segmented without it. (default:
-            they are kept)
-        spacing: The distances of the stored voxels along z, y and x, instead of what the file
-            declares; along t, seconds. (default: what it declares)
-        unit: Their unit, such as "um".
+        stop: The slice after the last one that is read. (default: the number of slices)
+        step: Only every step-th slice is read. (default: 1, every slice)
+        binning: How many rows and columns are averaged into one, or three numbers for slices,
+            rows and columns. (default: 1, no averaging)
+        channels: The numbers of the channels to read. (default: all except alpha)
+        fill: A number that replaces NaN and infinite values, such as the values outside the
+            circle of a reconstruction. Without it, a volume with such values cannot be segmented.
+            (default: the values are kept)
+        spacing: The distances between neighbouring stored voxels along z, y and x. If the slices
+            are frames, the first number is a time in seconds. (default: the distances that the
+            file declares)
+        unit: The unit of ``spacing``, such as "um".
 
     Returns:
         The volume.
 
     Raises:
-        InputError: The path does not exist or holds no volume, its axes are unknown, it is visibly
-            damaged without decoding it, or an option does not suit it.
+        InputError: The path does not exist or does not hold a volume. The axes are unknown. The
+            file is damaged in a way that shows without decoding it. Or an option does not fit
+            the volume.
 
     Warns:
-        MissingSlicesWarning: Some numbers are missing in the names of a folder's files.
-        AssumedSpacingWarning: The file declares the size of its pixels but no distance of slices,
-            so voxels are taken for cubes.
+        MissingSlicesWarning: The numbers in the names of the files in a folder have gaps.
+        AssumedSpacingWarning: The file declares the size of its pixels but no distance between
+            slices. The voxels are then taken for cubes.
 
     Example:
         >>> volume = open_volume("scan.tif", axis="y", crop="10:200,30:400")  # doctest: +SKIP
@@ -149,20 +154,21 @@ def open_labels(
     spacing: Spacing | None = None,
     unit: str | None = None,
 ) -> Volume:
-    """Opens labels of a volume: one channel of integers, or of floats that are whole numbers.
+    """Opens stored labels: one channel of integers, or of floats that are whole numbers.
 
     Args:
         path: The file or folder, as in :func:`open_volume`.
         axes: The meaning of the stored axes, as in :func:`open_volume`.
-        spacing: The distances of the stored voxels along z, y and x.
+        spacing: The distances between neighbouring stored voxels along z, y and x.
         unit: The unit of the distances.
 
     Returns:
-        The volume. Reading a float that is not whole raises an error.
+        The labels as a volume. Reading a slice raises an InputError if a float in the slice is not
+        a whole number.
 
     Raises:
-        InputError: The path holds no volume of one channel, or its first slice has floats that are
-            not whole numbers.
+        InputError: The path does not hold a volume of one channel, or its first slice has floats
+            that are not whole numbers.
     """
     volume = open_volume(path, axes=axes, spacing=spacing, unit=unit)
     if volume.channels != 1:
@@ -178,17 +184,19 @@ def open_labels(
 
 
 def open_like(path: str | os.PathLike[str], part: Mapping[str, Any]) -> Volume:
-    """Opens the same part of a volume that was read before.
+    """Opens the part of a volume that was read before.
 
-    Its slices are along z (or t), whatever the axis was before. So they match the slices of the
-    stored labels of that part.
+    The slices are always counted along z (or t), even if another axis was chosen before. So they
+    match the slices of labels that were stored for this part.
 
     Args:
-        path: The volume.
-        part: The part that was read, see :attr:`Volume.part_read`; empty for the whole volume.
+        path: The path of the volume.
+        part: The part that was read, see :attr:`Volume.part_read`. If it is empty, the whole
+            volume is opened.
 
     Raises:
-        InputError: As in :func:`open_volume`, or the part has a step along y or x.
+        InputError: The volume cannot be opened, as in :func:`open_volume`. Or the part has a step
+            along y or x.
     """
     if not part:
         return open_volume(path)
@@ -198,8 +206,8 @@ def open_like(path: str | os.PathLike[str], part: Mapping[str, Any]) -> Volume:
     ((start, stop, step), deep), (rows, high), (columns, wide) = (of[name] for name in "zyx")
     if rows[2] != 1 or columns[2] != 1:
         raise InputError(
-            f"{path}: was read with a step along y or x, which cannot be done with slices along z; "
-            "save the part that was read as a file, and give that file."
+            f"{path}: was read with a step along y or x, and such a part cannot be opened with "
+            "slices along z; save this part of the volume as a file, and give this file."
         )
     return open_volume(
         path,
@@ -213,7 +221,7 @@ def open_like(path: str | os.PathLike[str], part: Mapping[str, Any]) -> Volume:
 
 
 def _choose_spacing(source: Source, spacing: Spacing | None, unit: str | None) -> Axes:
-    """Returns the axes with the user's spacing, or else that of the file."""
+    """Returns the axes with the spacing that the user gave, or else with the declared spacing."""
     slices, y, x = source.axes
     if spacing is not None:
         values = list(spacing)
@@ -222,14 +230,15 @@ def _choose_spacing(source: Source, spacing: Spacing | None, unit: str | None) -
         if len(values) != 3 or any(axis.spacing is None for axis in axes):
             raise InputError(
                 f"spacing: {tuple(values)} {unit or ''} is not a voxel size; give three positive "
-                "numbers along z, y and x, and a unit of length, such as um or mm."
+                "distances along z, y and x, and a unit of length, such as um or mm."
             )
         return axes[0], axes[1], axes[2]
     is_known = slices.name == "t" or slices.spacing is not None
     if not (is_known or source.skips_slices) and y.spacing == x.spacing is not None:
         warnings.warn(
-            f"{source.path}: declares pixels of {x.spacing:g} {x.unit or ''} but no distance of "
-            "slices, so voxels are taken for cubes; give --spacing and --unit if they are not.",
+            f"{source.path}: declares pixels of {x.spacing:g} {x.unit or ''} but no distance "
+            "between slices, so the voxels are taken for cubes; give --spacing and --unit if the "
+            "voxels are not cubes.",
             AssumedSpacingWarning,
             stacklevel=3,  # the caller of open_volume
         )
@@ -238,7 +247,7 @@ def _choose_spacing(source: Source, spacing: Spacing | None, unit: str | None) -
 
 
 def _open_source(path: str, axes: str | None) -> Source:
-    """Detects the format of a path and opens it."""
+    """Detects the format of a file or folder, and returns a description of its volume."""
     file, inner = _split(path)
     if file.is_dir():
         if any((file / marker).exists() for marker in MARKERS):
@@ -263,7 +272,9 @@ def _open_source(path: str, axes: str | None) -> Source:
     if is_video or suffix in VIDEO_SUFFIXES:
         return open_video(path, file, axes)
     if suffix in IMAGE_SUFFIXES:
-        raise InputError(f"{path}: is one image; read it as an image, or give its folder.")
+        raise InputError(
+            f"{path}: is one image and not a volume; read it as an image, or give its folder."
+        )
     raise InputError(
         f"{path}: is not a volume or video of a known format; give a TIFF stack, an HDF5, Zarr or "
         ".npy file, a video, or a folder of images."
@@ -271,7 +282,10 @@ def _open_source(path: str, axes: str | None) -> Source:
 
 
 def _split(path: str) -> tuple[Path, str | None]:
-    """Splits ``file:inner`` into an existing file and the rest."""
+    """Splits ``file:inner`` into an existing file and the text after the colon.
+
+    Without a text after a colon, the second result is None.
+    """
     colons = [i for i, letter in enumerate(path) if letter == ":"]
     for end in (len(path), *reversed(colons)):
         if end and os.path.exists(path[:end]):
@@ -280,11 +294,11 @@ def _split(path: str) -> tuple[Path, str | None]:
 
 
 def _refuse_inner(path: str, inner: str | None) -> None:
-    """Refuses a part after the colon for formats without parts."""
+    """Raises an InputError if a dataset or series is given for a format that has none."""
     if inner is not None:
         raise InputError(
-            f"{path}: has no part {inner!r}, as its format has no parts; leave out the colon "
-            "and what follows it."
+            f"{path}: has a format without datasets or series, so {inner!r} cannot be chosen in "
+            "it; leave out the colon and the text after it."
         )
 
 

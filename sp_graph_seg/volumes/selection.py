@@ -1,4 +1,4 @@
-"""Checks the options of a volume: the slices, rows, columns and channels to read, and binning."""
+"""Checks the options that select what is read: slices, rows, columns, channels and binning."""
 
 import operator
 from collections.abc import Sequence
@@ -14,17 +14,17 @@ _NAMES: dict[object, str] = {0: "z", 1: "y", 2: "x", "t": "z", "z": "z", "y": "y
 
 
 def parse_crop(text: str) -> Crop:
-    """Reads a crop such as ``10:200,30:400``: rows 10 to 199, columns 30 to 399.
+    """Converts a text to a crop. ``10:200,30:400`` means rows 10 to 199 and columns 30 to 399.
 
     Args:
-        text: Bounds of the rows, a comma, bounds of the columns. As in Python, a missing bound is
-            the edge of the slice, and a negative one counts from the end.
+        text: The bounds of the rows, a comma, and the bounds of the columns. As in Python, a
+            missing bound is the edge of the slice, and a negative bound counts from the end.
 
     Returns:
-        ``((first row, end), (first column, end))``, None for a missing bound.
+        ``((first row, end), (first column, end))``. A missing bound is None.
 
     Raises:
-        InputError: The text has another form.
+        InputError: The text is not a crop.
 
     Example:
         >>> parse_crop("10:200, 30:")
@@ -44,14 +44,14 @@ def parse_crop(text: str) -> Crop:
 
 
 def choose_axis(axis: str | int) -> str:
-    """Returns the letter of the axis that counts the slices."""
+    """Returns the letter of the axis that counts the slices: "z", "y" or "x"."""
     if axis not in _NAMES:
         raise InputError(f'axis: {axis!r} is unknown; give "z", "y" or "x".')
     return _NAMES[axis]
 
 
 def choose_crop(crop: str | Crop | None) -> Crop:
-    """Returns the bounds of rows and columns."""
+    """Returns the bounds of the rows and columns. All bounds are None if ``crop`` is None."""
     if crop is None:
         return (None, None), (None, None)
     if isinstance(crop, str):
@@ -66,14 +66,14 @@ def choose_crop(crop: str | Crop | None) -> Crop:
 
 
 def choose_range(name: str, size: int, bounds: Bounds, step: int = 1) -> range:
-    """Selects the part of an axis between two bounds.
+    """Selects the indices of an axis between two bounds.
 
     Args:
-        name: What is selected, for the messages.
-        size: Length of the axis.
+        name: The name of the option, for messages.
+        size: The length of the axis.
         bounds: The first index, and the index after the last one. None is the start or end of the
-            axis; negative numbers count from its end.
-        step: Distance between the indices.
+            axis. Negative numbers count from the end of the axis.
+        step: The distance between the indices.
 
     Raises:
         InputError: A bound lies outside the axis, nothing is selected, or the step is below 1.
@@ -83,7 +83,7 @@ def choose_range(name: str, size: int, bounds: Bounds, step: int = 1) -> range:
         for bound, default in zip(bounds, (0, size), strict=True)
     )
     if _integer(f"{name}: step", step) < 1:
-        raise InputError(f"{name}: the step {step} is not positive; give 1 or more.")
+        raise InputError(f"{name}: the step {step} is not positive; give a step of 1 or more.")
     first, end = (bound + size if bound < 0 else bound for bound in (start, stop))
     if not (0 <= first < end <= size):
         raise InputError(
@@ -94,7 +94,7 @@ def choose_range(name: str, size: int, bounds: Bounds, step: int = 1) -> range:
 
 
 def choose_channels(count: int, channels: int | Sequence[int] | None) -> tuple[int, ...]:
-    """Returns the numbers of the channels to read, in the user's order."""
+    """Returns the numbers of the channels to read, in the order that the user gave."""
     if channels is None:
         return tuple(range(count))
     wanted = list(channels) if isinstance(channels, Sequence) else [channels]
@@ -103,7 +103,7 @@ def choose_channels(count: int, channels: int | Sequence[int] | None) -> tuple[i
     if not picked or not set(picked) <= set(range(count)) or len(set(picked)) < len(picked):
         raise InputError(
             f"channels: {channels!r} cannot be chosen from {count} channels; give numbers from 0 "
-            f"to {count - 1}, each once."
+            f"to {count - 1}, each at most once."
         )
     return picked
 
@@ -111,22 +111,22 @@ def choose_channels(count: int, channels: int | Sequence[int] | None) -> tuple[i
 def choose_binning(
     binning: int | tuple[int, int, int], parts: Sequence[range]
 ) -> tuple[int, int, int]:
-    """Returns how many slices, rows and columns are averaged into one."""
+    """Returns three numbers: how many slices, rows and columns are averaged into one."""
     factors = list(binning) if isinstance(binning, tuple | list) else [1, binning, binning]
     numbers = [_integer("binning", factor) for factor in factors]
     lengths = [len(part) for part in parts]
     if len(numbers) != 3 or not all(1 <= n <= m for n, m in zip(numbers, lengths, strict=False)):
         raise InputError(
-            f"binning: {binning!r} does not suit {' x '.join(map(str, lengths))} slices, rows and "
-            "columns; give one number for rows and columns, or three for slices, rows and "
-            "columns, each from 1 to the length that it divides."
+            f"binning: {binning!r} does not suit a volume of {' x '.join(map(str, lengths))} "
+            "slices, rows and columns; give one number for rows and columns, or three numbers for "
+            "slices, rows and columns, each at least 1 and no larger than the volume."
         )
     slices, rows, columns = numbers
     return slices, rows, columns
 
 
 def _integer(name: str, value: object) -> int:
-    """Converts a value to an integer, and refuses other numbers."""
+    """Converts a value to an integer. Raises an InputError if it is not a whole number."""
     try:
         return operator.index(value)  # type: ignore[arg-type]
     except TypeError as error:

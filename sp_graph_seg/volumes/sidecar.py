@@ -1,4 +1,4 @@
-"""Reads the geometry that this library notes beside labels, if their format cannot store it."""
+"""Reads the geometry that this library saves beside labels if their format cannot store it."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ SIDECAR = "labels.json"
 
 
 def geometry_in_note(text: str) -> Geometry | None:
-    """Returns the geometry in a provenance, which is JSON text; None if it has none."""
+    """Returns the geometry in a provenance (JSON text), or None if it holds no geometry."""
     try:
         return Geometry.from_json(json.loads(text)[PROVENANCE]["geometry"])
     except (ValueError, KeyError, TypeError):
@@ -21,6 +21,6 @@ def geometry_in_note(text: str) -> Geometry | None:
 
 
 def geometry_beside(folder: Path) -> Geometry | None:
-    """Returns the geometry that is noted in a folder of slices; None if there is none."""
+    """Returns the geometry that this library saved in a folder of slices, or None."""
     file = folder / SIDECAR
     return geometry_in_note(file.read_text(encoding="utf-8")) if file.is_file() else None

@@ -1,4 +1,7 @@
-"""What each format provides: a description that can be pickled, and a reader of its files."""
+"""The interface of the formats: descriptions of stored volumes, and readers of their files.
+
+A description holds no values and no open file, so it can be pickled.
+"""
 
 import logging
 import os
@@ -18,11 +21,14 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.volumes.geometry import UNKNOWN, Axes
 
 MAX_OPEN = 4
-"""Files that a thread keeps open. The least recently used one is closed first."""
+"""The number of files that a thread keeps open. It closes the least recently used file first."""
 
 
 class StoredCrop(NamedTuple):
-    """A part of a stored volume. At most one range has a step other than 1."""
+    """A part of a stored volume, as one range of indices for each axis.
+
+    At most one range has a step other than 1.
+    """
 
     z: range
     c: range
@@ -31,20 +37,26 @@ class StoredCrop(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """The size (Z, C, Y, X)."""
+        """The size (Z, C, Y, X) of the crop."""
         return len(self.z), len(self.c), len(self.y), len(self.x)
 
 
 class Reader(ABC):
-    """An open file, used by one thread only."""
+    """A reader of one open file. Only one thread uses it."""
 
     @abstractmethod
     def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
-        """Reads a crop into ``out``, ``(Z, C, Y, X)``, which may be a transposed view."""
+        """Reads a crop into the array ``out``, ``(Z, C, Y, X)``.
+
+        ``out`` may be a transposed view of another array.
+        """
 
     @abstractmethod
     def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
-        """Yields the stored slices that cannot be used, and why. ``quick`` decodes nothing."""
+        """Yields the number of each stored slice that cannot be used, and the reason.
+
+        With ``quick``, nothing is decoded, and fewer problems are found.
+        """
 
     def close(self) -> None:  # noqa: B027 (most readers have nothing to close)
         """Closes the file."""
@@ -55,20 +67,20 @@ class Reader(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
-    """Describes a stored volume. Its axes are in the order z, c, y, x.
+    """The description of a stored volume. Its axes are in the order z, c, y, x.
 
     Attributes:
         path: The path that the user gave, for messages.
-        file: The file or folder of that path.
-        sizes: The lengths Z, C, Y, X.
+        file: The file or folder at this path.
+        sizes: The lengths Z, C, Y, X of the axes.
         dtype: Type of a voxel, in native byte order.
-        chunks: Size along z, y and x of the voxels that are decoded together.
-        axes: The axes z (or t), y and x, and where the voxels lie along them.
+        chunks: Size along z, y and x of a chunk, whose voxels are decoded together.
+        axes: The axes z (or t), y and x, with the positions of the voxels along them.
         axis_order: The letters z, y and x in the order of the stored array.
-        skips_slices: Whether slices are missing between the stored ones.
+        skips_slices: Whether slices are missing between the stored slices.
         stamp: Size and modification time of the file, so that a changed file is opened again.
         frame_rate: Mean number of frames per second of a video.
-        frame_times: When each frame of a video is shown, in seconds after the first.
+        frame_times: When each frame of a video is shown, in seconds after the first frame.
     """
 
     path: str
@@ -85,40 +97,43 @@ class Source(ABC):
 
     @abstractmethod
     def open(self) -> Reader:
-        """Opens the file for the calling thread."""
+        """Opens the file and returns a reader for the calling thread."""
 
     def identity(self) -> tuple[object, ...]:
-        """Returns values that distinguish this volume from others in the same files."""
+        """Returns values that distinguish this volume from other volumes in the same files."""
         return ()
 
     def files(self) -> list[Path]:
-        """Lists the files that hold the content."""
+        """Lists the files that hold the values of the volume."""
         return [self.file]
 
 
 class PlaneReader(Reader):
-    """A reader of files that store whole slices, such as pages and frames."""
+    """A reader of files that store whole slices, such as TIFF pages or frames of a video."""
 
     source: Source
 
     @abstractmethod
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes channels of slice z, ``(c, Y, X)``. Errors name the file and the number of z."""
+        """Decodes c channels of slice z, ``(c, Y, X)``. Error messages name the file and slice."""
 
     def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
-        """Decodes slice after slice, so that only one is held beside the result."""
+        """Reads a crop into ``out``. Holds only one slice in memory besides ``out``."""
         for i, z in enumerate(crop.z):
             out[i] = self.plane(z, crop.c)[:, as_slice(crop.y), as_slice(crop.x)]
 
     def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
-        """Checks slice after slice."""
+        """Yields the number of each slice that cannot be used, and the reason."""
         for z in slices:
             reason = self.problem(z, quick)
             if reason is not None:
                 yield z, reason
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Returns why the stored slice z cannot be used, or None. ``quick`` decodes nothing."""
+        """Returns why slice z cannot be used, or None if it can be used.
+
+        The slice is decoded. Subclasses decode nothing if ``quick`` is true.
+        """
         try:
             self.plane(z, range(self.source.sizes[1]))
         except InputError as error:
@@ -128,7 +143,7 @@ class PlaneReader(Reader):
 
 @dataclass
 class _Quiet:
-    """The number of threads that are decoding, and the state to restore after the last one."""
+    """Counts the threads that are decoding, and keeps the warning filters to restore after them."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     threads: int = 0
@@ -144,10 +159,10 @@ def _drop(_: logging.LogRecord) -> bool:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Ignores the warnings and log records of decoders, in any number of threads.
+    """Hides the warnings and log records of decoders in a ``with`` block, in any number of threads.
 
-    `warnings.catch_warnings` alone is not thread-safe: if two threads leave it in the order in
-    which they entered, warnings stay off.
+    `warnings.catch_warnings` alone is not safe for threads. If two threads enter it and the first
+    one to enter is also the first one to leave, warnings stay off.
     """
     with _QUIET.lock:
         if _QUIET.threads == 0:
@@ -168,11 +183,11 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def reading(what: object, remedy: str = "export it again") -> Iterator[None]:
-    """Silences decoders, and turns every exception of the block into an `InputError`.
+    """Hides the warnings of decoders in a ``with`` block, and turns exceptions into `InputError`.
 
     Args:
-        what: The file or the part of it that is read, for the message.
-        remedy: What the user can do, for the message.
+        what: The file, or the part of a file, that is read. The message begins with it.
+        remedy: What the user can do. The message ends with it.
 
     Raises:
         InputError: The block raised an exception.
@@ -188,12 +203,12 @@ def reading(what: object, remedy: str = "export it again") -> Iterator[None]:
 
 
 def as_slice(part: range) -> slice:
-    """Converts a range of non-negative numbers to a slice."""
+    """Converts a range of non-negative numbers to a Python slice."""
     return slice(part.start, part.stop, part.step)
 
 
 def real_dtype(path: str, dtype: np.dtype) -> np.dtype:
-    """Returns a type in native byte order; refuses types other than real numbers."""
+    """Returns a type in native byte order. Raises an InputError unless it is a real number type."""
     if dtype.kind not in "buif":
         raise InputError(f"{path}: holds {dtype} values; save it as integers or floats.")
     return dtype.newbyteorder("=")
@@ -204,9 +219,9 @@ _INHERITED: list[object] = []
 
 
 def reader_of(source: Source) -> Reader:
-    """Returns this thread's reader of a source, and opens it at the first use.
+    """Returns the reader of a source in the calling thread. Opens the file at the first use.
 
-    All unpickled copies of a volume share the reader.
+    Equal sources share one reader. For example, all unpickled copies of a volume share it.
     """
     readers: OrderedDict[Source, Reader] = _OPEN.__dict__.setdefault("readers", OrderedDict())
     if source in readers:
@@ -219,10 +234,11 @@ def reader_of(source: Source) -> Reader:
 
 
 def _leave_to_parent() -> None:
-    """Makes a forked process open its own files, because it shares file positions with its parent.
+    """Makes a forked process open its own files.
 
-    The inherited files are kept, not closed: closing would wait for decoding threads that exist
-    only in the parent.
+    A forked process inherits the open files of its parent, but the two share the file positions.
+    The inherited files are not used and not closed. Closing them would wait for decoding threads
+    that exist only in the parent.
     """
     _INHERITED.append(_OPEN.__dict__.pop("readers", None))
     _QUIET.lock = threading.Lock()

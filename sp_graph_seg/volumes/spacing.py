@@ -1,4 +1,4 @@
-"""Reads where voxels lie from the metadata of TIFF files: ImageJ, OME or plain TIFF tags."""
+"""Reads the spacing of voxels from the metadata of TIFF files: ImageJ, OME or plain TIFF tags."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -42,11 +42,12 @@ def imagej_axes(
 ) -> Axes:
     """Returns the axes of a TIFF that ImageJ wrote.
 
-    ImageJ does not write the distance of the slices if it is 1, and writes the origin in pixels.
+    ImageJ writes the origin in pixels. It does not write the distance between slices if it is 1.
 
     Args:
-        metadata: The values in its description, such as ``spacing`` (along z), ``unit``,
-            ``finterval`` (the time between frames) and ``tunit`` (its unit).
+        metadata: The values in the ImageJ description, such as ``spacing`` (the distance between
+            slices), ``unit``, ``finterval`` (the time between frames) and ``tunit`` (the unit of
+            this time).
         resolution: Pixels per unit along y and x, as fractions.
         slices: "z", or "t" if the slices are frames.
     """
@@ -74,7 +75,7 @@ def ome_axes(xml: str, series: int, slices: str) -> Axes:
 
     Args:
         xml: The metadata of the file.
-        series: Number of the image.
+        series: The number of the image.
         slices: "z", or "t" if the slices are frames.
     """
     from xml.etree import ElementTree
@@ -101,8 +102,8 @@ def ome_axes(xml: str, series: int, slices: str) -> Axes:
 def plain_axes(resolution: Sequence[Ratio | None], unit: int, slices: str) -> Axes:
     """Returns the axes of a TIFF from its resolution tags.
 
-    Common resolutions of printers and screens, such as 300 pixels per inch, are ignored: they say
-    nothing about the scan.
+    Common resolutions of printers and screens, such as 300 pixels per inch, are ignored, because
+    they say nothing about the scan.
 
     Args:
         resolution: The tags YResolution and XResolution: pixels per unit, as fractions.
@@ -110,7 +111,7 @@ def plain_axes(resolution: Sequence[Ratio | None], unit: int, slices: str) -> Ax
         slices: "z", or "t" if the slices are frames.
 
     Returns:
-        The axes. The distance of slices is unknown, because no tag declares it.
+        The axes. The distance between slices is unknown, because no tag declares it.
     """
     pixels = [pair[0] / pair[1] if pair and pair[1] else 0.0 for pair in resolution]
     name = {_CENTIMETRE: "cm", _INCH: "inch"}.get(unit)

@@ -1,4 +1,4 @@
-"""The class Volume: a stack of slices or frames that are read on request."""
+"""The class `Volume`, a stack of slices or frames that are read on request."""
 
 import dataclasses
 import math
@@ -17,29 +17,31 @@ from sp_graph_seg.volumes.selection import VIEWS
 from sp_graph_seg.volumes.source import Source, StoredCrop, reader_of
 
 READ_BYTES = 2**28
-"""The most that `Volume.read_runs` reads at once, unless a single slice is larger."""
+"""The largest number of bytes in a run of `Volume.read_runs`, unless one slice is larger."""
 
 
 @dataclass(frozen=True, repr=False)
 class Volume:
-    """A stack of slices or frames that are read on request. `open_volume` makes it.
+    """A stack of slices or frames that are read on request. Use `open_volume` to make a volume.
 
-    A volume is a description and holds no values. It can be pickled and used by threads and
-    processes: each thread opens the file when it first reads, and keeps the last four files open.
-    A volume is also a sequence of its slices: ``len(volume)``, ``volume[-1]``,
-    ``for image in volume``.
+    A volume describes what to read, and holds no values. It can be pickled, and used by several
+    threads and processes. Each thread opens the file when it first reads. A thread keeps its last
+    four files open. A volume is also a sequence of its slices: ``len(volume)``, ``volume[-1]`` and
+    ``for image in volume`` work.
 
     Attributes:
-        source: The file, as it is stored.
-        name: Name of the file or folder without its suffix, for the names of results.
+        source: The description of the stored file.
+        name: The name of the file or folder without its suffix. Results are named after it.
         axis: "z", "y" or "x": the stored axis that counts the slices.
-        slices: Numbers of the slices read along that axis.
-        rows: Rows read of each slice: along y, or along z for the axes y and x.
-        columns: Columns read of each slice: along x, or along y for the axis x.
-        picked: Numbers of the channels read.
+        slices: The numbers of the slices to read along this axis.
+        rows: The rows to read of each slice. They are counted along y if ``axis`` is "z", else
+            along z.
+        columns: The columns to read of each slice. They are counted along y if ``axis`` is "x",
+            else along x.
+        picked: The numbers of the channels to read.
         binning: How many slices, rows and columns are averaged into one.
-        fill: The number that replaces NaN and infinite values; None keeps them.
-        are_labels: Whether the values are labels, so that floats are read as integers.
+        fill: The number that replaces NaN and infinite values. None keeps them.
+        are_labels: Whether the values are labels. If so, floats are read as integers.
     """
 
     source: Source
@@ -55,39 +57,39 @@ class Volume:
 
     @property
     def path(self) -> str:
-        """The path as the user gave it."""
+        """The path that the user gave."""
         return self.source.path
 
     @property
     def num_slices(self) -> int:
-        """The number of slices."""
+        """The number of slices after all options."""
         return len(self.slices) // self.binning[0]
 
     @property
     def channels(self) -> int:
-        """C, the number of channels."""
+        """The number C of channels that are read."""
         return len(self.picked)
 
     @property
     def height(self) -> int:
-        """H, the number of rows."""
+        """The number H of rows of a slice after all options."""
         return len(self.rows) // self.binning[1]
 
     @property
     def width(self) -> int:
-        """W, the number of columns."""
+        """The number W of columns of a slice after all options."""
         return len(self.columns) // self.binning[2]
 
     @property
     def dtype(self) -> np.dtype:
-        """The type of the values: the stored type, float32 after binning, or int64 for labels."""
+        """The type of the values: int64 for labels, float32 after binning, else the stored type."""
         if self.are_labels:
             return np.dtype(np.int64)
         return np.dtype(np.float32) if max(self.binning) > 1 else self.source.dtype
 
     @property
     def geometry(self) -> Geometry:
-        """Where slices, rows and columns lie after all options, and the axis order of the file."""
+        """The positions of the voxels after all options, and the axis order of the file."""
         stored = dict(zip("zyx", self.source.axes, strict=True))
         parts = (self.slices, self.rows, self.columns)
         slices, rows, columns = (
@@ -99,10 +101,11 @@ class Volume:
 
     @property
     def part_read(self) -> dict[str, Any]:
-        """What is read of the stored volume, as JSON values.
+        """The part of the stored volume that is read, as JSON values.
 
         ``slices``, ``rows`` and ``columns`` each hold the first index, the end and the step.
-        ``axes`` names the stored axes of the three, in this order.
+        ``axes`` holds the names of the stored axes that slices, rows and columns are counted along.
+        ``binning`` and ``channels`` hold the attributes ``binning`` and ``picked``.
         """
         names = dict(zip("zyx", (axis.name for axis in self.source.axes), strict=True))
         parts = {"slices": self.slices, "rows": self.rows, "columns": self.columns}
@@ -115,24 +118,28 @@ class Volume:
 
     @property
     def spacing(self) -> Spacing | None:
-        """The distances of slices, rows and columns: (z, y, x) for the axis z; None if unknown."""
+        """The distances between neighbouring slices, rows and columns.
+
+        If ``axis`` is "z", these are the distances along z, y and x. None if a distance is
+        unknown, or if the distances have different units.
+        """
         return self.geometry.spacing
 
     @property
     def spacing_unit(self) -> str | None:
-        """The unit of the spacing: "micrometer", or None if the file does not declare it."""
+        """The unit of the spacing: "micrometer", or None if the unit or the spacing is unknown."""
         return self.geometry.unit
 
     @property
     def frame_rate(self) -> float | None:
-        """The mean number of slices per second of a video; None if slices are not frames."""
+        """The mean number of slices per second of a video. None if slices are not frames."""
         if self.source.frame_rate is None or self.axis != "z":
             return None
         return self.source.frame_rate / (self.slices.step * self.binning[0])
 
     @property
     def frame_times(self) -> tuple[float, ...] | None:
-        """The time of each slice in seconds after frame 0; None if slices are not frames."""
+        """The time of each slice in seconds after frame 0. None if slices are not frames."""
         times = self.source.frame_times
         if times is None or self.axis != "z":
             return None
@@ -143,15 +150,18 @@ class Volume:
         return self.num_slices
 
     def __getitem__(self, index: int) -> np.ndarray:
-        """Reads one slice, ``(C, H, W)``; a negative index counts from the end."""
+        """Reads one slice, ``(C, H, W)``. A negative index counts from the end."""
         number = operator.index(index)
         if not -len(self) <= number < len(self):
-            raise IndexError(f"{self.path}: slice {number} of {len(self)} does not exist.")
+            raise IndexError(
+                f"{self.path}: slice {number} does not exist; give a number from {-len(self)} to "
+                f"{len(self) - 1}."
+            )
         number %= len(self)
         return self.read(number, number + 1)[0]
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Reads slice after slice, several at once where that is cheaper."""
+        """Yields slice after slice. Reads several slices at once if this is faster."""
         for start, stop in self.read_runs():
             images = self.read(start, stop)
             for image in images:  # a view would keep the whole run in memory
@@ -170,11 +180,11 @@ class Volume:
             stop: The slice after the last one.
 
         Returns:
-            ``(stop - start, C, H, W)`` array, C-contiguous, of type `dtype`.
+            An array ``(stop - start, C, H, W)`` of type `dtype`, in C order.
 
         Raises:
-            InputError: The slices do not exist or cannot be decoded. The message names the file
-                and, if there is one, the page.
+            InputError: The slices do not exist or cannot be decoded. The message names the file,
+                and the page if there is one.
         """
         if not 0 <= start < stop <= self.num_slices:
             raise InputError(
@@ -209,7 +219,7 @@ class Volume:
         return self if self.fill is None else dataclasses.replace(self, fill=math.nan)
 
     def _binned(self, values: np.ndarray) -> np.ndarray:
-        """Averages slices, rows and columns, as float32."""
+        """Averages the values in each bin as float32. Without binning, they stay unchanged."""
         if max(self.binning) == 1:
             return values
         slices, rows, columns = self.binning
@@ -221,17 +231,18 @@ class Volume:
         return (total / (slices * rows * columns)).astype(np.float32)
 
     def read_runs(self, max_bytes: int = READ_BYTES) -> Iterator[tuple[int, int]]:
-        """Divides the slices into runs, so that each stored chunk is decoded as rarely as possible.
+        """Divides the slices into runs that are read at once, so that few chunks are decoded twice.
 
-        Slices that are decoded together are read together, as far as ``max_bytes`` allows. If each
-        slice is a page of its own, a run is one slice. If each slice crosses all pages, a run is as
-        long as possible.
+        Slices in the same chunk are put into the same run, as far as ``max_bytes`` allows. If each
+        slice is stored as one page, a run is one slice. If each slice crosses all pages, a run is
+        as long as possible.
 
         Args:
-            max_bytes: The most bytes of stored values in a run. A run has at least one slice.
+            max_bytes: The largest number of bytes of stored values in a run. A run has at least
+                one slice, even if this slice is larger.
 
         Yields:
-            ``(start, stop)`` for `read`, in order.
+            The arguments ``(start, stop)`` of `read` for each run, in order.
         """
         stored = len(self.rows) * len(self.columns) * self.channels * self.source.dtype.itemsize
         bins = self.binning[0]
@@ -244,8 +255,8 @@ class Volume:
         """Returns the same volume with only some of its rows and columns.
 
         Args:
-            rows: Rows to keep, counted after binning, without a step.
-            columns: Columns to keep, likewise.
+            rows: The rows to keep, without a step. They are counted after binning.
+            columns: The columns to keep, without a step. They are counted after binning.
         """
         _, high, wide = self.binning
         top, bottom, _ = rows.indices(self.height)
@@ -257,18 +268,18 @@ class Volume:
         )
 
     def check(self, quick: bool = False) -> list[tuple[int, str]]:
-        """Checks, before long work starts, that every slice can be read and is like the others.
+        """Checks that every slice can be read, and has the same size and type as the others.
 
-        Only one slice or chunk is in memory at a time. Chunks that are missing in a Zarr store are
-        read as its fill value, which is not an error.
+        Call it before long work starts. Only one slice or chunk is in memory at a time. Chunks
+        that are missing in a Zarr store are no error, because Zarr reads them as the fill value.
 
         Args:
             quick: Check only headers and lengths, and decode nothing.
 
         Returns:
-            ``(slice, reason)`` of each slice that cannot be used. For the axis z, the slice is the
-            index in this volume; for the other axes, it is the number of the stored slice (page,
-            file). The reason names the file and page.
+            A list of ``(slice, reason)`` for the slices that cannot be used. If ``axis`` is "z",
+            the slice is an index into this volume. For other axes, it is the number of a stored
+            slice, such as a page or file. The reason names the file and page.
         """
         stored = self.slices if self.axis == "z" else self.rows
         found = dict(reader_of(self.source).problems(stored, quick))
@@ -278,11 +289,13 @@ class Volume:
         return sorted((n, why) for n, why in numbers.items() if n < self.num_slices)
 
     def fingerprint(self) -> str:
-        """Identifies the content and options, so that results of different volumes are not mixed.
+        """Returns a text that identifies the content and the options of the volume.
 
-        The fingerprint depends on the sizes and modification times of the files, the shape, the
-        type and the options, but not on the values or the path. It stays the same if the files are
-        moved, and changes if they are rewritten, or copied without their times.
+        Fingerprints are compared so that results of different volumes are never mixed. The
+        fingerprint depends on the sizes and modification times of the files, the shape, the type
+        and the options. It does not depend on the values or the path. It stays the same if the
+        files are moved. It changes if the files are rewritten, or copied without their
+        modification times.
 
         Returns:
             32 hexadecimal digits.

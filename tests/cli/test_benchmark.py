@@ -218,7 +218,7 @@ def test_jobs_that_fail_are_listed_and_tried_again(data, tmp_path, capsys, monke
     monkeypatch.setattr(Method, "label", fail)
     output = tmp_path / "out"
     message = refusal(capsys, data, output, *options, *QUICK)
-    assert message.startswith(f"{output / 'failures.csv'}: 1 of 4 jobs failed, so the tables hold")
+    assert message.startswith(f"{output / 'failures.csv'}: 1 of 4 jobs failed, so their scores")
     (line,) = read(output / "failures.csv")
     assert list(line.values()) == ["7", "KMeans-Pixels", "3.0", "1", "no room"]
     assert len(read(output / "per_image.csv")) == 3
@@ -239,9 +239,9 @@ def test_what_cannot_be_done_is_one_line(data, tmp_path, capsys, monkeypatch):
     for options, message in [
         (["--types", "KMeans"], "KMeans: type='KMeans' is unknown; use one of KMeans-Pixels, "),
         (["--seeds", "0"], "--seeds 0: must be positive; give 1 or more."),
-        (["--images", "9"], f"{data}: '9' does not match its 2 images"),
-        (["--show", "9"], f"{data}: '9' does not match its 2 images"),
-        (["--images", "7", "--show", "10"], "--show: names an image that --images leaves out"),
+        (["--images", "9"], f"{data}: '9' matches none of the 2 images"),
+        (["--show", "9"], f"{data}: '9' matches none of the 2 images"),
+        (["--images", "7", "--show", "10"], "--show: an image is not in --images; add"),
         (["--betas", "-1"], "Dense-SimCon-NoRec: settings=(-1.0,) are empty or not positive"),
         (["--clusters", "2.5"], "KMeans-Pixels: settings=(2.5,) are not whole"),
         (["--split", "train"], f"{data}: holds no images/train/*.jpg; get BSDS300-images.tgz"),
@@ -255,8 +255,11 @@ def test_what_cannot_be_done_is_one_line(data, tmp_path, capsys, monkeypatch):
 def test_a_file_of_variants_that_makes_no_rows_is_refused(data, tmp_path, capsys):
     file, out = tmp_path / "variants.yaml", tmp_path / "out"
     for text, message in [
-        ("", f"{file}: has no rows; write 'NAME:' and keys below it."),
-        ("one: 3", f"{file}: one has no keys; write keys below it, such as 'epochs: 8'."),
+        ("", f"{file}: has no rows; write a line 'NAME:' for each row, and its keys below."),
+        (
+            "one: 3",
+            f"{file}: the row one has no keys; write keys below the name, such as 'epochs: 8'.",
+        ),
         ("one: {epoch: 3}", "one: 'epoch' is an unknown configuration key; use 'epochs'."),
         ("[1]", f"{file}: is not a mapping of names to values; write lines such as 'epochs: 4'."),
     ]:
@@ -284,4 +287,4 @@ def test_a_scheduler_that_is_not_there_is_named(data, tmp_path, capsys, monkeypa
     monkeypatch.setattr(parallel, "_SECONDS_TO_CONNECT", 0.2)
     address = "tcp://127.0.0.1:1"
     message = refusal(capsys, data, tmp_path / "out", "--scheduler", address)
-    assert message.startswith(f"scheduler={address}: cannot be reached; start one")
+    assert message.startswith(f"scheduler={address}: cannot be reached; start a scheduler")

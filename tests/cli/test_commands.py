@@ -266,7 +266,8 @@ def test_own_warnings_are_one_line_and_others_none(
     arguments = [*photo_flags, "--patches", "2", "16", "99"]
     assert main(["train", str(photo), "-o", str(tmp_path / "m.safetensors"), *arguments]) == 0
     warning, progress = capsys.readouterr().err.splitlines()
-    assert warning.startswith("sp-graph-seg: warning: patches: 16x99 are reduced to 16x64")
+    reduced = "patches: patches of 16x99 pixels are reduced to 16x64"
+    assert warning.startswith(f"sp-graph-seg: warning: {reduced}")
     assert progress.startswith("2 of 2 steps in ")
 
 

@@ -203,9 +203,13 @@ def test_paths_that_do_not_fit(folders, capsys):
     assert refusal(capsys, labels, truth / "a.mat").startswith(f"{labels}: is a folder, but ")
     assert refusal(capsys, path / "nowhere", truth).startswith(f"{path}/nowhere: does not exist")
     (path / "empty").mkdir()
-    assert refusal(capsys, labels, path / "empty").startswith(f"{path}/empty: holds no .mat")
+    assert refusal(capsys, labels, path / "empty").startswith(
+        f"{path}/empty: holds no file of the types .mat"
+    )
     write_labels(truth / "a.png", np.zeros(SIZE, int))
-    assert refusal(capsys, labels, truth).startswith(f"{truth}/a.png: is for the same image as ")
+    assert refusal(capsys, labels, truth).startswith(
+        f"{truth}/a.png: belongs to the same image as "
+    )
 
 
 def test_outputs(folders, capsys):

@@ -276,14 +276,14 @@ def test_surfaces_of_a_large_volume_are_those_of_every_second_voxel(tmp_path, mo
 def test_a_label_that_is_missing_is_refused_and_nothing_written(tmp_path, capsys, label):
     given, out = save_npy(tmp_path / "a.npy", make_labels()), tmp_path / "out"
     line = refusal(capsys, given, "-o", out, "--meshes", "1", label)
-    assert line == f"--meshes {label}: {given} has no such label; it has 0, 1, 4."
+    assert line == f"--meshes {label}: is not a label of {given}; use one of its labels: 0, 1, 4."
     assert files_in(out) == set()
 
 
 def test_a_volume_without_any_label(tmp_path, capsys):
     given = save_npy(tmp_path / "a.npy", np.full(SHAPE, UNLABELLED, dtype=np.uint8))
     line = refusal(capsys, given, "-o", tmp_path / "out", "--meshes", "0")
-    assert line == f"--meshes 0: {given} has no such label; it has none."
+    assert line == f"--meshes 0: is not a label of {given}; use one of its labels: none."
     assert run(given, "-o", tmp_path / "out") == 0
     for table in TABLES - {"records.json"}:
         assert read_table(tmp_path / "out" / table) == []
@@ -317,8 +317,11 @@ def test_files_are_replaced_when_told_and_others_stay(tmp_path):
         (["none.npy"], "none.npy"),
         (["color.tif"], "color.tif: holds 3 channels, not labels; give the output of"),
         (["float.npy"], "float.npy: holds 1.5, which is not the number of a label"),
-        (["a.npy", "--spacing", "2", "1", "1"], "--spacing, --unit: one is missing; give both"),
-        (["a.npy", "--unit", "um"], "--spacing, --unit: one is missing; give both"),
+        (
+            ["a.npy", "--spacing", "2", "1", "1"],
+            "--spacing, --unit: one of them is missing; give both",
+        ),
+        (["a.npy", "--unit", "um"], "--spacing, --unit: one of them is missing; give both"),
         (
             ["a.npy", "--spacing", "2", "0", "1", "--unit", "um"],
             "spacing: (2.0, 0.0, 1.0) is invalid",

@@ -206,7 +206,7 @@ def test_too_little_memory_names_settings_and_keeps_what_is_done(
 
     with monkeypatch.context() as patch:
         patch.setattr(Segmenter, "predict", predict)
-        assert_last_line(command, capsys, "the memory is too small; use a smaller --max-size")
+        assert_last_line(command, capsys, "the memory is too small; reduce --max-size")
     assert (tmp_path / "out/.partial/b_labels.png").exists()
     assert run(*command) == 0
 
@@ -257,7 +257,7 @@ def test_a_photo_of_one_colour_is_told_on_the_command_line(tmp_path, run, capsys
     Image.fromarray(np.full((40, 48, 3), 90, np.uint8)).save(tmp_path / "a.png")
     assert run("segment", tmp_path / "a.png", "-o", tmp_path / "out") == 0
     lines = capsys.readouterr().err.splitlines()
-    assert any("images: all pixels with data have the same value" in line for line in lines)
+    assert any("images: all data pixels have the same value" in line for line in lines)
 
 
 def test_a_result_that_is_repeated_with_other_threads_is_told(
@@ -272,5 +272,5 @@ def test_a_result_that_is_repeated_with_other_threads_is_told(
     assert "threads" not in capsys.readouterr().err
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert run(*command, "--overwrite") == 0
-    told = "model.safetensors: was trained with 1 threads and now with 2"
+    told = "model.safetensors: the earlier training used 1 threads, but this one uses 2"
     assert told in capsys.readouterr().err

@@ -118,7 +118,7 @@ def test_the_number_of_labels_is_refused_for_the_paper_model(tmp_path, photo, re
 def test_supervoxels_are_refused_before_training(tmp_path, stack, refusal, untrained):
     command = ["segment", stack, "--train-on", "0", "-o", tmp_path / "out.npy"]
     line = refusal(*command, "--mode", "supervoxels")
-    assert line.startswith("--mode supervoxels: needs features of the paper's model")
+    assert line.startswith("--mode supervoxels: needs label_by argmax, but")
     assert line.endswith("leave out --mode, or add --preset fast.")
 
 

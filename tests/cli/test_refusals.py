@@ -136,12 +136,12 @@ def test_a_truncated_model(results, photo, tmp_path, refusal):
 @pytest.mark.parametrize(
     ("masks", "reason"),
     [
-        ([np.ones((48, 64))] * 2, "--mask: got 2 for 1 images; give one for each."),
+        ([np.ones((48, 64))] * 2, "--mask: got 2 masks for 1 images; give a mask for each image."),
         ([np.ones((8, 9))], "mask0.npy: has 8x9 pixels, but "),
         ([np.zeros((48, 64))], "mask0.npy: is 0 everywhere"),
         (
             [np.ones((48, 64, 3))],
-            "mask0.npy: holds uint8 of shape (48, 64, 3), not a label map",
+            "mask0.npy: holds a uint8 array of shape (48, 64, 3), not a label map",
         ),
     ],
     ids=["count", "size", "empty", "colours"],

@@ -148,5 +148,5 @@ def test_what_is_refused(tmp_path, labels, stack, run, refusal):
     line = refusal("relabel", labels, "-o", labels)
     assert line.startswith(f"{labels}: is or contains the input")
     line = refusal("relabel", labels, "--make", tmp_path / "m.yaml", "--labels", "9")
-    assert line.startswith("num_labels: 9 cannot be kept of ")
+    assert line.startswith("num_labels: 9 is not between 1 and ")
     assert not (tmp_path / "m.yaml").exists()

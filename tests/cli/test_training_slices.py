@@ -118,4 +118,4 @@ def test_the_graph_of_a_slice(tmp_path, scan, run, capsys, refusal):
     assert mean == pytest.approx(expected, abs=1e-4)
     capsys.readouterr()
     line = refusal("graph", scan, "--slice", "5", "-o", tmp_path / "b.pt")
-    assert line == "--slice 5: does not exist; give 0 to 4."
+    assert line == "--slice 5: does not exist; give a number from 0 to 4."

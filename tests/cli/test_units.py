@@ -73,11 +73,14 @@ def test_what_a_mask_excludes_is_no_data(tmp_path, masked, run, photo_flags):
 def test_masks_of_predict_are_one_for_each_image(tmp_path, results, stack, refusal):
     model, image = results / "out/model.safetensors", results / "a.png"
     command = ["predict", model, image, "-o", tmp_path / "out", "--mask"]
-    assert refusal(*command, image, image) == "--mask: got 2 for 1 images; give one for each."
+    assert (
+        refusal(*command, image, image)
+        == "--mask: got 2 masks for 1 images; give a mask for each image."
+    )
     line = refusal(*command, results / "b.png")
     assert line.startswith(f"{results / 'b.png'}: ")
     line = refusal("predict", model, stack, "-o", tmp_path / "out.npy", "--mask", image, image)
-    assert line == "--mask: got 2 for 1 images; give one for each."
+    assert line == "--mask: got 2 masks for 1 images; give a mask for each image."
 
 
 def test_a_volume_is_labelled_inside_of_its_circle_alone(tmp_path, scene, run, photo_flags):
@@ -123,7 +126,7 @@ def test_a_range_is_given(tmp_path, slices, run, photo_flags, refusal, capsys):
     # Another range is another training.
     (tmp_path / "c/out.npy").unlink()
     line = refusal(*command, "--range", "0", "200", *photo_flags)
-    assert "trained differently" in line
+    assert "trained with other" in line
 
 
 def test_a_graph_leaves_out_what_is_no_data(tmp_path, masked, run):

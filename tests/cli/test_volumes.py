@@ -124,7 +124,7 @@ def test_parts_of_a_volume(tmp_path, stack, model, capsys, run, refusal, predict
         (["--slices", "1:2:3:4"], "--slices 1:2:3:4: is not a range"),
         (["--slices", "4:9"], "slices"),
         (["--crop", "1:2"], "crop"),
-        (["--binning", "2", "2"], "--binning: got 2 numbers; give one or three"),
+        (["--binning", "2", "2"], "--binning: got 2 numbers; give one number or"),
         (["--axes", "zz"], "axes"),
     ):
         line = refusal("predict", model, stack, *flags, "-o", tmp_path / "no.npy")
@@ -235,7 +235,9 @@ def test_a_model_of_other_channels(tmp_path, model, refusal, make_slices):
 def test_segment_takes_one_volume(tmp_path, stack, refusal):
     other = save_npy(tmp_path / "b.npy", open_volume(stack).read(0, 5)[:, 0])
     line = refusal("segment", stack, other, "--slices", "0:4", "-o", tmp_path / "out")
-    assert line.startswith(f"{other}: segment labels one volume at a time; train on all of them")
+    assert line.startswith(
+        f"{other}: is a second volume, but segment labels only one; train on all"
+    )
 
 
 def test_an_image_and_a_volume_are_two_commands(tmp_path, stack, model, refusal):

@@ -41,9 +41,9 @@ def test_a_model_is_not_trained_twice(
     monkeypatch.setattr(Segmenter, "fit", lambda *_, **__: pytest.fail("was trained"))
     line = refusal(*command, "--seed", "1")
     model = tmp_path / "o/model.safetensors"
-    assert line.startswith(f"{model}: exists, but was trained differently; add --overwrite, choose")
+    assert line.startswith(f"{model}: exists, but was trained with other images or settings; add")
     command[3] = "auto:1"
-    assert "trained differently" in refusal(*command)
+    assert "trained with other images" in refusal(*command)
     command[3] = "auto:2"
     assert run(*command) == 0
     said = capsys.readouterr().out.splitlines()

@@ -40,7 +40,7 @@ def test_slices_are_counted_from_either_end_and_once(stack):
 def test_slices_that_are_not_there(tmp_path, stack, given, files_in, refusal):
     line = refusal("segment", stack, f"--train-on={given}", "-o", tmp_path / "out.zarr")
     assert line.startswith(
-        f"--train-on {given}: is not a choice of the 5 slices; give numbers from 0 to 4"
+        f"--train-on {given}: is not valid for 5 slices; give numbers from 0 to 4"
     )
     assert files_in(tmp_path) == {"scan.tif"}
 
@@ -84,14 +84,14 @@ def test_masks_are_handed_on_and_part_of_what_was_asked(
     assert len(handed) == 1
     Image.fromarray(np.uint8(np.indices((24, 32))[0] < 20)).save(mask)
     capsys.readouterr()
-    assert "trained differently" in refusal(*command)
+    assert "trained with other" in refusal(*command)
 
 
 def test_masks_that_cannot_be_used(tmp_path, stack, mask, untrained, refusal, stack_flags):
     Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "zero.png")
     Image.fromarray(np.ones((9, 9), np.uint8)).save(tmp_path / "small.png")
     for given, reason in (
-        ([mask] * 3, "--mask: got 3 for 2 training slices; give one for each."),
+        ([mask] * 3, "--mask: got 3 masks for 2 training slices; give as many masks as slices."),
         ([tmp_path / "small.png"], f"{tmp_path}/small.png: has 9x9 pixels, but {stack} has 24x32"),
         ([tmp_path / "zero.png"], f"{tmp_path}/zero.png: is 0 everywhere"),
         ([mask, tmp_path / "zero.png"], f"{tmp_path}/zero.png: is 0 everywhere"),

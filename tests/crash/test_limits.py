@@ -103,7 +103,7 @@ def test_too_little_memory(tmp_path):
     arguments = ["segment", tmp_path / "large.png", "-o", tmp_path / "out", *QUICK]
     command = [sys.executable, "-c", LIMITED, str(300 * 2**20), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "the memory is too small; use a smaller --max-size" in last_line(done)
+    assert "the memory is too small; reduce --max-size" in last_line(done)
 
 
 def start_two(arguments):
@@ -188,6 +188,7 @@ def test_a_scheduler_that_is_killed(scheduler, tmp_path):
         pytest.skip("the work was done before the scheduler was killed")
     assert labelling.returncode == 2, errors
     assert "Traceback" not in errors
+    assert f"scheduler={address}: the connection was lost; " in errors.splitlines()[-1]
     assert list(partial.glob("block_*"))
     assert run(*command).returncode == 0
     assert run(*command[:-3], tmp_path / "again.tif", "--block", "1").returncode == 0

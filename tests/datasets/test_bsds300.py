@@ -100,7 +100,7 @@ def test_truth_follows_the_filter(own_layout):
 
 
 def test_an_annotator_that_an_image_lacks_is_named(own_layout):
-    with pytest.raises(InputError, match=r"annotator=1: .*20\.jpg has 1 annotators; use 0 to 0"):
+    with pytest.raises(InputError, match=r"annotator=1: .*20\.jpg are numbered from 0 to 0"):
         BSDS300(own_layout, "train", to_graph=ToRAG(20), annotator=1)
     with pytest.raises(InputError, match=r"annotator=-1"):
         BSDS300(own_layout, annotator=-1)
@@ -151,7 +151,7 @@ def test_read_seg_names_a_damaged_file(tmp_path, old, new):
     file = tmp_path / "a.seg"
     file.write_text(GOOD.replace(old, new))
     with pytest.raises(
-        InputError, match=r"a\.seg: is not a BSDS ground truth file .* unpack it again"
+        InputError, match=r"a\.seg: is not a BSDS ground truth file .* unpack the dataset"
     ):
         read_seg(file)
 

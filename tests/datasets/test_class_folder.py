@@ -60,7 +60,7 @@ def test_some_are_left_out(folder):
 
 
 def test_folders_that_cannot_be_used_are_named(folder):
-    with pytest.raises(InputError, match=r"nowhere: holds no folder; .* one for each class"):
+    with pytest.raises(InputError, match=r"nowhere: holds no folder; .* one folder for each class"):
         make(folder / "nowhere")
     with pytest.raises(InputError, match="cats: holds no folder"):
         make(folder / "cats")

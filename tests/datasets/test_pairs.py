@@ -78,6 +78,6 @@ def test_other_labels_are_refused(tmp_path, label):
 
 def test_labels_of_another_size_are_named(tmp_path):
     with pytest.raises(
-        InputError, match=r"^0: size \(8, 9\) differs from that of the image, \(9, 8\)"
+        InputError, match=r"^0: the labels have the size \(8, 9\), but the image .* \(9, 8\)"
     ):
         PairsRAG(tmp_path, [(PIXELS, TRUTH.reshape(8, 9))], "a", to_graph=TO_RAG)

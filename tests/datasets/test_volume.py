@@ -186,7 +186,7 @@ def test_unusable_parameters_are_named(tmp_path, volume, parameters, message):
     ],
 )
 def test_labels_that_do_not_fit_are_named(tmp_path, save, volume, labels, axes, message):
-    with pytest.raises(InputError, match=rf"labels\.npy: .*{message}.*of shape \(5, 6, 9\)"):
+    with pytest.raises(InputError, match=rf"labels\.npy: .*{message}.*the shape \(5, 6, 9\)"):
         VolumeRAG(tmp_path, volume, labels=save("labels", labels, axes))
 
 

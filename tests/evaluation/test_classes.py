@@ -34,7 +34,7 @@ def test_a_table_counted_slice_by_slice_is_that_of_all(pair):
 def test_a_table_of_nothing():
     counter = ContingencyCounter()
     counter.add([[-1]], [[0]])
-    with pytest.raises(InputError, match="no pixel is labelled"):
+    with pytest.raises(InputError, match="no pixel has a label"):
         counter.contingency()
     with pytest.raises(InputError, match="the size is"):
         counter.add([[0, 1]], [[0]])

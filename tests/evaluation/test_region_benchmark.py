@@ -100,7 +100,7 @@ def test_ucm2_labels():
 
 def test_what_cannot_be_scored_is_named():
     labels = np.zeros((2, 3), int)
-    with pytest.raises(InputError, match=r"ucm2: shape \(4, 7\) is not"):
+    with pytest.raises(InputError, match=r"ucm2: the shape \(4, 7\) is not"):
         ucm2_labels(np.zeros((4, 7)), 0.5)
     with pytest.raises(InputError, match=r"threshold=-1: a pixel of ucm2"):
         ucm2_labels(np.zeros((5, 7)), -1)

@@ -114,7 +114,7 @@ def test_jobs_that_failed_are_left_out(photos, methods, tmp_path, monkeypatch):
 
 def test_what_makes_no_table_is_refused(photos, methods, tmp_path):
     twice = [methods[0], dataclasses.replace(methods[1], name="base")]
-    with pytest.raises(InputError, match="types: base, base repeats a name"):
+    with pytest.raises(InputError, match="types: the list base, base repeats a name"):
         run_experiment(photos, twice, [0], tmp_path, workers=0)
     with pytest.raises(InputError, match="no jobs; give a photo"):
         run_experiment(photos, methods, [], tmp_path, workers=0)

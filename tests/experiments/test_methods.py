@@ -59,7 +59,7 @@ def test_what_cannot_be_a_method_is_refused_with_its_name(values, message):
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden"])
 def test_a_name_that_is_no_folder_is_refused(name):
-    with pytest.raises(InputError, match="cannot name a folder"):
+    with pytest.raises(InputError, match="cannot be the name of a folder"):
         make({}, name)
 
 

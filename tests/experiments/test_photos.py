@@ -39,7 +39,7 @@ def test_images_are_chosen_by_name_or_position(four, images, expected):
 
 @pytest.mark.parametrize("entry", ["0", "21", "9:", "::0", "a:b", "0:1:2:3", ""])
 def test_what_chooses_no_image_is_refused(four, entry):
-    message = f"{entry!r} does not match its 4 images; give names such as 100, or positions"
+    message = f"{entry!r} matches none of the 4 images; give names such as 100, or positions"
     with pytest.raises(InputError) as refusal:
         find_photos(four, "test", ["3", entry])
     assert f"{four}: {message}" in str(refusal.value)

@@ -104,7 +104,7 @@ def test_fingerprint_tells_names_and_nesting_apart():
     "value", [lambda data: data, functools.partial(lambda data: data), iter([])]
 )
 def test_fingerprint_refuses_what_has_no_name(value):
-    with pytest.raises(InputError, match=r"to_graph\[0\]: .* use a function or a class"):
+    with pytest.raises(InputError, match=r"to_graph\[0\]: .* use a function that is"):
         fingerprint(to_graph=[value])
 
 

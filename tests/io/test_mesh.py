@@ -44,9 +44,9 @@ def test_an_empty_mesh_can_be_written(tmp_path):
     ("name", "vertices", "faces", "color", "reason"),
     [
         ("a.obj", np.zeros((3, 3)), [[0, 1, 2]], None, r"a\.obj: .* \.ply"),
-        ("a.ply", np.zeros((3, 2)), [[0, 1, 2]], None, "vertices, faces: arrays of shapes"),
-        ("a.ply", np.zeros((3, 3)), [[0, 1]], None, "vertices, faces: arrays of shapes"),
-        ("a.ply", np.zeros((3, 3)), [[0.0, 1, 2]], None, "vertices, faces: arrays of shapes"),
+        ("a.ply", np.zeros((3, 2)), [[0, 1, 2]], None, "vertices, faces: the arrays have"),
+        ("a.ply", np.zeros((3, 3)), [[0, 1]], None, "vertices, faces: the arrays have"),
+        ("a.ply", np.zeros((3, 3)), [[0.0, 1, 2]], None, "vertices, faces: the arrays have"),
         ("a.ply", np.zeros((3, 3)), [[0, 1, 3]], None, "faces: .* 0 to 3, but there are 3"),
         (
             "a.ply",

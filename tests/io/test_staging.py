@@ -78,7 +78,7 @@ def test_existing_results_are_refused(work, results):
 def test_work_of_another_command_is_refused_or_discarded(other, work, results):
     with pytest.raises(Stop):
         make(work, results, "first", stop_after="record")
-    with pytest.raises(InputError, match=r"holds unfinished work .* discard it with --overwrite"):
+    with pytest.raises(InputError, match=r"holds unfinished work .* --overwrite to discard"):
         make(work, results, "second", job=other)
     assert contents(work)["model"] == "first"
     assert make(work, results, "second", job=other, overwrite=True) == [p.name for p in results]
@@ -185,5 +185,5 @@ def in_thread(call):
 def test_a_manifest_of_others(work, results):
     work.mkdir(parents=True)
     (work / "manifest.json").write_text("{")
-    with pytest.raises(InputError, match=r"cannot be read .* move or delete it"):
+    with pytest.raises(InputError, match=r"cannot be read .* move or delete this folder"):
         make(work, results)

@@ -66,13 +66,13 @@ def test_a_difference_is_named_by_its_path_and_shortened():
     old = {"settings": {"model": {"hash": "x" * 100, "epochs": 3}, "gone": 1}, "same": 0}
     new = {"settings": {"model": {"hash": "y", "epochs": 3}, "added": 2}, "same": 0}
     text = describe_difference(old, new)
-    assert f"settings.model.hash was '{'x' * 36}... and is 'y'" in text
-    assert "settings.gone was 1 and is absent" in text
-    assert "settings.added was absent and is 2" in text
+    assert f"settings.model.hash was '{'x' * 36}... and is now 'y'" in text
+    assert "settings.gone was 1 and is now absent" in text
+    assert "settings.added was absent and is now 2" in text
     assert "same" not in text
     many = describe_difference({}, {str(k): k for k in range(1, 6)})
     assert many.count(" was ") == 3
-    assert many.endswith("(2 more)")
+    assert many.endswith(", and 2 more")
 
 
 def test_settings_become_json_values_or_are_refused():

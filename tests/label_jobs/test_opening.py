@@ -74,15 +74,15 @@ def test_other_settings_are_refused_by_name_or_discard_the_work(tmp_path):
     output = tmp_path / "a.zarr"
     begin(output).write_block(2, LABELS[2:4])
     text = refusal(output, {"model": "y", "tau": 1})
-    assert "settings.model was 'x' and is 'y'; settings.tau was absent and is 1" in text
+    assert "settings.model was 'x' and is now 'y', settings.tau was absent and is now 1" in text
     assert "--overwrite" in text
-    assert "block was 2 and is 3" in other_block(output)
+    assert "block was 2 and is now 3" in other_block(output)
     assert begin(output, {"model": "y"}, overwrite=True).missing_blocks() == [
         (0, 2),
         (2, 4),
         (4, 5),
     ]
-    assert "settings.model was 'y' and is 'x'" in refusal(output)
+    assert "settings.model was 'y' and is now 'x'" in refusal(output)
 
 
 def other_block(output):
@@ -95,11 +95,11 @@ def test_a_job_whose_work_was_discarded_is_told(tmp_path):
     old = begin(tmp_path / "a.zarr")
     new = label(begin(tmp_path / "a.zarr", {"model": "y"}, overwrite=True))
     for use in (old.missing_blocks, old.finish, lambda: old.write_block(0, LABELS[:2])):
-        with pytest.raises(InputError, match="now has other settings"):
+        with pytest.raises(InputError, match="began work with other settings"):
             use()
     assert new.missing_blocks() == []
     new.finish()
-    with pytest.raises(InputError, match="is gone"):
+    with pytest.raises(InputError, match="removed it"):
         new.finish()
 
 
@@ -138,7 +138,7 @@ def test_a_finished_output_of_the_same_settings_is_resumed(tmp_path, name):
     assert job.finish() == {3: "bad"}
     assert sorted(tmp_path.iterdir()) == [output]
     text = refusal(output, {"model": "y"}, resume=True)
-    assert "settings.model was 'x' and is 'y'" in text
+    assert "settings.model was 'x' and is now 'y'" in text
     assert not begin(output, {"model": "y"}, resume=True, overwrite=True).complete
 
 

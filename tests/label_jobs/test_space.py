@@ -39,6 +39,6 @@ def test_the_free_space_is_compared(tmp_path, monkeypatch, name, missing, free, 
         with pytest.warns(LowDiskSpaceWarning, match="MB are free, but the labels need .* MB to"):
             check_space(output, GIGABYTE, missing)
     else:
-        with pytest.raises(InputError, match="free space") as caught:
+        with pytest.raises(InputError, match="delete other files") as caught:
             check_space(output, GIGABYTE, missing)
         assert str(caught.value).startswith(f"{tmp_path / name}: ")

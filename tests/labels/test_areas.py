@@ -87,5 +87,5 @@ def test_a_surface_of_fewer_triangles_is_closed_and_encloses_the_same():
     assert coarse.faces.max() == len(coarse.vertices) - 1
     assert volume_of(coarse) == pytest.approx(volume_of(surface), rel=0.06)
     assert simplify_surface(surface, len(surface.faces)) is surface
-    with pytest.raises(InputError, match="enclose nothing"):
+    with pytest.raises(InputError, match="too few for a closed surface"):
         simplify_surface(surface, 3)

@@ -118,14 +118,14 @@ def test_in_a_volume_regions_are_connected_across_slices():
 
 @pytest.mark.parametrize("share", [-0.001, 1.001, float("nan"), float("inf")])
 def test_a_share_out_of_range_is_refused(share):
-    with pytest.raises(InputError, match=f"^min_share={share} is not a share; use 0 to 1"):
+    with pytest.raises(InputError, match=f"^min_share={share} is not between 0 and 1; give"):
         split_regions(np.zeros((2, 2), dtype=int), share)
 
 
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        (np.zeros((2, 2)), "label map of float64"),
+        (np.zeros((2, 2)), "label map of type float64"),
         (np.array([[0, -1]]), "negative"),
         (np.zeros((0, 2), dtype=int), "0 pixels"),
     ],

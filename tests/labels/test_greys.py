@@ -65,5 +65,5 @@ def test_the_order_is_that_of_ward():
 
 
 def test_more_labels_than_there_are():
-    with pytest.raises(InputError, match="3 cannot be kept of 1"):
+    with pytest.raises(InputError, match="3 is not between 1 and 1, the number of labels"):
         propose_merges({0: grey(1, 0)}, 3)

@@ -96,7 +96,7 @@ def test_it_goes_on_from_a_description_and_keeps_its_other_steps():
     labels.merge([1, 2])
     after = labels.to_relabel()
     assert (after.merge, after.smooth, after.remove_small) == ({1: (0, 2)}, 2, {1: 9})
-    with pytest.raises(InputError, match="label 1 does not exist after it is merged into 3"):
+    with pytest.raises(InputError, match="label 1 cannot be used, because it is merged into"):
         labels.merge([3, 1])  # a step needs label 1
     assert labels.to_relabel() == after
 

@@ -57,7 +57,7 @@ def test_without_napari_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "napari", None)
     with pytest.raises(InputError) as caught:
         import_module("sp_graph_seg.napari_plugin.qt.widget")
-    assert str(caught.value) == "napari: is not installed; pip install 'sp_graph_seg[napari]'."
+    assert str(caught.value) == "napari: is not installed; run pip install 'sp_graph_seg[napari]'."
 
 
 @pytest.mark.parametrize("module", ["session", "reader", "sample"])

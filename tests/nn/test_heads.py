@@ -153,7 +153,7 @@ def test_identity_is_no_head():
 @pytest.mark.parametrize(("name", "num_layers"), [("cheb", 2), ("", 1), ("gcn", 0)])
 def test_unknown_heads_are_named(name, num_layers):
     with pytest.raises(
-        InputError, match=f"head='{name}' .* use identity, appnp, gcn, gat, graph, trans"
+        InputError, match=f"head='{name}' .* use one of the names identity, appnp, gcn, gat"
     ):
         make_head(name, F, num_layers)
 
@@ -189,12 +189,14 @@ def test_segmenter_saves_and_loads_a_head_of_the_user(tmp_path, image, name):
 
 def test_segmenter_refuses_a_missing_or_another_head(tmp_path, image):
     Segmenter(TINY, GCNConv(F, F)).fit(image).save(tmp_path / "model")
-    with pytest.raises(InputError, match=r"model: .* another head \(GCNConv, not no head\)"):
+    with pytest.raises(
+        InputError, match=r"model: .* another head \(saved GCNConv, given no head\)"
+    ):
         Segmenter.load(tmp_path / "model")
-    with pytest.raises(InputError, match="GCNConv, not GraphConv"):
+    with pytest.raises(InputError, match="saved GCNConv, given GraphConv"):
         Segmenter.load(tmp_path / "model", GraphConv(F, F))
     with pytest.raises(InputError, match="not a model that this version can read"):
         Segmenter.load(tmp_path / "model", GCNConv(F, F, bias=False))
     Segmenter(TINY).fit(image).save(tmp_path / "plain")
-    with pytest.raises(InputError, match="no head, not GCNConv"):
+    with pytest.raises(InputError, match="saved no head, given GCNConv"):
         Segmenter.load(tmp_path / "plain", GCNConv(F, F))

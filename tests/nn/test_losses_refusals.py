@@ -17,20 +17,20 @@ BAD_GRAPHS = {
     "edge_index: .*reverse": {"edge_index": torch.tensor([[0, 1], [1, 2]])},
     "edge_index: .*float32": {"edge_index": EDGES.float()},
     "edge_index: .*int32": {"edge_index": EDGES.int()},
-    r"edge_index: \(2, 2, 1\)": {"edge_index": EDGES[:, :, None]},
-    r"edge_index: \(3, 2\)": {"edge_index": torch.zeros(3, 2, dtype=torch.long)},
+    r"edge_index: shape \(2, 2, 1\)": {"edge_index": EDGES[:, :, None]},
+    r"edge_index: shape \(3, 2\)": {"edge_index": torch.zeros(3, 2, dtype=torch.long)},
     r"edge_weight: shape \(3,\)": {"edge_weight": torch.ones(3)},
     r"edge_weight: shape \(2, 1\)": {"edge_weight": torch.ones(2, 1)},
     "edge_weight: .*NaN": {"edge_weight": torch.tensor([1.0, math.nan])},
     "edge_weight: .*Inf": {"edge_weight": torch.tensor([math.inf, 1.0])},
-    r"x: \(3,\)": {"x": X[:, 0]},
-    r"x: \(1, 3, 2\)": {"x": X[None]},
+    r"x: shape \(3,\)": {"x": X[:, 0]},
+    r"x: shape \(1, 3, 2\)": {"x": X[None]},
     "x: .*int64": {"x": X.long()},
     r"x: .*\(0, 2\)": {"x": X[:0]},
     r"x: .*\(3, 0\)": {"x": X[:, :0]},
-    r"batch: \(2,\)": {"batch": torch.zeros(2, dtype=torch.long)},
+    r"batch: shape \(2,\)": {"batch": torch.zeros(2, dtype=torch.long)},
     "batch: .*float32": {"batch": torch.zeros(3)},
-    r"batch: \(1, 3\)": {"batch": torch.zeros(1, 3, dtype=torch.long)},
+    r"batch: shape \(1, 3\)": {"batch": torch.zeros(1, 3, dtype=torch.long)},
     "batch: ": {"batch": torch.tensor([0, -1, 0])},
 }
 
@@ -54,8 +54,8 @@ def test_ncut_refuses_what_is_negative():
 
 
 BAD_NODES = {
-    r"labels: \(2,\)": {"labels": torch.zeros(2, dtype=torch.long)},
-    r"labels: \(3, 1\)": {"labels": torch.zeros(3, 1, dtype=torch.long)},
+    r"labels: shape \(2,\)": {"labels": torch.zeros(2, dtype=torch.long)},
+    r"labels: shape \(3, 1\)": {"labels": torch.zeros(3, 1, dtype=torch.long)},
     "labels: .*float32": {"labels": torch.zeros(3)},
     "labels: .*0 to 1": {"labels": torch.tensor([0, 1, 2])},
     "labels: .*integers from": {"labels": torch.tensor([0, -1, 1])},

@@ -106,7 +106,7 @@ def test_vmap_over_weights_and_what_it_cannot_check(graph):
         torch.func.vmap(lambda weight: of_one(weight, False))(many),
         torch.stack([of_one(weight, True) for weight in many]),
     )
-    with pytest.raises(InputError, match=r"^validate: .* vmap; use validate=False"):
+    with pytest.raises(InputError, match=r"^validate: .* torch.vmap; use validate=False"):
         torch.func.vmap(lambda weight: of_one(weight, True))(many)
 
 

@@ -65,9 +65,9 @@ def test_a_graph_of_one_node_and_one_with_a_mask(tmp_path):
 
 def test_what_no_graph_can_be_drawn_of(image):
     volume = np.zeros((1, 4, HEIGHT, WIDTH), dtype=np.float32)
-    with pytest.raises(InputError, match="is that of a volume"):
+    with pytest.raises(InputError, match="image: is a volume of shape"):
         draw_graph(volume, ToRAG(9)(volume))
-    with pytest.raises(InputError, match="data: the graph is of an image of size"):
+    with pytest.raises(InputError, match="data: the graph was made from an image of"):
         draw_graph(image[:, 1:], ToRAG(9)(image))
-    with pytest.raises(InputError, match="data: the graph is of an image of size"):
+    with pytest.raises(InputError, match="data: the graph was made from an image of"):
         draw_graph(image, ToRAG(9)(volume))

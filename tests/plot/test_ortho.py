@@ -95,12 +95,12 @@ def test_a_large_volume_on_disk_is_not_read(tmp_path, labels):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"volume": np.zeros((3, 4))}, r"volume: the shape \(3, 4\) is not that"),
-        ({"labels": np.zeros((3, 4, 5), int)}, r"labels: the shape is \(3, 4, 5\), but"),
+        ({"volume": np.zeros((3, 4))}, r"volume: has shape \(3, 4\), but must"),
+        ({"labels": np.zeros((3, 4, 5), int)}, r"labels: have shape \(3, 4, 5\), but"),
         ({"labels": np.zeros(SHAPE)}, "labels: an array of float64"),
         ({"spacing": (1, 0, 1)}, r"spacing=\(1, 0, 1\) is invalid; give three positive"),
         ({"spacing": (1, 1)}, "is invalid; give three positive"),
-        ({"position": (0, 30, 0)}, r"position=\(0, 30, 0\) lies outside; .* to 11, 29, 39"),
+        ({"position": (0, 30, 0)}, r"position=\(0, 30, 0\) lies outside of .* to 11, 29, 39"),
     ],
 )
 def test_what_cannot_be_shown(volume, labels, changes, reason):

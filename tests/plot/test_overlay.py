@@ -119,7 +119,7 @@ def test_what_has_no_label_is_not_tinted_and_sets_no_brightness(halves):
         ({"labels": np.zeros((HEIGHT, WIDTH))}, "labels: an array of float64"),
         ({"alpha": 1.5}, "alpha=1.5"),
         ({"intensity_range": (1.0, 1.0)}, "is not increasing"),
-        ({"image": np.zeros((1, 2, HEIGHT, WIDTH))}, "is that of a volume"),
+        ({"image": np.zeros((1, 2, HEIGHT, WIDTH))}, "image: is a volume of shape"),
     ],
 )
 def test_what_no_overlay_can_be_made_of(halves, changes, reason):

@@ -121,11 +121,11 @@ def test_a_sheet_fits_a_screen_and_is_saved(image, halves, tmp_path):
     [
         ({"candidates": []}, "captions: 2 are given for 0 candidates"),
         ({"captions": ["a"]}, "captions: 1 are given for 2 candidates"),
-        ({"recommended": 2}, "recommended=2 is not a candidate; use 0 to 1"),
-        ({"recommended": -1}, "recommended=-1 is not a candidate"),
+        ({"recommended": 2}, "recommended=2 is not the index of a candidate; use 0 to 1"),
+        ({"recommended": -1}, "recommended=-1 is not the index"),
         ({"candidates": [np.zeros((3, 3), int)] * 2}, r"candidates\[0\]\[0\]: size \(3, 3\)"),
         ({"candidates": [np.zeros((HEIGHT, WIDTH))] * 2}, "labels: an array of float64"),
-        ({"images": [np.zeros((1, 2, HEIGHT, WIDTH))]}, "image: the shape .* is that of a volume"),
+        ({"images": [np.zeros((1, 2, HEIGHT, WIDTH))]}, "image: is a volume of shape"),
     ],
 )
 def test_what_no_sheet_can_be_made_of(halves, changes, reason):

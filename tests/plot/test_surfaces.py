@@ -106,7 +106,7 @@ def test_light_comes_from_above(two_balls):
 def test_what_is_refused(two_balls):
     empty = Surface(np.empty((0, 3), np.float32), np.empty((0, 3), int))
     for nothing in ({}, {0: empty}):
-        with pytest.raises(InputError, match=r"^surfaces: there are no triangles; extract"):
+        with pytest.raises(InputError, match=r"^surfaces: have no triangles; give"):
             render_surfaces(nothing)
     with pytest.raises(InputError, match=r"^colors: 'greenish' of label 1 is not a colour"):
         render_surfaces(two_balls, colors={1: "greenish"})

@@ -159,7 +159,7 @@ def test_there_are_as_many_labels_as_asked_for(num_labels):
 def test_a_picture_of_one_value_has_one_label_and_a_warning():
     flat = np.full((1, 32, 40), 0.5, np.float32)
     with pytest.warns(
-        FewLabelsWarning, match=r"only 1 label was.*check the images and their range\."
+        FewLabelsWarning, match=r"only 1 label was.*check the images and their intensity range\."
     ):
         model, _ = fit_phases([flat], [None], TINY.replace(num_labels=2))
     labels, margins = model.predict(flat)

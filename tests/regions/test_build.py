@@ -90,7 +90,7 @@ def test_a_large_image_is_scaled_down_and_its_regions_up(patches):
     [
         (np.full((3, 8, 8), 255.0), None, "image: the values range from 255 to 255; scale them"),
         (np.full((3, 8, 8), np.nan), None, "image: 192 values are NaN"),
-        (np.zeros((3, 8, 8)), np.zeros((8, 8)), "mask: no pixel is set"),
+        (np.zeros((3, 8, 8)), np.zeros((8, 8)), "mask: no pixel is true"),
     ],
 )
 def test_what_is_no_image_is_refused(image, mask, message):

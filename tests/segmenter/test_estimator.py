@@ -66,7 +66,7 @@ def test_parameters_reach_the_configuration(config):
     [
         (Config(), {"config__widht": 1}, "unknown configuration key; use 'width'"),
         (Config(), {"config__width": 0}, "width=0 is too small"),
-        (None, {"config__width": 4}, "config: is None, so width cannot be set"),
+        (None, {"config__width": 4}, "config: is None, so the field width cannot be set"),
     ],
 )
 def test_wrong_parameters_are_refused_by_name(config, params, message):

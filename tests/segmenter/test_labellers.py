@@ -186,7 +186,7 @@ def test_a_wrong_number_to_merge_to(trained, wanted):
     segmenter, _ = trained
     before = segmenter.relabel_
     with pytest.raises(
-        InputError, match=rf"^num_labels={wanted}: the model has 4 labels; use 1 to 4"
+        InputError, match=rf"^num_labels={wanted}: the model has 4 labels; use a number from 1 to 4"
     ):
         segmenter.merge_labels(wanted)
     assert segmenter.relabel_ is before
@@ -213,7 +213,7 @@ def test_what_only_prototypes_can_do_is_refused(fitted):
 
 def test_what_only_the_paper_model_can_do_is_refused(trained):
     segmenter, image = trained
-    with pytest.raises(InputError, match=r"^label_by='\w+': this needs a model whose label"):
+    with pytest.raises(InputError, match=r"^label_by='\w+': this operation needs a model with"):
         segmenter.prepare(image)
 
 
@@ -231,7 +231,8 @@ def test_a_damaged_file_is_refused(trained, tmp_path):
     for lost in ("centers", next(name for name in file.weights if name.startswith("net"))):
         weights = {name: value for name, value in file.weights.items() if name != lost}
         with pytest.raises(
-            InputError, match=r"is not a model that this version can read .*train it again\.$"
+            InputError,
+            match=r"is not a model that this version can read .*train the model again\.$",
         ):
             Segmenter.from_file(file._replace(weights=weights), "model.safetensors")
 

@@ -302,9 +302,11 @@ def test_a_head_of_the_user_is_given_again(tmp_path, image):
     assert torch.equal(loaded.transform(image).z, segmenter.transform(image).z)
     assert loaded.transform(image).z.size(1) == 6
     assert "GraphConv" in load_error(path)
-    assert "GraphConv, not Linear" in load_error(path, head=nn.Linear(4, 6))
-    assert "out_channels=6 in GraphConv, not 5" in load_error(path, head=GraphConv(4, 5))
-    assert "aggr=add in GraphConv, not mean" in load_error(path, head=GraphConv(4, 6, aggr="mean"))
+    assert "saved GraphConv, given Linear" in load_error(path, head=nn.Linear(4, 6))
+    assert "out_channels of GraphConv: saved 6, given 5" in load_error(path, head=GraphConv(4, 5))
+    assert "aggr of GraphConv: saved add, given mean" in load_error(
+        path, head=GraphConv(4, 6, aggr="mean")
+    )
 
 
 def test_a_head_of_the_configuration_needs_nothing(path, tmp_path, image):
@@ -313,7 +315,7 @@ def test_a_head_of_the_configuration_needs_nothing(path, tmp_path, image):
     segmenter.save(tmp_path / "gcn.safetensors")
     loaded = Segmenter.load(tmp_path / "gcn.safetensors")
     assert torch.equal(loaded.transform(image).z, segmenter.transform(image).z)
-    assert "no head, not GraphConv" in load_error(path, head=GraphConv(4, 6))
+    assert "saved no head, given GraphConv" in load_error(path, head=GraphConv(4, 6))
 
 
 def test_a_model_without_notes_and_post_processing(path, image, fitted):
@@ -331,7 +333,7 @@ def test_a_model_of_another_format(path, number):
     rewrite(path, format_number=number)
     message = load_error(path)
     assert message.startswith(f"{path}: has model format {number or 1}, ")
-    assert message.endswith("train it again.")
+    assert message.endswith("train the model again.")
 
 
 def test_a_post_processing_that_is_none(path):

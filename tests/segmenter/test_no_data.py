@@ -135,7 +135,7 @@ def test_an_image_without_data(clean, fitted):
             segmenter.transform(nothing)
     with pytest.raises(InputError, match=r"^images\[1\]: has no data"):
         Segmenter(CONFIG).fit([clean, nothing])
-    with pytest.raises(InputError, match=r"^mask: no pixel is set"):
+    with pytest.raises(InputError, match=r"^mask: no pixel is true"):
         fitted.predict(clean, mask=np.zeros(SIZE))
     with pytest.raises(InputError, match=r"^mask: size"):
         fitted.predict(clean, mask=np.ones((5, 5)))

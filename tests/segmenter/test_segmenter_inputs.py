@@ -131,7 +131,7 @@ SMALL = np.zeros((31, 48), int)
         ({"superpixels": [TILES[..., None]]}, r"superpixels\[0\]: size \(32, 48, 1\)"),
         ({"masks": [None, TILES > 0]}, "masks: 2 are given for 1 images"),
         ({"superpixels": []}, "superpixels: 0 are given for 1 images"),
-        ({"masks": [TILES < 0]}, "mask: no pixel is set"),
+        ({"masks": [TILES < 0]}, "mask: no pixel is true"),
         ({"superpixels": [TILES - 999]}, r"images\[0\]: has no data"),
         ({"superpixels": [TILES / 2]}, "superpixels: .*float64"),
     ],
@@ -159,7 +159,7 @@ def test_unusable_superpixels_to_predict_with(fitted, labels, message, image):
 UNUSABLE = [
     (PIXELS[0], r"shape \(32, 48\) must be \(C, H, W\)"),
     (np.moveaxis(PIXELS, 0, -1), r"shape \(32, 48, 3\) looks .*moveaxis"),
-    (np.zeros((3, 5, 32, 48)), "is that of a volume"),
+    (np.zeros((3, 5, 32, 48)), "belongs to a volume"),
     (np.full_like(PIXELS, np.inf), "NaN or Inf"),
     (PIXELS[:, :3], "3x48 pixels are too few for depth=2"),
     (PIXELS[:, :, :2], "32x2 pixels are too few"),

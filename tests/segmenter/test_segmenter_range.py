@@ -36,7 +36,7 @@ def test_prediction_uses_the_range_of_the_training_images(fitted, image):
     means = np.stack([normal[:, tile == TILES].mean(1) for tile in np.unique(TILES)])
     np.testing.assert_allclose(graph.x, means, rtol=1e-4, atol=1e-5)
     assert graph.x.max() < 0.5
-    with pytest.warns(IntensityRangeWarning, match="in the same units"):
+    with pytest.warns(IntensityRangeWarning, match="in the units of the training"):
         beyond = fitted.transform(image + 1, superpixels=TILES)
     assert (beyond.x == 1).all()
 

@@ -121,7 +121,7 @@ def test_merged_labels_are_those_of_the_model(tmp_path, scan):
 
 def test_supervoxels_are_refused(tmp_path, scan):
     model, volume, _ = scan
-    with pytest.raises(InputError, match=r"label_by='phases': this needs a model whose"):
+    with pytest.raises(InputError, match=r"label_by='phases': this operation needs a model with"):
         label(tmp_path, model, volume, 3, mode="supervoxels", workers=0)
 
 

@@ -208,9 +208,9 @@ def test_what_changed_is_named(
     with pytest.raises(InputError) as refused:
         label_volume(**begun)
     line = str(refused.value)
-    assert line.startswith(f"{tmp_path}/out.zarr.partial: was begun differently: ")
+    assert line.startswith(f"{tmp_path}/out.zarr.partial: was begun with other settings or input: ")
     assert f"{changed} was " in line
-    assert line.endswith("--overwrite.")
+    assert line.endswith("add --overwrite to discard the finished blocks.")
     assert calls == []
     label_volume(**begun, overwrite=True)  # all blocks anew
     assert sum(stop - start for start, stop in calls) == len(begun["volume"])
@@ -228,7 +228,7 @@ def test_a_complete_output(tmp_path, model, volume, calls, predicted):
     assert (calls, output.stat().st_mtime_ns) == ([], before)
     with pytest.raises(InputError, match=f"^{output}: already exists; add --overwrite"):
         label_volume(model, volume, output)
-    with pytest.raises(InputError, match=rf"^{output}: was made differently: settings\.mode was"):
+    with pytest.raises(InputError, match=rf"^{output}: was made with other .* settings\.mode was"):
         label_volume(model, volume, output, resume=True, mode="supervoxels")
     label_volume(model, volume, output, overwrite=True, workers=0)
     assert calls == [(0, 7)]
@@ -268,7 +268,7 @@ def test_a_damaged_slice_is_named_before_the_work(tmp_path, model, damaged, call
     with pytest.raises(InputError) as refused:
         label_volume(model, volume, tmp_path / "out.zarr", workers=0)
     line = str(refused.value)
-    assert line.startswith(f"{damaged}: slice 2 and 1 more cannot be used ({damaged}/2.tif")
+    assert line.startswith(f"{damaged}: slice 2 (and 1 more) cannot be used ({damaged}/2.tif")
     assert line.endswith("--skip-bad.")
     assert calls == []
     assert not (tmp_path / "out.zarr.partial").exists()
@@ -444,7 +444,7 @@ def test_a_volume_that_is_replaced_while_it_is_labelled_is_noticed(
         os.utime(volume.source.file, ns=(status.st_atime_ns, status.st_mtime_ns + 1000))
 
     monkeypatch.setattr(module, "_label_blocks", touched)
-    with pytest.raises(InputError, match=r"was replaced meanwhile; repeat the command"):
+    with pytest.raises(InputError, match=r"was replaced while it was read; repeat the command"):
         label_volume(model, volume, tmp_path / "out.npy", workers=0)
     assert not (tmp_path / "out.npy").exists()
 

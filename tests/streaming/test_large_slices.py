@@ -75,7 +75,7 @@ def test_too_little_memory_is_said_in_one_line(tmp_path, model, monkeypatch, err
             label_volume(model, volume, tmp_path / "out.npy", workers=0)
     assert str(refused.value) == (
         f"{tmp_path}/out.npy: there is not enough memory to label slices of 96x96 pixels; use "
-        "--crop or --binning, or --workers 0 for one process, then repeat the same command."
+        "--crop, --binning or --workers 0 (one process), then repeat the same command."
     )
     assert label_volume(model, volume, tmp_path / "out.npy", workers=0).path.exists()
 

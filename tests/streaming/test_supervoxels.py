@@ -161,7 +161,7 @@ def test_a_head_of_the_user_labels_volumes(config, make_slices, save_volume, tmp
             else label(segmenter, images)
         )
         np.testing.assert_array_equal(np.load(output), expected)
-    with pytest.raises(InputError, match=r"another head \(SAGEConv, not no head\)"):
+    with pytest.raises(InputError, match=r"another head \(saved SAGEConv, given no head\)"):
         label_volume(tmp_path / "m.safetensors", volume, tmp_path / "none.npy")
 
 

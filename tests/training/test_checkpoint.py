@@ -156,7 +156,7 @@ def test_without_room_nothing_begins(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=40_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     steps = count_steps(monkeypatch)
-    with pytest.raises(OutputError, match=r"40 kB are free, but .* are needed; free space"):
+    with pytest.raises(OutputError, match=r"40 kB are free, but .* are needed; delete other files"):
         Segmenter(FAST).fit(image(3), checkpoint_folder=tmp_path)
     assert steps == []
     assert list(tmp_path.iterdir()) == []
@@ -207,7 +207,7 @@ def two_threads():
 def test_going_on_with_other_threads_is_a_warning(tmp_path, two_threads):
     Segmenter(FAST).fit(image(3), checkpoint_folder=tmp_path)
     two_threads()
-    with pytest.warns(TrainingWarning, match=r"trained with 1 threads and now with 2.*THREADS=1"):
+    with pytest.warns(TrainingWarning, match=r"used 1 threads, but this one uses 2.*THREADS=1"):
         Segmenter(FAST).fit(image(3), checkpoint_folder=tmp_path)
 
 

@@ -28,7 +28,7 @@ def test_a_gpu_is_taken_where_there_is_one(accelerator, has_gpu, device, monkeyp
     ("values", "message"),
     [
         ({"accelerator": "gpu"}, "accelerator='gpu': no CUDA GPU was found; use 'auto' or 'cpu'"),
-        ({"precision": "16-mixed"}, "precision='16-mixed': needs a GPU.*; use 'bf16-mixed'"),
+        ({"precision": "16-mixed"}, "precision='16-mixed': this .* needs a GPU.*; use 'bf16"),
     ],
 )
 def test_what_cannot_be_had_is_refused(values, message, one, make_net, config, monkeypatch):

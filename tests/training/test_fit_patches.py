@@ -77,7 +77,7 @@ def test_what_takes_no_patches_does_not_check_them(one, one_step, make_net):
 
 def test_patches_larger_than_the_image_shrink(one, one_step, make_net):
     config = one_step.replace(patches=((1, 500, 8),))
-    with pytest.warns(SmallImageWarning, match="500x8 are reduced to 32x8"):
+    with pytest.warns(SmallImageWarning, match="500x8 pixels are reduced to 32x8"):
         fit(make_net(), [one], config)
 
 

@@ -184,7 +184,7 @@ def test_windows_depend_on_the_generator_alone():
 
 @pytest.mark.parametrize("shape", [(11, 5), (5, 13)])
 def test_a_patch_larger_than_the_image_is_refused(shape):
-    with pytest.raises(InputError, match=rf"patches: {shape[0]}x{shape[1]} do not fit .*10x12"):
+    with pytest.raises(InputError, match=rf"patches: {shape[0]}x{shape[1]} pixels do not .*10x12"):
         draw_patches((10, 12), shape, 3, generator())
 
 
@@ -251,11 +251,11 @@ def test_the_sampler_hands_the_mask_on():
 
 
 def test_patches_shrink_to_the_image_with_a_warning():
-    with pytest.warns(SmallImageWarning, match="64x40 are reduced to 24x30, .* has 24x30"):
+    with pytest.warns(SmallImageWarning, match="64x40 pixels are reduced to 24x30, .* has 24x30"):
         sampler = PatchSampler((24, 30), [(3, 64, 40)], 1, generator())
     ((positions,),) = sampler.epoch()
     assert cut_patches(torch.zeros(1, 24, 30), positions).shape == (3, 1, 24, 30)
-    with pytest.warns(SmallImageWarning, match="8x40 are reduced to 8x30"):
+    with pytest.warns(SmallImageWarning, match="8x40 pixels are reduced to 8x30"):
         PatchSampler((24, 30), [(3, 8, 40)], 1, generator())
 
 

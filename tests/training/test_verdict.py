@@ -53,7 +53,7 @@ def test_losses_that_end_high_are_a_divergence(losses):
 
 @pytest.mark.parametrize(
     ("num_labels", "most_nodes", "begins"),
-    [(1, 300, "learning_rate=0.005: training left only one"), (1, 1, "n_segments=40: no training")],
+    [(1, 300, "learning_rate=0.005: after training"), (1, 1, "n_segments=40: every training")],
 )
 def test_one_label_is_a_collapse(num_labels, most_nodes, begins):
     with pytest.warns(TrainingWarning, match=f"^{begins}"):
@@ -68,8 +68,8 @@ def test_a_usual_training_says_nothing():
     ("change", "begins"),
     [
         ({"learning_rate": 100.0}, "learning_rate=100: the loss grew"),
-        ({"n_segments": 1}, "n_segments=1: no training image has two superpixels"),
-        ({"beta_sim": 0.0, "beta_con": 1e4}, "learning_rate=0.005: training left only one label"),
+        ({"n_segments": 1}, "n_segments=1: every training image has only one"),
+        ({"beta_sim": 0.0, "beta_con": 1e4}, "learning_rate=0.005: after training, only"),
     ],
     ids=str,
 )
@@ -88,10 +88,10 @@ def test_a_constant_image_is_called_so(preset, channels):
     image = np.arange(channels)[:, None, None] * np.full((channels, 40, 48), 3.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewLabelsWarning)
-        assert messages(image, config)[0].startswith("images: all pixels with data have the same")
+        assert messages(image, config)[0].startswith("images: all data pixels have the same")
         masked = image.copy()
         masked[:, :20] = np.nan
-        assert messages([image, masked], config)[0].startswith("images: all pixels")
+        assert messages([image, masked], config)[0].startswith("images: all data pixels")
         image[0, 0, 0] += 1
         assert not any(m.startswith("images:") for m in messages([masked, image], config))
 

@@ -79,7 +79,7 @@ def test_label_image_of_one_image_of_a_batch(data, quarters):
             assert np.array_equal(node_image(one), node_image(graph))
     batch = Batch.from_data_list([data, data])
     assert np.array_equal(node_image(batch.get_example(1)), quarters[1])
-    with pytest.raises(InputError, match=r"data: is a batch of images; .*get_example"):
+    with pytest.raises(InputError, match=r"data: the graph is a batch of images; .*get_example"):
         to_label_image(torch.zeros(8), batch)
 
 
@@ -120,7 +120,7 @@ def test_from_scipy_adds_up_duplicates_and_leaves_its_argument_alone():
 
 
 def test_from_scipy_refuses_what_is_not_square():
-    with pytest.raises(InputError, match="matrix: 2x3 is not square"):
+    with pytest.raises(InputError, match="matrix: the size 2x3 is not square"):
         from_scipy(csr_array((2, 3)))
 
 
@@ -190,16 +190,16 @@ def test_a_multigraph_adds_up_its_edges():
 
 
 def test_directed_graphs_and_other_names_are_refused():
-    with pytest.raises(InputError, match=r"graph: is directed; .*to_undirected"):
+    with pytest.raises(InputError, match=r"graph: the graph is directed; .*to_undirected"):
         from_networkx(nx.DiGraph([(0, 1)]))
-    with pytest.raises(InputError, match="node ids must be integers"):
+    with pytest.raises(InputError, match="some node ids are not integers"):
         from_networkx(nx.Graph([("a", "b")]))
 
 
 def test_asymmetric_weights_are_refused(data, rag):
     softmax = softmax_adjacency(rag.edge_attr[:, 0], rag.edge_index, rag.num_nodes)
     for graph, weight in ((rag, softmax), (data, torch.arange(data.num_edges))):
-        with pytest.raises(InputError, match="weight: the two directions of an edge differ"):
+        with pytest.raises(InputError, match="weight: the two directions of an edge have"):
             to_networkx(graph, weight)
 
 
@@ -335,7 +335,7 @@ def test_labels_of_a_part_of_a_graph_are_painted_where_it_is(data, quarters):
 
 def test_labels_of_what_a_loader_took_are_refused(data):
     data.n_id = torch.tensor([3, 2, 1, 0])
-    with pytest.raises(InputError, match=r"that a loader made; .* data\.n_id"):
+    with pytest.raises(InputError, match=r"made by a loader; .* data\.n_id"):
         to_label_image(torch.zeros(4), data)
     less = data.clone()
     less.num_nodes = 2

@@ -119,7 +119,7 @@ def test_unsigned_tensors(dtype):
 
 
 def test_noise_that_gives_one_superpixel_is_mentioned():
-    with pytest.warns(FewSuperpixelsWarning, match="n_segments=50 .* compactness"):
+    with pytest.warns(FewSuperpixelsWarning, match="n_segments=50: .* compactness"):
         assert ToRAG(50)(draw(3, 64, 64)).num_nodes < 5
 
 
@@ -165,7 +165,7 @@ def test_labels_of_an_image_stay():
 
 
 def test_a_data_that_cannot_be_used_is_named():
-    with pytest.raises(InputError, match=r"^data: has no image; give Data\(image="):
+    with pytest.raises(InputError, match=r"^data: the field image is missing; give Data\(image="):
         ToRAG()(Data(x=torch.zeros(3, 4, 4)))
     with pytest.raises(InputError, match=r"^superpixels: cannot be used with ToPixelGraph"):
         ToPixelGraph()(Data(image=draw(1, 9, 12), superpixels=LABELS))

@@ -100,7 +100,7 @@ def test_batches_and_pickles_keep_every_graph():
     batch.validate()
     for number, graph in enumerate(graphs):
         assert_equal(batch.get_example(number), graph)
-    with pytest.raises(InputError, match=r"^graph: is a batch"):
+    with pytest.raises(InputError, match=r"^graph: the graph is a batch"):
         cell_image(batch)
 
 
@@ -181,11 +181,11 @@ def test_labels_of_pixels_become_those_of_nodes_and_other_fields_are_kept():
         ({"tau": float("nan")}, None, "tau=nan does not"),
         ({}, np.zeros((8, 8)), "image: shape"),
         ({}, np.full((1, 8, 8), np.nan), "image: 64 values are NaN"),
-        ({"mask": np.zeros((8, 8))}, np.zeros((1, 8, 8)), "mask: no pixel is set"),
+        ({"mask": np.zeros((8, 8))}, np.zeros((1, 8, 8)), "mask: no pixel is true"),
         ({"mask": np.ones((8, 9))}, np.zeros((1, 8, 8)), "mask: size"),
         ({"levels": LEVELS}, np.zeros((1, 4, 8, 8)), "levels: FelzenszwalbLevel"),
-        ({"levels": [lambda _: np.zeros((2, 2), int)]}, np.zeros((1, 8, 8)), "levels: .* makes"),
-        ({}, Data(x=torch.zeros(3)), "data: has no image"),
+        ({"levels": [lambda _: np.zeros((2, 2), int)]}, np.zeros((1, 8, 8)), "levels: .* returned"),
+        ({}, Data(x=torch.zeros(3)), "data: the field image is missing"),
     ],
 )
 def test_what_cannot_be_used_is_refused(options, image, message):

@@ -145,10 +145,10 @@ def test_repr():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"radius": 0.5}, r"radius=0\.5 joins no pixels"),
+        ({"radius": 0.5}, r"radius=0\.5 is too small"),
         ({"radius": math.nan}, "radius=nan"),
         ({"radius": math.inf}, "radius=inf"),
-        ({"radius": 1.5, "spacing": (2, 3)}, r"radius=1\.5 joins no pixels; use 2 or more"),
+        ({"radius": 1.5, "spacing": (2, 3)}, r"radius=1\.5 is too small to .*; use 2 or more"),
         ({"tau": math.inf}, "tau=inf is not finite"),
     ],
 )
@@ -164,7 +164,7 @@ def test_unusable_parameters_are_named(parameters, message):
         (np.zeros((1, 0, 5)), None, "is empty"),
         (np.full((1, 2, 2), np.nan), None, "4 values are NaN or Inf"),
         (np.zeros((1, 4, 5)), np.ones((5, 4)), r"mask: size \(5, 4\) differs .* \(4, 5\)"),
-        (np.zeros((1, 4, 5)), np.zeros((4, 5)), "mask: no pixel is set"),
+        (np.zeros((1, 4, 5)), np.zeros((4, 5)), "mask: no pixel is true"),
         (np.zeros((5, 3, 4, 5)), None, "looks like a batch of images"),
     ],
 )

@@ -70,14 +70,14 @@ def test_check_passes_what_the_network_can_see(shape):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((3, 9, 20, 30), r"picture: shape .* is that of a volume; give its slices"),
+        ((3, 9, 20, 30), r"picture: shape .* belongs to a volume, .*; give the slices"),
         ((4, 20, 30), "picture: has 4 channels instead of 3"),
-        ((3, 7, 30), "picture: 7x30 pixels are too few for depth=3, which needs 8x8"),
+        ((3, 7, 30), "picture: 7x30 pixels are too few for depth=3, which needs at least 8x8"),
         ((3, 30, 7), "picture: 30x7 pixels are too few"),
         ((3, 3, 3), "picture: 3x3 pixels are too few"),
         (
             (3, 10, 200),
-            "picture: 10x200 pixels become 3x64 with max_size=64, too few for depth=3",
+            "picture: 10x200 pixels become 3x64 with max_size=64, but depth=3 needs",
         ),
         ((3, 640, 70), "picture: 640x70 pixels become 64x7 "),
     ],

@@ -269,7 +269,7 @@ def test_a_mask_of_any_kind():
 
 def test_a_collapse_of_slic_is_told():
     noise = np.random.default_rng(0).random((3, 128, 128), dtype=np.float32)
-    with pytest.warns(FewSuperpixelsWarning, match="n_segments=500 .* compactness"):
+    with pytest.warns(FewSuperpixelsWarning, match="n_segments=500: .* compactness"):
         compute_superpixels(noise, 500)
 
 

@@ -39,7 +39,7 @@ def test_axes_that_are_known(shape, given, declared, sizes):
         ((5, 6, 7), "yx", None, ["3 axes", "'yx'"]),
         ((5, 6, 7, 8), None, "tzyx", ["tzyx", "export one"]),
         ((5, 6, 7, 8), None, "pzyx", ["pzyx", "export one"]),
-        ((5, 6, 7), None, "zcx", ["without y and x"]),
+        ((5, 6, 7), None, "zcx", ["not both y and x"]),
         ((5, 0, 7), None, None, ["no voxels"]),
     ],
 )

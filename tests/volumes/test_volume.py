@@ -22,7 +22,7 @@ def test_it_is_a_sequence(stored):
     assert len(list(volume)) == len(volume) == 6
     np.testing.assert_array_equal(np.stack([volume[i] for i in range(-6, 0)]), array)
     for index in (6, -7):
-        with pytest.raises(IndexError, match=rf"slice {index} of 6"):
+        with pytest.raises(IndexError, match=rf"slice {index} does not exist"):
             volume[index]
     with pytest.raises(TypeError):
         volume[1.0]

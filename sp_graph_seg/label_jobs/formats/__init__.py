@@ -1,4 +1,4 @@
-"""The formats of finished outputs. To add one, write a class and list it in FORMATS."""
+"""The formats of finished outputs. To add a format, write a class and list it in FORMATS."""
 
 from sp_graph_seg.label_jobs.base import Format
 from sp_graph_seg.label_jobs.formats.chunks import chunk_shape

@@ -8,9 +8,9 @@ MAX_CHUNK_SIDE = 1024
 
 
 def chunk_shape(manifest: Manifest, max_bytes: int) -> tuple[int, int, int]:
-    """Returns the shape of chunks of at most about ``max_bytes``.
+    """Chooses the shape of the chunks of an array of labels.
 
-    No chunk belongs to two blocks.
+    A chunk has at most about ``max_bytes`` bytes. It never holds slices of two blocks.
     """
     _, *sides = manifest.shape
     height, width = (math.ceil(n / math.ceil(n / MAX_CHUNK_SIDE)) for n in sides)

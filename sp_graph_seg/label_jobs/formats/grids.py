@@ -1,4 +1,7 @@
-"""Labels as raw values after a text header, for Avizo, 3D Slicer and ParaView."""
+"""The formats NRRD and VTI, for Avizo, 3D Slicer and ParaView.
+
+Both formats store the labels as raw values after a text header.
+"""
 
 import json
 from pathlib import Path
@@ -14,17 +17,17 @@ from sp_graph_seg.volumes.formats.vti import read_vti_header
 
 
 class Nrrd(StreamedFormat):
-    """The format NRRD, https://teem.sourceforge.net/nrrd/format.html.
+    """The format NRRD, see https://teem.sourceforge.net/nrrd/format.html.
 
-    The provenance is a comment in the header. The values are not compressed, so that any part of
-    them can be read without the rest.
+    The provenance is a comment in the header. The values are not compressed, so a program can read
+    a part of them without reading the rest.
     """
 
     suffixes = (".nrrd",)
     is_packed = False
 
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes the header and the values, of which x varies fastest."""
+        """Writes the header and then the values. The x axis varies fastest."""
         axes = manifest.geometry.stored()[::-1]
         kinds = ["time" if axis.name == "t" else "space" for axis in axes]
         fields = {
@@ -67,17 +70,18 @@ class Nrrd(StreamedFormat):
 
 
 class Vti(StreamedFormat):
-    """VTK image data, https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html.
+    """The format VTI (image data of VTK).
 
-    The labels are values of the points, which are the centres of the voxels. The provenance and
-    the units are strings in the field data.
+    It is described at https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html. The
+    labels are stored as point data, and the points are the centres of the voxels. The provenance
+    and the units are stored as strings in the field data.
     """
 
     suffixes = (".vti",)
     is_packed = False
 
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes the header, the number of bytes and the values, of which x varies fastest."""
+        """Writes the header, the number of bytes and then the values. The x axis varies fastest."""
         axes = manifest.geometry.stored()[::-1]
         extent = " ".join(f"0 {length - 1}" for length in manifest.stored_shape[::-1])
         spacing = " ".join(repr(axis.spacing or 1.0) for axis in axes)
@@ -110,7 +114,7 @@ class Vti(StreamedFormat):
 
 
 def _write(path: Path, header: bytes, blocks: Blocks, end: bytes = b"") -> None:
-    """Writes the values in little-endian order between two texts."""
+    """Writes ``header``, then the values in little-endian byte order, then ``end``."""
     with open(path, "wb") as file:
         file.write(header)
         for _, labels in blocks:

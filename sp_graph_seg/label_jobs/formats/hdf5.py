@@ -1,4 +1,4 @@
-"""Labels as HDF5 and NeXus."""
+"""The format HDF5 for labels, with a NeXus plot."""
 
 import json
 from pathlib import Path
@@ -20,9 +20,10 @@ _PLOT = "/entry/data"
 
 
 class Hdf5(StreamedFormat):
-    """One chunked dataset, and a NeXus plot (NXdata) of it with the positions along its axes.
+    """The format HDF5, with the labels in one chunked dataset.
 
-    The provenance is JSON in an attribute of the dataset.
+    A NeXus group (NXdata) describes a plot of the dataset and holds the positions along its axes.
+    The provenance is stored as JSON in an attribute of the dataset.
     """
 
     suffixes = (".h5", ".hdf5", ".nxs")
@@ -32,7 +33,7 @@ class Hdf5(StreamedFormat):
     keeps_order = True
 
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes the dataset into a new file."""
+        """Writes the labels into a new file."""
         import h5py
 
         # With many skipped slices, the attribute may exceed 64 KiB, which requires the format of
@@ -56,7 +57,7 @@ class Hdf5(StreamedFormat):
                 raw.tell_failure()
 
     def read(self, path: Path) -> Finished:
-        """Reads the provenance. The file must hold only the labels and their axes."""
+        """Reads the provenance. Refuses a file that holds more than the labels and their axes."""
         import h5py
 
         datasets: list[h5py.Dataset] = []
@@ -71,15 +72,15 @@ class Hdf5(StreamedFormat):
             return Finished(dataset.shape, dataset.dtype, provenance, dataset.name)
 
     def check(self, path: Path) -> None:
-        """Decompresses all chunks, which verifies their checksums."""
+        """Decompresses all chunks to verify their checksums."""
         check_hdf5(path, self.read(path).dataset)
 
 
 def _add_plot(file: "h5py.File", dataset: "h5py.Dataset", manifest: Manifest) -> None:
-    """Adds the NeXus groups for a plot of the dataset.
+    """Adds the NeXus groups that describe a plot of the dataset.
 
-    They are described at https://manual.nexusformat.org/classes/base_classes/NXdata.html. The axes
-    are also attached to the dataset as dimension scales, as in netCDF.
+    The groups follow https://manual.nexusformat.org/classes/base_classes/NXdata.html. The axes are
+    also attached to the dataset as dimension scales, as in netCDF.
     """
     import h5py
 

@@ -1,4 +1,4 @@
-"""Labels as a NumPy file."""
+"""The NumPy format .npy for labels."""
 
 import json
 from pathlib import Path
@@ -10,9 +10,10 @@ from sp_graph_seg.label_jobs.manifest import Manifest
 
 
 class Npy(StreamedFormat):
-    """One NumPy array, followed in the file by a second one that holds the provenance as text.
+    """The format .npy, with the provenance after the labels.
 
-    `numpy.load` and memory maps read only the first array of a file.
+    The file holds two NumPy arrays, first the labels and then the provenance as text. `numpy.load`
+    and memory maps read only the first array of a file.
     """
 
     suffixes = (".npy",)
@@ -34,7 +35,7 @@ class Npy(StreamedFormat):
             np.lib.format.write_array(file, np.array(note), allow_pickle=False)
 
     def read(self, path: Path) -> Finished:
-        """Reads the provenance, which follows the labels."""
+        """Reads the provenance, which is stored after the labels."""
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         with open(path, "rb") as file:
             file.seek(array.offset + array.nbytes)

@@ -1,4 +1,7 @@
-"""Labels as OME-Zarr 0.5, https://ngff.openmicroscopy.org/0.5: an image pyramid with a legend."""
+"""The format OME-Zarr 0.5 for labels, see https://ngff.openmicroscopy.org/0.5.
+
+An output is an image pyramid with the colours and names of the labels.
+"""
 
 import itertools
 import math
@@ -23,7 +26,11 @@ _CHUNKS = f"{_FULL}/c"
 
 
 class OmeZarr(PiecewiseFormat):
-    """A group of arrays; array ``0`` has all voxels. A missing chunk reads as unlabelled."""
+    """The format OME-Zarr, a group of arrays.
+
+    Array ``0`` holds the labels of all voxels. The other arrays are smaller copies. All voxels of a
+    chunk that is not stored are unlabelled.
+    """
 
     suffixes = (".zarr", ".ome.zarr")
     package = "zarr"
@@ -31,7 +38,10 @@ class OmeZarr(PiecewiseFormat):
     may_hold_more = True
 
     def create(self, path: Path, manifest: Manifest) -> None:
-        """Creates the group and its array. If two processes do so, both use the first group."""
+        """Creates the group and array ``0``. Does nothing if they exist.
+
+        If two processes do this at the same time, both use the group that was created first.
+        """
         if (path / _METADATA).exists():
             return
         remove(path)  # the rest of an interrupted removal
@@ -50,7 +60,7 @@ class OmeZarr(PiecewiseFormat):
     def write_block(
         self, path: Path, start: int, labels: np.ndarray, places: tuple[int, int, int]
     ) -> None:
-        """Writes the chunks of a block. No chunk belongs to two blocks."""
+        """Writes the chunks of a block. No chunk belongs to more than one block."""
         import zarr
 
         array = zarr.open_array(store=str(path / _FULL), mode="r+")
@@ -67,7 +77,7 @@ class OmeZarr(PiecewiseFormat):
     def read_block(
         self, path: Path, start: int, stop: int, places: tuple[int, int, int]
     ) -> np.ndarray:
-        """Reads the chunks of a block, and verifies the checksums of Zstandard."""
+        """Reads the chunks of a block and verifies their checksums."""
         import zarr
 
         array = zarr.open_array(store=str(path / _FULL), mode="r")
@@ -75,7 +85,7 @@ class OmeZarr(PiecewiseFormat):
         return np.ascontiguousarray(stored.transpose(np.argsort(places)))
 
     def complete(self, path: Path, manifest: Manifest, found: Found) -> None:
-        """Adds the smaller arrays of the pyramid and the metadata; removes leftover files."""
+        """Adds the smaller arrays and the metadata, and removes leftover temporary files."""
         import zarr
 
         for file in (path / _CHUNKS).rglob("*"):
@@ -97,7 +107,7 @@ class OmeZarr(PiecewiseFormat):
         sync_tree(path)
 
     def read(self, path: Path) -> Finished:
-        """Reads the provenance from the attributes."""
+        """Reads the provenance from the attributes of the group."""
         import zarr
 
         group = zarr.open_group(store=str(path), mode="r")
@@ -106,17 +116,20 @@ class OmeZarr(PiecewiseFormat):
         return Finished(array.shape, np.dtype(array.dtype), provenance)
 
     def check(self, path: Path) -> None:
-        """Counts the chunks, because a missing one reads as unlabelled, and reads all of them."""
+        """Counts all chunks and reads them.
+
+        Reading alone is not enough, because the voxels of a missing chunk read as unlabelled.
+        """
         check_zarr(path)
 
     def has_foreign_files(self, path: Path) -> bool:
-        """Tells whether a group holds more than numbered arrays, their metadata and chunks."""
+        """Returns whether the group holds files other than numbered arrays and their metadata."""
         inside = (entry.relative_to(path).parts for entry in path.rglob("*"))
         return not all(_is_own(parts) for parts in inside)
 
 
 def _is_own(parts: tuple[str, ...]) -> bool:
-    """Tells whether an entry of the group is one that this format writes."""
+    """Returns whether this format may write a file or folder at the path ``parts`` in the group."""
     *above, name = parts
     if name == _METADATA and len(above) < 2:
         return True
@@ -124,7 +137,7 @@ def _is_own(parts: tuple[str, ...]) -> bool:
 
 
 def _create(path: Path, manifest: Manifest) -> None:
-    """Creates the group, and the array of all voxels without labels."""
+    """Creates the group and array ``0``, in which all voxels are unlabelled."""
     import zarr
     from zarr.codecs import ZstdCodec
 
@@ -141,7 +154,7 @@ def _create(path: Path, manifest: Manifest) -> None:
 
 
 def _ome(manifest: Manifest, found: Found, levels: list[Level]) -> dict[str, Any]:
-    """Returns the metadata of the image, https://ngff.openmicroscopy.org/0.5/#multiscale-md."""
+    """Returns the OME metadata, see https://ngff.openmicroscopy.org/0.5/#multiscale-md."""
     axes = []
     for axis in manifest.geometry.stored():
         about = {"name": axis.name, "type": "time" if axis.name == "t" else "space"}
@@ -166,5 +179,5 @@ def _ome(manifest: Manifest, found: Found, levels: list[Level]) -> dict[str, Any
 
 
 def _between(start: int, stop: int, along: int) -> tuple[slice, ...]:
-    """Returns the index of a range along one axis."""
+    """Returns the index of the range from ``start`` to ``stop - 1`` along the axis ``along``."""
     return (*[slice(None)] * along, slice(start, stop))

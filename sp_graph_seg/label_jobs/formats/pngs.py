@@ -1,4 +1,4 @@
-"""Labels as a folder of PNGs."""
+"""The format for labels that stores them as a folder of PNGs."""
 
 import json
 from pathlib import Path
@@ -16,13 +16,13 @@ RUN_LENGTHS = 3
 
 
 class Pngs(StreamedFormat):
-    """A folder with a one-channel PNG for each slice, and the provenance in a file beside them."""
+    """A folder with a one-channel PNG for each slice, and a file with the provenance."""
 
     is_folder = True
     may_hold_more = True
 
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes a PNG for each index along the first axis, named by that index."""
+        """Writes one PNG for each index along the first axis. The index is the name of the PNG."""
         from PIL import Image
 
         names = slice_names(manifest.stored_shape[0])
@@ -35,12 +35,12 @@ class Pngs(StreamedFormat):
         (path / SIDECAR).write_text(json.dumps(note, indent=1), encoding="utf-8")
 
     def read(self, path: Path) -> Finished:
-        """Reads the provenance. The folder must hold only its file and the PNGs of all slices."""
+        """Reads the provenance. Refuses a folder with other files, or with missing PNGs."""
         from PIL import Image
 
         files = sorted(file.name for file in path.iterdir() if file.name != SIDECAR)
         if files != [f"{name}.png" for name in slice_names(len(files))]:
-            raise ValueError(f"{path}: does not hold only numbered PNGs; choose another folder")
+            raise ValueError(f"{path}: holds other files, or lacks PNGs; choose another folder")
         note = json.loads((path / SIDECAR).read_text(encoding="utf-8"))
         sizes, modes = set(), set()
         for file in files:
@@ -52,11 +52,11 @@ class Pngs(StreamedFormat):
         return Finished((len(files), height, width), dtype, note[PROVENANCE])
 
     def check(self, path: Path) -> None:
-        """Verifies the checksums in all files."""
+        """Verifies the checksums of all PNGs."""
         check_pngs(path)
 
 
 def slice_names(count: int) -> list[str]:
-    """Returns the names of the PNGs without suffix, which sort like the slices."""
+    """Returns the names of the PNGs without suffix. In sorted order, they follow the slices."""
     digits = max(4, len(str(count - 1)))
     return [f"{number:0{digits}}" for number in range(count)]

@@ -1,4 +1,7 @@
-"""Smaller copies of labels: a voxel has the most frequent label of the voxels that it covers."""
+"""Makes smaller copies of labels.
+
+A voxel of a copy gets the most frequent label of the voxels that it covers.
+"""
 
 import itertools
 import math
@@ -26,7 +29,7 @@ class Level(NamedTuple):
 
     Attributes:
         shape: The shape of the array.
-        axes: The axes of the array, which say where its voxels lie.
+        axes: The axes of the array, which give the positions of its voxels.
     """
 
     shape: tuple[int, int, int]
@@ -36,9 +39,13 @@ class Level(NamedTuple):
 def levels_of(manifest: Manifest) -> list[Level]:
     """Returns the shapes and axes of all arrays of a pyramid.
 
-    Each side of an array is half that of the array before; the number of frames stays. A voxel
-    lies at the centre of the voxels that it covers. At the end of an odd side it covers half as
-    many. Grey values get no smaller copies, because no grey value can stand for several others.
+    Along each axis in space, an array has half as many voxels as the array before. The number of
+    frames stays the same. A voxel lies at the centre of the voxels that it covers. If the number of
+    voxels along an axis is odd, the last voxel of the smaller array covers only one voxel along
+    this axis.
+
+    If the values are grey values and not labels, there are no smaller arrays, because one grey
+    value cannot stand for several others.
     """
     levels = [Level(manifest.stored_shape, manifest.geometry.stored())]
     while manifest.labels is not None and max(_in_space(levels[-1])) > SMALLEST:
@@ -51,11 +58,11 @@ def levels_of(manifest: Manifest) -> list[Level]:
 
 
 def build_pyramid(path: Path, manifest: Manifest) -> list[Level]:
-    """Writes the smaller arrays of a group beside the full one, ``0``.
+    """Writes the smaller arrays of a Zarr group, beside the array ``0`` of all voxels.
 
     Args:
         path: The Zarr group.
-        manifest: The manifest of its labels.
+        manifest: The manifest of the labels in the group.
 
     Returns:
         All arrays of the pyramid, in the order of their names ``0``, ``1`` and so on.
@@ -87,14 +94,15 @@ def build_pyramid(path: Path, manifest: Manifest) -> list[Level]:
 
 
 def pool_mode(labels: NDArray, steps: tuple[int, int, int]) -> NDArray:
-    """Returns the most frequent label of each window, the smallest one in a tie.
+    """Returns the most frequent label of each window. In a tie, the smallest label is returned.
 
     Args:
-        labels: ``(A, B, C)`` integer array. Windows that exceed it repeat the labels at its end.
-        steps: The sides ``(a, b, c)`` of a window.
+        labels: An integer array ``(A, B, C)``. If a window extends beyond the array, the labels at
+            the end of the array are repeated.
+        steps: The side lengths ``(a, b, c)`` of a window.
 
     Returns:
-        ``(ceil(A / a), ceil(B / b), ceil(C / c))`` array.
+        An array ``(ceil(A / a), ceil(B / b), ceil(C / c))``.
     """
     missing = [(0, -length % step) for length, step in zip(labels.shape, steps, strict=True)]
     padded = np.pad(labels, missing, mode="edge")
@@ -119,7 +127,10 @@ def _step(axis: Axis, length: int) -> int:
 
 
 def _coarser(axis: Axis, step: int) -> Axis:
-    """Returns the axis of windows of voxels. Without a spacing, voxels count as its unit."""
+    """Returns the axis of a smaller array, in which each voxel covers ``step`` voxels.
+
+    If the spacing is unknown, a spacing of 1 is assumed.
+    """
     spacing = axis.spacing or 1.0
     shift = (step - 1) / 2 * spacing
     return replace(axis, spacing=spacing * step, origin=axis.origin + shift)

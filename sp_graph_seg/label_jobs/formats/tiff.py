@@ -1,4 +1,4 @@
-"""Labels as TIFF, for ImageJ and Fiji or with the metadata of OME."""
+"""The TIFF formats for labels, one for ImageJ and Fiji and one with OME metadata."""
 
 import json
 from pathlib import Path
@@ -17,16 +17,17 @@ CLASSIC_BYTES = 2**32 - 2**25
 
 
 class ImageJTiff(StreamedFormat):
-    """A stack for ImageJ and Fiji: one page for each slice, coloured, with the voxel size.
+    """A TIFF for ImageJ and Fiji, with one page for each slice, colours and the voxel size.
 
-    Above 4 GiB it is a BigTIFF with the metadata of OME, which Fiji reads. The provenance is the
-    text that ImageJ shows as "Info", or the description of the image in the metadata of OME.
+    Above 4 GiB, the file is a BigTIFF with OME metadata, which Fiji can also read. The provenance
+    is stored in the text that ImageJ shows as "Info". In a file with OME metadata, it is stored in
+    the description of the image.
     """
 
     suffixes = (".tif", ".tiff")
 
     def write(self, path: Path, manifest: Manifest, found: Found, blocks: Blocks) -> None:
-        """Writes all pages."""
+        """Writes one page for each index along the first axis."""
         from tifffile import TiffWriter
 
         is_large = manifest.nbytes > CLASSIC_BYTES
@@ -43,7 +44,7 @@ class ImageJTiff(StreamedFormat):
             )
 
     def read(self, path: Path) -> Finished:
-        """Reads the text of the provenance from the metadata."""
+        """Reads the provenance from the metadata of the file."""
         from tifffile import TiffFile
 
         with TiffFile(path) as tif:
@@ -55,7 +56,7 @@ class ImageJTiff(StreamedFormat):
             return Finished(series.shape, np.dtype(series.dtype), json.loads(note)[PROVENANCE])
 
     def check(self, path: Path) -> None:
-        """Decompresses all pages, which verifies their checksums."""
+        """Decompresses all pages to verify their checksums."""
         check_tiff(path)
 
     def _is_ome(self, is_large: bool) -> bool:
@@ -63,7 +64,7 @@ class ImageJTiff(StreamedFormat):
 
 
 class OmeTiff(ImageJTiff):
-    """The same stack, but with the metadata of OME (OME-XML), for Bio-Formats and QuPath."""
+    """A TIFF with OME metadata (OME-XML), for Bio-Formats and QuPath."""
 
     suffixes = (".ome.tif", ".ome.tiff")
 
@@ -72,7 +73,11 @@ class OmeTiff(ImageJTiff):
 
 
 def _colours(manifest: Manifest, found: Found) -> dict[str, Any]:
-    """Returns the palette of labels of 8 bits. With 16 bits each page would store 400 kB."""
+    """Returns the options of `tifffile` that set the colours of the labels.
+
+    8-bit labels get a palette. 16-bit labels are written as grey values, because a palette would
+    add 400 kB to each page.
+    """
     if manifest.dtype != np.uint8 or manifest.labels is None:
         return {"photometric": "minisblack"}
     palette = np.zeros((3, 256), np.uint16)
@@ -83,7 +88,7 @@ def _colours(manifest: Manifest, found: Found) -> dict[str, Any]:
 
 
 def _imagej(manifest: Manifest, found: Found) -> dict[str, Any]:
-    """Returns the description of an ImageJ stack; see `volumes.spacing.imagej_axes`."""
+    """Returns the metadata of an ImageJ stack. `volumes.spacing.imagej_axes` reads them."""
     slices, y, x = manifest.geometry.stored()
     metadata = {
         "axes": manifest.geometry.order.upper(),
@@ -107,7 +112,7 @@ def _imagej(manifest: Manifest, found: Found) -> dict[str, Any]:
 
 
 def _ome(manifest: Manifest, found: Found) -> dict[str, Any]:
-    """Returns the metadata of OME-XML; see `volumes.spacing.ome_axes`."""
+    """Returns the OME metadata. `volumes.spacing.ome_axes` reads them."""
     slices, y, x = manifest.geometry.stored()
     metadata: dict[str, Any] = {
         "axes": manifest.geometry.order.upper(),

@@ -1,4 +1,4 @@
-"""Relabelling: describes what is done to labels, and applies the description."""
+"""The relabelling of label maps: its description, and functions that apply the description."""
 
 from sp_graph_seg.labels.relabel.description import Relabel
 from sp_graph_seg.labels.relabel.proposal import propose_merges

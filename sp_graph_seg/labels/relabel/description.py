@@ -1,4 +1,4 @@
-"""The description of a relabelling: immutable, checked once, and applied to any label map."""
+"""The description of a relabelling. It cannot be changed, and can be applied to any label map."""
 
 import dataclasses
 import difflib
@@ -30,13 +30,15 @@ _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, init=False)
 class Relabel:
-    """Describes the names, colours and clean-up of labels; can be saved and applied again.
+    """A description of how labels are named, coloured, merged and cleaned up.
 
-    The arguments are the keys of the YAML file and of :meth:`to_dict`. Every argument is
-    optional. The steps run in the order of the list below, whatever their order in a file.
-    Components are connected through faces of pixels: a pixel has 4 neighbours in an image, 6 in a
-    volume. Sizes are numbers of pixels, or of voxels in a volume. The arguments may name a label by
-    its number or its name; the attributes hold numbers only.
+    A description can be saved to a YAML file and applied to any label map. The arguments have the
+    same names as the keys of the YAML file and of :meth:`to_dict`, and all of them are optional.
+    The steps run in the order of the attributes below, whatever the order in a file.
+
+    Components are connected through faces: a pixel has 4 neighbours in an image, and a voxel has 6
+    in a volume. Sizes are numbers of pixels in an image, and numbers of voxels in a volume. The
+    arguments may name a label by its number or by its name. The attributes hold only numbers.
 
     Example:
         >>> import numpy as np
@@ -45,27 +47,29 @@ class Relabel:
         [[0, 3, 3], [1, 3, 3]]
 
     Attributes:
-        labels: The ``name`` and the ``color`` of each label, both optional. Any colour that
-            Matplotlib knows is accepted and stored as ``"#rrggbb"``. Labels that are not listed
-            are kept too.
-        merge: For each target label, the labels that are replaced by it. All mergers happen at
-            once.
-        smooth: Radius r in pixels. Every pixel takes the most frequent label in the window of
-            (2r + 1) x (2r + 1) pixels around it (a cube in a volume). In a tie it keeps its own
-            label if that is among the most frequent, else it takes the smallest. 0 means no
-            smoothing.
-        remove_small: For each label, the minimum size of its components. The pixels of smaller
+        labels: The ``name`` and the ``color`` of each label. Both are optional. Any colour that
+            Matplotlib knows is accepted, and is stored as ``"#rrggbb"``. Labels that are not listed
+            here are kept too.
+        merge: For each target label, the labels that are replaced by the target. All labels are
+            replaced at the same time.
+        smooth: Radius r of the smoothing in pixels. 0 means no smoothing. Every pixel takes the
+            most frequent label in a window of (2r + 1) x (2r + 1) pixels around the pixel. In a
+            volume, the window is a cube. If several labels are equally frequent, the pixel keeps
+            its own label if possible. Otherwise, it takes the smallest of these labels.
+        remove_small: For each label, the minimum size of a component. The pixels of smaller
             components take the labels around them.
-        fill_holes: Labels whose holes are filled with the label. A hole is everything that the
-            label separates from the border of the image. Labels are treated one after another.
-        keep_largest: Labels of which only the largest component is kept; in a tie, the first one.
-            The pixels of the other components take the labels around them.
-        unlabelled: Value of pixels without a label, such as 255. They are never counted, changed or
-            spread.
+        fill_holes: Labels whose holes are filled. A hole is a part of the image that the label
+            separates from the border of the image. All pixels of a hole take the label. The labels
+            are treated one after another, in the given order.
+        keep_largest: Labels of which only the largest component is kept. If several components are
+            equally large, the first of them is kept. The pixels of all other components of the
+            label take the labels around them.
+        unlabelled: Value of pixels without a label, such as 255. These pixels are never counted or
+            changed, and no other pixel takes this value.
 
     Raises:
-        InputError: If a key or a label is unknown, a label is merged twice, a size is negative or
-            a colour is invalid.
+        InputError: If a key or a label is unknown, a label is merged twice, a size is negative or a
+            colour is invalid.
     """
 
     labels: dict[int, dict[str, str]]
@@ -108,10 +112,11 @@ class Relabel:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Relabel":
-        """Makes a description from a dictionary of plain values, as in JSON and YAML.
+        """Makes a description from a dictionary, such as one that was read from JSON or YAML.
 
         Args:
-            values: The arguments of the class by name. Label numbers may be strings, as in JSON.
+            values: The arguments of :class:`Relabel` by name. Label numbers may be strings, because
+                keys are strings in JSON.
 
         Raises:
             InputError: If a key is unknown or a value is invalid.
@@ -126,16 +131,16 @@ class Relabel:
 
     @classmethod
     def from_groups(cls, groups: NDArray[np.int64]) -> "Relabel":
-        """Makes a description that merges the labels of each group into the first of them.
+        """Makes a description that merges all labels of a group into the first label of the group.
 
         Args:
-            groups: The group of each label, ``(K,)``, from 0.
+            groups: The number of the group, from 0, for each of K labels, ``(K,)``.
         """
         members = [np.flatnonzero(groups == group).tolist() for group in range(groups.max() + 1)]
         return cls(merge={first: rest for first, *rest in members if rest})
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns a dictionary of plain values, as in JSON and YAML; leaves out unused keys."""
+        """Returns the description as a dictionary for JSON or YAML. Unused keys are left out."""
         values = dataclasses.asdict(self)
         values["merge"] = {target: list(sources) for target, sources in self.merge.items()}
         for key in ("fill_holes", "keep_largest"):
@@ -146,29 +151,34 @@ class Relabel:
 
     @property
     def names(self) -> dict[int, str]:
-        """The names of the labels that have one."""
+        """The name of each label, by the number of the label. Labels without a name are missing."""
         return {label: entry["name"] for label, entry in self.labels.items() if "name" in entry}
 
     @property
     def colors(self) -> dict[int, str]:
-        """The colours of the labels that have one, as ``"#rrggbb"``."""
+        """The colour of each label as ``"#rrggbb"``, by the number of the label.
+
+        Labels without a colour are missing.
+        """
         return {label: entry["color"] for label, entry in self.labels.items() if "color" in entry}
 
     def apply(self, labels: ArrayLike | Tensor) -> NDArray[Any]:
-        """Relabels a label map. The given array is not changed.
+        """Applies the description to a label map. Returns a new array.
 
-        An image is treated in 2D and a volume in 3D. To treat the frames of a video or the slices
-        of a volume one by one, call this method for each.
+        An image is treated in 2D and a volume in 3D. To treat each slice of a volume as an image,
+        call this method for each slice.
 
         Args:
-            labels: ``(H, W)`` or ``(D, H, W)``, integers from 0 (and ``unlabelled``).
+            labels: Integers from 0, ``(H, W)`` or ``(D, H, W)``. The value ``unlabelled`` is
+                allowed too.
 
         Returns:
-            Array of the same shape and type (uint8 for booleans).
+            The new labels, in an array of the same shape and type. If ``labels`` is boolean, the
+            type is uint8.
 
         Raises:
-            InputError: If ``labels`` is not such an array, or its type cannot hold a target of
-                ``merge``.
+            InputError: If ``labels`` has another shape, another type or negative labels, or if its
+                type cannot hold a target label of ``merge``.
         """
         array = as_array(labels)
         self._check(array)
@@ -184,17 +194,17 @@ class Relabel:
         if array.dtype.kind not in "bui" or array.ndim not in (2, 3) or array.size == 0:
             raise InputError(
                 f"labels: an array of {array.dtype} with shape {array.shape} cannot be relabelled; "
-                "give integers, (H, W) or (D, H, W)."
+                "give an array of integers with shape (H, W) or (D, H, W)."
             )
         smallest = array.min(initial=0, where=array != self.unlabelled)
         if smallest < 0:
             raise InputError(
-                f"labels: the smallest is {smallest}; give labels of 0 or more. If a negative "
-                "value marks pixels without a label, set unlabelled to it."
+                f"labels: the smallest label is {smallest}; give labels of 0 or more, or set "
+                "unlabelled to the negative value of the pixels without a label."
             )
         largest = max(self.merge, default=0)
         if array.dtype.kind != "b" and largest > np.iinfo(array.dtype).max:
             raise InputError(
                 f"merge: label {largest} does not fit labels of type {array.dtype}; "
-                "merge into a smaller number, or convert the labels to a larger type."
+                "merge into a label with a smaller number, or convert the labels to a larger type."
             )

@@ -1,4 +1,4 @@
-"""Checks the values that a person writes in a description; error messages name the key."""
+"""Functions that check the values in a description of a relabelling. Their errors name the key."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
@@ -14,19 +14,19 @@ Label = int | str
 
 
 class Resolver(NamedTuple):
-    """Finds the number of a label that is given by its number or its name.
+    """A table that finds the number of a label from its name or its number.
 
     Attributes:
-        numbers: The label number for each name.
-        merged: The target of each label that is merged into another. Such a label can no longer be
-            used.
+        numbers: For each name, the number of the label with this name.
+        merged: For each label that is merged into another label, the number of the other label.
+            Merged labels are refused.
     """
 
     numbers: Mapping[str, int]
     merged: Mapping[int, int] = {}
 
     def resolve(self, key: str, label: Any) -> int:
-        """Returns the number of a label. Error messages name the key."""
+        """Returns the number of a label. Error messages begin with ``key``."""
         number = _number(label)
         if number is None and isinstance(label, str):
             number = self.numbers.get(label)
@@ -35,20 +35,20 @@ class Resolver(NamedTuple):
             hint = (
                 f"did you mean {close[0]!r}?"
                 if close
-                else "give it a number and name under labels."
+                else "give it a number and a name under labels."
             )
             raise InputError(f"{key}: the label {label!r} is unknown; {hint}")
         if number in self.merged:
             target = self.merged[number]
             raise InputError(
-                f"{key}: label {number} does not exist after it is merged into {target}; "
+                f"{key}: label {number} cannot be used, because it is merged into label {target}; "
                 f"use {target}."
             )
         return number
 
 
 def parse_labels(value: Any) -> dict[int, dict[str, str]]:
-    """Parses the names and colours of labels. Each name must be unique."""
+    """Parses the names and colours of labels. Two labels cannot have the same name."""
     parsed: dict[int, dict[str, str]] = {}
     named: dict[str, int] = {}
     for key, entry in _as_mapping("labels", value).items():
@@ -67,19 +67,20 @@ def parse_labels(value: Any) -> dict[int, dict[str, str]]:
                 parsed[label]["name"] = name = _parse_name(where, text)
                 if name in named:
                     raise InputError(
-                        f"labels: {named[name]} and {label} have the same name, {name!r}; to make "
-                        f"them one label write merge: {{{named[name]}: [{label}]}}."
+                        f"labels: labels {named[name]} and {label} have the same name, {name!r}; "
+                        "rename one of them, or remove one name and write "
+                        f"merge: {{{named[name]}: [{label}]}}."
                     )
                 named[name] = label
             elif what == "color":
                 parsed[label]["color"] = _parse_color(where, text)
             else:
-                raise InputError(f"{where} has the unknown key {what!r}; use name and color.")
+                raise InputError(f"{where} has the unknown key {what!r}; use only name and color.")
     return parsed
 
 
 def parse_merge(value: Any, resolver: Resolver) -> dict[int, tuple[int, ...]]:
-    """Parses mergers. A label has at most one target, and a target is not merged itself."""
+    """Parses the labels to merge. No label has two targets, and no target is merged itself."""
     into: dict[int, int] = {}
     merge: dict[int, tuple[int, ...]] = {}
     for label, listed in _as_mapping("merge", value).items():
@@ -90,23 +91,25 @@ def parse_merge(value: Any, resolver: Resolver) -> dict[int, tuple[int, ...]]:
             if source in into:
                 raise InputError(
                     f"merge: label {source} is merged twice, into {into[source]} and {target}; "
-                    "keep one of them."
+                    "keep one of these two targets."
                 )
             into[source] = target
         if target in merge:
-            raise InputError(f"merge: label {target} is listed twice; write one list for it.")
+            raise InputError(
+                f"merge: label {target} is listed twice; write one list for this target."
+            )
         merge[target] = tuple(source for source, goal in into.items() if goal == target)
     for target in merge:
         if target in into:
             raise InputError(
-                f"merge: label {target} is merged into {into[target]}, but others are merged into "
-                f"it; merge all of them into {into[target]}."
+                f"merge: label {target} is merged into {into[target]}, but other labels are merged "
+                f"into {target}; merge all of them into {into[target]}."
             )
     return {target: sources for target, sources in merge.items() if sources}
 
 
 def parse_sizes(key: str, value: Any, resolver: Resolver) -> dict[int, int]:
-    """Parses a size in pixels for each label."""
+    """Parses a dictionary that gives a size in pixels for each label."""
     sizes: dict[int, int] = {}
     for label, size in _as_mapping(key, value).items():
         number = resolver.resolve(key, label)
@@ -117,40 +120,43 @@ def parse_sizes(key: str, value: Any, resolver: Resolver) -> dict[int, int]:
 
 
 def parse_list(key: str, value: Any, resolver: Resolver) -> tuple[int, ...]:
-    """Parses a list of labels. Repeated labels are dropped."""
+    """Parses a list of labels, and drops labels that are repeated."""
     if isinstance(value, str | Mapping) or not isinstance(value, Iterable):
         raise InputError(f"{key}: {value!r} is not a list of labels; write [{value}].")
     return tuple(dict.fromkeys(resolver.resolve(key, label) for label in value))
 
 
 def parse_pixels(what: str, value: Any) -> int:
-    """Parses a number of pixels, 0 or more."""
+    """Parses a number of pixels. It must be a whole number of 0 or more."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
         raise InputError(f"{what} is {value!r}; give a whole number of pixels, 0 or more.")
     return int(value)
 
 
 def parse_unlabelled(value: Any, used: Collection[int]) -> int | None:
-    """Parses the value of pixels without a label, which must not be a label in use."""
+    """Parses the value of pixels without a label. It must not be the number of a label in use."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InputError(f"unlabelled: {value!r} is not a whole number; give one, such as 255.")
+        raise InputError(f"unlabelled: {value!r} is not a whole number; give a number such as 255.")
     if value in used:
         raise InputError(
-            f"unlabelled: {value} is a label that another key uses; remove it there or here."
+            f"unlabelled: {value} is also used as a label by another key; give another value for "
+            "unlabelled, or remove the label from the other key."
         )
     return int(value)
 
 
 def _as_mapping(key: str, value: Any) -> Mapping[Any, Any]:
     if not isinstance(value, Mapping):
-        raise InputError(f"{key}: {value!r} is not a mapping; write {{key: value}}.")
+        raise InputError(
+            f"{key}: {value!r} is not a mapping of keys to values; write {{key: value}}."
+        )
     return value
 
 
 def _number(label: Any) -> int | None:
-    """Returns the number of a label, also from text as in JSON; None if it is not a number."""
+    """Converts a label, or text with only digits, to a number. Anything else becomes None."""
     if isinstance(label, str) and label.isascii() and label.isdigit():
         return int(label)
     is_number = isinstance(label, int | np.integer) and not isinstance(label, bool)
@@ -160,22 +166,22 @@ def _number(label: Any) -> int | None:
 def _parse_name(where: str, name: Any) -> str:
     if not isinstance(name, str) or not name.strip() or name != " ".join(name.split()):
         raise InputError(
-            f"{where} has the name {name!r}; write one line of text, in quotes if YAML could read "
-            'it as something else, such as name: "no".'
+            f"{where} has the name {name!r}, which is not text, or has extra spaces or lines; "
+            'write one line of text in quotes, such as name: "no".'
         )
     if _number(name) is not None:
-        raise InputError(f"{where} has a number as its name, {name!r}; write a word.")
+        raise InputError(f"{where} has the name {name!r}, which is a number; write a word.")
     return name
 
 
 def _parse_color(where: str, color: Any) -> str:
-    """Parses a colour to ``"#rrggbb"``."""
+    """Converts a colour that Matplotlib knows to the form ``"#rrggbb"``."""
     require("matplotlib")
     from matplotlib.colors import is_color_like, to_hex
 
     if not isinstance(color, str) or not is_color_like(color):
         raise InputError(
-            f"{where} has the color {color!r}; write a name or a code in quotes, such as "
-            'color: "#ffa500".'
+            f"{where} has the color {color!r}, which is unknown; write the name of a color, or a "
+            'code in quotes such as color: "#ffa500".'
         )
     return to_hex(color)

@@ -1,4 +1,4 @@
-"""Proposes which labels to merge, from their grey values alone."""
+"""The proposal of labels to merge because their grey values are similar."""
 
 from collections.abc import Mapping
 
@@ -15,28 +15,28 @@ ALIKE = 1.0
 def propose_merges(
     greys: Mapping[int, Grey], num_labels: int | None = None
 ) -> dict[int, list[int]]:
-    """Proposes labels to merge because their grey values are similar.
+    """Proposes to merge labels that have similar grey values.
 
-    By Ward's method (1963), the two labels whose merger adds least to the variance are merged
-    first. Labels that differ only in texture look the same to this method, so a person must check
-    the proposal.
+    Labels are merged two at a time. By Ward's method (1963), each step merges the two labels for
+    which the variance of the grey values within labels increases least. The method cannot
+    distinguish labels that differ only in texture, so a person must check the proposal.
 
     Args:
-        greys: Sizes, means and standard deviations of the labels.
-        num_labels: Number of labels to keep. (default: merge until the means of all labels differ
-            by at least one standard deviation)
+        greys: Statistics of the grey values of each label.
+        num_labels: Number of labels to keep. By default, labels are merged until the means of every
+            two labels differ by at least one standard deviation. (default: :obj:`None`)
 
     Returns:
-        For each label that is kept, the labels that are merged into it, as in ``Relabel.merge``.
-        Of the labels that are merged, the largest is kept.
+        For each target label, the labels to merge into it, as in ``Relabel.merge``. In each group
+        of merged labels, the target is the label with the most pixels.
 
     Raises:
         InputError: If ``num_labels`` is below 1 or above the number of labels.
     """
     if num_labels is not None and not 1 <= num_labels <= len(greys):
         raise InputError(
-            f"num_labels: {num_labels} cannot be kept of {len(greys)} labels; give 1 to "
-            f"{len(greys)}."
+            f"num_labels: {num_labels} is not between 1 and {len(greys)}, the number of labels; "
+            f"give 1 to {len(greys)}."
         )
     groups = {label: ([label], grey) for label, grey in greys.items() if grey.size}
     while len(groups) > (num_labels or 1):
@@ -58,7 +58,7 @@ def propose_merges(
 
 
 def _apart(one: Grey, other: Grey) -> float:
-    """Returns the difference of the means in units of the common standard deviation."""
+    """Returns the difference between two means, divided by the common standard deviation."""
     variance = (one.size * one.std**2 + other.size * other.std**2) / (one.size + other.size)
     difference = abs(one.mean - other.mean)
     return difference / np.sqrt(variance) if variance else np.inf * difference if difference else 0

@@ -1,7 +1,8 @@
-"""The steps of a relabelling, as pure functions on label maps ``(H, W)`` or ``(D, H, W)``.
+"""The steps of a relabelling: functions that return a new label map, ``(H, W)`` or ``(D, H, W)``.
 
-``unlabelled`` is the value of pixels without a label, or None if every pixel has one. Such pixels
-are never changed, counted or spread. Neighbours share a face: 4 in an image, 6 in a volume.
+``unlabelled`` is the value of pixels without a label, or None if every pixel has a label. Pixels
+without a label are never counted or changed, and no other pixel takes this value. Neighbours share
+a face: a pixel has 4 neighbours in an image, and a voxel has 6 in a volume.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +17,10 @@ Labels = NDArray[Any]
 
 
 def merge_labels(labels: Labels, merge: Mapping[int, Iterable[int]]) -> Labels:
-    """Replaces the source labels of each target by that target, all at once."""
+    """Replaces labels by their targets, all at the same time.
+
+    The keys of ``merge`` are the targets. Its values are the labels to replace.
+    """
     if labels.dtype in (np.uint8, np.uint16):
         table = np.arange(np.iinfo(labels.dtype).max + 1, dtype=labels.dtype)
         for target, sources in merge.items():
@@ -31,9 +35,10 @@ def merge_labels(labels: Labels, merge: Mapping[int, Iterable[int]]) -> Labels:
 def smooth(labels: Labels, radius: int, unlabelled: int | None = None) -> Labels:
     """Gives each pixel the most frequent label in the window around it.
 
-    The window is ``2 * radius + 1`` pixels long on each axis. In a tie, a pixel keeps its own label
-    if that is among the most frequent; otherwise it takes the smallest. Only pixels inside of the
-    image count. The function makes one pass over the image for each label.
+    The window is ``2 * radius + 1`` pixels long on each axis. Only the part of the window inside
+    the image counts. If several labels are equally frequent, the pixel keeps its own label if
+    possible. Otherwise, it takes the smallest of these labels. The function makes one pass over the
+    image for each label.
     """
     if radius == 0:
         return labels.copy()
@@ -51,7 +56,10 @@ def smooth(labels: Labels, radius: int, unlabelled: int | None = None) -> Labels
 
 
 def remove_small(labels: Labels, sizes: Mapping[int, int], unlabelled: int | None = None) -> Labels:
-    """Removes the components of each label that are smaller than the size given for it."""
+    """Removes the components of each label that are smaller than the size given for this label.
+
+    The pixels of these components take the labels around them.
+    """
     if not sizes:
         return labels.copy()
     components, label_of, size_of = find_components(labels)
@@ -62,7 +70,11 @@ def remove_small(labels: Labels, sizes: Mapping[int, int], unlabelled: int | Non
 
 
 def keep_largest(labels: Labels, which: Iterable[int], unlabelled: int | None = None) -> Labels:
-    """Keeps only the largest component of each given label; in a tie, the first one."""
+    """Keeps only the largest component of each given label.
+
+    If several components are equally large, the first of them is kept. The pixels of all other
+    components of the label take the labels around them.
+    """
     which = list(which)
     if not which:
         return labels.copy()
@@ -76,7 +88,11 @@ def keep_largest(labels: Labels, which: Iterable[int], unlabelled: int | None = 
 
 
 def fill_holes(labels: Labels, label: int, unlabelled: int | None = None) -> Labels:
-    """Gives the label to all pixels that the label separates from the border of the image."""
+    """Fills the holes of a label.
+
+    A hole is a part of the image that the label separates from the border of the image. All pixels
+    of a hole take the label.
+    """
     from scipy.ndimage import binary_fill_holes
 
     filled = labels.copy()
@@ -87,7 +103,7 @@ def fill_holes(labels: Labels, label: int, unlabelled: int | None = None) -> Lab
 
 
 def _count_in_window(here: NDArray[np.bool_], radius: int) -> NDArray[np.int32]:
-    """Counts the set pixels in the window around each pixel."""
+    """Counts the true pixels in the window around each pixel."""
     from scipy.ndimage import correlate1d
 
     count = here.astype(np.int32)
@@ -99,10 +115,12 @@ def _count_in_window(here: NDArray[np.bool_], radius: int) -> NDArray[np.int32]:
 def _take_surroundings(
     labels: Labels, removed: NDArray[np.bool_], unlabelled: int | None
 ) -> Labels:
-    """Fills removed pixels from their rim inwards, layer by layer.
+    """Gives removed pixels the labels around them.
 
-    A pixel takes the most frequent label of its neighbours; in a tie, the smallest one. It thus
-    joins a component that existed before, so that no new small component appears. Removed pixels
+    Removed pixels that have a neighbour with a label are filled first. Then their removed
+    neighbours are filled, and so on, layer by layer. Each pixel takes the most frequent label of
+    its neighbours, or the smallest of these labels if several are equally frequent. The pixel
+    always joins a component that already exists, and no new small component appears. Removed pixels
     that the filling cannot reach keep their labels.
     """
     filled = np.pad(labels, 1)
@@ -124,7 +142,10 @@ def _take_surroundings(
 
 
 def _most_frequent(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-    """Finds the most frequent valid value of each row, the smallest one in a tie."""
+    """Finds the most frequent valid value of each row.
+
+    If several values are equally frequent, the smallest of them is taken.
+    """
     is_equal = values[:, :, np.newaxis] == values[:, np.newaxis, :]
     votes = np.where(valid, (is_equal & valid[:, np.newaxis, :]).sum(axis=2), 0)
     wins = votes == votes.max(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Applies the description of a relabelling to a volume, block by block."""
+"""The relabelling of a volume, block by block."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -29,30 +29,30 @@ def relabel_volume(
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> LabelJob:
-    """Relabels each slice of a volume by itself, and writes the result like ``label_volume``.
+    """Relabels each slice of a volume as a separate image, and writes the new labels.
 
-    No model is needed. Sizes are numbers of pixels of a slice. After an interruption, the same call
-    does the remaining blocks. If ``relabel`` has no steps, the labels are only converted to another
-    format.
+    No model is needed. The sizes in the description are numbers of pixels of a slice. After an
+    interruption, the same call relabels the remaining blocks. If ``relabel`` has no steps, the
+    labels are only converted to the format of ``output``.
 
     Args:
-        labels: The labels, from :func:`~sp_graph_seg.volumes.open_volume`. Voxels with the largest
-            value of their type, such as 255, have no label, unless the description says otherwise.
+        labels: The labels, from :func:`~sp_graph_seg.volumes.open_volume`. The function
+            :func:`find_unlabelled` says which voxels have no label.
         relabel: The description of the relabelling.
-        output: As in :func:`~sp_graph_seg.label_jobs.open_label_job`.
-        block: Slices in a block. (default: about 32 MiB of labels, 32 slices at most)
+        output: Where the labels are written, see :func:`~sp_graph_seg.label_jobs.open_label_job`.
+        block: Number of slices in a block. (default: about 32 MiB of labels, 32 slices at most)
         geometry: Where the voxels lie. (default: the geometry of ``labels``)
-        record: How the labels came about, see :func:`~sp_graph_seg.io.record.make_record`.
-        overwrite: Replace an existing output.
-        resume: Accept a complete output of the same call.
+        record: How the labels were made, see :func:`~sp_graph_seg.io.record.make_record`.
+        overwrite: Replace an existing output. (default: :obj:`False`)
+        resume: Accept an output that the same call has already finished. (default: :obj:`False`)
         progress: As in :func:`~sp_graph_seg.streaming.label_volume`.
 
     Returns:
         The finished job.
 
     Raises:
-        InputError: The volume does not hold labels from 0 to 65534, or the output cannot be
-            written, exists or was begun differently.
+        InputError: If the volume does not hold labels from 0 to 65534, or if the output cannot be
+            written, exists already or was begun with other settings.
     """
     unlabelled = find_unlabelled(labels, relabel)
     about = Relabel.from_dict(relabel.to_dict() | {"unlabelled": unlabelled})
@@ -60,9 +60,9 @@ def relabel_volume(
     num_labels = max(merged + 1, largest + (unlabelled != largest))
     if num_labels > MAX_LABELS:
         raise InputError(
-            f"{labels.path}: its labels of type {labels.dtype}, or the targets of merge (up to "
-            f"{merged}), may be above {MAX_LABELS - 1}; use labels up to {MAX_LABELS - 1} of the "
-            "smallest type that holds them, and merge into such labels."
+            f"{labels.path}: the type {labels.dtype} of the labels, or a target of merge (up to "
+            f"{merged}), allows labels above {MAX_LABELS - 1}; store the labels in the smallest "
+            f"type that holds them, and merge only into labels up to {MAX_LABELS - 1}."
         )
     job = open_label_job(
         output,
@@ -88,15 +88,19 @@ def relabel_volume(
 
 
 def find_unlabelled(labels: Volume, relabel: Relabel | None = None) -> int | None:
-    """Returns the value of voxels without a label, or None if all values are labels.
+    """Returns the value of voxels without a label, or None if every value is a label.
+
+    If ``relabel`` has a value for ``unlabelled``, this value is returned. Otherwise, the largest
+    value of the type of the labels, such as 255, is returned. The result is None if ``relabel``
+    uses this largest value as a label, or if the volume is boolean.
 
     Raises:
-        InputError: The volume does not hold one integer for each voxel.
+        InputError: If the volume does not hold one integer for each voxel.
     """
     if labels.channels != 1 or labels.dtype.kind not in "bui":
         raise InputError(
-            f"{labels.path}: holds {labels.channels} channels of {labels.dtype}, not labels; give "
-            "the output of segment or predict."
+            f"{labels.path}: holds {labels.channels} channels of {labels.dtype}, but labels are "
+            "one channel of integers; give the output of segment or predict."
         )
     if relabel is not None and relabel.unlabelled is not None:
         return relabel.unlabelled
@@ -110,10 +114,10 @@ def find_unlabelled(labels: Volume, relabel: Relabel | None = None) -> int | Non
 
 
 def _largest(labels: Volume) -> int:
-    """Returns the largest value of the type of the labels."""
+    """Returns the largest value that the type of the labels can hold."""
     return 1 if labels.dtype.kind == "b" else int(np.iinfo(labels.dtype).max)
 
 
 def _marked(labels: NDArray, before: int | None, after: int) -> NDArray:
-    """Gives voxels without a label the value that the output has for them."""
+    """Replaces ``before``, the value of voxels without a label, by ``after``."""
     return labels if before in (None, after) else np.where(labels == before, after, labels)

@@ -1,4 +1,4 @@
-"""Reads and writes descriptions of relabellings as YAML files, which a person can edit."""
+"""Functions that read and write the description of a relabelling as YAML, for a person to edit."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ def read_relabel(path: str | os.PathLike[str]) -> Relabel:
 
     Raises:
         InputError: If the file cannot be read, is not YAML, lists a key twice, or is not a valid
-            description. The message begins with the name of the file.
+            description. The message begins with the path of the file.
     """
     values = read_yaml(path, "smooth: 1")
     try:
@@ -37,7 +37,7 @@ def read_relabel(path: str | os.PathLike[str]) -> Relabel:
 
 
 def relabel_to_yaml(relabel: Relabel) -> str:
-    """Formats a description as YAML that :func:`read_relabel` reads back."""
+    """Formats a description as YAML text that :func:`read_relabel` can read."""
     require("yaml")
     import yaml
 
@@ -54,17 +54,19 @@ def starter_yaml(
     merge: Mapping[int, Sequence[int]] = MappingProxyType({}),
     is_asked: bool = False,
 ) -> str:
-    """Makes YAML text to edit, with the name, colour, share and grey values of every label.
+    """Makes the YAML text of a description, for a person to edit.
 
-    All steps are comments, except for mergers that the user asked for. So the unedited text
-    changes no label unless there are such mergers.
+    The text lists every label with its name, colour, share of the pixels and grey values. All steps
+    are written as comments, so they have no effect until a person removes the ``#``. The only
+    exception is ``merge`` if ``is_asked`` is true.
 
     Args:
         counts: Number of pixels of each label.
-        colors: Colour of each of these labels, as ``"#rrggbb"``.
-        greys: Grey values of the labels. Labels may be missing.
-        merge: Proposed mergers, see :func:`~sp_graph_seg.labels.relabel.propose_merges`.
-        is_asked: Whether the user asked for these mergers. If so, they are not comments.
+        colors: Colour of each label, as ``"#rrggbb"``.
+        greys: Grey values of each label. Labels may be missing.
+        merge: Labels to merge, from :func:`~sp_graph_seg.labels.relabel.propose_merges`.
+        is_asked: Whether the user asked for these labels to be merged. If true, ``merge`` takes
+            effect. (default: :obj:`False`)
     """
     total = sum(counts.values())
     lines = ["labels:"]

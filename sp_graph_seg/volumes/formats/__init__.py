@@ -1,3 +1,3 @@
-"""The formats of volumes, one module each: where the slices are stored and how to decode them."""
+"""Opens and reads the formats of volumes. Each module reads one format."""
 
 __all__: list[str] = []

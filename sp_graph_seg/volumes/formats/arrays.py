@@ -1,4 +1,7 @@
-"""Readers of stored arrays: ``.npy`` files, uncompressed TIFF, HDF5 and Zarr."""
+"""Reads parts of stored arrays, and opens ``.npy`` files.
+
+The readers here are also used for HDF5, Zarr, NRRD, VTK and uncompressed TIFF.
+"""
 
 import itertools
 import math
@@ -23,11 +26,11 @@ _MAPPED_BYTES = 2**26
 
 
 class ArrayReader(Reader):
-    """Reads crops of any array that can be indexed with slices.
+    """A reader of crops of any array that supports NumPy indexing.
 
     Args:
         source: The description of the array.
-        opened: Opens the array for a single read.
+        opened: A function that opens the array for a single read, as a context manager.
         layout: The axes of the array.
     """
 
@@ -40,14 +43,21 @@ class ArrayReader(Reader):
         self._source, self._opened, self._layout = source, opened, layout
 
     def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
-        """Reads the crop; with a step, one index at a time, as strided reads of HDF5 are slow."""
+        """Reads a crop into ``out``.
+
+        A crop with a step is read one index at a time, because reading HDF5 with a step is slow.
+        """
         with reading(self._source.path), self._opened() as array:
             for target, part in _unstepped(crop):
                 stored = np.asarray(array[self._layout.index(part)])
                 out[target] = self._layout.arrange(stored)
 
     def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
-        """Reads all slices, chunk by chunk. ``quick`` finds nothing: all have one size and type."""
+        """Yields the number of each slice that cannot be read, and the reason.
+
+        The slices are read chunk by chunk. With ``quick``, nothing is checked, because all slices
+        of an array have the same size and type.
+        """
         _, c, y, x = self._source.sizes
         deep, high, _ = self._source.chunks
         slab = deep * c * high * x * self._source.dtype.itemsize
@@ -67,15 +77,15 @@ class ArrayReader(Reader):
 class MappedSource(Source):
     """An uncompressed array that is stored in one piece in a file.
 
-    The file is mapped to memory anew for each read, because what is read through a map stays in
-    memory as long as the map exists.
+    Each read maps the file to memory again. If one map were used for all reads, all values read
+    would stay in memory.
 
     Attributes:
-        layout: Axes of the array.
-        stored: Type of the values, in the byte order of the file.
+        layout: The axes of the array.
+        stored: The type of the values, in the byte order of the file.
         offset: Position of the first value in the file, in bytes.
-        order: "C" if the values along the last axis are adjacent in the file, "F" if those along
-            the first axis are.
+        order: "C" if the values along the last axis are adjacent in the file, "F" if the values
+            along the first axis are adjacent.
     """
 
     layout: Layout
@@ -84,21 +94,25 @@ class MappedSource(Source):
     order: Literal["C", "F"] = "C"
 
     def open(self) -> Reader:
-        """Makes a reader that maps the file at each read."""
+        """Returns a reader that maps the file to memory at each read."""
         return _MappedReader(self, self.map, self.layout)
 
     def identity(self) -> tuple[object, ...]:
-        """Returns the position of the array in the file, its order and its axes."""
+        """Returns the position of the array in the file, the order of its values and its axes."""
         return self.offset, self.order, self.layout.order
 
     def map(self) -> AbstractContextManager[np.ndarray]:
-        """Maps the file to memory."""
+        """Maps the array in the file to memory."""
         return nullcontext(
             np.memmap(self.file, self.stored, "r", self.offset, self.layout.shape, self.order)
         )
 
     def slowest(self) -> tuple[str, int]:
-        """Returns the axis whose neighbours are farthest apart, and their distance in bytes."""
+        """Finds the axis along which neighbouring values are farthest apart in the file.
+
+        Returns:
+            The letter of the axis, and the distance of neighbouring values along it in bytes.
+        """
         axes = [
             (axis, length)
             for axis, length in zip(self.layout.order, self.layout.shape, strict=True)
@@ -109,12 +123,15 @@ class MappedSource(Source):
 
 
 class _MappedReader(ArrayReader):
-    """Maps the file anew for every few megabytes, so that no more than these stay in memory."""
+    """A reader that maps the file again for each piece of about 64 MB.
+
+    So only one piece of the file is in memory at a time.
+    """
 
     _source: MappedSource
 
     def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
-        """Reads the crop in pieces along the slowest axis."""
+        """Reads a crop into ``out``, in pieces along the axis of `MappedSource.slowest`."""
         axis, stride = self._source.slowest()
         place = crop._fields.index(axis)
         whole = crop[place]
@@ -126,7 +143,7 @@ class _MappedReader(ArrayReader):
 
 
 def _unstepped(crop: StoredCrop) -> Iterator[tuple[tuple[slice, ...], StoredCrop]]:
-    """Splits a crop into parts without a step, each with its place in the crop."""
+    """Splits a crop into parts without a step. Yields the place of each part, and the part."""
     whole = [[(slice(None), axis)] for axis in crop]
     split = [
         [(slice(n, n + 1), range(i, i + 1)) for n, i in enumerate(axis)]
@@ -139,7 +156,7 @@ def _unstepped(crop: StoredCrop) -> Iterator[tuple[tuple[slice, ...], StoredCrop
 
 
 def open_npy(path: str, file: Path, axes: str | None) -> Source:
-    """Describes the array in a ``.npy`` file."""
+    """Returns a description of the array in a ``.npy`` file."""
     with reading(path, "save it again with numpy.save"), open(file, "rb") as stream:
         version = np.lib.format.read_magic(stream)
         read = (
@@ -170,7 +187,7 @@ def open_npy(path: str, file: Path, axes: str | None) -> Source:
 
 
 def _noted(file: Path, end: int) -> Geometry | None:
-    """Returns the geometry in the text that this library saves after an array of labels."""
+    """Returns the geometry that this library saved after an array of labels, or None."""
     with open(file, "rb") as stream:
         stream.seek(end)
         try:
@@ -183,7 +200,7 @@ def _noted(file: Path, end: int) -> Geometry | None:
 def check_length(
     path: str, file: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype
 ) -> None:
-    """Refuses a file that is too short for its array."""
+    """Raises an InputError if a file is too short for its array."""
     needed = offset + dtype.itemsize * math.prod(shape)
     present = os.path.getsize(file)
     if present < needed:

@@ -1,4 +1,4 @@
-"""Reads folders of slices or frames, one image file each."""
+"""Reads folders that hold one image file for each slice or frame."""
 
 import re
 import warnings
@@ -32,13 +32,13 @@ class FolderSource(Source):
     """A folder of image files, one for each slice.
 
     Attributes:
-        names: Names of the files in natural order: 2 before 10.
+        names: The names of the files in natural order, in which 2 comes before 10.
     """
 
     names: tuple[str, ...]
 
     def open(self) -> Reader:
-        """Makes a reader, which keeps no file open."""
+        """Returns a reader that keeps no file open."""
         return _FolderReader(self)
 
     def files(self) -> list[Path]:
@@ -47,20 +47,27 @@ class FolderSource(Source):
 
 
 class _FolderReader(PlaneReader):
-    """Decodes a file for each slice."""
+    """A reader that decodes one file for each slice."""
 
     def __init__(self, source: FolderSource) -> None:
         self.source: FolderSource = source
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes the file of a slice, and compares its size and type with those of the first."""
+        """Decodes c channels of slice z, ``(c, H, W)``, from its file.
+
+        Raises:
+            InputError: The file cannot be read, or its size or type differs from the first file.
+        """
         source = self.source
         array = _decode(source.file / source.names[z])
         _check_like(source, z, array.shape, array.dtype)
         return array[channels.start : channels.stop]
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Checks a slice: decodes its file, or reads only the header if ``quick``."""
+        """Returns why slice z cannot be used, or None if it can be used.
+
+        The file is decoded. With ``quick``, only its header is read.
+        """
         file = self.source.file / self.source.names[z]
         if not quick:
             return super().problem(z, quick)
@@ -74,22 +81,23 @@ class _FolderReader(PlaneReader):
 
 
 def open_folder(path: str, folder: Path, axes: str | None) -> Source:
-    """Describes a folder of slices.
+    """Returns a description of a folder of slices.
 
     Args:
         path: The path that the user gave, for messages.
         folder: The folder. Hidden files and files without an image suffix are ignored.
-        axes: The user's letters, or None. They can only confirm that the files are the slices.
+        axes: The axis letters that the user gave, or None. They must begin with z or t, because
+            the files are the slices.
 
     Returns:
-        The description. Size and type are those of the first file.
+        The description. Its size and type are the size and type of the first file.
 
     Raises:
-        InputError: The folder holds no image, or one image and ``axes`` is None; the first image
-            cannot be read or is a stack; or two files have the same name or number.
+        InputError: The folder holds no image, or only one while ``axes`` is None. The first image
+            cannot be read or is a stack. Or two files have the same name or number.
 
     Warns:
-        MissingSlicesWarning: Some numbers are missing in the names of the files.
+        MissingSlicesWarning: The numbers in the names of the files have gaps.
     """
     files = sorted(file.name for file in folder.iterdir())
     names = [
@@ -99,7 +107,7 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
     ]
     if not names:
         found = f"holds no image, only {_some(files)}" if files else "is an empty folder"
-        raise InputError(f"{path}: {found}; give a folder of slices (PNG, TIFF, JPEG, ...).")
+        raise InputError(f"{path}: {found}; give a folder of image files (PNG, TIFF, JPEG, ...).")
     names.sort(key=natural_key)
     first = _decode(folder / names[0])
     letters = None if axes is None else checked_letters(axes)
@@ -108,8 +116,9 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
         raise one_slice(path, (1, *first.shape))
     if len(first) > _MOST_CHANNELS and not (letters and "c" in letters):
         raise InputError(
-            f"{folder / names[0]}: has {len(first)} channels or pages; give the path of "
-            'this file if it is a stack, or axes="zcyx" if they are channels.'
+            f"{folder / names[0]}: has {len(first)} channels or pages; give the path of this file "
+            f'if it holds a stack of {len(first)} slices, or give axes="zcyx" if it holds one '
+            f"slice of {len(first)} channels."
         )
     _check_numbers(path, names)
     channels, height, width = first.shape
@@ -126,7 +135,7 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
 
 
 def _measured(file: Path, slices: str) -> Axes:
-    """Returns the axes that are noted in the folder, or that its first file declares as TIFF."""
+    """Returns the axes that this library noted in the folder, or that a TIFF file declares."""
     noted = geometry_beside(file.parent)
     if noted is not None:
         return noted.sorted().stored()
@@ -140,13 +149,13 @@ def _measured(file: Path, slices: str) -> Axes:
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
-    """Returns a key that sorts names by their numbers: 2 before 10."""
+    """Returns a key that sorts names by their numbers, so that 2 comes before 10."""
     parts = _NUMBER.split(name)  # text and numbers in turn
     return [int(part) if i % 2 else part.lower() for i, part in enumerate(parts)], name
 
 
 def number_of_each(names: Sequence[str]) -> list[int] | None:
-    """Returns the number in each name if the names differ only in this number, else None."""
+    """Returns the number in each name if the names differ in one number only, else None."""
     split = [_NUMBER.split(Path(name).stem) for name in names]
     if len({tuple(parts[::2]) for parts in split}) > 1:
         return None
@@ -162,7 +171,7 @@ def _skips_numbers(names: Sequence[str]) -> bool:
 
 
 def _check_numbers(path: str, names: Sequence[str]) -> None:
-    """Refuses two files with the same name or number, and warns of missing numbers."""
+    """Raises an InputError if two files have the same name or number. Warns of missing numbers."""
     stems = Counter(Path(name).stem for name in names)
     (stem, count), *_ = stems.most_common(1)
     numbers = number_of_each(names)
@@ -171,7 +180,7 @@ def _check_numbers(path: str, names: Sequence[str]) -> None:
         stem = str(number)
     if count > 1:
         raise InputError(
-            f"{path}: {count} files have the name or number {stem}; keep one file for each slice."
+            f"{path}: holds {count} files with the name or number {stem}; keep only one of them."
         )
     if numbers is None:
         return
@@ -181,16 +190,16 @@ def _check_numbers(path: str, names: Sequence[str]) -> None:
     if missing > 0:
         before = numbers[int(np.argmax(steps > steps.min()))]
         warnings.warn(
-            f"{path}: {missing} of the numbers {numbers[0]} to {numbers[-1]} are missing, the "
-            f"first after {before}; add these files if they exist, as the {len(numbers)} slices "
-            "are read without gaps.",
+            f"{path}: {missing} of the numbers {numbers[0]} to {numbers[-1]} are missing in the "
+            f"file names, the first one after {before}, and the {len(numbers)} files are read as "
+            "if none were missing; add the missing files if they exist.",
             MissingSlicesWarning,
             stacklevel=5,  # the caller of open_volume
         )
 
 
 def _decode(file: Path) -> np.ndarray:
-    """Decodes an image file to ``(C, H, W)`` in its stored type."""
+    """Decodes an image file to ``(C, H, W)`` without changing the type of its values."""
     with reading(file):
         header = read_header(file)
         decode = decode_tiff if header.startswith(TIFF_MAGICS) else decode_pillow
@@ -214,13 +223,14 @@ def _size_in_header(file: Path) -> tuple[int, int]:
 
 
 def _check_like(source: FolderSource, z: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """Refuses a slice that differs from the first in size or type."""
+    """Raises an InputError if a slice differs from the first slice in size or type."""
     if (shape, dtype) != (source.sizes[1:], source.dtype):
         channels, height, width = source.sizes[1:]
         raise InputError(
-            f"{source.file / source.names[z]}: slice {z} is {dtype} of {_size(shape)} (channels x "
-            f"height x width), but {source.names[0]} is {source.dtype} of "
-            f"{_size((channels, height, width))}; export slices of one size and type."
+            f"{source.file / source.names[z]}: slice {z} has the type {dtype} and the size "
+            f"{_size(shape)} (channels x height x width), but {source.names[0]} has the type "
+            f"{source.dtype} and the size {_size((channels, height, width))}; export all slices "
+            "with one size and type."
         )
 
 
@@ -229,6 +239,6 @@ def _size(shape: tuple[int, ...]) -> str:
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
-    """Joins the first few names, and counts the others."""
+    """Joins the first few names, and adds how many others there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,4 +1,4 @@
-"""Reads HDF5 and NeXus files: chooses the dataset and determines its axes."""
+"""Reads HDF5 and NeXus files. Chooses the dataset and determines its axes."""
 
 import contextlib
 import importlib
@@ -39,9 +39,10 @@ class Hdf5Source(Source):
     """A dataset in an HDF5 file.
 
     Attributes:
-        dataset: Path of the dataset in the file.
-        layout: Axes of the dataset.
-        others: Other files that hold its values, through external links or virtual datasets.
+        dataset: The path of the dataset in the file.
+        layout: The axes of the dataset.
+        others: Other files that are needed to read the dataset, because it is reached through
+            an external link or is a virtual dataset.
     """
 
     dataset: str
@@ -49,7 +50,10 @@ class Hdf5Source(Source):
     others: tuple[Path, ...] = ()
 
     def open(self) -> Reader:
-        """Makes a reader that opens the file for each read only: an open HDF5 file is locked."""
+        """Returns a reader that opens the file for each read and then closes it.
+
+        An HDF5 file is locked while it is open.
+        """
         return _Hdf5Reader(self, self._opened, self.layout)
 
     @contextlib.contextmanager
@@ -58,28 +62,34 @@ class Hdf5Source(Source):
             yield file[self.dataset]
 
     def identity(self) -> tuple[object, ...]:
-        """Returns the dataset and its axes."""
+        """Returns the path of the dataset and its axes."""
         return self.dataset, self.layout.order
 
     def files(self) -> list[Path]:
-        """Lists the file and the files that it refers to."""
+        """Lists the file of the dataset and the other files that are needed to read it."""
         return [self.file, *self.others]
 
 
 class _Hdf5Reader(ArrayReader):
-    """Refuses slices that were never written, which HDF5 reads as its fill value."""
+    """A reader that refuses slices that were never written.
+
+    HDF5 would read such slices as a constant, without an error.
+    """
 
     _source: Hdf5Source
 
     def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
-        """Reads the crop, or refuses it if one of its slices was never written."""
+        """Reads a crop into ``out``. Raises an InputError if a slice of it was never written."""
         bad = next((z for z in crop.z if z in self._unwritten), None)
         if bad is not None:
             raise self._error(bad)
         super().read_into(crop, out)
 
     def problems(self, slices: range, quick: bool) -> Iterator[tuple[int, str]]:
-        """Reads all slices. Those that were never written are found without reading."""
+        """Yields the number of each slice that cannot be used, and the reason.
+
+        With ``quick``, only slices that were never written are found, and nothing is decoded.
+        """
         found = {z: str(self._error(z)) for z in slices if z in self._unwritten}
         yield from ((z, why) for z, why in super().problems(slices, quick) if z not in found)
         yield from found.items()
@@ -92,29 +102,29 @@ class _Hdf5Reader(ArrayReader):
 
     def _error(self, z: int) -> InputError:
         return InputError(
-            f"{self._source.path}: slice {z} {self._unwritten[z]}, so HDF5 would read a constant; "
-            "copy the missing files or data, or leave the slice out."
+            f"{self._source.path}: slice {z} {self._unwritten[z]}, so its values are not known; "
+            "add the missing file or values, or leave out the slice."
         )
 
 
 def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Source:
-    """Describes a dataset in an HDF5 or NeXus file.
+    """Returns a description of a dataset in an HDF5 or NeXus file.
 
     Args:
         path: The path that the user gave, for messages.
         file: The file.
-        inner: Path of a dataset or group in the file, or None for the root. In a group, the plot
-            that NeXus declares by ``default`` and ``signal`` is read if it has two or more axes.
-            Otherwise, the only numeric dataset with three or more axes is read, or, if there is
-            none, the only one with two.
-        axes: The user's letters, or None.
+        inner: The path of a dataset or group in the file, or None for the root group. In a group,
+            the plot that NeXus declares by ``default`` and ``signal`` is read if it has two or
+            more axes. Otherwise, the only numeric dataset with three or more axes is read. If no
+            dataset has three or more axes, the only numeric dataset with two axes is read.
+        axes: The axis letters that the user gave, or None.
 
     Returns:
         The description.
 
     Raises:
-        InputError: The dataset does not exist, is not the only candidate, needs a filter that is
-            not installed, or has unknown axes.
+        InputError: The dataset does not exist or has unknown axes. Several datasets are
+            possible. Or the dataset needs a filter that is not installed.
     """
     require("h5py")
     import h5py
@@ -152,7 +162,7 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
 
 
 def _open(file: Path) -> "h5py.File":
-    """Opens a file for reading, with the filters of hdf5plugin if it is installed."""
+    """Opens an HDF5 file for reading. Uses the filters of hdf5plugin if it is installed."""
     import h5py
 
     with contextlib.suppress(ImportError):
@@ -161,7 +171,10 @@ def _open(file: Path) -> "h5py.File":
 
 
 def _choose_dataset(path: str, group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset]":
-    """Finds the volume in a group: the plot of NeXus, or else the only dataset."""
+    """Returns the group that holds the dataset to read, and this dataset.
+
+    It is the plot that NeXus declares. Without a plot, it is the only dataset that can be a volume.
+    """
     plotted = nexus_plot(group)
     if plotted is not None and plotted[1].ndim >= 2 and plotted[1].dtype.kind in "buif":
         return plotted
@@ -173,7 +186,10 @@ def _choose_dataset(path: str, group: "h5py.Group") -> "tuple[h5py.Group, h5py.D
 
 
 def _datasets(group: "h5py.Group") -> "Iterator[tuple[h5py.Group, h5py.Dataset]]":
-    """Yields all datasets and their groups, links included, each object once."""
+    """Finds the datasets in a group and its subgroups. Yields each one after its parent group.
+
+    Links are followed. An object that several links point to is yielded once.
+    """
     import h5py
 
     seen, waiting = set(), [group]
@@ -194,20 +210,21 @@ def _datasets(group: "h5py.Group") -> "Iterator[tuple[h5py.Group, h5py.Dataset]]
 
 
 def _listing(group: "h5py.Group") -> str:
-    """Lists the numeric datasets with two or more axes, as the remedy of a message."""
+    """Lists the numeric datasets with two or more axes, for the end of a message."""
     found = [
         f"{dataset.name} {dataset.shape} {dataset.dtype}"
         for _, dataset in _datasets(group)
         if dataset.dtype.kind in "buif" and dataset.ndim > 1
     ]
     if not found:
-        return "the file holds no numeric dataset of two or more axes, give another file"
+        return "give another file, because this one has no numeric dataset with two or more axes"
     more = f" and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
-    return f"add a dataset after a colon: {', '.join(found[:_MOST_LISTED])}{more}"
+    names = ", ".join(found[:_MOST_LISTED])
+    return f"add one of these datasets to the path, after a colon: {names}{more}"
 
 
 def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
-    """Refuses a dataset that needs a filter which is not installed."""
+    """Raises an InputError if a dataset needs a filter that is not installed."""
     import h5py
 
     properties = dataset.id.get_create_plist()
@@ -222,22 +239,22 @@ def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
 
 
 def _check_storage(path: str, dataset: "h5py.Dataset") -> None:
-    """Refuses values that lie outside of HDF5 files, and chunks that memory cannot hold.
+    """Raises an InputError for values outside of HDF5 files and for chunks too large for memory.
 
-    HDF5 would take values from any external file that the user may read, such as a list of
-    passwords.
+    An HDF5 file can declare that its values are stored in any other file that the user may read.
+    Without this check, a private file could be read as a volume.
     """
     if dataset.external:
         raise InputError(
-            f"{path}: the values of {dataset.name} lie in {dataset.external[0][0]}, which is not "
-            "HDF5; copy them into one file with h5repack."
+            f"{path}: stores the values of {dataset.name} in {dataset.external[0][0]}, which is "
+            "not an HDF5 file; copy all values into one HDF5 file with h5repack."
         )
     itemsize = dataset.dtype.itemsize
     check_limit("bytes in a chunk", math.prod(dataset.chunks or (0,)) * itemsize, path)
 
 
 def _virtual_files(dataset: "h5py.Dataset") -> Iterator[Path]:
-    """Lists the existing files that a virtual dataset refers to."""
+    """Yields the existing files that a virtual dataset refers to."""
     if dataset.is_virtual:
         names = sorted({source.file_name for source in dataset.virtual_sources()} - {"."})
         yield from filter(None, (source_file(dataset, name) for name in names))

@@ -1,4 +1,7 @@
-"""Finds the slices of an HDF5 dataset that were never written and would be read as zeros."""
+"""Finds the slices of an HDF5 dataset that were never written.
+
+HDF5 would read such slices as a constant, usually 0, without an error.
+"""
 
 import itertools
 import math
@@ -16,19 +19,20 @@ _MOST_LEVELS = 4  # virtual datasets may refer to each other in a circle
 def unwritten_slices(
     dataset: "h5py.Dataset", axis: int | None, levels: int = _MOST_LEVELS
 ) -> dict[int, str]:
-    """Finds the indices along an axis at which values are missing, and the reasons.
+    """Finds the slices of a dataset in which values are missing, and the reasons.
 
-    HDF5 reads missing values as the fill value, without an error. They are missing where a chunk
-    was never written, as after a scan that was stopped, or where the source of a virtual dataset
-    is missing.
+    HDF5 reads missing values as the fill value of the dataset, without an error. Values are missing
+    if a chunk was never written, for example because a scan was stopped. They are also missing if
+    the source of a virtual dataset is missing.
 
     Args:
         dataset: An open dataset.
-        axis: The axis of its slices; None if the whole dataset is one slice.
-        levels: How many levels of virtual datasets, which may refer to each other, are followed.
+        axis: The axis that counts the slices, or None if the whole dataset is one slice.
+        levels: The source of a virtual dataset can be a virtual dataset too. Sources are followed
+            through at most this number of virtual datasets.
 
     Returns:
-        ``{index: reason}``, in order.
+        A dictionary from the index of each such slice to the reason, in the order of the slices.
     """
     if dataset.is_virtual:
         found = _without_sources(dataset, axis, levels)
@@ -42,7 +46,7 @@ def unwritten_slices(
 
 
 def source_file(dataset: "h5py.Dataset", name: str) -> Path | None:
-    """Returns the file that a virtual dataset calls ``name``, if it exists."""
+    """Returns the file that a virtual dataset refers to by ``name``, or None if it is missing."""
     master = Path(dataset.file.filename)
     if name == ".":
         return master
@@ -55,7 +59,7 @@ def _all(dataset: "h5py.Dataset", axis: int | None) -> range:
 
 
 def _without_chunks(dataset: "h5py.Dataset", axis: int | None) -> dict[int, str]:
-    """Finds the chunks that the shape needs and the file lacks."""
+    """Finds the slices with a chunk that was never written, and the reasons."""
     counts = [math.ceil(n / size) for n, size in zip(dataset.shape, dataset.chunks, strict=True)]
     if dataset.id.get_num_chunks() == math.prod(counts):
         return {}
@@ -80,10 +84,10 @@ def _without_chunks(dataset: "h5py.Dataset", axis: int | None) -> dict[int, str]
 
 
 def _without_sources(dataset: "h5py.Dataset", axis: int | None, levels: int) -> dict[int, str]:
-    """Finds what is missing in a virtual dataset or in its sources."""
+    """Finds the slices of a virtual dataset in which values are missing, and the reasons."""
     import h5py
 
-    found = dict.fromkeys(_all(dataset, axis), "has no source")
+    found = dict.fromkeys(_all(dataset, axis), "has no source in the virtual dataset")
     for source in dataset.virtual_sources():
         places = _selected(source.vspace, dataset, axis)
         for place in places:
@@ -106,12 +110,12 @@ def _without_sources(dataset: "h5py.Dataset", axis: int | None, levels: int) -> 
         are_paired = same is not None and len(inside) == len(places)
         at = [p for p, i in zip(places, inside, strict=True) if i in gaps] if are_paired else places
         if gaps:
-            found |= dict.fromkeys(at, f"needs {what}, which was not written there")
+            found |= dict.fromkeys(at, f"needs values of {what}, which were never written")
     return found
 
 
 def _selected(space: "h5py.h5s.SpaceID", dataset: "h5py.Dataset", axis: int | None) -> list[int]:
-    """Lists the indices along an axis that a selection of a dataset covers."""
+    """Lists the indices along an axis of a dataset that an HDF5 selection covers."""
     import h5py
 
     is_part = space.get_select_type() == h5py.h5s.SEL_HYPERSLABS and space.is_regular_hyperslab()

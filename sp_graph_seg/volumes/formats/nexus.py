@@ -1,6 +1,6 @@
-"""What NeXus declares about a dataset: the plot to show, and where its voxels lie.
+"""Reads what NeXus declares in an HDF5 file: the dataset to plot, and where its voxels lie.
 
-https://manual.nexusformat.org/datarules.html
+The rules of NeXus are at https://manual.nexusformat.org/datarules.html.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _UNEVEN = 0.01
 
 
 def get(group: "h5py.Group", name: str) -> Any:
-    """Returns a group or dataset, or None if it is missing or its link is broken."""
+    """Returns the group or dataset ``name``, or None if it is missing or its link is broken."""
     try:
         return group[name]
     except (KeyError, OSError):
@@ -27,7 +27,11 @@ def get(group: "h5py.Group", name: str) -> Any:
 
 
 def as_text(value: object) -> str:
-    """Returns an attribute as text, or a text that names nothing if it is not a single text."""
+    """Converts an HDF5 attribute to text.
+
+    An attribute that is empty or is not a single text becomes a null character. No group or dataset
+    has this name.
+    """
     if isinstance(value, np.ndarray) and value.size == 1:  # h5py gives arrays of one text so
         value = value.item()
     if isinstance(value, bytes):
@@ -36,7 +40,11 @@ def as_text(value: object) -> str:
 
 
 def nexus_plot(group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset] | None":
-    """Follows ``default`` and ``signal`` to the plot that NeXus declares."""
+    """Follows ``default`` and ``signal`` to the dataset that NeXus declares as the plot.
+
+    Returns:
+        The group that holds the dataset, and the dataset. None if there is no plot.
+    """
     import h5py
 
     for _ in range(8):  # enough for NXroot, NXentry, NXdata; links may form a circle
@@ -51,7 +59,7 @@ def nexus_plot(group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset] | None":
 
 
 def axis_names(group: "h5py.Group", dataset: "h5py.Dataset") -> list[str]:
-    """Returns the names of the axes that NeXus declares, or else the labels of the dimensions."""
+    """Returns the axis names that NeXus declares, or else the labels of the HDF5 dimensions."""
     named = group.attrs.get("axes", dataset.attrs.get("axes", ()))
     if isinstance(named, str | bytes):  # NeXus before 2014
         named = as_text(named).strip("[]").replace(",", ":").split(":")
@@ -62,7 +70,7 @@ def axis_names(group: "h5py.Group", dataset: "h5py.Dataset") -> list[str]:
 
 
 def axis_letters(names: Sequence[str]) -> str | None:
-    """Returns the names as letters if they are z, y, x, c or t."""
+    """Joins axis names to letters such as "zyx". Returns None if a name is not z, t, c, y or x."""
     letters = "".join(names).lower()
     known = {"y", "x"} <= set(letters) <= set("ztcyx")
     return letters if len(letters) == len(names) == len(set(letters)) and known else None
@@ -71,16 +79,17 @@ def axis_letters(names: Sequence[str]) -> str | None:
 def measured_axes(
     group: "h5py.Group", dataset: "h5py.Dataset", names: Sequence[str], layout: Layout
 ) -> Axes:
-    """Returns where the voxels lie along z (or t), y and x.
+    """Returns the axes z (or t), y and x with the positions of their voxels.
 
-    The positions of the voxels along an axis are in the dataset of the group that has the name of
-    the axis, or else in the HDF5 scale of the dimension. The names need not be z, y and x.
+    The dataset in ``group`` that has the name of an axis holds the positions of the voxels along
+    this axis. If there is no such dataset, the HDF5 dimension scale holds the positions. The names
+    of the axes can differ from z, y and x.
 
     Args:
-        group: The group that names the axes.
-        dataset: The voxels.
-        names: The names of its axes.
-        layout: The meaning of its axes.
+        group: The group that declares the names of the axes.
+        dataset: The dataset that holds the voxels.
+        names: The declared names of the axes of ``dataset``.
+        layout: The meaning of the axes of ``dataset``.
     """
     letters = {"z": layout.slices, "y": "y", "x": "x"}
     found = {place: Axis(name) for place, name in letters.items()}
@@ -95,7 +104,10 @@ def measured_axes(
 
 
 def _axis(name: str, positions: Any, length: int) -> Axis:
-    """Returns an axis from the positions of its voxels or their edges, if evenly spaced."""
+    """Makes an axis from the positions of its voxels or of their edges.
+
+    The spacing is unknown if the positions are not evenly spaced.
+    """
     if getattr(positions, "shape", None) not in ((length,), (length + 1,)) or length < 2:
         return Axis(name)
     unit = as_text(positions.attrs.get("units"))

@@ -1,4 +1,4 @@
-"""Reads uncompressed NRRD data: one file, or a header and one separate file of values."""
+"""Reads uncompressed NRRD files. The values are in the file itself or in a separate file."""
 
 import re
 from pathlib import Path
@@ -28,15 +28,15 @@ _TYPES = {
 
 
 class NrrdHeader(NamedTuple):
-    """The header of a NRRD file.
+    """The header of an NRRD file.
 
     Attributes:
-        fields: The values of its fields. Their names are in lower case.
+        fields: The values of the header fields. Their names are in lower case.
         comments: The comments, without the leading ``#``.
         shape: The shape of the array, with x last.
         dtype: The type of the values, in the byte order of the file.
         offset: Position of the first value in the file ``data``, in bytes.
-        data: The file that holds the values: that of the header, or a separate one.
+        data: The file that holds the values. This is the NRRD file or a separate file.
     """
 
     fields: dict[str, str]
@@ -48,10 +48,12 @@ class NrrdHeader(NamedTuple):
 
 
 def read_nrrd_header(file: Path) -> NrrdHeader:
-    """Reads the header: https://teem.sourceforge.net/nrrd/format.html.
+    """Reads the header of an NRRD file.
+
+    The format is described at https://teem.sourceforge.net/nrrd/format.html.
 
     Raises:
-        InputError: The values are compressed or divided into many files.
+        InputError: The values are compressed or split into several files.
     """
     fields: dict[str, str] = {}
     comments: list[str] = []
@@ -70,8 +72,8 @@ def read_nrrd_header(file: Path) -> NrrdHeader:
     apart = fields.get("data file") or fields.get("datafile")
     if fields["encoding"] != "raw" or (apart and (apart == "LIST" or "%" in apart)):
         raise InputError(
-            f"{file}: is compressed or divided into many files; save it as one file with the "
-            "encoding raw."
+            f"{file}: is compressed or split into several files; save it as one file with the "
+            "NRRD encoding 'raw'."
         )
     order = ">" if fields.get("endian") == "big" else "<"
     dtype = np.dtype(order + _TYPES[fields["type"]])
@@ -86,12 +88,12 @@ def read_nrrd_header(file: Path) -> NrrdHeader:
 
 
 def open_nrrd(path: str, file: Path, axes: str | None) -> Source:
-    """Describes the array in a NRRD file.
+    """Returns a description of the array in an NRRD file.
 
     Args:
         path: The path that the user gave, for messages.
         file: The file.
-        axes: The user's letters, or None.
+        axes: The axis letters that the user gave, or None.
 
     Returns:
         The description.
@@ -99,7 +101,7 @@ def open_nrrd(path: str, file: Path, axes: str | None) -> Source:
     Raises:
         InputError: The file is damaged, its values are compressed, or its axes are unknown.
     """
-    with reading(path, "save it again with the encoding raw"):
+    with reading(path, "save it again with the NRRD encoding 'raw'"):
         header = read_nrrd_header(file)
         layout = resolve_axes(path, header.shape, axes, _letters(header))
         check_length(path, header.data, header.offset, header.shape, header.dtype)
@@ -119,7 +121,10 @@ def open_nrrd(path: str, file: Path, axes: str | None) -> Source:
 
 
 def _letters(header: NrrdHeader) -> str | None:
-    """Returns the letters of the labels, or "zyx" for three axes in space, else None."""
+    """Returns the axis letters that the labels in the header give.
+
+    Without such labels, three axes in space are "zyx". For other axes, returns None.
+    """
     labels = re.findall(r'"([^"]*)"', header.fields.get("labels", ""))
     letters = "".join(reversed(labels)).lower()
     if len(letters) == len(labels) == len(header.shape) and {"y", "x"} <= set(letters):
@@ -129,7 +134,7 @@ def _letters(header: NrrdHeader) -> str | None:
 
 
 def _axes(header: NrrdHeader, layout: Layout) -> Axes:
-    """Returns where the voxels lie along z (or t), y and x."""
+    """Returns the axes z (or t), y and x with the spacing and origin that the header declares."""
     measured = _along_space(header) if "space directions" in header.fields else _along_axes(header)
     found = dict(zip(layout.order, reversed(measured), strict=True))
     z, y, x = (
@@ -140,11 +145,14 @@ def _axes(header: NrrdHeader, layout: Layout) -> Axes:
 
 
 Measure = tuple[float, str | None, float]
-"""Distance, unit and origin along an axis; NaN for an unknown distance."""
+"""The spacing, its unit, and the origin of an axis. An unknown spacing is NaN."""
 
 
 def _along_space(header: NrrdHeader) -> list[Measure]:
-    """Reads the vectors between voxels, but not how the scan is rotated in space."""
+    """Reads the spacing, unit and origin of each axis from its direction vector.
+
+    The rotation of the scan is ignored.
+    """
     fields, dimension = header.fields, len(header.shape)
     vectors = [
         None if word == "none" else np.array(word.strip("()").split(","), dtype=float)
@@ -164,7 +172,7 @@ def _along_space(header: NrrdHeader) -> list[Measure]:
 
 
 def _along_axes(header: NrrdHeader) -> list[Measure]:
-    """Reads the distances of voxels, and the centre of the first one, for each axis."""
+    """Reads the spacing, unit and origin of each axis from "spacings", "units" and "axis mins"."""
     dimension = len(header.shape)
 
     def numbers(name: str) -> list[float]:

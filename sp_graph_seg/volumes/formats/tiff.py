@@ -1,4 +1,4 @@
-"""Opens TIFF, BigTIFF, ImageJ and OME-TIFF stacks: finds the slices and how to read them."""
+"""Opens TIFF, BigTIFF, ImageJ and OME-TIFF stacks. Finds the slices and chooses a reader."""
 
 import itertools
 import math
@@ -30,20 +30,20 @@ _UNDECLARED = "iq"  # in tifffile: a sequence of pages; an axis without a name
 
 
 def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Source:
-    """Describes the stack in a TIFF.
+    """Returns a description of the stack in a TIFF file.
 
     Args:
         path: The path that the user gave, for messages.
-        file: The TIFF.
-        inner: Number of the series, as text, or None to choose the main one.
-        axes: The user's letters, or None.
+        file: The TIFF file.
+        inner: The number of a series as text, or None to choose the main series.
+        axes: The axis letters that the user gave, or None.
 
     Returns:
         The description. The array is mapped to memory if possible, else decoded page by page.
 
     Raises:
-        InputError: The file is damaged or cut off, its pages differ in size or type, its axes are
-            not those of a volume, or its colours are not grey or RGB.
+        InputError: The file is damaged or cut off. Its pages differ in size or type. It does not
+            hold a volume. Or its colours are neither grey nor RGB.
     """
     from tifffile import TiffFile
 
@@ -89,7 +89,9 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
         check_length(path, file, offset, shape, stored)
         return MappedSource(chunks=layout.runs(), stored=stored, offset=offset, **common)
     if not are_pages:
-        raise InputError(f"{path}: lacks some pages of its stack (shape {shape}); export it again.")
+        raise InputError(
+            f"{path}: has fewer pages than its shape {shape} needs; copy or export it again."
+        )
     return PagedTiffSource(
         chunks=(1, y, x),
         series=number,
@@ -101,7 +103,10 @@ def open_tiff(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
 
 
 def _check_last_page(path: str, tif: "TiffFile") -> None:
-    """Refuses a file that was cut off, so that its last page points beyond the end of the file."""
+    """Raises an InputError if the last page points beyond the end of the file.
+
+    In this case, the file was cut off.
+    """
     count, last = len(tif.pages), tif.pages[-1]
     numbers, tags = tif.tiff.tagnoformat, tif.tiff.tagsize
     stream = tif.filehandle
@@ -118,12 +123,12 @@ def _check_last_page(path: str, tif: "TiffFile") -> None:
 
 
 def _check_imagej_length(path: str, tif: "TiffFile", shape: tuple[int, ...]) -> None:
-    """Refuses an ImageJ stack with fewer images than it declares."""
+    """Raises an InputError if an ImageJ stack has fewer images than it declares."""
     promised = (tif.imagej_metadata or {}).get("images", 1)
     if tif.is_imagej and math.prod(shape[:-2]) < promised:
         raise InputError(
-            f"{path}: is cut off: it declares {promised} images and has {math.prod(shape[:-2])}; "
-            "copy or export it again."
+            f"{path}: is cut off: it declares {promised} images but has only "
+            f"{math.prod(shape[:-2])}; copy or export it again."
         )
 
 
@@ -134,7 +139,8 @@ def _choose_series(path: str, tif: "TiffFile", inner: str | None) -> int | None:
         name = inner.strip("/")
         if not (name.isdecimal() and int(name) < count):
             raise InputError(
-                f"{path}: has no series {name!r}; give one of 0 to {count - 1} after the colon."
+                f"{path}: has no series {name!r}; give a number from 0 to {count - 1} after "
+                "the colon."
             )
         return int(name)
     full = main_series(tif)
@@ -142,25 +148,32 @@ def _choose_series(path: str, tif: "TiffFile", inner: str | None) -> int | None:
         return tif.series.index(full[0])
     if tif.series[0].kind not in _PLAIN:
         series = ", ".join(f"{i} ({s.axes} {s.shape})" for i, s in enumerate(tif.series[:8]))
-        raise InputError(f"{path}: holds {count} series: {series}; choose one, such as {path}:0.")
+        raise InputError(
+            f"{path}: holds {count} series: {series}; add the number of one series after a colon, "
+            f"such as {path}:0."
+        )
     _check_alike(path, [page for page in tif.pages if not page.is_reduced])
     return None
 
 
 def _check_alike(path: str, pages: Sequence["TiffPage | TiffFrame"]) -> None:
-    """Refuses a stack in which a page differs from most others in size or type."""
+    """Raises an InputError if a page differs from most other pages in size or type."""
     kinds = [(page.shape, page.dtype) for page in pages]
     (usual, _), *others = Counter(kinds).most_common()
     if others:
         odd = next(page for page, kind in zip(pages, kinds, strict=True) if kind != usual)
         raise InputError(
-            f"{path}: page {odd.index} (counted from 0) is {odd.dtype} of shape {odd.shape}, but "
-            f"most are {usual[1]} of {usual[0]}; export slices of one size and type."
+            f"{path}: page {odd.index} (counted from 0) has the type {odd.dtype} and the shape "
+            f"{odd.shape}, but most pages have the type {usual[1]} and the shape {usual[0]}; "
+            "export all slices with one size and type."
         )
 
 
 def _declared(letters: str, shape: tuple[int, ...]) -> str | None:
-    """Returns the axes that a TIFF declares. If one axis has no meaning, it is the slices."""
+    """Returns the axis letters that a TIFF declares, or None if they are ambiguous.
+
+    If a single axis has no declared meaning, it counts the slices.
+    """
     unknown = [i for i, a in enumerate(letters) if a in _UNDECLARED and shape[i] > 1]
     if len(unknown) > 1 or (unknown and set("zt") & set(letters)):
         return None
@@ -169,7 +182,7 @@ def _declared(letters: str, shape: tuple[int, ...]) -> str | None:
 
 
 def _check_colours(path: str, page: "TiffPage", has_lookup_table: bool) -> None:
-    """Refuses colours other than grey, RGB and separate channels."""
+    """Raises an InputError if the colours are not grey, RGB or separate channels."""
     from tifffile import COMPRESSION, PHOTOMETRIC
 
     refused = {
@@ -184,11 +197,16 @@ def _check_colours(path: str, page: "TiffPage", has_lookup_table: bool) -> None:
         refused[PHOTOMETRIC.YCBCR] = "YCbCr"
     if page.photometric in refused:
         name = refused[page.photometric]
-        raise InputError(f"{path}: holds {name} colours; convert it to grey or RGB.")
+        raise InputError(
+            f"{path}: has {name} colours, which cannot be read; convert it to grey or RGB."
+        )
 
 
 def _white_is_zero(page: "TiffPage", dtype: np.dtype) -> int | None:
-    """Returns the value from which values are subtracted if 0 is white, else None."""
+    """Returns the largest possible value if 0 is stored as white, else None.
+
+    To invert the image, each value is subtracted from this number.
+    """
     from tifffile import PHOTOMETRIC
 
     is_inverted = page.photometric == PHOTOMETRIC.MINISWHITE and dtype.kind == "u"
@@ -196,7 +214,7 @@ def _white_is_zero(page: "TiffPage", dtype: np.dtype) -> int | None:
 
 
 def _alphas(page: "TiffPage") -> int:
-    """Counts the alpha samples of a pixel, which are not read."""
+    """Counts the alpha channels of a page. They are not read."""
     from tifffile import EXTRASAMPLE
 
     alphas = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
@@ -204,7 +222,13 @@ def _alphas(page: "TiffPage") -> int:
 
 
 def tiff_axes(tif: "TiffFile", series: int, slices: str) -> Axes:
-    """Returns the axes that a TIFF declares: "z" or "t" for its slices, y and x."""
+    """Returns the axes of slices, rows and columns with the spacing that a TIFF declares.
+
+    Args:
+        tif: The open TIFF file.
+        series: The number of the series.
+        slices: "z", or "t" if the slices are frames.
+    """
     if tif.is_ome:
         return ome_axes(tif.ome_metadata, series, slices)
     tags = main_series(tif)[0].keyframe.tags

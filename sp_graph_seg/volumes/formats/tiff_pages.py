@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PagedTiffSource(Source):
-    """A TIFF that cannot be mapped to memory, such as a compressed one.
+    """A TIFF stack that cannot be mapped to memory, for example because it is compressed.
 
     Attributes:
         series: Number of the series to read, or None to read all pages except thumbnails.
-        layout: Axes of the series.
-        leading: How many of the first axes count pages. The other axes lie within a page.
-        orientation: The TIFF orientation, 1 to 8.
-        invert: If 0 is stored as white, the value from which values are subtracted; else None.
+        layout: The axes of the series.
+        leading: How many axes, from the first one on, count pages. The other axes lie in a page.
+        orientation: The value of the TIFF tag Orientation, from 1 to 8.
+        invert: The largest possible value if 0 is stored as white, else None. To invert the
+            image, each value is subtracted from this number.
     """
 
     series: int | None
@@ -35,16 +36,16 @@ class PagedTiffSource(Source):
     invert: int | None = None
 
     def identity(self) -> tuple[object, ...]:
-        """Returns the series and its axes."""
+        """Returns the number of the series and its axes."""
         return self.series, self.layout.order
 
     def open(self) -> Reader:
-        """Opens the TIFF and finds its pages."""
+        """Opens the TIFF file and returns a reader of its pages."""
         return _PageReader(self)
 
 
 class _PageReader(PlaneReader):
-    """Decodes the pages that make up a slice."""
+    """A reader that decodes the pages of each slice."""
 
     def __init__(self, source: PagedTiffSource) -> None:
         from tifffile import TiffFile
@@ -58,7 +59,7 @@ class _PageReader(PlaneReader):
             self._pages = pages_of(self._tif, source.series)
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes the pages of a slice."""
+        """Decodes c channels of slice z, ``(c, Y, X)``, from its pages."""
         if "c" not in self._outer.order:
             samples = self._samples(self._number(z, 0), z)
             return self._upright(samples[channels.start : channels.stop])
@@ -66,7 +67,11 @@ class _PageReader(PlaneReader):
         return self._upright(np.concatenate(pages))
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Checks a slice: decodes it, or only finds its data inside the file if ``quick``."""
+        """Returns why slice z cannot be used, or None if it can be used.
+
+        The slice is decoded. With ``quick``, nothing is decoded. Then only the position of the
+        data of the slice is checked, which must be inside the file.
+        """
         if not quick:
             return super().problem(z, quick)
         channels = range(self.source.sizes[1] if "c" in self._outer.order else 1)
@@ -77,16 +82,17 @@ class _PageReader(PlaneReader):
                 return str(error)
             ends = map(sum, zip(page.dataoffsets, page.databytecounts, strict=True))
             if max(ends) > self._tif.filehandle.size:
-                return f"{self._name(number)}: lies beyond the end of the file; copy it again."
+                name = self._name(number)
+                return f"{name}: lies beyond the end of the file; copy the file again."
         return None
 
     def close(self) -> None:
-        """Closes the TIFF."""
+        """Closes the TIFF file."""
         if hasattr(self, "_tif"):
             self._tif.close()
 
     def _number(self, z: int, c: int) -> int:
-        """Returns the number of the page of a slice (and channel)."""
+        """Returns the number of the page that holds channel c of slice z."""
         places = {"z": z, "c": c, "-": 0}
         index = [places[axis] for axis in self._outer.order]
         return int(np.ravel_multi_index(index, self._outer.shape)) if index else 0
@@ -103,7 +109,7 @@ class _PageReader(PlaneReader):
         return page
 
     def _samples(self, number: int, z: int) -> np.ndarray:
-        """Decodes a page to ``(C, Y, X)`` as stored."""
+        """Decodes a page and returns slice z, ``(C, Y, X)``. Does not invert or rotate it."""
         page = self._page(number)
         with reading(self._name(number), "export the file again, or leave the page out"):
             array = page.asarray().reshape(self._inner.shape)
@@ -118,7 +124,7 @@ class _PageReader(PlaneReader):
 
 
 def pages_of(tif: "TiffFile", series: int | None) -> Sequence["TiffPage | TiffFrame | None"]:
-    """Lists the pages of a series, or all pages except thumbnails if ``series`` is None."""
+    """Lists the pages of a series. If ``series`` is None, lists all pages except thumbnails."""
     if series is not None:
         pages: Sequence[TiffPage | TiffFrame | None] = tif.series[series].pages
         return pages

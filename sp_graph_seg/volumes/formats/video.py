@@ -1,4 +1,4 @@
-"""Reads video files with PyAV: every frame, in order or by number."""
+"""Reads video files with PyAV. Frames are read in order or by number."""
 
 import bisect
 import os
@@ -40,13 +40,16 @@ _UPRIGHT: Matrix = (1, 0, 0, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSource(Source):
-    """A video: RGB with 8 bits, or grey with 8 or 16 bits if it is stored as grey.
+    """A video file.
+
+    Its frames are read as RGB with 8 bits. If the video is stored as grey, they are read as grey
+    with 8 or 16 bits.
 
     Attributes:
-        pixels: FFmpeg's name of the pixel format to convert to.
-        matrix: a, b, c, d of the display matrix: a pixel (x, y) is shown at (a x + c y, b x + d y);
-            ISO/IEC 14496-12, 8.3.2.
-        index: The time stamps and keyframes.
+        pixels: The FFmpeg name of the pixel format that frames are converted to.
+        matrix: The entries a, b, c, d of the display matrix (ISO/IEC 14496-12, 8.3.2). A stored
+            pixel (x, y) is shown at (a x + c y, b x + d y).
+        index: The time stamps and keyframes of the video.
     """
 
     pixels: str
@@ -54,12 +57,12 @@ class VideoSource(Source):
     index: VideoIndex = field(compare=False)
 
     def open(self) -> Reader:
-        """Opens the file for decoding."""
+        """Opens the file and returns a reader of its frames."""
         return _FrameReader(self)
 
 
 class _FrameReader(PlaneReader):
-    """Decodes frames in order, and seeks if that is faster."""
+    """A reader that decodes frames in order, and seeks to a keyframe if this is faster."""
 
     def __init__(self, source: VideoSource) -> None:
         from av.video.reformatter import VideoReformatter
@@ -70,14 +73,18 @@ class _FrameReader(PlaneReader):
         self._start()
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes a frame."""
+        """Decodes c channels of frame z, ``(c, H, W)``."""
         if self._last is None or self._last[0] != z:
             with reading(self._name(z), REMEDY):
                 self._last = z, self._convert(self._find(z), z)
         return self._last[1][channels.start : channels.stop]
 
     def problem(self, z: int, quick: bool) -> str | None:
-        """Checks a frame by decoding it. ``quick`` finds nothing: the index is already checked."""
+        """Returns why frame z cannot be used, or None if it can be used.
+
+        The frame is decoded. With ``quick``, nothing is checked, because the index of the video
+        was checked when the video was opened.
+        """
         return None if quick else super().problem(z, quick)
 
     def close(self) -> None:
@@ -89,7 +96,7 @@ class _FrameReader(PlaneReader):
         return f"{self.source.path}: frame {z} (of 0 to {self.source.sizes[0] - 1})"
 
     def _start(self) -> None:
-        """Opens the file at its first frame."""
+        """Opens the file again, so that decoding begins with the first frame."""
         self.close()
         with reading(self.source.path, REMEDY):
             self._container = open_container(self.source.path, self.source.file)
@@ -98,14 +105,17 @@ class _FrameReader(PlaneReader):
         self._at(0)
 
     def _at(self, number: int) -> None:
-        """Begins to decode. The next frame has this number unless its time stamp says otherwise."""
+        """Prepares to decode from the current position of the file.
+
+        The next frame is counted as frame ``number`` if it has no usable time stamp.
+        """
         self._frames = self._numbered(number)
         self._pending: tuple[int, VideoFrame] | None = None
         self._landed: int | None = None
         self._next = number
 
     def _find(self, z: int) -> "VideoFrame":
-        """Finds a frame: decodes on from here, or from the last keyframe before the frame."""
+        """Decodes frame z. Begins at the current position, or at the last keyframe before z."""
         keyframes = self.source.index.keyframes
         key = bisect.bisect_right(keyframes, z) - 1
         can_seek = self.source.index.can_seek
@@ -123,7 +133,7 @@ class _FrameReader(PlaneReader):
         return found
 
     def _seek(self, key: int) -> None:
-        """Goes to a keyframe, or to the start if that fails."""
+        """Goes to a keyframe, or to the start of the video if seeking fails."""
         import av
 
         index = self.source.index
@@ -138,7 +148,7 @@ class _FrameReader(PlaneReader):
         self._start()
 
     def _advance(self, z: int) -> "VideoFrame | None":
-        """Decodes up to a frame; None if the frame is skipped or the video ends before it."""
+        """Decodes up to frame z. Returns None if it is skipped or the video ends before it."""
         while (item := self._pending or next(self._frames, None)) is not None:
             number, frame = item
             self._pending = None
@@ -154,7 +164,11 @@ class _FrameReader(PlaneReader):
         return None
 
     def _numbered(self, number: int) -> "Iterator[tuple[int, VideoFrame]]":
-        """Yields frames with their numbers, by time stamp or by counting from ``number``."""
+        """Yields the number of each frame, and the frame.
+
+        The number is looked up by the time stamp of the frame. Frames without usable time stamps
+        are counted from ``number``.
+        """
         import av
 
         index = self.source.index
@@ -172,16 +186,19 @@ class _FrameReader(PlaneReader):
                 number += 1
 
     def _convert(self, frame: "VideoFrame", z: int) -> np.ndarray:
-        """Converts a frame to ``(C, H, W)``, upright, and compares its size with the first."""
+        """Converts a frame to an upright array ``(C, H, W)``.
+
+        Refuses a frame that is damaged or differs from the first frame in size.
+        """
         if frame.is_corrupt:
             raise InputError(
-                f"{self._name(z)}: is damaged; copy the file again, or skip the frame."
+                f"{self._name(z)}: is damaged; copy the file again, or leave out the frame."
             )
         array = convert(frame, self.source.pixels, self.source.matrix, self._reformatter)
         if array.shape != self.source.sizes[1:]:
             raise InputError(
-                f"{self._name(z)}: is {array.shape[1]} x {array.shape[2]} pixels, but the first is "
-                f"{self.source.sizes[2]} x {self.source.sizes[3]}; {REMEDY}."
+                f"{self._name(z)}: has {array.shape[1]} x {array.shape[2]} pixels, but the first "
+                f"frame has {self.source.sizes[2]} x {self.source.sizes[3]}; {REMEDY}."
             )
         return array
 
@@ -199,22 +216,24 @@ def open_container(path: str, file: Path) -> "InputContainer":
 def convert(
     frame: "VideoFrame", pixels: str, matrix: Matrix, reformatter: "VideoReformatter"
 ) -> np.ndarray:
-    """Converts a frame to ``(C, H, W)``, upright.
+    """Converts a frame to an upright array ``(C, H, W)``.
 
     Args:
         frame: The decoded frame.
-        pixels: ``rgb24``, ``gray`` or ``gray16le``.
-        matrix: See `VideoSource.matrix`.
-        reformatter: Caches the conversion tables.
+        pixels: The FFmpeg name of the pixel format: ``rgb24``, ``gray`` or ``gray16le``.
+        matrix: The display matrix, see `VideoSource.matrix`.
+        reformatter: The PyAV object that converts the pixel format. Pass the same object for all
+            frames, because it caches conversion tables.
     """
     array: np.ndarray = reformatter.reformat(frame, format=pixels).to_ndarray()
     return _as_shown(np.atleast_3d(array).transpose(2, 0, 1), matrix)
 
 
 def _display_matrix(frame: "VideoFrame") -> Matrix:
-    """Reads how a frame is shown, see `VideoSource.matrix`.
+    """Reads the display matrix of a frame, see `VideoSource.matrix`.
 
-    Call it for one frame only: PyAV frees such a frame late, in the next garbage collection.
+    Call this function for one frame only. It delays the release of the frame's memory to the next
+    garbage collection.
     """
     data: Any = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
@@ -224,7 +243,7 @@ def _display_matrix(frame: "VideoFrame") -> Matrix:
 
 
 def _as_shown(array: np.ndarray, matrix: Matrix) -> np.ndarray:
-    """Turns and mirrors ``(C, H, W)``, see `VideoSource.matrix`."""
+    """Rotates and mirrors an array ``(C, H, W)`` by a display matrix, see `VideoSource.matrix`."""
     a, b, c, d = matrix
     if max(abs(a), abs(d)) < max(abs(b), abs(c)):
         array, right, down = array.swapaxes(1, 2), c, b
@@ -234,23 +253,25 @@ def _as_shown(array: np.ndarray, matrix: Matrix) -> np.ndarray:
 
 
 def open_video(path: str, file: Path, axes: str | None) -> Source:
-    """Describes a video.
+    """Returns a description of a video.
 
-    The frames are counted from the packets of the file, which are read but not decoded. If packets
-    do not identify frames (VP8, H.264 in AVI, streams without time stamps, or time stamps that
-    contradict the first decoded frame), the whole video is decoded once.
+    The frames are counted from the packets of the file, which are read but not decoded. In some
+    videos, the packets do not identify the frames. This is so in VP8 and in AVI files with H.264 or
+    HEVC. It is also so if time stamps are missing, repeated, or contradict the first decoded frame.
+    Such a video is decoded once as a whole to count its frames.
 
     Args:
         path: The path that the user gave, for messages.
         file: The file.
-        axes: The user's letters, or None. They can only confirm that frames are the slices.
+        axes: The axis letters that the user gave, or None. They must begin with z or t, because
+            the frames are the slices.
 
     Returns:
         The description.
 
     Raises:
-        InputError: The file is no video, is encrypted or cut off, has an unknown codec, or has no
-            frames.
+        InputError: The file is not a video, is encrypted or cut off, has an unknown codec, or has
+            no frames.
     """
     require("av")
     from av.video.reformatter import VideoReformatter
@@ -292,7 +313,10 @@ def open_video(path: str, file: Path, axes: str | None) -> Source:
 
 
 def _pixels(stored: str) -> str:
-    """Returns the pixel format to convert to: RGB, or grey with 8 or 16 bits."""
+    """Returns the FFmpeg name of the pixel format that frames are converted to.
+
+    This is RGB, or grey with 8 or 16 bits for videos that are stored as grey.
+    """
     if stored == "gray":
         return "gray"
     is_deep = stored.startswith("gray") and not stored.startswith("grayf")

@@ -1,4 +1,4 @@
-"""Indexes the frames of a video: their number, their times, and where decoding can begin."""
+"""Makes an index of a video: the times of its frames, and the frames where decoding can begin."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ _HIDES_FRAMES = ("vp8",)
 _REORDERED = ("h264", "hevc")
 """Codecs that reorder frames. An AVI file has no time stamps to restore the order."""
 
-REMEDY = "convert it, such as with 'ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4'"
+REMEDY = "convert the video, for example with 'ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4'"
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class VideoIndex:
     """The time stamps and keyframes of a video.
 
     Attributes:
-        stamps: Time stamp of each frame in units of the stream, ascending.
-        keyframes: Numbers of the frames that decode without others, ascending from 0.
-        can_seek: Whether the stamps identify frames. If not, the stamps are only the numbers of
-            the frames, which are counted from the start of the video.
+        stamps: The time stamp of each frame, ascending, in the time units of the stream.
+        keyframes: The numbers of the frames that can be decoded without other frames, ascending
+            from 0.
+        can_seek: Whether the time stamps identify the frames. If False, ``stamps`` holds the
+            numbers of the frames instead. The frames are then counted from the start of the video.
     """
 
     stamps: tuple[int, ...]
@@ -36,9 +37,10 @@ class VideoIndex:
 
 
 def video_stream(path: str, container: "InputContainer") -> "VideoStream":
-    """Returns the video stream of a file. Refuses a file without one that can be decoded.
+    """Returns the first video stream of a file. A stream that holds a cover picture is ignored.
 
-    The cover picture of a film is also stored as a stream, but is not returned.
+    Raises:
+        InputError: The file has no video stream, or the stream cannot be decoded.
     """
     from av.stream import Disposition
 
@@ -54,14 +56,14 @@ def video_stream(path: str, container: "InputContainer") -> "VideoStream":
 def index_packets(
     path: str, container: "InputContainer", stream: "VideoStream"
 ) -> VideoIndex | None:
-    """Indexes the frames of a video from its packets, without decoding them.
+    """Makes the index of a video from its packets, without decoding them.
 
     A packet holds one encoded frame.
 
     Returns:
-        The index, or None if it can be made only by decoding: time stamps are missing or repeated,
-        the codec has packets for frames that are never shown, or an AVI file stores reordered
-        frames.
+        The index, or None if the video must be decoded to make it. This is so if time stamps are
+        missing or repeated, if the codec has packets for frames that are never shown, or if an
+        AVI file may store the frames in another order.
 
     Raises:
         InputError: The packets are encrypted, or an MP4 or MOV file holds fewer packets than the
@@ -86,7 +88,7 @@ def index_packets(
             keys.add(packet.pts)
     if "mp4" in container.format.name and total < stream.frames:
         raise InputError(
-            f"{path}: is cut off: it has {total} of {stream.frames} frames; copy it again."
+            f"{path}: is cut off: it has only {total} of {stream.frames} frames; copy it again."
         )
     if len(set(stamps)) < len(stamps):
         return None
@@ -95,7 +97,7 @@ def index_packets(
 
 
 def index_frames(container: "InputContainer", stream: "VideoStream") -> VideoIndex:
-    """Indexes the frames by decoding all of them."""
+    """Makes the index of a video by decoding all of its frames."""
     stamps, keys = [], [0]
     with quietly():
         for number, frame in enumerate(container.decode(stream)):

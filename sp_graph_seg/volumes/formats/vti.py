@@ -1,4 +1,4 @@
-"""Reads VTK image data (.vti) whose values follow the XML header, raw and uncompressed."""
+"""Reads VTK image data (.vti) with raw, uncompressed values after the XML header."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -28,12 +28,13 @@ class VtiHeader(NamedTuple):
     """The header of a .vti file.
 
     Attributes:
-        shape: The lengths of z, y and x, then the number of components of a voxel if it is not 1.
+        shape: The lengths of the axes z, y and x. If a voxel has several components, their number
+            comes last.
         dtype: The type of the values, in the byte order of the file.
         offset: Position of the first value in the file, in bytes.
-        spacing: Distances of the voxels along z, y and x.
+        spacing: Distances between neighbouring voxels along z, y and x.
         origin: Position of the centre of the first voxel along z, y and x.
-        notes: The texts in the field data, by name.
+        notes: The texts in the VTK field data, by their names.
     """
 
     shape: tuple[int, ...]
@@ -45,7 +46,10 @@ class VtiHeader(NamedTuple):
 
 
 def read_vti_header(file: Path) -> VtiHeader:
-    """Reads the header: https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html.
+    """Reads the header of a .vti file.
+
+    The format is described at
+    https://docs.vtk.org/en/latest/vtk_file_formats/vtkxml_file_format.html.
 
     Raises:
         InputError: The values are compressed, encoded as text or divided into pieces.
@@ -89,19 +93,20 @@ def read_vti_header(file: Path) -> VtiHeader:
 
 
 def open_vti(path: str, file: Path, axes: str | None) -> Source:
-    """Describes the array in a .vti file.
+    """Returns a description of the array in a .vti file.
 
     Args:
         path: The path that the user gave, for messages.
         file: The file.
-        axes: The user's letters, or None.
+        axes: The axis letters that the user gave, or None.
 
     Returns:
-        The description. Its voxels are the points of the VTK grid, or the cells if the file stores
-        values for cells.
+        The description. The voxels are the points of the VTK grid. If the file stores values for
+        the cells of the grid, the voxels are the cells.
 
     Raises:
-        InputError: The file is damaged, or its values are compressed, encoded or in pieces.
+        InputError: The file is damaged, or its values are compressed, encoded as text or divided
+            into pieces.
     """
     with reading(path, "save it again as raw appended data, without compression"):
         header = read_vti_header(file)
@@ -124,7 +129,10 @@ def open_vti(path: str, file: Path, axes: str | None) -> Source:
 
 
 def _axes(header: VtiHeader) -> Axes:
-    """Returns where the voxels lie: as this library noted, with units, or else as VTK declares."""
+    """Returns the axes that this library noted in the file, or else the axes that VTK declares.
+
+    The axes that VTK declares have no unit.
+    """
     noted = geometry_in_note(header.notes.get(PROVENANCE, ""))
     if noted is not None:
         return noted.sorted().stored()
@@ -137,7 +145,10 @@ def _axes(header: VtiHeader) -> Axes:
 
 
 def _values(piece: ElementTree.Element) -> tuple[ElementTree.Element, bool] | None:
-    """Finds the array of scalars, and whether it has values for cells instead of points."""
+    """Returns the XML element of the values, and whether they belong to cells instead of points.
+
+    Returns None if no values are appended to the header.
+    """
     for kind in ("PointData", "CellData"):
         data = piece.find(kind)
         for array in [] if data is None else data.findall("DataArray"):
@@ -157,6 +168,6 @@ def _text_of_numbers(text: str) -> str:
 
 def _unsuited(file: Path) -> InputError:
     return InputError(
-        f"{file}: holds no plain image data: its values are compressed, encoded or in pieces; save "
-        "it as one piece of raw appended data, without compression."
+        f"{file}: does not store VTK image data as one piece of raw, uncompressed values; save the "
+        "image again as raw appended data, in one piece and without compression."
     )

@@ -1,4 +1,4 @@
-"""Reads Zarr 2, Zarr 3 and OME-Zarr: chooses the array, its axes and spacing."""
+"""Reads Zarr 2, Zarr 3 and OME-Zarr stores. Chooses the array and finds its axes and spacing."""
 
 import math
 import zipfile
@@ -32,15 +32,15 @@ class ZarrSource(Source):
     """An array in a Zarr store.
 
     Attributes:
-        array: Path of the array in the store.
-        layout: Axes of the array.
+        array: The path of the array in the store.
+        layout: The axes of the array.
     """
 
     array: str
     layout: Layout
 
     def open(self) -> Reader:
-        """Opens the store."""
+        """Opens the store and returns a reader of the array."""
         import zarr
 
         with reading(self.path):
@@ -48,18 +48,21 @@ class ZarrSource(Source):
         return ArrayReader(self, lambda: nullcontext(array), self.layout)
 
     def identity(self) -> tuple[object, ...]:
-        """Returns the array and its axes."""
+        """Returns the path of the array and its axes."""
         return self.array, self.layout.order
 
     def files(self) -> list[Path]:
-        """Lists the metadata and the chunks of the array, or the ZIP file with all of them."""
+        """Lists the files that hold the metadata and chunks of the array.
+
+        For a store in a ZIP file, lists only the ZIP file.
+        """
         if self.file.is_file():
             return [self.file]
         return sorted(file for file in (self.file / self.array).rglob("*") if file.is_file())
 
 
 class _Declared(NamedTuple):
-    """The metadata of an array: the names of its axes, and where the voxels lie along them."""
+    """The names, spacing, origin and units that are declared for the axes of an array."""
 
     names: Sequence[str]
     scale: Sequence[float] | None = None
@@ -68,22 +71,23 @@ class _Declared(NamedTuple):
 
 
 def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> Source:
-    """Describes an array in a Zarr store.
+    """Returns a description of an array in a Zarr store.
 
     Args:
         path: The path that the user gave, for messages.
-        folder: The store: a folder, or a ZIP file.
-        inner: Path of an array or group in the store, or None for its root. If the group is an
-            OME-Zarr image or holds only one, level 0 of the image is read, which has the full
-            resolution. In other groups, the only numeric array with three or more axes is read,
-            or, if there is none, the only one with two.
-        axes: The user's letters, or None.
+        folder: The store, which is a folder or a ZIP file.
+        inner: The path of an array or group in the store, or None for the root. If a group is an
+            OME-Zarr image, or holds exactly one, level 0 of this image is read. Level 0 has the
+            full resolution. In other groups, the only numeric array with three or more axes is
+            read. If no array has three or more axes, the only numeric array with two axes is
+            read.
+        axes: The axis letters that the user gave, or None.
 
     Returns:
         The description.
 
     Raises:
-        InputError: The array does not exist, is not the only candidate, or has unknown axes.
+        InputError: The array does not exist or has unknown axes, or several arrays are possible.
     """
     require("zarr")
     import zarr
@@ -118,7 +122,7 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
 
 
 def _store(file: Path) -> "Path | zarr.storage.StoreLike":
-    """Returns what zarr opens: a folder, or the store in a ZIP file."""
+    """Returns a store that zarr can open: the folder, or the store in a ZIP file."""
     if file.is_dir():
         return file
     from zarr.storage import ZipStore
@@ -133,7 +137,10 @@ def holds_zarr(file: Path) -> bool:
 
 
 def _top(file: Path) -> str:
-    """Returns the folder in a ZIP file that is the root of its Zarr store; often the top, ""."""
+    """Returns the folder in a ZIP file that is the root of its Zarr store.
+
+    The result is an empty text if the root of the store is the root of the ZIP file.
+    """
     with zipfile.ZipFile(file) as archive:
         paths = map(PurePosixPath, archive.namelist())
         tops = [path.parent for path in paths if path.name in MARKERS]
@@ -142,7 +149,7 @@ def _top(file: Path) -> str:
 
 
 def _get(root: Any, name: str) -> Any:
-    """Returns an array or group, or None if it does not exist."""
+    """Returns the array or group ``name``, or None if it does not exist."""
     try:
         return root[name]
     except (KeyError, AttributeError, IndexError, TypeError, ValueError):
@@ -150,14 +157,21 @@ def _get(root: Any, name: str) -> Any:
 
 
 def _multiscales(group: "zarr.Group") -> Mapping[str, Any] | None:
-    """Returns the first image of an OME-Zarr group. Version 0.5 stores it under "ome"."""
+    """Returns the metadata of the first image in an OME-Zarr group, or None if there is no image.
+
+    In OME-Zarr 0.5, the metadata are stored under "ome".
+    """
     attributes: Mapping[str, Any] = group.attrs.asdict()
     images = attributes.get("ome", attributes).get("multiscales")
     return images[0] if images else None
 
 
 def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
-    """Finds the array of full resolution of an OME-Zarr image, or the only volume in a group."""
+    """Chooses the array to read in a group.
+
+    In an OME-Zarr image, this is the array with the full resolution. In any other group, it is the
+    only array that can be a volume.
+    """
     import zarr
 
     image = _multiscales(group)
@@ -170,7 +184,7 @@ def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
         array = _get(group, image["datasets"][0]["path"])
         if isinstance(array, zarr.Array):
             return array
-        raise InputError(f"{path}: lacks level 0 of its OME-Zarr image; {_listing(group)}.")
+        raise InputError(f"{path}: has an OME-Zarr image without level 0; {_listing(group)}.")
     arrays = [a for a in _arrays(group) if np.dtype(a.dtype).kind in "buif"]
     volumes = [a for a in arrays if a.ndim >= 3] or [a for a in arrays if a.ndim == 2]
     if len(volumes) != 1:
@@ -179,12 +193,15 @@ def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
 
 
 def _is_image(group: "zarr.Group") -> bool:
-    """Returns whether a group is an OME-Zarr image, and not the labels of one."""
+    """Returns whether a group is an OME-Zarr image.
+
+    A group that holds the labels of an image does not count as an image.
+    """
     return _multiscales(group) is not None and "labels" not in PurePosixPath(group.path).parts
 
 
 def _arrays(group: Any) -> "list[zarr.Array]":
-    """Lists the arrays of a group and of the groups in it."""
+    """Lists the arrays in a group and in its subgroups."""
     import zarr
 
     if isinstance(group, zarr.Array):
@@ -195,16 +212,20 @@ def _arrays(group: Any) -> "list[zarr.Array]":
 
 
 def _listing(group: Any) -> str:
-    """Lists the arrays with two or more axes, as the remedy of a message."""
+    """Lists the arrays with two or more axes, for the end of a message."""
     found = [f"/{a.path} {a.shape} {a.dtype}" for a in _arrays(group) if a.ndim > 1]
     if not found:
-        return "the store holds no array of two or more axes, give another one"
+        return "give another store, because this one has no array with two or more axes"
     more = f" and {len(found) - _MOST_LISTED} more" if len(found) > _MOST_LISTED else ""
-    return f"add an array after a colon: {', '.join(found[:_MOST_LISTED])}{more}"
+    names = ", ".join(found[:_MOST_LISTED])
+    return f"add one of these arrays to the path, after a colon: {names}{more}"
 
 
 def _declared(folder: Path, root: Any, inside: str, array: "zarr.Array") -> _Declared | None:
-    """Finds the declared axes: in the OME-Zarr image of the array, or its dimension names."""
+    """Reads what is declared about the axes of an array, or returns None if nothing is declared.
+
+    The metadata of the OME-Zarr image come first, then the dimension names of the array.
+    """
     import zarr
 
     if inside:
@@ -226,7 +247,10 @@ def _declared(folder: Path, root: Any, inside: str, array: "zarr.Array") -> _Dec
 
 
 def _ome_axes(image: Mapping[str, Any], dataset: Mapping[str, Any], ndim: int) -> _Declared:
-    """Reads where the voxels of a level lie: its transformations, and then those of the image."""
+    """Reads where the voxels of a level of an OME-Zarr image lie.
+
+    The transformations of the level are applied before the transformations of the image.
+    """
     # From 0.4 on, dictionaries; in 0.3, names; before, always t, c, z, y, x.
     axes = [a if isinstance(a, Mapping) else {"name": a} for a in image.get("axes", "tczyx")]
     scale, shift, is_known = np.ones(ndim), np.zeros(ndim), False
@@ -244,14 +268,14 @@ def _ome_axes(image: Mapping[str, Any], dataset: Mapping[str, Any], ndim: int) -
 
 
 def _letters(names: Sequence[str]) -> str | None:
-    """Joins one-letter names, or returns None for other names."""
+    """Joins axis names to letters such as "zyx". Returns None if a name is not z, t, c, y or x."""
     letters = "".join(names)
     known = {"y", "x"} <= set(letters.lower()) <= set("ztcyx")
     return letters if len(letters) == len(names) == len(set(letters)) and known else None
 
 
 def _measured(layout: Layout, declared: _Declared | None) -> Axes:
-    """Returns the axes z (or t), y and x of the array."""
+    """Returns the axes z (or t), y and x of the array with their declared spacing."""
     unknown = layout.unmeasured()
     if declared is None or declared.scale is None:
         return unknown
@@ -264,7 +288,7 @@ def _measured(layout: Layout, declared: _Declared | None) -> Axes:
 
 
 def _axis(name: str, declared: _Declared) -> Axis:
-    """Returns an axis as declared, or without spacing if it is not declared."""
+    """Returns an axis with its declared spacing, or without a spacing if none is declared."""
     if declared.scale is None or name not in declared.names:
         return Axis(name)
     place = list(declared.names).index(name)

@@ -96,7 +96,7 @@ def test_nothing_to_read(tmp_path):
     [
         (["s001.png", "s002.png", "s004.png"], ["1 of the numbers 1 to 4", "after 2"]),
         (["0000.png", "0100.png", "0400.png"], ["2 of the numbers 0 to 400", "after 100"]),
-        (["t1_0.png", "t1_1.png", "t1_1000000000.png"], ["999999998 of", "after 1;"]),
+        (["t1_0.png", "t1_1.png", "t1_1000000000.png"], ["999999998 of", "after 1,"]),
     ],
 )
 def test_gaps_are_told(tmp_path, names, words):
@@ -129,7 +129,7 @@ def test_no_gaps(tmp_path, names):
 @pytest.mark.parametrize("names", [["1.png", "1.tif", "2.png"], ["1.png", "01.png", "2.png"]])
 def test_two_files_of_one_number(tmp_path, names):
     write(tmp_path, names)
-    refused(tmp_path, "2 files have the name or number 1;")
+    refused(tmp_path, "2 files with the name or number 1;")
 
 
 def test_one_file(tmp_path):
@@ -155,8 +155,8 @@ def test_a_slice_unlike_the_others(tmp_path, odd):
     volume = open_volume(tmp_path)
     ((number, reason),) = volume.check()
     assert number == 3
-    assert reason.startswith(f"{tmp_path / '3.png'}: slice 3 is {odd.dtype} of ")
-    assert "but 0.png is uint8 of 1 x 8 x 9" in reason
+    assert reason.startswith(f"{tmp_path / '3.png'}: slice 3 has the type {odd.dtype} ")
+    assert "but 0.png has the type uint8 and the size 1 x 8 x 9;" in reason
     assert len(volume.check(quick=True)) == (odd.shape[:2] != (8, 9))
     with pytest.raises(InputError, match=r"3\.png: slice 3"):
         volume.read(0, 5)

@@ -117,5 +117,5 @@ def test_vti_that_cannot_be_read(tmp_path, change):
     path = vti(tmp_path / "a.vti", **change)
     if "array" in change:
         path.write_bytes(path.read_bytes().replace(b'format="appended"', b'format="binary"'))
-    with pytest.raises(InputError, match="holds no plain image data"):
+    with pytest.raises(InputError, match="does not store VTK image data"):
         open_volume(path)

@@ -286,7 +286,7 @@ def test_an_unknown_codec(tmp_path, video):
     assert content.count(b"avc1") > 1
     place = content.index(b"avc1", content.index(b"stsd"))
     path.write_bytes(content[:place] + b"zzzz" + content[place + 4 :])
-    refused(path, "unknown codec", "convert it")
+    refused(path, "unknown codec", "convert the video")
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
