@@ -110,9 +110,9 @@ class Appearance:
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
         graph, nodes = make_graph(small, inside, self.config)
-        probabilities = self.probabilities(small, graph, nodes)
+        colors = node_colors(small, nodes)
+        probabilities = self.probabilities(small, graph, nodes, colors)
         if self.config.memory:
-            colors = node_colors(small, nodes)
             side = math.sqrt(nodes.size / self.config.n_segments)
             share = self.config.memory
             probabilities, before = recall(probabilities, graph, colors, before, share, side)
@@ -123,9 +123,10 @@ class Appearance:
             labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
         return labels, margins, before
 
-    def probabilities(self, image: Picture, graph: Data, nodes: NDArray[np.int64]) -> Array:
+    def probabilities(
+        self, image: Picture, graph: Data, nodes: NDArray[np.int64], colors: Array
+    ) -> Array:
         """Computes the probability of each label at each node, ``(N, K)``."""
-        colors = node_colors(image, nodes)
         descriptors = describe_nodes(graph, colors, self.whitening, self.config.position_weight)
         measured = self._measured(descriptors)
         if self.net is None:
@@ -146,14 +147,13 @@ class Appearance:
 
     def _learned(self, image: Picture, nodes: NDArray[np.int64]) -> Array:
         """Computes label probabilities as the softmax of the mean of z over each node."""
-        index = torch.from_numpy(nodes.ravel())
-        inside = index >= 0
-        count = int(nodes.max()) + 1
+        index = torch.from_numpy(nodes.ravel() + 1)  # pixels without a node come first
+        count = int(nodes.max()) + 2
         parts = [
-            scatter_mean(scale_to(part, nodes.shape).flatten(1)[:, inside], index[inside], count)
-            for part in self.encode(image).cpu().split(_CHANNELS_AT_ONCE)
+            scatter_mean(scale_to(part, nodes.shape).flatten(1), index, count)[1:]
+            for part in self.encode(image)[: self.num_labels].cpu().split(_CHANNELS_AT_ONCE)
         ]
-        x = torch.cat(parts, dim=1)[:, : self.num_labels]  # (N, K)
+        x = torch.cat(parts, dim=1)  # (N, K)
         return x.softmax(dim=-1).numpy().astype(np.float64)
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from sp_graph_seg.prototypes.correction import fit_correction
 from sp_graph_seg.prototypes.measure import noise_statistics
 from sp_graph_seg.prototypes.phases import Array, Kind, Mask, Phases, make_blind_spot_net
 from sp_graph_seg.prototypes.prototypes import (
+    Prototypes,
     fit_distinct_prototypes,
     fit_prototypes,
     warn_of_few_labels,
@@ -188,11 +189,20 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
         values = _flat_pixels(views)[0] if model.kind == "intensity" else points
         prototypes = fit_prototypes(points, max(2, count_modes(values)))
     warn_of_few_labels(len(prototypes), num_labels)
+    model.prototypes = _by_brightness(prototypes, points, views)
+    if model.kind == "intensity" and points.shape[1] == 1 and len(prototypes) > 2:
+        sharp = [model.without_rims(view.value, view.mask) for view in views]
+        points = _of_all(sharp, views).T
+        model.prototypes = fit_prototypes(points, len(prototypes))
+
+
+def _by_brightness(prototypes: Prototypes, points: Array, views: Sequence[_View]) -> Prototypes:
+    """Sorts prototypes by the mean intensity of their pixels."""
     labels, _ = prototypes.nearest(points)
     brightness = _of_all([view.value for view in views], views).mean(axis=0)
     pixels = np.maximum(np.bincount(labels, minlength=len(prototypes)), 1)
     order = np.argsort(np.bincount(labels, brightness, len(prototypes)) / pixels, kind="stable")
-    model.prototypes = prototypes.reordered(order)
+    return prototypes.reordered(order)
 
 
 def _of_all(values: Sequence[Array], views: Sequence[_View]) -> Array:
