@@ -71,11 +71,10 @@ class VolumeRAG(GraphDataset):
         truth = None if labels is None else _open_labels(labels, volume)
         size = _size(volume)
         regions = _slices(size) if block is None else _blocks(size, block)
-        if options.get("to_graph") is None:
-            spacing = _relative_spacing(volume, is_block=block is not None)
-            options["to_graph"] = ToRAG(spacing=spacing)
-        elif block is not None:
-            options["to_graph"] = _for_volumes(options["to_graph"])
+        to_graph = options.get("to_graph")
+        if to_graph is None:
+            to_graph = ToRAG(spacing=_relative_spacing(volume, is_block=block is not None))
+        options["to_graph"] = to_graph if block is None else _for_volumes(to_graph)
         files = tuple(part.source.file for part in (volume, truth) if part is not None)
         sources = [
             Source(name, partial(_cut, volume, truth, region, name), files)

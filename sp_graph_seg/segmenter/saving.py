@@ -19,8 +19,14 @@ from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.training import plain_torch
 
 #: What wrong contents of a model file raise where they are used.
-_WRONG_CONTENTS = (InputError, ArithmeticError, AttributeError, LookupError, RuntimeError)
-_WRONG_CONTENTS += (TypeError, ValueError)
+_WRONG_CONTENTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 class Trained(NamedTuple):
