@@ -20,6 +20,16 @@ from sp_graph_seg.segmenter.model_file import ModelFile
 from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.training import plain_torch
 
+#: What wrong contents of a model file raise where they are used.
+_WRONG_CONTENTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 
 class Trained(NamedTuple):
     """The state of a Segmenter after training, without the history."""
@@ -104,7 +114,7 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
             net = make_net(channels, config, head)
             net.load_state_dict(weights)
             net.eval()
-    except (InputError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except _WRONG_CONTENTS as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"{path}: is not a model that this version can read ({reason}); train the model again."
