@@ -18,9 +18,13 @@ from sp_graph_seg.prototypes import (
 )
 from sp_graph_seg.training import History
 from sp_graph_seg.training.history import Step
-from sp_graph_seg.transforms.prepare import ScaledImage
+from sp_graph_seg.transforms.prepare import ScaledImage, crop
 
 OnStep = Callable[[Step], None]
+
+#: Most rows and columns of an image that is trained on at full resolution, which takes about 300
+#: bytes a pixel. The rest of the image is assumed to look like this part.
+_TRAINED = 4096
 
 
 class Labeller(Protocol):
@@ -63,6 +67,8 @@ def fit_labeller(
     images: Sequence[ScaledImage], config: Config, on_step: OnStep | None
 ) -> tuple[Labeller, History]:
     """Trains the labeller that ``config.label_by`` names on images with values in [0, 1]."""
+    if config.label_by == "phases":  # at full resolution
+        images = [crop(image, _TRAINED) for image in images]
     values, masks = [image.values for image in images], [image.inside for image in images]
     if config.label_by == "regions":
         return fit_region_colors(values, masks, config), History()
