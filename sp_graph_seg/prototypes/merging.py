@@ -26,6 +26,9 @@ class TouchingLabels:
     be seen, such as differences between parts of bright ice. So labels are merged first if their
     colours before whitening cannot be told apart.
 
+    Where all boundaries are visible, large labels weigh more than small ones, as in the method of
+    Ward 1963. Otherwise the last labels would be a few spots of strong colour.
+
     Args:
         num_labels: Number of labels K.
         whitening: Matrix ``(C, C)`` with which the colours were whitened.
@@ -50,13 +53,18 @@ class TouchingLabels:
         np.add.at(self.area, labels, area)
 
     def merge_order(self) -> list[Merger]:
-        """Computes the order in which all labels are merged, the two most similar labels first.
+        """Computes the order in which all labels are merged.
 
         A merger is a tuple: the kept label, the merged label and their difference. If the colours
         before whitening differ by less than 2.3 units, they cannot be told apart. The difference is
         then measured before whitening. Otherwise it is measured after whitening, but is at least
         2.3. The statistics of the merged label are added to the statistics of the kept label.
         Labels without area are left out.
+
+        Labels that differ by less than 5 units are merged first, the two most similar labels
+        before all others. Then the two labels are merged that increase the variance of the colours
+        least, which is Ward's criterion. There, the distance of two labels is the distance of their
+        mean colours or their difference, whichever is larger.
         """
         jump, length = self.jump.copy(), self.length.copy()
         total, area = self.total.copy(), self.area.copy()
@@ -65,11 +73,14 @@ class TouchingLabels:
         while alive.sum() > 1:
             mean = total / np.maximum(area, 1e-12)[:, None]
             along = jump / np.maximum(length, 1e-12)[..., None]
-            cost = self._differences(np.where(length[..., None] > 0, along, mean[:, None] - mean))
+            apart = mean[:, None] - mean
+            difference = self._differences(np.where(length[..., None] > 0, along, apart))
+            distance = np.maximum(np.linalg.norm(apart, axis=-1), difference)
+            cost = np.where(difference < _JUMP, difference, _JUMP + distance * _ward_weights(area))
             cost[~alive] = cost[:, ~alive] = np.inf
             np.fill_diagonal(cost, np.inf)
             one, other = np.unravel_index(cost.argmin(), cost.shape)
-            order.append((int(one), int(other), float(cost[one, other])))
+            order.append((int(one), int(other), float(difference[one, other])))
             for sums in (jump, length):
                 sums[one] += sums[other]
                 sums[:, one] += sums[:, other]
@@ -84,6 +95,12 @@ class TouchingLabels:
         plain = np.linalg.norm(whitened @ self.plain, axis=-1)
         size = np.linalg.norm(whitened, axis=-1)
         return np.where(plain < _VISIBLE, plain, np.maximum(size, _VISIBLE))
+
+
+def _ward_weights(area: Array) -> Array:
+    """Computes the square root of Ward's weight for each pair of labels, ``(K, K)``."""
+    share = area / area.sum()
+    return np.sqrt(np.outer(share, share) / np.maximum(np.add.outer(share, share), 1e-12))
 
 
 def count_visible(order: list[Merger]) -> int:
