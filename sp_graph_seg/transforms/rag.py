@@ -87,9 +87,11 @@ class ToRAG(ImageTransform):
 
     Raises:
         InputError: If a parameter is out of its range. A call of the transform also raises it if
-            the image has a wrong number of axes, is empty, looks like a batch, or has NaN or Inf
-            inside the mask, or if the size of the label map or the mask differs from the size of
-            the image.
+            the image has a wrong number of axes, is empty, or has NaN or Inf inside the mask, if
+            the size of the label map or the mask differs from the size of the image, or if the
+            image looks like a batch ``(B, C, H, W)``. It does if it has four axes, of which the
+            second has length 1 or 3, and no ``spacing``, mask or label map says that it is a
+            volume.
 
     Example:
         >>> import torch
