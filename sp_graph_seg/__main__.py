@@ -8,7 +8,7 @@ from sp_graph_seg.extras import require
 
 
 def main() -> int:
-    """Runs the command line. Makes OpenMP threads sleep while they wait, instead of spin."""
+    """Runs the command line. OpenMP threads that wait for others sleep instead of spinning."""
     # OpenMP reads this when torch is loaded. On a busy machine, waiting threads that spin take the
     # cores from the threads that they wait for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

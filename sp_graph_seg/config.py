@@ -187,11 +187,16 @@ class Config:
                 raise InputError(
                     f"{name}={getattr(self, name)} is above 1; use a number from 0 to 1."
                 )
-        if not self.patches or min(min(patch) for patch in self.patches) < 1:
+        if not self.patches:
             raise InputError(
-                f"patches={self.patches} must be one entry or more, each with a positive count, "
-                "height and width; use entries such as (24, 64, 64). To train without patches, "
-                "leave them out and use reconstruction='none'."
+                "patches=() is empty; leave out this setting, or give entries such as "
+                "(24, 64, 64). To train without patches, leave it out and use "
+                "reconstruction='none'."
+            )
+        if min(min(patch) for patch in self.patches) < 1:
+            raise InputError(
+                f"patches={self.patches} holds a number below 1; use a positive count, height and "
+                "width in each entry, such as (24, 64, 64)."
             )
 
     @classmethod
@@ -317,7 +322,7 @@ def _cast(name: str, value: Any, hint: Any) -> Any:
     if get_origin(hint) is tuple:
         inner = get_args(hint)
         if isinstance(value, str) or not hasattr(value, "__iter__"):
-            raise InputError(f"{name}={value!r} is not a list; give a list.")
+            raise InputError(f"{name}={value!r} is not a list; put square brackets around it.")
         items = list(value)
         kinds = [inner[0]] * len(items) if inner[-1] is Ellipsis else list(inner)
         if len(items) != len(kinds):

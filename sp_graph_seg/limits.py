@@ -21,7 +21,7 @@ def check_limit(name: str, value: float, path: str | os.PathLike[str]) -> None:
 
     Args:
         name: A key of :data:`LIMITS`.
-        value: The number in the file, in the unit that ``name`` gives.
+        value: The number found in the file. Its unit is part of ``name``, such as bytes.
         path: The file to name in the message.
 
     Raises:

@@ -132,9 +132,9 @@ def map_images(
 def closing_joblib(workers: int) -> Iterator[None]:
     """Shuts down joblib's worker processes, if there are several, when the block ends.
 
-    Idle workers keep everything that they imported in memory. In addition, the resource tracker of
-    joblib's loky once warned of leaked semaphores at the end of a program under load. This warning
-    could not be reproduced, and its cause is not known.
+    Otherwise, idle workers would keep everything that they imported in memory. They may also have
+    caused a warning of leaked semaphores, which joblib's loky once gave at the end of a program.
+    This warning could not be reproduced, and its cause is not known.
     """
     try:
         yield
@@ -184,7 +184,8 @@ def _open_client(workers: int | None, scheduler: str | None) -> Iterator["Client
 def _silent_dask() -> Iterator[None]:
     """Keeps Dask from printing the traceback of every lost connection.
 
-    Dask sets the levels of its loggers when it is imported, so its configuration comes too late.
+    The levels are set on the loggers themselves. Dask reads its configuration only when it is
+    imported, so changing the configuration later has no effect on the loggers.
     """
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [logger.level for logger in loggers]

@@ -112,7 +112,9 @@ def bsds300(
     photos = experiments.find_photos(data, split, images or [])
     shown = experiments.find_photos(data, split, show) if show else photos[:_SHOWN]
     if not set(shown) <= set(photos):
-        raise InputError("--show: an image is not in --images; add this image to --images.")
+        raise InputError(
+            "--show: names an image that is not in --images; add this image to --images."
+        )
     jobs = list(experiments.make_jobs(photos, methods, range(seeds), output))
     done = sum(job.result() is not None for job in jobs)
     report(

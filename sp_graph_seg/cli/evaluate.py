@@ -219,7 +219,8 @@ def _read(pair: Pair, unlabelled: int | None) -> tuple[np.ndarray, list[np.ndarr
                 )
             if not ((truth >= 0) & (labels >= 0)).any():
                 raise InputError(
-                    f"{file}: has no labels where {pair.labels} has labels; leave this file out."
+                    f"{file}: has no labels where {pair.labels} has labels, so nothing can be "
+                    "scored; leave this file out."
                 )
             truths.append(truth)
     return labels, truths

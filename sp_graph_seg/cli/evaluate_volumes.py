@@ -27,7 +27,10 @@ def are_two_volumes(labels: Path, truth: Path) -> bool:
 def evaluate_volumes(
     labels: Path, truth: Path, unlabelled: int | None, output: Path | None
 ) -> None:
-    """Scores labels against the truth. Prints the scores, and writes them to a given ``output``."""
+    """Scores labels against the truth, and prints the scores.
+
+    If ``output`` is given, the scores are also written to this file.
+    """
     ours, theirs = (_open(path) for path in (labels, truth))
     if unlabelled is not None:
         ours = ours._replace(unlabelled=unlabelled)

@@ -72,7 +72,7 @@ def read_mask(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
         return np.ones(array.shape[1:], bool) if air is None else air.sample(array)
     mask = read_map(path, image, array) != 0
     if not mask.any():
-        raise InputError(f"{path}: is 0 everywhere; give 1 to pixels with data.")
+        raise InputError(f"{path}: is 0 everywhere; set the pixels with data to 1 in the mask.")
     return mask
 
 
@@ -93,6 +93,6 @@ def read_map(path: Path, image: Path, array: np.ndarray) -> np.ndarray:
         own, wanted = ("x".join(map(str, shape)) for shape in (values.shape, array.shape[1:]))
         raise InputError(
             f"{path}: has {own} pixels, but {image} has {wanted}; "
-            "resize the first file with nearest-neighbour interpolation."
+            f"resize {path} with nearest-neighbour interpolation."
         )
     return values

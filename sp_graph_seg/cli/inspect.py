@@ -47,11 +47,14 @@ def inspect(
 
     The command writes regions.csv, with the voxels, volume, share, components, surface area and
     grey values of each label. It also writes components.csv, with a row for each component,
-    sizes.csv, with the number of components by diameter, preview.png and report.html. For each
-    label N of --meshes, it writes a mesh, label_N.ply, in which coordinates are scaled by the voxel
-    size and start at the origin of the volume. A picture of all meshes is surfaces.png. Voxels with
-    the largest value of the data type, such as 255, have no label. The volume is read slice by
-    slice.
+    sizes.csv, with the number of components by diameter, preview.png and report.html.
+
+    For each label N of --meshes, the command writes a mesh, label_N.ply. Its coordinates are in the
+    unit of the voxel size. The first voxel lies at the origin that the file declares, or at 0. A
+    picture of all meshes is surfaces.png.
+
+    Voxels with the largest value of the data type, such as 255, have no label. The volume is read
+    slice by slice.
 
     Args:
         labels: Labels of a volume, such as those that segment and predict write.

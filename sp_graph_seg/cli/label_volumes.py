@@ -59,8 +59,8 @@ def open_label_volume(
     Args:
         path: File or folder of labels that this or another program wrote.
         axes: Names of the stored axes in order, such as ``zyx``, if the file does not declare them.
-        about: Description of the relabelling. If its ``unlabelled`` is set, this is the value of
-            voxels without a label.
+        about: Description of the relabelling. If its ``unlabelled`` is set, voxels with this value
+            have no label.
     """
     from sp_graph_seg.label_jobs import parse_output
     from sp_graph_seg.label_jobs.finished import read_finished

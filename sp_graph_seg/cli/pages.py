@@ -39,7 +39,8 @@ _LISTED = 25
 def check_pages(files: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
     """Raises an error if files exist and may not be replaced.
 
-    Files may be replaced with ``overwrite``, or if the last file is a page of this program.
+    All files may be replaced if ``overwrite`` is true. They may also be replaced if the last file,
+    which is the page, was written by this program.
     """
     if files[-1].exists() and not overwrite:
         from sp_graph_seg.report import is_own_page
@@ -105,7 +106,8 @@ def write_image_page(
         model: The model.
         inputs: All files that the labels were made from.
         pairs: Maps the file of each image to the file of its labels.
-        placed: The final path of the model. The page tells this path, not the present one.
+        placed: The path to which ``model`` will be moved at the end of the command. The page
+            shows this path as the place of the model.
     """
     images = list(pairs)
     with only_a_warning(file):

@@ -94,7 +94,7 @@ def read_label_image(path: Path) -> NDArray[np.int64]:
 
 
 def colors_of(labels: Sequence[int], given: Mapping[int, str] | None = None) -> dict[int, str]:
-    """Returns the colours that these labels have in overlays."""
+    """Returns the colours that the given labels have in overlays."""
     from sp_graph_seg.io.colors import label_colors
 
     numbered = label_colors(range(max(labels) + 1), given)

@@ -59,7 +59,8 @@ def write_benchmark_page(
 
     Args:
         file: The page.
-        rows: The rows of each table, keyed by how results are selected, such as ``oracle``.
+        rows: The rows of each table. The key of a table, such as ``oracle``, says how its results
+            were selected.
         pictures: Files of pictures to show on the page.
         data: The folder of the data set.
     """

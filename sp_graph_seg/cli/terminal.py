@@ -77,7 +77,7 @@ def _terminated_like_interrupted() -> Iterator[None]:
     """Makes SIGTERM end the program like Ctrl-C. This works only in the main thread.
 
     Python discards an exception that is raised in a finalizer or in the callback of a weak
-    reference. A signal that arrives there is sent once more.
+    reference. If a signal raises its exception in such code, the signal is sent once more.
     """
 
     def stop(*_: Any) -> None:

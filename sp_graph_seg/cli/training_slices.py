@@ -96,7 +96,10 @@ def choose_or_check(
 
 
 def read_chosen(survey: "Survey", numbers: Sequence[int]) -> list[np.ndarray]:
-    """Returns the images of slices. Images that the survey did not keep are read again."""
+    """Returns the images of the given slices.
+
+    Slices that ``survey`` did not keep in memory are read again.
+    """
     from sp_graph_seg.streaming import read_slice
 
     kept = survey.kept

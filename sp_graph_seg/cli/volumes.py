@@ -116,7 +116,10 @@ def predict_volumes(
     overwrite: bool,
     flags: VolumeFlags,
 ) -> None:
-    """Labels volumes or videos with a trained model. All are checked before any is labelled."""
+    """Labels volumes or videos with a trained model.
+
+    All volumes are checked before the first one is labelled.
+    """
     volumes = [flags.open(path) for path in paths]
     if masks:
         pairs = zip(volumes, match_masks(masks, paths), strict=True)

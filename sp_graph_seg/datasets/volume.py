@@ -115,9 +115,9 @@ def _open_labels(labels: VolumeLike, volume: Volume) -> Volume:
         )
     if opened.channels != 1 or _size(opened) != _size(volume) or opened.dtype.kind not in "bui":
         raise InputError(
-            f"{opened.path}: {opened.channels} channels of {opened.dtype} and shape "
-            f"{_size(opened)} do not fit the volume; give one channel of integers with the shape "
-            f"{_size(volume)}."
+            f"{opened.path}: the labels have {opened.channels} channels of type {opened.dtype} and "
+            f"shape {_size(opened)}, but need one channel of integers and the shape "
+            f"{_size(volume)}; convert the labels, or select the same part as in the volume."
         )
     return opened
 

@@ -178,8 +178,8 @@ def ucm2_labels(ucm2: ArrayLike, threshold: float) -> NDArray[np.int64]:
     labels = label(strength <= threshold, connectivity=2)[1::2, 1::2].astype(np.int64) - 1
     if labels.min() < 0:
         raise InputError(
-            f"threshold={threshold}: a pixel of ucm2 has a value above this threshold; give a "
-            "higher threshold, above 0."
+            f"threshold={threshold}: ucm2 has a value above this threshold at a pixel of the image "
+            "(an odd row and column), so this pixel is in no region; give a higher threshold."
         )
     return labels
 

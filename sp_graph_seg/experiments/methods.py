@@ -61,8 +61,8 @@ class Method:
         settings: Values to try for the free parameter of the method. The free parameter is the beta
             of a model, the scale of Felzenszwalb, or the number of clusters, regions or labels of
             any other baseline.
-        config: All other parameters. The kind, the setting and the seed replace the values for them
-            in this configuration.
+        config: All other parameters. Fields that depend on the kind, the setting or the seed of a
+            job are overwritten.
     """
 
     name: str
@@ -73,9 +73,11 @@ class Method:
     def __post_init__(self) -> None:
         if self.kind not in _ALL:
             raise InputError(f"type={self.kind!r} is unknown; use one of {', '.join(_ALL)}.")
-        if not self.settings or not all(0 < value < np.inf for value in self.settings):
+        if not self.settings:
+            raise InputError("settings: the list is empty; give at least one positive number.")
+        if not all(0 < value < np.inf for value in self.settings):
             raise InputError(
-                f"settings={self.settings} are empty or not positive; give positive numbers."
+                f"settings={self.settings} are not all positive and finite; give other numbers."
             )
         if len(set(self.settings)) < len(self.settings):
             raise InputError(f"settings={self.settings} repeat a number; give each number once.")

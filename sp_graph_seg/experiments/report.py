@@ -44,8 +44,9 @@ def write_tables(
 
     Args:
         folder: Folder of the files.
-        rows: The rows of the tables. ``"oracle"``, ``"unsupervised"`` and ``"fixed"`` hold the rows
-            with this selection. ``"settings"`` holds one row for each method and setting.
+        rows: The rows of the tables in four lists. The key ``"settings"`` has one row for each
+            method and setting. The keys ``"oracle"``, ``"unsupervised"`` and ``"fixed"`` say how
+            the rows in their lists were selected.
         job_scores: The scores of all jobs.
         combine: How the scores of several annotators were combined.
         command: The command that was run.

@@ -97,7 +97,10 @@ def tune(
     for number, array in enumerate(arrays):
         check_image(array, f"images[{number}]", arrays[0].shape[0], config)
         if find_numbers(array) is not None:
-            raise InputError(f"images[{number}]: has NaN; give images without NaN.")
+            raise InputError(
+                f"images[{number}]: has NaN, which tune does not support; crop the image, or "
+                "replace NaN by numbers."
+            )
     graphs = _make_graphs(arrays, config)
     candidates: list[Candidate] = []
 
@@ -119,19 +122,20 @@ NUM_CANDIDATES = 2 * len(COARSE) + len(FINE) + 1
 
 
 def coarse_settings() -> Iterator[tuple[str, float, float]]:
-    """Yields the stage, beta_cut and beta_sim of the first six candidates.
+    """Yields three values for each of the first six candidates: stage, beta_cut and beta_sim.
 
-    The weight beta_con equals beta_sim.
+    The stage is the name of the series, ``cut`` or ``sim = con``. The weight beta_con equals
+    beta_sim.
     """
     yield from (("cut", beta, 0.0) for beta in COARSE)
     yield from (("sim = con", 0.0, beta) for beta in COARSE)
 
 
 def fine_settings(coarse: Sequence[Candidate]) -> Iterator[tuple[str, float, float]]:
-    """Yields the stage, beta_cut and beta_sim of the last three candidates.
+    """Yields three values for each of the last three candidates: stage, beta_cut and beta_sim.
 
-    The last three candidates depend on the best of the first six. The weight beta_con equals
-    beta_sim.
+    The stage is ``fine``. The weights depend on the best of the first six candidates. The weight
+    beta_con equals beta_sim.
     """
     best_of = {
         stage: max((c for c in coarse if c.stage == stage), key=lambda c: c.score)

@@ -132,9 +132,10 @@ def _as_seen(rgb: Array) -> Array:
 
 
 def _distances(seen: Array, color: Array) -> Array:
-    """Computes the distances of N colours ``(3, N, 3)`` to one colour ``(3, 3)``.
+    """Computes the distances ``(N,)`` of N colours to one colour.
 
-    The distance to a colour is the smallest of the distances for the three kinds of vision.
+    Each colour is given for three kinds of vision, as the result of `_as_seen`: ``(3, N, 3)`` for
+    the N colours and ``(3, 3)`` for the one colour. The smallest of the three distances counts.
     """
     return np.linalg.norm(seen - color[:, np.newaxis], axis=-1).min(axis=0)
 

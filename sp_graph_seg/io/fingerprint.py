@@ -1,4 +1,7 @@
-"""Computes fingerprints of values and files, by which results of the same input are found."""
+"""Computes fingerprints of values and files.
+
+Results of the same input are found by their equal fingerprints.
+"""
 
 import functools
 import hashlib
@@ -100,6 +103,6 @@ def _hash(content: Any) -> str:
 
 def _nameless(value: Any, name: str) -> InputError:
     return InputError(
-        f"{name}: {value!r} cannot be recognised in another process; use a function that is "
-        "defined in a module, or an object that keeps its parameters as attributes."
+        f"{name}: {value!r} has no fingerprint that is the same in every process; use a function "
+        "that is defined in a module, or an object that keeps its parameters as attributes."
     )

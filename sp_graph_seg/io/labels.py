@@ -128,7 +128,12 @@ def as_whole(path: str | os.PathLike[str], array: np.ndarray) -> np.ndarray:
         InputError: A value is not a whole number, or it is so large (above 2**24) that 32-bit
             floats are not exact.
     """
-    whole = np.isfinite(array) & (np.abs(array) <= _LARGEST) & (np.rint(array) == array)
+    whole = np.isfinite(array) & (np.rint(array) == array)
+    if whole.all() and array.size and np.abs(array).max() > _LARGEST:
+        raise InputError(
+            f"{path}: holds the float {array.flat[np.abs(array).argmax()]:.9g}, which is too large "
+            f"for a label (above {_LARGEST}); store the labels as integers."
+        )
     if not whole.all():
         raise InputError(
             f"{path}: holds {array[~whole].flat[0]:g}, which is not the number of a label; give "

@@ -52,7 +52,9 @@ def decode_tiff(path: str | os.PathLike[str], header: bytes) -> np.ndarray:
 
 
 def tiff_samples(path: str | os.PathLike[str], tif: "TiffFile") -> np.ndarray:
-    """Reads the first series of a TIFF that is not a thumbnail, and turns it upright.
+    """Reads the main series of a TIFF, and turns it upright.
+
+    The main series is the first one that is not a thumbnail.
 
     The values are returned as they are stored. For example, a palette is not applied.
 

@@ -96,11 +96,16 @@ def _ticks(fps: float, times: Iterable[float] | None) -> Iterator[int]:
     for number, time in enumerate(times):
         first = time if first is None else first
         elapsed = (time - first) * TICKS
-        tick = round(elapsed) if math.isfinite(elapsed) else last
+        if not math.isfinite(elapsed):
+            raise InputError(
+                f"times: frame {number} has the time {time} s, which is not finite; give a finite "
+                "time for each frame."
+            )
+        tick = round(elapsed)
         if tick <= last:
             raise InputError(
-                f"times: frame {number} has the time {time} s, which is not finite or not later "
-                "than the frame before; give finite times in increasing order."
+                f"times: frame {number} has the time {time} s, which is not later than the time of "
+                "the frame before; give times in increasing order."
             )
         yield tick
         last = tick

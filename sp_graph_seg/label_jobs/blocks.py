@@ -134,7 +134,9 @@ class BlockStore(ABC):
     def _checked(self, text: str | bytes, start: int) -> dict[str, Any]:
         header = json.loads(text)
         if (header["fingerprint"], header["start"]) != (self.fingerprint, start):
-            raise ValueError("file: belongs to another block or job; label these slices again")
+            raise ValueError(
+                f"{self.file(start)}: belongs to another block or job; label these slices again"
+            )
         return header
 
 
@@ -164,7 +166,9 @@ class BlockFiles(BlockStore):
             with archive.open(_LABELS) as member:
                 labels = np.lib.format.read_array(member, allow_pickle=False)
                 if member.read(1):  # the checksum is compared at the end
-                    raise ValueError("file: holds data after the labels; label these slices again")
+                    raise ValueError(
+                        f"{self.file(start)}: holds data after the labels; label these slices again"
+                    )
         return Block(labels, _skipped(header))
 
     def _header(self, start: int) -> dict[str, Any]:
@@ -194,7 +198,10 @@ class BlocksInPlace(BlockStore):
         stop = start + count
         labels = self._format.read_block(self.output.assembled, start, stop, self.places)
         if header.pop("crc32") != _checksum(header, labels):
-            raise ValueError("labels: do not match their checksum; label these slices again")
+            raise ValueError(
+                f"{self.file(start)}: does not hold the checksum of the stored labels; label "
+                "these slices again"
+            )
         return Block(labels, _skipped(header))
 
     def _header(self, start: int) -> dict[str, Any]:

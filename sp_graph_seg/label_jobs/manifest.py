@@ -43,7 +43,7 @@ class Manifest:
         settings: The model, the input and the options, as JSON values.
         geometry: The positions of the slices, and the order of the axes of the output.
         labels: A mapping from a label to its ``name`` and ``color``, for the labels that have them.
-            None if the values are grey values and not labels.
+            None if the job stores grey values instead of labels, such as a map of the uncertainty.
         dataset: The name of the dataset in an HDF5 file; None for other formats.
         record: The record of how the output was made; see `sp_graph_seg.io.record`. Only the record
             may change during a job.
@@ -105,8 +105,8 @@ class Manifest:
     def legend(self, used: Iterable[int]) -> list[dict[str, Any]]:
         """Returns the ``label``, ``color`` and, if known, ``name`` of each label in ``used``.
 
-        Labels without a given colour get colours that are as far apart as possible. If the values
-        are grey values and not labels, the list is empty.
+        Labels without a given colour get colours that are as far apart as possible. If the job
+        stores grey values instead of labels, the list is empty.
         """
         if self.labels is None:
             return []

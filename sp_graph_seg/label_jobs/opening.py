@@ -105,8 +105,8 @@ def open_label_job(
         geometry: The positions of the slices, such as ``volume.geometry``. The labels get the same
             axes. Default: slices along z with unknown spacing.
         labels: A mapping from a label to its ``name`` and ``color``, such as `Relabel.labels`. None
-            if the values are grey values and not labels. Default: no names, and colours that are as
-            far apart as possible.
+            if the job stores grey values instead of labels, such as a map of the uncertainty.
+            Default: no names, and colours that are as far apart as possible.
         inputs: The files and folders that are labelled. An output that would change them is
             refused.
         overwrite: Whether to replace an existing output, once the new output is complete. Work in
@@ -154,7 +154,8 @@ def _finished_before(
 ) -> dict[int, str] | None:
     """Verifies an existing output and returns its skipped slices.
 
-    Returns None if the output is damaged or does not match, and may be overwritten.
+    If the output is damaged or belongs to another job, the result is None if ``overwrite`` is true.
+    Otherwise, an error is raised.
     """
     try:
         return verify_finished(output, manifest)

@@ -94,7 +94,7 @@ def create_partial(partial: Path, manifest: Manifest) -> None:
 
 
 def mark_assembled(partial: Path, manifest: Manifest, skipped: Mapping[int, str]) -> None:
-    """Records in the manifest that the output is assembled and the blocks are not needed."""
+    """Records in the manifest that the output is assembled, so the blocks are no longer needed."""
     with durable_write(partial / MANIFEST) as temporary:
         temporary.write_text(_state_text(manifest, skipped), encoding="utf-8")
 

@@ -161,9 +161,9 @@ class ComponentJoiner:
 
         Args:
             new: Measures of the R pieces of the new slice, ``(R, 11)``.
-            components: The active component at each of K contacts, as its row in ``_active``,
-                ``(K,)``.
-            touched: The number of the piece at each of these contacts, ``(K,)``.
+            components: For each of K pixels where a piece touches an active component, the row of
+                this component in ``_active``, ``(K,)``.
+            touched: For each of these pixels, the number of the piece, ``(K,)``.
 
         Returns:
             For each piece, the row in ``_active`` of the component that it now belongs to,

@@ -1,6 +1,7 @@
-"""A network that predicts pixels from their surroundings, to remove noise and find slow features.
+"""A network that removes noise, and finds features that vary slowly over an image.
 
-A slow feature changes little between neighbouring windows of an image.
+It predicts each pixel from its surroundings. Its slowly varying features, for short "slow
+features", change little between neighbouring windows of an image.
 """
 
 import torch
@@ -28,7 +29,8 @@ class BlindSpotNet(nn.Module):
     Args:
         in_channels: Number of channels C of the image.
         num_features: Number of features F that the image is reconstructed from.
-        num_slow: Number of slow features S, which :func:`slow_loss` trains.
+        num_slow: Number of slowly varying features S. Training with :func:`slow_loss` makes them
+            change little between neighbouring windows of an image.
         width: Number of channels of the first module of the encoder.
         depth: Number of poolings, each of which halves the height and the width.
 
@@ -54,13 +56,18 @@ class BlindSpotNet(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Computes the reconstruction ``(B, C, H, W)`` and the slow features ``(B, S, H, W)``."""
+        """Computes the reconstruction and the slowly varying features.
+
+        The reconstruction is ``(B, C, H, W)``, and the features are ``(B, S, H, W)``.
+        """
         z = self.encoder(image)
         return self.readout(z[:, : self.num_features]), z[:, self.num_features :]
 
 
 def hide_pixels(images: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Replaces 12 % of the pixels, chosen at random, each by a random one of its 24 neighbours.
+    """Replaces the values of 12 % of the pixels, which are chosen at random.
+
+    A replaced pixel gets the value of one of its 24 neighbours, which is also chosen at random.
 
     Args:
         images: The images, ``(B, C, H, W)``.
@@ -106,8 +113,9 @@ def slow_loss(first: Tensor, second: Tensor) -> Tensor:
     side by side. It has three terms. The first makes the features of the two windows similar. The
     second keeps the standard deviation of each feature over the windows at 1 or more. The third
     makes the features uncorrelated. Without the second and the third term, all features would
-    become constant or equal. If the features are linear functions of the input, the smallest loss
-    is reached by a solution of the relaxed normalised cut of the graph of windows.
+    become constant or equal. For features that are linear functions of the input, minimising the
+    loss solves a relaxed normalised cut. Its graph has the windows as nodes, and an edge between
+    the two windows of each pair.
 
     Args:
         first: Mean features of n windows, ``(n, S)``.

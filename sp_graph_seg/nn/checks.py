@@ -23,8 +23,8 @@ def refuse(*checks: tuple[Tensor, Callable[[], str]]) -> None:
             function that returns the error message.
 
     Raises:
-        InputError: If a check finds a fault, with the message of the first such check. Also inside
-            ``torch.vmap``, because values cannot be checked there.
+        InputError: If a check finds a fault, with the message of the first such check. The error
+            is also raised inside ``torch.vmap``, because values cannot be checked there.
     """
     try:
         is_good = not torch.stack([flag for flag, _ in checks]).any()

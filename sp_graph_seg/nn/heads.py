@@ -55,11 +55,11 @@ def make_head(name: str, num_features: int, num_layers: int = 2) -> nn.Module | 
         return None
     if name == "appnp" and num_layers >= 1:
         return APPNP(_STEPS, _START)
-    if name not in _LAYERS or num_layers < 1:
-        raise InputError(
-            f"head={name!r} with {num_layers} layers cannot be made; use one of the names "
-            f"identity, appnp, {', '.join(_LAYERS)}, and 1 layer or more."
-        )
+    if name != "appnp" and name not in _LAYERS:
+        known = ", ".join(["identity", "appnp", *_LAYERS])
+        raise InputError(f"head={name!r} is unknown; use one of {known}.")
+    if num_layers < 1:
+        raise InputError(f"num_layers={num_layers} is too small for a head; use 1 or more.")
     return _Residual([_LAYERS[name](num_features) for _ in range(num_layers)], num_features)
 
 

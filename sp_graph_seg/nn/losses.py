@@ -252,13 +252,15 @@ def prepare_graph(
 
     Args:
         x: Node features, ``(N, F)``.
-        edge_index: Edges, ``(2, E)``, which may come from :func:`sort_edges`; or ``adj_t``.
+        edge_index: Edges, ``(2, E)``, or a sparse tensor ``adj_t``. Edges from :func:`sort_edges`
+            are not checked and sorted again.
         edge_weight: Weights, ``(E,)``; ``None`` if all weights are 1.
         validate: Whether to check the values of the tensors.
         affinities: Whether to refuse negative values in ``x`` and in the weights.
 
     Returns:
-        The features in 32 bits or more, the edges, and the weights, all for :func:`propagate`.
+        Three arguments for :func:`propagate`: the features in 32 bits or more, the edges and the
+        weights.
 
     Raises:
         InputError: If an argument has a wrong shape, type or value.
@@ -301,13 +303,15 @@ def _check_values(x: Tensor, weight: Tensor, affinities: bool) -> None:
 def _checked_labels(labels: Tensor, x: Tensor, validate: bool) -> Tensor:
     def message() -> str:
         return (
-            f"labels: shape {tuple(labels.shape)} of type {labels.dtype} does not hold one valid "
-            f"label for each node; give a tensor ({x.size(0)},) of integers from 0 to "
-            f"{x.size(1) - 1}."
+            f"labels: some values are not from 0 to {x.size(1) - 1}, the indices of the features; "
+            "give the index of a feature for each node."
         )
 
     if labels.shape != x.shape[:1] or labels.is_floating_point():
-        raise InputError(message())
+        raise InputError(
+            f"labels: shape {tuple(labels.shape)} of type {labels.dtype} must be ({x.size(0)},) "
+            "with integers; give one label for each node."
+        )
     if can_validate(validate):
         refuse(((labels.min() < 0) | (labels.max() >= x.size(1)), message))
     return labels

@@ -11,6 +11,8 @@ from sp_graph_seg.nn.checks import can_validate, refuse
 
 _PARTS = 128
 
+_NEGATIVE = "batch: some numbers are negative; number the graphs from 0."
+
 
 class NodeGroups:
     """The nodes of a batch, grouped by graph, for sums and means over each graph.
@@ -39,15 +41,18 @@ class NodeGroups:
         if batch is None:
             return
         if batch.shape != (num_nodes,) or batch.dtype != torch.long:
-            raise _bad_batch(batch, num_nodes)
+            raise InputError(
+                f"batch: shape {tuple(batch.shape)} of type {batch.dtype} must be ({num_nodes},) "
+                "of type torch.int64; give the number of the graph of each node."
+            )
         if self.size is None:
             low, high = torch.stack(batch.aminmax()).tolist()
             self.size = high + 1
             if low < 0:
-                raise _bad_batch(batch, num_nodes)
+                raise InputError(_NEGATIVE)
         elif can_validate(validate):
             refuse(
-                (batch.min() < 0, lambda: str(_bad_batch(batch, num_nodes))),
+                (batch.min() < 0, lambda: _NEGATIVE),
                 (
                     batch.max() >= self.size,
                     lambda: (
@@ -99,10 +104,3 @@ class NodeGroups:
             return losses.mean()
         is_present = self.counts() > 0
         return torch.where(is_present, losses, 0).sum() / is_present.sum()
-
-
-def _bad_batch(batch: Tensor, num_nodes: int) -> InputError:
-    return InputError(
-        f"batch: shape {tuple(batch.shape)} of type {batch.dtype} does not number the graphs of "
-        f"{num_nodes} nodes; give a tensor ({num_nodes},) of type int64 with numbers from 0."
-    )

@@ -26,7 +26,10 @@ from sp_graph_seg.nn.propagate import in_degree, plain_edges, propagate
 
 
 class Pooled(NamedTuple):
-    """The pooled graphs of a batch of B graphs, C nodes each, with the memberships and losses."""
+    """The result of a pooling layer for a batch of B graphs.
+
+    Each graph is pooled to C nodes, one for each cluster.
+    """
 
     x: Tensor
     """Features of the clusters, ``(B C, F)``."""
@@ -74,8 +77,10 @@ class _Pooling(nn.Module, ABC):
         self, channels: int | list[int], k: int, dropout: float = 0.0, temp: float = 1.0
     ) -> None:
         super().__init__()
-        if k < 1 or temp <= 0:
-            raise InputError(f"k={k}, temp={temp}: are not both positive; use numbers above 0.")
+        if k < 1:
+            raise InputError(f"k={k} is not a number of clusters; use 1 or more.")
+        if temp <= 0:
+            raise InputError(f"temp={temp} is not positive; use a number above 0.")
         channels = [channels] if isinstance(channels, int) else channels
         self.mlp = MLP([*channels, k], act=None, norm=None)
         self.dropout = dropout
@@ -140,8 +145,8 @@ class NCutPooling(_Pooling):
     ``orthogonality``.
 
     Args:
-        channels: Number of features F; or a list of F and the sizes of the hidden layers of the MLP
-            that computes the memberships.
+        channels: Number of features F. An MLP computes the memberships from the features. To give
+            it hidden layers, write a list: F, then the size of each hidden layer.
         k: Number of clusters C.
         dropout: Probability with which a logit of the MLP is set to 0 in training.
         temp: Temperature of the softmax. A value below 1 moves memberships towards 0 and 1.
@@ -173,8 +178,8 @@ class MinCutPooling(_Pooling):
     edges has a ``cut`` of 0.
 
     Args:
-        channels: Number of features F; or a list of F and the sizes of the hidden layers of the MLP
-            that computes the memberships.
+        channels: Number of features F. An MLP computes the memberships from the features. To give
+            it hidden layers, write a list: F, then the size of each hidden layer.
         k: Number of clusters C.
         dropout: Probability with which a logit of the MLP is set to 0 in training.
         temp: Temperature of the softmax. A value below 1 moves memberships towards 0 and 1.
@@ -209,8 +214,8 @@ class DMoNPooling(_Pooling):
     PyG's layer can be loaded into this layer.
 
     Args:
-        channels: Number of features F; or a list of F and the sizes of the hidden layers of the MLP
-            that computes the memberships.
+        channels: Number of features F. An MLP computes the memberships from the features. To give
+            it hidden layers, write a list: F, then the size of each hidden layer.
         k: Number of clusters C.
         dropout: Probability with which a logit of the MLP is set to 0 in training.
         temp: Temperature of the softmax. A value below 1 moves memberships towards 0 and 1.

@@ -171,7 +171,7 @@ class _Matrix:
         return replace(self, is_transposed=not self.is_transposed)
 
     def entries(self) -> tuple[Tensor, Tensor]:
-        """Returns the row and the column of each weight in the matrix: two tensors ``(E,)``."""
+        """Returns the place of each weight in the matrix: its row ``(E,)`` and column ``(E,)``."""
         source, target = plain_edges(self.edges)
         return (source, target) if self.is_transposed else (target, source)
 

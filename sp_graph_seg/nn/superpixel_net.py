@@ -9,7 +9,10 @@ from sp_graph_seg.transforms import affinity, scatter_mean
 
 
 def pixels_inside(z: Tensor, inside: Tensor | None) -> Tensor:
-    """Selects from z ``(F, H, W)`` the pixels of a mask, or all if it is ``None``: ``(F, P)``."""
+    """Returns the features of the P pixels inside a mask: ``(F, H, W)`` -> ``(F, P)``.
+
+    If the mask is ``None``, all pixels are returned.
+    """
     return z.flatten(1) if inside is None else z[:, inside]
 
 

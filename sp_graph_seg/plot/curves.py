@@ -30,7 +30,8 @@ def plot_history(history: "History") -> "Figure":
 
     if len(history) == 0:
         raise InputError(
-            "history: has no steps, because nothing was trained; plot the labels instead."
+            "history: has no steps, because no network was trained; give the history of a model "
+            "with a network."
         )
     figure = Figure(figsize=(8.5, 5), layout="constrained")
     steps = history["step"]

@@ -64,8 +64,7 @@ def show_labels(
     visible.
 
     Raises:
-        InputError: If the labels do not fit the images. In the message, the labels are called
-            ``name``.
+        InputError: If the labels do not fit the images. The message begins with ``name``.
     """
     pictures = []
     for number, values in enumerate(match_images(labels, images, name)):

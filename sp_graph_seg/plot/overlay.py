@@ -86,8 +86,11 @@ def _tint(
 
 
 def _strips(height: int, width: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Yields the rows of each strip of a picture, these with one row more on each side where there
-    is one, and where the strip lies in the latter.
+    """Divides a picture into strips of whole rows, and yields three slices for each strip.
+
+    1. The rows of the strip in the picture.
+    2. The same rows, and one more row above and below if the picture has such a row.
+    3. The rows of the strip, counted from the first row of slice 2.
     """
     count = max(1, _STRIP_PIXELS // width)
     for start in range(0, height, count):

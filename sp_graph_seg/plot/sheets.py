@@ -70,10 +70,12 @@ def contact_sheet(
             ``recommended`` is not an index of a candidate, or labels do not fit their image.
     """
     arrays = as_image_list(images)
-    if not candidates or len(candidates) != len(captions):
+    if not candidates:
+        raise InputError("candidates: the list is empty; give labels of at least one candidate.")
+    if len(candidates) != len(captions):
         raise InputError(
-            f"captions: {len(captions)} are given for {len(candidates)} candidates; give at least "
-            "one candidate, and one caption for each candidate."
+            f"captions: {len(captions)} are given for {len(candidates)} candidates; give one "
+            "caption for each candidate."
         )
     if recommended is not None and not 0 <= recommended < len(candidates):
         raise InputError(

@@ -51,7 +51,9 @@ def render_surfaces(
     from mpl_toolkits.mplot3d.art3d import Poly3DCollection  # type: ignore[import-untyped]
 
     if not any(len(faces) for _, faces in surfaces.values()):
-        raise InputError("surfaces: have no triangles; give surfaces that extract_surface returns.")
+        raise InputError(
+            "surfaces: have no triangles; give the surface of a label that occurs in the volume."
+        )
     chosen = numbered_colors(max(surfaces) + 1, colors)
     rgb = {label: to_rgb(chosen[label]) for label in surfaces}
     vertices = np.concatenate([surface.vertices for surface in surfaces.values()])

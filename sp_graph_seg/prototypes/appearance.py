@@ -212,7 +212,10 @@ def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.in
 
 
 def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
-    """Makes a network with weights from the seed, and with at least one feature per label."""
+    """Makes a network with random weights, drawn with the seed of the configuration.
+
+    It has at least as many features as there are labels.
+    """
     num_features = max(config.num_features, num_labels)
     with seeded(config.seed):
         return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
@@ -287,10 +290,12 @@ def fit_appearance(
     model = Appearance(config, whitening, centers, label_of, left)
     least = config.num_labels or 2
     if model.num_labels < least:
+        is_full = len(centers) >= _MOST_PROTOTYPES and config.num_labels > len(centers)
+        limit = f"a model has at most {_MOST_PROTOTYPES} labels"
+        remedy = "use a smaller num_labels" if config.num_labels else "set num_labels to 2 or more"
         warnings.warn(
-            f"images: only {model.num_labels} of {least} labels were found, because too few "
-            f"superpixels differ, or because a model has at most {_MOST_PROTOTYPES} labels; use a "
-            "smaller num_labels, but if num_labels is 0, set it to 2 or more.",
+            f"images: only {model.num_labels} of {least} labels were found, because "
+            f"{limit if is_full else 'too few superpixels differ'}; {remedy}.",
             FewLabelsWarning,
             stacklevel=2,
         )

@@ -91,13 +91,17 @@ class Correction:
 
 
 def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction:
-    """Fits gain and rings to a slice. Keeps each only if grey prototypes then fit better.
+    """Fits the gain and the rings of a slice, and keeps only those that are clearly present.
 
-    Grey prototypes and the correction are fitted in turn, as is done for the bias field of magnetic
-    resonance images (Wells et al. 1996). Both are fitted to the slice smoothed by one pixel. The
-    number of prototypes is the number of modes in the histogram of flat pixels, which differ little
-    from their neighbours. It is at least two, and at least three if a gain is fitted. With fewer
-    prototypes, steps of intensity would look like a gain.
+    A slice without gain and rings would consist of a few grey values, the prototypes. Prototypes
+    and correction are fitted in turn, as is done for the bias field of magnetic resonance images
+    (Wells et al. 1996). Both are fitted to the slice smoothed by one pixel. The gain is kept if it
+    makes the distances to the prototypes clearly smaller. The rings are kept if they are much
+    stronger around the centre of the slice than around other points.
+
+    The number of prototypes is the number of modes in the histogram of flat pixels, which differ
+    little from their neighbours. It is at least two, and at least three if a gain is fitted. With
+    fewer prototypes, steps of intensity would look like a gain.
 
     Args:
         image: The slice, ``(H, W)``.

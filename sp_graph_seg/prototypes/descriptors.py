@@ -40,12 +40,12 @@ def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
 
 
 def noise_whitening(colors: list[Array], graphs: list[Data]) -> Array:
-    """Computes directions of colour, as columns ``(C, C)``, along which neighbours differ equally.
+    """Computes a matrix ``(C, C)`` that whitens the differences between the colours of neighbours.
 
-    The directions solve the generalised eigenproblem of two matrices: the covariance of the colours
-    of all nodes, and half the covariance of the differences between neighbours. A direction counts
-    more if the colours of all nodes vary much along it, compared with the differences between
-    neighbours. The total variance of the colours does not change, so their units stay the same.
+    Colours times this matrix are whitened: neighbours then differ equally along every axis. The
+    columns of the matrix solve the generalised eigenproblem of two matrices: the covariance of the
+    colours of all nodes, and half the covariance of the differences between neighbours. The total
+    variance of the colours of all nodes does not change, so their units stay the same.
 
     Args:
         colors: Colours of the nodes of each training image, ``(N, C)``.

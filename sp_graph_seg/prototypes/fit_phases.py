@@ -173,11 +173,13 @@ def _has_learned(
 
 
 def _trust_in_noise(images: Sequence[Array]) -> tuple[float, float]:
-    """Chooses the share of the image in the measured value, and the strength of total variation.
+    """Chooses two settings of the denoising, depending on the noise of the images.
 
-    The weight of total variation will be a small constant plus the product of share and strength.
-    The strength is smaller if most of the variation of the values is noise, because the noise may
-    hide fine structures, such as fibres that are a few pixels wide.
+    The first is ``Phases.blend``, the share of the image itself in the measured value. It is 0 for
+    white noise, and 1 for smoothed noise. The second is a strength s. Later, the weight of total
+    variation becomes a small constant plus blend times s. The strength is smaller if most of
+    the variation of the values is noise, because the noise may hide fine structures, such as fibres
+    that are a few pixels wide.
     """
     channels = [channel for image in images for channel in image]
     statistics = [(*noise_statistics(channel), channel.std()) for channel in channels]

@@ -42,7 +42,7 @@ def recall(
         colors: Colours of the nodes of the frame, ``(N, C)``.
         before: Memory of the previous frame; ``None`` for the first frame.
         share: Weight of the memory at a node that has not changed since the previous frame.
-        side: Mean side of a superpixel, in pixels of the graph.
+        side: Mean side of a superpixel, in pixels of the image that the graph was made from.
 
     Returns:
         The mixed probabilities, and the memory for the next frame.

@@ -29,9 +29,10 @@ class TouchingLabels:
     be seen, such as differences between parts of bright ice. So labels are merged first if their
     colours before whitening cannot be told apart.
 
-    Where all boundaries are clear, large labels weigh more than small ones, as in the method of
-    Ward 1963, and so do labels that stand out against all their neighbours. Otherwise the last
-    labels would be a few spots of strong colour.
+    Then the other labels with small differences are merged. When only large differences are left,
+    two kinds of labels are merged later than others: large labels, as in the method of Ward 1963,
+    and labels that stand out against all their neighbours. Without this rule, the labels that are
+    left at the end would be a few spots of strong colour.
 
     Args:
         num_labels: Number of labels K.
@@ -104,9 +105,11 @@ class TouchingLabels:
 
 
 def _stand_out(difference: Array, length: Array) -> Array:
-    """Computes the geometric mean of each difference and the lesser contrast, ``(K, K)``.
+    """Computes the geometric mean of two numbers for each pair of labels, ``(K, K)``.
 
-    It is the difference itself if neither of two labels touches another one.
+    The first number is the difference of the two labels. The second is the smaller of their
+    contrasts. The contrast of a label is the mean of the differences along its whole boundary. If
+    neither of the two labels touches another label, the result is the difference itself.
     """
     boundary = length * ~np.eye(len(length), dtype=bool)
     total = boundary.sum(axis=1)

@@ -43,8 +43,9 @@ class Phases:
     3. The features of the pixels are computed. The training chose one of three kinds:
 
        * intensity: the measured values. It is chosen if they have several channels or modes.
-       * texture: the mean slow feature of the networks. It is chosen if the slow feature of the
-         first is much slower than noise and than the next one, and the kind is not intensity.
+       * texture: the feature that varies most slowly over the image, averaged over the networks.
+         It is chosen if the kind is not intensity, and if this feature of the first network varies
+         much more slowly than noise and than the second slowest feature.
        * mixed: the measured value, the mean of its surroundings, and a filter for dark lines, all
          scaled to equal spread. It is chosen in all other cases.
 
@@ -55,10 +56,10 @@ class Phases:
         nets: The trained networks. There are three for the kind texture, otherwise one.
         mean, std: Mean and standard deviation with which images are standardised for a network.
         blend: Share of the image in the measured value. The rest is the network's reconstruction.
-        smoothing: Weight of total variation on the measured value.
+        smoothing: Weight of the total variation that smooths the measured value.
         correction: Correction of gain and rings in grey images; ``None`` for other images.
         kind: The kind of features in step 3: intensity, texture or mixed.
-        directions: Directions in the space of slow features, as columns, ``(S, Q)``.
+        directions: Directions in the space of slowly varying features, as columns, ``(S, Q)``.
         offset, scale: Mean and standard deviation with which features are standardised, ``(Q,)``.
         prototypes: Prototypes in the space of the features. Label 0 has the lowest intensity.
     """
@@ -87,7 +88,10 @@ class Phases:
         return self.nets
 
     def look(self, image: Array) -> tuple[Array, Array]:
-        """Computes measured values ``(C, H, W)`` and slow features ``(S, H, W)`` of an image."""
+        """Computes measured values and slowly varying features of the pixels of an image.
+
+        The measured values are ``(C, H, W)``, and the features are ``(S, H, W)``.
+        """
         return self._look(self.correct(image))
 
     def _look(self, image: Array) -> tuple[Array, Array]:
@@ -160,7 +164,10 @@ class Phases:
         return labels, margins
 
     def without_rims(self, features: Array, mask: Mask | None) -> Array:
-        """Removes rims if the features ``(Q, H, W)`` are grey values, and nothing otherwise."""
+        """Removes rims from features ``(Q, H, W)`` that are grey values.
+
+        Other features are returned unchanged.
+        """
         assert self.prototypes is not None, "the prototypes are fitted"
         if self.kind != "intensity" or len(features) > 1:
             return features

@@ -1,4 +1,4 @@
-"""Removes the rims that blurred edges leave where three or more grey phases meet."""
+"""Removes thin rims of a wrong label at blurred edges, in images of three or more grey phases."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +14,22 @@ _KEPT = (2, 2)
 
 
 def remove_rims(values: Array, centers: Array, inside: NDArray[np.bool_] | None = None) -> Array:
-    """Sets pixels of a blurred edge to the nearer of its two sides.
+    """Gives each pixel of a rim at a blurred edge the value of one side of the edge.
 
-    Between a dark and a bright phase a blurred edge takes all values in between, so a thin rim of
-    it is nearest to the prototype of a third phase. A pixel counts as such a rim if, within two
-    pixels, there is a label below and one above its own, and its label covers no square of 2x2
-    pixels there. It gets the smallest or the largest value within two pixels, whichever is nearer
-    (Kramer & Bruckner 1975). Two labels have no label in between, so nothing is changed then.
+    At a blurred edge between a dark and a bright phase, the grey values in between may be nearest
+    to the prototype of a third phase. This phase then gets a thin, wrong rim along the edge.
+
+    A pixel belongs to a rim if two conditions hold. First, there are both a lower and a higher
+    label than its own within two pixels. Second, it lies in no square of 2x2 pixels that all
+    have this label. The pixel then gets the smallest or the largest value within two pixels,
+    whichever is nearer to its own value (Kramer & Bruckner 1975). With one or two labels, nothing
+    is changed.
 
     Args:
-        values: ``(H, W)``.
+        values: Grey values of the pixels, ``(H, W)``.
         centers: Values of the prototypes, increasing, ``(K,)``.
-        inside: The data pixels, ``(H, W)``; ``None`` for all. The others are not looked at.
+        inside: The data pixels, ``(H, W)``; ``None`` if all pixels have data. The values of all
+            other pixels are ignored.
     """
     if len(centers) < 3:
         return values

@@ -1,4 +1,7 @@
-"""Slow features: directions in the space of features along which nearby pixels differ least."""
+"""Directions in the space of features along which nearby pixels differ least.
+
+The projections on these directions vary slowly over the image. They are called slow features.
+"""
 
 from collections.abc import Sequence
 
@@ -12,13 +15,13 @@ _LAG = 10
 
 
 def slow_directions(z: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Finds directions along which pixels 10 apart differ least, compared with all pixels.
+    r"""Finds directions along which pixels at a distance of 10 differ least.
 
-    These are the maximum autocorrelation factors of Switzer & Green 1984. They solve the relaxed
-    normalised cut of the pixel grid, if only linear functions of the features are allowed. Each
-    direction v has an eigenvalue :math:`\lambda`, and :math:`C v = \lambda D v / 2`. Here C is the
-    covariance of the features, and D is the covariance of their differences between pixels that are
-    10 pixels apart.
+    The differences are compared with the variation over all pixels. The directions are the maximum
+    autocorrelation factors of Switzer & Green 1984. They solve the relaxed normalised cut of the
+    pixel grid, if only linear functions of the features are allowed. Each direction v has an
+    eigenvalue :math:`\lambda`, and :math:`C v = \lambda D v / 2`. Here C is the covariance of the
+    features, and D is the covariance of their differences between pixels that are 10 pixels apart.
 
     Args:
         z: Features of the pixels, ``(F, H, W)``.
@@ -45,16 +48,18 @@ def project(z: NDArray[np.float32], directions: NDArray[np.float64]) -> NDArray[
 
 
 def mean_direction(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Finds the direction whose projection is the mean of the slowest features of networks.
+    """Finds one direction whose projection combines the slowest features of N networks.
 
-    The slowest feature of each network is scaled to equal spread. Its sign is chosen so that it
-    agrees with that of the first network.
+    The slowest feature of a network is the projection of its features on the first of
+    :func:`slow_directions`. It is divided by its standard deviation. Its sign is chosen so that it
+    correlates positively with the slowest feature of the first network.
 
     Args:
         parts: Features of the pixels by each network, each ``(F, H, W)``.
 
     Returns:
-        The direction as a column, ``(N F, 1)``, for the N networks' features one after another.
+        The direction as a column, ``(N F, 1)``. The projection of the features of all networks,
+        stacked in their order, is the sum of their slowest features.
     """
     columns: list[NDArray[np.float64]] = []
     first: NDArray[np.float32] | None = None

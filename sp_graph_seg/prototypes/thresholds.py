@@ -83,7 +83,8 @@ def balanced_thresholds(values: NDArray, num_labels: int) -> NDArray[np.float64]
 
     The weight of a pixel is (density of its value)^(-1/2), so the weight of a bin of the histogram
     is the square root of its number of pixels. Without these weights, Otsu's criterion splits a
-    common phase in two before it finds a phase that covers 2 % of the image. So does K-means.
+    common phase in two before it finds a phase that covers 2 % of the image.
+    K-means would do the same.
 
     Args:
         values: Finite values in an array of any shape.

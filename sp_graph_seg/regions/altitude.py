@@ -54,7 +54,7 @@ _WEIGHTS = np.array(list(WEIGHTS.values()))
 def describe_regions(graph: HeteroData, lab: Floats) -> tuple[MergingRegions, Labels]:
     """Makes the leaves of a region tree, and computes their statistics.
 
-    The leaves are connected parts of cells with at least 12 pixels, or 42 voxels in a volume. A
+    Each leaf is a connected part of a cell. It has at least 12 pixels, or 42 voxels in a volume. A
     smaller part is joined to its most similar neighbour.
 
     Args:

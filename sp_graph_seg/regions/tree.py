@@ -58,14 +58,16 @@ class RegionTree:
         Pixels without data are -1. The tree is not computed again. Give at most one of the two
         arguments.
 
-        By default, two regions are separate if the probability of their boundary is above 0.525. If
-        this gives fewer than 10 regions, the tree is cut into 10. If it gives more than 20, the
-        tree is cut into 20, or into more if the probability of more boundaries is above 0.75.
+        By default, the tree is cut at altitude 0.525: two regions that are merged at a higher
+        altitude stay separate. If this gives fewer than 10 regions, the tree is cut into 10. If it
+        gives more than 20 regions, the tree is cut into 20. However, if a cut at altitude 0.75
+        still gives more than 20 regions, this cut is used.
 
         Args:
             num_regions: The number of regions. If the tree has fewer leaves, each leaf becomes a
                 region, and a warning is given.
-            threshold: Regions are separate if their altitude is above this value, from 0 to 1.
+            threshold: Altitude from 0 to 1 at which the tree is cut. Two regions that are merged at
+                a higher altitude stay separate.
         """
         if num_regions is not None and threshold is not None:
             raise InputError("num_regions, threshold: both are given; leave out one of them.")

@@ -63,7 +63,7 @@ class Sample:
         cuts: For a grey volume, two panels perpendicular to the slices. Otherwise empty.
         legend: The legend, with a row for each label.
         intensity_range: The values that are shown as black and as white.
-        unit: Unit of the extents.
+        unit: Unit of the extents of the panels.
         seen: A pair: how many slices, frames or images were counted for the legend, and how many
             there are in total.
         noun: What a panel is: ``"slice"``, ``"frame"`` or ``"image"``.
@@ -268,8 +268,8 @@ def _check_fit(volume: Volume | None, labels: Volume) -> None:
     if len(set(sizes)) > 1:
         own, wanted = (" x ".join(map(str, size)) for size in sizes)
         raise InputError(
-            f"{labels.path}: holds {wanted} labels, but {volume and volume.path} holds {own} "
-            "voxels; give the part of the volume that was labelled."
+            f"{labels.path}: has {wanted} voxels, but {volume and volume.path} has {own}; give the "
+            "part of the volume that was labelled."
         )
 
 

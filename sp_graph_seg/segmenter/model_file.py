@@ -33,9 +33,11 @@ class ModelFile(NamedTuple):
         return dict(self.metadata.get("notes", {}))
 
     def digest(self) -> str:
-        """Returns 32 hexadecimal digits that identify the contents, except the record.
+        """Returns 32 hexadecimal digits that identify the contents of the model file.
 
-        The digest is not computed from the bytes of the file, because safetensors writes the keys
+        The record, which says how the model was made, does not change the digits.
+
+        They are not computed from the bytes of the file, because safetensors writes the keys
         of the header in random order.
         """
         return fingerprint(weights=self.weights, metadata=self.metadata)
@@ -128,7 +130,7 @@ def read_model(path: str | Path) -> ModelFile:
 def _parse(weights: dict[str, Tensor], header: Mapping[str, str]) -> ModelFile:
     metadata = dict(json.loads(header["model"]))
     if not isinstance(metadata.get("notes", {}), dict):
-        raise ValueError(f"notes: {metadata['notes']!r} are no mapping")
+        raise ValueError(f"notes: {metadata['notes']!r} is not a mapping")
     return ModelFile(weights, metadata, dict(json.loads(header.get("record", "{}"))))
 
 

@@ -19,7 +19,10 @@ from sp_graph_seg.transforms.superpixels import MASKED
 
 
 def make_net(in_channels: int, config: Config, head: nn.Module | None) -> SuperpixelNet:
-    """Makes a network with weights from the seed. The global random state does not change."""
+    """Makes a network with random weights, drawn with the seed of the configuration.
+
+    The global random state does not change.
+    """
     seen_channels = in_channels * (1 + PER_SCALE * len(config.hessian_scales))
     with seeded(config.seed):
         wnet = WNet(seen_channels, config.num_features, config.width, config.depth)
@@ -56,7 +59,7 @@ def evaluating(net: nn.Module) -> Iterator[None]:
 
 
 def encode(net: SuperpixelNet, seen: Tensor) -> Tensor:
-    """Computes z ``(F, h, w)`` of an image ``(C', h, w)`` on the device of the network."""
+    """Computes the features z ``(F, h, w)`` of an image on the device of the network."""
     with evaluating(net), torch.no_grad():
         return net.encode(seen.to(next(net.parameters()).device))
 

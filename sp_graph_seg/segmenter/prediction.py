@@ -170,8 +170,9 @@ class Prediction:
     def colors_(self) -> dict[int, str]:
         """The colour of each possible label, ``"#rrggbb"``, in all pictures and files.
 
-        A colour that ``relabel_`` sets is used. The colours of all other labels are chosen as far
-        apart as possible, first for the labels that occur in the training images.
+        A colour that ``relabel_`` sets is used. The other labels get colours that are as far apart
+        as possible. Labels that occur in the training images get theirs first, so these differ
+        most.
         """
         labels = [*self.seen_labels_, *range(self.num_labels_)]
         return label_colors(labels, self.relabel_.colors if self.relabel_ else None)

@@ -86,7 +86,7 @@ class Segmenter(Prediction, ImageEstimator):
         relabel_: Post-processing of all labels, which is saved with the model. It is ``None`` after
             training, and can be set to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
         seen_labels_: The labels that occur in the training images. They get the colours that are
-            farthest apart. Empty if all labels occur.
+            farthest apart. It is empty if all labels occur in the training images.
 
     Example:
         >>> import torch
@@ -329,22 +329,21 @@ class Segmenter(Prediction, ImageEstimator):
 
     def _resolve_config(self, channels: int) -> Config:
         """Chooses the hyperparameters. The argument ``head`` replaces ``config.head``."""
-        if not isinstance(self.config, Config | None) or not isinstance(
-            self.head, nn.Module | None
-        ):
-            raise InputError(
-                f"config, head: {type(self.config).__name__} and {type(self.head).__name__} are "
-                "not a Config and a torch module; give a Config or None as config, and a "
-                "torch.nn.Module or None as head."
-            )
+        if not isinstance(self.config, Config | None):
+            name = type(self.config).__name__
+            raise InputError(f"config: the type {name} is not Config; give a Config or None.")
+        if not isinstance(self.head, nn.Module | None):
+            name = type(self.head).__name__
+            raise InputError(f"head: the type {name} is not Module; give an nn.Module or None.")
         if self.head is not None:
             config = (self.config or Config()).replace(head="identity")
         else:
             config = self.config or Config.preset("photo" if channels == 3 else "tomogram")
         has_head = self.head is not None or config.head != "identity"
         if config.label_by != "argmax" and (has_head or config.hessian_scales):
+            name = "head" if has_head else "hessian_scales"
             raise InputError(
-                "head, hessian_scales: have no effect on labels by prototypes "
-                f"(label_by={config.label_by!r}); leave them out, or use the preset fast or paper."
+                f"{name}: has no effect on labels by prototypes (label_by={config.label_by!r}); "
+                f"leave out {name}, or use the preset fast or paper."
             )
         return config

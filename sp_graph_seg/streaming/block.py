@@ -212,8 +212,8 @@ def _label_frames(
 def _single_threaded() -> Iterator[int]:
     """Limits torch to one thread for each operation, and yields the earlier number of threads.
 
-    With one thread, sums have the same order on every machine. The other threads are better used
-    for other slices, because superpixels use only one core.
+    With one thread, sums have the same order on every machine. The other cores label other slices
+    at the same time. This is faster, because superpixels of one slice are made by only one core.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -13,11 +13,12 @@ from sp_graph_seg.volumes.intensity import check_finite
 def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
     """Reads the slices ``start`` to ``stop - 1`` as an array ``(n, C, H, W)``.
 
-    If the volume has a ``fill``, NaN and infinite values mark pixels without data and become NaN.
+    If the volume was opened with a ``fill`` value, its NaN and infinite values mark pixels without
+    data. All of them become NaN. Without a ``fill`` value, they cause an error.
 
     Raises:
-        InputError: A slice cannot be read, or holds NaN or infinite values although the volume has
-            no ``fill``.
+        InputError: A slice cannot be read, or holds values too large for float32. Or a slice holds
+            NaN or infinite values, and the volume was opened without a ``fill`` value.
     """
     with np.errstate(over="ignore"):  # values beyond float32 become Inf and are refused
         images = volume.with_nan().read(start, stop).astype(np.float32)

@@ -18,14 +18,15 @@ _AXES = "zyx"
 def vote_axes(
     segmenter: Segmenter, volume: NDArray[np.floating], axes: Sequence[str] = _AXES
 ) -> NDArray[np.int64]:
-    """Labels a volume along several axes and combines the results.
+    """Labels the slices of a volume along each of several axes, and combines the results.
 
-    Each voxel gets the label with the highest mean probability over the axes.
+    For each axis, the volume is cut into slices perpendicular to this axis, and each slice is
+    labelled by itself. Each voxel then gets the label with the highest mean probability over the
+    axes. Thus neighbouring slices influence each other, because the slices along the other axes
+    cut through both.
 
-    Along one axis, each slice is labelled without its neighbouring slices. A slice along another
-    axis cuts through all these slices, so it relates them to each other. The function suits volumes
-    that look the same from all sides and have cubic voxels. All probabilities are held in memory,
-    with 2 bytes for each voxel and feature.
+    The function suits volumes that look the same from all sides and have cubic voxels. All
+    probabilities are held in memory, with 2 bytes for each voxel and feature.
 
     Args:
         segmenter: A trained model.

@@ -60,8 +60,8 @@ def fit_blind_spot(
 
     The learning rate rises over ten steps and then falls along half a cosine. Every step uses pairs
     of neighbouring windows of all images, or of ``config.images_per_step`` images that are drawn at
-    random. The loss is the error at hidden pixels plus 0.02 times
-    the loss of slow features. Slow features should differ little between the two windows of a pair.
+    random. The loss is the error at hidden pixels plus 0.02 times ``slow_loss``. The latter is
+    small if the slowly varying features differ little between the two windows of a pair.
 
     Args:
         net: The network. After training, it is on the CPU and in evaluation mode.

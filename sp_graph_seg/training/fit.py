@@ -174,11 +174,14 @@ def _labels(terms: Sequence[Terms]) -> tuple[int, ...]:
 
 def _check_config(wnet: WNet, has_head: bool, config: Config) -> None:
     if not any(betas(config).values()):
+        ignored = [name for name in LOSSES if getattr(config, f"beta_{name}")]
+        if ignored:
+            raise InputError(
+                f"beta_{ignored[0]}: is ignored with reconstruction='none', and all other weights "
+                "of losses are 0; set another weight above 0."
+            )
         names = ", ".join(f"beta_{name}" for name in LOSSES)
-        raise InputError(
-            f"{names}: all weights are 0 or ignored (beta_rec is ignored with "
-            "reconstruction='none'); set at least one weight that is not ignored above 0."
-        )
+        raise InputError(f"{names}: all weights are 0; set at least one of them above 0.")
     if config.similarity_on == "pixels" and config.beta_sim and has_head:
         raise InputError(
             "similarity_on='pixels' cannot be used with a head, because a head refines only nodes; "

@@ -33,7 +33,8 @@ class History:
     * ``loss``: the total loss that the training minimises, such as Eq. 9.
     * Each name in :data:`~sp_graph_seg.training.LOSSES`: a term of the total loss, averaged over
       the images, before it is multiplied by its weight.
-    * ``slow``: the loss of slow features. Only a blind-spot network has this loss.
+    * ``slow``: a loss that is small if features vary slowly over an image. Only a blind-spot
+      network has this loss.
     * ``num_labels``: the number of different labels in all images together.
     * ``seconds``: the time since the start.
 

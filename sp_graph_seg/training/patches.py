@@ -76,10 +76,14 @@ def draw_patches(
     last = torch.tensor(size) - sides  # (K, 2), the lowest and rightmost corner
     corner = (torch.rand(count, 2, generator=generator) * (last + 1)).long()
     if mask is not None:
-        if mask.shape != size or not mask.any():
+        if mask.shape != size:
             raise InputError(
-                f"mask: a mask of size {tuple(mask.shape)} with {int(mask.sum())} true pixels "
-                f"cannot be used; give a mask of size {tuple(size)} with at least one true pixel."
+                f"mask: size {tuple(mask.shape)} differs from the image size {tuple(size)}; resize "
+                "the mask."
+            )
+        if not mask.any():
+            raise InputError(
+                "mask: no pixel is true; give a mask with at least one true pixel, or None."
             )
         pixels = mask.nonzero()  # (M, 2)
         center = pixels[torch.randint(len(pixels), (count,), generator=generator)]

@@ -31,8 +31,8 @@ class Boundary(NamedTuple):
 def half_neighborhood(ndim: int, connectivity: int = 1) -> list[Offset]:
     """Returns the offsets from a pixel to half of its neighbours.
 
-    Two opposite offsets, such as (0, 1) and (0, -1), describe the same pairs of pixels. Only the
-    offset whose first number other than 0 is positive is returned, here (0, 1).
+    Two opposite offsets, such as (0, 1) and (0, -1), describe the same pairs of pixels. Only
+    one of them is returned: the one whose first nonzero number is positive, here (0, 1).
 
     Args:
         ndim: Number of axes.
@@ -96,7 +96,8 @@ def find_edges(labels: Labels, num_nodes: int, connectivity: int = 1) -> Tensor:
 def _crossings(labels: Labels, connectivity: int) -> Iterator[tuple[NDArray[np.int64], int]]:
     """Finds the pairs of neighbouring pixels in different superpixels, one offset after the other.
 
-    Yields the indices of the first pixels in the flattened image, and the step to the second ones.
+    For each offset, yields two things: the indices of the first pixels of all pairs in the
+    flattened image, and the number that is added to such an index to get the second pixel.
     """
     is_masked = labels.min(initial=0) < 0
     steps = np.append(np.cumprod(labels.shape[:0:-1])[::-1], 1)

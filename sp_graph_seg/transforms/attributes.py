@@ -247,7 +247,7 @@ def edge_strength(nodes: NodePixels) -> Tensor:
 
     The edge map has one value for each pixel. Give it as ``Data(image=..., edge_map=...)``. The
     boundary consists of all pairs of neighbouring pixels with one pixel in each node. The result
-    equals the weight in ``skimage.graph.rag_boundary``, except near a third node.
+    equals the weight in ``skimage.graph.rag_boundary``, except where a third node is near.
 
     Raises:
         InputError: If no edge map was given.
@@ -343,7 +343,7 @@ def compute_attribute(attribute: str | Attribute, nodes: NodePixels, num_edges: 
         found = f"shape {tuple(values.shape)}" if is_tensor else f"type {type(values).__name__}"
         raise InputError(
             f"attributes: the result of {name} has {found}, but must be a tensor with {count} "
-            f"rows, one for each {kind}; correct the function or its name (an edge attribute must "
-            "have a name that begins with edge_, a node attribute must not)."
+            f"rows, one for each {kind}; correct the function, or rename it (names of edge "
+            "attributes, and only these, begin with edge_)."
         )
     return values

@@ -43,17 +43,21 @@ def merge_nodes(graph: ImageGraph, cluster: Tensor, tau: float = -10.0) -> Image
             "graph: the graph is a batch of images; select one image with batch.get_example(i)."
         )
     num_nodes = len(cluster.unique())
-    is_numbered = cluster.min() == 0 and cluster.max() == num_nodes - 1
-    if cluster.shape != (graph.num_nodes,) or not is_numbered:
+    if cluster.shape != (graph.num_nodes,):
         raise InputError(
-            f"cluster: is not one number from 0, without gaps, for each of the {graph.num_nodes} "
-            "nodes; give the new node of each node."
+            f"cluster: shape {tuple(cluster.shape)} must be ({graph.num_nodes},); give the number "
+            "of the new node for each node."
+        )
+    if cluster.min() != 0 or cluster.max() != num_nodes - 1:
+        raise InputError(
+            "cluster: the new nodes are not numbered from 0 without gaps; renumber them with "
+            "cluster.unique(return_inverse=True)[1]."
         )
     size = torch.bincount(graph.pixel_index, minlength=graph.num_nodes).double()
     total = scatter(size, cluster, dim_size=num_nodes)
 
     def mean(values: Tensor) -> Tensor:
-        """The mean over the pixels of each new node, of the means over the pixels of each node."""
+        """Averages values over the nodes of each new node, weighted by their numbers of pixels."""
         sums = scatter(values * size[:, None], cluster, dim_size=num_nodes)
         return (sums / total[:, None]).to(values.dtype)
 
@@ -85,11 +89,12 @@ def graph_hierarchy(
 
     Args:
         graph: The finest graph.
-        levels: For each coarser graph either a label map of the image's size, such as a cut of a
+        levels: One array of ids for each coarser graph. Nodes with the same id are merged. Ids may
+            have gaps. The array may hold one id for each node of the graph before, ``(N,)``. It may
+            also be a label map of the image's size, such as a cut of a
             :class:`~sp_graph_seg.regions.RegionTree` or a level of
-            :func:`~sp_graph_seg.transforms.level_images`, or one id for each node of the graph
-            before, ``(N,)``. A node of a label map goes where most of its pixels go. Ids may have
-            gaps.
+            :func:`~sp_graph_seg.transforms.level_images`. Then the id of a node is the most
+            frequent label of its pixels.
         tau: Temperature of the affinities, below 0.
 
     Returns:
@@ -107,14 +112,14 @@ def graph_hierarchy(
             if tuple(ids.shape) != size:
                 raise InputError(
                     f"levels: shape {tuple(ids.shape)} fits neither the {fine.num_nodes} nodes of "
-                    f"the graph before nor the image size {size}; give ids of the nodes or of the "
-                    "pixels."
+                    f"the graph before nor the image size {size}; give one id for each node "
+                    "or for each pixel."
                 )
             ids = majority_labels(ids, fine)
             if (ids < 0).any():
                 raise InputError(
-                    "levels: a node has no label in a label map; give a label to each pixel of the "
-                    "graph."
+                    "levels: a node has no label, because a label map is negative at all its "
+                    "pixels; give a label from 0 to at least one pixel of each node."
                 )
         fine.cluster = ids.unique(return_inverse=True)[1]
         graphs.append(merge_nodes(fine, fine.cluster, tau))

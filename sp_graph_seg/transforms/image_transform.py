@@ -69,8 +69,8 @@ class ImageTransform(BaseTransform):
             raise InputError(f"tau={tau} is not finite; use a finite number.")
         if edge_weight == "affinity" and tau is not None and tau >= 0:
             raise InputError(
-                f"tau={tau} does not give affinities; use a negative number, or "
-                "edge_weight='softmax'."
+                f"tau={tau} does not give affinities, because exp(tau * distance) must fall with "
+                "the distance; use a negative number, or edge_weight='softmax'."
             )
         if spacing is not None and not all(np.isfinite(s) and s > 0 for s in spacing):
             raise InputError(
@@ -83,9 +83,14 @@ class ImageTransform(BaseTransform):
         self.attributes = tuple(attributes)
         names = [attribute_name(attribute) for attribute in self.attributes]
         for name in names:
-            if names.count(name) > 1 or name in _FIELDS:
+            if names.count(name) > 1:
                 raise InputError(
-                    f"attributes: {name!r} is already a field of the graph; use another name."
+                    f"attributes: {name!r} occurs {names.count(name)} times; leave out all but one."
+                )
+            if name in _FIELDS:
+                raise InputError(
+                    f"attributes: {name!r} is already a field of the graph; give the function "
+                    "another name, because its name becomes the name of a field."
                 )
 
     def __call__(self, data: Tensor | ArrayLike | Data) -> ImageGraph:
@@ -199,11 +204,13 @@ def _as_edge_map(values: Any, size: tuple[int, ...]) -> NDArray[np.float32] | No
     if values is None:
         return None
     edge_map = as_array(values, "edge_map")
-    if edge_map.shape != size or not np.isfinite(edge_map).all():
+    if edge_map.shape != size:
         raise InputError(
-            f"edge_map: shape {edge_map.shape} differs from the image size {size}, or a value is "
-            "NaN or Inf; give one finite number for each pixel."
+            f"edge_map: shape {edge_map.shape} differs from the image size {size}; give one number "
+            "for each pixel."
         )
+    if not np.isfinite(edge_map).all():
+        raise InputError("edge_map: some values are NaN or Inf; replace them, for example by 0.")
     return edge_map.astype(np.float32)
 
 

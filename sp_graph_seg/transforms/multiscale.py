@@ -75,8 +75,8 @@ class ToMultiscale(BaseTransform):
             (default: six over-segmentations by Felzenszwalb & Huttenlocher for images, four
             watersheds for volumes)
         tau: Temperature of the affinities, below 0. (default: :obj:`-20.0`)
-        mask: True for the pixels that belong to the graph, of the image's size. The values of all
-            other pixels are ignored. (default: :obj:`None`)
+        mask: Boolean array of the image's size, true for the pixels that belong to the graph. The
+            values of all other pixels are ignored. (default: :obj:`None`)
 
     Raises:
         InputError: If there is no level, or tau is not negative. A call of the transform also
@@ -103,7 +103,10 @@ class ToMultiscale(BaseTransform):
                 "levels."
             )
         if not (np.isfinite(tau) and tau < 0):
-            raise InputError(f"tau={tau} does not give affinities; use a negative number.")
+            raise InputError(
+                f"tau={tau} does not give affinities, because exp(tau * distance) must fall with "
+                "the distance; use a finite negative number."
+            )
         self.levels = None if levels is None else tuple(levels)
         self.tau = tau
         self.mask = mask

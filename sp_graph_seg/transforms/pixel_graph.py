@@ -35,8 +35,8 @@ class ToPixelGraph(ImageTransform):
             (default: :obj:`1.0`)
         tau: Temperature of the edge weights, as in ``ToRAG``.
             (default: :obj:`-10.0` for affinities, :obj:`1.0` for the softmax)
-        mask: True for the pixels that become nodes, of the image's size. The values of all other
-            pixels are ignored. (default: :obj:`None`)
+        mask: Boolean array of the image's size, true for the pixels that become nodes. The values
+            of all other pixels are ignored. (default: :obj:`None`)
         edge_weight: ``"affinity"`` or ``"softmax"``, as in ``ToRAG``.
             (default: :obj:`"affinity"`)
         spacing: Size of a pixel along each axis. (default: :obj:`None`)
@@ -96,7 +96,8 @@ class ToPixelGraph(ImageTransform):
 def _half_ball(radius: float, spacing: NDArray[np.float64]) -> NDArray[np.int64]:
     """Finds the offsets ``(K, ndim)`` from a pixel to half of its neighbours within a radius.
 
-    Of two opposite offsets, only the later one in C order is returned. The result is in C order.
+    Two opposite offsets, such as (0, 1) and (0, -1), describe the same pairs of pixels. Only the
+    later one in lexicographic order is returned. The result is sorted in this order.
     """
     radius *= 1 + 1e-9  # 0.3 is less than 3 times 0.1
     reach = [range(-int(radius / size), int(radius / size) + 1) for size in spacing]

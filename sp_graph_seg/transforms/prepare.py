@@ -208,10 +208,14 @@ def check_range(
         image if inside is None else image[:, inside]
         for image, inside in zip(images, insides, strict=True)
     ]
-    if not low < high or all(values.max() <= low or values.min() >= high for values in data):
+    if not low < high:
         raise InputError(
-            f"intensity_range={(low, high)} does not ascend, or does not overlap the values of any "
-            "image; give an ascending range in the units of the images."
+            f"intensity_range={(low, high)} does not ascend; give the smaller number first."
+        )
+    if all(values.max() <= low or values.min() >= high for values in data):
+        raise InputError(
+            f"intensity_range={(low, high)} does not overlap the values of any image; give a range "
+            "in the units of the images."
         )
 
 

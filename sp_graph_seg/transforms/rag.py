@@ -78,8 +78,8 @@ class ToRAG(ImageTransform):
             similar neighbours, as PyG's layers expect. ``"softmax"`` is the softmax of tau times
             the colour distance over all neighbours of the target node (Eq. 8), as in the paper's
             continuity loss. (default: :obj:`"affinity"`)
-        mask: True for the pixels that belong to nodes, of the image's size. The values of all other
-            pixels are ignored. (default: :obj:`None`)
+        mask: Boolean array of the image's size, true for the pixels that belong to nodes. The
+            values of all other pixels are ignored. (default: :obj:`None`)
         spacing: Size of a pixel along each axis, for anisotropic volumes. (default: :obj:`None`)
         attributes: Further attributes: names of functions in
             :mod:`sp_graph_seg.transforms.attributes`, or your own functions.
@@ -87,11 +87,10 @@ class ToRAG(ImageTransform):
 
     Raises:
         InputError: If a parameter is out of its range. A call of the transform also raises it if
-            the image has a wrong number of axes, is empty, or has NaN or Inf inside the mask, if
-            the size of the label map or the mask differs from the size of the image, or if the
-            image looks like a batch ``(B, C, H, W)``. It does if it has four axes, of which the
-            second has length 1 or 3, and no ``spacing``, mask or label map says that it is a
-            volume.
+            the image has a wrong number of axes, is empty, or has NaN or Inf inside the mask, or
+            if the size of the label map or the mask differs from the size of the image. An image
+            with four axes, the second of length 1 or 3, could be a batch ``(B, C, H, W)``. It is
+            refused unless ``spacing``, a mask or a label map shows that it is a volume.
 
     Example:
         >>> import torch

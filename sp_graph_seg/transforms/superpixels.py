@@ -61,7 +61,7 @@ def compute_superpixels(
             differ in size, because a flat area becomes one superpixel.
         spacing: Size of a pixel along each axis, in any unit, because only the ratios matter.
             ``None`` means that the size is the same along all axes. ``"felzenszwalb"`` ignores it.
-        mask: True for the pixels that belong to superpixels, of the image's size.
+        mask: Boolean array of the image's size, true for the pixels that belong to superpixels.
 
     Returns:
         The superpixel of each pixel, an id from 0 to N - 1. Pixels outside the mask have -1. Each
@@ -134,10 +134,15 @@ def connected_components(
     from skimage.measure import label
 
     labels = np.asarray(labels)
-    if labels.dtype.kind not in "iub" or labels.size == 0:
+    if labels.dtype.kind not in "iub":
         raise InputError(
-            f"superpixels: a label map of type {labels.dtype} with {labels.size} pixels cannot be "
-            "used; give an integer id for each pixel."
+            f"superpixels: a label map of type {labels.dtype} does not hold integers; give an "
+            "integer id for each pixel."
+        )
+    if labels.size == 0:
+        raise InputError(
+            f"superpixels: the label map of shape {labels.shape} is empty; give a label map with "
+            "at least one pixel."
         )
     inside = None if mask is None else as_mask(mask, labels.shape)
     if (labels.min() if inside is None else labels[inside].min()) < 0:

@@ -41,7 +41,10 @@ def affinity(distance: Tensor, tau: float = -10.0) -> Tensor:
         InputError: If ``tau`` is not negative.
     """
     if not tau < 0:
-        raise InputError(f"tau={tau} does not give affinities; use a negative number.")
+        raise InputError(
+            f"tau={tau} does not give affinities, because exp(tau * distance) must fall with the "
+            "distance; use a negative number."
+        )
     return (tau * distance).exp()
 
 

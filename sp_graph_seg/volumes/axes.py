@@ -1,6 +1,6 @@
 """Determines the axes of stored arrays from the letters that the user gives or the file declares.
 
-If neither is available and an array could have several meanings, the array is refused.
+If there are no such letters and the axes could have several meanings, the array is refused.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class Layout:
         order: One letter for each axis of the array: z, c, y, x, or ``-`` for an axis of length 1
             that is dropped.
         shape: The shape of the array.
-        slices: "t" if the slices are frames, else "z".
+        slices: The name of the axis that counts the slices: "t" for frames, else "z".
     """
 
     order: str
@@ -32,7 +32,10 @@ class Layout:
     slices: str = "z"
 
     def along(self, values: Sequence[int]) -> tuple[int, int, int, int]:
-        """Reorders numbers, one for each stored axis, to z, c, y, x. A missing axis gets 1."""
+        """Returns ``values`` in the order z, c, y, x, with 1 for each axis that is not stored.
+
+        ``values`` holds one number for each stored axis.
+        """
         found = dict(zip(self.order, map(int, values), strict=True))
         z, c, y, x = (found.get(axis, 1) for axis in "zcyx")
         return z, c, y, x
@@ -55,7 +58,8 @@ class Layout:
     def runs(self, order: str = "C") -> tuple[int, int, int]:
         """Returns a chunk size along z, y and x for an array that is stored without chunks.
 
-        Each line of values that are adjacent in the file counts as one chunk.
+        A chunk is one line of voxels along the axis whose values are adjacent in the file. So its
+        size is the length of this axis, and 1 along the other two axes.
         """
         spatial = [i for i, axis in enumerate(self.order) if axis in "zyx" and self.shape[i] > 1]
         fastest = (spatial or [0])[-1 if order == "C" else 0]

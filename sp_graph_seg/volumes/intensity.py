@@ -24,16 +24,16 @@ _KEPT = 1 << 20
 class IntensitySample:
     """A limited number of pixel values, from which an intensity range is computed.
 
-    The range leaves out dead and hot pixels. It runs from the 0.1th to the 99.9th percentile, with
-    one limit. The limit uses the bulk, which is the interval from the 1st to the 99th percentile.
-    The range ends at most two widths of the bulk below the bulk and at most two widths above it. If
-    the bulk has no width, there is no limit. If the 0.1th and 99.9th percentiles are equal too, the
-    range runs from the minimum to the maximum.
+    The range leaves out dead and hot pixels. It runs from the 0.1th to the 99.9th percentile, but
+    both of its ends are limited. For the limits, let P1 and P99 be the 1st and 99th percentiles,
+    and W = P99 - P1. The low end is at least P1 - 2 W, and the high end is at most P99 + 2 W. If W
+    is 0, there are no limits. If the 0.1th and 99.9th percentiles are equal too, the range runs
+    from the minimum to the maximum.
 
-    The limit is needed if more than 0.1 % of the pixels are hot. Suppose that 0.3 % of the pixels
-    are 100 times as bright as the others. Without the limit, the other pixels would take only a
-    hundredth of the range. With the limit, they take a third. A material is clipped only if it
-    takes less than 1 % of the pixels and its values are more than two widths away from the bulk.
+    The limits are needed if more than 0.1 % of the pixels are hot. Suppose that 0.3 % of the pixels
+    are 100 times as bright as the others. Without the limits, the other pixels would take only a
+    hundredth of the range. With the limits, they take a third. The values of a material are clipped
+    only if it takes less than 1 % of the pixels, and its values lie outside of these limits.
 
     Up to about a million values, all values are kept. If more are added, about a million of them
     are drawn at random with a fixed seed.
@@ -91,8 +91,8 @@ def measure_range(
 
     Args:
         volume: The volume. The values of all its channels are used for one range. If the volume
-            has a ``fill``, the value of pixels without data, then NaN and infinite values also
-            count as no data and are left out.
+            was opened with a ``fill`` value, its NaN and infinite values count as no data and are
+            left out. Without a ``fill`` value, they cause an error.
         progress: A function that is called after each slice, with the number of slices done and
             the number of all slices.
 
@@ -100,8 +100,8 @@ def measure_range(
         ``(low, high)``. The two values are equal only if the volume is constant.
 
     Raises:
-        InputError: If a slice cannot be read, if no pixel has data, or if a volume without a
-            ``fill`` holds NaN or infinite values.
+        InputError: If a slice cannot be read, no pixel has data, or the volume holds NaN or
+            infinite values but was opened without a ``fill`` value.
 
     Example:
         >>> measure_range(open_volume("scan.tif"))  # doctest: +SKIP
@@ -129,17 +129,27 @@ def find_numbers(image: NDArray) -> NDArray[np.bool_] | None:
 def check_finite(image: NDArray, volume: Volume, number: int) -> None:
     """Raises an InputError if a slice holds values that are not finite.
 
-    NaN is accepted if the volume has a ``fill``, because NaN then marks pixels without data. The
-    slice must be read from ``volume.with_nan()``.
+    If the volume was opened with a ``fill`` value, NaN marks pixels without data and is accepted.
+
+    Args:
+        image: The slice, read from ``volume.with_nan()`` and converted to float32.
+        volume: The volume, for its ``fill`` and for the message.
+        number: The number of the slice, for the message.
 
     Raises:
-        InputError: The slice holds infinite values, or NaN although the volume has no ``fill``.
+        InputError: The slice holds infinite values. Or it holds NaN, and the volume was opened
+            without a ``fill`` value.
     """
     bad = image.size - int(np.count_nonzero(np.isfinite(image)))
     if volume.fill is not None:
         bad = int(np.count_nonzero(np.isinf(image)))
+    what = f"{volume.path}: {bad} of {image.size} values of slice {number} are"
+    if bad and volume.fill is not None and not np.isnan(volume.fill):
+        raise InputError(
+            f"{what} too large for float32; scale the values down, or leave out the slice."
+        )
     if bad:
         raise InputError(
-            f"{volume.path}: {bad} of {image.size} values of slice {number} are NaN or infinite; "
-            "give --fill to treat them as no data, or leave out the slice."
+            f"{what} NaN or infinite; add --fill with a number, such as --fill 0, to treat them as "
+            "no data, or leave out the slice."
         )

@@ -94,9 +94,9 @@ class VolumeMask:
 
 @dataclass(frozen=True, repr=False, kw_only=True)
 class MaskedVolume(Volume):
-    """A volume with a mask. Pixels outside of the sample are replaced by ``fill``.
+    """A volume with a mask. Pixels outside of the sample get the ``fill`` value of the volume.
 
-    If the volume was opened without a ``fill``, they are replaced by NaN.
+    If the volume was opened without a ``fill`` value, they become NaN.
 
     Attributes:
         whole: The volume without a mask.
@@ -115,8 +115,9 @@ class MaskedVolume(Volume):
     def read(self, start: int, stop: int) -> NDArray:
         """Reads slices like :meth:`Volume.read`, and replaces pixels outside of the sample.
 
-        If the volume has no ``fill``, NaN and infinite values inside of the sample are read as
-        Inf. They are refused later, and are not mistaken for pixels outside of the sample.
+        If the volume was opened without a ``fill`` value, NaN marks the pixels outside of the
+        sample. NaN and infinite values inside of the sample then become Inf, so that they are not
+        mistaken for pixels outside of it. Functions that use the slices refuse Inf.
         """
         images = self.whole.with_nan().read(start, stop)
         inside = self.mask.inside(images, start)[:, None]

@@ -184,10 +184,11 @@ def open_labels(
 
 
 def open_like(path: str | os.PathLike[str], part: Mapping[str, Any]) -> Volume:
-    """Opens the part of a volume that was read before.
+    """Opens a volume again, with only the part that was read before.
 
-    The slices are always counted along z (or t), even if another axis was chosen before. So they
-    match the slices of labels that were stored for this part.
+    For example, this opens the part of a scan from which stored labels were made. The slices are
+    counted along z (or t), even if they were counted along another axis before. Stored labels are
+    opened along z too, so the slices of both match.
 
     Args:
         path: The path of the volume.
@@ -273,7 +274,8 @@ def _open_source(path: str, axes: str | None) -> Source:
         return open_video(path, file, axes)
     if suffix in IMAGE_SUFFIXES:
         raise InputError(
-            f"{path}: is one image and not a volume; read it as an image, or give its folder."
+            f"{path}: is one image and not a volume; read it as an image, or give the folder of "
+            "all slices."
         )
     raise InputError(
         f"{path}: is not a volume or video of a known format; give a TIFF stack, an HDF5, Zarr or "

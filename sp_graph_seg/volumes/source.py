@@ -115,7 +115,10 @@ class PlaneReader(Reader):
 
     @abstractmethod
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes c channels of slice z, ``(c, Y, X)``. Error messages name the file and slice."""
+        """Decodes the given channels of slice z. Returns ``(c, Y, X)``.
+
+        Error messages name the file and the slice.
+        """
 
     def read_into(self, crop: StoredCrop, out: np.ndarray) -> None:
         """Reads a crop into ``out``. Holds only one slice in memory besides ``out``."""

@@ -180,7 +180,7 @@ def test_unusable_parameters_are_named(tmp_path, volume, parameters, message):
 @pytest.mark.parametrize(
     ("labels", "axes", "message"),
     [
-        (TRUTH[:, :, :8], "zyx", r"int64 and shape \(5, 6, 8\) do not fit"),
+        (TRUTH[:, :, :8], "zyx", r"int64 and shape \(5, 6, 8\), but need"),
         (TRUTH / 1, "zyx", "float64"),
         (STORED, "czyx", "2 channels"),
     ],

@@ -102,7 +102,7 @@ def test_what_cannot_be_scored_is_named():
     labels = np.zeros((2, 3), int)
     with pytest.raises(InputError, match=r"ucm2: the shape \(4, 7\) is not"):
         ucm2_labels(np.zeros((4, 7)), 0.5)
-    with pytest.raises(InputError, match=r"threshold=-1: a pixel of ucm2"):
+    with pytest.raises(InputError, match=r"threshold=-1: ucm2 has a value"):
         ucm2_labels(np.zeros((5, 7)), -1)
     with pytest.raises(InputError, match="segmentations: the list is empty"):
         score_settings([], [labels])

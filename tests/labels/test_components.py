@@ -127,7 +127,7 @@ def test_a_share_out_of_range_is_refused(share):
     [
         (np.zeros((2, 2)), "label map of type float64"),
         (np.array([[0, -1]]), "negative"),
-        (np.zeros((0, 2), dtype=int), "0 pixels"),
+        (np.zeros((0, 2), dtype=int), r"shape \(0, 2\) is empty"),
     ],
 )
 def test_what_is_no_label_map_is_refused(labels, reason):

@@ -298,6 +298,8 @@ def test_a_description_says_only_what_it_does():
         ),
         ("labels: {3: {name: no}}", "labels: label 3 has the name False, .* in quotes"),
         ("labels: {3: {name: '4'}}", "labels: label 3 has the name '4', which is a number"),
+        ("labels: {3: {name: ''}}", "labels: label 3 has an empty name; write a name, or remove"),
+        ("labels: {3: {name: 'a  b'}}", "labels: label 3 has the name 'a  b', which has extra"),
         ("labels: {1: {name: a}, 5: {name: a}}", r"1 and 5 have the same .* merge: {1: \[5\]}"),
         (
             "labels:\n  3: {color: greenish}",

@@ -254,5 +254,5 @@ def test_refuses(layer, random_graph):
         module(graph.x, torch.tensor([[0], [1]]))
     with pytest.raises(InputError, match=r"^batch: "):
         module(*graph, batch=torch.zeros(3, dtype=torch.long))
-    with pytest.raises(InputError, match=r"^k=0, temp=1.0: are not both positive"):
+    with pytest.raises(InputError, match=r"^k=0 is not a number of clusters"):
         layer(F, 0)

@@ -119,7 +119,7 @@ def test_a_sheet_fits_a_screen_and_is_saved(image, halves, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"candidates": []}, "captions: 2 are given for 0 candidates"),
+        ({"candidates": []}, "candidates: the list is empty"),
         ({"captions": ["a"]}, "captions: 1 are given for 2 candidates"),
         ({"recommended": 2}, "recommended=2 is not the index of a candidate; use 0 to 1"),
         ({"recommended": -1}, "recommended=-1 is not the index"),

@@ -101,7 +101,7 @@ def test_labels_without_an_input(stored):
 
 
 def test_labels_of_another_size_are_refused(stored):
-    with pytest.raises(InputError, match=r"labels.npy: holds 2 x 3 x 4 labels, but .* 2 x 3 x 5"):
+    with pytest.raises(InputError, match=r"labels.npy: has 2 x 3 x 4 voxels, but .* 2 x 3 x 5"):
         sample_volume(
             stored("scan", np.zeros((2, 3, 5))), stored("labels", np.zeros((2, 3, 4), np.uint8))
         )

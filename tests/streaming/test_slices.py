@@ -49,3 +49,13 @@ def test_what_a_fill_allows_is_no_data(tmp_path, make_slices, save_volume, fill)
     stored[2, 0, 3, 6] = np.nan
     np.testing.assert_array_equal(block, stored[1:])
     assert volume.read(2, 3)[0, 0, 3, 5:7].tolist() == [fill, fill]  # as numbers, as it was asked
+
+
+def test_values_too_large_for_float32_are_refused_even_with_a_fill(
+    tmp_path, make_slices, save_volume
+):
+    stored = make_slices(2).astype(np.float64)
+    stored[1, 0, 3, 5:7] = 1e300
+    volume = save_volume(tmp_path / "a.npy", stored, fill=0)
+    with pytest.raises(InputError, match="2 of 768 values of slice 1 are too large for float32"):
+        read_slices(volume, 0, 2)

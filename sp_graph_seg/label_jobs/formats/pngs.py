@@ -40,7 +40,7 @@ class Pngs(StreamedFormat):
 
         files = sorted(file.name for file in path.iterdir() if file.name != SIDECAR)
         if files != [f"{name}.png" for name in slice_names(len(files))]:
-            raise ValueError(f"{path}: holds other files, or lacks PNGs; choose another folder")
+            raise ValueError(f"{path}: does not hold one PNG for each slice; choose another folder")
         note = json.loads((path / SIDECAR).read_text(encoding="utf-8"))
         sizes, modes = set(), set()
         for file in files:
@@ -57,6 +57,6 @@ class Pngs(StreamedFormat):
 
 
 def slice_names(count: int) -> list[str]:
-    """Returns the names of the PNGs without suffix. In sorted order, they follow the slices."""
+    """Returns the names of the PNGs without suffix. Sorting the names sorts the slices."""
     digits = max(4, len(str(count - 1)))
     return [f"{number:0{digits}}" for number in range(count)]

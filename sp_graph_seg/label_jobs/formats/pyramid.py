@@ -44,8 +44,8 @@ def levels_of(manifest: Manifest) -> list[Level]:
     voxels along an axis is odd, the last voxel of the smaller array covers only one voxel along
     this axis.
 
-    If the values are grey values and not labels, there are no smaller arrays, because one grey
-    value cannot stand for several others.
+    If the job stores grey values instead of labels, such as a map of the uncertainty, there are no
+    smaller arrays. The most frequent of several grey values would not represent them.
     """
     levels = [Level(manifest.stored_shape, manifest.geometry.stored())]
     while manifest.labels is not None and max(_in_space(levels[-1])) > SMALLEST:

@@ -164,10 +164,17 @@ def _number(label: Any) -> int | None:
 
 
 def _parse_name(where: str, name: Any) -> str:
-    if not isinstance(name, str) or not name.strip() or name != " ".join(name.split()):
+    if not isinstance(name, str):
         raise InputError(
-            f"{where} has the name {name!r}, which is not text, or has extra spaces or lines; "
-            'write one line of text in quotes, such as name: "no".'
+            f"{where} has the name {name!r}, which is not text; put the name in quotes, such as "
+            'name: "no".'
+        )
+    if not name.strip():
+        raise InputError(f"{where} has an empty name; write a name, or remove the key name.")
+    if name != " ".join(name.split()):
+        raise InputError(
+            f"{where} has the name {name!r}, which has extra spaces or lines; write one line with "
+            "single spaces between words."
         )
     if _number(name) is not None:
         raise InputError(f"{where} has the name {name!r}, which is a number; write a word.")

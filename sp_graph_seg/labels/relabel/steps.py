@@ -142,7 +142,7 @@ def _take_surroundings(
 
 
 def _most_frequent(values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-    """Finds the most frequent valid value of each row.
+    """Finds the most frequent value of each row, where only values in the mask ``valid`` count.
 
     If several values are equally frequent, the smallest of them is taken.
     """

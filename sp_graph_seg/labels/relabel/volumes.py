@@ -51,18 +51,23 @@ def relabel_volume(
         The finished job.
 
     Raises:
-        InputError: If the volume does not hold labels from 0 to 65534, or if the output cannot be
-            written, exists already or was begun with other settings.
+        InputError: If the volume does not hold labels from 0 to 65534, a target of ``merge`` is
+            above 65534, or the output cannot be written, exists already or was begun with other
+            settings.
     """
     unlabelled = find_unlabelled(labels, relabel)
     about = Relabel.from_dict(relabel.to_dict() | {"unlabelled": unlabelled})
     merged, largest = max(relabel.merge, default=0), _largest(labels)
+    if merged >= MAX_LABELS:
+        raise InputError(
+            f"merge: label {merged} is too large; merge only into labels up to {MAX_LABELS - 1}."
+        )
     num_labels = max(merged + 1, largest + (unlabelled != largest))
     if num_labels > MAX_LABELS:
         raise InputError(
-            f"{labels.path}: the type {labels.dtype} of the labels, or a target of merge (up to "
-            f"{merged}), allows labels above {MAX_LABELS - 1}; store the labels in the smallest "
-            f"type that holds them, and merge only into labels up to {MAX_LABELS - 1}."
+            f"{labels.path}: labels of type {labels.dtype} may be above {MAX_LABELS - 1}, the "
+            "largest label that can be written; store the labels in the smallest type that holds "
+            "them."
         )
     job = open_label_job(
         output,

@@ -30,7 +30,8 @@ class ArrayReader(Reader):
 
     Args:
         source: The description of the array.
-        opened: A function that opens the array for a single read, as a context manager.
+        opened: A function that returns a context manager. At each read, this context manager
+            opens the array, and closes it after the read.
         layout: The axes of the array.
     """
 

@@ -53,7 +53,7 @@ class _FolderReader(PlaneReader):
         self.source: FolderSource = source
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes c channels of slice z, ``(c, H, W)``, from its file.
+        """Decodes the given channels of slice z from its file. Returns ``(c, H, W)``.
 
         Raises:
             InputError: The file cannot be read, or its size or type differs from the first file.
@@ -94,7 +94,8 @@ def open_folder(path: str, folder: Path, axes: str | None) -> Source:
 
     Raises:
         InputError: The folder holds no image, or only one while ``axes`` is None. The first image
-            cannot be read or is a stack. Or two files have the same name or number.
+            cannot be read or is a stack. Or two files have the same number, or the same name with
+            different suffixes.
 
     Warns:
         MissingSlicesWarning: The numbers in the names of the files have gaps.
@@ -171,19 +172,26 @@ def _skips_numbers(names: Sequence[str]) -> bool:
 
 
 def _check_numbers(path: str, names: Sequence[str]) -> None:
-    """Raises an InputError if two files have the same name or number. Warns of missing numbers."""
+    """Raises an InputError if two files have the same name without suffix, or the same number.
+
+    If numbers are missing, it warns.
+    """
     stems = Counter(Path(name).stem for name in names)
     (stem, count), *_ = stems.most_common(1)
-    numbers = number_of_each(names)
-    if count == 1 and numbers is not None:
-        number, count = Counter(numbers).most_common(1)[0]
-        stem = str(number)
     if count > 1:
         raise InputError(
-            f"{path}: holds {count} files with the name or number {stem}; keep only one of them."
+            f"{path}: holds {count} files with the name {stem} and different suffixes; keep only "
+            "one of them."
         )
+    numbers = number_of_each(names)
     if numbers is None:
         return
+    number, count = Counter(numbers).most_common(1)[0]
+    if count > 1:
+        raise InputError(
+            f"{path}: holds {count} files with the number {number} in their names; keep only one "
+            "of them."
+        )
     numbers.sort()
     steps = np.diff(numbers)
     missing = (numbers[-1] - numbers[0]) // int(steps.min()) + 1 - len(numbers)
@@ -191,8 +199,8 @@ def _check_numbers(path: str, names: Sequence[str]) -> None:
         before = numbers[int(np.argmax(steps > steps.min()))]
         warnings.warn(
             f"{path}: {missing} of the numbers {numbers[0]} to {numbers[-1]} are missing in the "
-            f"file names, the first one after {before}, and the {len(numbers)} files are read as "
-            "if none were missing; add the missing files if they exist.",
+            f"file names (the first gap comes after {before}), but the {len(numbers)} files are "
+            "read as consecutive slices; add the missing files if they exist.",
             MissingSlicesWarning,
             stacklevel=5,  # the caller of open_volume
         )

@@ -103,7 +103,7 @@ class _Hdf5Reader(ArrayReader):
     def _error(self, z: int) -> InputError:
         return InputError(
             f"{self._source.path}: slice {z} {self._unwritten[z]}, so its values are not known; "
-            "add the missing file or values, or leave out the slice."
+            "copy or export the data again with all files that they need, or leave out the slice."
         )
 
 
@@ -114,9 +114,10 @@ def open_hdf5(path: str, file: Path, inner: str | None, axes: str | None) -> Sou
         path: The path that the user gave, for messages.
         file: The file.
         inner: The path of a dataset or group in the file, or None for the root group. In a group,
-            the plot that NeXus declares by ``default`` and ``signal`` is read if it has two or
-            more axes. Otherwise, the only numeric dataset with three or more axes is read. If no
-            dataset has three or more axes, the only numeric dataset with two axes is read.
+            the dataset that NeXus declares for plotting, by ``default`` and ``signal``, is read
+            if it has two or more axes. Otherwise, the only numeric dataset with three or more
+            axes is read. If no dataset has three or more axes, the only numeric dataset with two
+            axes is read.
         axes: The axis letters that the user gave, or None.
 
     Returns:
@@ -173,7 +174,8 @@ def _open(file: Path) -> "h5py.File":
 def _choose_dataset(path: str, group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset]":
     """Returns the group that holds the dataset to read, and this dataset.
 
-    It is the plot that NeXus declares. Without a plot, it is the only dataset that can be a volume.
+    This is the dataset that NeXus declares for plotting. If there is none, it is the only dataset
+    that can be a volume.
     """
     plotted = nexus_plot(group)
     if plotted is not None and plotted[1].ndim >= 2 and plotted[1].dtype.kind in "buif":
@@ -186,7 +188,7 @@ def _choose_dataset(path: str, group: "h5py.Group") -> "tuple[h5py.Group, h5py.D
 
 
 def _datasets(group: "h5py.Group") -> "Iterator[tuple[h5py.Group, h5py.Dataset]]":
-    """Finds the datasets in a group and its subgroups. Yields each one after its parent group.
+    """Yields each dataset in a group and its subgroups, as a pair of its parent group and itself.
 
     Links are followed. An object that several links point to is yielded once.
     """
@@ -239,7 +241,7 @@ def _check_filters(path: str, dataset: "h5py.Dataset") -> None:
 
 
 def _check_storage(path: str, dataset: "h5py.Dataset") -> None:
-    """Raises an InputError for values outside of HDF5 files and for chunks too large for memory.
+    """Raises an InputError if values are in a file other than HDF5, or a chunk is too large.
 
     An HDF5 file can declare that its values are stored in any other file that the user may read.
     Without this check, a private file could be read as a volume.

@@ -29,8 +29,8 @@ def get(group: "h5py.Group", name: str) -> Any:
 def as_text(value: object) -> str:
     """Converts an HDF5 attribute to text.
 
-    An attribute that is empty or is not a single text becomes a null character. No group or dataset
-    has this name.
+    An attribute that is empty, or is not a single text, becomes the null character. No group or
+    dataset has this name, so `get` returns None for it.
     """
     if isinstance(value, np.ndarray) and value.size == 1:  # h5py gives arrays of one text so
         value = value.item()
@@ -40,10 +40,10 @@ def as_text(value: object) -> str:
 
 
 def nexus_plot(group: "h5py.Group") -> "tuple[h5py.Group, h5py.Dataset] | None":
-    """Follows ``default`` and ``signal`` to the dataset that NeXus declares as the plot.
+    """Follows ``default`` and ``signal`` to the dataset that NeXus declares for plotting.
 
     Returns:
-        The group that holds the dataset, and the dataset. None if there is no plot.
+        The group that holds the dataset, and the dataset. None if no dataset is declared.
     """
     import h5py
 

@@ -149,9 +149,10 @@ Measure = tuple[float, str | None, float]
 
 
 def _along_space(header: NrrdHeader) -> list[Measure]:
-    """Reads the spacing, unit and origin of each axis from its direction vector.
+    """Reads the spacing, unit and origin of each axis from the fields about space.
 
-    The rotation of the scan is ignored.
+    The spacing of an axis is the length of its direction vector. The rotation of the scan is
+    ignored.
     """
     fields, dimension = header.fields, len(header.shape)
     vectors = [

@@ -172,7 +172,7 @@ def _check_alike(path: str, pages: Sequence["TiffPage | TiffFrame"]) -> None:
 def _declared(letters: str, shape: tuple[int, ...]) -> str | None:
     """Returns the axis letters that a TIFF declares, or None if they are ambiguous.
 
-    If a single axis has no declared meaning, it counts the slices.
+    If exactly one axis has no declared meaning, this axis is taken to count the slices.
     """
     unknown = [i for i, a in enumerate(letters) if a in _UNDECLARED and shape[i] > 1]
     if len(unknown) > 1 or (unknown and set("zt") & set(letters)):

@@ -23,7 +23,8 @@ class PagedTiffSource(Source):
     Attributes:
         series: Number of the series to read, or None to read all pages except thumbnails.
         layout: The axes of the series.
-        leading: How many axes, from the first one on, count pages. The other axes lie in a page.
+        leading: The number of axes at the start of ``layout`` that count pages. The other axes
+            are stored inside each page.
         orientation: The value of the TIFF tag Orientation, from 1 to 8.
         invert: The largest possible value if 0 is stored as white, else None. To invert the
             image, each value is subtracted from this number.
@@ -59,7 +60,7 @@ class _PageReader(PlaneReader):
             self._pages = pages_of(self._tif, source.series)
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes c channels of slice z, ``(c, Y, X)``, from its pages."""
+        """Decodes the given channels of slice z from its pages. Returns ``(c, Y, X)``."""
         if "c" not in self._outer.order:
             samples = self._samples(self._number(z, 0), z)
             return self._upright(samples[channels.start : channels.stop])
@@ -69,8 +70,8 @@ class _PageReader(PlaneReader):
     def problem(self, z: int, quick: bool) -> str | None:
         """Returns why slice z cannot be used, or None if it can be used.
 
-        The slice is decoded. With ``quick``, nothing is decoded. Then only the position of the
-        data of the slice is checked, which must be inside the file.
+        The slice is decoded. With ``quick``, nothing is decoded. It is then only checked that the
+        data of the slice lie inside the file.
         """
         if not quick:
             return super().problem(z, quick)

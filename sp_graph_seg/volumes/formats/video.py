@@ -73,7 +73,7 @@ class _FrameReader(PlaneReader):
         self._start()
 
     def plane(self, z: int, channels: range) -> np.ndarray:
-        """Decodes c channels of frame z, ``(c, H, W)``."""
+        """Decodes the given channels of frame z. Returns ``(c, H, W)``."""
         if self._last is None or self._last[0] != z:
             with reading(self._name(z), REMEDY):
                 self._last = z, self._convert(self._find(z), z)

@@ -184,7 +184,10 @@ def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
         array = _get(group, image["datasets"][0]["path"])
         if isinstance(array, zarr.Array):
             return array
-        raise InputError(f"{path}: has an OME-Zarr image without level 0; {_listing(group)}.")
+        raise InputError(
+            f"{path}: has an OME-Zarr image whose full resolution (level 0) is missing; "
+            f"{_listing(group)}."
+        )
     arrays = [a for a in _arrays(group) if np.dtype(a.dtype).kind in "buif"]
     volumes = [a for a in arrays if a.ndim >= 3] or [a for a in arrays if a.ndim == 2]
     if len(volumes) != 1:
@@ -224,7 +227,8 @@ def _listing(group: Any) -> str:
 def _declared(folder: Path, root: Any, inside: str, array: "zarr.Array") -> _Declared | None:
     """Reads what is declared about the axes of an array, or returns None if nothing is declared.
 
-    The metadata of the OME-Zarr image come first, then the dimension names of the array.
+    The metadata of the OME-Zarr image are used if there are any. Otherwise, the dimension names of
+    the array are used.
     """
     import zarr
 

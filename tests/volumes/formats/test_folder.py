@@ -96,7 +96,7 @@ def test_nothing_to_read(tmp_path):
     [
         (["s001.png", "s002.png", "s004.png"], ["1 of the numbers 1 to 4", "after 2"]),
         (["0000.png", "0100.png", "0400.png"], ["2 of the numbers 0 to 400", "after 100"]),
-        (["t1_0.png", "t1_1.png", "t1_1000000000.png"], ["999999998 of", "after 1,"]),
+        (["t1_0.png", "t1_1.png", "t1_1000000000.png"], ["999999998 of", "after 1)"]),
     ],
 )
 def test_gaps_are_told(tmp_path, names, words):
@@ -126,10 +126,16 @@ def test_no_gaps(tmp_path, names):
         assert len(open_volume(tmp_path)) == 3
 
 
-@pytest.mark.parametrize("names", [["1.png", "1.tif", "2.png"], ["1.png", "01.png", "2.png"]])
-def test_two_files_of_one_number(tmp_path, names):
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (["1.png", "1.tif", "2.png"], "2 files with the name 1 and different suffixes;"),
+        (["1.png", "01.png", "2.png"], "2 files with the number 1 in their names;"),
+    ],
+)
+def test_two_files_of_one_number(tmp_path, names, reason):
     write(tmp_path, names)
-    refused(tmp_path, "2 files with the name or number 1;")
+    refused(tmp_path, reason)
 
 
 def test_one_file(tmp_path):
