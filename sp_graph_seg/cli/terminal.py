@@ -1,5 +1,6 @@
 """Runs the program in a terminal. Sets exit codes, and prints one line per error or warning."""
 
+import _thread
 import logging
 import os
 import signal
@@ -73,18 +74,32 @@ class _Terminated(KeyboardInterrupt):
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Makes SIGTERM end the program like Ctrl-C. This works only in the main thread."""
+    """Makes SIGTERM end the program like Ctrl-C. This works only in the main thread.
+
+    Python discards an exception that is raised in a finalizer or in the callback of a weak
+    reference. A signal that arrives there is sent once more.
+    """
 
     def stop(*_: Any) -> None:
         raise _Terminated
 
+    def send_again(discarded: Any) -> None:
+        if issubclass(discarded.exc_type, KeyboardInterrupt):
+            is_terminated = issubclass(discarded.exc_type, _Terminated)
+            number = signal.SIGTERM if is_terminated else signal.SIGINT
+            threading.Timer(0.01, _thread.interrupt_main, [number]).start()
+        else:
+            report(discarded)
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before, report = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
+    sys.unraisablehook = send_again
     try:
         yield
     finally:
+        sys.unraisablehook = report
         signal.signal(signal.SIGTERM, before)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import os
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -54,6 +55,7 @@ def label_volume(
     scheduler: str | None = None,
     preflight: bool = True,
     finish: bool = True,
+    progress: Callable[[int, int], None] | None = None,
     head: nn.Module | None = None,
 ) -> LabelJob:
     """Labels every slice of a volume, or every frame of a video, with a trained model.
@@ -95,6 +97,9 @@ def label_volume(
             that cannot be used is found only when its block is labelled.
         finish: Whether to assemble the output and remove the blocks. If False, the caller can still
             read the blocks, and must then call ``finish`` of the returned job.
+        progress: Function that is called with the number of labelled slices and the number of all
+            slices, first before and then after each block. An exception that it raises ends the
+            work like an interruption.
         head: A module equal to the head that was used in training, as for
             :meth:`Segmenter.load <sp_graph_seg.Segmenter.load>`. It is not needed if the
             configuration names the head.
@@ -163,7 +168,7 @@ def label_volume(
             labeler = BlockLabeler(
                 Path(model).absolute(), volume, job, mode, relabel, skip_bad, maps, head
             )
-            _label_blocks(labeler, missing, workers, scheduler)
+            _label_blocks(labeler, missing, workers, scheduler, progress)
             check_unchanged(volume, settings["input"])
         record = record_labels(model, volume) if (finish or maps) and not job.complete else None
         if maps:
@@ -229,6 +234,7 @@ def _label_blocks(
     missing: list[tuple[int, int]],
     workers: int | None,
     scheduler: str | None,
+    report: Callable[[int, int], None] | None,
 ) -> None:
     total = len(labeler.volume)
     done = total - sum(stop - start for start, stop in missing)
@@ -238,7 +244,8 @@ def _label_blocks(
         workers = 0 if workers == 1 else workers
     # Closed when a block fails, to stop the workers from labelling the others.
     outcomes = closing(map_unordered(labeler, missing, workers, scheduler))  # type: ignore[type-var]
-    with WorkProgress(total, "slices", done=done) as progress, outcomes as results:
+    bar = WorkProgress(total, "slices", done=done, report=report)
+    with bar as progress, outcomes as results:
         for (start, stop), outcome in results:
             if isinstance(outcome, BaseException):
                 raise _failure(labeler.job, start, stop, outcome)
