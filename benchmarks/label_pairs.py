@@ -58,7 +58,7 @@ def label_pair(pair: tuple[Photo, Photo], trees: Path | None) -> list[tuple[Labe
     inputs = [Inputs(photo, trees and trees / f"{photo.name}.npz") for photo in pair]
     found = [regions_to_label(given.tree, given.image) for given in inputs]
     models = [cluster_regions(colors, areas, config) for _, colors, areas in found]
-    _, colors, areas = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    colors, areas = (np.concatenate([part[k] for part in found]) for k in (1, 2))
     both = cluster_regions(colors, areas, config)
 
     def label(number: int, model: RegionColors) -> Labels:
