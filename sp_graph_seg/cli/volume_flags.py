@@ -83,7 +83,7 @@ class ReadFlags:
 
     def mask(self, volume: "Volume", mask: Path) -> "Volume":
         """Applies a mask to a volume that was opened with these flags."""
-        from sp_graph_seg.cli.outputs import report
+        from sp_graph_seg.cli.messages import report
         from sp_graph_seg.volumes import find_air_around, mask_volume
 
         if mask != AUTO:
