@@ -84,7 +84,10 @@ def test_what_is_said_is_what_is_written(tmp_path, stack, plan, stack_flags, run
 @pytest.mark.usefixtures("only_one_epoch")
 def test_predict_train_and_relabel_of_volumes(tmp_path, stack, model, plan, stack_flags, run):
     lines = plan("predict", model, stack, "-o", tmp_path / "out", "--axes", "zyx")
-    assert lines["write"][0] == f"{tmp_path}/out/scan_labels.tif, 3.84 kB of labels, less if compressed"
+    assert (
+        lines["write"][0]
+        == f"{tmp_path}/out/scan_labels.tif, 3.84 kB of labels, less if compressed"
+    )
     assert "labelling" in lines["time"][0]
     command = ["train", stack, "--train-on", "0,2,3", "-o", tmp_path / "m.safetensors"]
     lines = plan(*command, *stack_flags)
