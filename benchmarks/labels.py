@@ -6,378 +6,121 @@ FOLDER holds ``sandstone/images`` and ``sandstone/masks``, and ``em_vnc/images``
 ``em_vnc/labels``; without it only what is drawn here is scored. Everything is fitted to the first
 slice and scored on others, with the number of labels that the truth has. A baseline's best
 smoothing is chosen by the truth of the scored slices; ours is not. With ``--all``, the tables of
-videos and of volumes without truth follow.
+``videos.py`` are made as well, from the folder ``video`` beside FOLDER, and the table of
+``volumes.py`` without truth.
+
+Parts are measured side by side, in processes of one thread each, the longest parts first.
 """
 
 import argparse
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from itertools import combinations, pairwise
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from phantoms import PHANTOMS, Image, Labels, Phantom, moving, trivial, woven
-from report import Spread, machine, print_table, ratios, time_together
-from scipy.ndimage import gaussian_filter
-from skimage.feature import multiscale_basic_features
-from sklearn.cluster import KMeans
+from label_parts import (
+    FIRST_SEED,
+    Tables,
+    composite,
+    cost,
+    micrograph,
+    phantom,
+    sandstone,
+    simple,
+    steadiness,
+    train_once,
+)
+from phantoms import PHANTOMS
+from report import machine, print_table
 from streams import update_json
+from videos import VIDEOS, measure, summarize
+from volumes import consistency
 
-from sp_graph_seg import Config, Segmenter
-from sp_graph_seg.baselines import MultiOtsu, PixelKMeans, SuperpixelSpectral
-from sp_graph_seg.evaluation import contingency_table, score_clustering
-from sp_graph_seg.streaming.joined import describe_slice, label_joined
-from sp_graph_seg.training import History
-from sp_graph_seg.transforms import compute_superpixels
-from sp_graph_seg.transforms.prepare import measure_intensity_range, normalize
-from sp_graph_seg.volumes import open_volume
+PARTS = ("phantoms", "trivial", "sandstone", "micrograph", "steadiness", "composite", "cost")
 
-#: The module, which the package hides behind its function of the same name.
-fit_phases = sys.modules["sp_graph_seg.prototypes.fit_phases"]
 
-SMOOTHINGS = (0.0, 0.5, 1.0, 1.5, 2.0)
+class Job(NamedTuple):
+    """A piece of a part, and the call that measures it."""
 
-#: Phantoms are drawn from this seed on; the settings were chosen on lower ones.
-FIRST_SEED = 100
-
-Predict = Callable[[Image], Labels]
-Tables = dict[str, list[dict[str, Any]]]
-WHOLE = np.s_[:, :]
+    part: str
+    call: Callable[..., Tables]
+    options: tuple
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help="folder with sandstone and em_vnc")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--only", nargs="+", choices=[*PARTS, *VIDEOS, "consistency"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--workers", type=int, default=2, help="processes; the cost is apart")
     parser.add_argument("--json", type=Path, help="also write the measurements to this file")
-    parser.add_argument("--all", action="store_true", help="also run videos.py and volumes.py")
+    parser.add_argument("--all", action="store_true", help="also videos and volumes without truth")
     arguments = parser.parse_args()
+    wanted = arguments.only or [*PARTS, *(VIDEOS if arguments.all else ())]
+    if arguments.all and not arguments.only:
+        wanted.append("consistency")
     print(machine(), f"seeds 0 to {arguments.seeds - 1}, drawings {FIRST_SEED}", flush=True)
-    with ProcessPoolExecutor(arguments.workers) as pool:  # one thread each
-        parts = [part for part in arguments.only if part != "cost"]
-        for done in as_completed([pool.submit(run_part, (part, arguments)) for part in parts]):
-            show(done.result(), arguments.json)
-    if "cost" in arguments.only:  # alone on the machine
-        show(run_part(("cost", arguments)), arguments.json)
-    if arguments.all:
-        run_others(arguments)
-
-
-def run_part(work: tuple[str, argparse.Namespace]) -> Tables:
-    """The tables of a part, by title."""
-    torch.set_num_threads(1)
-    train_once()
-    part, arguments = work
     start = time.perf_counter()
-    tables = PARTS[part](arguments)
-    seconds = time.perf_counter() - start
-    return {f"{title}, {seconds:.0f} s": rows for title, rows in tables.items() if rows}
+    jobs = [job for job in find_jobs(arguments.data, arguments.seeds) if job.part in wanted]
+    with ProcessPoolExecutor(arguments.workers, initializer=train_once) as pool:
+        parts: dict[str, list[Future]] = defaultdict(list)
+        for job in jobs:
+            parts[job.part].append(pool.submit(run, job))
+        for _ in as_completed([future for futures in parts.values() for future in futures]):
+            done = [part for part, own in parts.items() if all(each.done() for each in own)]
+            for part in done:
+                show(part, [future.result() for future in parts.pop(part)], arguments.json)
+    if "cost" in wanted:  # alone on the machine
+        show("cost", [run(Job("cost", cost, ()))], arguments.json)
+    print(f"\nAll in {(time.perf_counter() - start) / 60:.0f} minutes.")
 
 
-def train_once() -> None:
-    """Trains a network for the same data and seed only once: it does not depend on K."""
-    known: dict[tuple[Any, ...], Any] = {}
-    train = fit_phases.fit_blind_spot
+def find_jobs(data: Path | None, seeds: int) -> Iterator[Job]:
+    """The jobs whose data are there, the longest first, so that no process is idle at the end."""
+    if data is not None:
+        folders = (data / "em_vnc", data.parent / "em_vnc")
+        yield Job("micrograph", micrograph, (next(filter(Path.exists, folders)), seeds))
+    yield Job("trivial", simple, ())
+    if data is not None:
+        yield Job("sandstone", sandstone, (data / "sandstone", seeds))
+    for name in PHANTOMS:
+        yield Job("phantoms", phantom, (name, seeds))
+    yield Job("steadiness", steadiness, (seeds,))
+    yield Job("composite", composite, (seeds,))
+    if data is not None:
+        videos = data.parent / "video"
+        for seed in range(seeds):
+            for name in filter(lambda name: (videos / name).exists(), VIDEOS):
+                yield Job(name, measure, (name, videos, seed))
+        yield Job("consistency", consistency, (data,))
 
-    def fit(net: Any, images: Any, masks: Any, config: Config, *options: Any) -> Any:
-        data = tuple(float(image.double().square().sum()) for image in images)
-        key = (config.seed, data, images[0].shape)
-        if key in known:
-            net.load_state_dict(known[key])
-            net.eval()
-            return History()
-        history = train(net, images, masks, config, *options)
-        known[key] = {name: weight.clone() for name, weight in net.state_dict().items()}
-        return history
 
-    fit_phases.fit_blind_spot = fit
+def run(job: Job) -> tuple[Tables, float]:
+    """The tables of a job, by title, and how many seconds it took."""
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    tables = job.call(*job.options)
+    return tables, time.perf_counter() - start
 
 
-def show(tables: Tables, path: Path | None) -> None:
-    for title, rows in tables.items():
-        print_table(title, list(rows[0]), [[str(c) for c in row.values()] for row in rows])
-        update_json(path, title.split(",")[0], rows)
+def show(part: str, results: list[tuple[Tables, float]], path: Path | None) -> None:
+    """Prints the tables of a part, whose jobs are all done."""
+    seconds = sum(each for _, each in results)
+    for title in results[0][0]:
+        rows = [row for tables, _ in results for row in tables[title]]
+        rows = summarize(rows) if part in VIDEOS else rows
+        print_table(
+            f"{title}, {seconds:.0f} s",
+            list(rows[0]),
+            [list(map(str, row.values())) for row in rows],
+        )
+        update_json(path, title, rows)
     sys.stdout.flush()
 
-
-def run_others(arguments: argparse.Namespace) -> None:
-    """Videos, and volumes without truth, by their own scripts."""
-    folder = Path(__file__).parent
-    videos = arguments.data.parent / "video"
-    commands = [["volumes.py", "--only", "consistency", "--data", arguments.data]]
-    if videos.exists():
-        commands.append(["videos.py", "--seeds", arguments.seeds, "--data", videos])
-    for script, *options in commands:
-        subprocess.run([sys.executable, folder / script, *map(str, options)], check=True)
-
-
-# Phases: slices with truth
-
-
-def phantoms(arguments: argparse.Namespace) -> Tables:
-    """Each phantom, five seeds of ours on one drawing of it; and windows of its slices."""
-    drawn = {name: draw(FIRST_SEED) for name, draw in PHANTOMS.items()}
-    scores = [row for name, data in drawn.items() for row in compare(name, data, arguments.seeds)]
-    return {"phantoms": scores, "windows": [window(*item) for item in drawn.items()]}
-
-
-def composite(arguments: argparse.Namespace) -> Tables:
-    """A woven composite; slices are joined along z, as by default in a volume."""
-    data = woven(FIRST_SEED)
-    scored = Phantom(
-        [data.images[30], *data.images[60:120]], [data.truths[30], *data.truths[60:120]]
-    )
-    return {"composite": compare("woven composite", scored, arguments.seeds, joined=True)}
-
-
-def sandstone(arguments: argparse.Namespace) -> Tables:
-    """Slice 0 of a sandstone, scored on slices 100 to 400, whole and in the middle."""
-    if arguments.data is None:
-        return {}
-    folder = arguments.data / "sandstone"
-    images = [np.asarray(image, np.float32) for image in open_volume(folder / "images")]
-    codes = [
-        (image.astype(np.int64).T @ (1, 256, 65536)).T for image in open_volume(folder / "masks")
-    ]
-    colors = np.unique(np.concatenate([np.unique(code) for code in codes]))
-    data = Phantom(images, [np.searchsorted(colors, code) for code in codes])
-    parts = {"whole": WHOLE, "middle": np.s_[250:750, 250:750]}
-    rows = [compare("sandstone", data, arguments.seeds, k, parts) for k in (3, 4)]
-    return {"sandstone": rows[0] + rows[1]}
-
-
-def micrograph(arguments: argparse.Namespace) -> Tables:
-    """Section 0 of a nerve cord, scored on the others: membrane, mitochondria, the rest."""
-    if arguments.data is None:
-        return {}
-    folder = arguments.data / "em_vnc"
-    if not folder.exists():
-        folder = arguments.data.parent / "em_vnc"
-    images = [np.asarray(image, np.float32) for image in open_volume(folder / "images")]
-    codes = [image[0] for image in open_volume(folder / "labels")]
-    truths = [np.where(code <= 128, 0, np.where(code == 191, 1, 2)) for code in codes]
-    return {"micrograph": compare("em_vnc", Phantom(images, truths), arguments.seeds)}
-
-
-_FITTED: dict[tuple[int, int, int], Segmenter] = {}
-
-
-def compare(
-    name: str,
-    data: Phantom,
-    seeds: int,
-    num_labels: int | None = None,
-    parts: Mapping[str, Any] | None = None,
-    joined: bool = False,
-) -> list[dict[str, Any]]:
-    """A row for each part of the slices: the best baseline, and the spread of ours over seeds."""
-    k = num_labels or len(np.unique(np.concatenate([truth.ravel() for truth in data.truths])))
-    scored, truths = data.images[1:], data.truths[1:]
-
-    def labels_of(model: Segmenter) -> list[Labels]:
-        return label_joined_images(model, scored) if joined else [model.predict(i) for i in scored]
-
-    def score(labels: Sequence[Labels], part: Any) -> float:
-        pairs = zip(labels, truths, strict=True)
-        return float(np.mean([ami(own[part], truth[part]) for own, truth in pairs]))
-
-    parts = parts or {"": WHOLE}
-    best: dict[str, tuple[float, str]] = {}
-    for title, predict in baselines(data.images[0], k):
-        labels = [predict(image) for image in scored]
-        for part, where in parts.items():
-            best[part] = max(best.get(part, (0.0, "")), (score(labels, where), title))
-    runs = [labels_of(ours(data, k, seed)) for seed in range(seeds)]
-    automatic = ours(data, 0, 0)
-    by_auto = labels_of(automatic)
-    rows = []
-    for part, where in parts.items():
-        scores = [score(labels, where) for labels in runs]
-        agreement = [
-            np.mean([ami(a[where], b[where]) for a, b in zip(one, other, strict=True)])
-            for one, other in combinations(runs, 2)
-        ]
-        rows.append(
-            {
-                "data": f"{name}, k = {k}" + (part and f", {part}"),
-                "best baseline": f"{best[part][0]:.3f} ({best[part][1]})",
-                "ours, median": f"{np.median(scores):.3f}",
-                "worst": f"{min(scores):.3f}",
-                "seeds agree, least": f"{min(agreement, default=1):.3f}",
-                "labels by auto": automatic.num_labels_,
-                "A-MI by auto": f"{score(by_auto, where):.3f}",
-            }
-        )
-    return rows
-
-
-def config(data: Phantom) -> Config:
-    """The preset of the images."""
-    return Config.preset("photo" if len(data.images[0]) == 3 else "tomogram")
-
-
-def ours(data: Phantom, k: int, seed: int) -> Segmenter:
-    """Ours, trained once for each seed and number of labels."""
-    key = (id(data), k, seed)
-    if key not in _FITTED:
-        settings = config(data).replace(num_labels=k, seed=seed)
-        _FITTED[key] = Segmenter(settings).fit(data.images[0])
-    return _FITTED[key]
-
-
-def label_joined_images(model: Segmenter, images: Sequence[Image]) -> list[Labels]:
-    """Labels of neighbouring slices, joined along z as in a volume."""
-    described = (describe_slice(model, number, image) for number, image in enumerate(images))
-    return [labels for _, labels, _ in label_joined(model, described)]
-
-
-def baselines(image: Image, k: int) -> Iterator[tuple[str, Predict]]:
-    """What one would use instead, fitted to one grey image."""
-    limits = measure_intensity_range([image])
-
-    def scaled(other: Image, sigma: float = 0) -> Image:
-        return gaussian_filter(normalize(other, *limits), (0, sigma, sigma))
-
-    for sigma in SMOOTHINGS:
-        for title, estimator in (("multi-Otsu", MultiOtsu(k)), ("K-means", PixelKMeans(k))):
-            estimator.fit(scaled(image, sigma))
-            yield (
-                f"{title}, Gaussian {sigma:g}",
-                lambda other, e=estimator, s=sigma: e.predict(scaled(other, s)),
-            )
-
-    def features(other: Image) -> NDArray[np.float32]:
-        values = multiscale_basic_features(scaled(other)[0])
-        return values.reshape(-1, values.shape[-1])
-
-    fitted = KMeans(k, n_init=3, random_state=0).fit(features(image)[::11])
-    yield (
-        "K-means on multiscale features",
-        lambda other: fitted.predict(features(other)).reshape(other.shape[1:]),
-    )
-
-    def nodes(other: Image) -> Labels:
-        return compute_superpixels(scaled(other), min(other[0].size // 100, 4000))
-
-    spectral = SuperpixelSpectral(k).fit([scaled(image)], [nodes(image)])
-    yield "spectral", lambda other: spectral.predict(scaled(other), nodes(other))
-
-
-def ami(labels: Labels, truth: Labels) -> float:
-    """The adjusted mutual information of two label maps."""
-    return score_clustering(contingency_table(labels, truth))["ami"]
-
-
-# Trivial pictures, windows, steadiness
-
-
-def simple(arguments: argparse.Namespace) -> Tables:
-    """Discs, stripes and steps: V-measure on another drawing, with k given and by auto."""
-    rows = []
-    for channels, dtype in ((1, "uint8"), (1, "float32"), (3, "uint8"), (3, "uint16"),
-                            (5, "uint16"), (30, "float32")):  # fmt: skip
-        row: dict[str, Any] = {"channels": channels, "type": dtype}
-        for kind in ("disc", "stripes", "steps"):
-            data = trivial(kind, channels, dtype, FIRST_SEED)
-            k = int(data.truths[0].max()) + 1
-            for title, count in ((f"{kind}, k = {k}", k), (f"{kind}, auto", 0)):
-                settings = config(data).replace(num_labels=count)
-                model = Segmenter(settings).fit(data.images[0])
-                labels = model.predict(data.images[1])
-                v = score_clustering(contingency_table(labels, data.truths[1]))["v"]
-                row[title] = f"{v:.3f}" + ("" if count else f" ({model.num_labels_})")
-        rows.append(row)
-    return {"trivial pictures": rows}
-
-
-def window(name: str, data: Phantom) -> dict[str, Any]:
-    """Labels of a window of a slice beside those of the whole slice."""
-    k = int(max(truth.max() for truth in data.truths)) + 1
-    model = ours(data, k, 0)
-    image, size = data.images[1], min(data.images[1].shape[1:]) // 2
-    corner = size // 2
-    part = np.s_[corner : corner + size, corner : corner + size]
-    alone = model.predict(np.ascontiguousarray(image[:, *part]))
-    differs = model.predict(image)[part] != alone
-    distance = np.minimum.outer(*[np.minimum(np.arange(size), np.arange(size)[::-1])] * 2)
-    return {
-        "data": name,
-        "window": f"{size}x{size}",
-        "differs within 8 pixels of its border": f"{differs[distance < 8].mean():.2%}",
-        "farther than 40 pixels": f"{differs[distance > 40].mean():.2%}",
-    }
-
-
-def steadiness(arguments: argparse.Namespace) -> Tables:
-    """Labels that change from slice to slice, beside those of the truth that do."""
-    data = moving(FIRST_SEED)
-    models = [ours(data, 2, seed) for seed in range(arguments.seeds)]
-    otsu = dict(baselines(data.images[0], 2))["multi-Otsu, Gaussian 1"]
-
-    def changes(maps: Sequence[Labels]) -> float:
-        return float(np.mean([(one != other).mean() for one, other in pairwise(maps)]))
-
-    def row(title: str, runs: Sequence[Sequence[Labels]]) -> dict[str, Any]:
-        change = [changes(maps) for maps in runs]
-        scores = [np.mean([ami(*p) for p in zip(m, data.truths, strict=True)]) for m in runs]
-        return {
-            "labels": title,
-            "change from slice to slice": f"{np.median(change):.2%}",
-            "ratio to the truth": f"{np.median(change) / changes(data.truths):.2f}",
-            "worst": f"{max(change) / changes(data.truths):.2f}",
-            "A-MI": f"{np.median(scores):.3f}",
-            "worst A-MI": f"{min(scores):.3f}",
-        }
-
-    rows = [
-        row("truth", [data.truths]),
-        row("ours, joined along z", [label_joined_images(m, data.images) for m in models]),
-        row("ours, slice by slice", [[m.predict(i) for i in data.images] for m in models]),
-        row("multi-Otsu, Gaussian 1", [[otsu(image) for image in data.images]]),
-    ]
-    return {"steadiness": rows}
-
-
-def cost(arguments: argparse.Namespace) -> Tables:
-    """Seconds for a slice of 1024x1024 with white noise, where the network is needed."""
-    random = np.random.default_rng(FIRST_SEED)
-    grains = gaussian_filter(random.standard_normal((1024, 1024)), 5) > 0
-    image = np.where(grains, 0.7, 0.4) + random.normal(0, 0.1, grains.shape)
-    image = image.astype(np.float32)[None]
-    torch.set_num_threads(2)
-    start = time.perf_counter()
-    model = Segmenter(Config.preset("tomogram").replace(num_labels=2)).fit(image)
-    training = time.perf_counter() - start
-    values = model.normalize(image).values
-    encoder, labelling = time_together(
-        lambda: model.labeller_.encode(values), lambda: model.predict(image), repeats=5, warmup=1
-    )
-    row = {
-        "training": f"{training:.0f} s",
-        "the encoder alone": f"{Spread.of(encoder):.2f} s",
-        "labelling": f"{Spread.of(labelling):.2f} s",
-        "speed, of the encoder's": f"{ratios(encoder, labelling):.2f}",
-    }
-    return {"cost of 1024x1024 on two cores": [row]}
-
-
-PARTS: dict[str, Callable[[argparse.Namespace], Tables]] = {
-    "phantoms": phantoms,
-    "trivial": simple,
-    "sandstone": sandstone,
-    "micrograph": micrograph,
-    "steadiness": steadiness,
-    "composite": composite,
-    "cost": cost,
-}
 
 if __name__ == "__main__":
     main()

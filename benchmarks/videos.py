@@ -37,6 +37,8 @@ Masks = Mapping[int, NDArray[np.bool_]]
 #: The superpixels that spectral clustering sees.
 BASELINE = Config(n_segments=1500, superpixel_size=640)
 
+OURS = "ours, seed"
+
 #: Numbers of clusters of the baselines; the best on the training frames is kept.
 NUM_LABELS = (2, 4, 6, 8, 12, 16)
 
@@ -69,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with the videos")
     parser.add_argument("--only", nargs="+", choices=VIDEOS, default=list(VIDEOS))
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1, help="seeds from 0 on")
     parser.add_argument("--labels", type=int, default=0, help="number of labels of ours")
     parser.add_argument("--json", type=Path, help="also write the measurements to this file")
     parser.add_argument("--output", type=Path, help="also write contact sheets to this folder")
@@ -77,15 +79,21 @@ def main() -> None:
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
     for name in arguments.only:
-        title, rows = measure(name, VIDEOS[name], arguments)
+        rows = []
+        for seed in range(arguments.seeds):
+            tables = measure(name, arguments.data, seed, arguments.labels, arguments.output)
+            ((title, own),) = tables.items()
+            rows += own
+        rows = summarize(rows)
         print_table(title, list(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
         update_json(arguments.json, name, rows)
 
 
 def measure(
-    name: str, video: Video, arguments: argparse.Namespace
-) -> tuple[str, list[dict[str, Any]]]:
-    folder = arguments.data / name
+    name: str, data: Path, seed: int, num_labels: int = 0, output: Path | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """The scores of ours with a seed and, beside seed 0, of the baselines, by title."""
+    video, folder = VIDEOS[name], data / name
     has_masks = (folder / "masks").is_dir()
     frames = open_volume(folder / "frames" if has_masks else folder, binning=video.binning)
     steady = list(range(0, len(frames), video.step))
@@ -95,17 +103,30 @@ def measure(
     subject = Subject([images[n] for n in video.train_on], measure_range(frames), BASELINE)
 
     rows = []
-    for method, labels in label_all(subject, video, images, masks, arguments):
+    config = Config.preset("video").replace(seed=seed, num_labels=num_labels)
+    for method, labels in label_all(subject, video, images, masks, config):
         row = {"method": method, "labels": len(np.unique(np.stack(list(labels.values()))))}
         if masks:
             row |= score_union(labels, masks, video.train_on)
-        rows.append({**row, "flicker": f"{flicker([labels[n] for n in steady]):.2%}"})
-        if arguments.output:
+        rows.append({**row, "flicker": f"{flicker([labels[n] for n in steady]):.3f}"})
+        if output and seed == 0:
             short = method.split(",")[0].replace(" ", "_")
-            show(arguments.output / f"{name}_{short}.jpg", images, labels, video)
+            show(output / f"{name}_{short}.jpg", images, labels, video)
     trained_on = ", ".join(map(str, video.train_on))
     title = f"{name}: trained on frames {trained_on} of {len(frames)} (from 0)"
-    return title + (f", every {video.step}th labelled" if video.step > 1 else ""), rows
+    return {title + (f", every {video.step}th labelled" if video.step > 1 else ""): rows}
+
+
+def summarize(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a video, those of ours first, with the median and the worst of the seeds."""
+    ours = [row for row in rows if row["method"].startswith(OURS)]
+    others = [row for row in rows if row not in ours]
+    spread: dict[str, Any] = {"method": "ours, median (worst)", "labels": ours[0]["labels"]}
+    for name in list(ours[0])[2:]:
+        worst = max if name == "flicker" else min
+        values = [float(row[name]) for row in ours]
+        spread[name] = f"{np.median(values):.3f} ({worst(values):.3f})"
+    return [*ours, spread, *others]
 
 
 def label_all(
@@ -113,18 +134,18 @@ def label_all(
     video: Video,
     images: Mapping[int, Image],
     masks: Masks | None,
-    arguments: argparse.Namespace,
+    config: Config,
 ) -> Iterator[tuple[str, dict[int, Labels]]]:
-    """The labels of all frames by ours, then by each baseline.
+    """The labels of all frames by ours and, beside seed 0, by each baseline.
 
     Where there are masks, a baseline has the number of clusters that fits them best on the training
     frames; else as many as we have labels there.
     """
-    for seed in range(arguments.seeds):
-        config = Config.preset("video").replace(seed=seed, num_labels=arguments.labels)
-        model = Segmenter(config).fit(subject.images, intensity_range=subject.intensity_range)
-        labels = follow(model, images)
-        yield f"ours, seed {seed}", labels
+    model = Segmenter(config).fit(subject.images, intensity_range=subject.intensity_range)
+    labels = follow(model, images)
+    yield f"{OURS} {config.seed}", labels
+    if config.seed:
+        return
     count = len(np.unique(np.stack([labels[n] for n in video.train_on])))
     for method, title in BASELINES.items():
         counts = NUM_LABELS if masks else (max(2, count),)

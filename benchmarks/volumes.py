@@ -56,11 +56,11 @@ def main() -> None:
         update_json(arguments.json, part, rows)
 
 
-def consistency(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
+def consistency(data: Path, output: Path | None = None) -> dict[str, list[dict[str, Any]]]:
     """The preset of tomograms beside multi-Otsu with as many labels."""
     rows = []
     for name, part in VOLUMES.items():
-        volume = open_volume(arguments.data / f"{name}.tif", **part)
+        volume = open_volume(data / f"{name}.tif", **part)
         limits = measure_range(volume)
         numbers = choose_slices(volume, 2, limits)
         images = [read_slice(volume, number) for number in numbers]
@@ -80,11 +80,11 @@ def consistency(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]
                 "multi-Otsu": f"{changed(plain, values, width):.2%}",
             }
         )
-        if arguments.output:
+        if output:
             figure = orthogonal_slices(values, labels)
-            figure.savefig(arguments.output / f"volume_{name}.jpg", dpi=100)
+            figure.savefig(output / f"volume_{name}.jpg", dpi=100)
     title = f"Labels that change from slice to slice where the grey value changes by < {STILL:.0%}"
-    return title, rows
+    return {title: rows}
 
 
 def changed(labels: NDArray, values: NDArray[np.float32], width: float) -> float:
@@ -93,8 +93,13 @@ def changed(labels: NDArray, values: NDArray[np.float32], width: float) -> float
     return float((labels[1:] != labels[:-1])[still].mean())
 
 
+def _consistency(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
+    ((title, rows),) = consistency(arguments.data, arguments.output).items()
+    return title, rows
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], tuple[str, list[dict[str, Any]]]]] = {
-    "consistency": consistency,
+    "consistency": _consistency,
     "speed": speed,
     "memory": memory,
 }

@@ -48,13 +48,20 @@ class WorkProgress:
         unit: What the items are called, such as ``"slices"``.
         done: Number of items that were done before. They are not used to estimate the speed.
         console: Where to show the progress. (default: standard error)
+        report: Called with the number of items done and their total, at the start and whenever more
+            are done. An exception that it raises ends the work.
     """
 
     def __init__(
-        self, total: int, unit: str, done: int = 0, console: Console | None = None
+        self,
+        total: int,
+        unit: str,
+        done: int = 0,
+        console: Console | None = None,
+        report: Callable[[int, int], None] | None = None,
     ) -> None:
         self.total, self.unit, self.done = total, unit, done
-        self._before = done
+        self._before, self._report = done, report
         self._note = ""
         self._start = self._last_line = time.monotonic()
         self._console = console or Console(stderr=True, quiet=not _LINES.get().is_shown)
@@ -70,6 +77,8 @@ class WorkProgress:
         self._task = self._progress.add_task(unit, total=total, completed=done, text=text)
 
     def __enter__(self) -> "WorkProgress":
+        if self._report is not None:
+            self._report(self.done, self.total)
         self._progress.start()
         if self._before:
             self._print_line(f"{self.unit} were done before")
@@ -103,6 +112,8 @@ class WorkProgress:
         is_time = time.monotonic() - self._last_line >= _BETWEEN_LINES
         if is_time and self.done < self.total:  # the last line is printed at the end
             self._print_line(text)
+        if self._report is not None:
+            self._report(self.done, self.total)
 
     def _describe(self, seconds_left: float | None) -> str:
         took = max(time.monotonic() - self._start, 1e-9)

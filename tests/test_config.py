@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sp_graph_seg.config import Config, config_to_yaml, read_config
 from sp_graph_seg.errors import InputError
@@ -147,6 +149,27 @@ def test_bad_value_is_named(name, value):
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match=rf"^{name}="):
         Config().replace(**{name: value})
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=12,
+)
+GOOD = st.sampled_from(FIELDS).flatmap(lambda name: st.tuples(st.just(name), st.just(OTHER[name])))
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), ANY, max_size=2), st.lists(GOOD, max_size=6))
+def test_any_values_make_a_configuration_or_are_refused_by_name(values, good):
+    try:
+        config = Config.from_dict(dict(good) | values)
+    except InputError as error:
+        reason = str(error)
+    else:
+        reason = "seed=: nothing"
+        assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+        assert Config.from_dict(yaml.safe_load(config_to_yaml(config))) == config
+    assert re.fullmatch(f"({'|'.join(FIELDS)})=.*", reason)
 
 
 def test_every_field_is_tried_with_a_bad_value():

@@ -152,3 +152,20 @@ def test_by_default_it_is_standard_error(clock, capsys):
         clock.seconds += 2
         work.advance()
     assert capsys.readouterr() == ("", "1 of 1 jobs in 0:02, 0.5/s\n")
+
+
+def test_reports_at_the_start_and_after_each_advance():
+    seen = []
+    report = lambda *counts: seen.append(counts)  # noqa: E731
+    with WorkProgress(5, "slices", done=1, report=report) as progress:
+        progress.advance(3)
+        progress.advance()
+    assert seen == [(1, 5), (4, 5), (5, 5)]
+
+
+def test_what_a_report_raises_ends_the_work():
+    def stop(done, total):
+        raise KeyError(done)
+
+    with pytest.raises(KeyError, match="2"), WorkProgress(5, "slices", done=2, report=stop):
+        pytest.fail("the work began")

@@ -168,7 +168,8 @@ def _make_methods(
         rows = read_config(variants)
         if not rows:
             raise InputError(
-                f"{variants}: has no rows; write a line 'NAME:' for each row, and its keys below."
+                f"{variants}: describes no variant; write a line 'NAME:' for each row of the table "
+                "and, indented below it, the settings of the variant."
             )
     for name, values in rows.items():
         if not isinstance(values, dict | None):

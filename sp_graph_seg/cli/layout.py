@@ -53,24 +53,26 @@ def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list
 
 def place_overlay(labels: LabelOutput) -> Path:
     """Returns the path of the overlay of a video: ``NAME_overlay.mp4`` beside its labels."""
-    return labels.given.with_name(f"{_name_of(labels)}_overlay.mp4")
+    return labels.given.with_name(f"{_bare_name(labels).removesuffix(_MARK)}_overlay.mp4")
 
 
 def place_pages(labels: LabelOutput) -> list[Path]:
     """Returns the paths of the preview and the HTML page of a volume, beside its labels."""
-    return [labels.given.with_name(f"{_name_of(labels)}{ending}") for ending in _PAGES]
+    name = _bare_name(labels).removesuffix(_MARK)
+    return [labels.given.with_name(f"{name}{ending}") for ending in _PAGES]
 
 
 def place_uncertainty(labels: LabelOutput) -> LabelOutput:
     """Returns where to write the uncertainty of labels: ``NAME_uncertainty`` beside the labels."""
-    name = f"{_name_of(labels)}_uncertainty{suffix_of(labels.path)}"
+    name = f"{_bare_name(labels).removesuffix(_MARK)}_uncertainty{suffix_of(labels.given)}"
     dataset = None if labels.dataset is None else "/uncertainty"
     return LabelOutput(labels.path.with_name(name), labels.given.with_name(name), dataset)
 
 
-def _name_of(labels: LabelOutput) -> str:
-    """Returns the name of the volume: ``scan`` for ``scan_labels.ome.tif``."""
-    return labels.given.name[: -len(suffix_of(labels.path)) or None].removesuffix(_MARK)
+def _bare_name(labels: LabelOutput) -> str:
+    """Returns the name of labels without its suffix, which may be a double one."""
+    name = labels.given.name
+    return name[: len(name) - len(suffix_of(labels.given))]
 
 
 def _refuse_unknown(output: Path) -> None:

@@ -105,8 +105,8 @@ def write_image_page(
         file: The page.
         model: The model.
         inputs: All files that the labels were made from.
-        pairs: For the file of each image, the file of its labels.
-        placed: The path of the model that the page shows.
+        pairs: Maps the file of each image to the file of its labels.
+        placed: The final path of the model. The page tells this path, not the present one.
     """
     images = list(pairs)
     with only_a_warning(file):

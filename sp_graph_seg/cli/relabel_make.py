@@ -94,7 +94,7 @@ def name_of(path: Path) -> str:
 
 
 def read_label_image(path: Path) -> NDArray[np.int64]:
-    """Reads labels, and checks that a label image can hold their values."""
+    """Reads a label map from a file, and refuses labels below 0 or above ``LARGEST_LABEL``."""
     labels = read_labels(path)
     for label in (labels.min(), labels.max()):
         if not 0 <= label <= LARGEST_LABEL:

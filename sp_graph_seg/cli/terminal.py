@@ -1,5 +1,6 @@
 """Runs the program in a terminal. Sets exit codes, and prints one line per error or warning."""
 
+import _thread
 import shlex
 import signal
 import sys
@@ -37,28 +38,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         flags, left = take_shared_flags(given)
-        with open_messages(*flags) as messages, recorded_as([PROGRAM, *given]):
+        with (
+            _terminated_like_interrupted(),
+            open_messages(*flags) as messages,
+            recorded_as([PROGRAM, *given]),
+        ):
             messages.log(shlex.join([PROGRAM, *given]))
             return _run(left, messages)
     except InputError as error:  # of the flags
         Messages().fail(error)
         return 2
+    except KeyboardInterrupt as stop:  # before or after the command
+        return _stop(stop, Messages())
 
 
 def _run(arguments: Sequence[str], messages: Messages) -> int:
     """Runs a command. Prints its error, and returns the exit code."""
     try:
-        with _terminated_like_interrupted():
-            app(arguments)
+        app(arguments)
     except CycloptsError as error:
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         messages.fail(f"{error} See {command} --help.")
     except (InputError, OSError) as error:
         messages.fail(error, error)
     except KeyboardInterrupt as stop:
-        is_terminated = isinstance(stop, _Terminated)
-        messages.stop("terminated" if is_terminated else "interrupted")
-        return 143 if is_terminated else 130
+        return _stop(stop, messages)
     except Exception as error:
         if not is_out_of_memory(error):
             messages.log("fault: ", traceback.format_exc())
@@ -69,22 +73,42 @@ def _run(arguments: Sequence[str], messages: Messages) -> int:
     return 2
 
 
+def _stop(stop: KeyboardInterrupt, messages: Messages) -> int:
+    is_terminated = isinstance(stop, _Terminated)
+    messages.stop("terminated" if is_terminated else "interrupted")
+    return 143 if is_terminated else 130
+
+
 class _Terminated(KeyboardInterrupt):
     """Raised when ``kill`` or a batch system asks the process to end."""
 
 
 @contextmanager
 def _terminated_like_interrupted() -> Iterator[None]:
-    """Makes SIGTERM end the program like Ctrl-C. This works only in the main thread."""
+    """Makes SIGTERM end the program like Ctrl-C. This works only in the main thread.
+
+    Python discards an exception that is raised in a finalizer or in the callback of a weak
+    reference. A signal that arrives there is sent once more.
+    """
 
     def stop(*_: Any) -> None:
         raise _Terminated
 
+    def send_again(discarded: Any) -> None:
+        if issubclass(discarded.exc_type, KeyboardInterrupt):
+            is_terminated = issubclass(discarded.exc_type, _Terminated)
+            number = signal.SIGTERM if is_terminated else signal.SIGINT
+            threading.Timer(0.01, _thread.interrupt_main, [number]).start()
+        else:
+            report(discarded)
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before, report = signal.signal(signal.SIGTERM, stop), sys.unraisablehook
+    sys.unraisablehook = send_again
     try:
         yield
     finally:
+        sys.unraisablehook = report
         signal.signal(signal.SIGTERM, before)

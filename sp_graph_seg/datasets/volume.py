@@ -1,5 +1,6 @@
 """A dataset of the slices or the blocks of a volume."""
 
+import copy
 import itertools
 import os
 from collections.abc import Sequence
@@ -10,9 +11,10 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from sp_graph_seg.datasets.base import Example, GraphDataset, Options, Source
+from sp_graph_seg.datasets.base import Example, GraphDataset, Options, Source, ToGraph
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.transforms import ToRAG, as_image
+from sp_graph_seg.transforms.image_transform import ImageTransform
 from sp_graph_seg.volumes import Volume, open_volume
 
 VolumeLike = Volume | str | os.PathLike[str]
@@ -69,9 +71,10 @@ class VolumeRAG(GraphDataset):
         truth = None if labels is None else _open_labels(labels, volume)
         size = _size(volume)
         regions = _slices(size) if block is None else _blocks(size, block)
-        if options.get("to_graph") is None:
-            spacing = _relative_spacing(volume, is_block=block is not None)
-            options["to_graph"] = ToRAG(spacing=spacing)
+        to_graph = options.get("to_graph")
+        if to_graph is None:
+            to_graph = ToRAG(spacing=_relative_spacing(volume, is_block=block is not None))
+        options["to_graph"] = to_graph if block is None else _for_volumes(to_graph)
         files = tuple(part.source.file for part in (volume, truth) if part is not None)
         sources = [
             Source(name, partial(_cut, volume, truth, region, name), files)
@@ -125,6 +128,14 @@ def _relative_spacing(volume: Volume, is_block: bool) -> list[float] | None:
         return [1.0] * 3 if is_block else None
     sides = volume.spacing if is_block else volume.spacing[1:]
     return [side / min(sides) for side in sides]
+
+
+def _for_volumes(to_graph: ToGraph) -> ToGraph:
+    """Returns a copy with a spacing, which says that a block of one or three slices is no batch."""
+    if isinstance(to_graph, ImageTransform) and to_graph.spacing is None:
+        to_graph = copy.copy(to_graph)
+        to_graph.spacing = (1.0, 1.0, 1.0)
+    return to_graph
 
 
 def _size(volume: Volume) -> tuple[int, int, int]:

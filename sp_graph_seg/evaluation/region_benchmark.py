@@ -122,10 +122,12 @@ def benchmark_regions(images: Sequence[SettingScores]) -> RegionBenchmark:
         InputError: If ``images`` is empty, or the images have different numbers of settings.
     """
     counts = sorted({image.covered.size for image in images})
+    if not counts:
+        raise InputError("images: is empty; give at least one image.")
     if len(counts) != 1:
         raise InputError(
-            f"images: the numbers of settings are {counts}, but all images need the same number; "
-            "give at least one image, and score all images at the same settings."
+            f"images: were scored at different numbers of settings, {counts}; score all images at "
+            "the same settings."
         )
     annotated = sum(image.annotated for image in images)
     covering = np.sum([image.covered for image in images], axis=0) / annotated

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,10 +71,9 @@ def staged(
             command, or another process works in the folder.
         OutputError: The folder cannot be written to.
     """
-    check_writable(folder.parent)
     wanted = json.loads(json.dumps(description))
     names = [path.name for path in results]
-    with locked(folder):
+    with _without_empty_folders(folder.parent), locked(folder):
         begun = _read(folder)
         is_same = begun is not None and begun["description"] == wanted
         if _finish(folder, begun):
@@ -104,6 +103,20 @@ def staged(
         state = {"description": wanted, "places": places, "made": made}
         _write(folder, state)
         _finish(folder, state)
+
+
+@contextmanager
+def _without_empty_folders(folder: Path) -> Iterator[None]:
+    """Makes a folder. After an error, removes what was made of it and of its parents, if empty."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    check_writable(folder)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):  # of a folder that is not empty
+            for path in made:
+                path.rmdir()
+        raise
 
 
 def finish_staged(folder: Path) -> None:

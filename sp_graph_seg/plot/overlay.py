@@ -1,6 +1,6 @@
 """Draws labels over an image."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,9 @@ from sp_graph_seg.transforms.prepare import find_data, measure_intensity_range, 
 
 if TYPE_CHECKING:
     from matplotlib.typing import ColorType
+
+#: Pixels that are tinted at one time, as they take 100 bytes each meanwhile.
+_STRIP_PIXELS = 1 << 18
 
 
 def overlay_labels(
@@ -63,11 +66,30 @@ def overlay_labels(
         raise InputError(
             f"intensity_range={intensity_range} is not increasing; use (low, high) with low < high."
         )
-    picture = normalize(image, low, high).mean(axis=0)[..., np.newaxis]
-    picture = 0.25 + 0.75 * picture  # a tint is invisible on black
-    labels = labels.astype(np.int64)
     table = to_rgba_array(list(numbered_colors(max(labels.max(), 0) + 1, colors).values()))[:, :3]
+    picture = np.empty((*labels.shape, 3), dtype=np.uint8)
+    for rows, grown, inner in _strips(*labels.shape):
+        grey = normalize(image[:, rows], low, high).mean(axis=0)
+        outline = find_boundaries(labels[grown].astype(np.int64), mode="inner", background=-1)
+        picture[rows] = _tint(grey, labels[rows].astype(np.int64), outline[inner], table, alpha)
+    return picture
+
+
+def _tint(
+    grey: NDArray, labels: NDArray, outline: NDArray[np.bool_], table: NDArray, alpha: float
+) -> NDArray[np.uint8]:
+    """Tints grey values in [0, 1] with the colours of a table, except pixels without a label."""
+    picture = 0.25 + 0.75 * grey[..., np.newaxis]  # a tint is invisible on black
     tint = table[np.maximum(labels, 0)]
     tinted = np.where((labels < 0)[..., np.newaxis], picture, (1 - alpha) * picture + alpha * tint)
-    outline = find_boundaries(labels, mode="inner", background=-1)
     return np.rint(255 * np.where(outline[..., np.newaxis], tint, tinted)).astype(np.uint8)
+
+
+def _strips(height: int, width: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Yields the rows of each strip of a picture, these with one row more on each side where there
+    is one, and where the strip lies in the latter.
+    """
+    count = max(1, _STRIP_PIXELS // width)
+    for start in range(0, height, count):
+        stop, above = min(start + count, height), min(start, 1)
+        yield slice(start, stop), slice(start - above, stop + 1), slice(above, above + stop - start)

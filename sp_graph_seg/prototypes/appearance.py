@@ -2,8 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,15 @@ from sp_graph_seg.prototypes.descriptors import (
 )
 from sp_graph_seg.prototypes.memory import Memory, recall
 from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order, count_visible
-from sp_graph_seg.training import History, TrainingImage, fit, seeded
-from sp_graph_seg.training.history import Step
+from sp_graph_seg.training import (
+    Follow,
+    History,
+    TrainingImage,
+    as_it_is,
+    each_step,
+    fit,
+    seeded,
+)
 from sp_graph_seg.transforms import ToRAG, scatter_mean
 from sp_graph_seg.transforms.prepare import scale_down, scale_labels, scale_mask, scale_to
 
@@ -110,9 +117,9 @@ class Appearance:
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
         graph, nodes = make_graph(small, inside, self.config)
-        probabilities = self.probabilities(small, graph, nodes)
+        colors = node_colors(small, nodes)
+        probabilities = self.probabilities(small, graph, nodes, colors)
         if self.config.memory:
-            colors = node_colors(small, nodes)
             side = math.sqrt(nodes.size / self.config.n_segments)
             share = self.config.memory
             probabilities, before = recall(probabilities, graph, colors, before, share, side)
@@ -123,9 +130,10 @@ class Appearance:
             labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
         return labels, margins, before
 
-    def probabilities(self, image: Picture, graph: Data, nodes: NDArray[np.int64]) -> Array:
+    def probabilities(
+        self, image: Picture, graph: Data, nodes: NDArray[np.int64], colors: Array
+    ) -> Array:
         """Computes the probability of each label at each node, ``(N, K)``."""
-        colors = node_colors(image, nodes)
         descriptors = describe_nodes(graph, colors, self.whitening, self.config.position_weight)
         measured = self._measured(descriptors)
         if self.net is None:
@@ -146,14 +154,13 @@ class Appearance:
 
     def _learned(self, image: Picture, nodes: NDArray[np.int64]) -> Array:
         """Computes label probabilities as the softmax of the mean of z over each node."""
-        index = torch.from_numpy(nodes.ravel())
-        inside = index >= 0
-        count = int(nodes.max()) + 1
+        index = torch.from_numpy(nodes.ravel() + 1)  # pixels without a node come first
+        count = int(nodes.max()) + 2
         parts = [
-            scatter_mean(scale_to(part, nodes.shape).flatten(1)[:, inside], index[inside], count)
-            for part in self.encode(image).cpu().split(_CHANNELS_AT_ONCE)
+            scatter_mean(scale_to(part, nodes.shape).flatten(1), index, count)[1:]
+            for part in self.encode(image)[: self.num_labels].cpu().split(_CHANNELS_AT_ONCE)
         ]
-        x = torch.cat(parts, dim=1)[:, : self.num_labels]  # (N, K)
+        x = torch.cat(parts, dim=1)  # (N, K)
         return x.softmax(dim=-1).numpy().astype(np.float64)
 
     @torch.no_grad()
@@ -227,7 +234,7 @@ def fit_appearance(
     images: Sequence[Picture],
     masks: Sequence[Mask | None],
     config: Config,
-    on_step: Callable[[Step], None] | None = None,
+    follow: Follow | None = None,
 ) -> tuple[Appearance, History]:
     """Finds prototypes of the superpixels of images, and trains a network with their labels.
 
@@ -236,7 +243,7 @@ def fit_appearance(
         masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
         config: The hyperparameters. If ``num_labels`` is 0, labels are merged until they differ by
             5 units of colour (CIELAB) or more.
-        on_step: Function that is called after every step of the training.
+        follow: Function that is called after every step of the training.
 
     Returns:
         The model, and the history of its training.
@@ -292,6 +299,7 @@ def fit_appearance(
         for image, graph, part in zip(small, graphs, labels, strict=True)
     ]
     net = make_net(len(images[0]), config, model.num_labels)
+    on_step = each_step(follow, lambda: replace(model, net=as_it_is(net)))
     history = fit(net, subjects, config, on_step)
     model.net = net
     return model, history

@@ -1,8 +1,8 @@
 """Fits the model :class:`~sp_graph_seg.prototypes.Phases` to training images."""
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,16 +15,24 @@ from sp_graph_seg.prototypes.correction import fit_correction
 from sp_graph_seg.prototypes.measure import noise_statistics
 from sp_graph_seg.prototypes.phases import Array, Kind, Mask, Phases, make_blind_spot_net
 from sp_graph_seg.prototypes.prototypes import (
+    Prototypes,
     fit_distinct_prototypes,
     fit_prototypes,
     warn_of_few_labels,
 )
-from sp_graph_seg.prototypes.slow import slow_directions
+from sp_graph_seg.prototypes.slow import mean_direction, slow_directions
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
-from sp_graph_seg.training import History, find_device, fit_blind_spot, measure_skill, seeded
-from sp_graph_seg.training.history import Step
-
-OnStep = Callable[[Step], None]
+from sp_graph_seg.training import (
+    Follow,
+    History,
+    as_it_is,
+    each_step,
+    find_device,
+    fit_blind_spot,
+    measure_skill,
+    seeded,
+)
+from sp_graph_seg.training.blind_spot import OnStep
 
 #: The network's reconstruction is used alone if the noise is white, and not at all if tomographic
 #: reconstruction has smoothed it: then neighbours share their noise, and hiding a pixel is useless.
@@ -42,7 +50,7 @@ _SLOW, _SLOWER_THAN_NEXT = 5.0, 2.5
 _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 
 #: Number of networks for textures, because the slow features of one depend on its seed.
-_NETS_OF_TEXTURE = 4
+_NETS_OF_TEXTURE = 3
 
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
@@ -61,7 +69,7 @@ def fit_phases(
     images: Sequence[Array],
     masks: Sequence[Mask | None],
     config: Config,
-    on_step: OnStep | None = None,
+    follow: Follow | None = None,
 ) -> tuple[Phases, History]:
     """Trains networks on images, and finds prototypes of the features of their pixels.
 
@@ -70,7 +78,7 @@ def fit_phases(
         masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
         config: The hyperparameters. If ``num_labels`` is 0, the number of labels is the number of
             modes of the values, but at least two.
-        on_step: Function that is called after every step of the training.
+        follow: Function that is called after every step of the training.
 
     Returns:
         The model, and the history of its training.
@@ -82,21 +90,39 @@ def fit_phases(
     mean, std = float(data.mean()), max(float(data.std()), 1e-6)
     blend, strength = _trust_in_noise(flat)
     model = Phases([], mean, std, blend, 0.0, correction)
+
+    def look(model: Phases) -> tuple[list[_View], NDArray[np.float64]]:
+        views = [_View(*model.look(image), mask) for image, mask in zip(images, masks, strict=True)]
+        _, slowness = slow_directions(views[0].slow)
+        model.directions = mean_direction(np.split(views[0].slow, len(model.nets)))
+        return views, slowness
+
+    def trust_in_network(model: Phases) -> None:
+        if blend < 1 and not _has_learned(model, flat, masks, config):
+            model.blend = 1.0
+        model.smoothing = _TV_LEAST + model.blend * strength
+
+    def so_far() -> Phases:
+        current = replace(model, nets=[as_it_is(net) for net in model.nets])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are for the end of the training
+            trust_in_network(current)
+            views, slowness = look(current)
+            current.kind = _choose_kind(views, slowness)
+            _fit_prototypes(current, views, config.num_labels)
+        return current
+
+    on_step = each_step(follow, so_far)
     history = _train(model, flat, masks, config, on_step)
-    if blend < 1 and not _has_learned(model, flat, masks, config):
-        model.blend = 1.0
-    model.smoothing = _TV_LEAST + model.blend * strength
-    views = [_View(*model.look(image), mask) for image, mask in zip(images, masks, strict=True)]
-    directions, slowness = slow_directions(views[0].slow)
+    trust_in_network(model)
+    views, slowness = look(model)
     model.kind = _choose_kind(views, slowness)
     if model.kind == "texture":
         for number in range(1, _NETS_OF_TEXTURE):
             other = config.replace(seed=config.seed + 1000 * number)
             for row in _train(model, flat, masks, other, on_step):
                 history.append({**row, "step": len(history) + 1})
-        views = [_View(*model.look(i), mask) for i, mask in zip(images, masks, strict=True)]
-        directions, _ = slow_directions(views[0].slow)
-    model.directions = np.ascontiguousarray(directions[:, :1])
+        views, _ = look(model)
     _fit_prototypes(model, views, config.num_labels)
     return model, history
 
@@ -188,11 +214,20 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
         values = _flat_pixels(views)[0] if model.kind == "intensity" else points
         prototypes = fit_prototypes(points, max(2, count_modes(values)))
     warn_of_few_labels(len(prototypes), num_labels)
+    model.prototypes = _by_brightness(prototypes, points, views)
+    if model.kind == "intensity" and points.shape[1] == 1 and len(prototypes) > 2:
+        sharp = [model.without_rims(view.value, view.mask) for view in views]
+        points = _of_all(sharp, views).T
+        model.prototypes = fit_prototypes(points, len(prototypes))
+
+
+def _by_brightness(prototypes: Prototypes, points: Array, views: Sequence[_View]) -> Prototypes:
+    """Sorts prototypes by the mean intensity of their pixels."""
     labels, _ = prototypes.nearest(points)
     brightness = _of_all([view.value for view in views], views).mean(axis=0)
     pixels = np.maximum(np.bincount(labels, minlength=len(prototypes)), 1)
     order = np.argsort(np.bincount(labels, brightness, len(prototypes)) / pixels, kind="stable")
-    model.prototypes = prototypes.reordered(order)
+    return prototypes.reordered(order)
 
 
 def _of_all(values: Sequence[Array], views: Sequence[_View]) -> Array:

@@ -14,6 +14,7 @@ from sp_graph_seg.nn import BlindSpotNet
 from sp_graph_seg.prototypes.correction import Correction
 from sp_graph_seg.prototypes.measure import keep_structure, total_variation
 from sp_graph_seg.prototypes.prototypes import Prototypes
+from sp_graph_seg.prototypes.rims import remove_rims
 from sp_graph_seg.prototypes.slow import project
 from sp_graph_seg.prototypes.tiles import in_tiles
 
@@ -42,15 +43,16 @@ class Phases:
     3. The features of the pixels are computed. The training chose one of three kinds:
 
        * intensity: the measured values. It is chosen if they have several channels or modes.
-       * texture: one slow feature of the networks. It is chosen if this feature is much slower than
-         noise and than the next feature, and the kind is not intensity.
+       * texture: the mean slow feature of the networks. It is chosen if the slow feature of the
+         first is much slower than noise and than the next one, and the kind is not intensity.
        * mixed: the measured value, the mean of its surroundings, and a filter for dark lines, all
          scaled to equal spread. It is chosen in all other cases.
 
-    4. A pixel gets the label of the nearest prototype of these features.
+    4. A pixel gets the label of the nearest prototype of these features. Rims of a third label at
+       blurred edges are removed, see :mod:`~sp_graph_seg.prototypes.rims`.
 
     Attributes:
-        nets: The trained networks. There are four for the kind texture, otherwise one.
+        nets: The trained networks. There are three for the kind texture, otherwise one.
         mean, std: Mean and standard deviation with which images are standardised for a network.
         blend: Share of the image in the measured value. The rest is the network's reconstruction.
         smoothing: Weight of total variation on the measured value.
@@ -150,11 +152,19 @@ class Phases:
         """Computes labels and margins of pixels from their features ``(Q, H, W)``."""
         assert self.prototypes is not None, "the prototypes are fitted"
         size = features.shape[1:]
+        features = self.without_rims(features, mask)
         labels, margins = self.prototypes.nearest(features.reshape(len(features), -1).T)
         labels, margins = labels.reshape(size), margins.reshape(size)
         if mask is not None:
             labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
         return labels, margins
+
+    def without_rims(self, features: Array, mask: Mask | None) -> Array:
+        """Removes rims if the features ``(Q, H, W)`` are grey values, and nothing otherwise."""
+        assert self.prototypes is not None, "the prototypes are fitted"
+        if self.kind != "intensity" or len(features) > 1:
+            return features
+        return remove_rims(features[0], self.prototypes.centers[:, 0], mask)[None]
 
     def encode(self, image: Array) -> Tensor:
         """Computes learned features of the pixels, ``(F, H, W)``, with the first network."""

@@ -112,7 +112,7 @@ def read_model(path: str | Path) -> ModelFile:
     try:
         model = _parse(weights, header)
         digest = header["digest"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise InputError(
             f"{path}: the header is damaged ({error}); train the model again."
         ) from error
@@ -126,8 +126,10 @@ def read_model(path: str | Path) -> ModelFile:
 
 
 def _parse(weights: dict[str, Tensor], header: Mapping[str, str]) -> ModelFile:
-    record = dict(json.loads(header.get("record", "{}")))
-    return ModelFile(weights, dict(json.loads(header["model"])), record)
+    metadata = dict(json.loads(header["model"]))
+    if not isinstance(metadata.get("notes", {}), dict):
+        raise ValueError(f"notes: {metadata['notes']!r} are no mapping")
+    return ModelFile(weights, metadata, dict(json.loads(header.get("record", "{}"))))
 
 
 def _check_finite(path: str | Path, weights: dict[str, Tensor]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.prototypes import Phases, agreement, average_beside, smallest_gap
+from sp_graph_seg.prototypes.rims import REACH
 from sp_graph_seg.prototypes.tiles import row_bands
 from sp_graph_seg.segmenter import Segmenter
 
@@ -63,10 +64,12 @@ def label_joined(
         size = own.features.shape[1], own.features.shape[2]
         labels, margins = np.empty(size, np.int32), np.empty(size, np.float32)
         for rows in row_bands(*size):
-            others = [(share[rows], features[:, rows]) for share, features in beside]
-            average = average_beside(own.features[:, rows], others)
-            inside = None if own.inside is None else own.inside[rows]
-            labels[rows], margins[rows] = labeller.label(average, inside)
+            wider = slice(max(0, rows.start - REACH), rows.stop + REACH)
+            others = [(share[wider], features[:, wider]) for share, features in beside]
+            average = average_beside(own.features[:, wider], others)
+            inside = None if own.inside is None else own.inside[wider]
+            inner = slice(rows.start - wider.start, rows.stop - wider.start)
+            labels[rows], margins[rows] = (part[inner] for part in labeller.label(average, inside))
         return own.number, segmenter.finish(labels, size, own.inside), margins
 
     before: Described | None = None

@@ -3,6 +3,7 @@
 import copy
 import os
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -58,6 +59,7 @@ def label_volume(
     scheduler: str | None = None,
     preflight: bool = True,
     finish: bool = True,
+    progress: Callable[[int, int], None] | None = None,
     head: nn.Module | None = None,
 ) -> LabelJob:
     """Labels every slice of a volume, or every frame of a video, with a trained model.
@@ -100,6 +102,9 @@ def label_volume(
             that cannot be used is found only when its block is labelled.
         finish: Whether to assemble the output and remove the blocks. If False, the caller can still
             read the blocks, and must then call ``finish`` of the returned job.
+        progress: Function that is called with the number of labelled slices and the number of all
+            slices, first before and then after each block. An exception that it raises ends the
+            work like an interruption.
         head: A module equal to the head that was used in training, as for
             :meth:`Segmenter.load <sp_graph_seg.Segmenter.load>`. It is not needed if the
             configuration names the head.
@@ -168,7 +173,7 @@ def label_volume(
             labeler = BlockLabeler(
                 Path(model).absolute(), volume, job, mode, relabel, skip_bad, maps, head
             )
-            _label_blocks(labeler, missing, workers, scheduler)
+            _label_blocks(labeler, missing, workers, scheduler, progress)
             check_unchanged(volume, settings["input"])
         record = record_labels(model, volume) if (finish or maps) and not job.complete else None
         if maps:
@@ -246,10 +251,11 @@ def _label_blocks(
     missing: list[tuple[int, int]],
     workers: int | None,
     scheduler: str | None,
+    report: Callable[[int, int], None] | None,
 ) -> None:
     total = len(labeler.volume)
     done = total - sum(stop - start for start, stop in missing)
-    with WorkProgress(total, "slices", done=done) as progress:
+    with WorkProgress(total, "slices", done=done, report=report) as progress:
         if workers is None and scheduler is None:
             cores = _THREADS if labeler.mode == "slices" else 1
             workers = min(count_workers(None, None, cores), len(missing) - 1)

@@ -11,6 +11,7 @@ from sp_graph_seg.transforms.bridges import (
 )
 from sp_graph_seg.transforms.color_spaces import color_space
 from sp_graph_seg.transforms.features import add_hessian_features
+from sp_graph_seg.transforms.hierarchy import graph_hierarchy, merge_nodes
 from sp_graph_seg.transforms.image_graph import ImageGraph
 from sp_graph_seg.transforms.levels import (
     LEVELS,
@@ -60,8 +61,10 @@ __all__ = [
     "connected_components",
     "from_networkx",
     "from_scipy",
+    "graph_hierarchy",
     "level_images",
     "majority_labels",
+    "merge_nodes",
     "scatter_mean",
     "softmax_adjacency",
     "superpixel_means",

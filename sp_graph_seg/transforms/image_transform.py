@@ -33,8 +33,8 @@ _TAU = {"affinity": -10.0, "softmax": 1.0}
 #: Fields of a ``Data`` that the transforms use and do not copy to the graph.
 _INPUTS = frozenset({"image", "mask", "superpixels", "edge_map"})
 
-#: The most channels of an image: red, green, blue and opacity.
-_COLORS = 4
+#: A volume of so few slices is more likely a batch ``(B, C, H, W)`` of grey images or photographs.
+_CHANNELS_OF_IMAGES = (1, 3)
 
 
 class Given(NamedTuple):
@@ -111,7 +111,7 @@ class ImageTransform(BaseTransform):
             )
         given = self._check(fields)
         nodes = self._node_pixels(given)
-        edge_index = self._find_edges(nodes)
+        edge_index = nodes.edge_index
         x = mean_color(nodes)
         distance = color_distance(x, edge_index)
         graph = ImageGraph(
@@ -138,10 +138,6 @@ class ImageTransform(BaseTransform):
     def _node_pixels(self, given: Given) -> NodePixels:
         """Finds the nodes of an image."""
 
-    def _find_edges(self, nodes: NodePixels) -> Tensor:
-        """Returns the edges ``(2, E)``, sorted by target, then by source."""
-        return nodes.edge_index
-
     def _weigh(self, distance: Tensor, edge_index: Tensor, num_nodes: int) -> Tensor:
         if self.edge_weight == "affinity":
             return affinity(distance, self.tau)
@@ -161,7 +157,7 @@ class ImageTransform(BaseTransform):
                 "each axis."
             )
         is_said = any(value is not None for value in (self.spacing, *chosen.values()))
-        if ndim == 3 and size[0] in (1, 3) and len(image) > _COLORS and not is_said:
+        if ndim == 3 and size[0] in _CHANNELS_OF_IMAGES and not is_said:
             raise InputError(
                 f"image: shape {image.shape} looks like a batch of images; call the transform on "
                 "each image, or give spacing=(1, 1, 1) if it is a volume."

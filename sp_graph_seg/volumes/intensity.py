@@ -91,7 +91,8 @@ def measure_range(
 
     Args:
         volume: The volume. The values of all its channels are used for one range. If the volume
-            has a ``fill``, NaN and infinite values are left out.
+            has a ``fill``, the value of pixels without data, then NaN and infinite values also
+            count as no data and are left out.
         progress: A function that is called after each slice, with the number of slices done and
             the number of all slices.
 
@@ -99,8 +100,8 @@ def measure_range(
         ``(low, high)``. The two values are equal only if the volume is constant.
 
     Raises:
-        InputError: A slice cannot be read, or it holds NaN or infinite values although the volume
-            has no ``fill``. Or no pixel has data.
+        InputError: If a slice cannot be read, if no pixel has data, or if a volume without a
+            ``fill`` holds NaN or infinite values.
 
     Example:
         >>> measure_range(open_volume("scan.tif"))  # doctest: +SKIP

@@ -203,7 +203,9 @@ def test_variants_name_rows_of_their_own(data, tmp_path, capsys):
     assert {line["image"] for line in lines} == {"7"}
     assert len(list((tmp_path / "out/superpixels").iterdir())) == 2
     assert not (tmp_path / "out/beta.png").exists()  # nothing was trained
-    assert "±" not in capsys.readouterr().out.partition("Mean")[0]  # one seed has no deviation
+    assert (
+        "±" not in capsys.readouterr().out.partition("The scores are means")[0]
+    )  # one seed has no deviation
 
 
 def test_jobs_that_fail_are_listed_and_tried_again(data, tmp_path, capsys, monkeypatch):
@@ -255,7 +257,11 @@ def test_what_cannot_be_done_is_one_line(data, tmp_path, capsys, monkeypatch):
 def test_a_file_of_variants_that_makes_no_rows_is_refused(data, tmp_path, capsys):
     file, out = tmp_path / "variants.yaml", tmp_path / "out"
     for text, message in [
-        ("", f"{file}: has no rows; write a line 'NAME:' for each row, and its keys below."),
+        (
+            "",
+            f"{file}: describes no variant; write a line 'NAME:' for each row of the "
+            "table and, indented below it, the settings of the variant.",
+        ),
         (
             "one: 3",
             f"{file}: the row one has no keys; write keys below the name, such as 'epochs: 8'.",

@@ -86,7 +86,7 @@ def test_labels_of_regions_come_without_a_history(run, picture, capsys):
         (["--regions", 0], "--regions 0: is out of range"),
         (["--threshold", 2], "--threshold 2: is not a probability"),
         (["--max-size", -1], "--max-size -1: is negative"),
-        (["--mask", "a.png", "b.png"], "--mask: got 2 for 1 images"),
+        (["--mask", "a.png", "b.png"], "--mask: got 2 masks for 1 images"),
     ],
 )
 def test_wishes_that_cannot_be_met_are_refused(refusal, picture, wish, message):

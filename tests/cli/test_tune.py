@@ -205,7 +205,7 @@ def test_files_are_replaced_when_told(tmp_path):
             ["a.png", "-o", "out", "--config", "bad.yaml"],
             "bad.yaml: 'beta' is an unknown configuration",
         ),
-        (["a.png", "-o", "out", "--tau-cut", "1"], "tau_cut=1.0 does not give affinities"),
+        (["a.png", "-o", "out", "--tau-cut", "1"], "tau_cut=1.0 is not negative"),
         (["candidates.png", "-o", ".", "--overwrite"], "candidates.png: is an input"),
         (["a.png"], "--output"),
         (["-o", "out"], "IMAGE"),

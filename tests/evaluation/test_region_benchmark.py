@@ -108,8 +108,8 @@ def test_what_cannot_be_scored_is_named():
         score_settings([], [labels])
     with pytest.raises(InputError, match=r"segmentations\[1\]: some pixels are unlabelled"):
         score_settings([labels, np.array([[0, 0, -1]] * 2)], [labels])
-    with pytest.raises(InputError, match="images: the numbers of settings are"):
+    with pytest.raises(InputError, match="images: is empty"):
         benchmark_regions([])
     images = [score_settings([labels] * count, [labels]) for count in (1, 2)]
-    with pytest.raises(InputError, match="images: the numbers of settings are"):
+    with pytest.raises(InputError, match="images: were scored at different numbers of settings"):
         benchmark_regions(images)

@@ -1,149 +1,39 @@
-"""Reads damaged copies of valid files of every format, in a process with limits.
+"""Reads damaged copies of valid files of every format, in processes with limits.
 
 Every copy must be read, or refused by an ``InputError`` of one line, in bounded time and memory::
 
-    python tests/fuzz/mutants.py                             # all formats, as in the tests
-    python tests/fuzz/mutants.py --seeds 500 --mutants 100   # the long run
+    python tests/fuzz/mutants.py                            # all formats, as in the tests
+    python tests/fuzz/mutants.py --seeds 36 --mutants 100   # the long run
     python tests/fuzz/mutants.py png tiff --seeds 10
 
-It prints a line for each format and exits with 1 if a copy failed, which it leaves in ``--keep``.
+Each seed makes another valid file, in a process of its own. A line for each format has the counts
+of what came of its copies. The exit code is 1 if a copy failed; such copies are left in ``--keep``.
 """
 
 import argparse
-import faulthandler
 import json
+import os
 import random
 import resource
 import shutil
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
-import h5py
-import numpy as np
-import tifffile
 import torch
-import zarr
-from PIL import Image
+from formats import FORMATS, Format
 
-from sp_graph_seg import Segmenter
-from sp_graph_seg.config import Config, config_to_yaml, read_config
-from sp_graph_seg.datasets.bsds300 import read_truth
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io import read_image, read_labels
-from sp_graph_seg.labels.relabel import read_relabel
-from sp_graph_seg.segmenter.model_file import write_model
-from sp_graph_seg.volumes import open_volume
 
-#: Of a single copy; a whole run takes milliseconds for each.
+#: For a single copy; most take milliseconds.
 SECONDS = 20
 #: Above what the process holds after all imports.
 MEMORY = 4 * 2**30
-
-VALUES = np.random.default_rng(0).integers(0, 255, (5, 24, 20)).astype(np.uint8)
-
-
-def _write_hdf5(path: Path) -> None:
-    """Texts of fixed length: on a damaged heap of variable ones, libhdf5 itself may not end."""
-    with h5py.File(path, "w") as file:
-        entry = file.create_group("entry/data")
-        entry.create_dataset("data", data=VALUES, chunks=(1, 12, 20), compression="gzip")
-        entry.attrs["signal"], entry.attrs["axes"] = np.bytes_("data"), np.array([b"z", b"y", b"x"])
-        entry.attrs["NX_class"] = np.bytes_("NXdata")
-
-
-def _write_video(path: Path) -> None:
-    import av
-
-    with av.open(str(path), "w") as file:
-        stream = file.add_stream("mpeg4", rate=10)
-        stream.height, stream.width, stream.pix_fmt = 24, 20, "yuv420p"
-        stream.codec_context.thread_count = 1
-        for plane in VALUES:
-            picture = np.repeat(plane[..., None], 3, axis=2)
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        file.mux(stream.encode())
-
-
-def _write_mat(path: Path) -> None:
-    from scipy.io import savemat
-
-    people = np.empty((1, 1), dtype=object)
-    people[0, 0] = {"Segmentation": VALUES[0].astype(np.uint16) + 1}
-    savemat(path, {"groundTruth": people})
-
-
-def _write_seg(path: Path) -> None:
-    head = "format ascii cr\nwidth 20\nheight 24\nsegments 2\ndata\n"
-    path.write_text(head + "".join(f"{row % 2} {row} 0 19\n" for row in range(24)))
-
-
-def _write_model(path: Path) -> None:
-    segmenter = Segmenter(Config(num_features=2, width=2, depth=1, n_segments=4, epochs=1))
-    with torch.random.fork_rng():
-        segmenter.fit(np.random.default_rng(0).random((1, 3, 16, 16), dtype=np.float32))
-    segmenter.save(path)
-
-
-def _write_sealed_model(path: Path) -> None:
-    """A model of wrong contents with a right digest."""
-    write_model(path, {"weight": torch.ones(2)}, {"config": {}, "head": [], "in_channels": 3})
-
-
-def _read_volume(path: Path) -> None:
-    volume = open_volume(path)
-    for _ in volume.check():
-        pass
-    for z in range(len(volume)):
-        volume[z]
-
-
-class Format(NamedTuple):
-    """How to make a valid file, and how the library reads it."""
-
-    name: str
-    write: Callable[[Path], object]
-    read: Callable[[Path], object]
-
-
-FORMATS = {
-    "png": Format("a.png", lambda p: Image.fromarray(VALUES[0]).save(p), read_image),
-    "jpeg": Format("a.jpg", lambda p: Image.fromarray(VALUES[0]).save(p), read_image),
-    "tiff": Format(
-        "a.tif", lambda p: tifffile.imwrite(p, VALUES[0], compression="zlib"), read_image
-    ),
-    "labels": Format("a.png", lambda p: Image.fromarray(VALUES[0]).save(p), read_labels),
-    "stack": Format(
-        "a.tif",
-        lambda p: tifffile.imwrite(p, VALUES, imagej=True, metadata={"axes": "ZYX", "spacing": 2}),
-        _read_volume,
-    ),
-    "hdf5": Format("a.h5", _write_hdf5, _read_volume),
-    "zarr": Format(
-        "a.zarr", lambda p: zarr.create_array(p, data=VALUES, chunks=(1, 12, 20)), _read_volume
-    ),
-    "npy": Format("a.npy", lambda p: np.save(p, VALUES), _read_volume),
-    "video": Format("a.mp4", _write_video, _read_volume),
-    "mat": Format("a.mat", _write_mat, read_truth),
-    "seg": Format("a.seg", _write_seg, read_truth),
-    "config": Format(
-        "a.yaml",
-        lambda p: p.write_text(config_to_yaml(Config())),
-        lambda p: Config.from_dict(read_config(p)),
-    ),
-    "relabel": Format(
-        "a.yaml",
-        lambda p: p.write_text("labels: {1: {name: pore}}\nmerge: {1: [2, 3]}\nsmooth: 2\n"),
-        read_relabel,
-    ),
-    "model": Format("a.safetensors", _write_model, Segmenter.load),
-    "sealed": Format("a.safetensors", _write_sealed_model, Segmenter.load),
-}
 
 #: SciPy's reader of ``.mat`` can crash the whole process, so it runs only if it is asked for.
 USUAL = [name for name in FORMATS if name != "mat"]
@@ -183,27 +73,65 @@ def damage(path: Path, rng: random.Random) -> None:
     file.write_bytes(mutate(file.read_bytes(), rng))
 
 
-def run(name: str, seeds: int, mutants: int, keep: Path) -> Counter[str]:
+def run(name: str, seeds: range, mutants: int, keep: Path) -> Counter[str]:
     """Reads damaged copies of one format, and counts what came of them."""
-    kind, counts = FORMATS[name], Counter[str]()
-    with tempfile.TemporaryDirectory() as folder:
-        valid = Path(folder) / "valid" / kind.name
-        valid.parent.mkdir()
-        kind.write(valid)
-        if name != "sealed":
-            kind.read(valid)
-        for seed in range(seeds):
-            rng = random.Random(f"{name} {seed}")
-            for _ in range(mutants):
-                copy = Path(folder) / kind.name
-                _copy(valid, copy)
-                damage(copy, rng)
-                outcome = _outcome(kind.read, copy)
-                counts[outcome] += 1
-                if outcome not in ("read", "refused"):
-                    keep.mkdir(parents=True, exist_ok=True)
-                    _copy(copy, keep / f"{name}-{seed}-{sum(counts.values())}{copy.suffix}")
+    counts = Counter[str]()
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            counts += _fork(name, seed, mutants, Path(folder))
+            failed = sorted(Path(folder).glob("failed*"))
+            if failed:
+                keep.mkdir(parents=True, exist_ok=True)
+            for path in failed:
+                shutil.move(path, keep / f"{name}-{seed}-{path.name.removeprefix('failed-')}")
     return counts
+
+
+def _fork(name: str, seed: int, mutants: int, folder: Path) -> Counter[str]:
+    """Reads the copies of one seed in a child, which may crash, or hang deaf to signals."""
+    log = folder / "outcomes"
+    log.touch()
+    pid = os.fork()
+    if not pid:
+        try:
+            _limit_memory()
+            read_copies(FORMATS[name], random.Random(f"{name} {seed}"), mutants, folder, log)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(0)
+    done, status = 0, 0
+    while not done:
+        time.sleep(0.005)
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if not done and time.time() - log.stat().st_mtime > 3 * SECONDS:
+            os.kill(pid, signal.SIGKILL)
+    counts = Counter(map(str, map(json.loads, log.read_text().splitlines())))
+    if counts.total() < mutants:
+        code = os.waitstatus_to_exitcode(status)
+        counts[f"the process ended with {code}; the copies after this one were not read"] += 1
+        copy = folder / FORMATS[name].name
+        if copy.exists():
+            copy.rename(folder / f"failed-{counts.total()}{copy.suffix}")
+    return counts
+
+
+def read_copies(kind: Format, rng: random.Random, mutants: int, folder: Path, log: Path) -> None:
+    """Makes a valid file, reads damaged copies of it, and writes the outcome of each to a log."""
+    signal.signal(signal.SIGALRM, _stop)
+    (folder / "valid").mkdir()
+    valid, copy = folder / "valid" / kind.name, folder / kind.name
+    kind.write(valid, rng)
+    kind.read(valid)
+    with log.open("a") as lines:
+        for number in range(1, mutants + 1):
+            _copy(valid, copy)
+            (kind.damage or damage)(copy, rng)
+            outcome = _outcome(kind.read, copy)
+            print(json.dumps(outcome), file=lines, flush=True)
+            if outcome not in ("read", "refused"):
+                _copy(copy, folder / f"failed-{number}{copy.suffix}")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -238,23 +166,29 @@ def _stop(*_: object) -> None:
     raise _HangError
 
 
+def _limit_memory() -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    held = pages * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
+
+
 def main() -> int:
     """Runs the formats that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("formats", nargs="*", default=USUAL)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--mutants", type=int, default=100)
     parser.add_argument("--keep", type=Path, default=Path("mutants"))
     given = parser.parse_args()
-    faulthandler.enable()
-    signal.signal(signal.SIGALRM, _stop)
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    held = pages * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, held + MEMORY))
+    torch.set_num_threads(1)  # threads do not survive a fork
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
     failed = False
     for name in given.formats:
-        counts = run(name, given.seeds, given.mutants, given.keep)
-        print(json.dumps({name: counts}), flush=True)
+        begin = time.monotonic()
+        counts = run(name, seeds, given.mutants, given.keep)
+        seconds = round(time.monotonic() - begin)
+        print(json.dumps({name: counts, "seconds": seconds}), flush=True)
         failed |= bool(set(counts) - {"read", "refused"})
     return int(failed)
 

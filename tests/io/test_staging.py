@@ -156,6 +156,11 @@ def fail(work, results, names, error):
 
 @pytest.mark.parametrize(("names", "error"), [(["model"], InputError("wrong")), ([], Stop())])
 def test_a_refusal_or_an_early_stop_leaves_nothing(names, error, work, results, tmp_path):
+    """Also no folder that was made for the results; one that was there before stays."""
+    with pytest.raises(type(error)):
+        fail(work, results, names, error)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
     with pytest.raises(type(error)):
         fail(work, results, names, error)
     assert list((tmp_path / "out").iterdir()) == []

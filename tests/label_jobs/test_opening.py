@@ -142,6 +142,16 @@ def test_a_finished_output_of_the_same_settings_is_resumed(tmp_path, name):
     assert not begin(output, {"model": "y"}, resume=True, overwrite=True).complete
 
 
+@pytest.mark.parametrize("shape", [(1, 6, 7), (1, 6, 1), (3, 6, 1), (3, 1, 7)])
+@pytest.mark.parametrize("name", NAMES)
+def test_outputs_of_one_slice_row_or_column(tmp_path, name, shape):
+    job = open_label_job(tmp_path / name, shape, 4, {})
+    labels = LABELS[: shape[0], : shape[1], : shape[2]]
+    job.write_block(0, labels)
+    job.finish()
+    assert open_label_job(tmp_path / name, shape, 4, {}, resume=True).complete
+
+
 def test_a_damaged_output_is_not_resumed(tmp_path):
     for name in NAMES[:3]:
         make(tmp_path / name)

@@ -91,6 +91,28 @@ def test_ncut_pooling_minimises_ncut_loss(batch):
 
 
 @all_layers
+def test_shapes_and_ranges(layer, batch):
+    """In single precision too; each loss is 0 or more but for the two that reward edges within."""
+    layer = make(layer).float()
+    data = batch.apply(lambda tensor: tensor.float(), "x", "edge_weight")
+    pooled = pool(layer, data)
+    num_graphs, num_edges = data.num_graphs, data.num_graphs * C * (C - 1)
+    assert pooled.x.shape == (num_graphs * C, F)
+    assert pooled.edge_index.shape == (2, num_edges)
+    assert pooled.edge_weight.shape == (num_edges,)
+    assert pooled.s.shape == (data.num_nodes, C)
+    ranges = {
+        "cut": (0, 1) if isinstance(layer, NCutPooling) else (-1, 0),
+        "modularity": (-1, 0.5),
+        "orthogonality": (0, 2**0.5),
+        "collapse": (0, C**0.5 - 1),
+    }
+    for name, loss in pooled.losses.items():
+        low, high = ranges[name]
+        assert low <= loss <= high, name
+
+
+@all_layers
 def test_a_batch_is_pooled_graph_by_graph(layer, batch):
     layer = make(layer)
     pooled = pool(layer, batch)

@@ -1,18 +1,20 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.colors import label_colors
-from sp_graph_seg.plot import overlay_labels
+from sp_graph_seg.plot import overlay, overlay_labels
 
 HEIGHT, WIDTH = 30, 40
 
 
 def test_an_overlay_has_the_size_of_the_image(image, halves):
-    overlay = overlay_labels(image, halves)
-    assert overlay.shape == (HEIGHT, WIDTH, 3)
-    assert overlay.dtype == np.uint8
+    picture = overlay_labels(image, halves)
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+    assert picture.dtype == np.uint8
 
 
 def test_alpha_mixes_image_and_labels(image, halves):
@@ -34,6 +36,25 @@ def test_frames_of_one_range_stay_as_bright_as_each_other(halves):
         pytest.approx([255 * (0.25 + 0.75 / 4)] * 3, abs=1),
         pytest.approx([255 * (0.25 + 0.75 / 2)] * 3, abs=1),
     )
+
+
+def test_a_picture_in_strips_is_that_in_one_piece(image, halves, monkeypatch):
+    labels = np.where(np.random.default_rng(0).random(halves.shape) < 0.2, -1, halves)
+    whole = overlay_labels(image, labels)
+    for rows in (1, 2, 7, HEIGHT):
+        monkeypatch.setattr(overlay, "_STRIP_PIXELS", rows * WIDTH)
+        np.testing.assert_array_equal(overlay_labels(image, labels), whole)
+
+
+def test_the_memory_of_a_large_picture_is_that_of_the_picture():
+    size = 1500, 2000
+    image, labels = np.zeros((1, *size), np.float32), np.ones(size, np.uint8)
+    overlay_labels(image[:, :9], labels[:9])  # imports
+    tracemalloc.start()
+    picture = overlay_labels(image, labels, intensity_range=(0.0, 1.0))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < picture.nbytes + 30 * 2**20
 
 
 def test_regions_have_an_outline_in_their_full_colour(halves):

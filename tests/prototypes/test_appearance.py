@@ -11,6 +11,7 @@ from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.prototypes import Appearance, appearance, fit_appearance
 from sp_graph_seg.prototypes.appearance import make_graph, paint, squared_distances
+from sp_graph_seg.prototypes.descriptors import node_colors
 
 CONFIG = Config.preset("photo").replace(
     width=4,
@@ -169,9 +170,10 @@ def test_probabilities_are_those_of_measured_and_learned(fitted):
     """The geometric mean of both; without a network the measured ones alone."""
     image, _ = scene()
     graph, nodes = make_graph(image, None, fitted.config)
-    both = fitted.probabilities(image, graph, nodes)
+    colors = node_colors(image, nodes)
+    both = fitted.probabilities(image, graph, nodes, colors)
     measured_only = Appearance(fitted.config, fitted.whitening, fitted.centers, fitted.label_of)
-    measured = measured_only.probabilities(image, graph, nodes)
+    measured = measured_only.probabilities(image, graph, nodes, colors)
     for values in (both, measured):
         assert values.shape == (graph.num_nodes, 3)
         assert (values >= 0).all()

@@ -97,6 +97,49 @@ def test_what_only_whitening_tells_apart_merges_first():
     assert count_visible([]) == 1
 
 
+def test_a_visible_spot_is_merged_before_large_labels():
+    """A spot jumps by 12 from the first of two halves, which jump by 10 to each other."""
+    colors, areas = [[0.0], [10.0], [-12.0]], [50.0, 48.0, 2.0]
+    graph = Data(
+        edge_index=torch.tensor([[0, 1, 0, 2], [1, 0, 2, 0]]),
+        edge_boundary_length=torch.ones(4),
+        num_nodes=3,
+    )
+    order = add(TouchingLabels(3, np.eye(1)), graph, [0, 1, 2], colors, areas).merge_order()
+    assert [set(order[0][:2]), order[0][2]] == [{0, 2}, pytest.approx(12)]
+
+
+def test_what_stands_out_against_all_neighbours_merges_later():
+    """0 and 1 differ by 10; 2 and 3 only by 9, but both differ by 60 or more from 4."""
+    graph = Data(
+        edge_index=torch.tensor([[0, 1, 2, 3, 2, 4, 3, 4], [1, 0, 3, 2, 4, 2, 4, 3]]),
+        edge_boundary_length=torch.ones(8),
+        num_nodes=5,
+    )
+    colors = [[0.0], [10.0], [200.0], [209.0], [140.0]]
+    order = add(TouchingLabels(5, np.eye(1)), graph, range(5), colors).merge_order()
+    assert [set(order[0][:2]), order[0][2]] == [{0, 1}, pytest.approx(10)]
+
+
+def test_a_large_object_of_little_contrast_outlives_a_spot():
+    """Ward's criterion of visible labels that do not touch, against its definition."""
+    colors, areas = np.array([[0.0], [8.0], [30.0], [60.0]]), np.array([40.0, 30.0, 29.0, 1.0])
+    graph = Data(
+        edge_index=torch.zeros((2, 0), dtype=torch.long),
+        edge_boundary_length=torch.zeros(0),
+        num_nodes=4,
+    )
+    order = add(TouchingLabels(4, np.eye(1)), graph, range(4), colors, areas).merge_order()
+
+    def rise(i, j):
+        pair = colors[[i, j], 0]
+        return areas[[i, j]] @ (pair - np.average(pair, weights=areas[[i, j]])) ** 2
+
+    pairs = [(i, j) for i in range(4) for j in range(i)]
+    assert set(min(pairs, key=lambda pair: rise(*pair))) == {2, 3}
+    assert set(order[0][:2]) == {2, 3}
+
+
 def test_labels_that_have_no_node_join_others():
     touching = add(TouchingLabels(4, np.eye(1)), chain(1), [1, 3], [[0.0], [50.0]])
     order = touching.merge_order()

@@ -165,7 +165,14 @@ def test_another_safetensors_file(tmp_path, metadata):
     assert "is not a model of sp_graph_seg" in load_error(path)
 
 
-@pytest.mark.parametrize("model", [None, "", "{", "[1, 2]", "3", "null"])
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+NOTES = '{"notes": 3}'
+DAMAGED = [None, "", "{", "[1, 2]", "3", "null", NOTES, DEEP]
+
+
+@pytest.mark.parametrize("model", DAMAGED, ids=lambda text: str(text)[:9])
 def test_a_damaged_header(path, model):
     rewrite(path, model=model)
     assert "header is damaged" in load_error(path)
@@ -200,6 +207,12 @@ def describe(changes):
         {"in_channels": 1},
         {"in_channels": "three"},
         {"in_channels": ...},
+        {"in_channels": float("inf")},
+        {"seen_labels": [float("inf")]},
+        {"seen_labels": 3},
+        {"head": [[]]},
+        {"head": [1]},
+        {"relabel": [1]},
         {"intensity_range": [0.0]},
         {"intensity_range": ["dark", "bright"]},
         {"intensity_range": [1.0, 1.0]},

@@ -185,6 +185,24 @@ def test_work_that_was_interrupted_goes_on(begun, calls, predicted):
     np.testing.assert_array_equal(read_zarr(done.path), predicted)
 
 
+def test_who_follows_the_work_can_stop_it_and_it_goes_on(tmp_path, model, volume, calls, predicted):
+    counts = []
+
+    def follow(done, total):
+        counts.append((done, total))
+        if len(counts) == 3:
+            raise KeyError("enough")
+
+    arguments = {"output": tmp_path / "out.npy", "block": 2, "workers": 0, "progress": follow}
+    with pytest.raises(KeyError, match="enough"):
+        label_volume(model, volume, **arguments)
+    assert counts == [(0, 7), (2, 7), (4, 7)]
+    done = label_volume(model, volume, **arguments)
+    assert counts[3:] == [(4, 7), (6, 7), (7, 7)]
+    assert calls == [(0, 2), (2, 4), (4, 6), (6, 7)]
+    np.testing.assert_array_equal(np.load(done.path), predicted)
+
+
 def test_moved_files_are_the_same(begun, calls, model, tmp_path):
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(model.read_bytes())

@@ -41,9 +41,12 @@ TRANSFORMS = [
     T.GCNNorm(),
     T.LargestConnectedComponents(),
     T.LineGraph(),
+    T.LinearTransformation(torch.tensor([[2.0, 1.0], [0.0, 1.0]])),
     T.LocalCartesian(),
     T.LocalDegreeProfile(),
+    T.MaskToIndex(["train_mask"]),
     T.NormalizeFeatures(),
+    T.NormalizeRotation(),
     T.NormalizeScale(),
     T.OneHotDegree(9),
     T.Pad(9, 40),
@@ -53,11 +56,15 @@ TRANSFORMS = [
     T.RandomLinkSplit(add_negative_train_samples=False, neg_sampling_ratio=0.0),
     T.RandomNodeSplit(num_val=1, num_test=1),
     T.RandomRotate(90),
+    T.RandomScale((0.5, 2)),
+    T.RandomShear(0.2),
     T.RemoveDuplicatedEdges(),
     T.RemoveSelfLoops(),
+    T.RemoveTrainingClasses([1]),
     T.SIGN(1),
     T.SVDFeatureReduction(2),
     T.TargetIndegree(),
+    T.ToDevice("cpu"),
     T.ToSparseTensor(),
     T.ToUndirected(reduce="mean"),
     T.TwoHop(),
@@ -234,7 +241,7 @@ def test_what_loaders_take_of_a_graph(graph):
     for name in set(graph.edge_attrs()) - {"edge_index"}:
         torch.testing.assert_close(part[name], graph[name][edges])
     part.n_id = nodes
-    with pytest.raises(InputError, match="that a loader made"):
+    with pytest.raises(InputError, match="made by a loader"):
         to_label_image(part.y, part)
 
 
@@ -247,7 +254,7 @@ def test_a_loader_of_neighbors(graph):
         assert_equal(part, graph, OF_THE_IMAGE)
         assert torch.equal(part.x, graph.x[part.n_id])
         assert torch.equal(part.edge_attr, graph.edge_attr[part.e_id])
-        with pytest.raises(InputError, match="that a loader made"):
+        with pytest.raises(InputError, match="made by a loader"):
             to_label_image(part.y, part)
 
 

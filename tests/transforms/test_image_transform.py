@@ -95,10 +95,10 @@ def test_masked_label_maps_are_refused():
 
 @pytest.mark.parametrize("transform", [ToRAG(8), ToPixelGraph()], ids=str)
 def test_a_batch_is_refused_where_it_can_be_told(transform):
-    for shape in ((8, 3, 9, 12), (8, 1, 9, 12)):
+    for shape in ((8, 3, 9, 12), (8, 1, 9, 12), (2, 3, 40, 40), (1, 3, 9, 12), (1, 1, 9, 12)):
         with pytest.raises(InputError, match=r"looks like a batch .* spacing=\(1, 1, 1\)"):
             transform(draw(*shape))
-    for shape in ((4, 3, 5, 6), (8, 2, 5, 6), (1, 1, 5, 6)):
+    for shape in ((4, 4, 5, 6), (8, 2, 5, 6), (1, 5, 5, 6)):
         assert transform(draw(*shape)).pos.shape[1] == 3
     volume = draw(8, 3, 5, 6)
     for said in ({"spacing": (1, 1, 1)}, {"mask": np.ones((3, 5, 6))}):

@@ -221,7 +221,7 @@ def test_tau_changes_the_weights_only(tau):
 @pytest.mark.parametrize("method", ["slic", "watershed"])
 @pytest.mark.parametrize(
     ("image", "num_nodes"),
-    [(torch.rand(3, 1, 1), 1), (torch.zeros(1, 1, 1, 1), 1), (torch.zeros(3, 8, 8), 4)],
+    [(torch.rand(3, 1, 1), 1), (torch.zeros(1, 2, 1, 1), 2), (torch.zeros(3, 8, 8), 4)],
 )
 def test_least_images(method, image, num_nodes, find_regions):
     data = ToRAG(4, superpixel_method=method, edge_weight="softmax")(image)

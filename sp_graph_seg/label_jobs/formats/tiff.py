@@ -30,9 +30,9 @@ class ImageJTiff(StreamedFormat):
         """Writes one page for each index along the first axis."""
         from tifffile import TiffWriter
 
-        is_large = manifest.nbytes > CLASSIC_BYTES
-        kind = {"ome": True, "bigtiff": is_large} if self._is_ome(is_large) else {"imagej": True}
-        describe = _ome if self._is_ome(is_large) else _imagej
+        is_large, is_ome = manifest.nbytes > CLASSIC_BYTES, self._is_ome(manifest)
+        kind = {"ome": True, "bigtiff": is_large} if is_ome else {"imagej": True}
+        describe = _ome if is_ome else _imagej
         with TiffWriter(path, **kind) as tif:
             tif.write(
                 (page for _, labels in blocks for page in labels),
@@ -53,14 +53,16 @@ class ImageJTiff(StreamedFormat):
                 note = tif.imagej_metadata["Info"]
             else:
                 note = ElementTree.fromstring(tif.ome_metadata).findtext(".//{*}Description")
-            return Finished(series.shape, np.dtype(series.dtype), json.loads(note)[PROVENANCE])
+            shape = (1,) * (3 - len(series.shape)) + series.shape  # of one slice, it has two axes
+            return Finished(shape, np.dtype(series.dtype), json.loads(note)[PROVENANCE])
 
     def check(self, path: Path) -> None:
         """Decompresses all pages to verify their checksums."""
         check_tiff(path)
 
-    def _is_ome(self, is_large: bool) -> bool:
-        return is_large
+    def _is_ome(self, manifest: Manifest) -> bool:
+        """Also if slices are one pixel wide, which tifffile takes for samples of ImageJ pixels."""
+        return manifest.nbytes > CLASSIC_BYTES or manifest.stored_shape[2] == 1
 
 
 class OmeTiff(ImageJTiff):
@@ -68,7 +70,7 @@ class OmeTiff(ImageJTiff):
 
     suffixes = (".ome.tif", ".ome.tiff")
 
-    def _is_ome(self, is_large: bool) -> bool:
+    def _is_ome(self, manifest: Manifest) -> bool:
         return True
 
 

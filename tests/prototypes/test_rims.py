@@ -1,0 +1,59 @@
+"""Rims at blurred edges, on drawings whose phases are known."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from sp_graph_seg.prototypes.rims import REACH, remove_rims
+
+CENTERS = np.array([0.1, 0.5, 0.9], np.float32)
+
+
+def labels_of(values):
+    return np.searchsorted((CENTERS[1:] + CENTERS[:-1]) / 2, values)
+
+
+@pytest.fixture
+def truth():
+    """A bright ground with a dark disc, a grey disc, and a bright spot in the grey one."""
+    rows, columns = np.mgrid[:80, :120]
+    truth = np.full(rows.shape, 2)
+    truth[np.hypot(rows - 40, columns - 30) < 20] = 0
+    truth[np.hypot(rows - 40, columns - 85) < 25] = 1
+    truth[np.hypot(rows - 40, columns - 85) < 8] = 2
+    return truth
+
+
+def test_a_blurred_edge_has_no_rim_of_a_third_label(truth):
+    values = gaussian_filter(CENTERS[truth], 0.6)
+    assert (labels_of(values) != truth).sum() > 50
+    np.testing.assert_array_equal(labels_of(remove_rims(values, CENTERS)), truth)
+
+
+def test_sharp_edges_and_two_labels_stay(truth):
+    np.testing.assert_array_equal(remove_rims(CENTERS[truth], CENTERS), CENTERS[truth])
+    blurred = gaussian_filter(CENTERS[truth], 0.6)
+    np.testing.assert_array_equal(remove_rims(blurred, CENTERS[[0, 2]]), blurred)
+
+
+def test_a_phase_in_between_stays_where_it_is_two_pixels_wide():
+    truth = np.zeros((20, 30), int)
+    truth[:, 14:16] = 1
+    truth[:, 16:] = 2
+    np.testing.assert_array_equal(labels_of(remove_rims(CENTERS[truth], CENTERS)), truth)
+
+
+def test_pixels_without_data_are_not_looked_at(truth):
+    values = gaussian_filter(CENTERS[truth], 0.6)
+    inside = np.ones_like(truth, bool)
+    inside[:, :30] = False
+    filled = np.where(inside, values, -5).astype(np.float32)
+    alone = remove_rims(np.ascontiguousarray(values[:, 30:]), CENTERS)
+    np.testing.assert_array_equal(remove_rims(filled, CENTERS, inside)[:, 30:], alone)
+
+
+def test_a_pixel_depends_on_no_other_beyond_the_reach(truth):
+    values = gaussian_filter(CENTERS[truth], 0.6)
+    part = remove_rims(np.ascontiguousarray(values[20:60]), CENTERS)
+    whole = remove_rims(values, CENTERS)
+    np.testing.assert_array_equal(part[REACH:-REACH], whole[20 + REACH : 60 - REACH])
