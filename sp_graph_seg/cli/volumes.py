@@ -84,7 +84,6 @@ def segment_volume(
         refuse_existing(training_files, overwrite)
     from sp_graph_seg.streaming import survey_volume
     from sp_graph_seg.streaming.label import check_unchanged
-    from sp_graph_seg.streaming.slices import middle
 
     survey = survey_volume(volume) if is_trained else survey_volume(volume, numbers, count)
     survey.check(config, skip_bad=flags.skip_bad)
@@ -101,8 +100,6 @@ def segment_volume(
         with staged(work, [model, *training_files], notes, overwrite) as stage:
             if not stage.is_complete:
                 images = read_chosen(survey, numbers)
-                if config.label_by == "phases":  # at full resolution
-                    images, read = [middle(i) for i in images], read and [middle(m) for m in read]
                 train_in(stage, stage.names, config, images, read, intensity_range, notes, record)
                 check_unchanged(volume, notes["input"])
         report_model(model, training_files)

@@ -27,7 +27,6 @@ from sp_graph_seg.napari_plugin.scan import Scan
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.streaming import label_volume
-from sp_graph_seg.streaming.slices import middle
 from sp_graph_seg.training import count_steps
 from sp_graph_seg.training.history import Step
 
@@ -117,8 +116,7 @@ class Session:
         )
         config = flags.resolve(scan.kind, for_volume=True)
         images = [scan.read(number) for number in numbers]
-        seen = [middle(image) if config.label_by == "phases" else image for image in images]
-        total, next_preview = count_steps(config, len(seen)), time.monotonic() + _BETWEEN_PREVIEWS
+        total, next_preview = count_steps(config, len(images)), time.monotonic() + _BETWEEN_PREVIEWS
 
         def follow(row: Step, so_far: Callable[[], Segmenter]) -> None:
             nonlocal next_preview
@@ -131,7 +129,7 @@ class Session:
             report(TrainingStep(row, total, shown))
 
         limits = scan.intensity_range()
-        segmenter = Segmenter(config).fit(seen, intensity_range=limits, on_step=follow)
+        segmenter = Segmenter(config).fit(images, intensity_range=limits, on_step=follow)
         self.segmenter, self.editor = segmenter, RelabelEditor(segmenter.colors_)
         with recorded_as(_COMMAND):
             files = [] if scan.volume is None else [scan.volume.source.file]

@@ -20,7 +20,7 @@ from sp_graph_seg.prototypes.prototypes import (
     fit_prototypes,
     warn_of_few_labels,
 )
-from sp_graph_seg.prototypes.slow import slow_directions
+from sp_graph_seg.prototypes.slow import mean_direction, slow_directions
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
 from sp_graph_seg.training import (
     Follow,
@@ -50,7 +50,7 @@ _SLOW, _SLOWER_THAN_NEXT = 5.0, 2.5
 _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 
 #: Number of networks for textures, because the slow features of one depend on its seed.
-_NETS_OF_TEXTURE = 4
+_NETS_OF_TEXTURE = 3
 
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
@@ -93,8 +93,8 @@ def fit_phases(
 
     def look(model: Phases) -> tuple[list[_View], NDArray[np.float64]]:
         views = [_View(*model.look(image), mask) for image, mask in zip(images, masks, strict=True)]
-        directions, slowness = slow_directions(views[0].slow)
-        model.directions = np.ascontiguousarray(directions[:, :1])
+        _, slowness = slow_directions(views[0].slow)
+        model.directions = mean_direction(np.split(views[0].slow, len(model.nets)))
         return views, slowness
 
     def trust_in_network(model: Phases) -> None:

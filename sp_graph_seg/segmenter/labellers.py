@@ -17,7 +17,11 @@ from sp_graph_seg.prototypes import (
     fit_region_colors,
 )
 from sp_graph_seg.training import Follow, History
-from sp_graph_seg.transforms.prepare import ScaledImage
+from sp_graph_seg.transforms.prepare import ScaledImage, crop
+
+#: Most rows and columns of an image that is trained on at full resolution, which takes about 300
+#: bytes a pixel. The rest of the image is assumed to look like this part.
+_TRAINED = 4096
 
 
 class Labeller(Protocol):
@@ -60,6 +64,8 @@ def fit_labeller(
     images: Sequence[ScaledImage], config: Config, follow: Follow | None
 ) -> tuple[Labeller, History]:
     """Trains the labeller that ``config.label_by`` names on images with values in [0, 1]."""
+    if config.label_by == "phases":  # at full resolution
+        images = [crop(image, _TRAINED) for image in images]
     values, masks = [image.values for image in images], [image.inside for image in images]
     if config.label_by == "regions":
         return fit_region_colors(values, masks, config), History()
