@@ -4,6 +4,7 @@ Needs a screen, such as a virtual one: ``xvfb-run -s "-screen 0 1600x1000x24" py
 docs/napari_screenshots.py`` writes docs/images/napari_*.jpg.
 """
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -73,7 +74,7 @@ def main(folder: Path) -> None:
     _, widget = viewer.window.add_plugin_dock_widget("sp_graph_seg", "Segment")
     assert isinstance(widget, SegmentWidget)
     widget.folder.setText(str(folder / "three phases"))
-    widget.epochs.setValue(6)  # of 30, which take minutes
+    widget.epochs.setValue(4)  # of 30, which take minutes
     pause()
     viewer.dims.set_current_step(0, SLICE)
     viewer.reset_view()
@@ -98,16 +99,13 @@ def main(folder: Path) -> None:
     viewer.dims.set_current_step(0, SLICE + 9)
     QTest.mouseMove(viewer.window._qt_viewer.canvas.native, grain)
     save(viewer, "label")
-
-    viewer.layers["three phases"].visible = False
-    viewer.layers.selection.active.opacity = 1.0
-    viewer.dims.ndisplay = 3
-    widget.scene.active_labels().map.color(1, "#ffbb00")
-    pause(1.0)
-    save(viewer, "depth")
     viewer.close()
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as temporary:
-        main(Path(temporary))
+    place = Path(tempfile.gettempdir()) / "scans"  # a short name, because it is in the pictures
+    place.mkdir()
+    try:
+        main(place)
+    finally:
+        shutil.rmtree(place)

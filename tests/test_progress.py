@@ -59,7 +59,8 @@ def test_what_was_done_before_counts_but_not_in_the_speed(clock):
     with WorkProgress(1000, "jobs", done=900, console=log) as work:
         clock.seconds += 40
         work.advance(20)
-    first, last = text.getvalue().splitlines()
+    before, first, last = text.getvalue().splitlines()
+    assert before == "900 of 1000 jobs were done before"
     assert first == last == "920 of 1000 jobs, 0.5/s, 2:40 left"
 
 
@@ -99,7 +100,18 @@ def test_nothing_done_leaves_no_line(clock):
     log, text = console()
     with WorkProgress(5, "jobs", done=2, console=log):
         clock.seconds += 100
-    assert text.getvalue() == ""
+    assert text.getvalue() == "2 of 5 jobs were done before\n"
+
+
+def test_a_quiet_program_shows_nothing_and_logs_all(clock, capsys):
+    lines = []
+    with progress.progress_lines(lines.append, is_shown=False), WorkProgress(2, "jobs") as work:
+        clock.seconds += 31
+        work.advance()
+        clock.seconds += 31
+        work.advance()
+    assert capsys.readouterr() == ("", "")
+    assert lines == ["1 of 2 jobs, 0.0323/s, 0:31 left", "2 of 2 jobs in 1:02, 0.0323/s"]
 
 
 def test_no_time_at_all_is_no_division_by_zero(clock):

@@ -8,7 +8,8 @@ import numpy as np
 from sp_graph_seg._version import __version__
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
 from sp_graph_seg.cli.inputs import read_mask
-from sp_graph_seg.cli.outputs import check_outputs, join_names, report
+from sp_graph_seg.cli.messages import report
+from sp_graph_seg.cli.outputs import check_outputs, join_names
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, decode_image, write_image, write_labels
 from sp_graph_seg.io.fingerprint import fingerprint
@@ -47,7 +48,7 @@ def regions(
         images: Photographs. Images that are grey or have another number of channels work too.
         output: Folder for the results. It is made if it is missing.
         regions: Number of regions. By default, it depends on how probable the boundaries are, and
-            is mostly 10 to 20.
+            is mostly 10 to 26.
         threshold: Keep the boundaries whose probability is above this number, from 0 to 1. Use this
             instead of --regions.
         max_size: Longest side, in pixels, of the image in which regions are found. A larger image

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sp_graph_seg.cli.inputs import match_masks
-from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.messages import report
 from sp_graph_seg.cli.volume_flags import ReadFlags
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError

@@ -8,8 +8,8 @@ import numpy as np
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.relabel.steps import merge_labels
-from sp_graph_seg.napari_plugin.label_map import LabelMap
 from sp_graph_seg.napari_plugin.lazy import lazy_array
+from sp_graph_seg.napari_plugin.relabel_editor import RelabelEditor
 from sp_graph_seg.streaming import read_slices
 from sp_graph_seg.volumes import Geometry, Volume
 from sp_graph_seg.volumes.intensity import IntensitySample, find_numbers
@@ -30,33 +30,33 @@ class LabelsShown:
 
     Attributes:
         before: The labels before mergers, an array of NumPy or dask.
-        map: Names, colours and mergers.
+        editor: Names, colours and mergers.
         unlabelled: The value of pixels without a label.
         volume: The labels on the disk; None if they are not there.
         used: The labels that occur; None if that is not known.
     """
 
     before: Any
-    map: LabelMap
+    editor: RelabelEditor
     unlabelled: int
     volume: Volume | None = None
     used: Collection[int] | None = None
 
     def after(self) -> Any:
         """Returns the labels after mergers; those of a volume are looked up when they are shown."""
-        merge = self.map.to_relabel().merge
+        merge = self.editor.to_relabel().merge
         if isinstance(self.before, np.ndarray):
             return merge_labels(self.before, merge)
         return self.before.map_blocks(merge_labels, merge, dtype=self.before.dtype)
 
     def features(self) -> dict[str, list[Any]]:
         """Returns the table from which napari shows the name of the label under the cursor."""
-        rows = self.map.rows(self.used)
+        rows = self.editor.rows(self.used)
         return {"index": [row.label for row in rows], "name": [row.name for row in rows]}
 
     def color_dict(self) -> dict[int | None, Any]:
         """Returns the colour of each label, as a colour map for napari; the rest is clear."""
-        return {None: "transparent", self.unlabelled: "transparent"} | self.map.colors()
+        return {None: "transparent", self.unlabelled: "transparent"} | self.editor.colors()
 
 
 def place(geometry: Geometry) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import AmbiguousInputError, InputError
 from sp_graph_seg.io import read_image
 from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.label_jobs import parse_output
 from sp_graph_seg.label_jobs.base import Finished
 from sp_graph_seg.label_jobs.finished import read_finished
 from sp_graph_seg.labels.relabel import Relabel
-from sp_graph_seg.napari_plugin.label_map import LabelMap
 from sp_graph_seg.napari_plugin.layers import (
     LabelsShown,
     LayerData,
@@ -23,7 +22,11 @@ from sp_graph_seg.napari_plugin.layers import (
     place,
 )
 from sp_graph_seg.napari_plugin.lazy import lazy_array
+from sp_graph_seg.napari_plugin.relabel_editor import RelabelEditor
 from sp_graph_seg.volumes import open_labels, open_volume
+
+#: Layers that are made at most of one file with several volumes.
+_MOST_LAYERS = 12
 
 Read = Callable[[str], list[LayerData]]
 
@@ -39,6 +42,8 @@ def get_reader(path: str | Sequence[str]) -> Read | None:
 def read_layers(path: str) -> list[LayerData]:
     """Opens a file or folder as layers. The values of a volume are read when they are looked at.
 
+    If a file holds several volumes, such as datasets of one HDF5 file, each becomes a layer.
+
     Args:
         path: What :func:`~sp_graph_seg.volumes.open_volume` opens; the labels of a volume that this
             program wrote; or an image.
@@ -51,6 +56,15 @@ def read_layers(path: str) -> list[LayerData]:
         return [open_labels_layer(path, finished)]
     try:
         return image_layers(open_volume(path))
+    except AmbiguousInputError as error:
+        volumes = {inner: open_volume(f"{path}:{inner}") for inner in error.choices[:_MOST_LAYERS]}
+        if not volumes:
+            raise
+        return [
+            (data, {**about, "name": f"{about['name']} {inner}"}, kind)
+            for inner, volume in volumes.items()
+            for data, about, kind in image_layers(volume)
+        ]
     except InputError:
         if not Path(path).is_file():
             raise
@@ -66,14 +80,14 @@ def read_layers(path: str) -> list[LayerData]:
 def open_labels_layer(
     path: str | os.PathLike[str],
     finished: Finished | None = None,
-    label_map: LabelMap | None = None,
+    editor: RelabelEditor | None = None,
 ) -> LayerData:
     """Opens the labels of a volume with their names, colours and scale.
 
     Args:
         path: Labels that this program wrote.
         finished: What is stored with them, if it was read before.
-        label_map: Their names, colours and mergers. (default: those that are stored with them)
+        editor: Their names, colours and mergers. (default: those that are stored with them)
 
     Raises:
         InputError: If there are no such labels.
@@ -89,7 +103,7 @@ def open_labels_layer(
     volume = open_labels(path)
     shown = LabelsShown(
         before=lazy_array(volume)[:, 0],
-        map=label_map or LabelMap(label_colors(sorted(about), relabel.colors), relabel),
+        editor=editor or RelabelEditor(label_colors(sorted(about), relabel.colors), relabel),
         unlabelled=finished.provenance["unlabelled"],
         volume=volume,
         used=sorted(about),

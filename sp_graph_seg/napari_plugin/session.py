@@ -21,8 +21,8 @@ from sp_graph_seg.io.record import add_record, make_record, recorded_as
 from sp_graph_seg.label_jobs import LabelOutput
 from sp_graph_seg.label_jobs.manifest import label_dtype
 from sp_graph_seg.labels.relabel import relabel_to_yaml, relabel_volume
-from sp_graph_seg.napari_plugin.label_map import LabelMap, as_stored, labels_in
 from sp_graph_seg.napari_plugin.layers import LabelsShown
+from sp_graph_seg.napari_plugin.relabel_editor import RelabelEditor, as_stored, labels_in
 from sp_graph_seg.napari_plugin.scan import Scan
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
@@ -31,7 +31,7 @@ from sp_graph_seg.training import count_steps
 from sp_graph_seg.training.history import Step
 
 MAP = "map.yaml"
-"""The file with the names, colours and mergers, for ``--map`` and ``--relabel``."""
+"""The file with the relabelling, for ``--map`` and ``--relabel``."""
 
 #: What records name as the command.
 _COMMAND = ("napari", "--with", "sp_graph_seg", "Segment")
@@ -66,21 +66,21 @@ class TrainingStep(NamedTuple):
 
 
 class Session:
-    """One model with its map, from the training or from a file.
+    """One model with its relabelling, from the training or from a file.
 
     Methods that take long call ``report`` with their progress. An exception that it raises ends
     them: a training leaves the model of before, and a job goes on when it is called again.
 
     Attributes:
         segmenter: The model; None before the first training.
-        map: Its names, colours and mergers.
+        editor: Its names, colours and mergers.
         record: Who made the model from what.
         notes: The notes in the file of a model that was loaded.
     """
 
     def __init__(self) -> None:
         self.segmenter: Segmenter | None = None
-        self.map: LabelMap | None = None
+        self.editor: RelabelEditor | None = None
         self.record: dict[str, Any] = {}
         self.notes: dict[str, Any] = {}
 
@@ -123,20 +123,20 @@ class Session:
             start, shown = time.monotonic(), {}
             if start >= next_preview:
                 model = so_far()
-                shown = self._shown(model, LabelMap(model.colors_), images, numbers)
+                shown = self._shown(model, RelabelEditor(model.colors_), images, numbers)
                 took = time.monotonic() - start
                 next_preview = start + took + max(_BETWEEN_PREVIEWS, (_PARTS - 1) * took)
             report(TrainingStep(row, total, shown))
 
         limits = scan.intensity_range()
         segmenter = Segmenter(config).fit(images, intensity_range=limits, on_step=follow)
-        self.segmenter, self.map = segmenter, LabelMap(segmenter.colors_)
+        self.segmenter, self.editor = segmenter, RelabelEditor(segmenter.colors_)
         with recorded_as(_COMMAND):
             files = [] if scan.volume is None else [scan.volume.source.file]
             part = {} if scan.volume is None else {"part": scan.volume.part_read}
             self.record = make_record(files, **part, seed=config.seed, trained_on=list(numbers))
         self.notes = {}
-        return self._shown(segmenter, self.map, images, numbers)
+        return self._shown(segmenter, self.editor, images, numbers)
 
     def preview(self, scan: Scan, number: int) -> LabelsShown:
         """Labels one slice with the model.
@@ -144,18 +144,18 @@ class Session:
         Raises:
             InputError: There is no model, or the slice does not suit it.
         """
-        segmenter, label_map = self._model()
-        return self._shown(segmenter, label_map, [scan.read(number)], [number])[number]
+        segmenter, editor = self._model()
+        return self._shown(segmenter, editor, [scan.read(number)], [number])[number]
 
     def load(self, path: Path) -> None:
-        """Reads a model with its map.
+        """Reads a model with its relabelling.
 
         Raises:
             InputError: The file is not a model.
         """
         file = read_model(path)
         segmenter = Segmenter.from_file(file, path)
-        self.map = LabelMap(segmenter.colors_, segmenter.relabel_)
+        self.editor = RelabelEditor(segmenter.colors_, segmenter.relabel_)
         self.segmenter, self.record, self.notes = segmenter, file.record, file.notes
 
     def save(self, folder: Path, overwrite: bool = False) -> Path:
@@ -171,10 +171,10 @@ class Session:
         Raises:
             InputError: There is no model, the folder holds another one, or it cannot be written.
         """
-        segmenter, label_map = self._model()
+        segmenter, editor = self._model()
         check_writable(folder)
         file = folder / MODEL_FILES[0]
-        own = _with_map(segmenter, label_map)
+        own = _with_relabel(segmenter, editor)
         if file.exists() and not overwrite and not _is_trained_alike(own, file):
             raise InputError(
                 f"{file}: is another model; allow to replace it, or choose another folder."
@@ -184,7 +184,7 @@ class Session:
             own.save(file, self.notes, self.record)
         else:
             write_model(own, file, beside, record=self.record)
-        write_map(folder / MAP, label_map)
+        write_map(folder / MAP, editor)
         add_record(folder, [file, *beside, folder / MAP], self.record)
         return file
 
@@ -196,7 +196,7 @@ class Session:
         report: Callable[[int, int], None],
         overwrite: bool = False,
     ) -> LabelOutput:
-        """Labels all slices of a scan with the model and its map, and saves the model.
+        """Labels all slices of a scan with the model and its relabelling, and saves the model.
 
         After an interruption, the same call does the remaining blocks.
 
@@ -229,26 +229,26 @@ class Session:
             write_volume_pages(job, volume, segmenter, model, None, job.skipped or {})
         return output
 
-    def _model(self) -> tuple[Segmenter, LabelMap]:
-        if self.segmenter is None or self.map is None:
+    def _model(self) -> tuple[Segmenter, RelabelEditor]:
+        if self.segmenter is None or self.editor is None:
             raise InputError("model: there is none; train one, or load one.")
-        return self.segmenter, self.map
+        return self.segmenter, self.editor
 
     def _shown(
         self,
         segmenter: Segmenter,
-        label_map: LabelMap,
+        editor: RelabelEditor,
         images: Sequence[NDArray],
         numbers: Sequence[int],
     ) -> dict[int, LabelsShown]:
-        """Labels images, before the mergers of the map."""
+        """Labels images, before mergers."""
         dtype = label_dtype(segmenter.num_labels_)
         unlabelled = int(np.iinfo(dtype).max)
-        plain = _with_map(segmenter, None)
+        plain = _with_relabel(segmenter, None)
         found = [as_stored(plain.predict(image), dtype) for image in images]
         used = sorted({label for labels in found for label in labels_in(labels, unlabelled)})
         return {
-            number: LabelsShown(labels[np.newaxis], label_map, unlabelled, used=used)
+            number: LabelsShown(labels[np.newaxis], editor, unlabelled, used=used)
             for number, labels in zip(numbers, found, strict=True)
         }
 
@@ -279,10 +279,10 @@ def write_merged(
     folder = folder / "merged"
     (output,) = place_labels([shown.volume], folder, suffix)
     check_writable(folder)
-    relabel = shown.map.to_relabel()
+    relabel = shown.editor.to_relabel()
     with recorded_as(_COMMAND):
         record = make_record([shown.volume.source.file], relabel=relabel.to_dict())
-    write_map(folder / MAP, shown.map)
+    write_map(folder / MAP, shown.editor)
     relabel_volume(
         shown.volume,
         relabel,
@@ -295,20 +295,20 @@ def write_merged(
     return output
 
 
-def write_map(file: Path, label_map: LabelMap) -> None:
+def write_map(file: Path, editor: RelabelEditor) -> None:
     """Writes names, colours and mergers as YAML, for the command line."""
-    write_text(file, relabel_to_yaml(label_map.to_relabel()))
+    write_text(file, relabel_to_yaml(editor.to_relabel()))
 
 
-def _with_map(segmenter: Segmenter, label_map: LabelMap | None) -> Segmenter:
-    """Returns the same model with another map; the given one is not changed."""
+def _with_relabel(segmenter: Segmenter, editor: RelabelEditor | None) -> Segmenter:
+    """Returns the same model with another relabelling; the given one is not changed."""
     own = copy.copy(segmenter)
-    own.relabel_ = None if label_map is None else label_map.to_relabel()
+    own.relabel_ = None if editor is None else editor.to_relabel()
     return own
 
 
 def _is_trained_alike(segmenter: Segmenter, file: Path) -> bool:
-    """Returns whether a file holds the same weights and settings, whatever its map and notes."""
+    """Returns whether a file holds the same weights and settings, whatever its relabelling."""
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "own.safetensors"
         segmenter.save(own)

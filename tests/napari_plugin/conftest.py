@@ -43,12 +43,12 @@ def _trained(scan):
 @pytest.fixture
 def trained(_trained):
     """A session, the steps of its training, and the labels at its end."""
-    from sp_graph_seg.napari_plugin.label_map import LabelMap
+    from sp_graph_seg.napari_plugin.relabel_editor import RelabelEditor
 
     session, steps, found = _trained
-    session.map = LabelMap(session.segmenter.colors_)
+    session.editor = RelabelEditor(session.segmenter.colors_)
     for shown in found.values():
-        shown.map = session.map
+        shown.editor = session.editor
     return session, steps, found
 
 

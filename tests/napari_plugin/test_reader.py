@@ -113,9 +113,9 @@ def test_merged_labels_are_looked_up_when_they_are_shown(tmp_path, labels):
     path = write_labels(tmp_path / "a.zarr", labels, {})
     _, about, _ = open_labels_layer(path)
     shown = about["metadata"][KEY]
-    shown.map.merge([7, 0])
+    shown.editor.merge([7, 0])
     after = shown.after()
-    shown.map.merge([2, 3])  # not in what was made before
+    shown.editor.merge([2, 3])  # not in what was made before
     expected = np.where(labels == 0, 7, labels)
     np.testing.assert_array_equal(np.asarray(after), expected)
     assert shown.features()["index"] == [2, 7]
@@ -126,6 +126,23 @@ def test_a_map_of_grey_values_is_an_image(tmp_path, labels):
     data, _, kind = open_one(write_labels(tmp_path / "a.zarr", labels, None))
     assert kind == "image"
     np.testing.assert_array_equal(np.asarray(data), labels)
+
+
+@pytest.mark.parametrize("name", ["two.h5", "two.zarr"])
+def test_each_of_several_volumes_becomes_a_layer(tmp_path, name):
+    values = np.arange(5 * 6 * 8, dtype=np.uint8).reshape(5, 6, 8)
+    if name == "two.h5":
+        with pytest.importorskip("h5py").File(tmp_path / name, "w") as file:
+            file["a/data"], file["b"], file["line"] = values, values + 1, values[0, 0]
+    else:
+        store = pytest.importorskip("zarr").open_group(tmp_path / name, mode="w")
+        names = {"dimension_names": ("z", "y", "x")}
+        store.create_array("a/data", data=values, **names)
+        store.create_array("b", data=values + 1, **names)
+    layers = {about["name"]: data for data, about, _ in read_layers(str(tmp_path / name))}
+    assert layers.keys() == {"two /a/data", "two /b"}
+    np.testing.assert_array_equal(np.asarray(layers["two /a/data"]), values)
+    np.testing.assert_array_equal(np.asarray(layers["two /b"]), values + 1)
 
 
 def test_what_cannot_be_opened_is_said(tmp_path, scan_file):

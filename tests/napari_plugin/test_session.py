@@ -39,7 +39,7 @@ def test_a_training_tells_of_its_steps_and_labels(trained, scan):
     np.testing.assert_array_equal(found[3].before[0], labels)
     assert found[3].before.dtype == np.uint8
     assert found[3].used == [0, 1, 2, 3]
-    assert session.map.colors() == session.segmenter.colors_
+    assert session.editor.colors() == session.segmenter.colors_
     assert (session.record["trained_on"], session.record["command"]) == (
         [3],
         "napari --with sp_graph_seg Segment",
@@ -65,12 +65,12 @@ def test_labels_come_while_it_trains(scan, settings, monkeypatch):
 
 def test_a_stopped_training_leaves_the_model(trained, scan, settings):
     session = trained[0]
-    before = (session.segmenter, session.map)
+    before = (session.segmenter, session.editor)
     report, seen = stop_after(2)
     with pytest.raises(StopError):
         session.train(scan, [0], settings, report)
     assert len(seen) == 2
-    assert (session.segmenter, session.map) == before
+    assert (session.segmenter, session.editor) == before
 
 
 @pytest.mark.parametrize(
@@ -105,16 +105,16 @@ def test_without_a_model_there_is_nothing_to_do(scan, tmp_path, ignore):
 
 def test_a_saved_model_has_its_map(trained, scan, tmp_path):
     session = trained[0]
-    session.map.name(0, "pore")
-    session.map.merge([2, 3])
+    session.editor.name(0, "pore")
+    session.editor.merge([2, 3])
     file = session.save(tmp_path / "new")
     model = Segmenter.load(file)
-    assert model.relabel_ == session.map.to_relabel() == read_relabel(tmp_path / "new/map.yaml")
+    assert model.relabel_ == session.editor.to_relabel() == read_relabel(tmp_path / "new/map.yaml")
     assert 3 not in model.predict(scan.read(2))
     assert (file.with_name("history.csv")).exists()
     other = Session()
     other.load(file)
-    assert other.map.rows() == session.map.rows()
+    assert other.editor.rows() == session.editor.rows()
     assert other.record["trained_on"] == [3]
     preview = other.preview(scan, 2)
     assert set(np.unique(preview.before)) == {0, 1, 2, 3}
@@ -127,7 +127,7 @@ def test_a_saved_model_has_its_map(trained, scan, tmp_path):
 def test_another_model_is_only_replaced_when_told(trained, scan, settings, tmp_path, ignore):
     session = trained[0]
     file = session.save(tmp_path)
-    session.map.name(1, "matrix")
+    session.editor.name(1, "matrix")
     session.save(tmp_path)  # the same weights with another map
     assert Segmenter.load(file).names_ == {1: "matrix"}
     other = Session()
@@ -142,8 +142,8 @@ def test_another_model_is_only_replaced_when_told(trained, scan, settings, tmp_p
 def expected(trained, scan, tmp_path):
     """The labels of the scan by the trained model, and its map, without the session."""
     session = trained[0]
-    session.map.name(0, "pore")
-    session.map.merge([2, 3])
+    session.editor.name(0, "pore")
+    session.editor.merge([2, 3])
     model = session.save(tmp_path / "alone")
     done = label_volume(model, scan.volume, tmp_path / "alone.npy", workers=0)
     return np.load(done.path)
@@ -195,10 +195,10 @@ def test_merged_labels_are_written_without_the_network(
 ):
     session = trained[0]
     output = session.label(scan, tmp_path / "out", "zarr", ignore)
-    _, about, _ = open_labels_layer(str(output), label_map=session.map)
+    _, about, _ = open_labels_layer(str(output), editor=session.editor)
     shown = about["metadata"][KEY]
     assert shown.used == [0, 1, 2]
-    shown.map.merge([1, 3])  # label 3 has become 2
+    shown.editor.merge([1, 3])  # label 3 has become 2
     monkeypatch.setattr(Segmenter, "predict", None)
     merged = write_merged(shown, tmp_path / "out", "tif", ignore)
     assert merged.given == tmp_path / "out/merged/scan_labels.tif"

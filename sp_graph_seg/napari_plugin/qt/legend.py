@@ -7,7 +7,7 @@ from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QColorDialog, QHeaderView, QTableWidget
 from qtpy.QtWidgets import QTableWidgetItem as Item
 
-from sp_graph_seg.napari_plugin.label_map import LabelRow
+from sp_graph_seg.napari_plugin.relabel_editor import LabelRow
 
 _COLOR, _LABEL, _NAME, _MERGED = range(4)
 _TITLES = ("", "label", "name", "merged")

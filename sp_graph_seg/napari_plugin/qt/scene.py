@@ -8,9 +8,9 @@ from napari.layers import Image, Labels
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.label_jobs import LabelOutput
-from sp_graph_seg.napari_plugin.label_map import LabelMap
 from sp_graph_seg.napari_plugin.layers import KEY, LabelsShown, labels_layer
 from sp_graph_seg.napari_plugin.reader import open_labels_layer
+from sp_graph_seg.napari_plugin.relabel_editor import RelabelEditor
 from sp_graph_seg.napari_plugin.scan import Scan
 from sp_graph_seg.volumes import Volume
 
@@ -99,14 +99,14 @@ class Scene:
         for name in [n.name for n in self.viewer.layers if n.name.startswith(_SLICE)]:
             self.viewer.layers.remove(name)
 
-    def open_result(self, output: LabelOutput, label_map: LabelMap | None = None) -> None:
+    def open_result(self, output: LabelOutput, editor: RelabelEditor | None = None) -> None:
         """Opens labels as a layer, and hides the other layers of labels.
 
         Args:
             output: The labels.
-            label_map: Their names, colours and mergers. (default: those that are stored with them)
+            editor: Their names, colours and mergers. (default: those that are stored with them)
         """
-        data, about, _ = open_labels_layer(str(output), label_map=label_map)
+        data, about, _ = open_labels_layer(str(output), editor=editor)
         for layer in self.viewer.layers:
             layer.visible = layer.visible and not isinstance(layer, Labels)
         self.viewer.add_labels(data, **about)
@@ -117,11 +117,11 @@ class Scene:
         shown = None if layer is None else layer.metadata.get(KEY)
         return shown if isinstance(shown, LabelsShown) else None
 
-    def refresh(self, label_map: LabelMap) -> None:
-        """Shows all labels of a map again, after the map has changed."""
+    def refresh(self, editor: RelabelEditor) -> None:
+        """Shows all labels that an editor has changed."""
         for layer in self.viewer.layers:
             shown = layer.metadata.get(KEY)
-            if isinstance(shown, LabelsShown) and shown.map is label_map:
+            if isinstance(shown, LabelsShown) and shown.editor is editor:
                 self._update(layer, shown)
 
     def pick(self, position: Any) -> Picked | None:

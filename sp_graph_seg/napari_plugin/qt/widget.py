@@ -30,7 +30,7 @@ class SegmentWidget(WorkingPanel):
         napari_viewer: The viewer.
 
     Attributes:
-        session: The model and its map.
+        session: The model and its relabelling.
         scene: The layers.
         shown: The labels in the legend.
     """
@@ -95,7 +95,7 @@ class SegmentWidget(WorkingPanel):
     def _look_at(self, shown: LabelsShown | None) -> None:
         """Shows the legend of labels."""
         self.shown = shown
-        self.legend.show_rows([] if shown is None else shown.map.rows(shown.used))
+        self.legend.show_rows([] if shown is None else shown.editor.rows(shown.used))
         self.enable()
 
     def _show_slices(self, image: str, found: dict[int, LabelsShown]) -> None:
@@ -114,7 +114,7 @@ class SegmentWidget(WorkingPanel):
             (self.label, has_both),
             (self.save, has_model),
             (self.merge, shown is not None and len(self.legend.selected_labels) > 1),
-            (self.undo, shown is not None and shown.map.can_undo),
+            (self.undo, shown is not None and shown.editor.can_undo),
             (self.write_merged, shown is not None and shown.volume is not None),
         ):
             button.setEnabled(is_free and is_usable)
@@ -139,7 +139,7 @@ class SegmentWidget(WorkingPanel):
 
     def _merge(self) -> None:
         if self.shown is not None:
-            kept = self.shown.map.merge(self.legend.selected_labels)
+            kept = self.shown.editor.merge(self.legend.selected_labels)
             self._refresh(self.shown)
             self.legend.select_labels([kept])
 
@@ -147,13 +147,13 @@ class SegmentWidget(WorkingPanel):
         """Changes the map of the labels in the legend: ``name``, ``color`` or ``undo``."""
         if self.shown is not None:
             try:
-                getattr(self.shown.map, what)(*values)
+                getattr(self.shown.editor, what)(*values)
             except InputError as error:
                 self.say(error)
             self._refresh(self.shown)
 
     def _refresh(self, shown: LabelsShown) -> None:
-        self.scene.refresh(shown.map)
+        self.scene.refresh(shown.editor)
         self._look_at(shown)
 
     # Work
@@ -214,7 +214,7 @@ class SegmentWidget(WorkingPanel):
         overwrite = self.replace.isChecked()
 
         def done(output: LabelOutput) -> None:
-            self.scene.open_result(output, self.session.map)
+            self.scene.open_result(output, self.session.editor)
             self.say(f"Written: {output}. Model, map, preview and report lie beside it.")
 
         self.start_work(

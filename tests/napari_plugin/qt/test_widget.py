@@ -86,9 +86,10 @@ def click(viewer, position, *modifiers):
     assert list(steps) == []
 
 
-def place_of(layer, label):
-    """The position in the world of a pixel with a label."""
-    return layer.data_to_world(np.argwhere(np.asarray(layer.data) == label)[0])
+def place_of(layer, label, number=0):
+    """The position in the world of a pixel with a label in the slice of a number."""
+    row, column = np.argwhere(np.asarray(layer.data[number]) == label)[0]
+    return layer.data_to_world((number, row, column))
 
 
 def is_red(widget):
@@ -159,11 +160,11 @@ def test_labels_are_merged_and_named_by_clicking(widget, viewer, monkeypatch):
     assert widget.legend.rowCount() == 3
     assert widget.legend.selected_labels == [3]
     widget.legend.item(2, 2).setText("grain")
-    assert widget.session.map.to_relabel().names == {3: "grain"}
+    assert widget.session.editor.to_relabel().names == {3: "grain"}
     assert "grain" in layer.get_status(place_of(layer, 3), world=True)["value"]
     monkeypatch.setattr(QColorDialog, "getColor", lambda *_: QColor("#102030"))
     widget.legend.cellDoubleClicked.emit(2, 0)
-    assert widget.session.map.colors()[2] == "#102030"
+    assert widget.session.editor.colors()[2] == "#102030"
     widget.legend.item(0, 2).setText("grain")
     assert is_red(widget)
     assert "same name" in widget.status.text()
@@ -210,8 +211,8 @@ def test_a_job_is_cancelled_goes_on_and_is_merged(widget, viewer, add, tmp_path,
     assert labels.shape == (6, 48, 40)
     alike = labels[3] == viewer.layers["labels of slice 3"].data[0]
     assert 0.9 < np.mean(alike) < 1  # the slices beside it count too (join_slices)
-    click(viewer, place_of(layer, 0))
-    click(viewer, place_of(layer, 1), "Shift")
+    click(viewer, place_of(layer, 0, 3))
+    click(viewer, place_of(layer, 1, 3), "Shift")
     press(widget, widget.merge)
     widget.legend.item(0, 2).setText("rest")
     press(widget, widget.write_merged)

@@ -27,7 +27,7 @@ class _State(NamedTuple):
     colors: dict[int, str]
 
 
-class LabelMap:
+class RelabelEditor:
     """Changes a relabelling step by step, with the way back.
 
     Args:
@@ -36,7 +36,7 @@ class LabelMap:
             its other steps are kept.
 
     Example:
-        >>> labels = LabelMap({0: "#0077dd", 1: "#ffbb00", 2: "#bb0000"})
+        >>> labels = RelabelEditor({0: "#0077dd", 1: "#ffbb00", 2: "#bb0000"})
         >>> labels.merge([2, 0])
         2
         >>> labels.name(2, "pore")

@@ -3,7 +3,7 @@ import pytest
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.relabel import Relabel, read_relabel
-from sp_graph_seg.napari_plugin.label_map import LabelMap, as_stored, labels_in
+from sp_graph_seg.napari_plugin.relabel_editor import RelabelEditor, as_stored, labels_in
 from sp_graph_seg.napari_plugin.session import write_map
 
 COLORS = {0: "#0077dd", 1: "#ffbb00", 2: "#bb0000", 3: "#33ddff"}
@@ -11,7 +11,7 @@ COLORS = {0: "#0077dd", 1: "#ffbb00", 2: "#bb0000", 3: "#33ddff"}
 
 @pytest.fixture
 def labels():
-    return LabelMap(COLORS)
+    return RelabelEditor(COLORS)
 
 
 def shown(labels):
@@ -91,7 +91,7 @@ def test_every_change_is_taken_back_in_turn(labels):
 
 def test_it_goes_on_from_a_description_and_keeps_its_other_steps():
     given = Relabel(labels={1: {"name": "grain"}}, merge={1: [0]}, smooth=2, remove_small={1: 9})
-    labels = LabelMap(COLORS, given)
+    labels = RelabelEditor(COLORS, given)
     assert shown(labels) == [(1, "grain", (0,)), (2, "", ()), (3, "", ())]
     labels.merge([1, 2])
     after = labels.to_relabel()
