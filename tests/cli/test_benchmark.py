@@ -243,7 +243,7 @@ def test_what_cannot_be_done_is_one_line(data, tmp_path, capsys, monkeypatch):
         (["--seeds", "0"], "--seeds 0: must be positive; give 1 or more."),
         (["--images", "9"], f"{data}: '9' matches none of the 2 images"),
         (["--show", "9"], f"{data}: '9' matches none of the 2 images"),
-        (["--images", "7", "--show", "10"], "--show: an image is not in --images; add"),
+        (["--images", "7", "--show", "10"], "--show: names an image that is not in --images; add"),
         (["--betas", "-1"], "Dense-SimCon-NoRec: settings=(-1.0,) are not all positive"),
         (["--clusters", "2.5"], "KMeans-Pixels: settings=(2.5,) are not whole"),
         (["--split", "train"], f"{data}: holds no images/train/*.jpg; get BSDS300-images.tgz"),
