@@ -14,6 +14,7 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.app import PROGRAM, app
+from sp_graph_seg.cli.memory import TooLittleMemoryError
 from sp_graph_seg.errors import InputError, SegmentationWarning, is_out_of_memory
 from sp_graph_seg.io.record import recorded_as
 from sp_graph_seg.limits import VARIABLE, limit_factor
@@ -47,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         what = "terminated" if is_terminated else "interrupted"
         print(f"{PROGRAM}: {what}", file=sys.stderr)
         return 143 if is_terminated else 130
+    except TooLittleMemoryError as error:
+        return _fail(error)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

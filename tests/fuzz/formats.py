@@ -1,5 +1,6 @@
 """Valid files of every format that is read, another one for each seed, and how they are read."""
 
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -197,7 +198,7 @@ def _replace_one(value: Any, rng: random.Random) -> None:
     elif rng.random() < 0.1:
         del value[key]
     else:
-        value[key] = rng.choice(STRANGE)
+        value[key] = copy.deepcopy(rng.choice(STRANGE))
 
 
 def _read_volume(path: Path) -> None:
