@@ -33,4 +33,4 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $(INSTALLED)
 
 clean:
-	rm -rf $(VENV) .venv-lowest .scatter $(DEMO) docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-lowest .venv-napari .scatter $(DEMO) docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -39,7 +39,7 @@ def draw(is_inside: NDArray[np.bool_], seed: int) -> NDArray[np.float32]:
 def roughness(nodes: NodePixels) -> Tensor:
     """An attribute of our own: the mean step from pixel to pixel in each node, ``(N, 1)``."""
     steps = sum(np.abs(np.gradient(nodes.image[0], axis=axis)) for axis in (0, 1))
-    return mean_over_nodes(steps.reshape(1, -1), nodes.pixel_index, nodes.num_nodes)
+    return mean_over_nodes(steps.reshape(1, -1), nodes.pixel_index, nodes.num_pixels)
 
 
 def make_graph(is_inside: NDArray[np.bool_], seed: int) -> Data:

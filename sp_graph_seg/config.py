@@ -98,8 +98,8 @@ class Config:
         minibatches: Number of mini-batches that the patches of an image are divided into. A step
             takes one mini-batch from each image of the step.
         images_per_step: Number of training images in a step. 0 takes all images. A smaller number
-            of images means more steps in an epoch. If label_by is phases, a step always takes all
-            images.
+            of images means more steps in an epoch. If label_by is phases, the number of steps stays
+            the same, and the images of a step are drawn at random.
         learning_rate: Step size of Adam.
         min_labels: Training stops early when at most this number of labels is left, as in Kim et
             al. 2020. 0 never stops training early.

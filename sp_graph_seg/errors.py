@@ -1,5 +1,7 @@
 """Errors that the user can correct, and warnings. The command line prints each on one line."""
 
+from collections.abc import Sequence
+
 
 class InputError(ValueError):
     """A file, array or parameter that cannot be used.
@@ -18,6 +20,18 @@ def is_out_of_memory(error: BaseException) -> bool:
         "could not create a primitive",  # of oneDNN
     )
     return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
+
+
+class AmbiguousInputError(InputError):
+    """A file holds several volumes, and the path does not say which of them to open.
+
+    Attributes:
+        choices: What may follow the path after a colon, such as the names of datasets.
+    """
+
+    def __init__(self, message: str, choices: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.choices = tuple(choices)
 
 
 class OutputError(InputError):

@@ -9,10 +9,12 @@ from sp_graph_seg.errors import InputError
 EXTRAS = {
     "av": "video",
     "cyclopts": "cli",
+    "dask": "napari",
     "distributed": "cluster",
     "h5py": "volumes",
     "imagecodecs": "volumes",
     "matplotlib": "plot",
+    "napari": "napari",
     "yaml": "cli",
     "zarr": "volumes",
 }

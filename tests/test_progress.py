@@ -59,7 +59,8 @@ def test_what_was_done_before_counts_but_not_in_the_speed(clock):
     with WorkProgress(1000, "jobs", done=900, console=log) as work:
         clock.seconds += 40
         work.advance(20)
-    first, last = text.getvalue().splitlines()
+    before, first, last = text.getvalue().splitlines()
+    assert before == "900 of 1000 jobs were done before"
     assert first == last == "920 of 1000 jobs, 0.5/s, 2:40 left"
 
 
@@ -99,7 +100,18 @@ def test_nothing_done_leaves_no_line(clock):
     log, text = console()
     with WorkProgress(5, "jobs", done=2, console=log):
         clock.seconds += 100
-    assert text.getvalue() == ""
+    assert text.getvalue() == "2 of 5 jobs were done before\n"
+
+
+def test_a_quiet_program_shows_nothing_and_logs_all(clock, capsys):
+    lines = []
+    with progress.progress_lines(lines.append, is_shown=False), WorkProgress(2, "jobs") as work:
+        clock.seconds += 31
+        work.advance()
+        clock.seconds += 31
+        work.advance()
+    assert capsys.readouterr() == ("", "")
+    assert lines == ["1 of 2 jobs, 0.0323/s, 0:31 left", "2 of 2 jobs in 1:02, 0.0323/s"]
 
 
 def test_no_time_at_all_is_no_division_by_zero(clock):
@@ -140,3 +152,20 @@ def test_by_default_it_is_standard_error(clock, capsys):
         clock.seconds += 2
         work.advance()
     assert capsys.readouterr() == ("", "1 of 1 jobs in 0:02, 0.5/s\n")
+
+
+def test_reports_at_the_start_and_after_each_advance():
+    seen = []
+    report = lambda *counts: seen.append(counts)  # noqa: E731
+    with WorkProgress(5, "slices", done=1, report=report) as progress:
+        progress.advance(3)
+        progress.advance()
+    assert seen == [(1, 5), (4, 5), (5, 5)]
+
+
+def test_what_a_report_raises_ends_the_work():
+    def stop(done, total):
+        raise KeyError(done)
+
+    with pytest.raises(KeyError, match="2"), WorkProgress(5, "slices", done=2, report=stop):
+        pytest.fail("the work began")

@@ -6,14 +6,14 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from sp_graph_seg._version import __version__
+from sp_graph_seg.cli.shared_flags import SHARED_HELP
 
 PROGRAM = "sp-graph-seg"
 
 app = App(
     name=PROGRAM,
     version=__version__,
-    help="Unsupervised few-shot image segmentation on superpixel graphs.\n\n"
-    "`--limits N`, with any command, makes all limits on input files N times larger.",
+    help="Unsupervised few-shot image segmentation on superpixel graphs.\n\n" + SHARED_HELP,
     help_format="markdown",
     print_error=False,
     exit_on_error=False,

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.flags import TrainingFlags
-from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.messages import report
 from sp_graph_seg.cli.pages import PAGE
 from sp_graph_seg.cli.study_pages import write_benchmark_page
 from sp_graph_seg.config import Config, read_config

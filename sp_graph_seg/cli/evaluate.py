@@ -13,7 +13,8 @@ from cyclopts import Parameter
 from sp_graph_seg._version import __version__
 from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.evaluate_volumes import are_two_volumes, evaluate_volumes
-from sp_graph_seg.cli.outputs import check_outputs, join_names, report
+from sp_graph_seg.cli.messages import report
+from sp_graph_seg.cli.outputs import check_outputs, join_names
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, read_labels, to_csv, write_text
 

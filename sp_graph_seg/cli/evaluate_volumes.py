@@ -6,7 +6,7 @@ from typing import Any
 
 from sp_graph_seg._version import __version__
 from sp_graph_seg.cli.label_volumes import LabelVolume, is_label_volume, open_label_volume
-from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.messages import report
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, to_csv, write_text
 from sp_graph_seg.io.record import make_record

@@ -9,7 +9,8 @@ from cyclopts import Parameter
 from sp_graph_seg.cli.app import PROGRAM, File, Range, Switch, app
 from sp_graph_seg.cli.flags import GraphFlags
 from sp_graph_seg.cli.inputs import check_range, read_map
-from sp_graph_seg.cli.outputs import check_outputs, check_suffix, report
+from sp_graph_seg.cli.messages import report
+from sp_graph_seg.cli.outputs import check_outputs, check_suffix
 from sp_graph_seg.cli.volume_flags import looks_like_volume
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import atomic_write, check_writable, read_image

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Switch, app
-from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.messages import show
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.record import find_record, read_records
 
@@ -41,7 +41,7 @@ def info(
         print(json.dumps(facts, indent=1))
         return
     for name, text in _lines(facts):
-        report(name, text)
+        show(name, text)
 
 
 def _describe(file: Path) -> Facts:
@@ -132,7 +132,7 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
     if "geometry" in facts:
         yield from _place(facts["geometry"])
     if "num_labels" in facts:
-        yield "labels", f"0 to {facts['num_labels'] - 1}; {facts['unlabelled']} is unlabelled"
+        yield "labels", f"{_legend(facts)}; {facts['unlabelled']} is unlabelled"
     if "values" in facts:
         yield "values", "{:g} to {:g}".format(*facts["values"])
     if facts.get("intensity_range"):
@@ -147,6 +147,14 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
         yield from _made(facts["record"])
     for number, reason in facts.get("skipped", {}).items():
         yield "skipped", f"slice {number}: {reason}"
+
+
+def _legend(facts: Facts) -> str:
+    """Returns the numbers and names of the labels in use, or the range if they are unknown."""
+    rows = facts.get("legend") or []
+    if not rows:
+        return f"0 to {facts['num_labels'] - 1}"
+    return ", ".join(f"{row['label']} {row.get('name', '')}".rstrip() for row in rows)
 
 
 def _place(geometry: Facts) -> Iterator[tuple[str, str]]:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Switch, app
 from sp_graph_seg.cli.label_volumes import LabelVolume, open_image_of, open_label_volume
-from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.messages import report
 from sp_graph_seg.cli.pages import check_pages, inspection_pages, write_inspection_pages
 from sp_graph_seg.cli.volume_flags import check_spacing
 from sp_graph_seg.errors import InputError
@@ -18,7 +18,6 @@ from sp_graph_seg.io.record import add_record, make_record
 
 if TYPE_CHECKING:
     from sp_graph_seg.labels.greys import Grey
-    from sp_graph_seg.labels.relabel import Relabel
     from sp_graph_seg.labels.tables import LabelCounter, Table
     from sp_graph_seg.volumes import Volume
 
@@ -85,7 +84,7 @@ def inspect(
     picture = output / "surfaces.png"
     refuse_existing([*tables, *surfaces.values(), *([picture] if meshes else [])], overwrite)
     check_pages(inspection_pages(output), [labels], overwrite)
-    about = _stored_legend(opened) if names is None else read_relabel(names)
+    about = opened.legend() if names is None else read_relabel(names)
     counter = LabelCounter(spacing, unit, about.names, -1)
     check_writable(output)
     greys = _count(opened, counter, of)
@@ -106,14 +105,6 @@ def inspect(
     write_inspection_pages(output, volume, of, about.names, colors, found, pictures)
     written = [*tables, *surfaces.values(), *pictures, *inspection_pages(output)]
     add_record(output, written, record)
-
-
-def _stored_legend(labels: LabelVolume) -> "Relabel":
-    """Returns the names and colours of labels that are stored with the label volume."""
-    from sp_graph_seg.labels.relabel import Relabel
-
-    rows = labels.provenance.get("legend", [])
-    return Relabel(labels={row.pop("label"): row for row in map(dict, rows)})
 
 
 def _count(

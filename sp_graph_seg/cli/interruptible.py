@@ -12,6 +12,7 @@ from sp_graph_seg._version import __version__
 from sp_graph_seg.cli.outputs import write_model
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.record import add_record, make_record
 from sp_graph_seg.io.staging import Stage
 
 if TYPE_CHECKING:
@@ -65,6 +66,26 @@ def describe(command: str, inputs: Inputs, **settings: Any) -> dict[str, Any]:
 def work_folder(result: Path) -> Path:
     """Returns the folder, beside a result, that holds the unfinished work on the result."""
     return result.with_name(f"{result.name}.partial")
+
+
+def record_images(
+    output: Path, results: Sequence[Path], inputs: Inputs, model: Path, **more: Any
+) -> None:
+    """Records how labels of images were made, beside them.
+
+    Args:
+        output: The folder of the results.
+        results: The files that the command may have written.
+        inputs: The files that the command read.
+        model: The model of the labels.
+        more: JSON values to add to the record.
+    """
+    from sp_graph_seg.segmenter.model_file import read_model
+
+    file = read_model(model)
+    trained = {"record": file.record, "config": file.metadata["config"]}
+    made_from = [path for path in inputs.files if path.exists()]  # a mask may be "auto"
+    add_record(output, results, make_record(made_from, model=trained, **more))
 
 
 def train_in(

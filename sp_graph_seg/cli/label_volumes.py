@@ -1,6 +1,7 @@
 """Opens the label volumes that commands read, and the images that the labels were made from."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.cli.volume_flags import looks_like_volume
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import AssumedSpacingWarning, InputError
 
 if TYPE_CHECKING:
     from sp_graph_seg.labels.relabel import Relabel
@@ -36,6 +37,13 @@ class LabelVolume(NamedTuple):
     def part(self) -> dict[str, Any]:
         """The part of the image that was labelled, as in `Volume.part_read`; empty if unknown."""
         return self.provenance.get("geometry", {}).get("part", {})
+
+    def legend(self) -> "Relabel":
+        """The names and colours of labels that are stored with the labels."""
+        from sp_graph_seg.labels.relabel import Relabel
+
+        rows = self.provenance.get("legend", [])
+        return Relabel(labels={row["label"]: _about(row) for row in rows})
 
     @property
     def geometry(self) -> "Geometry":
@@ -115,10 +123,16 @@ def _recorded_image(labels: LabelVolume) -> "Volume | None":
     while "before" in record:  # labels that were relabelled
         record = record["before"]
     try:
-        opened = open_like(record["inputs"][0]["path"], labels.part)
+        with warnings.catch_warnings():  # the labels have the voxel size
+            warnings.simplefilter("ignore", AssumedSpacingWarning)
+            opened = open_like(record["inputs"][0]["path"], labels.part)
     except (InputError, IndexError, KeyError):
         return None
     return opened if _size(opened) == _size(labels.volume) else None
+
+
+def _about(row: dict[str, Any]) -> dict[str, str]:
+    return {key: value for key, value in row.items() if key != "label"}
 
 
 def _hidden(labels: NDArray[np.int64], unlabelled: int) -> NDArray[np.int64]:

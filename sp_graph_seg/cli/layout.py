@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sp_graph_seg.cli.volume_flags import is_label_file
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.label_jobs import LabelOutput, parse_output
+from sp_graph_seg.label_jobs.outputs import suffix_of
 
 if TYPE_CHECKING:
     from sp_graph_seg.volumes import Volume
@@ -52,20 +53,26 @@ def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list
 
 def place_overlay(labels: LabelOutput) -> Path:
     """Returns the path of the overlay of a video: ``NAME_overlay.mp4`` beside its labels."""
-    return labels.given.with_name(f"{labels.given.stem.removesuffix(_MARK)}_overlay.mp4")
+    return labels.given.with_name(f"{_bare_name(labels).removesuffix(_MARK)}_overlay.mp4")
 
 
 def place_pages(labels: LabelOutput) -> list[Path]:
     """Returns the paths of the preview and the HTML page of a volume, beside its labels."""
-    name = labels.given.stem.removesuffix(_MARK)
+    name = _bare_name(labels).removesuffix(_MARK)
     return [labels.given.with_name(f"{name}{ending}") for ending in _PAGES]
 
 
 def place_uncertainty(labels: LabelOutput) -> LabelOutput:
     """Returns where to write the uncertainty of labels: ``NAME_uncertainty`` beside the labels."""
-    name = f"{labels.path.stem.removesuffix(_MARK)}_uncertainty{labels.path.suffix}"
+    name = f"{_bare_name(labels).removesuffix(_MARK)}_uncertainty{suffix_of(labels.given)}"
     dataset = None if labels.dataset is None else "/uncertainty"
     return LabelOutput(labels.path.with_name(name), labels.given.with_name(name), dataset)
+
+
+def _bare_name(labels: LabelOutput) -> str:
+    """Returns the name of labels without its suffix, which may be a double one."""
+    name = labels.given.name
+    return name[: len(name) - len(suffix_of(labels.given))]
 
 
 def _refuse_unknown(output: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sp_graph_seg.cli.memory import enough_memory
+from sp_graph_seg.cli.messages import report
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.errors import InputError, OutputError, ReportWarning
 from sp_graph_seg.io import read_labels, refuse_existing, write_image, write_labels, write_text
@@ -158,11 +159,6 @@ def report_predictions(
     report("overlay", join_names(files[count : 2 * count]))
     if uncertainty:
         report("unsure", join_names(files[2 * count :]))
-
-
-def report(what: str, where: str) -> None:
-    """Prints one line that says what was made and where it is."""
-    print(f"{what + ':':9}{where}")
 
 
 def join_names(names: Iterable[str]) -> str:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sp_graph_seg.cli.layout import place_pages
-from sp_graph_seg.cli.outputs import check_outputs, report, unlabelled_value
+from sp_graph_seg.cli.messages import report
+from sp_graph_seg.cli.outputs import check_outputs, unlabelled_value
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.errors import ReportWarning
 from sp_graph_seg.io import read_image, read_labels, write_text

@@ -7,8 +7,9 @@ import numpy as np
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
+from sp_graph_seg.cli.dry_run import show_cost, show_images, show_results, try_labelling
 from sp_graph_seg.cli.inputs import match_masks, read_checked, read_mask
-from sp_graph_seg.cli.interruptible import WORK, Inputs, describe
+from sp_graph_seg.cli.interruptible import WORK, Inputs, describe, record_images
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     prediction_files,
@@ -19,6 +20,7 @@ from sp_graph_seg.cli.outputs import (
 from sp_graph_seg.cli.pages import PAGE, check_pages, report_page, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import predict_volumes
+from sp_graph_seg.io.record import RECORDS
 from sp_graph_seg.io.staging import finish_staged, staged
 
 
@@ -32,6 +34,7 @@ def predict(
     mask: Masks = None,
     uncertainty: Switch = False,
     overwrite: Switch = False,
+    dry_run: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
 ) -> None:
     """Label images, volumes or videos with a model that train or segment made.
@@ -54,15 +57,18 @@ def predict(
             values go from 0 (certain) to 254 (another label fits just as well). 255 marks pixels
             without a label.
         overwrite: Replace files that exist.
+        dry_run: Only say what would be read and written, with the time and memory that this
+            would take, as estimated from a short trial.
         volume: Which part of a volume is read, and how it is labelled.
     """
     if are_volumes(images, output, volume):
-        predict_volumes(model, images, output, mask, uncertainty, overwrite, volume)
+        predict_volumes(model, images, output, mask, uncertainty, overwrite, dry_run, volume)
         return
     mask = match_masks(mask, images) if mask else None
     inputs, work = Inputs(model, *images, *(mask or [])), output / WORK
     results = prediction_files(images, output, uncertainty)
-    finish_staged(work)
+    if not dry_run:
+        finish_staged(work)
     may_replace = overwrite or work.exists()
     check_outputs(results, inputs.files, may_replace)
     check_pages([output / PAGE], inputs.files, may_replace)
@@ -77,6 +83,13 @@ def predict(
 
     for number in range(len(images)):  # check all before labelling the first, without keeping any
         read(number)
+    if dry_run:
+        arrays = [read(number)[0] for number in range(len(images))]
+        show_images(images, arrays)
+        show_results([*results, output / PAGE, output / RECORDS])
+        cost = try_labelling(arrays[0], segmenter)
+        show_cost({"labelling": cost.label * len(images)}, cost.memory, "a short trial")
+        return
     with staged(
         work, results, describe("predict", inputs, uncertainty=uncertainty), overwrite
     ) as stage:
@@ -86,5 +99,6 @@ def predict(
             labels = prediction_files(images, stage.folder)[: len(images)]
             pairs = dict(zip(images, labels, strict=True))
             write_image_page(output / PAGE, model, inputs.files, pairs, model)
+    record_images(output, [*results, output / PAGE], inputs, model)
     report_predictions(unlabelled_value(segmenter), images, output, uncertainty)
     report_page(output / PAGE)

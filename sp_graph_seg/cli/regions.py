@@ -8,7 +8,8 @@ import numpy as np
 from sp_graph_seg._version import __version__
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
 from sp_graph_seg.cli.inputs import read_mask
-from sp_graph_seg.cli.outputs import check_outputs, join_names, report
+from sp_graph_seg.cli.messages import report
+from sp_graph_seg.cli.outputs import check_outputs, join_names
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, decode_image, write_image, write_labels
 from sp_graph_seg.io.fingerprint import fingerprint

@@ -9,7 +9,8 @@ from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.label_volumes import is_label_volume
-from sp_graph_seg.cli.outputs import check_outputs, join_names, report
+from sp_graph_seg.cli.messages import report
+from sp_graph_seg.cli.outputs import check_outputs, join_names
 from sp_graph_seg.cli.relabel_make import (
     LARGEST_LABEL,
     MARK,
@@ -47,6 +48,7 @@ def relabel(
     form: Annotated[str | None, Parameter(name="--format")] = None,
     resume: Switch = False,
     overwrite: Switch = False,
+    dry_run: Switch = False,
 ) -> None:
     """Merge, name and clean the labels of images and volumes. This needs no network.
 
@@ -78,6 +80,7 @@ def relabel(
         resume: Keep volumes that the same command has already completed. By default, they cause an
             error.
         overwrite: Replace files that exist.
+        dry_run: With --output, only say which volumes would be read, and what would be written.
     """
     if (make is None) == (output is None):
         raise InputError(
@@ -85,6 +88,8 @@ def relabel(
             "--map MAP and --output FOLDER to apply an edited file."
         )
     if make is not None:
+        if dry_run:
+            raise InputError("--dry-run: cannot be used with --make; leave out one of the two.")
         if map_file is not None:
             raise InputError("--map: cannot be used with --make; leave out one of the two.")
         make_map(labels, make, image, num_labels, overwrite)
@@ -93,8 +98,10 @@ def relabel(
     if image is not None or num_labels is not None:
         raise InputError("--image, --labels: work only with --make; leave these flags out.")
     if all(is_label_volume(path) for path in labels):
-        relabel_volumes(labels, map_file, output, form, resume, overwrite)
+        relabel_volumes(labels, map_file, output, form, resume, overwrite, dry_run)
         return
+    if dry_run:
+        raise InputError("--dry-run: works only with labels of volumes; leave it out.")
     if map_file is None:
         for path in labels:
             read_label_image(path)  # refuses what is not there

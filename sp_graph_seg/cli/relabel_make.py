@@ -1,6 +1,6 @@
 """Writes a YAML file for a relabelling, with statistics and proposed mergers, and a picture."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -8,13 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.cli.inputs import read_map
-from sp_graph_seg.cli.label_volumes import is_label_volume, open_image_of, open_label_volume
-from sp_graph_seg.cli.outputs import check_outputs, report
+from sp_graph_seg.cli.label_volumes import (
+    LabelVolume,
+    is_label_volume,
+    open_image_of,
+    open_label_volume,
+)
+from sp_graph_seg.cli.messages import report
+from sp_graph_seg.cli.outputs import check_outputs
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, read_image, read_labels, write_text
 
 if TYPE_CHECKING:
     from sp_graph_seg.labels.greys import Grey
+    from sp_graph_seg.labels.relabel import Relabel
+    from sp_graph_seg.plot.legend import LegendRow
 
 MARK = "_labels"
 """The suffix that segment and predict append to the name of an image."""
@@ -52,8 +60,10 @@ def make_map(
     from sp_graph_seg.labels.greys import GreyCounter
     from sp_graph_seg.labels.relabel import propose_merges, starter_yaml
 
+    volumes = {path: open_label_volume(path) for path in paths if is_label_volume(path)}
+    about = _stored_legend(volumes.values())
     counter, counts, shown = GreyCounter(), np.zeros(0, np.int64), []
-    for piece in _slices(paths, images):
+    for piece in _slices(paths, images, volumes):
         counts = _added(counts, np.bincount(piece.labels[piece.labels >= 0]))
         if piece.image is not None:
             counter.add(piece.labels, piece.image)
@@ -65,12 +75,14 @@ def make_map(
     merge = propose_merges(greys, num_labels) if greys else {}
     found = {label: count for label, count in enumerate(counts.tolist()) if count}
     check_writable(target.parent)
-    colors = colors_of(list(found))
-    write_text(target, starter_yaml(found, colors, greys, merge, num_labels is not None))
+    colors, names = colors_of(list(found), about.colors), about.names
+    text = starter_yaml(found, colors, greys, merge, num_labels is not None, names)
+    write_text(target, text)
     noun = "label" if len(found) == 1 else "labels"
     report("map", f"{len(found)} {noun} in {target}; edit it, then give it with --map")
     if shown:
-        _draw(picture, shown[:: -(-len(shown) // _MOST_SHOWN)], found, greys, merge)
+        few = shown[:: -(-len(shown) // _MOST_SHOWN)]
+        _draw(picture, few, _legend(found, colors, names, greys), greys, merge)
         report("picture", f"{picture}, each label by itself")
     else:
         report("picture", "none, as the image is not known; --image FILE adds it and grey values")
@@ -101,9 +113,41 @@ def colors_of(labels: Sequence[int], given: Mapping[int, str] | None = None) -> 
     return {label: numbered[label] for label in labels}
 
 
-def _slices(paths: Sequence[Path], images: Sequence[Path] | None) -> Iterator[Slice]:
+def _stored_legend(volumes: "Iterable[LabelVolume]") -> "Relabel":
+    """Returns the names and colours that are stored with volumes. The first volume decides."""
+    from sp_graph_seg.labels.relabel import Relabel
+
+    entries: dict[int, dict[str, str]] = {}
+    for volume in volumes:
+        entries = {**volume.legend().labels, **entries}
+    return Relabel(labels=entries)
+
+
+def _legend(
+    counts: Mapping[int, int],
+    colors: Mapping[int, str],
+    names: Mapping[int, str],
+    greys: "Mapping[int, Grey]",
+) -> "list[LegendRow]":
+    from sp_graph_seg.plot.legend import LegendRow
+
+    total = sum(counts.values())
+    return [
+        LegendRow(
+            label,
+            colors[label],
+            names.get(label, ""),
+            count / total,
+            greys[label].mean if label in greys else np.nan,
+        )
+        for label, count in sorted(counts.items())
+    ]
+
+
+def _slices(
+    paths: Sequence[Path], images: Sequence[Path] | None, volumes: "Mapping[Path, LabelVolume]"
+) -> Iterator[Slice]:
     """Yields the labels and images of all files. Checks all label images first."""
-    volumes = {path: open_label_volume(path) for path in paths if is_label_volume(path)}
     singles = {path: read_label_image(path) for path in paths if path not in volumes}
     for number, path in enumerate(paths):
         image = images[number] if images else None
@@ -124,7 +168,7 @@ def _slices(paths: Sequence[Path], images: Sequence[Path] | None) -> Iterator[Sl
 def _draw(
     file: Path,
     shown: Sequence[Slice],
-    counts: Mapping[int, int],
+    legend: "Sequence[LegendRow]",
     greys: "Mapping[int, Grey]",
     merge: Mapping[int, Sequence[int]],
 ) -> None:
@@ -133,18 +177,18 @@ def _draw(
     from sp_graph_seg.transforms.prepare import measure_intensity_range
 
     target = {other: kept for kept, others in merge.items() for other in others}
-    total = sum(counts.values())
-    captions, candidates = [f"all {len(counts)} labels"], [[piece.labels for piece in shown]]
-    for label in sorted(counts, key=lambda label: -counts[label]):
-        grey = greys.get(label)
-        lines = [f"label {label}: {100 * counts[label] / total:.3g} %"]
+    captions, candidates = [f"all {len(legend)} labels"], [[piece.labels for piece in shown]]
+    for row in sorted(legend, key=lambda row: -row.share):
+        label, grey = row.label, greys.get(row.label)
+        lines = [f"{row.name or f'label {label}'}: {100 * row.share:.3g} %"]
         lines += [f"grey {grey.mean:.4g} ± {grey.std:.2g}"] if grey else []
         lines += [f"proposed to become {target[label]}"] if label in target else []
         captions.append("\n".join(lines))
         candidates.append([np.where(p.labels == label, label, -1) for p in shown])
     images = [np.asarray(piece.image, dtype=np.float32) for piece in shown]
     scale = measure_intensity_range(images)
-    save_figure(file, contact_sheet(images, candidates, captions, intensity_range=scale))
+    sheet = contact_sheet(images, candidates, captions, intensity_range=scale, legend=legend)
+    save_figure(file, sheet)
 
 
 def _added(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:

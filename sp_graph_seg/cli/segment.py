@@ -3,9 +3,18 @@
 import numpy as np
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Range, Switch, app
+from sp_graph_seg.cli.dry_run import (
+    show_cost,
+    show_images,
+    show_results,
+    show_settings,
+    show_training,
+    training_seconds,
+    try_training,
+)
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
-from sp_graph_seg.cli.interruptible import WORK, Inputs, describe, train_in
+from sp_graph_seg.cli.interruptible import WORK, Inputs, describe, record_images, train_in
 from sp_graph_seg.cli.outputs import (
     MODEL_FILES,
     check_outputs,
@@ -19,6 +28,7 @@ from sp_graph_seg.cli.pages import PAGE, check_pages, report_page, write_image_p
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import Training, segment_volume
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.record import RECORDS, make_record
 from sp_graph_seg.io.staging import finish_staged, staged
 
 
@@ -33,6 +43,7 @@ def segment(
     intensity_range: Range = None,
     uncertainty: Switch = False,
     overwrite: Switch = False,
+    dry_run: Switch = False,
     volume: VolumeFlags = VolumeFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
@@ -65,6 +76,8 @@ def segment(
             values go from 0 (certain) to 254 (another label fits just as well). 255 marks pixels
             without a label.
         overwrite: Replace files that exist.
+        dry_run: Only say what would be read, trained and written, with the time and memory that
+            this would take, as estimated from a short trial.
         volume: Which part of a volume is read, and how it is labelled.
         flags: The configuration.
     """
@@ -76,24 +89,42 @@ def segment(
                 "volumes with train and label them with predict, or put slices into one folder."
             )
         training = Training(train_on, mask, intensity_range, flags)
-        segment_volume(images[0], output, training, uncertainty, overwrite, volume)
+        segment_volume(images[0], output, training, uncertainty, overwrite, dry_run, volume)
         return
-    config = flags.resolve(kind_of_image(images[0]))
+    kind = kind_of_image(images[0])
+    config = flags.resolve(kind)
     model = [output / name for name in MODEL_FILES]
     results = [*model, *prediction_files(images, output, uncertainty)]
     inputs, work = Inputs(*images, *(mask or [])), output / WORK
-    finish_staged(work)
+    if not dry_run:
+        finish_staged(work)
     may_replace = overwrite or work.exists()
     check_outputs(results, inputs.files, may_replace)
     check_pages([output / PAGE], inputs.files, may_replace)
     arrays = read_images(images, config)
     masks = read_masks(mask, images, arrays)
+    if dry_run:
+        show_images(images, arrays)
+        show_settings(flags.preset, kind, config)
+        show_training(f"{len(arrays)} images", config, len(arrays))
+        show_results([*results, output / PAGE, output / RECORDS])
+        cost = try_training(arrays[0], config)
+        seconds = {
+            "training": training_seconds(cost, config, len(arrays)),
+            "labelling": cost.label * len(arrays),
+        }
+        show_cost(seconds, cost.memory, "a short trial")
+        return
     description = describe(
         "segment", inputs, config=config.to_dict(), range=intensity_range, uncertainty=uncertainty
     )
     with staged(work, results, description, overwrite) as stage:
         if not stage.is_complete:
-            segmenter = train_in(stage, MODEL_FILES, config, arrays, masks, intensity_range)
+            made_from = [file for file in inputs.files if file.exists()]  # a mask may be "auto"
+            record = make_record(made_from, seed=config.seed)
+            segmenter = train_in(
+                stage, MODEL_FILES, config, arrays, masks, intensity_range, None, record
+            )
 
             def read(number: int) -> tuple[np.ndarray, np.ndarray | None]:
                 return arrays[number], masks[number] if masks else None
@@ -104,6 +135,7 @@ def segment(
             pairs = dict(zip(images, labels, strict=True))
             made = stage.file(model[0].name)
             write_image_page(output / PAGE, made, inputs.files, pairs, model[0])
+    record_images(output, [*results, output / PAGE], inputs, model[0], seed=config.seed)
     from sp_graph_seg import Segmenter
 
     unlabelled = unlabelled_value(Segmenter.load(model[0]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.messages import report
 from sp_graph_seg.cli.pages import only_a_warning, summary, write_page
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.io import label_colors

@@ -1,12 +1,11 @@
 """Runs the program in a terminal. Sets exit codes, and prints one line per error or warning."""
 
 import _thread
-import logging
-import os
+import shlex
 import signal
 import sys
 import threading
-import warnings
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,9 +14,16 @@ from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.app import PROGRAM, app
 from sp_graph_seg.cli.memory import TooLittleMemoryError
-from sp_graph_seg.errors import InputError, SegmentationWarning, is_out_of_memory
+from sp_graph_seg.cli.messages import Messages, open_messages
+from sp_graph_seg.cli.shared_flags import take_shared_flags
+from sp_graph_seg.errors import InputError, is_out_of_memory
 from sp_graph_seg.io.record import recorded_as
-from sp_graph_seg.limits import VARIABLE, limit_factor
+
+_TOO_LITTLE_MEMORY = (
+    "the memory is too small; reduce --max-size and --superpixel-size, say to 1000, or give fewer "
+    "images at once. For a volume, use --block 1, --workers 0 or --binning 2. Finished work is "
+    "kept."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,47 +34,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 for success, 2 for an error that the user can correct, 130 after Ctrl-C, or
-        143 if the process was terminated.
+        143 if the process was terminated. A fault of the program is raised, which makes it 1.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
+        flags, left = take_shared_flags(given)
         with (
-            _own_warnings_only(),
             _terminated_like_interrupted(),
+            open_messages(*flags) as messages,
             recorded_as([PROGRAM, *given]),
         ):
-            app(_raise_limits(given))
+            messages.log(shlex.join([PROGRAM, *given]))
+            return _run(left, messages)
+    except InputError as error:  # of the flags
+        Messages().fail(error)
+        return 2
+    except KeyboardInterrupt as stop:  # before or after the command
+        return _stop(stop, Messages())
+
+
+def _run(arguments: Sequence[str], messages: Messages) -> int:
+    """Runs a command. Prints its error, and returns the exit code."""
+    try:
+        app(arguments)
     except CycloptsError as error:
         command = " ".join([PROGRAM, *(error.command_chain or ())])
-        return _fail(f"{error} See {command} --help.")
+        messages.fail(f"{error} See {command} --help.")
     except (InputError, OSError) as error:
-        return _fail(error)
+        messages.fail(error, error)
     except KeyboardInterrupt as stop:
-        is_terminated = isinstance(stop, _Terminated)
-        what = "terminated" if is_terminated else "interrupted"
-        print(f"{PROGRAM}: {what}", file=sys.stderr)
-        return 143 if is_terminated else 130
+        return _stop(stop, messages)
     except TooLittleMemoryError as error:
-        return _fail(error)
-    except (MemoryError, RuntimeError) as error:
+        messages.fail(error, error)
+    except Exception as error:
         if not is_out_of_memory(error):
+            messages.log("fault: ", traceback.format_exc())
             raise
-        return _fail(
-            "the memory is too small; reduce --max-size and --superpixel-size, say to 1000, or "
-            "give fewer images at once. For a volume, use --block 1, --workers 0 or --binning 2. "
-            "Finished work is kept."
-        )
-    return 0
+        messages.fail(_TOO_LITTLE_MEMORY, error)
+    else:
+        return 0
+    return 2
 
 
-def _raise_limits(given: list[str]) -> list[str]:
-    """Removes ``--limits N`` from the arguments, and makes the limits on files N times larger."""
-    if "--limits" not in given:
-        return given
-    at = given.index("--limits")
-    os.environ[VARIABLE] = next(iter(given[at + 1 :]), "")
-    limit_factor()  # refuses what is not a number
-    return given[:at] + given[at + 2 :]
+def _stop(stop: KeyboardInterrupt, messages: Messages) -> int:
+    is_terminated = isinstance(stop, _Terminated)
+    messages.stop("terminated" if is_terminated else "interrupted")
+    return 143 if is_terminated else 130
 
 
 class _Terminated(KeyboardInterrupt):
@@ -104,29 +115,3 @@ def _terminated_like_interrupted() -> Iterator[None]:
     finally:
         sys.unraisablehook = report
         signal.signal(signal.SIGTERM, before)
-
-
-def _fail(reason: object) -> int:
-    print(f"{PROGRAM}: error: {' '.join(str(reason).split())}", file=sys.stderr)
-    return 2
-
-
-@contextmanager
-def _own_warnings_only() -> Iterator[None]:
-    """Prints each warning of this package once, on one line. Hides all other warnings and logs."""
-    shown = set[str]()
-
-    def show(message: Warning | str, *_: Any) -> None:
-        if str(message) not in shown:
-            shown.add(str(message))
-            print(f"{PROGRAM}: warning: {message}", file=sys.stderr)
-
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("default", SegmentationWarning)
-            warnings.showwarning = show  # type: ignore[assignment]
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

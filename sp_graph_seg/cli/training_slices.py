@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from sp_graph_seg.cli.inputs import match_masks
-from sp_graph_seg.cli.outputs import report
+from sp_graph_seg.cli.messages import report
 from sp_graph_seg.cli.volume_flags import ReadFlags
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
@@ -48,7 +48,6 @@ def read_training_slices(
 ) -> TrainingSlices:
     """Reads the slices to train on from each volume, and prints their numbers."""
     from sp_graph_seg.streaming import survey_volume
-    from sp_graph_seg.streaming.slices import middle
 
     images: list[np.ndarray] = []
     ranges = []
@@ -64,8 +63,6 @@ def read_training_slices(
         report("chosen", f"{noun_of(volume)} {shown} of the {len(volume)} of {volume.path}{why}")
         images += read_chosen(survey, chosen)
         ranges.append(measured)
-    if config.label_by == "phases":  # at full resolution
-        images = [middle(image) for image in images]
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
     return TrainingSlices(images, (low, high))
 

@@ -6,9 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Switch, app
+from sp_graph_seg.cli.dry_run import (
+    show_cost,
+    show_images,
+    show_results,
+    show_settings,
+    show_training,
+    show_volumes,
+    training_seconds,
+    try_training,
+)
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import read_images
-from sp_graph_seg.cli.outputs import check_outputs, report
+from sp_graph_seg.cli.messages import report
+from sp_graph_seg.cli.outputs import check_outputs
 from sp_graph_seg.cli.pages import PAGE, check_pages
 from sp_graph_seg.cli.study_pages import write_tuning_page
 from sp_graph_seg.cli.training_slices import open_training_volumes, read_training_slices
@@ -33,6 +44,7 @@ def tune(
     train_on: str | None = None,
     seeds: Annotated[list[int] | None, Parameter(consume_multiple=True, negative=())] = None,
     overwrite: Switch = False,
+    dry_run: Switch = False,
     volume: ReadFlags = ReadFlags(),  # noqa: B008, it is frozen
     flags: TrainingFlags = TrainingFlags(),  # noqa: B008, it is frozen
 ) -> None:
@@ -55,6 +67,8 @@ def tune(
             the mean over the seeds, and candidates.png shows the labels of the first seed. By
             default, only the seed of the configuration is used.
         overwrite: Replace files that exist.
+        dry_run: Only say what would be read, trained and written, with the time and memory that
+            this would take, as estimated from a short trial.
         volume: Which part of each volume is read.
         flags: The configuration. Its beta_cut, beta_sim and beta_con are tuned.
     """
@@ -71,6 +85,19 @@ def tune(
         arrays = read_training_slices(volumes, train_on, None, config).images
     else:
         arrays = read_images(images, config)
+    if dry_run:
+        if are_slices:
+            show_volumes(volumes)
+        else:
+            show_images(images, arrays)
+        show_settings(flags.preset, "fast", config)
+        trainings = NUM_CANDIDATES * len(seeds or [config.seed])
+        show_training(f"{len(arrays)} images, {trainings} times", config, len(arrays))
+        show_results([output / name for name in (SHEET, CHOICE, TABLE, PAGE, *names)])
+        cost = try_training(arrays[0], config)
+        seconds = training_seconds(cost, config, len(arrays)) + len(arrays) * cost.label
+        show_cost({"candidates": trainings * seconds}, cost.memory, "a short trial")
+        return
     check_writable(output)
     from sp_graph_seg.plot import contact_sheet, save_figure
     from sp_graph_seg.progress import WorkProgress

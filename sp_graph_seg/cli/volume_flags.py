@@ -83,7 +83,7 @@ class ReadFlags:
 
     def mask(self, volume: "Volume", mask: Path) -> "Volume":
         """Applies a mask to a volume that was opened with these flags."""
-        from sp_graph_seg.cli.outputs import report
+        from sp_graph_seg.cli.messages import report
         from sp_graph_seg.volumes import find_air_around, mask_volume
 
         if mask != AUTO:
@@ -114,7 +114,7 @@ class VolumeFlags(ReadFlags):
         block: Number of slices that are labelled and stored together.
         workers: Number of worker processes. 0 does all work in the main process, with all its
             threads. By default, there is one process for each GPU or, without a GPU, one for every
-            eight cores, as far as there is enough work.
+            eight cores, if the work takes longer than it takes to start processes.
         scheduler: Address of a Dask scheduler, such as tcp://host:8786, to use instead of local
             processes.
         resume: Keep labels that the same command has already completed. By default, they cause an

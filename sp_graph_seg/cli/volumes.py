@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from sp_graph_seg.cli.dry_run_volumes import plan_labelling, plan_segmentation
 from sp_graph_seg.cli.inputs import match_masks, read_masks
 from sp_graph_seg.cli.interruptible import train_in, work_folder
 from sp_graph_seg.cli.layout import place_labels, place_overlay, place_pages, place_uncertainty
-from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report, report_model
+from sp_graph_seg.cli.messages import report
+from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report_model
 from sp_graph_seg.cli.overlays import write_overlay
 from sp_graph_seg.cli.pages import check_pages, write_volume_pages
 from sp_graph_seg.cli.training_slices import (
@@ -27,7 +29,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.io.locks import locked
-from sp_graph_seg.io.record import add_record, find_record, make_record
+from sp_graph_seg.io.record import RECORDS, add_record, find_record, make_record
 from sp_graph_seg.io.staging import finish_staged, staged
 from sp_graph_seg.label_jobs import LabelOutput
 
@@ -52,6 +54,7 @@ def segment_volume(
     training: Training,
     uncertainty: bool,
     overwrite: bool,
+    dry_run: bool,
     flags: VolumeFlags,
 ) -> None:
     """Trains on a few slices of a volume, and labels all of its slices."""
@@ -59,7 +62,8 @@ def segment_volume(
     if masks and len(masks) == 1:
         volume, masks = flags.mask(volume, masks[0]), None
     (target,) = place_labels([volume], output, flags.format)
-    config = training.flags.resolve(kind_of_volume(volume), for_volume=True)
+    kind = kind_of_volume(volume)
+    config = training.flags.resolve(kind, for_volume=True)
     _check_mode(flags, config)
     train_on = training.train_on or default_train_on(volume)
     numbers, count = parse_train_on(train_on, volume)
@@ -67,7 +71,7 @@ def segment_volume(
     model, *training_files = (folder / name for name in MODEL_FILES)
     inputs = [volume.source.file, *(training.masks or [])]
     beside = _beside(target, uncertainty, flags)
-    relabel, overlay = _check(target, beside, volume, inputs, overwrite, flags)
+    relabel, overlay = _check(target, beside, volume, inputs, overwrite, dry_run, flags)
     check_outputs([model, *training_files], inputs, overwrite=True)
     read = _read_masks(masks, volume, count or len(numbers))
     notes: dict[str, Any] = {
@@ -78,6 +82,20 @@ def segment_volume(
         "config": config.to_dict(),
     }
     work = work_folder(model)
+    if dry_run:
+        files = [model, *training_files, *_beside_labels(target, overlay), folder / RECORDS]
+        numbers_of = count or len(numbers)
+        plan_segmentation(
+            volume,
+            training.flags.preset,
+            kind,
+            config,
+            f"{numbers_of} of them ({train_on})",
+            numbers_of,
+            files,
+            _sizes([target, beside], volume),
+        )
+        return
     finish_staged(work)
     is_trained = _is_trained(model, notes, overwrite)
     if not is_trained and not work.exists():
@@ -85,11 +103,12 @@ def segment_volume(
     from sp_graph_seg.segmenter.model_file import read_model
     from sp_graph_seg.streaming import survey_volume
     from sp_graph_seg.streaming.label import check_unchanged
-    from sp_graph_seg.streaming.slices import middle
 
     survey = survey_volume(volume) if is_trained else survey_volume(volume, numbers, count)
     survey.check(config, skip_bad=flags.skip_bad)
     check_writable(folder)
+    if overlay is not None:
+        check_writable(overlay.parent)
     if is_trained:
         report("model", f"{model} exists, trained by the same command")
         if find_record(model) is None:  # killed before the record was written
@@ -104,8 +123,6 @@ def segment_volume(
         with staged(work, [model, *training_files], notes, overwrite) as stage:
             if not stage.is_complete:
                 images = read_chosen(survey, numbers)
-                if config.label_by == "phases":  # at full resolution
-                    images, read = [middle(i) for i in images], read and [middle(m) for m in read]
                 train_in(stage, stage.names, config, images, read, intensity_range, notes, record)
                 check_unchanged(volume, notes["input"])
         report_model(model, training_files)
@@ -120,6 +137,7 @@ def predict_volumes(
     masks: Sequence[Path] | None,
     uncertainty: bool,
     overwrite: bool,
+    dry_run: bool,
     flags: VolumeFlags,
 ) -> None:
     """Labels volumes or videos with a trained model. All are checked before any is labelled."""
@@ -135,12 +153,24 @@ def predict_volumes(
     inputs = [model, *(volume.source.file for volume in volumes), *(masks or [])]
     besides = [_beside(target, uncertainty, flags) for target in targets]
     checked = [
-        _check(target, beside, volume, inputs, overwrite, flags)
+        _check(target, beside, volume, inputs, overwrite, dry_run, flags)
         for target, beside, volume in zip(targets, besides, volumes, strict=True)
     ]
+    if dry_run:
+        parts = zip(targets, besides, volumes, strict=True)
+        sizes = [size for target, beside, own in parts for size in _sizes([target, beside], own)]
+        files = [
+            file
+            for target, (_, overlay) in zip(targets, checked, strict=True)
+            for file in _beside_labels(target, overlay)
+        ]
+        plan_labelling(model, volumes, files, sizes)
+        return
     jobs = zip(targets, besides, volumes, checked, strict=True)
     for target, beside, volume, (relabel, overlay) in jobs:
         check_writable(target.given.parent)
+        if overlay is not None:
+            check_writable(overlay.parent)
         _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=True)
 
 
@@ -193,6 +223,16 @@ def _label(
     write_volume_pages(job, volume, segmenter, model, record, skipped)
 
 
+def _beside_labels(target: LabelOutput, overlay: Path | None) -> list[Path]:
+    return [*place_pages(target), *([overlay] if overlay else [])]
+
+
+def _sizes(outputs: Sequence[LabelOutput | None], volume: "Volume") -> list[tuple[Path, int]]:
+    """Returns the files of labels, and the bytes that they take if nothing is compressed."""
+    voxels = len(volume) * volume.height * volume.width
+    return [(output.given, voxels) for output in outputs if output is not None]
+
+
 def _check_mode(flags: VolumeFlags, config: Config) -> None:
     if flags.mode == "slices":
         return
@@ -221,6 +261,7 @@ def _check(
     volume: "Volume",
     inputs: Sequence[Path],
     overwrite: bool,
+    dry_run: bool,
     flags: VolumeFlags,
 ) -> tuple["Relabel | None", Path | None]:
     """Checks outputs and flags before any slice is read, so that errors do not appear late.
@@ -232,9 +273,11 @@ def _check(
     from sp_graph_seg.labels.relabel import read_relabel
 
     goes_on = flags.resume or output.partial.exists()
-    check_label_output(output, inputs, overwrite=overwrite, resume=flags.resume)
-    if beside is not None:
-        check_label_output(beside, inputs, overwrite=overwrite, resume=goes_on)
+    for place, resume in ((output, flags.resume), (beside, goes_on)):
+        if place is not None:
+            check_label_output(
+                place, inputs, overwrite=overwrite, resume=resume, make_folder=not dry_run
+            )
     relabel = None if flags.relabel is None else read_relabel(flags.relabel)
     overlay = flags.overlay
     if overlay is None and volume.frame_rate is not None:
@@ -245,7 +288,6 @@ def _check(
         if overlay.suffix.lower() != ".mp4":
             raise InputError(f"--overlay {overlay}: does not end in .mp4; rename it.")
         check_outputs([overlay], inputs, overwrite or goes_on)
-        check_writable(overlay.parent)
     flags.check_workers()
     return relabel, overlay
 

@@ -37,10 +37,19 @@ def check_label_output(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    make_folder: bool = True,
 ) -> None:
     """Checks whether :func:`open_label_job` would accept the output. Does not check the labels.
 
-    Call this before long work starts. The arguments are the same as in :func:`open_label_job`.
+    Call this before long work starts.
+
+    Args:
+        output: The path of the output.
+        inputs: The files and folders that are labelled.
+        overwrite: Whether an existing output may be replaced. Default: False.
+        resume: Whether an output that is already complete is accepted. Default: False.
+        make_folder: Whether to create the folder of the output if it is missing, and to check that
+            files can be written to it. Default: True.
 
     Raises:
         InputError: The format is unknown, the output exists or overlaps an input, another process
@@ -48,11 +57,13 @@ def check_label_output(
     """
     target = parse_output(output)
     refuse_inputs(target, inputs)
-    tidy_lock(target.path)
+    if make_folder:
+        tidy_lock(target.path)
     state = read_state(target.partial)
     if exists(target) and not (resume or _is_moved(target, state)):
         refuse_replacing(target, overwrite)
-    check_writable(target.path.parent)
+    if make_folder:
+        check_writable(target.path.parent)
 
 
 def open_label_job(

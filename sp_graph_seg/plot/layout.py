@@ -4,7 +4,7 @@ All lengths are in inches, and positions are measured from the upper left corner
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +56,7 @@ def show_labels(
     alpha: float,
     name: str,
     intensity_range: tuple[float, float] | None = None,
+    colors: Mapping[int, str] | None = None,
 ) -> list[Picture]:
     """Draws the labels ``(H, W)`` of each image over this image.
 
@@ -73,7 +74,7 @@ def show_labels(
             raise InputError(f"{name}[{number}]: the value is None; give labels for every image.")
         small = shrink_image(as_flat_image(images[number]))
         few = shrink_labels(as_array(values))
-        pictures.append(overlay_labels(small, few, alpha, intensity_range))
+        pictures.append(overlay_labels(small, few, alpha, intensity_range, colors))
     return pictures
 
 
@@ -92,11 +93,11 @@ def wrap(text: str, width: float, weight: str = "normal") -> list[str]:
     for paragraph in text.splitlines():
         line = ""
         for piece in re.split(r"(?<= )|(?<=[A-Za-z]{2}-)", paragraph):
-            if line and _measure_text((line + piece).rstrip(), weight) > width:
+            if line and measure_text((line + piece).rstrip(), weight) > width:
                 lines.append(line.rstrip())
                 line = ""
             line += piece
-            while len(line) > 1 and _measure_text(line.rstrip(), weight) > width:
+            while len(line) > 1 and measure_text(line.rstrip(), weight) > width:
                 count = _count_fitting(line, width, weight)
                 lines.append(line[:count])
                 line = line[count:]
@@ -170,11 +171,12 @@ def add_text(figure: "Figure", line: str, left: float, top: float, **style: Any)
 def _count_fitting(word: str, width: float, weight: str) -> int:
     """Returns how many characters of a word fit into the width, but at least 1."""
     counts = range(len(word), 1, -1)
-    return next((n for n in counts if _measure_text(word[:n], weight) <= width), 1)
+    return next((n for n in counts if measure_text(word[:n], weight) <= width), 1)
 
 
 @lru_cache(maxsize=10_000)
-def _measure_text(text: str, weight: str) -> float:
+def measure_text(text: str, weight: str = "normal") -> float:
+    """Returns the width of a line of text, in inches."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextToPath
 

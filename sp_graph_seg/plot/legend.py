@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.io.colors import label_colors
-from sp_graph_seg.plot.layout import LINE, Box, add_box, add_text, wrap
+from sp_graph_seg.plot.layout import LINE, Box, add_box, add_text, measure_text, wrap
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,6 +135,46 @@ def add_legend(
     if total > len(rows):
         more = f"and {total - len(rows)} smaller ones"
         add_text(figure, more, left, top + (len(rows) + 1) * _ROW, color="0.35")
+
+
+def break_legend(rows: Sequence[LegendRow], width: float) -> list[list[tuple[float, LegendRow]]]:
+    """Breaks a legend into lines of entries side by side.
+
+    Args:
+        rows: The rows of the legend.
+        width: Width of a line, in inches.
+
+    Returns:
+        For each line, its entries with their places from the left, in inches.
+    """
+    lines: list[list[tuple[float, LegendRow]]] = []
+    place = width
+    for row in rows:
+        needed = _NUMBER + measure_text(_entry(row)) + 2 * LINE
+        if not lines or place + needed > width:
+            lines.append([])
+            place = 0.0
+        lines[-1].append((place, row))
+        place += needed
+    return lines
+
+
+def add_legend_lines(
+    figure: "Figure", lines: Sequence[Sequence[tuple[float, LegendRow]]], left: float, top: float
+) -> None:
+    """Writes the lines of :func:`break_legend` on a sheet, from this place, in inches."""
+    for number, line in enumerate(lines):
+        height = top + number * _ROW
+        for place, row in line:
+            add_box(figure, Box(left + place, height, 0.17, LINE), row.color)
+            add_text(figure, _entry(row), left + place + _NUMBER, height)
+
+
+def _entry(row: LegendRow) -> str:
+    """Formats a row as one text: number and name, and share and mean grey if they are known."""
+    share = "" if np.isnan(row.share) else format_share(row.share)
+    grey = "" if np.isnan(row.grey) else f"grey {format_grey(row.grey)}"
+    return ", ".join(filter(None, (row.title, share, grey)))
 
 
 def format_grey(grey: float) -> str:

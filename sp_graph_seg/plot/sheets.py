@@ -4,7 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.colors import label_colors
 from sp_graph_seg.plot.layout import (
     GAP,
     LINE,
@@ -19,7 +22,9 @@ from sp_graph_seg.plot.layout import (
     show_labels,
     wrap,
 )
-from sp_graph_seg.transforms.prepare import Image, as_image_list
+from sp_graph_seg.plot.legend import LegendRow, add_legend_lines, break_legend
+from sp_graph_seg.transforms import as_array
+from sp_graph_seg.transforms.prepare import Image, as_image_list, match_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,6 +52,7 @@ def contact_sheet(
     recommended: int | None = None,
     alpha: float = 0.5,
     intensity_range: tuple[float, float] | None = None,
+    legend: Sequence[LegendRow] | None = None,
 ) -> "Figure":
     """Shows the segmentations of several candidates, such as models with different settings.
 
@@ -64,6 +70,8 @@ def contact_sheet(
         alpha: Weight of the colours of labels against the image, from 0 to 1. (default: :obj:`0.5`)
         intensity_range: The values that are shown darkest and brightest. (default: for each
             picture, the range of its labelled pixels)
+        legend: Colours, names and, unless NaN, shares and grey values of the labels. Below the
+            pictures. (default: the number and colour of each label that any candidate uses)
 
     Raises:
         InputError: If ``candidates`` is empty, there is not one caption for each candidate,
@@ -83,10 +91,13 @@ def contact_sheet(
     cells = [
         _Cell([show_image(array) for array in arrays], "image" if len(arrays) == 1 else "images")
     ]
+    colors = None if legend is None else {row.label: row.color for row in legend}
     for number, (labels, caption) in enumerate(zip(candidates, captions, strict=True)):
-        pictures = show_labels(arrays, labels, alpha, f"candidates[{number}]", intensity_range)
+        name = f"candidates[{number}]"
+        pictures = show_labels(arrays, labels, alpha, name, intensity_range, colors)
         cells.append(_Cell(pictures, caption, number == recommended))
-    return _draw_cells(cells)
+    maps = [found for labels in candidates for found in match_images(labels, arrays, "candidates")]
+    return _draw_cells(cells, _numbers(maps) if legend is None else legend)
 
 
 def contact_sheet_of_frames(
@@ -115,13 +126,23 @@ def contact_sheet_of_frames(
         )
     pictures = show_labels(arrays, labels, alpha, "labels")
     cells = [_Cell([p], str(number)) for p, number in zip(pictures, numbers, strict=True)]
-    return _draw_cells(cells)
+    return _draw_cells(cells, _numbers(match_images(labels, arrays, "labels")))
 
 
-def _draw_cells(cells: Sequence[_Cell]) -> "Figure":
+def _numbers(maps: Sequence[Image | None]) -> list[LegendRow]:
+    """Returns the rows of a legend with the number and colour of each label in label maps."""
+    arrays = [as_array(values) for values in maps if values is not None]
+    found = {int(label) for values in arrays for label in np.unique(values)}
+    labels = sorted(label for label in found if label >= 0)
+    colors = label_colors(range(max(labels, default=0) + 1))
+    return [LegendRow(label, colors[label], "", math.nan, math.nan) for label in labels]
+
+
+def _draw_cells(cells: Sequence[_Cell], legend: Sequence[LegendRow]) -> "Figure":
     """Arranges cells in rows such that the pictures are as large as possible on a screen."""
     plan = max((_Plan(cells, columns) for columns in range(1, len(cells) + 1)), key=_size_on_screen)
-    figure = new_sheet(_WIDTH, plan.height)
+    lines = break_legend(legend, _WIDTH - 2 * GAP)
+    figure = new_sheet(_WIDTH, plan.height + (1.5 * LINE * len(lines) + GAP if lines else 0))
     for number, cell in enumerate(cells):
         row, column = divmod(number, plan.columns)
         box = Box(
@@ -131,6 +152,7 @@ def _draw_cells(cells: Sequence[_Cell]) -> "Figure":
             plan.cell_height,
         )
         _draw_cell(figure, cell, box, plan)
+    add_legend_lines(figure, lines, GAP, plan.height + GAP / 2)
     return figure
 
 

@@ -2,8 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +26,15 @@ from sp_graph_seg.prototypes.descriptors import (
 )
 from sp_graph_seg.prototypes.memory import Memory, recall
 from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order, count_visible
-from sp_graph_seg.training import History, TrainingImage, fit, seeded
-from sp_graph_seg.training.history import Step
+from sp_graph_seg.training import (
+    Follow,
+    History,
+    TrainingImage,
+    as_it_is,
+    each_step,
+    fit,
+    seeded,
+)
 from sp_graph_seg.transforms import ToRAG, scatter_mean
 from sp_graph_seg.transforms.prepare import scale_down, scale_labels, scale_mask, scale_to
 
@@ -227,7 +234,7 @@ def fit_appearance(
     images: Sequence[Picture],
     masks: Sequence[Mask | None],
     config: Config,
-    on_step: Callable[[Step], None] | None = None,
+    follow: Follow | None = None,
 ) -> tuple[Appearance, History]:
     """Finds prototypes of the superpixels of images, and trains a network with their labels.
 
@@ -236,7 +243,7 @@ def fit_appearance(
         masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
         config: The hyperparameters. If ``num_labels`` is 0, labels are merged until they differ by
             5 units of colour (CIELAB) or more.
-        on_step: Function that is called after every step of the training.
+        follow: Function that is called after every step of the training.
 
     Returns:
         The model, and the history of its training.
@@ -292,6 +299,7 @@ def fit_appearance(
         for image, graph, part in zip(small, graphs, labels, strict=True)
     ]
     net = make_net(len(images[0]), config, model.num_labels)
+    on_step = each_step(follow, lambda: replace(model, net=as_it_is(net)))
     history = fit(net, subjects, config, on_step)
     model.net = net
     return model, history

@@ -1,8 +1,8 @@
 """Fits the model :class:`~sp_graph_seg.prototypes.Phases` to training images."""
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,12 +20,19 @@ from sp_graph_seg.prototypes.prototypes import (
     fit_prototypes,
     warn_of_few_labels,
 )
-from sp_graph_seg.prototypes.slow import slow_directions
+from sp_graph_seg.prototypes.slow import mean_direction, slow_directions
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
-from sp_graph_seg.training import History, find_device, fit_blind_spot, measure_skill, seeded
-from sp_graph_seg.training.history import Step
-
-OnStep = Callable[[Step], None]
+from sp_graph_seg.training import (
+    Follow,
+    History,
+    as_it_is,
+    each_step,
+    find_device,
+    fit_blind_spot,
+    measure_skill,
+    seeded,
+)
+from sp_graph_seg.training.blind_spot import OnStep
 
 #: The network's reconstruction is used alone if the noise is white, and not at all if tomographic
 #: reconstruction has smoothed it: then neighbours share their noise, and hiding a pixel is useless.
@@ -43,7 +50,7 @@ _SLOW, _SLOWER_THAN_NEXT = 5.0, 2.5
 _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 
 #: Number of networks for textures, because the slow features of one depend on its seed.
-_NETS_OF_TEXTURE = 4
+_NETS_OF_TEXTURE = 3
 
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
@@ -62,7 +69,7 @@ def fit_phases(
     images: Sequence[Array],
     masks: Sequence[Mask | None],
     config: Config,
-    on_step: OnStep | None = None,
+    follow: Follow | None = None,
 ) -> tuple[Phases, History]:
     """Trains networks on images, and finds prototypes of the features of their pixels.
 
@@ -71,7 +78,7 @@ def fit_phases(
         masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
         config: The hyperparameters. If ``num_labels`` is 0, the number of labels is the number of
             modes of the values, but at least two.
-        on_step: Function that is called after every step of the training.
+        follow: Function that is called after every step of the training.
 
     Returns:
         The model, and the history of its training.
@@ -83,21 +90,39 @@ def fit_phases(
     mean, std = float(data.mean()), max(float(data.std()), 1e-6)
     blend, strength = _trust_in_noise(flat)
     model = Phases([], mean, std, blend, 0.0, correction)
+
+    def look(model: Phases) -> tuple[list[_View], NDArray[np.float64]]:
+        views = [_View(*model.look(image), mask) for image, mask in zip(images, masks, strict=True)]
+        _, slowness = slow_directions(views[0].slow)
+        model.directions = mean_direction(np.split(views[0].slow, len(model.nets)))
+        return views, slowness
+
+    def trust_in_network(model: Phases) -> None:
+        if blend < 1 and not _has_learned(model, flat, masks, config):
+            model.blend = 1.0
+        model.smoothing = _TV_LEAST + model.blend * strength
+
+    def so_far() -> Phases:
+        current = replace(model, nets=[as_it_is(net) for net in model.nets])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are for the end of the training
+            trust_in_network(current)
+            views, slowness = look(current)
+            current.kind = _choose_kind(views, slowness)
+            _fit_prototypes(current, views, config.num_labels)
+        return current
+
+    on_step = each_step(follow, so_far)
     history = _train(model, flat, masks, config, on_step)
-    if blend < 1 and not _has_learned(model, flat, masks, config):
-        model.blend = 1.0
-    model.smoothing = _TV_LEAST + model.blend * strength
-    views = [_View(*model.look(image), mask) for image, mask in zip(images, masks, strict=True)]
-    directions, slowness = slow_directions(views[0].slow)
+    trust_in_network(model)
+    views, slowness = look(model)
     model.kind = _choose_kind(views, slowness)
     if model.kind == "texture":
         for number in range(1, _NETS_OF_TEXTURE):
             other = config.replace(seed=config.seed + 1000 * number)
             for row in _train(model, flat, masks, other, on_step):
                 history.append({**row, "step": len(history) + 1})
-        views = [_View(*model.look(i), mask) for i, mask in zip(images, masks, strict=True)]
-        directions, _ = slow_directions(views[0].slow)
-    model.directions = np.ascontiguousarray(directions[:, :1])
+        views, _ = look(model)
     _fit_prototypes(model, views, config.num_labels)
     return model, history
 

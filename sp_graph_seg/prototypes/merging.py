@@ -13,6 +13,9 @@ Merger = tuple[int, int, float]
 #: user does not give their number.
 _JUMP = 5.0
 
+#: From this difference on, the size and the contrast of labels count as well.
+_CLEAR = 7.0
+
 #: A smaller jump of colour than this cannot be seen (Mahy et al. 1994 give 2.3 for CIELAB).
 _VISIBLE = 2.3
 
@@ -26,8 +29,9 @@ class TouchingLabels:
     be seen, such as differences between parts of bright ice. So labels are merged first if their
     colours before whitening cannot be told apart.
 
-    Where all boundaries are visible, large labels weigh more than small ones, as in the method of
-    Ward 1963. Otherwise the last labels would be a few spots of strong colour.
+    Where all boundaries are clear, large labels weigh more than small ones, as in the method of
+    Ward 1963, and so do labels that stand out against all their neighbours. Otherwise the last
+    labels would be a few spots of strong colour.
 
     Args:
         num_labels: Number of labels K.
@@ -61,10 +65,11 @@ class TouchingLabels:
         2.3. The statistics of the merged label are added to the statistics of the kept label.
         Labels without area are left out.
 
-        Labels that differ by less than 5 units are merged first, the two most similar labels
-        before all others. Then the two labels are merged that increase the variance of the colours
-        least, which is Ward's criterion. There, the distance of two labels is the distance of their
-        mean colours or their difference, whichever is larger.
+        Labels that differ by less than 7 units are merged first, the two most similar labels
+        before all others. Then the two labels with the least product of two factors are merged. One
+        factor is the square root of Ward's weight. The other is the geometric mean of their
+        difference and the lesser of their contrasts. The contrast of a label is the mean of the
+        differences along its whole boundary.
         """
         jump, length = self.jump.copy(), self.length.copy()
         total, area = self.total.copy(), self.area.copy()
@@ -73,10 +78,11 @@ class TouchingLabels:
         while alive.sum() > 1:
             mean = total / np.maximum(area, 1e-12)[:, None]
             along = jump / np.maximum(length, 1e-12)[..., None]
-            apart = mean[:, None] - mean
-            difference = self._differences(np.where(length[..., None] > 0, along, apart))
-            distance = np.maximum(np.linalg.norm(apart, axis=-1), difference)
-            cost = np.where(difference < _JUMP, difference, _JUMP + distance * _ward_weights(area))
+            difference = self._differences(
+                np.where(length[..., None] > 0, along, mean[:, None] - mean)
+            )
+            weighted = _stand_out(difference, length) * _ward_weights(area)
+            cost = np.where(difference < _CLEAR, difference, _CLEAR + weighted)
             cost[~alive] = cost[:, ~alive] = np.inf
             np.fill_diagonal(cost, np.inf)
             one, other = np.unravel_index(cost.argmin(), cost.shape)
@@ -95,6 +101,19 @@ class TouchingLabels:
         plain = np.linalg.norm(whitened @ self.plain, axis=-1)
         size = np.linalg.norm(whitened, axis=-1)
         return np.where(plain < _VISIBLE, plain, np.maximum(size, _VISIBLE))
+
+
+def _stand_out(difference: Array, length: Array) -> Array:
+    """Computes the geometric mean of each difference and the lesser contrast, ``(K, K)``.
+
+    It is the difference itself if neither of two labels touches another one.
+    """
+    boundary = length * ~np.eye(len(length), dtype=bool)
+    total = boundary.sum(axis=1)
+    contrast = (boundary * difference).sum(axis=1) / np.maximum(total, 1e-12)
+    contrast[total == 0] = np.inf
+    lesser = np.minimum.outer(contrast, contrast)
+    return np.sqrt(difference * np.where(np.isinf(lesser), difference, lesser))
 
 
 def _ward_weights(area: Array) -> Array:

@@ -43,8 +43,8 @@ class Phases:
     3. The features of the pixels are computed. The training chose one of three kinds:
 
        * intensity: the measured values. It is chosen if they have several channels or modes.
-       * texture: one slow feature of the networks. It is chosen if this feature is much slower than
-         noise and than the next feature, and the kind is not intensity.
+       * texture: the mean slow feature of the networks. It is chosen if the slow feature of the
+         first is much slower than noise and than the next one, and the kind is not intensity.
        * mixed: the measured value, the mean of its surroundings, and a filter for dark lines, all
          scaled to equal spread. It is chosen in all other cases.
 
@@ -52,7 +52,7 @@ class Phases:
        blurred edges are removed, see :mod:`~sp_graph_seg.prototypes.rims`.
 
     Attributes:
-        nets: The trained networks. There are four for the kind texture, otherwise one.
+        nets: The trained networks. There are three for the kind texture, otherwise one.
         mean, std: Mean and standard deviation with which images are standardised for a network.
         blend: Share of the image in the measured value. The rest is the network's reconstruction.
         smoothing: Weight of total variation on the measured value.

@@ -1,5 +1,7 @@
 """Slow features: directions in the space of features along which nearby pixels differ least."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
@@ -40,3 +42,27 @@ def project(z: NDArray[np.float32], directions: NDArray[np.float64]) -> NDArray[
     """Smooths features ``(F, H, W)`` and projects them on directions ``(F, Q)``: ``(Q, H, W)``."""
     smooth = gaussian_filter(z, (0, _SMOOTHING, _SMOOTHING))
     return np.tensordot(directions.T.astype(np.float32), smooth, axes=1)
+
+
+def mean_direction(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Finds the direction whose projection is the mean of the slowest features of networks.
+
+    The slowest feature of each network is scaled to equal spread. Its sign is chosen so that it
+    agrees with that of the first network.
+
+    Args:
+        parts: Features of the pixels by each network, each ``(F, H, W)``.
+
+    Returns:
+        The direction as a column, ``(N F, 1)``, for the N networks' features one after another.
+    """
+    columns: list[NDArray[np.float64]] = []
+    first: NDArray[np.float32] | None = None
+    for part in parts:
+        direction = slow_directions(part)[0][:, :1]
+        projected = project(part, direction)[0]
+        projected = projected - projected.mean()
+        first = projected if first is None else first
+        sign = 1.0 if (first * projected).sum() >= 0 else -1.0
+        columns.append(sign * direction / max(float(projected.std()), 1e-12))
+    return np.concatenate(columns)

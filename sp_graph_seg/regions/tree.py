@@ -77,7 +77,9 @@ class RegionTree:
             num_regions = self._num_above(threshold)
         elif num_regions is None:
             num_regions = min(self.auto_num_regions(), self.num_leaves)
-        return number_regions(np.append(self._group(num_regions), -1)[self.leaves])
+        group = self._group(num_regions)
+        is_used = np.bincount(self.leaves.ravel() + 1, minlength=len(group) + 1)[1:] > 0
+        return np.append(number_regions(np.where(is_used, group, -1)), -1)[self.leaves]
 
     def auto_num_regions(self) -> int:
         """Returns how many regions :meth:`cut` makes by default, if there are enough leaves."""

@@ -52,8 +52,11 @@ class ImageEstimator(BaseEstimator):
         return self
 
     def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import TransformerTags  # since 1.6, as is the caller
+
         tags = super().__sklearn_tags__()
         tags.estimator_type = "clusterer"
+        tags.transformer_tags = TransformerTags(preserves_dtype=[])
         tags.input_tags.two_d_array = False
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True

@@ -1,6 +1,6 @@
 """The interface of models that label by prototypes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,11 +16,12 @@ from sp_graph_seg.prototypes import (
     fit_phases,
     fit_region_colors,
 )
-from sp_graph_seg.training import History
-from sp_graph_seg.training.history import Step
-from sp_graph_seg.transforms.prepare import ScaledImage
+from sp_graph_seg.training import Follow, History
+from sp_graph_seg.transforms.prepare import ScaledImage, crop
 
-OnStep = Callable[[Step], None]
+#: Most rows and columns of an image that is trained on at full resolution, which takes about 300
+#: bytes a pixel. The rest of the image is assumed to look like this part.
+_TRAINED = 4096
 
 
 class Labeller(Protocol):
@@ -60,15 +61,17 @@ _KINDS: dict[str, type[Phases] | type[Appearance] | type[RegionColors]] = {
 
 
 def fit_labeller(
-    images: Sequence[ScaledImage], config: Config, on_step: OnStep | None
+    images: Sequence[ScaledImage], config: Config, follow: Follow | None
 ) -> tuple[Labeller, History]:
     """Trains the labeller that ``config.label_by`` names on images with values in [0, 1]."""
+    if config.label_by == "phases":  # at full resolution
+        images = [crop(image, _TRAINED) for image in images]
     values, masks = [image.values for image in images], [image.inside for image in images]
     if config.label_by == "regions":
         return fit_region_colors(values, masks, config), History()
     if config.label_by == "phases":
-        return fit_phases(values, masks, config, on_step)
-    return fit_appearance(values, masks, config, on_step)
+        return fit_phases(values, masks, config, follow)
+    return fit_appearance(values, masks, config, follow)
 
 
 def labeller_from_state(

@@ -1,15 +1,17 @@
 """Converts between a trained model and the contents of its file."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.segmenter.head_file import describe_head, find_difference
@@ -35,13 +37,22 @@ class Trained(NamedTuple):
     config: Config
     in_channels: int
     intensity_range: tuple[float, float]
-    net: SuperpixelNet | None
+    net: SuperpixelNet | None = None
     """The network, if the largest feature of a node is its label; otherwise ``None``."""
-    labeller: Labeller | None
+    labeller: Labeller | None = None
     """The labeller, if labels come from prototypes; otherwise ``None``."""
-    relabel: Relabel | None
-    seen_labels: tuple[int, ...]
+    relabel: Relabel | None = None
+    seen_labels: tuple[int, ...] = ()
     """The labels that occur in the training images; empty if all labels occur."""
+
+
+def identify_training(
+    config: Config, head: nn.Module | None, images: Sequence[Any], superpixels: Sequence[Any]
+) -> str:
+    """Returns the fingerprint of everything that a training depends on."""
+    state = {} if head is None else head.state_dict()
+    known = {name: value for name, value in state.items() if not is_lazy(value)}
+    return fingerprint(images=images, superpixels=superpixels, config=config.to_dict(), head=known)
 
 
 def to_file(

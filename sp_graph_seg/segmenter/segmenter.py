@@ -1,7 +1,7 @@
 """The Segmenter: train on a few images without labels, then label similar images."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,26 +10,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn.parameter import is_lazy
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.io.record import make_record
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import SuperpixelNet
 from sp_graph_seg.parallel import map_images
 from sp_graph_seg.segmenter.estimator import ImageEstimator
-from sp_graph_seg.segmenter.graphs import (
-    refuse_superpixels,
-    training_image,
-)
+from sp_graph_seg.segmenter.graphs import refuse_superpixels, training_image
 from sp_graph_seg.segmenter.labellers import Labeller, fit_labeller
 from sp_graph_seg.segmenter.model_file import ModelFile, read_model, write_model
 from sp_graph_seg.segmenter.network import check_any_image_head, make_net
 from sp_graph_seg.segmenter.prediction import Prediction
-from sp_graph_seg.segmenter.saving import Trained, from_file, to_file
-from sp_graph_seg.training import History, checkpoints, count_steps, fit, plain_torch, show_steps
+from sp_graph_seg.segmenter.saving import Trained, from_file, identify_training, to_file
+from sp_graph_seg.training import (
+    History,
+    as_it_is,
+    checkpoints,
+    count_steps,
+    each_step,
+    fit,
+    plain_torch,
+    show_steps,
+)
+from sp_graph_seg.training.history import Step
 from sp_graph_seg.transforms.prepare import (
     Image,
     as_image_list,
@@ -118,6 +123,7 @@ class Segmenter(Prediction, ImageEstimator):
         superpixels: Image | Sequence[Image | None] | None = None,
         intensity_range: tuple[float, float] | None = None,
         progress: bool = False,
+        on_step: Callable[[Step, Callable[[], "Segmenter"]], None] | None = None,
         checkpoint_folder: Path | None = None,
     ) -> "Segmenter":
         """Trains the model on images. An earlier training is replaced.
@@ -133,6 +139,9 @@ class Segmenter(Prediction, ImageEstimator):
             intensity_range: The two intensities that are mapped to 0 and 1, such as the range of a
                 volume whose slices are the images. By default, they are measured on the images.
             progress: Whether to show a progress bar on standard error.
+            on_step: Function that is called after every step with the losses of the step, and with
+                a function that returns a Segmenter with the model so far. An exception that
+                ``on_step`` raises ends the training and keeps an earlier model.
             checkpoint_folder: Folder in which the training saves its state, which takes at most 5 %
                 of the time. After an interruption, the same call continues from this state. With
                 the same number of threads, the result is the same to the last bit as without the
@@ -164,32 +173,38 @@ class Segmenter(Prediction, ImageEstimator):
             scale_intensities(array, inside, low, high)
             for array, inside in zip(arrays, insides, strict=True)
         ]
-        identity = "" if checkpoint_folder is None else self._identify(config, scaled, label_maps)
+        identity = ""
+        if checkpoint_folder is not None:
+            identity = identify_training(config, self.head, scaled, label_maps)
+        trained = Trained(config, channels, (low, high))
+
+        def follow(row: Step, model_so_far: Callable[[], Any]) -> None:
+            if bar is not None:
+                bar(row)
+            if on_step is not None:
+                on_step(row, lambda: type(self)(config, self.head)._take(model_so_far()))
+
         with (
             checkpoints(checkpoint_folder, identity),
-            show_steps(count_steps(config, len(arrays)), progress) as on_step,
+            show_steps(count_steps(config, len(arrays)), progress) as bar,
         ):
             if config.label_by == "argmax":
                 net = make_net(channels, config, self.head)
                 pairs = list(zip(scaled, label_maps, strict=True))
                 subjects = list(map_images(partial(training_image, config=config), pairs))
-                self.history_ = fit(net, subjects, config, on_step)
-                self.net_, self.labeller_ = net, None
-                self.seen_labels_ = self.history_.labels
+                so_far = each_step(follow, lambda: trained._replace(net=as_it_is(net)))
+                history = fit(net, subjects, config, so_far)
+                trained = trained._replace(net=net, seen_labels=history.labels)
             else:
                 refuse_superpixels(superpixels, config)
-                self.labeller_, self.history_ = fit_labeller(scaled, config, on_step)
-                self.net_, self.seen_labels_ = None, ()
-        self.config_, self.in_channels_, self.intensity_range_ = config, channels, (low, high)
-        self.relabel_ = None
-        return self
-
-    def _identify(self, config: Config, scaled: Sequence[Any], label_maps: Sequence[Any]) -> str:
-        """Returns the fingerprint of everything that the training depends on."""
-        state = {} if self.head is None else self.head.state_dict()
-        head = {name: value for name, value in state.items() if not is_lazy(value)}
-        values = {"config": config.to_dict(), "head": head}
-        return fingerprint(images=scaled, superpixels=label_maps, **values)
+                labeller, history = fit_labeller(
+                    scaled,
+                    config,
+                    lambda row, so_far: follow(row, lambda: trained._replace(labeller=so_far())),
+                )
+                trained = trained._replace(labeller=labeller)
+        self.history_ = history
+        return self._take(trained)
 
     def fit_predict(
         self,
@@ -302,11 +317,15 @@ class Segmenter(Prediction, ImageEstimator):
         """Makes a Segmenter from the contents of a model file. Messages name the ``path``."""
         trained = from_file(file, path, head)
         segmenter = cls(trained.config, head)
-        segmenter.config_, segmenter.history_ = trained.config, None
-        segmenter.in_channels_, segmenter.intensity_range_ = trained[1:3]
-        segmenter.net_, segmenter.labeller_ = trained.net, trained.labeller
-        segmenter.relabel_, segmenter.seen_labels_ = trained.relabel, trained.seen_labels
-        return segmenter
+        segmenter.history_ = None
+        return segmenter._take(trained)
+
+    def _take(self, trained: Trained) -> "Segmenter":
+        """Takes over the state after a training."""
+        self.config_, self.in_channels_, self.intensity_range_ = trained[:3]
+        self.net_, self.labeller_ = trained.net, trained.labeller
+        self.relabel_, self.seen_labels_ = trained.relabel, trained.seen_labels
+        return self
 
     def _resolve_config(self, channels: int) -> Config:
         """Chooses the hyperparameters. The argument ``head`` replaces ``config.head``."""

@@ -2,8 +2,10 @@
 
 import copy
 import os
+import time
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from sp_graph_seg.label_jobs import (
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.nn import check_image_head
 from sp_graph_seg.parallel import count_workers, map_unordered
-from sp_graph_seg.progress import WorkProgress
+from sp_graph_seg.progress import WorkProgress, format_seconds
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.segmenter.uncertainty import NO_LABEL
@@ -32,6 +34,9 @@ from sp_graph_seg.streaming.block import BlockLabeler, Mode, load_model
 from sp_graph_seg.streaming.survey import check_slices
 from sp_graph_seg.transforms.superpixels import check_superpixel_method
 from sp_graph_seg.volumes import Volume
+
+#: Seconds until worker processes have imported everything, as measured on two cores.
+_START_SECONDS = 10.0
 
 #: Cores for the threads of one process, because processes take long to start. Threads were measured
 #: on two cores; eight is an estimate.
@@ -54,6 +59,7 @@ def label_volume(
     scheduler: str | None = None,
     preflight: bool = True,
     finish: bool = True,
+    progress: Callable[[int, int], None] | None = None,
     head: nn.Module | None = None,
 ) -> LabelJob:
     """Labels every slice of a volume, or every frame of a video, with a trained model.
@@ -88,13 +94,17 @@ def label_volume(
         workers: The number of processes on this machine. If it is 0, this process labels all blocks
             with all its threads. (default: one process for each GPU. Without a GPU, one process for
             every eight cores, or for every core in the mode ``"supervoxels"``. There are never more
-            processes than blocks.)
+            processes than blocks. Processes are started only if the first block, which this process
+            labels, shows that they save more time than they take to start.)
         scheduler: The address of a Dask scheduler. Its workers are used instead of processes on
             this machine, and they must have access to the same files.
         preflight: Whether to read all slices once before any slice is labelled. If False, a slice
             that cannot be used is found only when its block is labelled.
         finish: Whether to assemble the output and remove the blocks. If False, the caller can still
             read the blocks, and must then call ``finish`` of the returned job.
+        progress: Function that is called with the number of labelled slices and the number of all
+            slices, first before and then after each block. An exception that it raises ends the
+            work like an interruption.
         head: A module equal to the head that was used in training, as for
             :meth:`Segmenter.load <sp_graph_seg.Segmenter.load>`. It is not needed if the
             configuration names the head.
@@ -163,7 +173,7 @@ def label_volume(
             labeler = BlockLabeler(
                 Path(model).absolute(), volume, job, mode, relabel, skip_bad, maps, head
             )
-            _label_blocks(labeler, missing, workers, scheduler)
+            _label_blocks(labeler, missing, workers, scheduler, progress)
             check_unchanged(volume, settings["input"])
         record = record_labels(model, volume) if (finish or maps) and not job.complete else None
         if maps:
@@ -224,25 +234,78 @@ def _describe(digest: str, volume: Volume, mode: Mode, relabel: Relabel | None) 
     }
 
 
+@dataclass(frozen=True)
+class _Timed:
+    """Calls a labeler, and returns the seconds that it took."""
+
+    labeler: BlockLabeler
+
+    def __call__(self, block: tuple[int, int]) -> float:
+        start = time.perf_counter()
+        self.labeler(block)
+        return time.perf_counter() - start
+
+
 def _label_blocks(
     labeler: BlockLabeler,
     missing: list[tuple[int, int]],
     workers: int | None,
     scheduler: str | None,
+    report: Callable[[int, int], None] | None,
 ) -> None:
     total = len(labeler.volume)
     done = total - sum(stop - start for start, stop in missing)
-    if workers is None and scheduler is None:
-        cores = _THREADS if labeler.mode == "slices" else 1
-        workers = min(count_workers(None, None, cores), len(missing))
-        workers = 0 if workers == 1 else workers
+    with WorkProgress(total, "slices", done=done, report=report) as progress:
+        if workers is None and scheduler is None:
+            cores = _THREADS if labeler.mode == "slices" else 1
+            workers = min(count_workers(None, None, cores), len(missing) - 1)
+            if workers > 1:
+                first, *missing = missing
+                seconds = _label_with(0, None, labeler, [first], progress)
+                workers = workers if _pays(workers, len(missing) * seconds) else 0
+            else:
+                workers = 0
+        start = time.perf_counter()
+        worked = _label_with(workers, scheduler, labeler, missing, progress)
+        if workers and scheduler is None:
+            waited = time.perf_counter() - start - worked / workers
+            progress.advance(0, note=_describe_start(workers, waited, worked / workers))
+
+
+def _pays(workers: int, seconds: float) -> bool:
+    """Returns whether processes save more of the given seconds of work than they take to start."""
+    return seconds * (1 - 1 / workers) > _START_SECONDS
+
+
+def _describe_start(workers: int, waited: float, worked: float) -> str:
+    """Returns a note if processes took longer to start than to work; otherwise, an empty text."""
+    if waited <= worked:
+        return ""
+    noun = "worker" if workers == 1 else "workers"
+    return (
+        f"starting {workers} {noun} took {format_seconds(waited)}, longer than their work: "
+        "--workers 0 starts none"
+    )
+
+
+def _label_with(
+    workers: int | None,
+    scheduler: str | None,
+    labeler: BlockLabeler,
+    blocks: list[tuple[int, int]],
+    progress: WorkProgress,
+) -> float:
+    """Labels blocks. Returns the sum of the seconds that they took."""
+    worked = 0.0
     # Closed when a block fails, to stop the workers from labelling the others.
-    outcomes = closing(map_unordered(labeler, missing, workers, scheduler))  # type: ignore[type-var]
-    with WorkProgress(total, "slices", done=done) as progress, outcomes as results:
+    outcomes = closing(map_unordered(_Timed(labeler), blocks, workers, scheduler))  # type: ignore[type-var]
+    with outcomes as results:
         for (start, stop), outcome in results:
             if isinstance(outcome, BaseException):
                 raise _failure(labeler.job, start, stop, outcome)
+            worked += outcome
             progress.advance(stop - start)
+    return worked
 
 
 def _failure(job: LabelJob, start: int, stop: int, error: BaseException) -> InputError:

@@ -9,9 +9,6 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.volumes import Volume
 from sp_graph_seg.volumes.intensity import check_finite
 
-#: Most rows and columns of a slice to train on.
-_TRAINED = 4096
-
 
 def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
     """Reads the slices ``start`` to ``stop - 1`` as an array ``(n, C, H, W)``.
@@ -33,17 +30,6 @@ def read_slices(volume: Volume, start: int, stop: int) -> NDArray[np.float32]:
 def read_slice(volume: Volume, number: int) -> NDArray[np.float32]:
     """Reads one slice like :func:`read_slices`, as an array ``(C, H, W)``."""
     return read_slices(volume, number, number + 1)[0]
-
-
-def middle(image: NDArray) -> NDArray:
-    """Crops an image ``(..., H, W)`` to its middle, at most 4096 rows and 4096 columns.
-
-    This limits the time of training at full resolution. The rest of a slice is assumed to look like
-    its middle.
-    """
-    height, width = image.shape[-2:]
-    top, left = max(0, height - _TRAINED) // 2, max(0, width - _TRAINED) // 2
-    return image[..., top : top + _TRAINED, left : left + _TRAINED]
 
 
 def read_usable(

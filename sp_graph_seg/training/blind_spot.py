@@ -59,16 +59,17 @@ def fit_blind_spot(
     """Trains a blind-spot network in place with Adam.
 
     The learning rate rises over ten steps and then falls along half a cosine. Every step uses pairs
-    of neighbouring windows of all images. The loss is the error at hidden pixels plus 0.02 times
+    of neighbouring windows of all images, or of ``config.images_per_step`` images that are drawn at
+    random. The loss is the error at hidden pixels plus 0.02 times
     the loss of slow features. Slow features should differ little between the two windows of a pair.
 
     Args:
         net: The network. After training, it is on the CPU and in evaluation mode.
         images: Images ``(C, H, W)``, standardised to mean 0 and standard deviation 1.
         masks: The data pixels of each image, ``(H, W)`` bool. ``None`` if all pixels are data.
-        config: Epochs, mini-batches, learning rate, seed and ``patches``. Only the first entry of
-            ``patches`` is used. Its count is the number of windows in an epoch, and its height is
-            the height and width of a window in pixels.
+        config: Epochs, mini-batches, images in a step, learning rate, seed and ``patches``. Only
+            the first entry of ``patches`` is used. Its count is the number of windows in an epoch,
+            and its height is the height and width of a window in pixels.
         device: The device to train on.
         on_step: Called after every step with its row of the history.
 
@@ -84,12 +85,14 @@ def fit_blind_spot(
     net.to(device).train()
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: _warm_cosine(n, steps))
-    pairs = max(2, config.patches[0][0] // config.minibatches // 2 // len(subjects))
+    at_once = min(config.images_per_step or len(subjects), len(subjects))
+    pairs = max(2, config.patches[0][0] // config.minibatches // 2 // at_once)
     checkpoint = Checkpoint(net, optimizer=optimizer, schedule=schedule, generator=generator)
     history = checkpoint.restore(on_step)
     start = time.perf_counter() - history.seconds
     for number in range(len(history) + 1, steps + 1):
-        terms = [_losses(net, subject, pairs, generator) for subject in subjects]
+        chosen = _choose(subjects, at_once, generator)
+        terms = [_losses(net, subject, pairs, generator) for subject in chosen]
         rec, slow = (torch.stack(values).mean() for values in zip(*terms, strict=True))
         loss = rec + _SLOW_WEIGHT * slow
         optimizer.zero_grad()
@@ -155,6 +158,14 @@ def measure_skill(
 def _warm_cosine(step: int, steps: int) -> float:
     """Computes the factor of the learning rate. It rises over ten steps, then falls to 2 %."""
     return min(1.0, (step + 1) / 10) * (0.5 * (1 + math.cos(math.pi * step / steps)) + 0.02)
+
+
+def _choose(subjects: Sequence[_Subject], count: int, generator: Generator) -> Sequence[_Subject]:
+    """Draws images for a step. If all are needed, no random number is used."""
+    if count == len(subjects):
+        return subjects
+    order = torch.randperm(len(subjects), generator=generator)[:count]
+    return [subjects[number] for number in order.tolist()]
 
 
 def _make_subject(

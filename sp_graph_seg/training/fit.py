@@ -113,7 +113,7 @@ def _count_labels(net: SuperpixelNet, subjects: Sequence[Subject]) -> int:
 
 def count_steps(config: Config, num_images: int) -> int:
     """Returns the number of steps of a training on ``num_images`` images."""
-    if config.label_by == "phases":  # which sees all images in each step
+    if config.label_by == "phases":  # whose steps do not depend on the number of images
         return config.epochs * config.minibatches
     return config.epochs * config.minibatches * math.ceil(num_images / _at_once(config, num_images))
 

@@ -24,7 +24,7 @@ class Boundary(NamedTuple):
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
-    offset: NDArray[np.int64]
+    offset: NDArray[np.integer]
     """``(B,)``, the index in :func:`half_neighborhood` of the offset between the two pixels."""
 
 
@@ -61,22 +61,53 @@ def find_boundary(labels: Labels, connectivity: int = 1) -> Boundary:
 
     Pixels with a negative id belong to no superpixel and are ignored.
     """
+    pairs = [
+        (first, first + step, np.full(len(first), number, dtype=np.int8))
+        for number, (first, step) in enumerate(_crossings(labels, connectivity))
+    ]
+    return Boundary(*map(np.concatenate, zip(*pairs, strict=True)))
+
+
+def find_edges(labels: Labels, num_nodes: int, connectivity: int = 1) -> Tensor:
+    """Finds the edges between all superpixels that touch, in both directions.
+
+    Args:
+        labels: The superpixel of each pixel. Pixels with a negative id are ignored.
+        num_nodes: Number of superpixels N.
+        connectivity: Which pixels are neighbours, as in :func:`half_neighborhood`.
+
+    Returns:
+        The edges ``(2, E)``, sorted by target, then by source.
+    """
+    # Both ends of an edge are packed into one integer, as such integers are sorted fastest.
+    bits, code = (16, np.uint32) if num_nodes <= 1 << 16 else (32, np.uint64)
+    flat = labels.ravel().astype(code)
+    pairs = []
+    for first, step in _crossings(labels, connectivity):
+        one, other = flat.take(first), flat[step:].take(first)
+        pairs.append(np.minimum(one, other) << bits | np.maximum(one, other))
+    distinct = _sort_distinct(np.concatenate(pairs))
+    edges = np.concatenate([distinct, distinct << bits | distinct >> bits])
+    edges.sort()
+    ends = np.stack([edges & ((1 << bits) - 1), edges >> bits])
+    return torch.from_numpy(ends.astype(np.int64))
+
+
+def _crossings(labels: Labels, connectivity: int) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Finds the pairs of neighbouring pixels in different superpixels, one offset after the other.
+
+    Yields the indices of the first pixels in the flattened image, and the step to the second ones.
+    """
     is_masked = labels.min(initial=0) < 0
     steps = np.append(np.cumprod(labels.shape[:0:-1])[::-1], 1)
-
-    def pairs() -> Iterator[tuple[NDArray, NDArray, NDArray]]:
-        for number, offset in enumerate(half_neighborhood(labels.ndim, connectivity)):
-            here, there = shifted_views(labels, offset)
-            differs = here != there
-            if is_masked:
-                differs &= (here >= 0) & (there >= 0)
-            places = np.unravel_index(np.flatnonzero(differs), here.shape)
-            starts = (max(0, -o) for o in offset)
-            first = sum((p + s) * step for p, s, step in zip(places, starts, steps, strict=True))
-            yield first, first + np.dot(offset, steps), np.full(len(first), number)
-
-    first, second, offset = zip(*pairs(), strict=True)
-    return Boundary(np.concatenate(first), np.concatenate(second), np.concatenate(offset))
+    for offset in half_neighborhood(labels.ndim, connectivity):
+        here, there = shifted_views(labels, offset)
+        is_first = np.zeros(labels.shape, dtype=bool)
+        differs, _ = shifted_views(is_first, offset)
+        np.not_equal(here, there, out=differs)
+        if is_masked:
+            differs &= (here >= 0) & (there >= 0)
+        yield np.flatnonzero(is_first), int(np.dot(offset, steps))
 
 
 def sum_over_edges(
@@ -107,12 +138,9 @@ def sum_over_edges(
     return coo_array((np.tile(half.data, 2), ends), shape=shape).tocsr()
 
 
-def to_edge_index(adjacency: csr_array) -> Tensor:
-    """Converts an adjacency matrix to the list of its edges, ``(2, E)``.
-
-    The column of an element is the source of its edge, and the row is the target. The edges are
-    sorted by target, then by source.
-    """
-    counts = np.diff(adjacency.indptr)
-    target = np.repeat(np.arange(adjacency.shape[0]), counts)
-    return torch.from_numpy(np.stack([adjacency.indices.astype(np.int64), target]))
+def _sort_distinct(values: NDArray) -> NDArray:
+    """Sorts values in place and returns the distinct ones, faster than ``np.unique``."""
+    values.sort()
+    is_new = np.ones(len(values), dtype=bool)
+    np.not_equal(values[1:], values[:-1], out=is_new[1:])
+    return values[is_new]

@@ -15,7 +15,6 @@ from functools import cached_property, partial
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 from torch import Tensor
 from torch_geometric.utils import scatter
 
@@ -24,7 +23,6 @@ from sp_graph_seg.transforms.adjacency import (
     Boundary,
     shifted_views,
     sum_over_edges,
-    to_edge_index,
 )
 from sp_graph_seg.transforms.reduce import mean_over_nodes
 from sp_graph_seg.transforms.superpixels import Labels
@@ -46,6 +44,7 @@ class NodePixels:
     """The offsets from a pixel to half of its neighbours, ``(K, ndim)``. Of two opposite offsets,
     only one is listed."""
     find_boundary: Callable[[], Boundary]
+    find_edges: Callable[[], Tensor]
     spacing: NDArray[np.float64]
     """Size of a pixel along each axis, ``(ndim,)``."""
     edge_map: NDArray[np.float32] | None = None
@@ -59,7 +58,7 @@ class NodePixels:
     @cached_property
     def edge_index(self) -> Tensor:
         """The edges ``(2, E)``, sorted by target, then by source."""
-        return to_edge_index(_sum_pairs(self, np.ones(self.boundary.first.size)))
+        return self.find_edges()
 
     @cached_property
     def inside(self) -> NDArray[np.bool_]:
@@ -70,6 +69,11 @@ class NodePixels:
     def pixel_index(self) -> NDArray[np.int64]:
         """The node of each of the P pixels that belong to a node, ``(P,)``."""
         return self._select(self.labels.reshape(1, -1))[0]
+
+    @cached_property
+    def num_pixels(self) -> NDArray[np.int64]:
+        """The number of pixels of each node, ``(N,)``."""
+        return np.bincount(self.pixel_index, minlength=self.num_nodes)
 
     @cached_property
     def colors(self) -> NDArray[np.float32]:
@@ -92,7 +96,7 @@ class NodePixels:
 
 def mean_color(nodes: NodePixels) -> Tensor:
     """Computes the mean colour of the pixels of each node, ``(N, C)``."""
-    return mean_over_nodes(nodes.colors, nodes.pixel_index, nodes.num_nodes)
+    return mean_over_nodes(nodes.colors, nodes.pixel_index, nodes.num_pixels)
 
 
 def centroid(nodes: NodePixels) -> Tensor:
@@ -101,7 +105,7 @@ def centroid(nodes: NodePixels) -> Tensor:
     The coordinates are in the order of the image's axes. They are pixel indices multiplied by the
     spacing.
     """
-    pixels = mean_over_nodes(nodes.positions, nodes.pixel_index, nodes.num_nodes)
+    pixels = mean_over_nodes(nodes.positions, nodes.pixel_index, nodes.num_pixels)
     return pixels * torch.from_numpy(nodes.spacing).float()
 
 
@@ -110,8 +114,7 @@ def area(nodes: NodePixels) -> Tensor:
 
     The area is in squared units of the spacing. The size in a volume is in cubed units.
     """
-    count = np.bincount(nodes.pixel_index, minlength=nodes.num_nodes)
-    return torch.from_numpy((count * nodes.spacing.prod()).astype(np.float32))
+    return torch.from_numpy((nodes.num_pixels * nodes.spacing.prod()).astype(np.float32))
 
 
 def variance(nodes: NodePixels) -> Tensor:
@@ -121,7 +124,7 @@ def variance(nodes: NodePixels) -> Tensor:
     """
     mean = mean_color(nodes).numpy().T  # (C, N)
     squares = (nodes.colors - mean[:, nodes.pixel_index]) ** 2
-    return mean_over_nodes(squares, nodes.pixel_index, nodes.num_nodes)
+    return mean_over_nodes(squares, nodes.pixel_index, nodes.num_pixels)
 
 
 def std(nodes: NodePixels) -> Tensor:
@@ -158,8 +161,9 @@ def histogram(nodes: NodePixels, bins: int = 8) -> Tensor:
         np.bincount(nodes.pixel_index * bins + row, minlength=nodes.num_nodes * bins)
         for row in bin_of
     ]
-    count = np.bincount(nodes.pixel_index, minlength=nodes.num_nodes)
-    shares = [cell.reshape(-1, bins) / count[:, None] for cell in cells]  # each (N, bins)
+    shares = [
+        cell.reshape(-1, bins) / nodes.num_pixels[:, None] for cell in cells
+    ]  # each (N, bins)
     return torch.from_numpy(np.concatenate(shares, axis=1).astype(np.float32))
 
 
@@ -203,7 +207,7 @@ def axis_lengths(nodes: NodePixels) -> Tensor:
     position = nodes.positions * nodes.spacing[:, None]
     offset = position - centroid(nodes).double().numpy().T[:, nodes.pixel_index]  # (ndim, P)
     products = (offset[:, None] * offset[None]).reshape(ndim * ndim, -1)
-    covariance = mean_over_nodes(products, nodes.pixel_index, nodes.num_nodes).view(-1, ndim, ndim)
+    covariance = mean_over_nodes(products, nodes.pixel_index, nodes.num_pixels).view(-1, ndim, ndim)
     eigenvalues = torch.linalg.eigvalsh(covariance.double()).clamp(min=0).flip(1)
     return 2 * ((ndim + 2) * eigenvalues).sqrt().float()
 
@@ -275,12 +279,9 @@ def _extreme(nodes: NodePixels, values: NDArray, kind: str) -> Tensor:
     return scatter(pixels, index, dim=1, dim_size=nodes.num_nodes, reduce=kind).t().contiguous()
 
 
-def _sum_pairs(nodes: NodePixels, values: NDArray[np.float64]) -> csr_array:
-    return sum_over_edges(nodes.labels, nodes.boundary, values, nodes.num_nodes)
-
-
 def _sum_over_boundary(nodes: NodePixels, values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(_sum_pairs(nodes, values).data.astype(np.float32))
+    sums = sum_over_edges(nodes.labels, nodes.boundary, values, nodes.num_nodes)
+    return torch.from_numpy(sums.data.astype(np.float32))
 
 
 Attribute = Callable[[NodePixels], Tensor]

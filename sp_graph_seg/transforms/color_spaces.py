@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 Colors = NDArray[np.float64]
 ColorSpace = Literal["rgb", "lab", "hsv"]
 
+#: Number of pixels that are converted at once, to limit memory.
+_PIXELS_AT_ONCE = 1 << 20
+
 
 def color_space(image: NDArray, space: ColorSpace) -> Colors:
     """Converts an image with values in [0, 1] to three channels of about the same range.
@@ -30,8 +33,10 @@ def color_space(image: NDArray, space: ColorSpace) -> Colors:
     values = np.moveaxis(image, 0, -1)
     if space == "rgb":
         return values
-    if space == "lab":
-        return color.rgb2lab(values) / 100
+    if space == "lab":  # slice by slice or row by row, for its many copies
+        at_once = max(1, _PIXELS_AT_ONCE // max(1, values[0, ..., 0].size))
+        parts = [values[k : k + at_once] for k in range(0, len(values), at_once)]
+        return np.concatenate([color.rgb2lab(part) / 100 for part in parts])
     h, s, v = np.moveaxis(color.rgb2hsv(values), -1, 0)
     chroma, angle = 0.5 * s * v, 2 * np.pi * h
     return np.stack([chroma * np.cos(angle), chroma * np.sin(angle), v], axis=-1)

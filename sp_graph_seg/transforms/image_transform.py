@@ -111,7 +111,7 @@ class ImageTransform(BaseTransform):
             )
         given = self._check(fields)
         nodes = self._node_pixels(given)
-        edge_index = self._find_edges(nodes)
+        edge_index = nodes.edge_index
         x = mean_color(nodes)
         distance = color_distance(x, edge_index)
         graph = ImageGraph(
@@ -137,10 +137,6 @@ class ImageTransform(BaseTransform):
     @abstractmethod
     def _node_pixels(self, given: Given) -> NodePixels:
         """Finds the nodes of an image."""
-
-    def _find_edges(self, nodes: NodePixels) -> Tensor:
-        """Returns the edges ``(2, E)``, sorted by target, then by source."""
-        return nodes.edge_index
 
     def _weigh(self, distance: Tensor, edge_index: Tensor, num_nodes: int) -> Tensor:
         if self.edge_weight == "affinity":

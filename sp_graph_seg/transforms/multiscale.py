@@ -204,16 +204,16 @@ def _join_levels(image: NDArray[np.float32], levels: Labels, tau: float) -> Hete
     colors = image[:, inside]
     graph["pixel"].x = torch.from_numpy(colors.T.copy())
     values = np.concatenate([colors, position])  # (C + ndim, P)
-    x, pos = mean_over_nodes(values, cell_of, size.size).split([len(image), len(position)], dim=1)
+    x, pos = mean_over_nodes(values, cell_of, size).split([len(image), len(position)], dim=1)
     graph["cell"].x, graph["cell"].pos, graph["cell"].num_pixels = x, pos, torch.from_numpy(size)
+    sizes = [np.bincount(level[inside]) for level in levels]
     means = [
-        mean_over_nodes(values, level[inside], count)
-        for level, count in zip(levels, counts, strict=True)
+        mean_over_nodes(values, level[inside], num_pixels)
+        for level, num_pixels in zip(levels, sizes, strict=True)
     ]
     x, pos = torch.cat(means).split([len(image), len(position)], dim=1)
     graph["superpixel"].x, graph["superpixel"].pos = x, pos
-    sizes = np.concatenate([np.bincount(level[inside]) for level in levels])
-    graph["superpixel"].num_pixels = torch.from_numpy(sizes)
+    graph["superpixel"].num_pixels = torch.from_numpy(np.concatenate(sizes))
     graph["superpixel"].level = torch.from_numpy(np.repeat(np.arange(len(levels)), counts))
     graph[PIXEL_IN_CELL].edge_index = torch.from_numpy(np.stack([np.arange(cell_of.size), cell_of]))
     cells = np.repeat(np.arange(size.size), len(levels))

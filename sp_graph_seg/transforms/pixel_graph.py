@@ -84,12 +84,10 @@ class ToPixelGraph(ImageTransform):
             num_nodes=int(inside.sum()),
             offsets=offsets,
             find_boundary=partial(_find_pairs, labels, offsets),
+            find_edges=partial(_find_neighbors, labels, offsets),
             spacing=spacing,
             edge_map=given.edge_map,
         )
-
-    def _find_edges(self, nodes: NodePixels) -> Tensor:
-        return torch.from_numpy(_neighbors(nodes.labels, nodes.offsets))
 
     def _shown(self) -> list[str]:
         return ["radius"]
@@ -107,14 +105,15 @@ def _half_ball(radius: float, spacing: NDArray[np.float64]) -> NDArray[np.int64]
     return later[np.linalg.norm(later * spacing, axis=1) <= radius]
 
 
-def _neighbors(labels: Labels, offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+def _find_neighbors(labels: Labels, offsets: NDArray[np.int64]) -> Tensor:
     """Finds the edges between neighbouring pixels, ``(2, E)``, sorted by target, then by source."""
     framed, steps = _frame(labels, offsets)
     targets = np.flatnonzero(framed >= 0)  # (N,)
     both = np.concatenate([-steps[::-1], steps])  # ascending, as offsets are in C order
     sources = framed[targets[:, None] + both]  # (N, K)
     exists = sources >= 0
-    return np.stack([sources[exists], np.repeat(np.arange(len(targets)), exists.sum(axis=1))])
+    ends = [sources[exists], np.repeat(np.arange(len(targets)), exists.sum(axis=1))]
+    return torch.from_numpy(np.stack(ends))
 
 
 def _find_pairs(labels: Labels, offsets: NDArray[np.int64]) -> Boundary:

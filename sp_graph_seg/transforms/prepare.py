@@ -265,6 +265,30 @@ def scale_intensities(image: Array, inside: Mask | None, low: float, high: float
     return ScaledImage(values if inside is None else fill_outside(values, inside), inside)
 
 
+def crop(image: ScaledImage, size: int) -> ScaledImage:
+    """Crops an image to at most ``size`` rows and columns, where most data pixels are.
+
+    First the rows are chosen, and then the columns. If several choices are equally good, the one in
+    the middle is taken.
+    """
+    values, inside = image
+    height, width = values.shape[1:]
+    counts = np.full(height, width) if inside is None else inside.sum(axis=1)
+    rows = _fullest(counts, size)
+    counts = np.full(width, height) if inside is None else inside[rows].sum(axis=0)
+    columns = _fullest(counts, size)
+    return ScaledImage(values[:, rows, columns], None if inside is None else inside[rows, columns])
+
+
+def _fullest(counts: NDArray[np.int64], length: int) -> slice:
+    """Finds the run of at most ``length`` entries with the largest sum."""
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    sums = ends[length:] - ends[:-length]
+    best = np.flatnonzero(sums == sums.max(initial=0))
+    start = int(best[(len(best) - 1) // 2]) if len(best) else 0
+    return slice(start, start + length)
+
+
 def scale_down(image: Array, max_size: int) -> Tensor:
     """Converts an image to a tensor whose longest side has at most ``max_size`` pixels.
 

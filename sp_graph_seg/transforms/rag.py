@@ -9,7 +9,7 @@ from torch import Tensor
 from torch_geometric.data.datapipes import functional_transform
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms.adjacency import find_boundary, half_neighborhood
+from sp_graph_seg.transforms.adjacency import find_boundary, find_edges, half_neighborhood
 from sp_graph_seg.transforms.arrays import as_array
 from sp_graph_seg.transforms.attributes import Attribute, NodePixels
 from sp_graph_seg.transforms.image_transform import EdgeWeight, Given, ImageTransform
@@ -138,12 +138,14 @@ class ToRAG(ImageTransform):
                 f"{ndim}."
             )
         labels = self._label(given)
+        num_nodes = int(labels.max()) + 1
         return NodePixels(
             image=given.image,
             labels=labels,
-            num_nodes=int(labels.max()) + 1,
+            num_nodes=num_nodes,
             offsets=np.asarray(half_neighborhood(ndim, self.connectivity)),
             find_boundary=partial(find_boundary, labels, self.connectivity),
+            find_edges=partial(find_edges, labels, num_nodes, self.connectivity),
             spacing=self._spacing_of(given),
             edge_map=given.edge_map,
         )

@@ -59,16 +59,20 @@ def scatter_mean(values: Tensor, pixel_index: Tensor, num_nodes: int) -> Tensor:
     return _mean(values, pixel_index, 1, num_nodes).t()  # (F, N) -> (N, F)
 
 
-def mean_over_nodes(values: NDArray, nodes: NDArray[np.int64], num_nodes: int) -> Tensor:
+def mean_over_nodes(
+    values: NDArray, nodes: NDArray[np.int64], num_pixels: NDArray[np.int64]
+) -> Tensor:
     """Computes the mean of K values over the pixels of each node, ``(N, K)`` float32.
 
-    ``values (K, P)`` has K numbers for each pixel, and ``nodes (P,)`` is the node of each pixel.
-    The sums are computed in 64 bits. In 32 bits, the mean of eight million voxels with the value
+    ``values (K, P)`` has K numbers for each pixel, ``nodes (P,)`` is the node of each pixel, and
+    ``num_pixels (N,)`` is the number of pixels of each node. The means of a node without pixels are
+    0. The sums are computed in 64 bits. In 32 bits, the mean of eight million voxels with the value
     0.3 would be 0.275. The result has no gradient. If you need gradients, use :func:`scatter_mean`.
     """
-    count = np.maximum(np.bincount(nodes, minlength=num_nodes), 1)
-    means = [np.bincount(nodes, row, minlength=num_nodes) / count for row in values]
-    return torch.from_numpy(np.stack(means, axis=1).astype(np.float32))
+    sums = np.zeros((len(values), len(num_pixels)), np.promote_types(values.dtype, np.int64))
+    for total, row in zip(sums, values, strict=True):
+        np.add.at(total, nodes, row.astype(sums.dtype, copy=False))  # faster than np.bincount
+    return torch.from_numpy((sums / np.maximum(num_pixels, 1)).T.astype(np.float32, order="C"))
 
 
 def majority_over_nodes(labels: Tensor, nodes: Tensor, num_nodes: int) -> Tensor:

@@ -146,13 +146,15 @@ def connected_components(
         )
     if labels.max() > np.iinfo(np.int64).max:  # scikit-image would wrap such ids
         labels = np.unique(labels, return_inverse=True)[1].reshape(labels.shape)
-    ids = labels.astype(np.int64)  # before MASKED goes in: -1 is 255 among 8-bit ids
+    ids = labels.astype(np.int64, copy=False)  # before MASKED goes in: -1 is 255 among 8-bit ids
     if inside is not None:
-        ids[~inside] = MASKED
+        ids = np.where(inside, ids, MASKED)
     # scikit-image numbers in another order if the last axis has length 1, so drop such axes.
     thick = np.atleast_1d(ids.squeeze())
     components = label(thick, background=MASKED, connectivity=min(connectivity, thick.ndim))
-    return components.reshape(ids.shape).astype(np.int64) - 1  # 0 is the background
+    components = components.reshape(ids.shape).astype(np.int64, copy=False)
+    components -= 1  # 0 is the background
+    return components
 
 
 def _slic(

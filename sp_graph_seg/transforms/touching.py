@@ -59,7 +59,8 @@ def region_means(values: NDArray, labels: Labels) -> NDArray[np.float64]:
     """
     inside = labels >= 0
     ids, size = labels[inside], region_sizes(labels)
-    return np.stack([np.bincount(ids, c, size.size) / size for c in values[inside].T], axis=1)
+    channels = (values[..., c][inside] for c in range(values.shape[-1]))
+    return np.stack([np.bincount(ids, c, size.size) / size for c in channels], axis=1)
 
 
 def number_regions(labels: Labels) -> Labels:

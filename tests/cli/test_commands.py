@@ -134,7 +134,8 @@ def test_the_file_that_is_written_is_a_configuration(results, photo, tmp_path):
 
 def test_segment_writes_all_results_and_nothing_else(results, files_in):
     per_image = {f"{name}_{kind}.png" for name in "abc" for kind in ("labels", "overlay")}
-    once = {"model.safetensors", "config.yaml", "history.csv", "history.png", "report.html"}
+    once = {"model.safetensors", "config.yaml", "history.csv", "history.png"}
+    once |= {"report.html", "records.json"}
     assert files_in(results / "out") == per_image | once
     for name in "abc":
         with Image.open(results / f"{name}.png") as image:

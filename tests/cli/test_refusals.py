@@ -192,10 +192,10 @@ def test_a_bug_keeps_its_traceback(photo, tmp_path, monkeypatch):
 def test_the_same_warning_is_shown_once(capsys):
     import warnings
 
-    from sp_graph_seg.cli.terminal import _own_warnings_only
+    from sp_graph_seg.cli.messages import open_messages
     from sp_graph_seg.errors import SmallImageWarning
 
-    with _own_warnings_only():
+    with open_messages(False, False, None):
         for number in (1, 2, 1, 2, 1):
             warnings.resetwarnings()  # as other libraries do
             warnings.simplefilter("always")

@@ -13,7 +13,9 @@ import tifffile
 import zarr
 
 from sp_graph_seg import Segmenter
+from sp_graph_seg.cli.layout import place_pages, place_uncertainty
 from sp_graph_seg.label_jobs import job as job_module
+from sp_graph_seg.label_jobs import parse_output
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.streaming import label
 from sp_graph_seg.volumes import open_volume
@@ -206,6 +208,14 @@ def test_the_uncertainty_of_labels_lies_beside_them(
         np.testing.assert_allclose(uncertain[0] / 254, 1 - margins, atol=0.5 / 254 + 1e-6)
     line = refusal(*command, "--mode", "supervoxels")
     assert line.startswith("--uncertainty: cannot be used with --mode supervoxels; leave")
+
+
+@pytest.mark.parametrize("name", ["o/a_labels.tif", "o/a_labels.ome.tif", "o/a.ome.zarr", "o/a"])
+def test_what_lies_beside_labels_has_their_name_without_any_suffix(name):
+    output = parse_output(name)
+    assert place_pages(output) == [Path("o/a_preview.png"), Path("o/a_report.html")]
+    ending = name.removeprefix("o/a").removeprefix("_labels")
+    assert place_uncertainty(output).given == Path(f"o/a_uncertainty{ending}")
 
 
 def test_an_uncertainty_that_exists_is_not_replaced(tmp_path, stack, model, refusal):

@@ -2,11 +2,14 @@ import itertools
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.io import label_colors
 from sp_graph_seg.plot import contact_sheet, contact_sheet_of_frames, overlay_labels, save_figure
+from sp_graph_seg.plot.legend import LegendRow
 
 HEIGHT, WIDTH = 30, 40
 
@@ -22,11 +25,37 @@ def pictures(figure):
 
 
 def texts(figure):
-    return [text.get_text() for text in figure.texts]
+    """All texts but those of the legend, which come last."""
+    return [text.get_text() for text in figure.texts][: -len(swatches_of(figure))]
 
 
 def frames_of(figure):
-    return [artist for artist in figure.artists if isinstance(artist, Rectangle)]
+    return [a for a in figure.artists if isinstance(a, Rectangle) and not a.get_fill()]
+
+
+def swatches_of(figure):
+    return [a for a in figure.artists if isinstance(a, Rectangle) and a.get_fill()]
+
+
+def legend_of(figure):
+    """The text of each label, with its colour."""
+    swatches = swatches_of(figure)
+    entries = [text.get_text() for text in figure.texts][-len(swatches) :]
+    return dict(zip(entries, [to_hex(s.get_facecolor()) for s in swatches], strict=True))
+
+
+def test_the_legend_has_the_colours_of_the_pictures(image, halves):
+    figure = contact_sheet(image, [halves, halves + 1], ["a", "b"])
+    colors = label_colors(range(9))
+    assert legend_of(figure) == {str(label): colors[label] for label in (0, 1, 7, 8)}
+    assert_tidy(figure)
+    rows = [LegendRow(0, "#ff8800", "pore", 0.25, 61.0), LegendRow(7, "#0088ff", "", 0.75, np.nan)]
+    figure = contact_sheet(image, [halves] * 30, ["a"] * 30, legend=rows * 9)
+    named = legend_of(figure)
+    assert named == {"0 pore, 25.0 %, grey 61": "#ff8800", "7, 75.0 %": "#0088ff"}
+    assert_tidy(figure)
+    overlay = overlay_labels(image, halves, colors={0: "#ff8800", 7: "#0088ff"})
+    np.testing.assert_array_equal(pictures(figure)[1], overlay)
 
 
 def assert_tidy(figure):

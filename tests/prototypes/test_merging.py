@@ -109,6 +109,18 @@ def test_a_visible_spot_is_merged_before_large_labels():
     assert [set(order[0][:2]), order[0][2]] == [{0, 2}, pytest.approx(12)]
 
 
+def test_what_stands_out_against_all_neighbours_merges_later():
+    """0 and 1 differ by 10; 2 and 3 only by 9, but both differ by 60 or more from 4."""
+    graph = Data(
+        edge_index=torch.tensor([[0, 1, 2, 3, 2, 4, 3, 4], [1, 0, 3, 2, 4, 2, 4, 3]]),
+        edge_boundary_length=torch.ones(8),
+        num_nodes=5,
+    )
+    colors = [[0.0], [10.0], [200.0], [209.0], [140.0]]
+    order = add(TouchingLabels(5, np.eye(1)), graph, range(5), colors).merge_order()
+    assert [set(order[0][:2]), order[0][2]] == [{0, 1}, pytest.approx(10)]
+
+
 def test_a_large_object_of_little_contrast_outlives_a_spot():
     """Ward's criterion of visible labels that do not touch, against its definition."""
     colors, areas = np.array([[0.0], [8.0], [30.0], [60.0]]), np.array([40.0, 30.0, 29.0, 1.0])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from sp_graph_seg.prototypes.slow import project, slow_directions
+from sp_graph_seg.prototypes.slow import mean_direction, project, slow_directions
 
 
 def channels(count=5, slow=3, seed=0):
@@ -64,3 +64,17 @@ def test_a_projection_is_that_of_smoothed_features():
     smooth = np.stack([gaussian_filter(channel, 2.0) for channel in z])
     expected = [sum(directions[f, q] * smooth[f] for f in range(3)) for q in range(2)]
     np.testing.assert_allclose(project(z, directions), expected, atol=1e-5)
+
+
+def test_the_mean_direction_projects_to_the_mean_of_the_networks():
+    parts = [channels(seed=seed) for seed in range(3)]
+    parts[1] = -parts[1]
+    mean = project(np.concatenate(parts), mean_direction(parts))[0]
+    alone = [project(part, slow_directions(part)[0][:, :1])[0] for part in parts]
+    alone = [
+        one / one.std() * np.sign(np.corrcoef(one.ravel(), alone[0].ravel())[0, 1]) for one in alone
+    ]
+    likeness_to_mean = likeness(mean, np.mean(alone, axis=0))
+    assert likeness_to_mean > 0.9999
+    side = np.broadcast_to(np.arange(100) >= 50, (96, 100))
+    assert likeness(mean, side) > max(likeness(one, side) for one in alone)

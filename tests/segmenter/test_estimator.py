@@ -1,40 +1,81 @@
 """The Segmenter as scikit-learn wants its estimators, as far as they need not take tables."""
 
+import pickle
+
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import SkipTestWarning
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_checks
+from sklearn.utils.validation import check_is_fitted
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.evaluation import unsupervised_score, unsupervised_scorer
 from sp_graph_seg.transforms import ToRAG
 
-#: The checks of scikit-learn that need no data. The others fit tables (n, features), which are no
-#: images: a table has no channels and no neighbours, so that fit refuses it.
-CHECKS = (
-    "check_estimator_cloneable",
-    "check_estimator_tags_renamed",
-    "check_valid_tag_types",
-    "check_estimator_repr",
-    "check_no_attributes_set_in_init",
-    "check_do_not_raise_errors_in_init_or_set_params",
-    "check_mixin_order",
-    "check_parameters_default_constructible",
-    "check_get_params_invariance",
-    "check_set_params",
-)
+
+class ForTables(Segmenter):
+    """A Segmenter that says that it takes tables, so that scikit-learn runs all of its checks."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = True
+        return tags
 
 
-@pytest.mark.parametrize("check", CHECKS)
+_SAME = "fits a table (n, features), which is no image; the same of images: "
+#: The checks of scikit-learn that cannot pass, and why.
+EXPECTED_FAILURES = {
+    "check_fit_score_takes_y": _SAME + "test_fit_takes_y_and_returns_itself",
+    "check_estimators_overwrite_params": _SAME + "test_fit_keeps_the_parameters",
+    "check_dont_overwrite_parameters": _SAME + "test_fit_keeps_the_parameters",
+    "check_estimators_fit_returns_self": _SAME + "test_fit_takes_y_and_returns_itself",
+    "check_readonly_memmap_input": _SAME + "test_any_array_gives_the_same_labels",
+    "check_n_features_in_after_fitting": "an image has channels, in_channels_, and no features",
+    "check_positive_only_tag_during_fit": _SAME + "test_any_array_gives_the_same_labels",
+    "check_estimators_dtypes": _SAME + "test_any_array_gives_the_same_labels",
+    "check_complex_data": _SAME + "test_what_is_no_number_is_refused",
+    "check_dtype_object": _SAME + "test_what_is_no_number_is_refused",
+    "check_estimators_empty_data_messages": _SAME + "test_what_is_no_number_is_refused",
+    "check_pipeline_consistency": _SAME + "test_it_works_in_a_pipeline",
+    "check_estimator_sparse_array": "a sparse table is refused for its shape, not as sparse",
+    "check_estimator_sparse_matrix": "a sparse table is refused for its shape, not as sparse",
+    "check_estimators_pickle": _SAME + "test_a_pickle_predicts_the_same",
+    "check_f_contiguous_array_estimator": _SAME + "test_any_array_gives_the_same_labels",
+    "check_transformer_data_not_an_array": "an image is an array, a tensor or a list",
+    "check_transformer_general": "transform returns a graph, not a table",
+    "check_methods_sample_order_invariance": _SAME + "test_every_image_is_labelled_by_itself",
+    "check_methods_subset_invariance": _SAME + "test_every_image_is_labelled_by_itself",
+    "check_fit2d_1sample": "a table of one row is refused for its shape",
+    "check_fit2d_1feature": "a table of one column is refused for its shape",
+    "check_dict_unchanged": _SAME + "test_a_pickle_predicts_the_same",
+    "check_fit_idempotent": _SAME + "test_any_array_gives_the_same_labels",
+    "check_fit_check_is_fitted": _SAME + "test_a_pickle_predicts_the_same",
+    "check_n_features_in": "an image has channels, in_channels_, and no features",
+    "check_fit2d_predict1d": "a table is refused before a row can be",
+}
+
+
 @pytest.mark.parametrize("has_config", [False, True])
-def test_checks_of_scikit_learn_that_need_no_table(check, has_config, config):
-    run = getattr(estimator_checks, check, None)
-    if run is None:
-        pytest.skip("this scikit-learn has no such check")
-    run("Segmenter", Segmenter(config if has_config else None))
+def test_check_estimator(has_config, config):
+    pytest.importorskip("sklearn", minversion="1.6")
+    estimator = ForTables(config if has_config else None)
+    results = estimator_checks.check_estimator(
+        estimator, expected_failed_checks=EXPECTED_FAILURES, on_skip=None
+    )
+    found = {status: set() for status in ("passed", "xfail", "skipped", "failed")}
+    for result in results:
+        found[result["status"]].add(result["check_name"])
+    assert found["xfail"] == set(EXPECTED_FAILURES)
+    assert found["skipped"] <= {"check_array_api_input"}  # where scipy does not take such arrays
+    assert len(found["passed"]) >= 15
+    for reason in EXPECTED_FAILURES.values():
+        assert not reason.startswith(_SAME) or reason.removeprefix(_SAME) in globals()
 
 
 def test_check_estimator_leaves_out_what_needs_a_table():
@@ -45,6 +86,90 @@ def test_check_estimator_leaves_out_what_needs_a_table():
     assert (tags.estimator_type, tags.target_tags.required) == ("clusterer", False)
     assert tags.input_tags.three_d_array
     assert tags.input_tags.allow_nan
+
+
+@pytest.fixture
+def fitted(config, image):
+    return Segmenter(config).fit(image)
+
+
+def test_fit_takes_y_and_returns_itself(config, image):
+    segmenter = Segmenter(config)
+    assert segmenter.fit(image, None) is segmenter
+
+
+def test_fit_keeps_the_parameters(config, image):
+    segmenter = Segmenter(config)
+    before = segmenter.get_params()
+    public = set(vars(segmenter))
+    segmenter.fit(image)
+    assert segmenter.get_params() == before
+    assert segmenter.config is config
+    assert all(name.endswith("_") for name in set(vars(segmenter)) - public)
+
+
+def test_any_array_gives_the_same_labels(config, image, fitted, tmp_path):
+    """Also if it is trained on again, or if all its values are negative."""
+    expected = fitted.predict(image)
+    fitted.fit(image)
+    np.testing.assert_array_equal(fitted.predict(image), expected)
+    np.save(tmp_path / "image.npy", image)
+    fixed = image.copy()
+    fixed.flags.writeable = False
+    for given in (
+        np.load(tmp_path / "image.npy", mmap_mode="r"),
+        fixed,
+        np.asfortranarray(image),
+        image.astype(np.float64),
+        torch.from_numpy(image),
+    ):
+        found = Segmenter(config).fit(given).predict(given)
+        np.testing.assert_array_equal(found, expected)
+    below = np.round(image) - 1000
+    np.testing.assert_array_equal(
+        Segmenter(config).fit(below).predict(below),
+        Segmenter(config).fit(below.astype(np.int32)).predict(below.astype(np.int32)),
+    )
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.ones((3, 40, 32), complex),
+        np.full((3, 40, 32), "a", object),
+        np.full((3, 40, 32), np.inf),
+        np.zeros((3, 0, 32)),
+        np.zeros((0, 40, 32)),
+    ],
+    ids=["complex", "object", "inf", "no rows", "no channels"],
+)
+def test_what_is_no_number_is_refused(config, bad):
+    with pytest.raises(InputError, match="image"):
+        Segmenter(config).fit(bad)
+
+
+def test_it_works_in_a_pipeline(config, image, fitted):
+    pipeline = make_pipeline(FunctionTransformer(np.negative), Segmenter(config)).fit(image)
+    np.testing.assert_array_equal(
+        pipeline.predict(image), Segmenter(config).fit(-image).predict(-image)
+    )
+
+
+def test_a_pickle_predicts_the_same(fitted, image):
+    check_is_fitted(fitted)
+    before = dict(vars(fitted))
+    again = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(again.predict(image), fitted.predict(image))
+    assert vars(fitted).keys() == before.keys()
+    assert all(vars(fitted)[name] is value for name, value in before.items())
+
+
+def test_every_image_is_labelled_by_itself(config, image, blocks):
+    images = [image, blocks(40, 32, seed=1)]
+    segmenter = Segmenter(config).fit(images)
+    one, other = (segmenter.predict(each) for each in images)
+    np.testing.assert_array_equal(segmenter.predict(images[1]), other)
+    np.testing.assert_array_equal(segmenter.predict(images[0]), one)
 
 
 def test_parameters_reach_the_configuration(config):

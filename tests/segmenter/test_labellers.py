@@ -11,6 +11,7 @@ from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.prototypes import Appearance, Phases
+from sp_graph_seg.segmenter import labellers
 
 SMALL = {"width": 4, "depth": 2, "epochs": 2, "minibatches": 2, "accelerator": "cpu"}
 PHASES = Config.preset("tomogram").replace(num_features=4, patches=((16, 24, 24),), **SMALL)
@@ -246,3 +247,18 @@ def test_networks_can_be_made_anew_from_the_configuration_alone(trained):
     third, _ = Segmenter(other).fit(image).labeller_.state()
     assert all((tensors[name] == again[name]).all() for name in tensors)
     assert any((tensors[name] != third[name]).any() for name in tensors)
+
+
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_phases_are_trained_on_a_part_of_a_large_image(with_mask, monkeypatch):
+    image, _ = picture(size=(64, 80))
+    rows, columns, masks, own = slice(8, 56), slice(16, 64), None, None
+    if with_mask:  # the data are in the middle of the part, not of the image
+        rows, columns = slice(5, 53), slice(29, 77)
+        masks = np.zeros((64, 80), bool)
+        masks[10:40, 42:74] = True
+        own = masks[rows, columns]
+    small = Segmenter(PHASES).fit(image[:, rows, columns], masks=own, intensity_range=(50, 250))
+    monkeypatch.setattr(labellers, "_TRAINED", 48)
+    large = Segmenter(PHASES).fit(image, masks=masks, intensity_range=(50, 250))
+    np.testing.assert_array_equal(large.predict(image), small.predict(image))

@@ -128,7 +128,8 @@ def test_workers_elsewhere_get_whole_paths(tmp_path, model, volume, monkeypatch)
     sent = []
 
     def send(labeler, blocks, workers, scheduler):
-        sent.append((labeler.model, labeler.job.output.path, workers, scheduler))
+        own = labeler.labeler
+        sent.append((own.model, own.job.output.path, workers, scheduler))
         yield from ((block, labeler(block)) for block in blocks)
 
     monkeypatch.setattr(module, "map_unordered", send)
@@ -137,24 +138,69 @@ def test_workers_elsewhere_get_whole_paths(tmp_path, model, volume, monkeypatch)
     assert sent == [(model, tmp_path / "out.npy", None, "tcp://somewhere:8786")]
 
 
-def test_a_process_for_each_block_or_core(tmp_path, model, volume, monkeypatch):
+@pytest.mark.parametrize(
+    ("seconds", "cores", "expected"),
+    [
+        (1000, 1, [0]),
+        (1000, 2, [0, 2]),
+        (1000, 64, [0, 2]),  # one for each of the other blocks
+        (0.001, 64, [0, 0]),  # of which none would pay
+    ],
+)
+def test_processes_are_started_where_they_pay(
+    tmp_path, model, volume, monkeypatch, seconds, cores, expected
+):
     used = []
 
     def work(labeler, blocks, workers, scheduler):
         used.append(workers)
-        yield from ((block, labeler(block)) for block in blocks)
+        for block in blocks:
+            labeler(block)
+            yield block, seconds
 
     monkeypatch.setattr(module, "map_unordered", work)
-    for cores, expected in ((1, 0), (2, 2), (64, 3)):  # one works in this process
-        monkeypatch.setattr(module, "count_workers", lambda *_, cores=cores: cores)
-        label_volume(model, volume, tmp_path / "out.npy", block=3, overwrite=True)
-        assert used.pop() == expected
+    monkeypatch.setattr(module, "count_workers", lambda *_: cores)
+    label_volume(model, volume, tmp_path / "out.npy", block=3)
+    assert used == expected
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(1e-6, True), (1000.0, False)])
+def test_a_start_that_takes_longer_than_the_work_is_told(
+    tmp_path, model, volume, monkeypatch, capsys, seconds, is_told
+):
+    def work(labeler, blocks, workers, scheduler):
+        for block in blocks:
+            labeler(block)
+            yield block, seconds
+
+    monkeypatch.setattr(module, "map_unordered", work)
+    label_volume(model, volume, tmp_path / "out.npy", block=3, workers=2)
+    told = capsys.readouterr().err
+    assert ("starting 2 workers took 0:00, longer than their work" in told) == is_told
 
 
 def test_work_that_was_interrupted_goes_on(begun, calls, predicted):
     done = label_volume(**begun)
     assert calls == [(3, 6), (6, 7)]
     np.testing.assert_array_equal(read_zarr(done.path), predicted)
+
+
+def test_who_follows_the_work_can_stop_it_and_it_goes_on(tmp_path, model, volume, calls, predicted):
+    counts = []
+
+    def follow(done, total):
+        counts.append((done, total))
+        if len(counts) == 3:
+            raise KeyError("enough")
+
+    arguments = {"output": tmp_path / "out.npy", "block": 2, "workers": 0, "progress": follow}
+    with pytest.raises(KeyError, match="enough"):
+        label_volume(model, volume, **arguments)
+    assert counts == [(0, 7), (2, 7), (4, 7)]
+    done = label_volume(model, volume, **arguments)
+    assert counts[3:] == [(4, 7), (6, 7), (7, 7)]
+    assert calls == [(0, 2), (2, 4), (4, 6), (6, 7)]
+    np.testing.assert_array_equal(np.load(done.path), predicted)
 
 
 def test_moved_files_are_the_same(begun, calls, model, tmp_path):
@@ -411,7 +457,8 @@ def test_a_failure_of_a_block_is_one_line(tmp_path, model, volume, monkeypatch):
 
 def test_progress_counts_what_was_done_before(begun, capsys):
     label_volume(**begun)
-    (line,) = capsys.readouterr().err.splitlines()
+    before, line = capsys.readouterr().err.splitlines()
+    assert before == "3 of 7 slices were done before"
     assert line.startswith("7 of 7 slices in ")
 
 

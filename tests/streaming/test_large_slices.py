@@ -10,7 +10,6 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.prototypes import tiles
 from sp_graph_seg.streaming import block as module
 from sp_graph_seg.streaming import label_volume
-from sp_graph_seg.streaming.slices import middle
 from sp_graph_seg.volumes import open_volume
 
 CONFIG = Config.preset("tomogram").replace(
@@ -78,11 +77,3 @@ def test_too_little_memory_is_said_in_one_line(tmp_path, model, monkeypatch, err
         "--crop, --binning or --workers 0 (one process), then repeat the same command."
     )
     assert label_volume(model, volume, tmp_path / "out.npy", workers=0).path.exists()
-
-
-def test_the_middle_of_a_slice_is_trained_on():
-    small = np.zeros((1, 30, 40))
-    assert middle(small).shape == (1, 30, 40)
-    large = np.broadcast_to(np.arange(5000), (1, 4100, 5000))
-    assert middle(large).shape == (1, 4096, 4096)
-    assert middle(large)[0, 0, [0, -1]].tolist() == [452, 4547]

@@ -7,7 +7,7 @@ import torch
 from sp_graph_seg import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.nn import BlindSpotNet
-from sp_graph_seg.training import fit_blind_spot, seeded
+from sp_graph_seg.training import blind_spot, fit_blind_spot, seeded
 
 CPU = torch.device("cpu")
 CONFIG = Config(
@@ -125,3 +125,27 @@ def test_batch_normalisation_is_that_of_the_whole_image():
 def test_a_loss_that_is_not_finite_is_refused():
     with pytest.raises(InputError, match=r"learning_rate=.*use a smaller learning rate\.$"):
         train([picture() * 1e30], config=CONFIG.replace(learning_rate=1e20))
+
+
+def test_a_step_takes_as_many_images_as_it_should(monkeypatch):
+    images = [picture(seed=k) for k in range(5)]
+    net, history = train(images)
+    assert same(net, train(images, config=CONFIG.replace(images_per_step=5))[0])
+    taken = []
+    losses = blind_spot._losses
+
+    def count(net, subject, pairs, generator):
+        taken.append(
+            (next(k for k, i in enumerate(images) if torch.equal(i, subject.image)), pairs)
+        )
+        return losses(net, subject, pairs, generator)
+
+    monkeypatch.setattr(blind_spot, "_losses", count)
+    config = CONFIG.replace(images_per_step=2, epochs=10)
+    _, history = train(images, config=config)
+    steps = [{number for number, _ in taken[k : k + 2]} for k in range(0, len(taken), 2)]
+    assert len(history) == len(steps) == 20
+    assert {len(step) for step in steps} == {2}
+    assert set.union(*steps) == set(range(5))
+    assert {pairs for _, pairs in taken} == {2}  # 16 windows, 2 mini-batches, 2 images
+    assert same(train(images, config=config)[0], train(images, config=config)[0])

@@ -4,10 +4,10 @@ import torch
 
 from sp_graph_seg.transforms.adjacency import (
     find_boundary,
+    find_edges,
     half_neighborhood,
     shifted_views,
     sum_over_edges,
-    to_edge_index,
 )
 
 CASES = [(2, 1), (2, 2), (3, 1), (3, 2), (3, 3)]
@@ -66,22 +66,39 @@ def test_boundary_and_sums_equal_a_loop(ndim, connectivity, label_map, find_regi
 
 
 @pytest.mark.parametrize(("ndim", "connectivity"), CASES)
-def test_edge_index_is_sorted_by_target_then_source(ndim, connectivity, label_map, edge_set):
+@pytest.mark.parametrize("is_masked", [False, True])
+@pytest.mark.parametrize("num_nodes", [9, 1 << 16, (1 << 16) + 1])
+def test_edges_equal_a_loop_and_are_sorted_by_target_then_source(
+    ndim, connectivity, is_masked, num_nodes, label_map, find_regions, edge_set
+):
+    """Also where the largest id takes 16 bits, and where it takes one more."""
+    labels = label_map((8, 6, 5)[:ndim], num_labels=9, seed=3)
+    labels[labels == 8] = num_nodes - 1
+    if is_masked:
+        labels[1:3] = -1
+    edge_index = find_edges(labels, num_nodes, connectivity)
+    assert edge_index.dtype == torch.long
+    source, target = edge_index
+    assert (torch.diff(target * num_nodes + source) > 0).all()  # strictly: coalesced
+    expected = set(find_regions(labels, connectivity).pairs)
+    assert edge_set(edge_index) == expected | {(j, i) for i, j in expected}
+
+
+@pytest.mark.parametrize(("ndim", "connectivity"), CASES)
+def test_sums_are_in_the_order_of_the_edges(ndim, connectivity, label_map):
     labels = label_map((8, 6, 5)[:ndim], num_labels=9, seed=3)
     boundary = find_boundary(labels, connectivity)
     matrix = sum_over_edges(labels, boundary, np.ones(boundary.first.size), 9)
-    edge_index = to_edge_index(matrix)
-    assert edge_index.dtype == torch.long
-    source, target = edge_index
-    assert (torch.diff(target * 9 + source) > 0).all()  # strictly: coalesced
-    row, column = matrix.toarray().nonzero()
-    assert edge_set(edge_index) == set(zip(column.tolist(), row.tolist(), strict=True))
+    target = np.repeat(np.arange(9), np.diff(matrix.indptr))
+    edge_index = find_edges(labels, 9, connectivity)
+    np.testing.assert_array_equal(edge_index, np.stack([matrix.indices, target]))
 
 
 def test_no_boundary():
     labels = np.zeros((3, 4), dtype=np.int64)
     boundary = find_boundary(labels, 2)
     assert boundary.first.size == boundary.second.size == boundary.offset.size == 0
-    edge_index = to_edge_index(sum_over_edges(labels, boundary, np.ones(0), 1))
+    assert sum_over_edges(labels, boundary, np.ones(0), 1).nnz == 0
+    edge_index = find_edges(labels, 1, 2)
     assert edge_index.shape == (2, 0)
     assert edge_index.dtype == torch.long

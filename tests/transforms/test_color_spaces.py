@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sp_graph_seg.transforms import color_space
+from sp_graph_seg.transforms import color_space, color_spaces
 
 RNG = np.random.default_rng(0)
 
@@ -37,3 +37,12 @@ def test_a_volume_is_as_its_slices():
     volume = RNG.random((3, 2, 4, 5))
     slices = [color_space(volume[:, k], "lab") for k in range(2)]
     np.testing.assert_allclose(color_space(volume, "lab"), slices)
+
+
+@pytest.mark.parametrize("size", [(11, 7), (5, 3, 4)])
+@pytest.mark.parametrize("at_once", [1, 8, 30])
+def test_large_images_are_converted_in_parts(size, at_once, monkeypatch):
+    image = RNG.random((3, *size), dtype=np.float32)
+    whole = color_space(image, "lab")
+    monkeypatch.setattr(color_spaces, "_PIXELS_AT_ONCE", at_once)
+    np.testing.assert_array_equal(color_space(image, "lab"), whole)

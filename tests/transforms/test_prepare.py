@@ -201,3 +201,21 @@ def test_scaling_has_no_aliasing_and_no_shift():
 def test_scaling_to_the_same_size_changes_nothing():
     image = torch.from_numpy(IMAGE)
     assert prepare.scale_to(image, (20, 30)) is image
+
+
+@pytest.mark.parametrize(
+    ("size", "start"), [(8, (6, 11)), (19, (0, 5)), (20, (0, 5)), (40, (0, 0))]
+)
+def test_the_middle_is_cropped_without_a_mask(size, start):
+    values, inside = prepare.crop(prepare.ScaledImage(IMAGE, None), size)
+    top, left = start
+    np.testing.assert_array_equal(values, IMAGE[:, top : top + size, left : left + size])
+    assert inside is None
+
+
+def test_the_rows_and_then_the_columns_with_most_data_are_cropped():
+    mask = np.zeros((20, 30), bool)
+    mask[1:4, 2:9] = mask[15:, 25:] = True  # 21 and 25 pixels, far from the middle
+    values, inside = prepare.crop(prepare.ScaledImage(IMAGE, mask), 5)
+    np.testing.assert_array_equal(values, IMAGE[:, 15:, 25:])
+    assert inside.all()

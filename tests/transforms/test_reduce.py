@@ -122,13 +122,15 @@ def test_mean_over_nodes_equals_a_loop_and_adds_up_in_64_bits():
     rng = np.random.default_rng(0)
     values, nodes = rng.normal(size=(3, 50)), rng.integers(0, 6, 50)
     nodes[nodes == 2] = 3  # node 2 has no pixel
-    means = mean_over_nodes(values, nodes, 7)
+    means = mean_over_nodes(values, nodes, np.bincount(nodes, minlength=7))
     assert means.dtype == torch.float32
     for node in range(7):
         expected = values[:, nodes == node].mean(axis=1) if (nodes == node).any() else np.zeros(3)
         np.testing.assert_allclose(means[node], expected, rtol=1e-6)
     many = np.full((1, 1 << 20), 0.1, np.float32)  # float32 would give 0.10003 one by one
-    assert mean_over_nodes(many, np.zeros(many.size, int), 1).item() == np.float32(0.1)
+    assert mean_over_nodes(
+        many, np.zeros(many.size, int), np.array([many.size])
+    ).item() == np.float32(0.1)
 
 
 @pytest.mark.parametrize("labels", [2, 5, 1000])

@@ -1,7 +1,7 @@
 """The relabelling of a volume, block by block."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +27,7 @@ def relabel_volume(
     record: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> LabelJob:
     """Relabels each slice of a volume as a separate image, and writes the new labels.
 
@@ -44,6 +45,7 @@ def relabel_volume(
         record: How the labels were made, see :func:`~sp_graph_seg.io.record.make_record`.
         overwrite: Replace an existing output. (default: :obj:`False`)
         resume: Accept an output that the same call has already finished. (default: :obj:`False`)
+        progress: As in :func:`~sp_graph_seg.streaming.label_volume`.
 
     Returns:
         The finished job.
@@ -76,12 +78,12 @@ def relabel_volume(
     )
     missing = job.missing_blocks()
     done = len(labels) - sum(stop - start for start, stop in missing)
-    with WorkProgress(len(labels), "slices", done=done) as progress:
+    with WorkProgress(len(labels), "slices", done=done, report=progress) as bar:
         for start, stop in missing:
             values = labels.read(start, stop)[:, 0].astype(job.dtype)
             slices = np.stack([about.apply(image) for image in values])
             job.write_block(start, _marked(slices, unlabelled, job.unlabelled))
-            progress.advance(stop - start)
+            bar.advance(stop - start)
     return replace(job, complete=True, skipped=job.finish(record=record))
 
 

@@ -1,6 +1,8 @@
 """Functions that read and write the description of a relabelling as YAML, for a person to edit."""
 
+import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -9,6 +11,9 @@ from sp_graph_seg.extras import require
 from sp_graph_seg.labels.greys import Grey
 from sp_graph_seg.labels.relabel.description import Relabel
 from sp_graph_seg.yaml_reader import read_yaml
+
+#: What YAML takes for something else than text.
+_NOT_TEXT = ("yes", "no", "on", "off", "true", "false", "null")
 
 _STEPS = """\
 # The steps, from top to bottom. Name a label by its number or its name.
@@ -53,6 +58,7 @@ def starter_yaml(
     greys: Mapping[int, Grey] = MappingProxyType({}),
     merge: Mapping[int, Sequence[int]] = MappingProxyType({}),
     is_asked: bool = False,
+    names: Mapping[int, str] = MappingProxyType({}),
 ) -> str:
     """Makes the YAML text of a description, for a person to edit.
 
@@ -67,18 +73,26 @@ def starter_yaml(
         merge: Labels to merge, from :func:`~sp_graph_seg.labels.relabel.propose_merges`.
         is_asked: Whether the user asked for these labels to be merged. If true, ``merge`` takes
             effect. (default: :obj:`False`)
+        names: Names of labels. The other labels are called ``label N``.
     """
+    called = {label: names.get(label, f"label {label}") for label in counts}
     total = sum(counts.values())
     lines = ["labels:"]
     for label in sorted(counts):
-        entry = f'{label}: {{name: label {label}, color: "{colors[label]}"}}'
+        entry = f'{label}: {{name: {_quoted(called[label])}, color: "{colors[label]}"}}'
         grey = f", grey {greys[label].mean:.4g} ± {greys[label].std:.2g}" if label in greys else ""
         lines.append(f"  {entry}  # {100 * counts[label] / total:.3g} % of the pixels{grey}")
     first, last = min(counts), max(counts)
     steps = _STEPS.format(
-        merge=_merge_line(merge, is_asked, first, last), first=first, name=f"label {first}"
+        merge=_merge_line(merge, is_asked, first, last), first=first, name=_quoted(called[first])
     )
     return "\n".join(lines) + "\n\n" + steps
+
+
+def _quoted(name: str) -> str:
+    """Quotes a name for YAML, unless it is made of words and spaces only."""
+    is_plain = re.fullmatch(r"[A-Za-z][\w ]*\w", name) and not name.endswith(" ")
+    return name if is_plain and name.lower() not in _NOT_TEXT else json.dumps(name)
 
 
 def _merge_line(merge: Mapping[int, Sequence[int]], is_asked: bool, first: int, last: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import AmbiguousInputError, InputError
 from sp_graph_seg.extras import require
 from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.limits import check_limit
@@ -181,7 +181,10 @@ def _choose_dataset(path: str, group: "h5py.Group") -> "tuple[h5py.Group, h5py.D
     found = [pair for pair in _datasets(group) if pair[1].dtype.kind in "buif"]
     volumes = [pair for pair in found if pair[1].ndim >= 3] or [p for p in found if p[1].ndim == 2]
     if len(volumes) != 1:
-        raise InputError(f"{path}: does not say which dataset to read; {_listing(group)}.")
+        raise AmbiguousInputError(
+            f"{path}: does not say which dataset to read; {_listing(group)}.",
+            [dataset.name for _, dataset in volumes],
+        )
     return volumes[0]
 
 

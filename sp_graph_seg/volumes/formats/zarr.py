@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import AmbiguousInputError, InputError
 from sp_graph_seg.extras import require
 from sp_graph_seg.limits import check_limit
 from sp_graph_seg.volumes.axes import Layout, resolve_axes
@@ -188,7 +188,10 @@ def _choose_array(path: str, group: "zarr.Group") -> "zarr.Array":
     arrays = [a for a in _arrays(group) if np.dtype(a.dtype).kind in "buif"]
     volumes = [a for a in arrays if a.ndim >= 3] or [a for a in arrays if a.ndim == 2]
     if len(volumes) != 1:
-        raise InputError(f"{path}: does not say which array to read; {_listing(group)}.")
+        raise AmbiguousInputError(
+            f"{path}: does not say which array to read; {_listing(group)}.",
+            [f"/{array.path}" for array in volumes],
+        )
     return volumes[0]
 
 

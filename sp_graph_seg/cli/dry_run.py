@@ -1,0 +1,182 @@
+"""Says what a command would read, train and write, for the flag --dry-run."""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from sp_graph_seg.cli.messages import show
+from sp_graph_seg.cli.outputs import join_names
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import SegmentationWarning
+from sp_graph_seg.progress import format_seconds
+
+if TYPE_CHECKING:
+    from sp_graph_seg import Segmenter
+    from sp_graph_seg.volumes import Volume
+
+T = TypeVar("T")
+
+#: Sides of the part of an image that is tried.
+_TRIED = 1024
+
+#: Bytes for each pixel of a whole slice that is labelled, as measured; see the page of volumes.
+_BYTES_A_PIXEL = 35
+
+#: Slices that the page of a volume reads once more.
+_IN_REPORT = 512
+
+
+class Cost(NamedTuple):
+    """Seconds of the work on one image, and the largest memory of the process in bytes."""
+
+    read: float = 0.0
+    prepare: float = 0.0
+    step: float = 0.0
+    label: float = 0.0
+    memory: int = 0
+
+
+def show_volumes(volumes: "Sequence[Volume]") -> None:
+    """Prints what is read of volumes or videos."""
+    for volume in volumes:
+        noun = "slices" if volume.frame_rate is None else "frames"
+        channels = f" of {volume.channels} channels" if volume.channels > 1 else ""
+        size = f"{len(volume)} {noun} of {volume.height} x {volume.width} {volume.dtype}{channels}"
+        axes = [axis for axis in volume.geometry.axes if axis.spacing is not None]
+        voxel = ", ".join(f"{a.name} {a.spacing:g} {a.unit or ''}".rstrip() for a in axes)
+        show("read", f"{volume.path}, {size}; voxel {voxel or 'size unknown'}")
+
+
+def show_images(paths: Sequence[Path], images: Sequence[np.ndarray]) -> None:
+    """Prints what is read of images."""
+    sizes = sorted({"x".join(map(str, image.shape[1:])) for image in images})
+    channels = len(images[0])
+    show("read", f"{join_names(map(str, paths))}, {join_names(sizes)} pixels, {channels} channels")
+
+
+def show_settings(preset: str, kind: str, config: Config) -> None:
+    """Prints the preset, and the settings that differ from it."""
+    from sp_graph_seg.presets import PRESETS
+
+    name = kind if preset == "auto" else preset
+    own, base = config.to_dict(), Config.from_dict(PRESETS[name]).to_dict()
+    other = ", ".join(f"{key} {value}" for key, value in own.items() if value != base[key])
+    chosen = ", chosen by the input" if preset == "auto" else ""
+    show("preset", f"{name}{chosen}{f'; but {other}' if other else ''}")
+
+
+def show_training(what: str, config: Config, count: int) -> None:
+    """Prints what is trained on, and for how long."""
+    from sp_graph_seg.training import count_steps
+
+    patches = " or ".join(f"{n} of {h} x {w}" for n, h, w in config.patches)
+    steps = f"{count_steps(config, count)} steps in {config.epochs} epochs"
+    show("train", f"on {what}, {steps}, patches: {patches} pixels, label_by {config.label_by}")
+
+
+def show_results(files: Iterable[Path], labels: Sequence[tuple[Path, int]] = ()) -> None:
+    """Prints what would be written.
+
+    Args:
+        files: Files that take less than 20 MB together, such as the model and the report.
+        labels: Files of labels, and the bytes of the labels if nothing is compressed.
+    """
+    for file, size in labels:
+        show("write", f"{file}, {format_bytes(size)} of labels, less if compressed")
+    others = [*files]
+    if others:
+        show("write", f"{', '.join(map(str, others))}, below 20 MB")
+
+
+def show_cost(seconds: dict[str, float], memory: int, how: str) -> None:
+    """Prints the estimated time and memory. This is the last part of a plan."""
+    parts = ", ".join(f"{name} {format_seconds(value)}" for name, value in seconds.items())
+    total = format_seconds(sum(seconds.values()))
+    show("time", f"about {total} ({parts}), an estimate from {how}")
+    if memory:
+        show("memory", f"about {format_bytes(memory)}, an estimate from {how}")
+    show("dry run", "nothing was trained or written")
+
+
+def training_seconds(cost: Cost, config: Config, count: int) -> float:
+    """Returns the seconds of a training on ``count`` images."""
+    from sp_graph_seg.training import count_steps
+
+    steps = cost.step * count_steps(config, count)
+    if config.label_by != "phases":  # whose windows are divided among the images
+        steps *= min(count, config.images_per_step or count)
+    return count * cost.prepare + steps
+
+
+def reading_seconds(cost: Cost, count: int) -> float:
+    """Returns the seconds of reading ``count`` slices: to check, to label and for the report."""
+    return cost.read * (2 * count + min(count, _IN_REPORT))
+
+
+def try_training(image: np.ndarray, config: Config) -> Cost:
+    """Trains for one epoch on an image, or on its middle, and labels it. Keeps nothing."""
+    from sp_graph_seg import Segmenter
+
+    small = _middle(image)
+    short = config.replace(epochs=1)
+    with warnings.catch_warnings():  # such as of labels that one epoch does not find
+        warnings.simplefilter("ignore", SegmentationWarning)
+        whole, segmenter = timed(lambda: Segmenter(short).fit(small))
+    history = segmenter.history_
+    steps = 0 if history is None else len(history)
+    trained = history.seconds if history is not None else 0.0
+    cost = Cost(prepare=max(whole - trained, 0.0), step=trained / max(steps, 1))
+    return try_labelling(image, segmenter)._replace(prepare=cost.prepare, step=cost.step)
+
+
+def try_labelling(image: np.ndarray, segmenter: "Segmenter") -> Cost:
+    """Labels an image, or its middle, and scales the time to the whole image."""
+    small = _middle(image)
+    seconds, _ = timed(lambda: segmenter.predict(small))
+    untried = image[0].size - small[0].size
+    scale = image[0].size / small[0].size
+    return Cost(label=scale * seconds, memory=_peak_memory() + _BYTES_A_PIXEL * max(untried, 0))
+
+
+def read_middle(volume: "Volume") -> tuple[float, np.ndarray]:
+    """Reads the middle slice of a volume. Returns the seconds, and the slice."""
+    from sp_graph_seg.streaming import read_slice
+
+    return timed(lambda: read_slice(volume, len(volume) // 2))
+
+
+def format_bytes(count: int) -> str:
+    """Formats a number of bytes as ``369 kB`` or ``1.2 GB``."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
+
+
+def _middle(image: np.ndarray) -> np.ndarray:
+    top, left = (max(0, side - _TRIED) // 2 for side in image.shape[1:])
+    return image[:, top : top + _TRIED, left : left + _TRIED]
+
+
+def timed(function: Callable[[], T]) -> tuple[float, T]:
+    """Calls a function. Returns the seconds that this took, and the result."""
+    start = time.perf_counter()
+    result: Any = function()
+    return time.perf_counter() - start, result
+
+
+def _peak_memory() -> int:
+    """Returns the largest memory that this process has used, in bytes; 0 if it is not known."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

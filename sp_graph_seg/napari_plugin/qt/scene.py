@@ -1,0 +1,149 @@
+"""The layers of the viewer: images to train on, and labels over them."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from napari.layers import Image, Labels
+
+from sp_graph_seg.errors import InputError
+from sp_graph_seg.label_jobs import LabelOutput
+from sp_graph_seg.napari_plugin.layers import KEY, LabelsShown, labels_layer
+from sp_graph_seg.napari_plugin.reader import open_labels_layer
+from sp_graph_seg.napari_plugin.relabel_editor import RelabelEditor
+from sp_graph_seg.napari_plugin.scan import Scan
+from sp_graph_seg.volumes import Volume
+
+if TYPE_CHECKING:
+    from napari.viewer import Viewer
+
+_SLICE = "labels of slice "
+
+
+class Picked(NamedTuple):
+    """A label that was clicked."""
+
+    shown: LabelsShown
+    label: int
+
+
+class Scene:
+    """Reads and changes the layers of a viewer.
+
+    Args:
+        viewer: The viewer.
+    """
+
+    def __init__(self, viewer: "Viewer") -> None:
+        self.viewer = viewer
+
+    def images(self) -> list[str]:
+        """Returns the names of the layers of images, from the lowest to the top."""
+        return [layer.name for layer in self.viewer.layers if isinstance(layer, Image)]
+
+    def scan(self, name: str) -> Scan:
+        """Makes the scan of a layer: the volume that the reader opened, or the layer's array.
+
+        Raises:
+            InputError: There is no such layer, or it has too many axes.
+        """
+        layer = self._image(name)
+        volume = layer.metadata.get(KEY)
+        if isinstance(volume, Volume):
+            return Scan.of_volume(volume)
+        data = layer.data[0] if layer.multiscale else layer.data
+        unit = str(layer.units[-1])
+        is_known = layer.ndim == 3 and unit != "pixel"
+        depth, height, width = np.resize(layer.scale[-3:], 3).tolist()
+        return Scan.of_array(
+            data,
+            layer.name,
+            rgb=layer.rgb,
+            spacing=(depth, height, width) if is_known else None,
+            unit=unit if is_known else None,
+        )
+
+    def slice_in_view(self, name: str) -> int:
+        """Returns the number of the slice of an image that the viewer shows."""
+        layer = self._image(name)
+        if layer.ndim < 3:
+            return 0
+        point = np.asarray(self.viewer.dims.point)[-layer.ndim :]
+        number = round(float(layer.world_to_data(point)[-3]))
+        return int(np.clip(number, 0, layer.data.shape[0] - 1))
+
+    def show_slices(self, name: str, found: Mapping[int, LabelsShown]) -> None:
+        """Shows the labels ``(1, H, W)`` of slices of an image, each in its place."""
+        image = self._image(name)
+        for number, shown in found.items():
+            title = f"{_SLICE}{number}"
+            if title in self.viewer.layers:
+                self._update(self.viewer.layers[title], shown)
+                continue
+            first = np.zeros(image.ndim)
+            if image.ndim == 3:
+                first[0] = number
+            else:
+                shown.before = shown.before[0]
+            where = {
+                "scale": image.scale,
+                "translate": image.data_to_world(first),
+                "units": image.units,
+                "axis_labels": image.axis_labels,
+            }
+            data, about, _ = labels_layer(title, shown, where)
+            self.viewer.add_labels(data, **about)
+
+    def remove_slices(self) -> None:
+        """Removes the labels of slices."""
+        for name in [n.name for n in self.viewer.layers if n.name.startswith(_SLICE)]:
+            self.viewer.layers.remove(name)
+
+    def open_result(self, output: LabelOutput, editor: RelabelEditor | None = None) -> None:
+        """Opens labels as a layer, and hides the other layers of labels.
+
+        Args:
+            output: The labels.
+            editor: Their names, colours and mergers. (default: those that are stored with them)
+        """
+        data, about, _ = open_labels_layer(str(output), editor=editor)
+        for layer in self.viewer.layers:
+            layer.visible = layer.visible and not isinstance(layer, Labels)
+        self.viewer.add_labels(data, **about)
+
+    def active_labels(self) -> LabelsShown | None:
+        """Returns the labels of the active layer; None if it has none of this plugin."""
+        layer = self.viewer.layers.selection.active
+        shown = None if layer is None else layer.metadata.get(KEY)
+        return shown if isinstance(shown, LabelsShown) else None
+
+    def refresh(self, editor: RelabelEditor) -> None:
+        """Shows all labels that an editor has changed."""
+        for layer in self.viewer.layers:
+            shown = layer.metadata.get(KEY)
+            if isinstance(shown, LabelsShown) and shown.editor is editor:
+                self._update(layer, shown)
+
+    def pick(self, position: Any) -> Picked | None:
+        """Returns the uppermost label at a position in the world; None if there is none."""
+        for layer in reversed(self.viewer.layers):
+            shown = layer.metadata.get(KEY)
+            if not (layer.visible and isinstance(shown, LabelsShown)):
+                continue
+            value = layer.get_value(np.asarray(position)[-layer.ndim :], world=True)
+            if value is not None and value != shown.unlabelled:
+                return Picked(shown, int(value))
+        return None
+
+    def _image(self, name: str) -> Image:
+        if name not in self.viewer.layers:
+            raise InputError("image: there is none; open one, or use File > Open Sample.")
+        return self.viewer.layers[name]
+
+    def _update(self, layer: Labels, shown: LabelsShown) -> None:
+        if layer.ndim < shown.before.ndim:
+            shown.before = shown.before[0]
+        layer.metadata[KEY] = shown
+        layer.data = shown.after()
+        layer.colormap = shown.color_dict()
+        layer.features = shown.features()
