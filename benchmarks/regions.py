@@ -1,6 +1,6 @@
 """Regions of photographs against people's, on BSDS300: one command, all tables.
 
-    python benchmarks/regions.py FOLDER [--split test] [--images 0:100:4] [--json FILE]
+    python benchmarks/regions.py FOLDER --also : --json FILE --trees FOLDER
 
 FOLDER is the dataset, in a layout that :class:`sp_graph_seg.datasets.BSDS300` reads.
 
@@ -10,28 +10,30 @@ FOLDER is the dataset, in a layout that :class:`sp_graph_seg.datasets.BSDS300` r
 2. The ladder: the same setting; the best one for all these images (ODS); for each image the best
    of n settings (oracle of n, OIS).
 3. The tree with the best of 20 numbers of regions for each image, from 2 to 40, as the literature
-   on superpixels reports it.
+   on superpixels reports it: on these images, and with those of ``--also`` (``:`` are all).
 4. Every setting, from which one may be chosen with ``--split train``.
 
 Another program joins with ``--other NAME=FOLDER``, a folder of label images IMAGE.png. A-MI, VI,
-GCE and BDE are means over the annotators of an image. About 6 seconds of CPU time an image; with
-``--json`` the same command does the rest after an interruption. Several commands may share the work
-by ``--images``; a last one is given all their files.
+GCE and BDE are means over the annotators of an image. About 5 seconds of CPU time for each image,
+2 for each of ``--also``. ``--json`` keeps the scores and ``--trees`` the trees, so that
+the same command does the rest after an interruption.
 """
 
 import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch_geometric.data import HeteroData
 
 from sp_graph_seg import Config
 from sp_graph_seg.baselines import felzenszwalb_regions, grid_regions, one_label
 from sp_graph_seg.evaluation import (
+    Contingency,
     contingency_tables,
     mean_scores,
     score_regions,
@@ -40,7 +42,7 @@ from sp_graph_seg.evaluation import (
 from sp_graph_seg.experiments import Photo, find_photos
 from sp_graph_seg.io import read_labels
 from sp_graph_seg.progress import WorkProgress
-from sp_graph_seg.prototypes.region_colors import cluster_regions, measure_regions
+from sp_graph_seg.prototypes.region_colors import cluster_regions, regions_to_label
 from sp_graph_seg.regions import RegionTree, merge_cells, transfer_cut_regions
 from sp_graph_seg.transforms import ToMultiscale, as_image, color_space
 
@@ -58,7 +60,7 @@ SETTINGS: dict[str, Sequence[str]] = {
     "grid": ("12",),
     "Felzenszwalb": ("300",),
     "SAS": ("12",),
-    "labels of regions": ("10",),
+    "labels of regions": ("18",),
     "region tree": ("4", "8", "12", "18", "26", "36", OWN),
 }
 
@@ -68,7 +70,7 @@ FIXED = {
     "grid": "12",
     "Felzenszwalb": "300",
     "SAS": "12",
-    "labels of regions": "10",
+    "labels of regions": "18",
     "region tree": OWN,
 }
 
@@ -95,36 +97,39 @@ COLUMNS = {
 _LOWER_IS_BETTER = frozenset({"vi", "gce", "bde"})
 
 
-class Inputs(NamedTuple):
-    """What the methods share: an image and its tree."""
+class Inputs:
+    """What the methods share: an image ``(C, H, W)`` in [0, 1], its graph and its tree."""
 
-    image: NDArray[np.float32]
-    graph: HeteroData
-    tree: RegionTree
+    def __init__(self, photo: Photo, kept: Path | None) -> None:
+        """The tree is read from the file ``kept``, or built and written there."""
+        self.image = as_image(photo.read())
+        if kept is not None and kept.exists():
+            self.tree = RegionTree.load(kept)
+            return
+        self.tree = merge_cells(self.graph, self.image)
+        if kept is not None:
+            self.tree.save(kept)
 
-    @classmethod
-    def make(cls, image: NDArray[np.float32]) -> "Inputs":
-        """Of ``(C, H, W)`` in [0, 1]."""
-        graph = ToMultiscale()(image)
-        return cls(image, graph, merge_cells(graph, image))
+    @cached_property
+    def graph(self) -> HeteroData:
+        """With the default levels."""
+        return ToMultiscale()(self.image)
 
 
 def segment(method: str, given: Inputs) -> Iterator[Labels]:
     """The label map of each setting of a method."""
-    image, graph, tree = given
+    image, tree = given.image, given.tree
     settings = SETTINGS[method]
     if method == "region tree":
         yield from (cut(tree, setting) for setting in settings)
     elif method == "SAS":
         colors = color_space(image, "lab")
-        yield from (transfer_cut_regions(graph, colors, int(setting)) for setting in settings)
+        yield from (transfer_cut_regions(given.graph, colors, int(setting)) for setting in settings)
     elif method == "labels of regions":
-        regions = tree.cut()
-        colors, areas = measure_regions(regions, image)
+        regions, colors, areas = regions_to_label(tree, image)
         for setting in settings:
-            model = cluster_regions(
-                colors, areas, Config(label_by="regions", num_labels=int(setting))
-            )
+            number = min(int(setting), len(colors))
+            model = cluster_regions(colors, areas, Config(label_by="regions", num_labels=number))
             yield model.distances(colors).argmin(axis=1)[regions]
     else:
         make: Callable[[NDArray, int], Labels] = {
@@ -140,16 +145,28 @@ def cut(tree: RegionTree, setting: str) -> Labels:
     return tree.cut(None if setting == OWN else min(int(setting), tree.num_leaves))
 
 
-def measure(photo: Photo, methods: Sequence[str], known: Measured) -> None:
-    """Scores all settings of the methods that are not known yet, and the tree at each number."""
+def measure(photo: Photo, methods: Sequence[str], known: Measured, kept: Path | None) -> bool:
+    """Scores the settings of the methods, and the tree at each number; false if all is known."""
     missing = [method for method in methods if method not in known]
     if not missing and SWEPT in known:
-        return
-    given, truths = Inputs.make(as_image(photo.read())), photo.read_truth()
+        return False
+    given, truths = Inputs(photo, kept), photo.read_truth()
     for method in missing:
         maps = zip(SETTINGS[method], segment(method, given), strict=True)
         known[method] = {setting: score_segmentation(labels, truths) for setting, labels in maps}
-    known[SWEPT] = {k: score_regions(contingency_tables(cut(given.tree, k), truths)) for k in SWEEP}
+    known[SWEPT] = sweep(given.tree, truths)
+    return True
+
+
+def sweep(tree: RegionTree, truths: Sequence[Labels]) -> dict[str, Scores]:
+    """Scores the tree at each number; the pixels are counted once, by leaf."""
+    by_leaf = contingency_tables(tree.leaves, truths)
+    leaves = RegionTree(tree.children, tree.altitude, np.arange(tree.num_leaves))
+    found = {}
+    for number in SWEEP:
+        joined = csr_array(np.eye(int(number), dtype=np.int64)[cut(leaves, number)])
+        found[number] = score_regions([Contingency(one.table @ joined) for one in by_leaf])
+    return found
 
 
 def read_others(given: Sequence[str]) -> dict[str, Path]:
@@ -245,34 +262,52 @@ def _print_row(cells: Sequence[str]) -> None:
     print("| " + " | ".join(cells) + " |")
 
 
-def main() -> None:
-    """Scores all images and prints the tables."""
+def read_options() -> argparse.Namespace:
+    """Of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", help="of BSDS300")
     parser.add_argument("--split", choices=("train", "test"), default="test")
     parser.add_argument("--images", nargs="*", default=(), help="names, or slices as 0:100:4")
+    parser.add_argument(
+        "--also",
+        nargs="*",
+        default=(),
+        help="images of the other split that the third table counts too; : are all",
+    )
     parser.add_argument("--methods", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--other", nargs="*", default=(), metavar="NAME=FOLDER")
-    parser.add_argument(
-        "--json",
-        nargs="*",
-        type=Path,
-        default=(),
-        help="scores of each image: the first is kept up",
-    )
-    given = parser.parse_args()
-    photos = find_photos(given.folder, given.split, given.images)
+    parser.add_argument("--json", type=Path, help="scores of each image, kept and gone on with")
+    parser.add_argument("--trees", type=Path, help="a folder of trees, kept and gone on with")
+    return parser.parse_args()
+
+
+def measure_all(
+    photos: Sequence[Photo], also: Sequence[Photo], given: argparse.Namespace
+) -> dict[str, Measured]:
+    """The scores of each image by name; those of ``also`` are of the tree at each number alone."""
     known: dict[str, Measured] = {}
-    for file in given.json:
-        if file.exists():
-            known |= json.loads(file.read_text(encoding="utf-8"))
-    with WorkProgress(len(photos), "images") as bar:
-        for photo in photos:
-            before = len(known.setdefault(photo.name, {}))
-            measure(photo, given.methods, known[photo.name])
-            if given.json and len(known[photo.name]) > before:
-                given.json[0].write_text(json.dumps(known) + "\n", encoding="utf-8")
+    if given.json and given.json.exists():
+        known = json.loads(given.json.read_text(encoding="utf-8"))
+    if given.trees:
+        given.trees.mkdir(parents=True, exist_ok=True)
+    work = [*((photo, given.methods) for photo in photos), *((photo, ()) for photo in also)]
+    with WorkProgress(len(work), "images") as bar:
+        for photo, methods in work:
+            kept = given.trees and given.trees / f"{photo.name}.npz"
+            is_new = measure(photo, methods, known.setdefault(photo.name, {}), kept)
+            if given.json and is_new:
+                given.json.write_text(json.dumps(known) + "\n", encoding="utf-8")
             bar.advance()
+    return known
+
+
+def main() -> None:
+    """Scores all images and prints the tables."""
+    given = read_options()
+    photos = find_photos(given.folder, given.split, given.images)
+    other_split = "test" if given.split == "train" else "train"
+    also = find_photos(given.folder, other_split, given.also) if given.also else []
+    known = measure_all(photos, also, given)
     fixed = {method: FIXED[method] for method in given.methods}
     for name, folder in read_others(given.other).items():
         fixed[name] = "its labels"
@@ -288,6 +323,10 @@ def main() -> None:
         print()
     print_sweep(images)
     print()
+    if also:
+        print(f"The same with {len(also)} {other_split} images\n")
+        print_sweep([*images, *(known[photo.name] for photo in also)])
+        print()
     print_settings(images, list(fixed))
 
 

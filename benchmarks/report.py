@@ -34,7 +34,12 @@ class Spread:
         return f"{self.median:{spec}} ({self.minimum:{spec}} to {self.maximum:{spec}})"
 
 
-def time_together(*calls: Callable[[], Any], repeats: int, warmup: int = 2) -> list[list[float]]:
+def time_together(
+    *calls: Callable[[], Any],
+    repeats: int,
+    warmup: int = 2,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[list[float]]:
     """Seconds of each call, taken in turn (A B A B ...), so that noise hits all alike."""
     for _ in range(warmup):
         for call in calls:
@@ -42,9 +47,9 @@ def time_together(*calls: Callable[[], Any], repeats: int, warmup: int = 2) -> l
     seconds: list[list[float]] = [[] for _ in calls]
     for _ in range(repeats):
         for call, times in zip(calls, seconds, strict=True):
-            start = time.perf_counter()
+            start = clock()
             call()
-            times.append(time.perf_counter() - start)
+            times.append(clock() - start)
     return seconds
 
 

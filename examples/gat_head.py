@@ -10,14 +10,13 @@ is, or one like this. (``Config(head="gat")`` is a head made already.)
 import sys
 
 import torch
-from matplotlib.figure import Figure
 from skimage.data import chelsea
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.io import read_image
-from sp_graph_seg.plot import overlay_labels
+from sp_graph_seg.plot import overlay_labels, panel_grid, save_figure
 
 PICTURE = "gat_head.png"
 
@@ -54,12 +53,7 @@ def main() -> None:
         print(f"{name}: loss {segmenter.history_['loss'][-1]:.3f}")
         panels[f"{name}: {len(set(labels.flat))} labels"] = overlay_labels(image, labels)
 
-    figure = Figure(figsize=(12, 2.9), layout="constrained")
-    for axes, (title, panel) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        axes.imshow(panel, cmap="gray")
-        axes.set_title(title)
-        axes.axis("off")
-    figure.savefig(PICTURE, dpi=120)
+    save_figure(PICTURE, panel_grid(panels))
     print(f"wrote {PICTURE}")
 
 

@@ -10,7 +10,6 @@ neighbours are then joined where the weight is above a threshold.
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.sparse.csgraph import connected_components
@@ -20,7 +19,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import to_scipy_sparse_matrix
 
 from sp_graph_seg import ToRAG, ncut_loss
-from sp_graph_seg.plot import overlay_labels
+from sp_graph_seg.plot import overlay_labels, panel_grid, save_figure
 from sp_graph_seg.transforms import NodePixels, to_label_image
 from sp_graph_seg.transforms.reduce import mean_over_nodes
 
@@ -103,12 +102,7 @@ def main() -> None:
         print(f"{name}: adjusted Rand index {score:.2f}")
         overlay = overlay_labels(255 * image, to_label_image(found, graph))
         panels[f"{name}: {score:.2f}"] = overlay
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
-    for axes, (title, panel) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        axes.imshow(panel)
-        axes.set_title(title)
-        axes.axis("off")
-    figure.savefig(PICTURE, dpi=120)
+    save_figure(PICTURE, panel_grid(panels))
     print(f"wrote {PICTURE}")
 
 

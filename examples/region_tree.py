@@ -8,13 +8,12 @@ By default the two are the views of a stereo camera that scikit-image ships.
 import sys
 
 import numpy as np
-from matplotlib.figure import Figure
 from skimage.data import stereo_motorcycle
 from skimage.segmentation import find_boundaries, mark_boundaries
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.io import read_image
-from sp_graph_seg.plot import overlay_labels, save_figure
+from sp_graph_seg.plot import overlay_labels, panel_grid, save_figure
 from sp_graph_seg.regions import build_region_tree
 from sp_graph_seg.transforms import ToMultiscale, level_images
 
@@ -50,12 +49,7 @@ def main() -> None:
     panels["these labels on a second photograph"] = overlay_labels(
         second, segmenter.predict(second)
     )
-    figure = Figure(figsize=(12, 9), layout="constrained", dpi=90)
-    for axes, (title, panel) in zip(figure.subplots(3, 3).flat, panels.items(), strict=True):
-        axes.imshow(panel, cmap="gray")
-        axes.set_title(title)
-        axes.axis("off")
-    save_figure("region_tree.png", figure)
+    save_figure("region_tree.png", panel_grid(panels))
     print("wrote region_tree.png")
 
 

@@ -4,12 +4,11 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from matplotlib.figure import Figure
 from skimage.segmentation import mark_boundaries
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.io import read_image
-from sp_graph_seg.plot import overlay_labels, save_figure
+from sp_graph_seg.plot import overlay_labels, panel_grid, save_figure
 from sp_graph_seg.transforms import to_label_image
 
 
@@ -32,12 +31,7 @@ def main() -> None:
         ),
         f"{len(set(labels.ravel().tolist()))} labels": overlay_labels(image, labels),
     }
-    figure = Figure(figsize=(12, 3), layout="constrained")
-    for axes, (title, panel) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        axes.imshow(panel, cmap="gray")
-        axes.set_title(title)
-        axes.axis("off")
-    save_figure("segment_photo.png", figure)
+    save_figure("segment_photo.png", panel_grid(panels))
     print("wrote segment_photo.png")
 
 

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.figure import Figure
 from skimage import data, transform
 from skimage.color import rgb2lab
 from skimage.filters import gaussian
@@ -30,7 +29,7 @@ from torch_geometric.nn.models import GAT
 from sp_graph_seg import ToRAG
 from sp_graph_seg.datasets import BSDS300, ImageFolderRAG
 from sp_graph_seg.io import read_image, write_image, write_labels
-from sp_graph_seg.plot import overlay_labels
+from sp_graph_seg.plot import overlay_labels, panel_grid, save_figure
 from sp_graph_seg.transforms import to_label_image
 
 PICTURE = "superpixel_classification.png"
@@ -130,12 +129,7 @@ def main() -> None:
             "truth of its superpixels": overlay_labels(image, to_label_image(graph.y, graph)),
             "prediction": overlay_labels(image, to_label_image(guess, graph)),
         }
-        figure = Figure(figsize=(12, 3), layout="constrained")
-        for axes, (title, panel) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-            axes.imshow(panel, cmap="gray")
-            axes.set_title(title)
-            axes.axis("off")
-        figure.savefig(PICTURE, dpi=120)
+        save_figure(PICTURE, panel_grid(panels))
         print(f"wrote {PICTURE}")
 
 

@@ -48,7 +48,7 @@ def regions(
         images: Photographs. Images that are grey or have another number of channels work too.
         output: Folder for the results. It is made if it is missing.
         regions: Number of regions. By default, it depends on how probable the boundaries are, and
-            is mostly 10 to 20.
+            is mostly 10 to 26.
         threshold: Keep the boundaries whose probability is above this number, from 0 to 1. Use this
             instead of --regions.
         max_size: Longest side, in pixels, of the image in which regions are found. A larger image

@@ -12,6 +12,7 @@ from sp_graph_seg.plot.files import save_figure
 from sp_graph_seg.plot.graph import draw_graph
 from sp_graph_seg.plot.ortho import orthogonal_slices
 from sp_graph_seg.plot.overlay import overlay_labels
+from sp_graph_seg.plot.panels import panel_grid
 from sp_graph_seg.plot.sheets import contact_sheet, contact_sheet_of_frames
 
 require("matplotlib")
@@ -23,6 +24,7 @@ __all__ = [
     "draw_graph",
     "orthogonal_slices",
     "overlay_labels",
+    "panel_grid",
     "plot_history",
     "plot_scores_against_beta",
     "save_figure",

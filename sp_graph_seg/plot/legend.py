@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.io.colors import label_colors
+from sp_graph_seg.labels.greys import GreyCounter
 from sp_graph_seg.plot.layout import LINE, Box, add_box, add_text, measure_text, wrap
 
 if TYPE_CHECKING:
@@ -49,8 +50,7 @@ class LegendCounter:
 
     def __init__(self) -> None:
         self._pixels: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._known: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._greys: NDArray[np.float64] = np.zeros(0)
+        self._greys = GreyCounter()
 
     def add(self, labels: NDArray, image: NDArray | None = None) -> None:
         """Adds the labels of an image.
@@ -62,13 +62,8 @@ class LegendCounter:
         """
         found = labels[labels >= 0].astype(np.int64)
         self._pixels = _added(self._pixels, np.bincount(found))
-        if image is None:
-            return
-        grey = image.mean(axis=0, dtype=np.float64)
-        known = (labels >= 0) & np.isfinite(grey)
-        found = labels[known].astype(np.int64)
-        self._known = _added(self._known, np.bincount(found))
-        self._greys = _added(self._greys, np.bincount(found, grey[known]))
+        if image is not None:
+            self._greys.add(labels, image)
 
     def rows(
         self, names: Mapping[int, str] | None = None, colors: Mapping[int, str] | None = None
@@ -83,21 +78,17 @@ class LegendCounter:
         total = max(int(self._pixels.sum()), 1)
         labels = np.flatnonzero(self._pixels).tolist()
         chosen = label_colors(range(max(labels, default=0) + 1), colors)
+        greys = self._greys.greys()
         return [
             LegendRow(
                 label,
                 chosen[label],
                 (names or {}).get(label, ""),
                 int(self._pixels[label]) / total,
-                self._mean(label),
+                greys[label].mean if label in greys else float("nan"),
             )
             for label in labels
         ]
-
-    def _mean(self, label: int) -> float:
-        if label >= len(self._known) or not self._known[label]:
-            return float("nan")
-        return float(self._greys[label] / self._known[label])
 
 
 def legend_height(rows: Sequence[LegendRow]) -> float:

@@ -70,10 +70,6 @@ class Prediction:
             InputError: If the image cannot be used, or has another number of channels than the
                 training images.
         """
-        if self._labeller is None:
-            prepared = self.prepare(image, superpixels, mask)
-            labels = paint(self.node_features(prepared), prepared.nodes)
-            return self.finish(labels.reshape(prepared.node_size), prepared.size, prepared.inside)
         return self.predict_with_margin(image, superpixels, mask)[0]
 
     @plain_torch()

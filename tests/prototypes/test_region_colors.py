@@ -146,3 +146,12 @@ def test_several_images_share_their_labels():
     )
     assert together.num_labels == 4
     assert together.areas.sum() == images[0][0].size
+
+
+def test_a_speck_has_the_label_of_what_surrounds_it():
+    image = np.full((3, *SIZE), 100, dtype=np.uint8)
+    speck, spot = np.s_[50:56, 50:56], np.s_[120:140, 120:140]  # 0.1 % and 0.8 % of the image
+    image[0][speck], image[2][spot] = 230, 230
+    labels = Segmenter(PHOTO).fit(image).predict(image)
+    assert np.unique(labels[speck]) == labels[0, 0]
+    assert np.unique(labels[spot]) != labels[0, 0]

@@ -80,12 +80,12 @@ def test_what_cannot_be_cut_is_refused(wish, message):
     [
         (np.full(40, 0.1), 10),  # none is likely
         (np.r_[np.full(26, 0.1), np.full(14, 0.6)], 15),
-        (np.full(40, 0.6), 20),  # all are, but not sure
+        (np.full(40, 0.6), 26),  # all are, but not sure
         (np.r_[np.full(10, 0.6), np.full(30, 0.9)], 31),  # sure
         (np.full(3, 0.1), 4),  # no more leaves
     ],
 )
-def test_without_a_wish_there_are_10_to_20_regions_and_all_that_are_sure(altitudes, num_regions):
+def test_without_a_wish_there_are_10_to_26_regions_and_all_that_are_sure(altitudes, num_regions):
     num = len(altitudes) + 1
     children = np.array([[t if t == 0 else num + t - 1, t + 1] for t in range(num - 1)])
     tree = RegionTree(children, altitudes, np.arange(num)[None])
