@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 DEMO := demo_output
 
-.PHONY: demo test check docs clean
+.PHONY: demo test coverage check docs clean
 
 demo: $(INSTALLED)
 	@image=$$($(BIN)/python -c "from importlib.util import find_spec as f; \
@@ -17,6 +17,14 @@ demo: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
+
+# All processes count, also those that tests start. It takes about half as long again as the tests.
+coverage: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet 'coverage>=7.10'
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 check: $(INSTALLED)
 	$(BIN)/ruff check .

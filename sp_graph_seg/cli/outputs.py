@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sp_graph_seg.cli.memory import enough_memory
 from sp_graph_seg.cli.messages import report
 from sp_graph_seg.config import config_to_yaml
 from sp_graph_seg.errors import InputError, OutputError, ReportWarning
@@ -123,14 +124,16 @@ def write_predictions(
         if labels_file.exists():
             continue  # done before an interruption
         array, mask = read(number)
-        if map_file:
-            labels, margins = segmenter.predict_with_margin(array, mask=mask)
-            write_labels(map_file[0], uncertainty_map(labels, margins))
-        else:
-            labels = segmenter.predict(array, mask=mask)
-        legend = LegendCounter()
-        legend.add(labels)
-        overlay = overlay_labels(array, labels, colors=colors)
+        _, height, width = array.shape
+        with enough_memory(path, height, width, segmenter.config_):
+            if map_file:
+                labels, margins = segmenter.predict_with_margin(array, mask=mask)
+                write_labels(map_file[0], uncertainty_map(labels, margins))
+            else:
+                labels = segmenter.predict(array, mask=mask)
+            legend = LegendCounter()
+            legend.add(labels)
+            overlay = overlay_labels(array, labels, colors=colors)
         overlay = with_legend(overlay, legend.rows(segmenter.names_, colors))
         write_image(overlay_file, overlay.transpose(2, 0, 1))
         write_labels(labels_file, np.where(labels < 0, unlabelled, labels))  # last: it is done

@@ -13,6 +13,7 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from sp_graph_seg.cli.app import PROGRAM, app
+from sp_graph_seg.cli.memory import TooLittleMemoryError
 from sp_graph_seg.cli.messages import Messages, open_messages
 from sp_graph_seg.cli.shared_flags import take_shared_flags
 from sp_graph_seg.errors import InputError, is_out_of_memory
@@ -63,6 +64,8 @@ def _run(arguments: Sequence[str], messages: Messages) -> int:
         messages.fail(error, error)
     except KeyboardInterrupt as stop:
         return _stop(stop, messages)
+    except TooLittleMemoryError as error:
+        messages.fail(error, error)
     except Exception as error:
         if not is_out_of_memory(error):
             messages.log("fault: ", traceback.format_exc())

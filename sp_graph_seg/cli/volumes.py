@@ -29,7 +29,7 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, refuse_existing
 from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.io.locks import locked
-from sp_graph_seg.io.record import RECORDS, add_record, make_record
+from sp_graph_seg.io.record import RECORDS, add_record, find_record, make_record
 from sp_graph_seg.io.staging import finish_staged, staged
 from sp_graph_seg.label_jobs import LabelOutput
 
@@ -100,6 +100,7 @@ def segment_volume(
     is_trained = _is_trained(model, notes, overwrite)
     if not is_trained and not work.exists():
         refuse_existing(training_files, overwrite)
+    from sp_graph_seg.segmenter.model_file import read_model
     from sp_graph_seg.streaming import survey_volume
     from sp_graph_seg.streaming.label import check_unchanged
 
@@ -110,6 +111,8 @@ def segment_volume(
         check_writable(overlay.parent)
     if is_trained:
         report("model", f"{model} exists, trained by the same command")
+        if find_record(model) is None:  # killed before the record was written
+            add_record(folder, [model, *training_files], read_model(model).record)
     else:
         numbers, intensity_range = choose_or_check(survey, numbers, count, read, intensity_range)
         why = f", as --train-on {train_on} does" if training.train_on is None else ""

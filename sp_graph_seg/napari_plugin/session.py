@@ -4,6 +4,7 @@ import copy
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +19,8 @@ from sp_graph_seg.errors import InputError
 from sp_graph_seg.io import check_writable, write_text
 from sp_graph_seg.io.fingerprint import fingerprint
 from sp_graph_seg.io.record import add_record, make_record, recorded_as
-from sp_graph_seg.label_jobs import LabelOutput
+from sp_graph_seg.label_jobs import LabelOutput, parse_output
+from sp_graph_seg.label_jobs.finished import read_finished
 from sp_graph_seg.label_jobs.manifest import label_dtype
 from sp_graph_seg.labels.relabel import relabel_to_yaml, relabel_volume
 from sp_graph_seg.napari_plugin.layers import LabelsShown
@@ -282,12 +284,17 @@ def write_merged(
     relabel = shown.editor.to_relabel()
     with recorded_as(_COMMAND):
         record = make_record([shown.volume.source.file], relabel=relabel.to_dict())
+    finished = read_finished(parse_output(shown.volume.path))
+    stored = finished.provenance if finished else {}
+    before, place = stored.get("record"), shown.volume.geometry
+    part = stored.get("geometry", {}).get("part") or place.part  # of the scan, not of its labels
     write_map(folder / MAP, shown.editor)
     relabel_volume(
         shown.volume,
         relabel,
         output,
-        record=record,
+        geometry=replace(place, part=part),
+        record=record | ({"before": before} if before else {}),
         overwrite=overwrite,
         resume=True,
         progress=report,

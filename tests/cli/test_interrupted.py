@@ -8,13 +8,16 @@ import warnings
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from sp_graph_seg import Segmenter
 from sp_graph_seg.cli import outputs as outputs_module
 from sp_graph_seg.cli import predict as predict_module
 from sp_graph_seg.cli import segment as segment_module
+from sp_graph_seg.cli import volumes as volumes_module
 from sp_graph_seg.errors import OutputError
+from sp_graph_seg.io.record import find_record
 from sp_graph_seg.segmenter.model_file import read_model
 
 
@@ -177,6 +180,22 @@ def test_without_room_training_does_not_begin(
     assert files_in(tmp_path) == {"photo.png"}
 
 
+def test_a_record_that_a_kill_left_out_is_written_by_the_next_run(tmp_path, run, monkeypatch):
+    rng = np.random.default_rng(0)
+    stack = np.kron(rng.integers(0, 255, (3, 4, 4)), np.ones((1, 8, 8))).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "scan.tif", stack, photometric="minisblack")
+    command = ["segment", tmp_path / "scan.tif", "--train-on", "0", "-o", tmp_path / "out/a.npy"]
+    command += ["--preset", "fast", "--width", "4", "--depth", "2", "--num-features", "4"]
+    command += ["--n-segments", "30", "--epochs", "1", "--minibatches", "1", "--patches", 2, 16, 16]
+    interrupt_at(monkeypatch, volumes_module, "add_record", 1)
+    assert run(*command) == 130
+    assert not (tmp_path / "out/records.json").exists()
+    assert run(*command) == 0
+    record = find_record(tmp_path / "out/model.safetensors")
+    assert record["inputs"][0]["path"] == str(tmp_path / "scan.tif")
+    assert record["outputs"][-1] == "model.safetensors"
+
+
 # Ends of a command
 
 
@@ -214,7 +233,7 @@ def test_a_signal_in_a_finalizer_is_not_lost(number, code, photo, tmp_path, monk
 
 
 def test_too_little_memory_names_settings_and_keeps_what_is_done(
-    command, tmp_path, run, monkeypatch, capsys
+    command, photos, tmp_path, run, monkeypatch, capsys
 ):
     original, calls = Segmenter.predict, []
 
@@ -226,7 +245,7 @@ def test_too_little_memory_names_settings_and_keeps_what_is_done(
 
     with monkeypatch.context() as patch:
         patch.setattr(Segmenter, "predict", predict)
-        assert_last_line(command, capsys, "the memory is too small; reduce --max-size")
+        assert_last_line(command, capsys, f"{photos[2]}: labels of 48x64 pixels need about")
     assert (tmp_path / "out/.partial/b_labels.png").exists()
     assert run(*command) == 0
 

@@ -210,6 +210,10 @@ def test_merged_labels_are_written_without_the_network(
         n: session.segmenter.colors_[n] for n in (0, 1)
     }
     assert read_relabel(tmp_path / "out/merged/map.yaml").merge == {1: (2, 3)}
+    stored, before = (read_finished(parse_output(str(o))).provenance for o in (merged, output))
+    assert stored["geometry"]["part"] == before["geometry"]["part"] == scan.volume.part_read
+    record = stored["record"]
+    assert record["before"]["inputs"][0]["path"] == str(scan.volume.source.file)
 
 
 def test_labels_of_a_slice_are_no_volume(trained, tmp_path, ignore):

@@ -24,6 +24,15 @@ def test_a_gpu_is_taken_where_there_is_one(accelerator, has_gpu, device, monkeyp
     assert find_device(Config(accelerator=accelerator)) == torch.device(device)
 
 
+def test_a_mac_trains_on_the_cpu(monkeypatch):
+    """MPS has no sparse products of rows; the losses have a path without, but nothing is tested."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert find_device(Config()) == torch.device("cpu")
+    with pytest.raises(InputError, match="no CUDA GPU was found"):
+        find_device(Config(accelerator="gpu"))
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [

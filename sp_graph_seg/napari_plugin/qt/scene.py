@@ -99,17 +99,20 @@ class Scene:
         for name in [n.name for n in self.viewer.layers if n.name.startswith(_SLICE)]:
             self.viewer.layers.remove(name)
 
-    def open_result(self, output: LabelOutput, editor: RelabelEditor | None = None) -> None:
+    def open_result(
+        self, output: LabelOutput, editor: RelabelEditor | None = None, note: str = ""
+    ) -> None:
         """Opens labels as a layer, and hides the other layers of labels.
 
         Args:
             output: The labels.
             editor: Their names, colours and mergers. (default: those that are stored with them)
+            note: Text to append to the name of the layer.
         """
         data, about, _ = open_labels_layer(str(output), editor=editor)
         for layer in self.viewer.layers:
             layer.visible = layer.visible and not isinstance(layer, Labels)
-        self.viewer.add_labels(data, **about)
+        self.viewer.add_labels(data, **{**about, "name": f"{about['name']}{note}"})
 
     def active_labels(self) -> LabelsShown | None:
         """Returns the labels of the active layer; None if it has none of this plugin."""

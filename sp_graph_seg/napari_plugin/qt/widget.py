@@ -142,6 +142,7 @@ class SegmentWidget(WorkingPanel):
             kept = self.shown.editor.merge(self.legend.selected_labels)
             self._refresh(self.shown)
             self.legend.select_labels([kept])
+            self.say(f"Merged into {kept}. Undo takes it back.")
 
     def _change(self, what: str, *values: Any) -> None:
         """Changes the map of the labels in the legend: ``name``, ``color`` or ``undo``."""
@@ -230,7 +231,7 @@ class SegmentWidget(WorkingPanel):
         assert shown is not None, "the button is enabled"
 
         def done(output: LabelOutput) -> None:
-            self.scene.open_result(output)
+            self.scene.open_result(output, note=" merged")
             self.say(f"Written: {output}, with the map beside it.")
 
         self.start_work(

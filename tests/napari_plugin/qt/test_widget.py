@@ -216,7 +216,7 @@ def test_a_job_is_cancelled_goes_on_and_is_merged(widget, viewer, add, tmp_path,
     press(widget, widget.merge)
     widget.legend.item(0, 2).setText("rest")
     press(widget, widget.write_merged)
-    merged = viewer.layers["scan_labels [1]"]
+    merged = viewer.layers["scan_labels merged"]
     np.testing.assert_array_equal(np.asarray(merged.data), np.where(labels == 1, 0, labels))
     assert read_relabel(tmp_path / "out/merged/map.yaml").names == {0: "rest"}
     reopened = add(tmp_path / "out/merged/scan_labels.zarr")

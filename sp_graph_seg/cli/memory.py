@@ -1,0 +1,78 @@
+"""Names settings that would fit, where an image needs more memory than there is."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sp_graph_seg.config import Config
+from sp_graph_seg.errors import is_out_of_memory
+from sp_graph_seg.io.files import format_size
+
+#: Bytes that each pixel of an image takes while it is labelled, and each that the network sees.
+#: Measured with the presets on images of 1 to 4 million pixels.
+_OF_IMAGE, _OF_NETWORK = 100, 300
+
+
+class TooLittleMemoryError(MemoryError):
+    """The memory is too small for an image. The message names settings that would fit."""
+
+
+@contextmanager
+def enough_memory(path: Path, height: int, width: int, config: Config) -> Iterator[None]:
+    """Explains an error for lack of memory while an image is labelled.
+
+    Raises:
+        TooLittleMemoryError: The memory ran out.
+    """
+    free = _free_memory()
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error) or free is None:
+            raise
+        raise TooLittleMemoryError(advise(path, height, width, config, free)) from error
+
+
+def estimate(height: int, width: int, config: Config) -> int:
+    """Returns about how many bytes it takes to label an image."""
+    longest = max(height, width)
+    seen = min(config.max_size or longest, longest) if config.label_by == "argmax" else 0
+    return round(height * width * (_OF_IMAGE + _OF_NETWORK * (seen / longest) ** 2))
+
+
+def advise(path: Path, height: int, width: int, config: Config, free: int) -> str:
+    """Returns a message with the memory that an image needs, and with sizes that would fit."""
+    need, longest = estimate(height, width, config), max(height, width)
+    start = (
+        f"{path}: labels of {height}x{width} pixels need about {format_size(need)} of memory, but "
+        f"{format_size(free)} are free; "
+    )
+    whole = _OF_IMAGE * height * width
+    if need > whole and free > whole:  # a smaller image in the network is enough
+        each = _OF_NETWORK * height * width / longest**2
+        side = _round(((free - whole) / each) ** 0.5, config.max_size or longest)
+        return f"{start}use --max-size {side} --superpixel-size {side}. Finished work is kept."
+    side = _round(longest * (free / need) ** 0.5, longest)
+    return f"{start}scale the image to {side} pixels on its longer side. Finished work is kept."
+
+
+def _round(side: float, used: int) -> int:
+    """Rounds a side down to two digits. It is at most half of the side that was too large."""
+    side = max(int(min(side, used / 2)), 1)
+    step = 10 ** max(len(str(side)) - 2, 0)
+    return side // step * step
+
+
+def _free_memory() -> int | None:
+    """Returns the bytes that the process may still take, or None where that is unknown."""
+    try:
+        import resource
+
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except (ImportError, OSError):  # not Linux
+        return None
+    values = {name: int(value.split()[0]) for name, value in (line.split(":") for line in lines)}
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = limit - pages * resource.getpagesize() if limit >= 0 else 1024 * 10**12
+    return max(0, min(1024 * values["MemAvailable"], allowed))
