@@ -105,6 +105,18 @@ def test_images_and_volumes_of_others(tmp_path, lines, stack):
     ]
 
 
+def test_labels_of_photographs(results, tmp_path, lines, run):
+    told = "\n".join(lines(results / "out/a_labels.png"))
+    assert "by: sp-graph-seg segment " in told
+    assert "trained: label_by argmax, seed 0" in told
+    assert f"from: {results}/b.png, " in told
+    model = results / "out/model.safetensors"
+    assert run("predict", model, results / "d.png", "-o", tmp_path / "out") == 0
+    told = "\n".join(lines(tmp_path / "out/d_overlay.png"))
+    assert "by: sp-graph-seg predict " in told
+    assert f"from: {model}, " in told
+
+
 def test_what_is_nothing(tmp_path, refusal):
     (tmp_path / "a.txt").write_text("a")
     assert refusal("info", tmp_path / "a.txt").startswith(

@@ -10,7 +10,7 @@ from sp_graph_seg import Segmenter
 from sp_graph_seg.label_jobs import job as job_module
 from sp_graph_seg.label_jobs import parse_output
 from sp_graph_seg.label_jobs.finished import read_finished
-from sp_graph_seg.labels.relabel import Relabel
+from sp_graph_seg.labels.relabel import Relabel, read_relabel
 from sp_graph_seg.volumes import open_volume
 
 
@@ -35,6 +35,20 @@ def labels(tmp_path, stack, model, run):
 def no_network(labels, monkeypatch):  # after the labels were made
     """No model may be loaded."""
     monkeypatch.setattr(Segmenter, "from_file", lambda *_, **__: pytest.fail("was loaded"))
+
+
+def test_names_and_colours_stay_with_the_labels(tmp_path, labels, run):
+    about = tmp_path / "map.yaml"
+    about.write_text('labels: {0: {name: "pore: 1", color: "#ff8800"}}\nmerge: {0: [1, 2]}\n')
+    assert run("relabel", labels, "--map", about, "-o", tmp_path / "merged.tif") == 0
+    assert run("relabel", tmp_path / "merged.tif", "-o", tmp_path / "b.zarr") == 0
+    assert run("relabel", tmp_path / "b.zarr", "--make", tmp_path / "again.yaml") == 0
+    again = read_relabel(tmp_path / "again.yaml")
+    assert again.labels[0] == {"name": "pore: 1", "color": "#ff8800"}
+    about.write_text('labels: {3: {name: "pore: 1"}}\n')  # the name goes to another label
+    assert run("relabel", tmp_path / "b.zarr", "--map", about, "-o", tmp_path / "c.nrrd") == 0
+    legend = read_finished(parse_output(tmp_path / "c.nrrd")).provenance["legend"]
+    assert [(row["label"], row.get("name")) for row in legend] == [(0, None), (3, "pore: 1")]
 
 
 @pytest.mark.usefixtures("no_network")

@@ -156,6 +156,27 @@ def test_what_is_told(tmp_path, capsys):
 
 
 @pytest.mark.usefixtures("faked")
+@pytest.mark.parametrize(
+    ("name", "flags", "size"),
+    [
+        ("a.png", [], 0),
+        ("a.png", ["--superpixel-size", "20"], 20),
+        ("a.npy", [], 320),  # as segment computes the superpixels of a volume
+        ("a.npy", ["--superpixel-size", "20"], 20),
+    ],
+)
+@pytest.mark.usefixtures("faked")
+def test_nothing_but_the_weights_of_the_losses_changes(tmp_path, name, flags, size):
+    if name == "a.png":
+        save_photo(tmp_path / name)
+    else:
+        np.save(tmp_path / name, np.random.default_rng(0).integers(0, 99, (5, 24, 32), np.uint8))
+    assert run("tune", tmp_path / name, "-o", tmp_path / "out", *QUICK, *flags) == 0
+    chosen = Config.from_dict(read_config(tmp_path / "out/config.yaml"))
+    betas = {key: getattr(chosen, key) for key in ("beta_cut", "beta_sim", "beta_con")}
+    assert chosen == CONFIG.replace(superpixel_size=size, **betas)
+
+
 def test_the_choice_is_marked_on_the_sheet(tmp_path, monkeypatch):
     from sp_graph_seg import plot
 
