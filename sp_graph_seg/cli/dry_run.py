@@ -45,12 +45,12 @@ class Cost(NamedTuple):
 def show_volumes(volumes: "Sequence[Volume]") -> None:
     """Prints what is read of volumes or videos."""
     for volume in volumes:
-        noun = "slices" if volume.frame_rate is None else "frames"
         channels = f" of {volume.channels} channels" if volume.channels > 1 else ""
-        size = f"{len(volume)} {noun} of {volume.height} x {volume.width} {volume.dtype}{channels}"
+        size = f"{volume.height} x {volume.width} {volume.dtype}{channels}"
+        images = f"{len(volume)} {volume.noun} of {size}"
         axes = [axis for axis in volume.geometry.axes if axis.spacing is not None]
         voxel = ", ".join(f"{a.name} {a.spacing:g} {a.unit or ''}".rstrip() for a in axes)
-        show("read", f"{volume.path}, {size}; voxel {voxel or 'size unknown'}")
+        show("read", f"{volume.path}, {images}; voxel {voxel or 'size unknown'}")
 
 
 def show_images(paths: Sequence[Path], images: Sequence[np.ndarray]) -> None:

@@ -73,7 +73,7 @@ def _score(ours: LabelVolume, theirs: LabelVolume) -> tuple[dict[str, float], li
     from sp_graph_seg.progress import WorkProgress
 
     counter = ContingencyCounter()
-    with WorkProgress(len(ours.volume), "slices") as progress:
+    with WorkProgress(len(ours.volume), ours.volume.noun) as progress:
         for found, truth in zip(ours.slices(), theirs.slices(), strict=True):
             counter.add(found, truth)
             progress.advance()

@@ -62,7 +62,7 @@ def relabel_volumes(
             overwrite=overwrite,
             resume=resume,
         )
-        report("labels", f"{len(own.volume)} slices in {job.path}")
+        report("labels", f"{len(own.volume)} {own.volume.noun} in {job.path}")
 
 
 def _with_names(about: "Relabel", stored: "Relabel") -> "Relabel":

@@ -255,7 +255,7 @@ def _label_blocks(
 ) -> None:
     total = len(labeler.volume)
     done = total - sum(stop - start for start, stop in missing)
-    with WorkProgress(total, "slices", done=done, report=report) as progress:
+    with WorkProgress(total, labeler.volume.noun, done=done, report=report) as progress:
         if workers is None and scheduler is None:
             cores = _THREADS if labeler.mode == "slices" else 1
             workers = min(count_workers(None, None, cores), len(missing) - 1)

@@ -1,5 +1,9 @@
 """``sp-graph-seg relabel`` of volumes: look-ups, conversions, and proposals from grey values."""
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tifffile
@@ -109,6 +113,66 @@ def test_it_goes_on_after_an_interruption(tmp_path, labels, run, monkeypatch):
     assert written == [0, 1, 2, 3, 3, 4]
     np.testing.assert_array_equal(values_of(tmp_path / "b.zarr"), values_of(labels))
     assert run(*command, "--resume") == 0
+
+
+KILLED = """
+import os, signal, sys
+from sp_graph_seg.cli import main
+from sp_graph_seg.label_jobs import job, opening
+opening.MAX_DEFAULT_BLOCK = 1
+write = job.LabelJob.write_block
+def write_or_die(self, start, *arguments):
+    if start == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(self, start, *arguments)
+job.LabelJob.write_block = write_or_die
+main(sys.argv[1:])
+"""
+
+
+def test_killed_and_repeated_it_gives_the_same_labels(tmp_path, labels, run, monkeypatch):
+    (tmp_path / "map.yaml").write_text("merge: {0: [1, 2]}")
+    command = ["relabel", labels, "--map", tmp_path / "map.yaml", "-o", tmp_path / "b.zarr"]
+    program = [sys.executable, "-c", KILLED, *map(str, command)]
+    assert subprocess.run(program, check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "b.zarr").exists()
+    written = []
+    write = job_module.LabelJob.write_block
+
+    def noted(job, start, *arguments):
+        written.append(start)
+        write(job, start, *arguments)
+
+    monkeypatch.setattr(job_module.LabelJob, "write_block", noted)
+    assert run(*command) == 0
+    assert written == [3, 4]
+    expected = values_of(labels)
+    expected[np.isin(expected, [1, 2])] = 0
+    np.testing.assert_array_equal(values_of(tmp_path / "b.zarr"), expected)
+
+
+def test_merging_loads_no_network_library(tmp_path):
+    """So that it takes no seconds before it begins."""
+    np.save(tmp_path / "a.npy", np.arange(2000, dtype=np.uint16).reshape(5, 20, 20) % 5)
+    (tmp_path / "map.yaml").write_text("merge: {0: [1, 2]}")
+    script = "import sys; from sp_graph_seg.cli import main; code = main(sys.argv[1:]); "
+    script += "sys.exit(code or ' '.join({'torch', 'torch_geometric'} & set(sys.modules)) or 0)"
+    command = ["relabel", tmp_path / "a.npy", "--map", tmp_path / "map.yaml"]
+    program = [sys.executable, "-c", script, *command, "-o", tmp_path / "b.tif"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert values_of(tmp_path / "b.tif").max() == 4
+
+
+def test_a_film_has_frames(tmp_path, run, capsys):
+    film = tmp_path / "film.tif"
+    values = np.zeros((3, 4, 5), np.uint8)
+    tifffile.imwrite(film, values, imagej=True, metadata={"axes": "TYX", "finterval": 0.5})
+    assert run("relabel", film, "-o", tmp_path / "b.zarr") == 0
+    said = capsys.readouterr()
+    assert said.out == f"labels:  3 frames in {tmp_path}/b.zarr\n"
+    assert "3 of 3 frames in" in said.err
+    assert (open_volume(film).noun, open_volume(film, axis="y").noun) == ("frames", "slices")
 
 
 @pytest.mark.usefixtures("no_network")
