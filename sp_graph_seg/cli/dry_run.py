@@ -13,6 +13,7 @@ from sp_graph_seg.cli.messages import show
 from sp_graph_seg.cli.outputs import join_names
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import SegmentationWarning
+from sp_graph_seg.io.files import format_size
 from sp_graph_seg.progress import format_seconds
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ def show_training(what: str, config: Config, count: int) -> None:
     """Prints what is trained on, and for how long."""
     from sp_graph_seg.training import count_steps
 
+    if config.label_by == "regions":
+        show("train", f"on {what}, from regions and without a network, label_by regions")
+        return
     patches = " or ".join(f"{n} of {h} x {w}" for n, h, w in config.patches)
     steps = f"{count_steps(config, count)} steps in {config.epochs} epochs"
     show("train", f"on {what}, {steps}, patches: {patches} pixels, label_by {config.label_by}")
@@ -87,7 +91,7 @@ def show_results(files: Iterable[Path], labels: Sequence[tuple[Path, int]] = ())
         labels: Files of labels, and the bytes of the labels if nothing is compressed.
     """
     for file, size in labels:
-        show("write", f"{file}, {format_bytes(size)} of labels, less if compressed")
+        show("write", f"{file}, {format_size(size)} of labels, less if compressed")
     others = [*files]
     if others:
         show("write", f"{', '.join(map(str, others))}, below 20 MB")
@@ -99,7 +103,7 @@ def show_cost(seconds: dict[str, float], memory: int, how: str) -> None:
     total = format_seconds(sum(seconds.values()))
     show("time", f"about {total} ({parts}), an estimate from {how}")
     if memory:
-        show("memory", f"about {format_bytes(memory)}, an estimate from {how}")
+        show("memory", f"about {format_size(memory)}, an estimate from {how}")
     show("dry run", "nothing was trained or written")
 
 
@@ -148,16 +152,6 @@ def read_middle(volume: "Volume") -> tuple[float, np.ndarray]:
     from sp_graph_seg.streaming import read_slice
 
     return timed(lambda: read_slice(volume, len(volume) // 2))
-
-
-def format_bytes(count: int) -> str:
-    """Formats a number of bytes as ``369 kB`` or ``1.2 GB``."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
 
 
 def _middle(image: np.ndarray) -> np.ndarray:

@@ -268,8 +268,9 @@ def _label_blocks(
         start = time.perf_counter()
         worked = _label_with(workers, scheduler, labeler, missing, progress)
         if workers and scheduler is None:
-            waited = time.perf_counter() - start - worked / workers
-            progress.advance(0, note=_describe_start(workers, waited, worked / workers))
+            worked /= min(workers, len(missing))  # further workers had no block
+            waited = time.perf_counter() - start - worked
+            progress.advance(0, note=_describe_start(workers, waited, worked))
 
 
 def _pays(workers: int, seconds: float) -> bool:

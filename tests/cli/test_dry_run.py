@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from sp_graph_seg import Segmenter
+from sp_graph_seg import Config, Segmenter
+from sp_graph_seg.cli.dry_run import show_training
 from sp_graph_seg.streaming import label
 
 
@@ -123,4 +124,11 @@ def test_what_the_command_refuses_is_refused(tmp_path, stack, model, refusal, ph
     )
     assert "--dry-run: cannot be used with --make" in refusal(
         "relabel", photo, "--make", tmp_path / "a.yaml", "--dry-run"
+    )
+
+
+def test_what_is_not_trained_has_no_steps(capsys):
+    show_training("2 images", Config.preset("photo"), 2)
+    assert capsys.readouterr().out == (
+        "train:   on 2 images, from regions and without a network, label_by regions\n"
     )
