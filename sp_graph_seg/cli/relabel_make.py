@@ -48,6 +48,7 @@ def make_map(
     images: Sequence[Path] | None,
     num_labels: int | None,
     overwrite: bool,
+    axes: str | None,
 ) -> None:
     """Writes a YAML file to edit, with the labels of all files, and a picture of the labels."""
     if images is not None and len(images) != len(paths):
@@ -60,7 +61,7 @@ def make_map(
     from sp_graph_seg.labels.greys import GreyCounter
     from sp_graph_seg.labels.relabel import propose_merges, starter_yaml
 
-    volumes = {path: open_label_volume(path) for path in paths if is_label_volume(path)}
+    volumes = {path: open_label_volume(path, axes) for path in paths if is_label_volume(path)}
     about = _stored_legend(volumes.values())
     counter, counts, shown = GreyCounter(), np.zeros(0, np.int64), []
     for piece in _slices(paths, images, volumes):

@@ -208,6 +208,28 @@ def test_the_spacing_in_the_file_counts_unless_another_is_given(tmp_path):
     check_components(table, labels, (1, 1, 4), "mm", "volume_mm3")
 
 
+def test_a_ball_has_its_volume_area_and_diameter(tmp_path):
+    spacing, radius = (2.0, 1.0, 1.0), 12.0
+    z, y, x = (np.indices((19, 33, 33)) - np.array([9, 16, 16]).reshape(3, 1, 1, 1)) * (
+        np.array(spacing).reshape(3, 1, 1, 1)
+    )
+    labels = (z**2 + y**2 + x**2 <= radius**2).astype(np.uint8)
+    labels[0, 0, 0] = 1  # a single voxel, of diameter 1.56
+    given = save_npy(tmp_path / "a.npy", labels)
+    assert run(given, "-o", tmp_path, "--spacing", *spacing, "--unit", "um") == 0
+    ball = read_regions(tmp_path)[1]
+    assert float(ball["volume_um3"]) == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.02)
+    assert float(ball["area_um2"]) == pytest.approx(4 * np.pi * radius**2, rel=0.03)
+    assert float(ball["volume_um3"]) == int(ball["size_voxels"]) * 2
+    sizes = [row for row in read_table(tmp_path / "sizes.csv") if row["label"] == "1"]
+    bounds = [(float(r["diameter_from_um"]), float(r["diameter_to_um"])) for r in sizes]
+    assert [int(row["components"]) for row in sizes] == [1, 1]
+    assert [low <= d < high for d, (low, high) in zip((1.56, 24), bounds, strict=True)] == [
+        True
+    ] * 2
+    assert float(sizes[1]["volume_um3"]) == float(ball["volume_um3"]) - 2
+
+
 def test_names(tmp_path):
     given = save_npy(tmp_path / "a.npy", make_labels())
     (tmp_path / "names.yaml").write_text("labels: {0: {name: air}, 4: {name: grain, color: red}}\n")

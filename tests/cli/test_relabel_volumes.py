@@ -1,5 +1,6 @@
 """``sp-graph-seg relabel`` of volumes: look-ups, conversions, and proposals from grey values."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -220,6 +221,23 @@ def test_the_image_may_be_a_part(tmp_path, stack, model, run):
     first = int(labels.min())
     values = image[labels == first]
     assert f"grey {values.mean():.4g} ± {values.std():.2g}" in (tmp_path / "map.yaml").read_text()
+
+
+def test_axes_that_a_file_does_not_declare(tmp_path, run, refusal, capsys):
+    """Three slices of one array may be three channels."""
+    array = np.random.default_rng(0).integers(0, 3, (3, 20, 24)).astype(np.uint8)
+    path, score = tmp_path / "a.npy", tmp_path / "s.json"
+    np.save(path, array)
+    merged = ["relabel", path, "-o", tmp_path / "b.tif"]
+    make = ["relabel", path, "--make", tmp_path / "map.yaml"]
+    scored = ["evaluate", path, path, "-o", score]
+    for command in (merged, make, scored):
+        assert "give axes" in refusal(*command)
+        assert run(*command, "--axes", "zyx") == 0
+        capsys.readouterr()
+    np.testing.assert_array_equal(values_of(tmp_path / "b.tif"), array)
+    assert sorted(yaml.safe_load((tmp_path / "map.yaml").read_text())["labels"]) == [0, 1, 2]
+    assert json.loads(score.read_text())["scores"]["voxels"] == array.size
 
 
 def test_what_is_refused(tmp_path, labels, stack, run, refusal):
