@@ -4,6 +4,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -12,7 +14,8 @@ import numpy as np
 from sp_graph_seg.cli.messages import show
 from sp_graph_seg.cli.outputs import join_names
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import SegmentationWarning
+from sp_graph_seg.errors import InputError, SegmentationWarning
+from sp_graph_seg.io.files import format_size
 from sp_graph_seg.progress import format_seconds
 
 if TYPE_CHECKING:
@@ -44,12 +47,12 @@ class Cost(NamedTuple):
 def show_volumes(volumes: "Sequence[Volume]") -> None:
     """Prints what is read of volumes or videos."""
     for volume in volumes:
-        noun = "slices" if volume.frame_rate is None else "frames"
         channels = f" of {volume.channels} channels" if volume.channels > 1 else ""
-        size = f"{len(volume)} {noun} of {volume.height} x {volume.width} {volume.dtype}{channels}"
+        size = f"{volume.height} x {volume.width} {volume.dtype}{channels}"
+        images = f"{len(volume)} {volume.noun} of {size}"
         axes = [axis for axis in volume.geometry.axes if axis.spacing is not None]
         voxel = ", ".join(f"{a.name} {a.spacing:g} {a.unit or ''}".rstrip() for a in axes)
-        show("read", f"{volume.path}, {size}; voxel {voxel or 'size unknown'}")
+        show("read", f"{volume.path}, {images}; voxel {voxel or 'size unknown'}")
 
 
 def show_images(paths: Sequence[Path], images: Sequence[np.ndarray]) -> None:
@@ -74,6 +77,9 @@ def show_training(what: str, config: Config, count: int) -> None:
     """Prints what is trained on, and for how long."""
     from sp_graph_seg.training import count_steps
 
+    if config.label_by == "regions":
+        show("train", f"on {what}, from regions and without a network, label_by regions")
+        return
     patches = " or ".join(f"{n} of {h} x {w}" for n, h, w in config.patches)
     steps = f"{count_steps(config, count)} steps in {config.epochs} epochs"
     show("train", f"on {what}, {steps}, patches: {patches} pixels, label_by {config.label_by}")
@@ -87,7 +93,7 @@ def show_results(files: Iterable[Path], labels: Sequence[tuple[Path, int]] = ())
         labels: Files of labels, and the bytes of the labels if nothing is compressed.
     """
     for file, size in labels:
-        show("write", f"{file}, {format_bytes(size)} of labels, less if compressed")
+        show("write", f"{file}, {format_size(size)} of labels, less if compressed")
     others = [*files]
     if others:
         show("write", f"{', '.join(map(str, others))}, below 20 MB")
@@ -99,7 +105,7 @@ def show_cost(seconds: dict[str, float], memory: int, how: str) -> None:
     total = format_seconds(sum(seconds.values()))
     show("time", f"about {total} ({parts}), an estimate from {how}")
     if memory:
-        show("memory", f"about {format_bytes(memory)}, an estimate from {how}")
+        show("memory", f"about {format_size(memory)}, an estimate from {how}")
     show("dry run", "nothing was trained or written")
 
 
@@ -143,21 +149,20 @@ def try_labelling(image: np.ndarray, segmenter: "Segmenter") -> Cost:
     return Cost(label=scale * seconds, memory=_peak_memory() + _BYTES_A_PIXEL * max(untried, 0))
 
 
-def read_middle(volume: "Volume") -> tuple[float, np.ndarray]:
-    """Reads the middle slice of a volume. Returns the seconds, and the slice."""
+def read_middle(volume: "Volume", skip_bad: bool = False) -> tuple[float, np.ndarray]:
+    """Reads the middle slice of a volume, or the usable one nearest to it if bad ones are skipped.
+
+    Returns:
+        The seconds, and the slice.
+    """
     from sp_graph_seg.streaming import read_slice
 
-    return timed(lambda: read_slice(volume, len(volume) // 2))
-
-
-def format_bytes(count: int) -> str:
-    """Formats a number of bytes as ``369 kB`` or ``1.2 GB``."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"
+    middle = len(volume) // 2
+    if skip_bad:
+        for number in sorted(range(len(volume)), key=lambda number: abs(number - middle)):
+            with suppress(InputError):
+                return timed(partial(read_slice, volume, number))
+    return timed(partial(read_slice, volume, middle))
 
 
 def _middle(image: np.ndarray) -> np.ndarray:

@@ -58,6 +58,7 @@ def evaluate(
     *,
     combine: Literal["mean", "first", "best"] = "mean",
     unlabelled: int | None = None,
+    axes: str | None = None,
     output: Annotated[Path | None, Parameter(alias="-o", metavar="FILE")] = None,
     overwrite: Switch = False,
 ) -> None:
@@ -93,6 +94,8 @@ def evaluate(
             V-measure. The other scores always use all annotators.
         unlabelled: Value in LABELS that marks pixels without a label, such as 255 or 65535. These
             pixels are not scored.
+        axes: Names of the stored axes of two volumes in order, such as zyx. Needed if the files do
+            not declare them.
         output: File for all scores of every image. Its name must end in .csv or .json. A .json file
             also holds the scores for each annotator.
         overwrite: Replace the output if it exists.
@@ -101,7 +104,7 @@ def evaluate(
         raise InputError(f"--output {output}: must end in .json or .csv; rename it.")
     if are_two_volumes(labels, truth_files):
         check_outputs([] if output is None else [output], [labels, truth_files], overwrite)
-        evaluate_volumes(labels, truth_files, unlabelled, output)
+        evaluate_volumes(labels, truth_files, unlabelled, axes, output)
         return
     pairs = _match(labels, truth_files)
     if output is not None:

@@ -25,13 +25,13 @@ def are_two_volumes(labels: Path, truth: Path) -> bool:
 
 
 def evaluate_volumes(
-    labels: Path, truth: Path, unlabelled: int | None, output: Path | None
+    labels: Path, truth: Path, unlabelled: int | None, axes: str | None, output: Path | None
 ) -> None:
     """Scores labels against the truth, and prints the scores.
 
     If ``output`` is given, the scores are also written to this file.
     """
-    ours, theirs = (_open(path) for path in (labels, truth))
+    ours, theirs = (_open(path, axes) for path in (labels, truth))
     if unlabelled is not None:
         ours = ours._replace(unlabelled=unlabelled)
     sizes = [_size(own) for own in (ours, theirs)]
@@ -55,9 +55,9 @@ def evaluate_volumes(
     report("scores", str(output))
 
 
-def _open(path: Path) -> LabelVolume:
+def _open(path: Path, axes: str | None) -> LabelVolume:
     """Opens labels. The value of unlabelled voxels is known only for labels of this program."""
-    found = open_label_volume(path)
+    found = open_label_volume(path, axes)
     return found._replace(unlabelled=found.provenance.get("unlabelled"))
 
 
@@ -73,7 +73,7 @@ def _score(ours: LabelVolume, theirs: LabelVolume) -> tuple[dict[str, float], li
     from sp_graph_seg.progress import WorkProgress
 
     counter = ContingencyCounter()
-    with WorkProgress(len(ours.volume), "slices") as progress:
+    with WorkProgress(len(ours.volume), ours.volume.noun) as progress:
         for found, truth in zip(ours.slices(), theirs.slices(), strict=True):
             counter.add(found, truth)
             progress.advance()

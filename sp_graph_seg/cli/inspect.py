@@ -73,6 +73,7 @@ def inspect(
     from sp_graph_seg.labels.relabel import read_relabel
     from sp_graph_seg.labels.tables import LabelCounter
     from sp_graph_seg.volumes import open_labels
+    from sp_graph_seg.volumes.geometry import unit_in_tables
 
     opened = open_label_volume(labels, axes)
     volume = opened.volume
@@ -80,8 +81,8 @@ def inspect(
     check_spacing(spacing, unit)
     given_spacing = spacing
     if spacing is None and volume.spacing is not None:
-        spacing, unit = volume.spacing, volume.spacing_unit
-        unit = unit or "unit"
+        spacing, unit = volume.spacing, volume.spacing_unit or "unit"
+    unit = unit_in_tables(unit)
     tables = [output / "regions.csv", output / "components.csv", output / "sizes.csv"]
     surfaces = {label: output / f"label_{label}.ply" for label in meshes or []}
     picture = output / "surfaces.png"
@@ -118,7 +119,7 @@ def _count(
     from sp_graph_seg.progress import WorkProgress
 
     greys = GreyCounter()
-    with WorkProgress(len(labels.volume), "slices") as progress:
+    with WorkProgress(len(labels.volume), labels.volume.noun) as progress:
         for number, found in enumerate(labels.slices()):
             counter.add(found)
             if image is not None:

@@ -43,10 +43,11 @@ def estimate(height: int, width: int, config: Config) -> int:
 def advise(path: Path, height: int, width: int, config: Config, free: int) -> str:
     """Returns a message with the memory that an image needs, and with sizes that would fit."""
     need, longest = estimate(height, width, config), max(height, width)
-    start = (
-        f"{path}: labels of {height}x{width} pixels need about {format_size(need)} of memory, but "
-        f"{format_size(free)} are free; "
-    )
+    start = f"{path}: labels of {height}x{width} pixels need "
+    if need > free:
+        start += f"about {format_size(need)} of memory, but {format_size(free)} are free; "
+    else:  # the estimate is too low, or the memory of a GPU is too small
+        start += "more memory than there is; "
     whole = _OF_IMAGE * height * width
     if need > whole and free > whole:  # a smaller image in the network is enough
         each = _OF_NETWORK * height * width / longest**2

@@ -6,7 +6,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
@@ -77,11 +77,17 @@ class Messages:
         print(f"{PROGRAM}: {what}", file=sys.stderr)
 
     def log(self, line: str, more: str = "") -> None:
-        """Writes a line to the log file only."""
-        if self._log is not None:
-            now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        """Writes a line to the log file only. A log that cannot be written is ended."""
+        if self._log is None:
+            return
+        now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+        try:
             self._log.write(f"{now} {line}\n{more}")
             self._log.flush()
+        except OSError as error:
+            self._log = None
+            reason = f"--log-file: cannot be written any more ({error.strerror})"
+            print(f"{PROGRAM}: warning: {reason}; work goes on without it.", file=sys.stderr)
 
 
 _CURRENT: ContextVar[Messages] = ContextVar("messages", default=Messages())  # noqa: B039, no state
@@ -130,8 +136,11 @@ def _open_log(file: Path | None) -> Iterator[TextIO | None]:
         raise InputError(
             f"--log-file {file}: cannot be written ({error.strerror}); choose another file."
         ) from error
-    with log:
+    try:
         yield log
+    finally:
+        with suppress(OSError):  # of a full disk, which was told
+            log.close()
 
 
 @contextmanager

@@ -46,6 +46,7 @@ def relabel(
     map_file: Annotated[Path | None, Parameter(name="--map", metavar="FILE")] = None,
     output: Annotated[Path | None, Parameter(alias="-o", metavar="FOLDER")] = None,
     form: Annotated[str | None, Parameter(name="--format")] = None,
+    axes: str | None = None,
     resume: Switch = False,
     overwrite: Switch = False,
     dry_run: Switch = False,
@@ -77,6 +78,8 @@ def relabel(
             also give the file of its labels, such as merged.zarr.
         form: Format of the labels of volumes if --output is a folder: tif, ome.tif, zarr, h5, nxs,
             nrrd, vti, npy or png. By default, the format of the input.
+        axes: Names of the stored axes of volumes in order, such as zyx. Needed if the files do not
+            declare them.
         resume: Keep volumes that the same command has already completed. By default, they cause an
             error.
         overwrite: Replace files that exist.
@@ -92,13 +95,13 @@ def relabel(
             raise InputError("--dry-run: cannot be used with --make; leave out one of the two.")
         if map_file is not None:
             raise InputError("--map: cannot be used with --make; leave out one of the two.")
-        make_map(labels, make, image, num_labels, overwrite)
+        make_map(labels, make, image, num_labels, overwrite, axes)
         return
     assert output is not None
     if image is not None or num_labels is not None:
         raise InputError("--image, --labels: work only with --make; leave these flags out.")
     if all(is_label_volume(path) for path in labels):
-        relabel_volumes(labels, map_file, output, form, resume, overwrite, dry_run)
+        relabel_volumes(labels, map_file, output, form, resume, overwrite, dry_run, axes)
         return
     if dry_run:
         raise InputError("--dry-run: works only with labels of volumes; leave it out.")

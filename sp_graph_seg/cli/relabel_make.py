@@ -48,6 +48,7 @@ def make_map(
     images: Sequence[Path] | None,
     num_labels: int | None,
     overwrite: bool,
+    axes: str | None,
 ) -> None:
     """Writes a YAML file to edit, with the labels of all files, and a picture of the labels."""
     if images is not None and len(images) != len(paths):
@@ -60,7 +61,7 @@ def make_map(
     from sp_graph_seg.labels.greys import GreyCounter
     from sp_graph_seg.labels.relabel import propose_merges, starter_yaml
 
-    volumes = {path: open_label_volume(path) for path in paths if is_label_volume(path)}
+    volumes = {path: open_label_volume(path, axes) for path in paths if is_label_volume(path)}
     about = _stored_legend(volumes.values())
     counter, counts, shown = GreyCounter(), np.zeros(0, np.int64), []
     for piece in _slices(paths, images, volumes):
@@ -114,12 +115,19 @@ def colors_of(labels: Sequence[int], given: Mapping[int, str] | None = None) -> 
 
 
 def _stored_legend(volumes: "Iterable[LabelVolume]") -> "Relabel":
-    """Returns the names and colours that are stored with volumes. The first volume decides."""
+    """Returns the names and colours that are stored with volumes. The first volume decides.
+
+    A name that an earlier volume gives to another label is left out.
+    """
     from sp_graph_seg.labels.relabel import Relabel
 
     entries: dict[int, dict[str, str]] = {}
     for volume in volumes:
-        entries = {**volume.legend().labels, **entries}
+        names = {entry["name"] for entry in entries.values() if "name" in entry}
+        for label, entry in volume.legend().labels.items():
+            if label not in entries:
+                is_taken = entry.get("name") in names
+                entries[label] = {k: v for k, v in entry.items() if k != "name" or not is_taken}
     return Relabel(labels=entries)
 
 

@@ -27,13 +27,14 @@ def relabel_volumes(
     resume: bool,
     overwrite: bool,
     dry_run: bool,
+    axes: str | None,
 ) -> None:
     """Relabels volumes as a YAML file describes. Without a file, only converts their format."""
     from sp_graph_seg.label_jobs import check_label_output
     from sp_graph_seg.labels.relabel import Relabel, read_relabel, relabel_volume
 
     about = Relabel() if description is None else read_relabel(description)
-    labels = [open_label_volume(path, about=about) for path in paths]
+    labels = [open_label_volume(path, axes, about) for path in paths]
     suffix = suffix or ("png" if paths[0].is_dir() and not paths[0].suffix else paths[0].suffix)
     targets = place_labels([own.volume for own in labels], output, suffix)
     files = [own.volume.source.file for own in labels]
@@ -62,7 +63,7 @@ def relabel_volumes(
             overwrite=overwrite,
             resume=resume,
         )
-        report("labels", f"{len(own.volume)} slices in {job.path}")
+        report("labels", f"{len(own.volume)} {own.volume.noun} in {job.path}")
 
 
 def _with_names(about: "Relabel", stored: "Relabel") -> "Relabel":

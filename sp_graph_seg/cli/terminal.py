@@ -1,6 +1,7 @@
 """Runs the program in a terminal. Sets exit codes, and prints one line per error or warning."""
 
 import _thread
+import os
 import shlex
 import signal
 import sys
@@ -34,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit code: 0 for success, 2 for an error that the user can correct, 130 after Ctrl-C, or
-        143 if the process was terminated. A fault of the program is raised, which makes it 1.
+        143 if the process was terminated, or 141 if the reader of its output has gone, such as
+        ``head``. A fault of the program is raised, which makes it 1.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -57,6 +59,11 @@ def _run(arguments: Sequence[str], messages: Messages) -> int:
     """Runs a command. Prints its error, and returns the exit code."""
     try:
         app(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        messages.log("stopped: the reader of the output has gone")
+        _discard_output()
+        return 141
     except CycloptsError as error:
         command = " ".join([PROGRAM, *(error.command_chain or ())])
         messages.fail(f"{error} See {command} --help.")
@@ -74,6 +81,13 @@ def _run(arguments: Sequence[str], messages: Messages) -> int:
     else:
         return 0
     return 2
+
+
+def _discard_output() -> None:
+    """Sends what is still to be printed to nowhere, as Python prints the rest when it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def _stop(stop: KeyboardInterrupt, messages: Messages) -> int:

@@ -24,7 +24,6 @@ from sp_graph_seg.cli.outputs import check_outputs, check_suffix, report_model
 from sp_graph_seg.cli.training_slices import (
     default_train_on,
     kind_of_volume,
-    noun_of,
     open_training_volumes,
     parse_train_on,
     read_training_slices,
@@ -130,7 +129,7 @@ def _train_on_volumes(
         show_volumes(volumes)
         seconds, image = read_middle(volumes[0])
         reading_all = seconds * sum(map(len, volumes))
-        what = f"{count} {noun_of(volumes[0])} ({', '.join(dict.fromkeys(asked))} of each volume)"
+        what = f"{count} {volumes[0].noun} ({', '.join(dict.fromkeys(asked))} of each volume)"
         _plan(what, count, image, reading_all, results, flags, kind, config)
         return
     notes = {

@@ -60,7 +60,7 @@ def read_training_slices(
         assert measured is not None, "only the range inside of masks is not measured here"
         why = f", as --train-on {asked} does" if train_on is None else ""
         shown = ", ".join(map(str, chosen))
-        report("chosen", f"{noun_of(volume)} {shown} of the {len(volume)} of {volume.path}{why}")
+        report("chosen", f"{volume.noun} {shown} of the {len(volume)} of {volume.path}{why}")
         images += read_chosen(survey, chosen)
         ranges.append(measured)
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -112,11 +112,6 @@ def kind_of_volume(volume: "Volume") -> str:
     return "video" if is_video else "tomogram"
 
 
-def noun_of(volume: "Volume") -> str:
-    """Returns the word for the images of a volume: ``slices`` or ``frames``."""
-    return "slices" if volume.frame_rate is None else "frames"
-
-
 def parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
     """Parses the value of --train-on.
 
@@ -136,7 +131,7 @@ def parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:
             raise ValueError
     except ValueError as error:
         raise InputError(
-            f"--train-on {text}: is not valid for {total} {noun_of(volume)}; give numbers "
+            f"--train-on {text}: is not valid for {total} {volume.noun}; give numbers "
             f"from 0 to {total - 1}, such as 0,{total // 2}, or auto:N with N from 1 to {total}."
         ) from error
     return list(dict.fromkeys(n % total for n in numbers)), 0

@@ -90,7 +90,7 @@ def tune(
             show_volumes(volumes)
         else:
             show_images(images, arrays)
-        show_settings(flags.preset, "fast", config)
+        show_settings("fast" if flags.preset == "auto" else flags.preset, "fast", config)
         trainings = NUM_CANDIDATES * len(seeds or [config.seed])
         show_training(f"{len(arrays)} images, {trainings} times", config, len(arrays))
         show_results([output / name for name in (SHEET, CHOICE, TABLE, PAGE, *names)])

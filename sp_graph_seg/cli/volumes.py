@@ -19,7 +19,6 @@ from sp_graph_seg.cli.training_slices import (
     choose_or_check,
     default_train_on,
     kind_of_volume,
-    noun_of,
     parse_train_on,
     read_chosen,
 )
@@ -94,6 +93,7 @@ def segment_volume(
             numbers_of,
             files,
             _sizes([target, beside], volume),
+            flags.skip_bad,
         )
         return
     finish_staged(work)
@@ -117,7 +117,7 @@ def segment_volume(
         numbers, intensity_range = choose_or_check(survey, numbers, count, read, intensity_range)
         why = f", as --train-on {train_on} does" if training.train_on is None else ""
         shown = ", ".join(map(str, numbers))
-        report("chosen", f"{noun_of(volume)} {shown} of {len(volume)}{why}")
+        report("chosen", f"{volume.noun} {shown} of {len(volume)}{why}")
         made_from = [file for file in inputs if file.exists()]  # a mask may be "auto"
         record = make_record(made_from, part=volume.part_read, seed=config.seed, trained_on=numbers)
         with staged(work, [model, *training_files], notes, overwrite) as stage:
@@ -167,7 +167,7 @@ def predict_volumes(
             for target, (_, overlay) in zip(targets, checked, strict=True)
             for file in _beside_labels(target, overlay)
         ]
-        plan_labelling(model, volumes, files, sizes)
+        plan_labelling(model, volumes, files, sizes, flags.skip_bad)
         return
     jobs = zip(targets, besides, volumes, checked, strict=True)
     for target, beside, volume, (relabel, overlay) in jobs:
@@ -215,7 +215,7 @@ def _label(
             write_overlay(overlay, volume, job, segmenter)
         record = None if job.complete else record_labels(model, volume)
         skipped = job.finish(record=record)
-    report("labels", f"{len(volume)} {noun_of(volume)} in {job.path}")
+    report("labels", f"{len(volume)} {volume.noun} in {job.path}")
     if beside is not None:
         report("unsure", str(beside.path))
     if overlay is not None:
@@ -301,8 +301,8 @@ def _read_masks(
     """Reads a mask for each slice to train on."""
     if masks and len(masks) != count:
         raise InputError(
-            f"--mask: got {len(masks)} masks for {count} training {noun_of(volume)}; give as "
-            f"many masks as {noun_of(volume)}."
+            f"--mask: got {len(masks)} masks for {count} training {volume.noun}; give as "
+            f"many masks as {volume.noun}."
         )
     like = np.broadcast_to(np.uint8(0), (volume.channels, volume.height, volume.width))
     return read_masks(masks, [Path(volume.path)] * count, [like] * count)

@@ -159,9 +159,13 @@ def check_room(folder: str | os.PathLike[str], nbytes: int) -> None:
 
 
 def format_size(nbytes: float) -> str:
-    """Formats a number of bytes as text in kB, MB or GB, such as ``1.5 GB``."""
-    unit = next((u for u in ("GB", "MB") if nbytes >= {"GB": 1e9, "MB": 1e6}[u]), "kB")
-    return f"{nbytes / {'GB': 1e9, 'MB': 1e6, 'kB': 1e3}[unit]:.3g} {unit}"
+    """Formats a number of bytes as text in kB, MB, GB or TB, such as ``1.5 GB``."""
+    size = nbytes / 1000
+    for unit in ("kB", "MB", "GB"):
+        if size < 999.5:  # which would be rounded to 1e+03
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
 
 
 def refuse_existing(paths: Iterable[str | os.PathLike[str]], overwrite: bool = False) -> None:

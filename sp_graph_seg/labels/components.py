@@ -4,13 +4,15 @@ Pixels or voxels are connected if they share a face.
 """
 
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms.superpixels import connected_components
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Measures = NDArray[np.int64]
 """A row for each component, with the columns below. Indices are along depth, height, width."""
@@ -23,6 +25,15 @@ INDEX_MAX = slice(8, 11)
 _NUM_COLUMNS = 11
 
 
+def as_label_array(labels: "ArrayLike | Tensor") -> NDArray[Any]:
+    """Converts labels to a NumPy array. This loads torch, unless they are such an array already."""
+    if type(labels) is np.ndarray:
+        return labels
+    from sp_graph_seg.transforms.arrays import as_array
+
+    return as_array(labels)
+
+
 def find_components(
     labels: NDArray[Any],
 ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[np.int64]]:
@@ -32,6 +43,8 @@ def find_components(
         Three arrays: the number of the component of each pixel, the label of each component, and
         the number of pixels of each component.
     """
+    from sp_graph_seg.transforms.superpixels import connected_components  # loads torch
+
     shift = min(int(labels.min()), 0)  # the value of unlabelled pixels may be negative
     components = connected_components(labels.astype(np.int64) - shift if shift else labels)
     first = np.unique(components, return_index=True)[1]
@@ -62,6 +75,8 @@ def split_regions(labels: ArrayLike, min_share: float = 0.005) -> NDArray[np.int
             and 1.
     """
     from skimage.segmentation import watershed
+
+    from sp_graph_seg.transforms.superpixels import connected_components
 
     if not 0 <= min_share <= 1:
         raise InputError(

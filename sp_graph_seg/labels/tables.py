@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.files import to_csv
@@ -18,8 +17,11 @@ from sp_graph_seg.labels.components import (
     LABEL,
     SIZE,
     ComponentJoiner,
+    as_label_array,
 )
-from sp_graph_seg.transforms.arrays import as_array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Table:
@@ -100,7 +102,7 @@ class LabelCounter:
         self._joiner = ComponentJoiner(unlabelled)
         self._areas = AreaCounter(self.spacing, unlabelled) if ndim == 3 else None
 
-    def add(self, labels: ArrayLike | Tensor) -> None:
+    def add(self, labels: "ArrayLike | Tensor") -> None:
         """Adds the next slice of labels.
 
         Args:
@@ -109,7 +111,7 @@ class LabelCounter:
         Raises:
             InputError: If ``labels`` does not hold integers, or has another shape.
         """
-        image = as_array(labels)
+        image = as_label_array(labels)
         self._joiner.add(image)
         if self._areas is not None:
             self._areas.add(image)
@@ -180,7 +182,7 @@ class LabelCounter:
 
 
 def label_table(
-    labels: ArrayLike | Tensor,
+    labels: "ArrayLike | Tensor",
     spacing: Sequence[float] | None = None,
     names: Mapping[int, str] | None = None,
     *,
@@ -225,7 +227,7 @@ def label_table(
 
 
 def component_table(
-    labels: ArrayLike | Tensor,
+    labels: "ArrayLike | Tensor",
     spacing: Sequence[float] | None = None,
     names: Mapping[int, str] | None = None,
     *,

@@ -123,7 +123,10 @@ def _image_layer(name: str, image: np.ndarray) -> list[LayerData]:
     """Makes the layer of an image ``(C, H, W)``."""
     about: dict[str, Any] = {"name": name}
     if len(image) == 3 and image.min() >= 0 and image.max() <= 255:
-        return [(image.transpose(1, 2, 0).astype(np.uint8), {**about, "rgb": True}, "image")]
+        colors = image.transpose(1, 2, 0)
+        if image.max() > 1:  # otherwise, colours are from 0 to 1, which napari shows as they are
+            colors = colors.astype(np.uint8)
+        return [(colors, {**about, "rgb": True}, "image")]
     if len(image) == 1:
         return [(image[0], about, "image")]
     return [(image, {**about, "channel_axis": 0}, "image")]

@@ -25,12 +25,14 @@ def panel_grid(panels: Mapping[str, ArrayLike], columns: int = 3) -> "Figure":
         columns: Number of panels in a row.
 
     Raises:
-        InputError: If ``panels`` is empty.
+        InputError: If ``panels`` is empty, or ``columns`` is below 1.
     """
     from matplotlib.figure import Figure
 
     if not panels:
         raise InputError("panels: the mapping is empty; give at least one picture.")
+    if columns < 1:
+        raise InputError(f"columns={columns}: must be 1 or more; use a number above 0.")
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     height, width = np.shape(next(iter(panels.values())))[:2]

@@ -255,7 +255,7 @@ def _label_blocks(
 ) -> None:
     total = len(labeler.volume)
     done = total - sum(stop - start for start, stop in missing)
-    with WorkProgress(total, "slices", done=done, report=report) as progress:
+    with WorkProgress(total, labeler.volume.noun, done=done, report=report) as progress:
         if workers is None and scheduler is None:
             cores = _THREADS if labeler.mode == "slices" else 1
             workers = min(count_workers(None, None, cores), len(missing) - 1)
@@ -268,8 +268,9 @@ def _label_blocks(
         start = time.perf_counter()
         worked = _label_with(workers, scheduler, labeler, missing, progress)
         if workers and scheduler is None:
-            waited = time.perf_counter() - start - worked / workers
-            progress.advance(0, note=_describe_start(workers, waited, worked / workers))
+            worked /= min(workers, len(missing))  # further workers had no block
+            waited = time.perf_counter() - start - worked
+            progress.advance(0, note=_describe_start(workers, waited, worked))
 
 
 def _pays(workers: int, seconds: float) -> bool:

@@ -42,12 +42,17 @@ def merge_nodes(graph: ImageGraph, cluster: Tensor, tau: float = -10.0) -> Image
         raise InputError(
             "graph: the graph is a batch of images; select one image with batch.get_example(i)."
         )
-    num_nodes = len(cluster.unique())
     if cluster.shape != (graph.num_nodes,):
         raise InputError(
             f"cluster: shape {tuple(cluster.shape)} must be ({graph.num_nodes},); give the number "
             "of the new node for each node."
         )
+    if cluster.is_floating_point():
+        raise InputError(
+            f"cluster: the type {cluster.dtype} must be an integer; convert it with cluster.long()."
+        )
+    cluster = cluster.long()
+    num_nodes = len(cluster.unique())
     if cluster.min() != 0 or cluster.max() != num_nodes - 1:
         raise InputError(
             "cluster: the new nodes are not numbered from 0 without gaps; renumber them with "

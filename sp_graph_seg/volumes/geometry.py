@@ -152,6 +152,11 @@ _SECONDS = {
 }
 
 
+def unit_in_tables(unit: str | None) -> str | None:
+    """Returns "um" for every name of the micrometre, and any other unit unchanged."""
+    return "um" if unit is not None and _MICROMETRES.get(unit) == 1.0 else unit
+
+
 REFERENCE_FRAME = "reference frame"
 """The name that OME uses for an unknown unit of length."""
 

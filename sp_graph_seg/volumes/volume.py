@@ -131,6 +131,11 @@ class Volume:
         return self.geometry.unit
 
     @property
+    def noun(self) -> str:
+        """The word for its images: "frames" if they follow each other in time, else "slices"."""
+        return "frames" if self.geometry.axes[0].name == "t" else "slices"
+
+    @property
     def frame_rate(self) -> float | None:
         """The mean number of slices per second of a video. None if slices are not frames."""
         if self.source.frame_rate is None or self.axis != "z":

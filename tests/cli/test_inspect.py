@@ -182,10 +182,11 @@ def read_regions(folder):
     return read_table(folder / "regions.csv")
 
 
-def test_spacing_and_unit(tmp_path):
+@pytest.mark.parametrize("unit", ["um", "µm", "micrometer"])
+def test_spacing_and_unit(tmp_path, unit):
     labels, spacing = make_labels(), (2.0, 0.5, 3.0)
     given = save_npy(tmp_path / "a.npy", labels)
-    assert run(given, "-o", tmp_path, "--spacing", *spacing, "--unit", "um") == 0
+    assert run(given, "-o", tmp_path, "--spacing", *spacing, "--unit", unit) == 0
     check_regions(tmp_path / "regions.csv", labels, 3.0, "volume_um3")
     check_components(tmp_path / "components.csv", labels, spacing, "um", "volume_um3")
 
@@ -201,10 +202,32 @@ def test_the_spacing_in_the_file_counts_unless_another_is_given(tmp_path):
     )
     assert run(tmp_path / "a.tif", "-o", tmp_path) == 0
     table = tmp_path / "components.csv"
-    check_components(table, labels, (2.0, 0.5, 3.0), "micrometer", "volume_micrometer3")
+    check_components(table, labels, (2.0, 0.5, 3.0), "um", "volume_um3")
     flags = ["--spacing", "1", "1", "4", "--unit", "mm", "--overwrite"]
     assert run(tmp_path / "a.tif", "-o", tmp_path, *flags) == 0
     check_components(table, labels, (1, 1, 4), "mm", "volume_mm3")
+
+
+def test_a_ball_has_its_volume_area_and_diameter(tmp_path):
+    spacing, radius = (2.0, 1.0, 1.0), 12.0
+    z, y, x = (np.indices((19, 33, 33)) - np.array([9, 16, 16]).reshape(3, 1, 1, 1)) * (
+        np.array(spacing).reshape(3, 1, 1, 1)
+    )
+    labels = (z**2 + y**2 + x**2 <= radius**2).astype(np.uint8)
+    labels[0, 0, 0] = 1  # a single voxel, of diameter 1.56
+    given = save_npy(tmp_path / "a.npy", labels)
+    assert run(given, "-o", tmp_path, "--spacing", *spacing, "--unit", "um") == 0
+    ball = read_regions(tmp_path)[1]
+    assert float(ball["volume_um3"]) == pytest.approx(4 / 3 * np.pi * radius**3, rel=0.02)
+    assert float(ball["area_um2"]) == pytest.approx(4 * np.pi * radius**2, rel=0.03)
+    assert float(ball["volume_um3"]) == int(ball["size_voxels"]) * 2
+    sizes = [row for row in read_table(tmp_path / "sizes.csv") if row["label"] == "1"]
+    bounds = [(float(r["diameter_from_um"]), float(r["diameter_to_um"])) for r in sizes]
+    assert [int(row["components"]) for row in sizes] == [1, 1]
+    assert [low <= d < high for d, (low, high) in zip((1.56, 24), bounds, strict=True)] == [
+        True
+    ] * 2
+    assert float(sizes[1]["volume_um3"]) == float(ball["volume_um3"]) - 2
 
 
 def test_names(tmp_path):
@@ -375,7 +398,7 @@ def test_labels_bring_their_names_colours_and_place(tmp_path, name):
     assert run(tmp_path / name, "-o", tmp_path / "out", "--meshes", "4", "1") == 0
     rows = list(csv.DictReader((tmp_path / "out/regions.csv").read_text().splitlines()))
     assert {row["label"]: row["name"] for row in rows}["4"] == "grain"
-    assert "volume_micrometer3" in rows[0]
+    assert "volume_um3" in rows[0]
     vertices, _, color = read_ply(tmp_path / "out/label_4.ply")
     expected = extract_surface(labels, 4, (2.0, 0.5, 3.0)).vertices + np.float32([7, 6, 5])
     np.testing.assert_allclose(vertices, expected, rtol=1e-6)

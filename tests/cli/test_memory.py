@@ -37,6 +37,11 @@ def test_sizes_that_fit(config, size, free, wanted):
     assert estimate(*size, changed) <= free < estimate(*given, config)
 
 
+def test_an_estimate_below_what_is_free_is_not_told():
+    text = advise(Path("a.png"), 100, 100, FAST, GB)
+    assert text.startswith("a.png: labels of 100x100 pixels need more memory than there is; use")
+
+
 def test_errors_of_memory_are_explained_and_others_pass(monkeypatch):
     monkeypatch.setattr(memory, "_free_memory", lambda: GB)
     explained = pytest.raises(TooLittleMemoryError, match=r"^a\.png: labels of 9x9 pixels")

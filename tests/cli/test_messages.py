@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,15 @@ def test_a_log_has_all_messages_also_of_quiet_commands(command, tmp_path, capsys
     assert texts[1] == "1 of 2 slices were done before"
     assert texts[2].startswith("2 of 2 slices in ")
     assert texts[3:] == ["labels:  in a.tif", "size:    2 x 3", "warning: a warning"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="is a disk that is always full")
+def test_a_log_on_a_full_disk_is_ended(command, capsys):
+    command(work)
+    assert main(["info", "--log-file", "/dev/full"]) == 0
+    captured = capsys.readouterr()
+    assert "size:    2 x 3" in captured.out
+    assert captured.err.count("--log-file: cannot be written any more (No space left") == 1
 
 
 def test_a_log_has_the_traceback_of_a_fault(command, tmp_path):

@@ -1,5 +1,6 @@
 """The preview and the page of each result, as the commands write them."""
 
+import json
 import re
 
 import numpy as np
@@ -65,6 +66,27 @@ def test_colours_are_those_of_the_model(labelled):
     assert len(swatches) > 1
     assert all(colors[int(label)] == color for color, label in swatches)
     assert {color for color, _ in swatches} <= set(label_colors(range(len(swatches) + 2)).values())
+
+
+def test_page_colour_map_zarr_and_mesh_have_the_same_colours(labelled, run):
+    file, out = labelled / "out.tif", labelled / "measured"
+    assert run("relabel", file, "-o", labelled / "out.zarr") == 0
+    labels = np.unique(tifffile.imread(file)).tolist()
+    assert run("inspect", file, "-o", out, "--meshes", *labels) == 0
+    with tifffile.TiffFile(file) as tif:
+        fiji = {n: (tif.pages.first.colormap[:, n] // 257).tolist() for n in labels}
+    ome = json.loads((labelled / "out.zarr/zarr.json").read_text())["attributes"]["ome"]
+    rows = ome["image-label"]["colors"]
+    napari = {row["label-value"]: row["rgba"][:3] for row in rows if row["label-value"] in labels}
+    page = (out / "report.html").read_text(encoding="utf-8")
+    swatches = re.findall(r'--color: (#[0-9a-f]{6})"></span>(\d+)<', page)
+    shown = {int(n): list(bytes.fromhex(color[1:])) for color, n in swatches}
+    mesh = {}
+    for label in labels:
+        header, _, body = (out / f"label_{label}.ply").read_bytes().partition(b"end_header\n")
+        assert header.index(b"property uchar red") > header.index(b"property float z")
+        mesh[label] = list(body[12:15])  # after the three coordinates of the first vertex
+    assert fiji == napari == shown == mesh
 
 
 def test_names_and_colours_of_a_map_are_on_the_page(tmp_path, stack, model, run):

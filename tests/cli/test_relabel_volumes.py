@@ -1,5 +1,10 @@
 """``sp-graph-seg relabel`` of volumes: look-ups, conversions, and proposals from grey values."""
 
+import json
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,7 +13,7 @@ from PIL import Image
 
 from sp_graph_seg import Segmenter
 from sp_graph_seg.label_jobs import job as job_module
-from sp_graph_seg.label_jobs import parse_output
+from sp_graph_seg.label_jobs import open_label_job, parse_output
 from sp_graph_seg.label_jobs.finished import read_finished
 from sp_graph_seg.labels.relabel import Relabel, read_relabel
 from sp_graph_seg.volumes import open_volume
@@ -35,6 +40,17 @@ def labels(tmp_path, stack, model, run):
 def no_network(labels, monkeypatch):  # after the labels were made
     """No model may be loaded."""
     monkeypatch.setattr(Segmenter, "from_file", lambda *_, **__: pytest.fail("was loaded"))
+
+
+def test_a_name_of_two_volumes_is_that_of_the_first(tmp_path, run):
+    for number in (0, 1):
+        about = {number: {"name": "pore", "color": "#ff8800"}}
+        job = open_label_job(tmp_path / f"{number}.tif", (2, 8, 9), 3, {}, labels=about)
+        job.write_block(0, np.full((2, 8, 9), number, np.uint8))
+        job.finish()
+    both = [tmp_path / "0.tif", tmp_path / "1.tif"]
+    assert run("relabel", *both, "--make", tmp_path / "map.yaml") == 0
+    assert read_relabel(tmp_path / "map.yaml").names == {0: "pore", 1: "label 1"}
 
 
 def test_names_and_colours_stay_with_the_labels(tmp_path, labels, run):
@@ -111,6 +127,66 @@ def test_it_goes_on_after_an_interruption(tmp_path, labels, run, monkeypatch):
     assert run(*command, "--resume") == 0
 
 
+KILLED = """
+import os, signal, sys
+from sp_graph_seg.cli import main
+from sp_graph_seg.label_jobs import job, opening
+opening.MAX_DEFAULT_BLOCK = 1
+write = job.LabelJob.write_block
+def write_or_die(self, start, *arguments):
+    if start == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(self, start, *arguments)
+job.LabelJob.write_block = write_or_die
+main(sys.argv[1:])
+"""
+
+
+def test_killed_and_repeated_it_gives_the_same_labels(tmp_path, labels, run, monkeypatch):
+    (tmp_path / "map.yaml").write_text("merge: {0: [1, 2]}")
+    command = ["relabel", labels, "--map", tmp_path / "map.yaml", "-o", tmp_path / "b.zarr"]
+    program = [sys.executable, "-c", KILLED, *map(str, command)]
+    assert subprocess.run(program, check=False).returncode == -signal.SIGKILL
+    assert not (tmp_path / "b.zarr").exists()
+    written = []
+    write = job_module.LabelJob.write_block
+
+    def noted(job, start, *arguments):
+        written.append(start)
+        write(job, start, *arguments)
+
+    monkeypatch.setattr(job_module.LabelJob, "write_block", noted)
+    assert run(*command) == 0
+    assert written == [3, 4]
+    expected = values_of(labels)
+    expected[np.isin(expected, [1, 2])] = 0
+    np.testing.assert_array_equal(values_of(tmp_path / "b.zarr"), expected)
+
+
+def test_merging_loads_no_network_library(tmp_path):
+    """So that it takes no seconds before it begins."""
+    np.save(tmp_path / "a.npy", np.arange(2000, dtype=np.uint16).reshape(5, 20, 20) % 5)
+    (tmp_path / "map.yaml").write_text("merge: {0: [1, 2]}")
+    script = "import sys; from sp_graph_seg.cli import main; code = main(sys.argv[1:]); "
+    script += "sys.exit(code or ' '.join({'torch', 'torch_geometric'} & set(sys.modules)) or 0)"
+    command = ["relabel", tmp_path / "a.npy", "--map", tmp_path / "map.yaml"]
+    program = [sys.executable, "-c", script, *command, "-o", tmp_path / "b.tif"]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert values_of(tmp_path / "b.tif").max() == 4
+
+
+def test_a_film_has_frames(tmp_path, run, capsys):
+    film = tmp_path / "film.tif"
+    values = np.zeros((3, 4, 5), np.uint8)
+    tifffile.imwrite(film, values, imagej=True, metadata={"axes": "TYX", "finterval": 0.5})
+    assert run("relabel", film, "-o", tmp_path / "b.zarr") == 0
+    said = capsys.readouterr()
+    assert said.out == f"labels:  3 frames in {tmp_path}/b.zarr\n"
+    assert "3 of 3 frames in" in said.err
+    assert (open_volume(film).noun, open_volume(film, axis="y").noun) == ("frames", "slices")
+
+
 @pytest.mark.usefixtures("no_network")
 def test_mergers_are_proposed_from_the_recorded_image(tmp_path, labels, run, capsys):
     made = tmp_path / "map.yaml"
@@ -145,6 +221,23 @@ def test_the_image_may_be_a_part(tmp_path, stack, model, run):
     first = int(labels.min())
     values = image[labels == first]
     assert f"grey {values.mean():.4g} ± {values.std():.2g}" in (tmp_path / "map.yaml").read_text()
+
+
+def test_axes_that_a_file_does_not_declare(tmp_path, run, refusal, capsys):
+    """Three slices of one array may be three channels."""
+    array = np.random.default_rng(0).integers(0, 3, (3, 20, 24)).astype(np.uint8)
+    path, score = tmp_path / "a.npy", tmp_path / "s.json"
+    np.save(path, array)
+    merged = ["relabel", path, "-o", tmp_path / "b.tif"]
+    make = ["relabel", path, "--make", tmp_path / "map.yaml"]
+    scored = ["evaluate", path, path, "-o", score]
+    for command in (merged, make, scored):
+        assert "give axes" in refusal(*command)
+        assert run(*command, "--axes", "zyx") == 0
+        capsys.readouterr()
+    np.testing.assert_array_equal(values_of(tmp_path / "b.tif"), array)
+    assert sorted(yaml.safe_load((tmp_path / "map.yaml").read_text())["labels"]) == [0, 1, 2]
+    assert json.loads(score.read_text())["scores"]["voxels"] == array.size
 
 
 def test_what_is_refused(tmp_path, labels, stack, run, refusal):

@@ -105,6 +105,22 @@ def test_several_seeds_have_a_mean_and_a_spread(tmp_path, scan, run, stack_flags
     assert rows[0]["scores_of_seeds"] == [scores[1, "4"][0], scores[1, "9"][0]]
 
 
+def test_tune_on_slices_of_several_volumes(
+    tmp_path, scan, other, seen, run, stack_flags, monkeypatch
+):
+    monkeypatch.setattr(tuning, "COARSE", (1.0,))
+    monkeypatch.setattr(tuning, "FINE", ())
+    monkeypatch.setattr(tuning, "NUM_CANDIDATES", 3)
+    command = ["tune", scan, other, "--train-on", "1,-1", "--seeds", "4", "9", *stack_flags]
+    assert run(*command, "-o", tmp_path / "tuned") == 0
+    first, second = open_volume(scan), open_volume(other)
+    for images in seen:
+        np.testing.assert_array_equal(images, [first[1], first[4], second[1], second[5]])
+    rows = json.loads((tmp_path / "tuned/candidates.json").read_text())
+    assert len(seen) == 2 * len(rows)
+    assert {len(row["scores_of_seeds"]) for row in rows} == {2}
+
+
 def test_the_graph_of_a_slice(tmp_path, scan, run, capsys, refusal):
     flags = ["--n-segments", "30"]
     assert run("graph", scan, "-o", tmp_path / "a.pt", *flags) == 0

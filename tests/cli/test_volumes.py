@@ -83,7 +83,7 @@ def test_segment_and_predict_label_all_slices_of_any_format(
     assert lines[0][2].strip() == f"{noun} 1 of 5"
     assert lines[2][2].strip() == f"5 {noun} in {first / file}"
     assert all(line.isprintable() for line in said.err.splitlines())
-    assert said.err.splitlines()[-1].startswith("5 of 5 slices in ")
+    assert said.err.splitlines()[-1].startswith(f"5 of 5 {noun} in ")
 
     model = first / "model.safetensors"
     assert run("predict", model, given, "-o", second / out) == 0
@@ -208,6 +208,31 @@ def test_damaged_slices_are_left_out_when_told(
     assert (labels[2] == 255).all()
     assert labels[[0, 1, 3, 4]].max() < 4
     assert len(open_volume(tmp_path / "look.mp4")) == 5
+
+
+@pytest.mark.parametrize("kind", ["never written", "a source is missing"])
+def test_gaps_of_hdf5_are_no_zeros(tmp_path, model, kind, run, refusal, make_slices):
+    slices, path = make_slices(), tmp_path / "scan.h5"
+    with h5py.File(tmp_path / "part.h5", "w") as part, h5py.File(path, "w") as file:
+        if kind == "never written":
+            chunk = (1, *slices.shape[1:])
+            file.create_dataset("data", slices.shape, slices.dtype, chunks=chunk)[:3] = slices[:3]
+        else:
+            layout = h5py.VirtualLayout(slices.shape, slices.dtype)
+            part["data"], file["first"] = slices[3:], slices[:3]
+            layout[3:] = h5py.VirtualSource("part.h5", "data", part["data"].shape)
+            layout[:3] = h5py.VirtualSource(".", "first", file["first"].shape)
+            file.create_virtual_dataset("data", layout)
+    (tmp_path / "part.h5").unlink()
+    command = ["predict", model, f"{path}:/data", "--workers", "0", "-o", tmp_path / "out.npy"]
+    reason = "never written" if kind == "never written" else "needs part.h5, which is missing"
+    line = refusal(*command)
+    assert line.startswith(f"{path}:/data: slice 3 (and 1 more) cannot be used")
+    assert reason in line
+    assert run(*command, "--skip-bad") == 0
+    labels = np.load(tmp_path / "out.npy")
+    assert (labels[3:] == 255).all()
+    assert labels[:3].max() < 4
 
 
 # What is and is not a volume

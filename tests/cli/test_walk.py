@@ -108,7 +108,7 @@ def test_from_a_scan_to_a_figure(save, tmp_path, monkeypatch, run, files_in, cap
     check_fiji(is_film)
     check_napari(values, names, is_film)
     check_vti(is_film)
-    check_table(values, names, "um" if is_film else "micrometer")
+    check_table(values, names)
     capsys.readouterr()
     assert run("info", "merged/scan_labels.tif") == 0
     told = capsys.readouterr().out
@@ -173,14 +173,14 @@ def open_text(path):
         return file.read(20_000).decode("latin-1")
 
 
-def check_table(values, names, unit):
+def check_table(values, names):
     with open("measured/regions.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert {int(row["label"]): row["name"] for row in rows} == names
     for row in rows:
         voxels = np.sum(values == int(row["label"]))
-        assert float(row[f"volume_{unit}3"]) == pytest.approx(voxels * 4.5)
-        assert float(row[f"area_{unit}2"]) > 0
+        assert float(row["volume_um3"]) == pytest.approx(voxels * 4.5)
+        assert float(row["area_um2"]) > 0
         assert float(row["grey_low"]) <= float(row["grey_mean"]) <= float(row["grey_high"])
     records = json.loads(open_text("measured/records.json"))
     assert records[0]["command"].startswith("sp-graph-seg inspect ")

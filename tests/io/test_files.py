@@ -15,6 +15,7 @@ from sp_graph_seg.io import (
     to_csv,
     write_text,
 )
+from sp_graph_seg.io.files import format_size
 
 
 def test_atomic_write_replaces_when_the_block_ends(tmp_path):
@@ -135,3 +136,11 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
         subprocess.run([sys.executable, "-c", write, tmp_path / "c.txt"], check=True)
         assert alive.exists()
     assert set(tmp_path.iterdir()) == {tmp_path / "b.txt", tmp_path / "c.txt", *kept}
+
+
+@pytest.mark.parametrize(
+    ("nbytes", "text"),
+    [(0, "0 kB"), (369_000, "369 kB"), (999_600, "1 MB"), (1.5e9, "1.5 GB"), (1.234e12, "1.23 TB")],
+)
+def test_sizes_are_told_in_three_digits(nbytes, text):
+    assert format_size(nbytes) == text

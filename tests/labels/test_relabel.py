@@ -334,6 +334,12 @@ def test_the_starter_changes_nothing_until_its_steps_are_uncommented(tmp_path):
     relabel = read_relabel(tmp_path / "map.yaml")
     assert relabel == Relabel(labels=relabel.labels)
     assert relabel.colors == colors
+    names = {0: "α-quartz", 3: "😀", 7: "a: b"}
+    text = starter_yaml(counts, colors, names=names)
+    assert '{name: "α-quartz",' in text
+    (tmp_path / "named.yaml").write_text(text, encoding="utf-8")
+    assert read_relabel(tmp_path / "named.yaml").names == names
+    text = starter_yaml(counts, colors)
 
     steps = re.sub(r"^# (\w+: )", r"\1", text, flags=re.MULTILINE)
     (tmp_path / "map.yaml").write_text(steps)

@@ -85,6 +85,10 @@ def test_an_image_that_is_no_volume_is_opened_whole(tmp_path):
     data, about, _ = open_one(tmp_path / "rgb.tif")
     assert about["rgb"] is True
     np.testing.assert_array_equal(data, colours)
+    tifffile.imwrite(tmp_path / "unit.tif", (colours / 255).astype("f4"), photometric="rgb")
+    data, about, _ = open_one(tmp_path / "unit.tif")
+    assert about["rgb"] is True
+    np.testing.assert_allclose(data, colours / 255, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -26,3 +26,5 @@ def test_colours_and_wide_pictures_fit():
 def test_no_picture_is_refused():
     with pytest.raises(InputError, match=r"^panels: the mapping is empty"):
         panel_grid({})
+    with pytest.raises(InputError, match=r"^columns=0: must be 1 or more"):
+        panel_grid({"a": np.zeros((3, 3))}, columns=0)

@@ -179,6 +179,16 @@ def test_a_start_that_takes_longer_than_the_work_is_told(
     assert ("starting 2 workers took 0:00, longer than their work" in told) == is_told
 
 
+def test_workers_without_a_block_are_no_slow_start(tmp_path, model, volume, monkeypatch, capsys):
+    def work(labeler, blocks, workers, scheduler):
+        for block in blocks:
+            yield block, labeler(block)
+
+    monkeypatch.setattr(module, "map_unordered", work)
+    label_volume(model, volume, tmp_path / "out.npy", block=len(volume), workers=9)
+    assert "longer than their work" not in capsys.readouterr().err
+
+
 def test_work_that_was_interrupted_goes_on(begun, calls, predicted):
     done = label_volume(**begun)
     assert calls == [(3, 6), (6, 7)]

@@ -137,6 +137,8 @@ def test_what_cannot_be_merged_is_named():
     for cluster in ([0, 2, 2], [-1, 0, 1]):
         with pytest.raises(InputError, match=r"^cluster: the new nodes are not numbered from 0"):
             merge_nodes(graph, torch.tensor(cluster))
+    with pytest.raises(InputError, match=r"^cluster: the type torch.float32 must be an integer"):
+        merge_nodes(graph, torch.tensor([0.0, 0.0, 1.0]))
     with pytest.raises(InputError, match=r"^graph: the graph is a batch"):
         merge_nodes(Batch.from_data_list([graph, graph]), torch.zeros(6).long())
     with pytest.raises(InputError, match=r"^levels: a node has no label"):

@@ -4,6 +4,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given
@@ -237,8 +238,14 @@ def test_labels_may_be_whole_numbers_stored_as_floats(tmp_path):
         open_labels(tmp_path / "c.npy", axes="zyxc")
 
 
-def test_an_array_of_two_axes_is_a_volume_of_one_slice(tmp_path):
-    np.save(tmp_path / "a.npy", np.arange(42).reshape(6, 7))
-    np.testing.assert_array_equal(
-        open_volume(tmp_path / "a.npy")[0][0], np.arange(42).reshape(6, 7)
-    )
+@pytest.mark.parametrize("name", ["a.npy", "a.h5"])
+def test_an_array_of_two_axes_is_a_volume_of_one_slice(tmp_path, name):
+    image = np.arange(42).reshape(6, 7)
+    if name == "a.npy":
+        np.save(tmp_path / name, image)
+    else:
+        with h5py.File(tmp_path / name, "w") as file:
+            file["data"] = image
+    volume = open_volume(tmp_path / name)
+    assert len(volume) == 1
+    np.testing.assert_array_equal(volume[0][0], image)

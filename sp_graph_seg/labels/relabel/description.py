@@ -5,13 +5,13 @@ import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.labels.components import as_label_array
 from sp_graph_seg.labels.relabel import steps
 from sp_graph_seg.labels.relabel.parse import (
     Label,
@@ -23,7 +23,9 @@ from sp_graph_seg.labels.relabel.parse import (
     parse_sizes,
     parse_unlabelled,
 )
-from sp_graph_seg.transforms.arrays import as_array
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
@@ -162,7 +164,7 @@ class Relabel:
         """
         return {label: entry["color"] for label, entry in self.labels.items() if "color" in entry}
 
-    def apply(self, labels: ArrayLike | Tensor) -> NDArray[Any]:
+    def apply(self, labels: "ArrayLike | Tensor") -> NDArray[Any]:
         """Applies the description to a label map. Returns a new array.
 
         An image is treated in 2D and a volume in 3D. To treat each slice of a volume as an image,
@@ -180,7 +182,7 @@ class Relabel:
             InputError: If ``labels`` has another shape, another type or negative labels, or if its
                 type cannot hold a target label of ``merge``.
         """
-        array = as_array(labels)
+        array = as_label_array(labels)
         self._check(array)
         array = array.astype(np.uint8 if array.dtype.kind == "b" else array.dtype)
         array = steps.merge_labels(array, self.merge)

@@ -83,7 +83,7 @@ def relabel_volume(
     )
     missing = job.missing_blocks()
     done = len(labels) - sum(stop - start for start, stop in missing)
-    with WorkProgress(len(labels), "slices", done=done, report=progress) as bar:
+    with WorkProgress(len(labels), labels.noun, done=done, report=progress) as bar:
         for start, stop in missing:
             values = labels.read(start, stop)[:, 0].astype(job.dtype)
             slices = np.stack([about.apply(image) for image in values])

@@ -92,7 +92,9 @@ def starter_yaml(
 def _quoted(name: str) -> str:
     """Quotes a name for YAML, unless it is made of words and spaces only."""
     is_plain = re.fullmatch(r"[A-Za-z][\w ]*\w", name) and not name.endswith(" ")
-    return name if is_plain and name.lower() not in _NOT_TEXT else json.dumps(name)
+    if is_plain and name.lower() not in _NOT_TEXT:
+        return name
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _merge_line(merge: Mapping[int, Sequence[int]], is_asked: bool, first: int, last: int) -> str:

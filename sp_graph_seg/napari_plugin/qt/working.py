@@ -46,7 +46,7 @@ class WorkingPanel(Panel):
         self.say(text)
         self.bar.setRange(0, 0)  # busy, until there is a number
         if progress is not None:
-            work.yielded.connect(progress)
+            work.yielded.connect(self.guarded(progress))
         work.returned.connect(self.guarded(done))
         work.errored.connect(self.say)
         work.warned.connect(self._warn)
