@@ -8,7 +8,11 @@ from sp_graph_seg.extras import require
 
 
 def main() -> int:
-    """Runs the command line. OpenMP threads that wait for others sleep instead of spinning."""
+    """Runs the command line, and returns its exit code.
+
+    Sets ``OMP_WAIT_POLICY`` to ``PASSIVE`` unless the user has set it. OpenMP threads that wait for
+    other threads then sleep, and leave the cores to other work.
+    """
     # OpenMP reads this when torch is loaded. On a busy machine, waiting threads that spin take the
     # cores from the threads that they wait for.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

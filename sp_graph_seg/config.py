@@ -41,9 +41,9 @@ class Config:
         memory: Weight of the label probabilities of the previous frame of a video if label_by is
             appearance. The probabilities count only at nodes that have not changed. 0 labels each
             frame by itself.
-        join_slices: If label_by is phases, average the numbers that describe a pixel of a volume
-            with the numbers of the same pixel in the slices before and after, wherever these slices
-            agree.
+        join_slices: Whether to average the features of each pixel of a volume with those of the
+            same pixel in the slices before and after, wherever these slices look alike. It has an
+            effect only if label_by is phases.
         num_features: Number F of features, which are the output channels of the encoder. argmax
             finds at most F labels.
         width: Number of channels at the top level of each U-Net. Each level has twice as many

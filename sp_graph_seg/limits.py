@@ -47,5 +47,7 @@ def limit_factor() -> float:
     except ValueError:
         factor = 0.0
     if not 1 <= factor < float("inf"):
-        raise InputError(f"{VARIABLE}={text}: is not 1 or more; give a number such as 10.")
+        raise InputError(
+            f"{VARIABLE}={text} is not a number of 1 or more; give a number such as 10."
+        )
     return factor

@@ -132,9 +132,9 @@ def map_images(
 def closing_joblib(workers: int) -> Iterator[None]:
     """Shuts down joblib's worker processes, if there are several, when the block ends.
 
-    Otherwise, idle workers would keep everything that they imported in memory. They may also have
-    caused a warning of leaked semaphores, which joblib's loky once gave at the end of a program.
-    This warning could not be reproduced, and its cause is not known.
+    Without this, the idle processes would keep all imported modules in memory. There may be a
+    second benefit. Joblib's loky once warned of leaked semaphores at the end of a program, perhaps
+    because of idle processes. The warning could not be reproduced, so this is not certain.
     """
     try:
         yield

@@ -30,7 +30,7 @@ def progress_lines(write: Callable[[str], None] | None, is_shown: bool = True) -
     """Sends the lines of all progress in the ``with`` block to a function, such as into a log.
 
     Args:
-        write: Function that is called with each line. None calls nothing.
+        write: Function that is called with each line. If it is None, the lines are sent nowhere.
         is_shown: Whether progress is also shown on standard error. (default: :obj:`True`)
     """
     token = _LINES.set(_Lines(write, is_shown))

@@ -85,7 +85,7 @@ def check_channels(channels: int, expected: int, name: str = "image") -> None:
     if channels != expected:
         raise InputError(
             f"{name}: the number of channels is {channels}, but {expected} are expected; "
-            "convert the image."
+            f"give an image with {expected} channels."
         )
 
 

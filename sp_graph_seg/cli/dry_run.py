@@ -35,7 +35,11 @@ _IN_REPORT = 512
 
 
 class Cost(NamedTuple):
-    """Seconds of the work on one image, and the largest memory of the process in bytes."""
+    """The time that the work on one image takes, and the memory that it needs.
+
+    ``read``, ``prepare``, ``step`` and ``label`` are the seconds to read the image, to prepare its
+    training, for one step of the training and to label the image. ``memory`` is in bytes.
+    """
 
     read: float = 0.0
     prepare: float = 0.0
@@ -110,7 +114,7 @@ def show_cost(seconds: dict[str, float], memory: int, how: str) -> None:
 
 
 def training_seconds(cost: Cost, config: Config, count: int) -> float:
-    """Returns the seconds of a training on ``count`` images."""
+    """Estimates the seconds that a training on ``count`` images takes."""
     from sp_graph_seg.training import count_steps
 
     steps = cost.step * count_steps(config, count)
@@ -120,12 +124,20 @@ def training_seconds(cost: Cost, config: Config, count: int) -> float:
 
 
 def reading_seconds(cost: Cost, count: int) -> float:
-    """Returns the seconds of reading ``count`` slices: to check, to label and for the report."""
+    """Estimates the seconds that reading takes when ``count`` slices are labelled.
+
+    Every slice is read twice, first to check it and then to label it. Up to 512 slices are read
+    once more for the report.
+    """
     return cost.read * (2 * count + min(count, _IN_REPORT))
 
 
 def try_training(image: np.ndarray, config: Config) -> Cost:
-    """Trains for one epoch on an image, or on its middle, and labels it. Keeps nothing."""
+    """Measures the cost of training on an image and of labelling it.
+
+    For this, it trains a model for one epoch on the image, or on the middle part of a large image.
+    The model is discarded.
+    """
     from sp_graph_seg import Segmenter
 
     small = _middle(image)
@@ -141,7 +153,10 @@ def try_training(image: np.ndarray, config: Config) -> Cost:
 
 
 def try_labelling(image: np.ndarray, segmenter: "Segmenter") -> Cost:
-    """Labels an image, or its middle, and scales the time to the whole image."""
+    """Measures the cost of labelling an image.
+
+    Of a large image, only the middle part is labelled, and the cost is scaled to the whole image.
+    """
     small = _middle(image)
     seconds, _ = timed(lambda: segmenter.predict(small))
     untried = image[0].size - small[0].size
@@ -153,7 +168,7 @@ def read_middle(volume: "Volume", skip_bad: bool = False) -> tuple[float, np.nda
     """Reads the middle slice of a volume, or the usable one nearest to it if bad ones are skipped.
 
     Returns:
-        The seconds, and the slice.
+        The seconds that this took, and the slice.
     """
     from sp_graph_seg.streaming import read_slice
 

@@ -45,8 +45,9 @@ class ConfigSource:
 
         If the preset is ``auto``, the preset ``kind`` is used instead.
 
-        With ``for_volume``, superpixels are by default computed in the scaled image that the
-        network sees (``max_size``). At full resolution, they would take most of the time.
+        If ``for_volume`` is true, superpixels are by default computed in the image that the network
+        sees, which is scaled down to ``max_size``. At full resolution, superpixels would take most
+        of the time.
         """
         values = PRESETS[kind if self.preset == "auto" else self.preset]
         if self.config is not None:

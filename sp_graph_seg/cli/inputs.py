@@ -50,7 +50,7 @@ def read_masks(
 
 
 def match_masks(paths: Sequence[Path], images: Sequence[Path]) -> list[Path]:
-    """Returns the path of the mask for each image. A single ``auto`` stands for all images."""
+    """Returns the path of the mask for each image. A single ``auto`` is used for every image."""
     if list(paths) == [AUTO]:
         return [AUTO] * len(images)
     if len(paths) != len(images):

@@ -1,4 +1,4 @@
-"""Watches inputs and trains models for commands that continue after an interruption."""
+"""Notices changed inputs, and resumes trainings, for commands that can be interrupted."""
 
 import hashlib
 import json
@@ -71,7 +71,7 @@ def work_folder(result: Path) -> Path:
 def record_images(
     output: Path, results: Sequence[Path], inputs: Inputs, model: Path, **more: Any
 ) -> None:
-    """Records how labels of images were made, beside them.
+    """Records how the labels of images were made, in a file in the folder of the labels.
 
     Args:
         output: The folder of the results.

@@ -47,7 +47,7 @@ class LabelVolume(NamedTuple):
 
     @property
     def geometry(self) -> "Geometry":
-        """The geometry of the labels. It includes the part of the image that was labelled."""
+        """The geometry of the labels. Its ``part`` is the part of the image that was labelled."""
         found = self.volume.geometry
         return dataclasses.replace(found, part=self.part or found.part)
 

@@ -1,4 +1,4 @@
-"""Sets the paths of the results of volumes. The docs list them on the page "Where results lie"."""
+"""Decides where the results of volumes are written, as the docs say in "Where results lie"."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def place_labels(volumes: Sequence["Volume"], output: Path, suffix: str) -> list
     names = [f"{output}/{volume.name.removesuffix(_MARK)}{_MARK}{ending}" for volume in volumes]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise InputError(f"{twice[0]}: would be written for two volumes; rename one volume.")
+        raise InputError(f"{twice[0]}: would hold labels of two volumes; rename one volume.")
     try:
         return [parse_output(name) for name in names]
     except InputError as error:

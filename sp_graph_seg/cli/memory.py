@@ -1,4 +1,4 @@
-"""Names settings that would fit, where an image needs more memory than there is."""
+"""Explains errors for lack of memory, and names settings that need less memory."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +14,17 @@ _OF_IMAGE, _OF_NETWORK = 100, 300
 
 
 class TooLittleMemoryError(MemoryError):
-    """The memory is too small for an image. The message names settings that would fit."""
+    """The memory is too small for an image. The message names settings that need less memory."""
 
 
 @contextmanager
 def enough_memory(path: Path, height: int, width: int, config: Config) -> Iterator[None]:
-    """Explains an error for lack of memory while an image is labelled.
+    """Replaces an error for lack of memory in a ``with`` block by an error that explains it.
+
+    The block labels the image ``path``. Any other error is not changed.
 
     Raises:
-        TooLittleMemoryError: The memory ran out.
+        TooLittleMemoryError: There was not enough memory.
     """
     free = _free_memory()
     try:
@@ -34,14 +36,18 @@ def enough_memory(path: Path, height: int, width: int, config: Config) -> Iterat
 
 
 def estimate(height: int, width: int, config: Config) -> int:
-    """Returns about how many bytes it takes to label an image."""
+    """Estimates how many bytes of memory it takes to label an image."""
     longest = max(height, width)
     seen = min(config.max_size or longest, longest) if config.label_by == "argmax" else 0
     return round(height * width * (_OF_IMAGE + _OF_NETWORK * (seen / longest) ** 2))
 
 
 def advise(path: Path, height: int, width: int, config: Config, free: int) -> str:
-    """Returns a message with the memory that an image needs, and with sizes that would fit."""
+    """Makes the message of a :class:`TooLittleMemoryError`.
+
+    It states how much memory the image needs and how much is free. Then it names settings, or a
+    size of the image, for which the free memory is enough.
+    """
     need, longest = estimate(height, width, config), max(height, width)
     start = f"{path}: labels of {height}x{width} pixels need "
     if need > free:

@@ -44,7 +44,12 @@ class Messages:
             print(line)
 
     def warn(self, message: Warning) -> None:
-        """Prints a warning, unless the same was printed before, or several of its kind."""
+        """Prints a warning.
+
+        A warning with the same text as an earlier warning is left out. After three warnings of one
+        type, all further warnings of this type are only written to the log file, unless ``verbose``
+        is true.
+        """
         if str(message) in self._warned:
             return
         self._warned.add(str(message))

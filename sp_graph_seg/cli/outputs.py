@@ -37,13 +37,13 @@ def check_suffix(output: Path, suffix: str) -> None:
 
 
 def check_outputs(outputs: Sequence[Path], inputs: Iterable[Path], overwrite: bool) -> None:
-    """Raises an error if an output is listed twice, is an input, or exists.
+    """Raises an error if two outputs have the same path, or an output is an input or exists.
 
-    With ``overwrite``, outputs may exist.
+    If ``overwrite`` is true, outputs may exist already.
     """
     twice = [path for path, count in Counter(outputs).items() if count > 1]
     if twice:
-        raise InputError(f"{twice[0]}: would be written for two images; rename one image.")
+        raise InputError(f"{twice[0]}: would hold results of two images; rename one image.")
     read = {path.resolve() for path in inputs}
     for path in outputs:
         if path.resolve() in read:

@@ -19,7 +19,7 @@ _FRAME_RATE = 10.0
 def write_overlay(path: Path, volume: "Volume", job: "LabelJob", segmenter: "Segmenter") -> None:
     """Writes a video of the frames with their labels and a legend.
 
-    All blocks of the job must be labelled.
+    All blocks of the job must be labelled already.
     """
     from sp_graph_seg.io import write_overlay_video
     from sp_graph_seg.plot import overlay_labels

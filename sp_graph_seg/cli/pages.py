@@ -107,8 +107,8 @@ def write_image_page(
         model: The model.
         inputs: All files that the labels were made from.
         pairs: Maps the file of each image to the file of its labels.
-        placed: The path to which ``model`` will be moved at the end of the command. The page
-            shows this path as the place of the model.
+        placed: The final path of the model, which the page shows. The command moves the model from
+            ``model`` to this path after the page is written.
     """
     images = list(pairs)
     with only_a_warning(file):

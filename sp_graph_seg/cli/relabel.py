@@ -124,8 +124,8 @@ def _apply(paths: Sequence[Path], description: Path, output: Path, overwrite: bo
     largest = max((int(target) for target in relabel.merge), default=0)
     if largest > LARGEST_LABEL:
         raise InputError(
-            f"{description}: merge: label {largest} does not fit into a PNG; "
-            f"use 0 to {LARGEST_LABEL}."
+            f"{description}: merge: label {largest} is too large for a PNG; merge into a label "
+            f"from 0 to {LARGEST_LABEL}."
         )
     for path in paths:  # check all before changing the first, without keeping any
         read_label_image(path)

@@ -1,4 +1,4 @@
-"""The flags of all commands, which may stand anywhere in the command line."""
+"""The flags that every command accepts. They may stand anywhere in the command line."""
 
 import os
 from collections.abc import Sequence
@@ -23,7 +23,10 @@ signal SIGTERM, and 1 for a fault of the program.
 
 
 class SharedFlags(NamedTuple):
-    """The flags of all commands, except --limits, which is set in the environment."""
+    """The values of the flags that every command accepts.
+
+    The flag ``--limits`` is missing here, because its value is stored in an environment variable.
+    """
 
     quiet: bool
     verbose: bool
@@ -31,13 +34,16 @@ class SharedFlags(NamedTuple):
 
 
 def take_shared_flags(given: Sequence[str]) -> tuple[SharedFlags, list[str]]:
-    """Removes the flags of all commands from the arguments, and sets the limits on files.
+    """Removes the flags that every command accepts from the arguments.
+
+    If ``--limits`` is among them, the limits on input files are multiplied by its value.
 
     Returns:
-        The flags, and the arguments that remain.
+        The values of the flags, and the arguments that remain.
 
     Raises:
-        InputError: If a value is missing, or the limits are not a number of 1 or more.
+        InputError: If a flag has no value, or the value of ``--limits`` is not a number of at
+            least 1.
     """
     left = list(given)
     limits = _take_value(left, "--limits")
@@ -63,7 +69,7 @@ def _take_value(given: list[str], flag: str) -> str | None:
             continue
         if not equals:
             if at + 1 == len(given):
-                raise InputError(f"{flag}: has no value; add it behind the flag.")
+                raise InputError(f"{flag}: has no value; write a value after the flag.")
             value = given.pop(at + 1)
         del given[at]
         return value

@@ -34,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The arguments of the program. (default: those in ``sys.argv``)
 
     Returns:
-        The exit code: 0 for success, 2 for an error that the user can correct, 130 after Ctrl-C, or
-        143 if the process was terminated, or 141 if the reader of its output has gone, such as
-        ``head``. A fault of the program is raised, which makes it 1.
+        The exit code: 0 for success, 2 for an error that the user can correct, 130 after Ctrl-C,
+        143 if the process was terminated, or 141 if the program that reads its output has ended,
+        such as ``head``. Any other exception is a fault of the program. It is raised, and Python
+        then ends with the exit code 1.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -105,7 +106,8 @@ def _terminated_like_interrupted() -> Iterator[None]:
     """Makes SIGTERM end the program like Ctrl-C. This works only in the main thread.
 
     Python discards an exception that is raised in a finalizer or in the callback of a weak
-    reference. If a signal raises its exception in such code, the signal is sent once more.
+    reference. If a signal arrives in such code, its exception is lost, so the signal is sent once
+    more.
     """
 
     def stop(*_: Any) -> None:

@@ -323,6 +323,6 @@ def _is_trained(model: Path, training: dict[str, Any], overwrite: bool) -> bool:
     if not overwrite:
         raise InputError(
             f"{model}: exists, but was trained with other images or settings; add --overwrite, "
-            "choose another folder for --output, or give this model to predict."
+            "choose another folder for --output, or label with this model by the command predict."
         )
     return False

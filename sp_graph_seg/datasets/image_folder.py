@@ -85,7 +85,7 @@ def list_by_stem(
         kind: The word for one of these files in error messages, such as ``"image"``.
 
     Returns:
-        The path of each file, by the name of the file without its suffix.
+        A dictionary from the name of each file, without its suffix, to the path of the file.
 
     Raises:
         InputError: If the folder is missing or has no such file, or if two of the files have the

@@ -113,11 +113,20 @@ def _open_labels(labels: VolumeLike, volume: Volume) -> Volume:
             rows=volume.rows,
             columns=volume.columns,
         )
-    if opened.channels != 1 or _size(opened) != _size(volume) or opened.dtype.kind not in "bui":
+    if opened.channels != 1:
         raise InputError(
-            f"{opened.path}: the labels have {opened.channels} channels of type {opened.dtype} and "
-            f"shape {_size(opened)}, but need one channel of integers and the shape "
-            f"{_size(volume)}; convert the labels, or select the same part as in the volume."
+            f"{opened.path}: has {opened.channels} channels, but labels have one; give a volume "
+            "with the label of each voxel in one channel."
+        )
+    if opened.dtype.kind not in "bui":
+        raise InputError(
+            f"{opened.path}: holds {opened.dtype} values, but labels are integers; convert them to "
+            "integers."
+        )
+    if _size(opened) != _size(volume):
+        raise InputError(
+            f"{opened.path}: the labels have the shape {_size(opened)}, but the volume has the "
+            f"shape {_size(volume)}; give labels for the same part of the volume."
         )
     return opened
 

@@ -1,4 +1,4 @@
-"""The six clustering scores, which do not depend on the numbers of the labels."""
+"""The six clustering scores, which stay the same if labels are numbered differently."""
 
 import math
 

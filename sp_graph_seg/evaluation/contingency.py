@@ -119,7 +119,8 @@ def check_pair(
         check_shape(labels, truth, name)
         if not ((truth >= 0) & (labels >= 0)).any():
             raise InputError(
-                f"{name}: no pixel is labelled in both this truth and labels; leave this truth out."
+                f"{name}: no pixel is labelled in both this truth and the labels; leave this "
+                "truth out."
             )
     return labels, arrays
 

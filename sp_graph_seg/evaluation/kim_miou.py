@@ -18,8 +18,8 @@ ANNOTATOR_SETS = ("all", "fine", "coarse")
 def kim_ious(labels: ArrayLike, truths: Sequence[ArrayLike]) -> dict[str, NDArray[np.float64]]:
     """Computes the best intersection over union (IoU) of every truth region.
 
-    The best IoU of a truth region is its largest IoU with a connected component of a label. The
-    number of the label does not matter. Several truth regions may have the same best component.
+    The best IoU of a truth region is its largest IoU with a connected component of a label. Any
+    label counts, whatever its number. Several truth regions may have the same best component.
 
     The components are 4-connected. According to the authors (issue 2 of their repository), they
     split labels with ``relabelConnectedSuperpixels`` of superpixel-benchmark, which does not use
@@ -27,10 +27,11 @@ def kim_ious(labels: ArrayLike, truths: Sequence[ArrayLike]) -> dict[str, NDArra
 
     The mIoU of an image is the mean of the best IoU of its truth regions. The mIoU of a data set is
     the mean over all truth regions of all images, and not the mean over images. To compute the mIoU
-    of a data set, concatenate the arrays of its images and take the mean. If the mean were taken
-    over images, a segmentation of BSDS with a single label would score higher than the authors
-    report (issue 6 of their repository: 0.046 for ``"all"``, 0.025 for ``"fine"`` and 0.100 for
-    ``"coarse"``).
+    of a data set, concatenate the arrays of its images and take the mean.
+
+    For a segmentation of BSDS with a single label, the authors report 0.046 for ``"all"``, 0.025
+    for ``"fine"`` and 0.100 for ``"coarse"`` (issue 6 of their repository). A mean over images
+    would be higher than these values.
 
     Args:
         labels: Integer labels, ``(H, W)`` or ``(D, H, W)``. Negative pixels are unlabelled. The

@@ -24,8 +24,8 @@ class SettingScores:
     Attributes:
         covered: ``(S,)``, the sum over all truth regions of the size of the region times its best
             overlap, at each setting.
-        covered_at_best: The same sum, but each truth region has its best overlap at any of the
-            settings.
+        covered_at_best: The same sum, but each truth region is counted at the setting at which its
+            best overlap is largest.
         annotated: Number of labelled pixels of all annotators together. ``covered`` cannot be
             larger.
         pri: ``(S,)``, probabilistic Rand index at each setting.
@@ -185,9 +185,10 @@ def ucm2_labels(ucm2: ArrayLike, threshold: float) -> NDArray[np.int64]:
 
 
 def _tables(labels: ArrayLike, truths: Sequence[ArrayLike], setting: int) -> list[Contingency]:
-    """Makes the contingency tables of one setting. Refuses a setting with unlabelled pixels.
+    """Makes the contingency tables of one setting. Raises an error if a pixel is unlabelled.
 
-    Unlabelled pixels would give the settings different truth regions.
+    The contingency table leaves out unlabelled pixels. If they were allowed, the sizes of the truth
+    regions could differ from setting to setting.
     """
     array, _ = check_pair(labels, truths)
     if array.min() < 0:

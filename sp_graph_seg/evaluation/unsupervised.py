@@ -115,9 +115,10 @@ def _explained(x: NDArray, areas: NDArray, y: NDArray) -> float:
 
 
 def _association(graph: Data, y: NDArray, has_label: NDArray[np.bool_]) -> float:
-    """Computes the share of the edge weight of a label that stays inside the label.
+    """Computes the mean association, the second factor of :func:`unsupervised_score`.
 
-    The result is the mean of these shares over all labels.
+    For each label, all edges at its nodes are considered. The association of the label is the share
+    of their total weight that belongs to edges within the label. The mean is taken over the labels.
     """
     source, target = graph.edge_index.numpy()
     weight = affinity(graph.edge_attr[:, 0], _TAU).numpy().astype(np.float64)

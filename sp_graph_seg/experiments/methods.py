@@ -77,7 +77,7 @@ class Method:
             raise InputError("settings: the list is empty; give at least one positive number.")
         if not all(0 < value < np.inf for value in self.settings):
             raise InputError(
-                f"settings={self.settings} are not all positive and finite; give other numbers."
+                f"settings={self.settings} are not all positive and finite; give numbers above 0."
             )
         if len(set(self.settings)) < len(self.settings):
             raise InputError(f"settings={self.settings} repeat a number; give each number once.")

@@ -66,8 +66,8 @@ def select_oracle(job_scores: Sequence[JobScores]) -> list[Row]:
     """Makes a row for each method from the result with the best V-measure for each image.
 
     The paper selects the seed and the setting of each image in this way. The selection needs the
-    truths, which are not available in practice. The scores increase with the number of settings and
-    seeds.
+    truths, which are not available in practice. The more settings and seeds are tried, the higher
+    these scores become.
     """
     return _select(job_scores, "oracle", lambda one: one.scores["v"])
 
@@ -75,7 +75,7 @@ def select_oracle(job_scores: Sequence[JobScores]) -> list[Row]:
 def select_unsupervised(job_scores: Sequence[JobScores]) -> list[Row]:
     """Makes a row for each method from the result with the best unsupervised score for each image.
 
-    The seed and the setting of each image are selected without its truths.
+    For each image, the seed and the setting are selected without truths.
     """
     return _select(job_scores, "unsupervised", lambda one: one.unsupervised)
 

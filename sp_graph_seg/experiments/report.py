@@ -44,9 +44,10 @@ def write_tables(
 
     Args:
         folder: Folder of the files.
-        rows: The rows of the tables in four lists. The key ``"settings"`` has one row for each
-            method and setting. The keys ``"oracle"``, ``"unsupervised"`` and ``"fixed"`` say how
-            the rows in their lists were selected.
+        rows: Four lists of table rows, by key. The list ``"settings"`` has one row for each method
+            and setting. Each other list, ``"oracle"``, ``"unsupervised"`` or ``"fixed"``, has one
+            row for each method. Its name says how the results in the rows were selected, see
+            ``experiments/protocol.py``.
         job_scores: The scores of all jobs.
         combine: How the scores of several annotators were combined.
         command: The command that was run.

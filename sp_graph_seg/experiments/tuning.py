@@ -1,4 +1,4 @@
-"""The choice of the weights of the losses without truths, as in section 2.4 of the paper."""
+"""The search for good loss weights. It needs no truths, as in section 2.4 of the paper."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -122,20 +122,20 @@ NUM_CANDIDATES = 2 * len(COARSE) + len(FINE) + 1
 
 
 def coarse_settings() -> Iterator[tuple[str, float, float]]:
-    """Yields three values for each of the first six candidates: stage, beta_cut and beta_sim.
+    """Yields a name and two weights, beta_cut and beta_sim, for each of the first six candidates.
 
-    The stage is the name of the series, ``cut`` or ``sim = con``. The weight beta_con equals
-    beta_sim.
+    The name is ``cut`` for the three candidates that vary beta_cut, and ``sim = con`` for the three
+    candidates that vary beta_sim. The weight beta_con always equals beta_sim.
     """
     yield from (("cut", beta, 0.0) for beta in COARSE)
     yield from (("sim = con", 0.0, beta) for beta in COARSE)
 
 
 def fine_settings(coarse: Sequence[Candidate]) -> Iterator[tuple[str, float, float]]:
-    """Yields three values for each of the last three candidates: stage, beta_cut and beta_sim.
+    """Yields a name and two weights, beta_cut and beta_sim, for each of the last three candidates.
 
-    The stage is ``fine``. The weights depend on the best of the first six candidates. The weight
-    beta_con equals beta_sim.
+    The name is always ``fine``. The weights are computed from the best candidates in ``coarse``,
+    which holds the first six candidates. The weight beta_con always equals beta_sim.
     """
     best_of = {
         stage: max((c for c in coarse if c.stage == stage), key=lambda c: c.score)

@@ -1,6 +1,6 @@
 """Computes fingerprints of values and files.
 
-Results of the same input are found by their equal fingerprints.
+A stored result is used again only for an input with the same fingerprint.
 """
 
 import functools
@@ -103,6 +103,7 @@ def _hash(content: Any) -> str:
 
 def _nameless(value: Any, name: str) -> InputError:
     return InputError(
-        f"{name}: {value!r} has no fingerprint that is the same in every process; use a function "
-        "that is defined in a module, or an object that keeps its parameters as attributes."
+        f"{name}: {value!r} cannot be recognised in another process, so it has no fingerprint; "
+        "use a function that is defined in a module, or an object that keeps its parameters as "
+        "attributes."
     )

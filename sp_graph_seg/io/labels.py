@@ -136,8 +136,8 @@ def as_whole(path: str | os.PathLike[str], array: np.ndarray) -> np.ndarray:
         )
     if not whole.all():
         raise InputError(
-            f"{path}: holds {array[~whole].flat[0]:g}, which is not the number of a label; give "
-            "a file of labels, not of grey values or probabilities."
+            f"{path}: holds {array[~whole].flat[0]:g}, which is not the number of a label "
+            "(a whole number); give a file of labels, not of grey values or probabilities."
         )
     return array.astype(np.int64)
 
@@ -180,6 +180,6 @@ def _write_png(path: str | os.PathLike[str], array: np.ndarray) -> None:
     from PIL import Image
 
     if Path(path).suffix.lower() != ".png":
-        raise InputError(f"{path}: the name does not end in .png; rename the file.")
+        raise InputError(f"{path}: the name does not end in .png; give a name that does.")
     with atomic_write(path) as temporary:
         Image.fromarray(array).save(temporary, format="PNG")

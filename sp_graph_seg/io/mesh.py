@@ -33,7 +33,7 @@ def write_mesh(
             in .ply, or the file cannot be written.
     """
     if Path(path).suffix.lower() != ".ply":
-        raise InputError(f"{path}: the name does not end in .ply; rename the file.")
+        raise InputError(f"{path}: the name does not end in .ply; give a name that does.")
     points, triangles = np.asarray(vertices), np.asarray(faces)
     if points.shape[1:] != (3,) or triangles.shape[1:] != (3,) or triangles.dtype.kind not in "ui":
         raise InputError(

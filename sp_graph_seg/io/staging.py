@@ -166,7 +166,8 @@ def _read(folder: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{folder}: cannot be read ({error}); move or delete this folder."
+            f"{folder}: holds unfinished work that cannot be read ({error}); move or delete this "
+            "folder, and repeat the command."
         ) from error
 
 

@@ -49,7 +49,7 @@ def write_overlay_video(
         InputError: There are no frames, an argument is invalid, or the file cannot be written.
     """
     if Path(path).suffix.lower() != ".mp4":
-        raise InputError(f"{path}: the name does not end in .mp4; rename the file.")
+        raise InputError(f"{path}: the name does not end in .mp4; give a name that does.")
     if not 0.001 <= fps <= TICKS:
         raise InputError(f"fps: {fps} is not a frame rate; give a number from 0.001 to {TICKS}.")
     checked = _checked(frames)
@@ -142,7 +142,10 @@ def _encode(
     for number, array in enumerate(frames):
         tick = next(ticks, None)
         if tick is None:
-            raise InputError(f"times: there are only {number} times; give one time for each frame.")
+            raise InputError(
+                f"times: there are only {number} times, but more frames; give one time for each "
+                "frame."
+            )
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(array), format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="itu709")
         frame.pts, frame.time_base = tick, Fraction(1, TICKS)

@@ -41,8 +41,9 @@ class BlockStore(ABC):
     """The place where the finished blocks of a job are stored.
 
     For each finished block, there is a file in the folder of the work in progress. This file is
-    written last, and it is written completely or not at all. It holds the fingerprint of the job. A
-    file with another fingerprint is ignored, because its block was made with other settings.
+    written last, and it is written completely or not at all. It holds the fingerprint of the job,
+    which is a hash of its manifest. A file with another fingerprint is ignored, because its block
+    was made with other settings.
 
     Attributes:
         output: The output of the job.

@@ -28,7 +28,9 @@ def check_zarr(path: Path) -> None:
 
     group = zarr.open_group(store=str(path), mode="r")
     if count_chunks(path) != group.attrs[STORED]:
-        raise ValueError(f"{path}: has lost or gained chunks; write the labels again")
+        raise ValueError(
+            f"{path}: holds more or fewer chunks than expected; write the labels again"
+        )
     image: Any = group.attrs["ome"]
     for level in image["multiscales"][0]["datasets"]:
         _read_all(group[level["path"]])

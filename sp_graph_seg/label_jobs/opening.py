@@ -187,7 +187,9 @@ def _begin(output: LabelOutput, manifest: Manifest, discard: bool) -> None:
         create_partial(partial, manifest)
         state = read_state(partial)
         if state is None or state.manifest != manifest:
-            raise InputError(f"{partial}: was just begun by another process; repeat the command.")
+            raise InputError(
+                f"{partial}: another process began different work in it; repeat the command."
+            )
         if isinstance(output.format, PiecewiseFormat):
             output.format.create(output.assembled, manifest)
     except OSError as error:

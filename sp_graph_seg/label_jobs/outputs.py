@@ -80,7 +80,7 @@ def parse_output(output: LabelOutput | str | os.PathLike[str]) -> LabelOutput:
     suffix = suffix_of(path)
     if not path.name:
         raise InputError(
-            f"{output}: is a folder without a name; give the path of an output inside this folder."
+            f"{output}: is the root folder; give the path of a file or folder inside this folder."
         )
     if suffix and suffix not in _FORMATS and not text.endswith(("/", os.sep)):
         raise InputError(

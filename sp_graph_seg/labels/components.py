@@ -137,10 +137,11 @@ class ComponentJoiner:
         self._depth += 1
 
     def measures(self) -> Measures:
-        """Returns one row of measures for each labelled component in the slices added so far.
+        """Returns the measures of each labelled component in the slices that were added so far.
 
-        The rows are ordered by label. For each label, they are ordered from the largest to the
-        smallest component.
+        Each component is a row. Its columns hold the label, the number of voxels, the sums of the
+        voxel indices and the bounding box, see ``Measures``. The rows are ordered by label. For
+        each label, they are ordered from the largest to the smallest component.
         """
         measures = np.concatenate([*self._finished, self._active])
         if self.unlabelled is not None:

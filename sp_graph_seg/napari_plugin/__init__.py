@@ -1,7 +1,7 @@
 """The plugin for napari: readers, sample data, and a widget that trains and labels.
 
-What needs Qt is in the folder ``qt``; everything else works, and is tested, without napari. The
-file ``napari.yaml`` names what napari calls.
+The code that needs napari and Qt is in the folder ``qt``. All other code runs without them. The
+file ``napari.yaml`` lists the functions and the widget that napari calls.
 """
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""From volumes and labels to what napari shows: arrays, scale, units, colours and names."""
+"""Makes napari layers from volumes and labels, with their scale, units, colours and names."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ _LOOKED_AT = 3
 
 @dataclass
 class LabelsShown:
-    """What the plugin knows of a layer of labels; ``metadata["sp_graph_seg"]``.
+    """The data that the plugin keeps with a labels layer, in ``metadata["sp_graph_seg"]``.
 
     Attributes:
-        before: The labels before mergers, an array of NumPy or dask.
-        editor: Names, colours and mergers.
+        before: The labels before any of them are merged, a NumPy or dask array.
+        editor: The editor of the names, colours and mergers of these labels.
         unlabelled: The value of pixels without a label.
-        volume: The labels on the disk; None if they are not there.
-        used: The labels that occur; None if that is not known.
+        volume: The volume on disk that holds the labels. None if they are only in memory.
+        used: The labels that occur in ``before``. None if this is unknown.
     """
 
     before: Any
@@ -43,26 +43,27 @@ class LabelsShown:
     used: Collection[int] | None = None
 
     def after(self) -> Any:
-        """Returns the labels after mergers; those of a volume are looked up when they are shown."""
+        """Returns the labels after all mergers. A dask array is computed only when it is shown."""
         merge = self.editor.to_relabel().merge
         if isinstance(self.before, np.ndarray):
             return merge_labels(self.before, merge)
         return self.before.map_blocks(merge_labels, merge, dtype=self.before.dtype)
 
     def features(self) -> dict[str, list[Any]]:
-        """Returns the table from which napari shows the name of the label under the cursor."""
+        """Returns a table of label names. napari shows the name of the label under the cursor."""
         rows = self.editor.rows(self.used)
         return {"index": [row.label for row in rows], "name": [row.name for row in rows]}
 
     def color_dict(self) -> dict[int | None, Any]:
-        """Returns the colour of each label, as a colour map for napari; the rest is clear."""
+        """Returns a napari colour map for the labels. Unlabelled pixels are transparent."""
         return {None: "transparent", self.unlabelled: "transparent"} | self.editor.colors()
 
 
 def place(geometry: Geometry) -> dict[str, Any]:
-    """Returns scale, position, units and names of the axes of slices, rows and columns.
+    """Returns the arguments that place a layer in the viewer: scale, origin, units and axis names.
 
-    Axes whose spacing is not known count pixels.
+    Each argument has one value for each axis. An axis without a known spacing is measured in
+    pixels.
     """
     axes = geometry.axes
     return {
@@ -74,7 +75,11 @@ def place(geometry: Geometry) -> dict[str, Any]:
 
 
 def image_layers(volume: Volume) -> list[LayerData]:
-    """Makes the layers of a volume: one of colours, or one for each channel."""
+    """Makes the image layers of a volume.
+
+    A volume with three 8-bit channels becomes one colour layer. Any other volume becomes one grey
+    layer for each channel.
+    """
     array = lazy_array(volume)
     about = {"name": volume.name, "metadata": {KEY: volume}, **place(volume.geometry)}
     if volume.channels == 3 and volume.dtype == np.uint8:
@@ -92,9 +97,9 @@ def labels_layer(name: str, shown: LabelsShown, where: dict[str, Any]) -> LayerD
     """Makes a layer of labels.
 
     Args:
-        name: Its name.
+        name: The name of the layer.
         shown: The labels.
-        where: Scale and position, see :func:`place`.
+        where: The scale and position of the layer, see :func:`place`.
 
     Returns:
         The layer.

@@ -1,4 +1,4 @@
-"""Volumes as arrays that are read only where they are looked at."""
+"""Makes dask arrays of volumes. Only the slices that are shown are read from disk."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,14 @@ _READ_BYTES = 2**24
 
 
 def lazy_array(volume: Volume) -> "da.Array":
-    """Makes an array ``(S, C, H, W)`` of a volume that reads slices when they are computed.
+    """Makes a dask array ``(S, C, H, W)`` of a volume. A slice is read only when it is computed.
 
     Args:
         volume: The volume.
 
     Returns:
-        The array, in the type of the volume. A chunk holds the slices that are decoded together.
+        The array, of the same type as the volume. Slices that are stored together, such as in one
+        chunk of the file, are in the same chunk of the array.
     """
     require("dask")
     import dask.array as da

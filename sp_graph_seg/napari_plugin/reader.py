@@ -32,24 +32,25 @@ Read = Callable[[str], list[LayerData]]
 
 
 def get_reader(path: str | Sequence[str]) -> Read | None:
-    """Returns the function that opens a file or folder; None for several files.
+    """Returns the function that opens a file or folder, or None if several paths are given.
 
-    Whether it can open the path is found when it is called: an error then says why not.
+    The path is not examined here. If it cannot be opened, the returned function raises an error
+    that says why.
     """
     return read_layers if isinstance(path, str | os.PathLike) else None
 
 
 def read_layers(path: str) -> list[LayerData]:
-    """Opens a file or folder as layers. The values of a volume are read when they are looked at.
+    """Opens a file or folder as layers. Each slice of a volume is read when it is shown.
 
-    If a file holds several volumes, such as datasets of one HDF5 file, each becomes a layer.
+    If a file holds several volumes, such as datasets of one HDF5 file, each volume becomes a layer.
 
     Args:
-        path: What :func:`~sp_graph_seg.volumes.open_volume` opens; the labels of a volume that this
-            program wrote; or an image.
+        path: An image, a volume that :func:`~sp_graph_seg.volumes.open_volume` can open, or the
+            labels of a volume that this program wrote.
 
     Raises:
-        InputError: If it is none of these.
+        InputError: If the path is none of these.
     """
     finished = _find_labels(path)
     if finished is not None and finished.provenance["legend"]:
@@ -85,16 +86,20 @@ def open_labels_layer(
     """Opens the labels of a volume with their names, colours and scale.
 
     Args:
-        path: Labels that this program wrote.
-        finished: What is stored with them, if it was read before.
-        editor: Their names, colours and mergers. (default: those that are stored with them)
+        path: The file or folder of labels that this program wrote.
+        finished: The properties of these labels. (default: they are read from ``path``)
+        editor: The editor of the names, colours and mergers of the labels. (default: an editor that
+            starts with the names and colours in the file)
 
     Raises:
-        InputError: If there are no such labels.
+        InputError: If the path does not hold finished labels of this program.
     """
     finished = finished or _find_labels(path)
     if finished is None:
-        raise InputError(f"{path}: holds no labels of this program; give the output of segment.")
+        raise InputError(
+            f"{path}: holds no finished labels of this program; give an output of segment, predict "
+            "or relabel."
+        )
     about = {
         entry["label"]: {key: entry[key] for key in ("name", "color") if key in entry}
         for entry in finished.provenance["legend"]

@@ -1,4 +1,4 @@
-"""The names, colours and mergers of labels, which a person changes one by one."""
+"""An editor for the names, colours and mergers of labels. Each change can be undone."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -11,14 +11,14 @@ from sp_graph_seg.labels.relabel import Relabel
 
 
 class LabelRow(NamedTuple):
-    """A label that is left after the mergers."""
+    """A label that still exists after the mergers, as a row of the legend."""
 
     label: int
     color: str
     name: str
-    """Its name; empty if it has none."""
+    """The name of the label. It is empty if the label has no name."""
     merged: tuple[int, ...]
-    """The labels that became this one."""
+    """The labels that were merged into this label."""
 
 
 class _State(NamedTuple):
@@ -28,7 +28,7 @@ class _State(NamedTuple):
 
 
 class RelabelEditor:
-    """Changes a relabelling step by step, with the way back.
+    """An editor that changes a relabelling one step at a time, and can undo each step.
 
     Args:
         colors: The colour of every label, as ``"#rrggbb"``.
@@ -54,11 +54,11 @@ class RelabelEditor:
         self._before: list[_State] = []
 
     def rows(self, used: Collection[int] | None = None) -> list[LabelRow]:
-        """Returns the labels that are left, in ascending order.
+        """Returns a row for each label that still exists after the mergers, in ascending order.
 
         Args:
-            used: Labels that occur, before or after mergers; the others are left out. (default:
-                all)
+            used: Labels to list. For a label that was merged into another label, the other label is
+                listed. (default: all labels)
         """
         target, names, colors = self._state
         left = set(target.values() if used is None else (target[label] for label in used))
@@ -73,26 +73,28 @@ class RelabelEditor:
         ]
 
     def target_of(self, label: int) -> int:
-        """Returns the label that a label has become."""
+        """Returns the label into which ``label`` was merged, or ``label`` if it was not merged."""
         return self._state.target[label]
 
     def colors(self) -> dict[int, str]:
-        """Returns the colour of every label; a merged label has that of the one it became."""
+        """Returns the colour of every label. A merged label has the colour of its target."""
         target, _, colors = self._state
         return {label: colors[kept] for label, kept in target.items()}
 
     def merge(self, labels: Sequence[int]) -> int:
-        """Merges labels into the first of them, and returns it.
+        """Merges all given labels into the first of them, and returns this first label.
 
-        The first label keeps its colour and its name. If it has none, it takes the first name among
-        the others.
+        The first label keeps its colour and its name. If it has no name, it takes the first name
+        among the other labels.
 
         Raises:
             InputError: There are fewer than two different labels.
         """
         kept, *others = dict.fromkeys(self.target_of(label) for label in labels)
         if not others:
-            raise InputError("merge: needs two labels; select two or more.")
+            raise InputError(
+                "merge: fewer than two different labels are selected; select two or more."
+            )
         target, names, colors = self._copy()
         name = next((names[label] for label in (kept, *others) if label in names), "")
         for label in others:
@@ -104,10 +106,10 @@ class RelabelEditor:
         return kept
 
     def name(self, label: int, name: str) -> None:
-        """Names a label; an empty name removes its name.
+        """Gives a label a name. An empty name removes the name that the label has.
 
         Raises:
-            InputError: Another label has this name, or it is not a valid name.
+            InputError: Another label has the same name, or the name is invalid, such as a number.
         """
         target, names, colors = self._copy()
         names.pop(label, None)
@@ -116,7 +118,7 @@ class RelabelEditor:
         self._change(_State(target, names, colors))
 
     def color(self, label: int, color: str) -> None:
-        """Gives a label another colour, ``"#rrggbb"`` or a name that Matplotlib knows.
+        """Changes the colour of a label to ``"#rrggbb"`` or to a colour name of Matplotlib.
 
         Raises:
             InputError: The colour is unknown.
@@ -127,16 +129,16 @@ class RelabelEditor:
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a change to take back."""
+        """Whether there is a change that :meth:`undo` can undo."""
         return bool(self._before)
 
     def undo(self) -> None:
-        """Takes back the last change, if there is one."""
+        """Undoes the last change. Does nothing if there is no change."""
         if self._before:
             self._state = self._before.pop()
 
     def to_relabel(self) -> Relabel:
-        """Returns the relabelling, with a colour for every label that is left."""
+        """Returns the relabelling, with a colour for every label that exists after the mergers."""
         return self._relabel(self._state)
 
     def _relabel(self, state: _State) -> Relabel:
@@ -161,10 +163,10 @@ class RelabelEditor:
 
 
 def labels_in(array: NDArray[Any], unlabelled: int) -> list[int]:
-    """Returns the labels that occur in an array, in ascending order."""
+    """Returns the labels in an array, in ascending order and without ``unlabelled``."""
     return [label for label in np.unique(array).tolist() if label != unlabelled]
 
 
 def as_stored(labels: NDArray[np.int64], dtype: np.dtype) -> NDArray[Any]:
-    """Converts labels to the type of an output; negative ones get its largest value."""
+    """Converts labels to an integer type. Negative labels become the largest value of the type."""
     return np.where(labels < 0, np.iinfo(dtype).max, labels).astype(dtype)

@@ -1,4 +1,4 @@
-"""Sample data: a small scan that is computed, so that nothing is downloaded."""
+"""Makes the sample data, a small scan. It is computed, and not downloaded."""
 
 from typing import Any
 
@@ -13,20 +13,21 @@ VOXEL = 1.3
 
 
 def make_sample() -> list[LayerData]:
-    """Makes the layer of a scan ``(40, 160, 160)``: pores, a matrix, and grains with rims."""
+    """Makes an image layer of a computed scan ``(40, 160, 160)``, see :func:`make_scan`."""
     about = {"name": "three phases", "scale": (VOXEL,) * 3, "units": ("micrometer",) * 3}
     return [(make_scan(), {**about, "axis_labels": ("z", "y", "x")}, "image")]
 
 
 def make_scan(shape: tuple[int, int, int] = (40, 160, 160), seed: int = 0) -> NDArray[np.uint8]:
-    """Computes grey values of a porous material with grains, blurred and with noise.
+    """Computes a scan of an artificial porous material with grains, with blur and noise.
 
     Args:
         shape: ``(D, H, W)``.
-        seed: Seed of the random places and of the noise.
+        seed: Seed of the random positions of pores and grains, and of the noise.
 
     Returns:
-        The scan: pores at about 60, the matrix at 100, rims of grains at 140, and grains at 180.
+        The grey values: about 60 in pores, 100 in the matrix, 140 in rims of grains, and 180 inside
+        grains.
     """
     rng = np.random.default_rng(seed)
     grains = _blobs(rng, shape, size=7.0, share=0.22)

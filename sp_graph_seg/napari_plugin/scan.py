@@ -1,4 +1,4 @@
-"""What a model is trained on and labels: the volume of a file, or an array of a layer."""
+"""The class :class:`Scan`, a volume in a file or in a napari layer, to train on and to label."""
 
 import math
 from collections.abc import Callable
@@ -21,16 +21,18 @@ _SAMPLED = 16
 
 @dataclass(frozen=True)
 class Scan:
-    """The slices of a volume, wherever they are.
+    """The slices of a volume, which are either on disk or in the array of a layer.
 
     Attributes:
-        name: Its name, for the names of results.
-        shape: ``(S, C, H, W)``.
-        read: Reads the slice of a number, ``(C, H, W)`` float32, in the units of the input.
-        volume: The volume on the disk; None if the slices are only in memory.
-        array: The slices in memory, ``(S, C, H, W)``; None if they are on the disk.
-        spacing: The distances of slices, rows and columns; None if they are unknown.
-        unit: Their unit.
+        name: The name of the volume. The names of result files begin with it.
+        shape: ``(S, C, H, W)``: the number of slices, channels, rows and columns.
+        read: Function that returns the slice with a given number, ``(C, H, W)`` float32, in the
+            units of the input.
+        volume: The volume on disk. None if the slices are in ``array``.
+        array: The slices, ``(S, C, H, W)``. None if they are in ``volume``.
+        spacing: The distances between neighbouring slices, rows and columns. None if they are
+            unknown.
+        unit: The unit of ``spacing``.
     """
 
     name: str
@@ -43,7 +45,7 @@ class Scan:
 
     @classmethod
     def of_volume(cls, volume: Volume) -> "Scan":
-        """Makes the scan of an opened volume."""
+        """Makes a scan from a volume on disk."""
         return cls(
             volume.name,
             (len(volume), volume.channels, volume.height, volume.width),
@@ -63,23 +65,24 @@ class Scan:
         spacing: tuple[float, float, float] | None = None,
         unit: str | None = None,
     ) -> "Scan":
-        """Makes the scan of an array that is in memory, or computed when it is read.
+        """Makes a scan from an array, such as a NumPy or dask array.
 
         Args:
-            array: ``(H, W)`` or ``(S, H, W)``, and colours as the last axis if ``rgb``.
-            name: Its name.
-            rgb: Whether the last axis holds colours.
-            spacing: The distances of slices, rows and columns.
-            unit: Their unit.
+            array: An image ``(H, W)`` or a volume ``(S, H, W)``. If ``rgb`` is true, the colours
+                are on one more axis, the last one.
+            name: The name of the scan.
+            rgb: Whether the last axis of the array holds colours.
+            spacing: The distances between neighbouring slices, rows and columns.
+            unit: The unit of ``spacing``.
 
         Raises:
-            InputError: The array has another number of axes.
+            InputError: The array does not have 2 or 3 axes, not counting the axis of colours.
         """
         axes = array.ndim - rgb
         if axes not in (2, 3):
             raise InputError(
-                f"{name}: has {axes} axes; give an image, or a volume of three axes, one channel "
-                "in each layer."
+                f"{name}: has {axes} axes, but an image has 2 and a volume has 3; split it into "
+                "layers with 2 or 3 axes, such as one layer for each channel."
             )
         slices = array if axes == 3 else array[np.newaxis]
         slices = slices[..., :3].transpose(0, 3, 1, 2) if rgb else slices[:, np.newaxis]
@@ -91,7 +94,11 @@ class Scan:
 
     @property
     def kind(self) -> str:
-        """The preset for it: ``photo`` for one colour image, ``video`` or ``tomogram``."""
+        """The preset that suits the scan.
+
+        It is ``photo`` for a single colour image, ``video`` for a video or several colour images,
+        and ``tomogram`` for all others.
+        """
         count, channels, _, _ = self.shape
         if self.volume is not None and self.volume.frame_rate is not None:
             return "video"
@@ -99,12 +106,15 @@ class Scan:
 
     @property
     def folder(self) -> Path:
-        """The folder where its results lie by default: beside the file, with its name."""
+        """The default folder for results. It is named after the scan.
+
+        The folder lies beside the file of the volume or, for an array, in the current directory.
+        """
         beside = Path.cwd() if self.volume is None else self.volume.source.file.parent
         return beside / self.name.replace("/", "_").replace("\\", "_").replace(":", "_")
 
     def describe(self) -> str:
-        """Returns its size and voxel size as text."""
+        """Returns a text with the size of the scan and, if known, its voxel size."""
         count, channels, height, width = self.shape
         text = f"{count} × {height} × {width}"
         if channels > 1:
@@ -116,7 +126,7 @@ class Scan:
         return text
 
     def intensity_range(self) -> tuple[float, float]:
-        """Measures the range of at most 16 slices, without dead and hot pixels.
+        """Measures the intensity range in at most 16 slices. Dead and hot pixels do not count.
 
         Raises:
             InputError: All values are equal, or a slice cannot be read.
@@ -133,10 +143,11 @@ class Scan:
         return low, high
 
     def on_disk(self, folder: Path) -> Volume:
-        """Returns the volume on the disk, which a job needs to be resumed.
+        """Returns the scan as a volume on disk. Only labelling from disk can be resumed.
 
-        Slices in memory are saved as ``NAME.npy`` in the folder first. A file of that name that
-        holds the same values is used as it is.
+        If the slices are in an array, they are first saved in the folder as ``NAME.npy``, where
+        ``NAME`` is the name of the scan. If this file exists already with the same values, it is
+        not written again.
 
         Raises:
             InputError: The file exists with other values, or cannot be written.
@@ -155,8 +166,8 @@ class Scan:
             for number, image in enumerate(volume)
         ):
             raise InputError(
-                f"{file}: holds other values than the layer {self.name}; rename the layer, or "
-                "choose another folder."
+                f"{file}: the layer {self.name} would be saved here, but this file exists with "
+                "other values; rename the layer, or choose another folder."
             )
         return volume
 

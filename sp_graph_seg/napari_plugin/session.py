@@ -1,4 +1,4 @@
-"""What the widget does, without Qt: train, preview, label a volume, merge, save and load."""
+"""The functions behind the widget: train, preview, label, merge, save and load. Needs no Qt."""
 
 import copy
 import tempfile
@@ -47,37 +47,39 @@ _PARTS, _BETWEEN_PREVIEWS = 5, 1.0
 
 
 class Settings(NamedTuple):
-    """What a person sets before training."""
+    """The settings that the user chooses before training."""
 
     preset: Literal["auto", "tomogram", "photo", "video", "paper", "fast"] = "auto"
-    """``auto`` for the preset that suits the data."""
+    """The preset. ``auto`` stands for the preset that suits the data."""
     num_labels: int = 0
-    """0 to find the number in the data."""
+    """Number of labels. 0 means that it is found in the data."""
     epochs: int = 0
-    """0 for that of the preset."""
+    """Number of epochs. 0 means the number in the preset."""
 
 
 class TrainingStep(NamedTuple):
-    """What is known after a step of the training."""
+    """The report of a training after one step."""
 
     row: Step
     total: int
-    """Number of steps; for textures there are more."""
+    """Expected number of steps. A training on textures takes more."""
     shown: dict[int, LabelsShown]
-    """The labels of the slices so far, by their numbers; empty after most steps."""
+    """The current labels of the training slices, by slice number. It is empty after most steps."""
 
 
 class Session:
-    """One model with its relabelling, from the training or from a file.
+    """The current model and its relabelling, and the methods that use them.
 
-    Methods that take long call ``report`` with their progress. An exception that it raises ends
-    them: a training leaves the model of before, and a job goes on when it is called again.
+    Methods that take long call their argument ``report`` with the progress. If ``report`` raises an
+    exception, the method ends. An interrupted training does not change the current model. An
+    interrupted labelling continues when the method is called again.
 
     Attributes:
-        segmenter: The model; None before the first training.
-        editor: Its names, colours and mergers.
-        record: Who made the model from what.
-        notes: The notes in the file of a model that was loaded.
+        segmenter: The current model. None until a model is trained or loaded.
+        editor: The editor of the names, colours and mergers of the model's labels. None until a
+            model is trained or loaded.
+        record: How the model was made, see :func:`~sp_graph_seg.io.record.make_record`.
+        notes: The notes in the model file, if the model was loaded from a file.
     """
 
     def __init__(self) -> None:
@@ -93,16 +95,16 @@ class Session:
         settings: Settings,
         report: Callable[[TrainingStep], None],
     ) -> dict[int, LabelsShown]:
-        """Trains a model on slices, and replaces the model of before.
+        """Trains a new model on slices of a scan. It replaces the current model.
 
         Args:
             scan: The scan.
-            numbers: The numbers of the slices.
-            settings: The settings.
-            report: Called after every step.
+            numbers: The numbers of the slices to train on.
+            settings: The settings that the user chose.
+            report: Called after every step of the training.
 
         Returns:
-            The labels of these slices, by their numbers.
+            The labels of the training slices, by slice number.
 
         Raises:
             InputError: A slice does not exist or cannot be used, or training fails.
@@ -110,7 +112,9 @@ class Session:
         count = scan.shape[0]
         for number in numbers:
             if not 0 <= number < count:
-                raise InputError(f"slice {number}: does not exist; give 0 to {count - 1}.")
+                raise InputError(
+                    f"slice {number}: does not exist; give numbers from 0 to {count - 1}."
+                )
         flags = TrainingFlags(  # type: ignore[call-arg]  # its fields are made from Config
             preset=settings.preset,
             num_labels=settings.num_labels or None,
@@ -144,13 +148,13 @@ class Session:
         """Labels one slice with the model.
 
         Raises:
-            InputError: There is no model, or the slice does not suit it.
+            InputError: No model is trained or loaded, or the slice does not fit the model.
         """
         segmenter, editor = self._model()
         return self._shown(segmenter, editor, [scan.read(number)], [number])[number]
 
     def load(self, path: Path) -> None:
-        """Reads a model with its relabelling.
+        """Reads a model and its relabelling from a file. They replace the current ones.
 
         Raises:
             InputError: The file is not a model.
@@ -161,17 +165,21 @@ class Session:
         self.segmenter, self.record, self.notes = segmenter, file.record, file.notes
 
     def save(self, folder: Path, overwrite: bool = False) -> Path:
-        """Writes the model with its map, ``model.safetensors``, and the map alone, ``map.yaml``.
+        """Writes the model and its relabelling to the files of a folder.
+
+        ``model.safetensors`` holds the model and its relabelling. ``map.yaml`` holds only the
+        relabelling.
 
         Args:
-            folder: The folder, made if it is missing.
-            overwrite: Replace another model in the folder.
+            folder: The folder. It is made if it is missing.
+            overwrite: Whether a different model in the folder may be replaced.
 
         Returns:
-            The file of the model.
+            The path of the model file.
 
         Raises:
-            InputError: There is no model, the folder holds another one, or it cannot be written.
+            InputError: No model is trained or loaded, the folder holds a different model, or the
+                files cannot be written.
         """
         segmenter, editor = self._model()
         check_writable(folder)
@@ -179,7 +187,8 @@ class Session:
         own = _with_relabel(segmenter, editor)
         if file.exists() and not overwrite and not _is_trained_alike(own, file):
             raise InputError(
-                f"{file}: is another model; allow to replace it, or choose another folder."
+                f"{file}: already holds a different model; add --overwrite or choose another "
+                "--output."
             )
         beside = [folder / name for name in MODEL_FILES[1:]]
         if segmenter.history_ is None:
@@ -200,17 +209,17 @@ class Session:
     ) -> LabelOutput:
         """Labels all slices of a scan with the model and its relabelling, and saves the model.
 
-        After an interruption, the same call does the remaining blocks.
+        After an interruption, the same call labels the remaining blocks.
 
         Args:
             scan: The scan.
-            folder: The folder of the results, see "Where results lie" in the documentation.
+            folder: The folder for the results, see "Where results lie" in the documentation.
             suffix: The format of the labels, such as ``zarr``.
-            report: Called with the number of labelled slices, and of all slices.
-            overwrite: Replace other results in the folder.
+            report: Called with the number of labelled slices and the number of all slices.
+            overwrite: Whether existing results in the folder may be replaced.
 
         Returns:
-            The output.
+            The file or folder of the labels.
         """
         volume = scan.on_disk(folder)
         (output,) = place_labels([volume], folder, suffix)
@@ -233,7 +242,7 @@ class Session:
 
     def _model(self) -> tuple[Segmenter, RelabelEditor]:
         if self.segmenter is None or self.editor is None:
-            raise InputError("model: there is none; train one, or load one.")
+            raise InputError("model: no model is trained or loaded; train a model, or load one.")
         return self.segmenter, self.editor
 
     def _shown(
@@ -262,22 +271,25 @@ def write_merged(
     report: Callable[[int, int], None],
     overwrite: bool = False,
 ) -> LabelOutput:
-    """Writes the labels of a volume after mergers, in the folder ``merged`` of a folder.
+    """Applies the mergers to the labels of a volume, and writes the new labels.
 
-    The network is not needed. After an interruption, the same call does the remaining blocks.
+    The new labels are written to the subfolder ``merged`` of ``folder``. No model is needed. After
+    an interruption, the same call writes the remaining blocks.
 
     Args:
-        shown: The labels, which must be on the disk.
+        shown: The labels and their mergers. The labels must be on disk.
         folder: The folder of the results.
-        suffix: The format of the labels, such as ``zarr``.
-        report: Called with the number of written slices, and of all slices.
-        overwrite: Replace other results in the folder.
+        suffix: The format of the new labels, such as ``zarr``.
+        report: Called with the number of written slices and the number of all slices.
+        overwrite: Whether existing results in the subfolder may be replaced.
 
     Returns:
-        The output.
+        The file or folder of the new labels.
     """
     if shown.volume is None:
-        raise InputError("labels: are those of one slice; label the volume first.")
+        raise InputError(
+            "labels: a preview of one slice cannot be written; label the volume first."
+        )
     folder = folder / "merged"
     (output,) = place_labels([shown.volume], folder, suffix)
     check_writable(folder)
@@ -303,7 +315,7 @@ def write_merged(
 
 
 def write_map(file: Path, editor: RelabelEditor) -> None:
-    """Writes names, colours and mergers as YAML, for the command line."""
+    """Writes the relabelling of an editor as a YAML file. The command ``relabel`` can read it."""
     write_text(file, relabel_to_yaml(editor.to_relabel()))
 
 

@@ -114,8 +114,8 @@ def slow_loss(first: Tensor, second: Tensor) -> Tensor:
     second keeps the standard deviation of each feature over the windows at 1 or more. The third
     makes the features uncorrelated. Without the second and the third term, all features would
     become constant or equal. For features that are linear functions of the input, minimising the
-    loss solves a relaxed normalised cut. Its graph has the windows as nodes, and an edge between
-    the two windows of each pair.
+    loss solves a relaxed normalised cut of a graph. The nodes of this graph are the windows, and an
+    edge joins the two windows of each pair.
 
     Args:
         first: Mean features of n windows, ``(n, S)``.

@@ -7,8 +7,9 @@ mean over the graphs. Features in half precision are converted to 32 bits.
 
 ``edge_index`` is a tensor ``(2, E)``, an ``EdgeIndex`` or an ``adj_t``, as in PyG. The values of
 tensors are not checked if ``validate=False``, and never in compiled code. Inside ``torch.vmap``,
-``validate=False`` is required. A loss never waits for the GPU if values are not checked, the edges
-come from :func:`~sp_graph_seg.nn.sort_edges`, and ``batch_size`` is given with ``batch``.
+``validate=False`` is required. A loss does not wait for the GPU if three conditions hold. The
+values are not checked. The edges come from :func:`~sp_graph_seg.nn.sort_edges`. If ``batch`` is
+given, ``batch_size`` is given too.
 
 Memory is O(N F + E). A loss and its gradient are finite even if a graph has no edges, a node has no
 neighbours, a label has no nodes, or all features are equal.

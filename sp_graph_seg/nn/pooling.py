@@ -2,8 +2,8 @@
 
 A layer computes the membership of each node in each of C clusters, and makes each cluster a node of
 the pooled graph. The losses of the layer measure the quality of the clusters. Add their sum to the
-loss of your task. The layers take O(N (F + C) + E) memory, because they do not need dense matrices
-as PyG's layers do.
+loss of your task. The layers take O(N (F + C) + E) memory. PyG's pooling layers of this kind take
+more, because they need dense matrices.
 
 In the formulas, S ``(N, C)`` holds the memberships, A ``(N, N)`` the edge weights, X ``(N, F)`` the
 features and d ``(N,)`` the sum of the edge weights at each node. D is the diagonal matrix of d.
@@ -140,9 +140,9 @@ class NCutPooling(_Pooling):
     r"""A pooling layer that uses the soft normalised cut, :func:`~sp_graph_seg.ncut_loss`.
 
     The cut of each cluster is divided by the sum of the edge weights at its nodes, so that a small
-    cluster counts as much as a large one. In contrast, :class:`MinCutPooling` divides the sum of
-    the cuts of all clusters by the sum of their edge weights. The losses are ``cut`` and
-    ``orthogonality``.
+    cluster counts as much as a large one. In contrast, :class:`MinCutPooling` first adds up the
+    cuts of all clusters, and then divides by the sum of the edge weights of all clusters. The
+    losses are ``cut`` and ``orthogonality``.
 
     Args:
         channels: Number of features F. An MLP computes the memberships from the features. To give

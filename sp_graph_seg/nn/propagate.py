@@ -171,12 +171,12 @@ class _Matrix:
         return replace(self, is_transposed=not self.is_transposed)
 
     def entries(self) -> tuple[Tensor, Tensor]:
-        """Returns the place of each weight in the matrix: its row ``(E,)`` and column ``(E,)``."""
+        """Returns the row ``(E,)`` and the column ``(E,)`` of each weight in this matrix."""
         source, target = plain_edges(self.edges)
         return (source, target) if self.is_transposed else (target, source)
 
     def rows(self, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the matrix in CSR format: row pointers ``(N + 1,)``, columns, values ``(E,)``."""
+        """Returns this matrix in CSR format: row pointers ``(N + 1,)``, columns, values."""
         assert isinstance(self.edges, EdgeIndex)
         compressed = self.edges.get_csr() if self.is_transposed else self.edges.get_csc()
         (pointers, columns), order = compressed

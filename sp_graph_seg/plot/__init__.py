@@ -1,8 +1,8 @@
 """Draws all pictures: labels over images, sheets of many images, graphs, curves and surfaces.
 
-Figures are made without ``matplotlib.pyplot``. Thus they are not shown by themselves, and need not
-be closed. Write a figure to a file with :func:`save_figure`. A notebook shows a figure that is the
-last value of a cell.
+Figures are made without ``matplotlib.pyplot``. So no window opens, and figures need not be closed.
+Write a figure to a file with :func:`save_figure`. A notebook shows a figure that is the last value
+of a cell.
 """
 
 from sp_graph_seg.extras import require

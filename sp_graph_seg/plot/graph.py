@@ -48,7 +48,8 @@ def draw_graph(image: ArrayLike | Tensor, data: "Data") -> "Figure":
     if size != image.shape[1:] or data.x.size(1) != image.shape[0]:
         raise InputError(
             f"data: the graph was made from an image of size {size} with {data.x.size(1)} "
-            f"channels, but the given image has shape {image.shape}; give the image of the graph."
+            f"channels, but the given image has shape {image.shape}; give the image that the "
+            "graph was made from."
         )
     intensity = measure_intensity_range([image])
     height, width = size

@@ -136,7 +136,8 @@ def break_legend(rows: Sequence[LegendRow], width: float) -> list[list[tuple[flo
         width: Width of a line, in inches.
 
     Returns:
-        For each line, its entries with their places from the left, in inches.
+        The entries of each line. An entry is a pair: its distance from the left end of the line, in
+        inches, and the row of the legend.
     """
     lines: list[list[tuple[float, LegendRow]]] = []
     place = width
@@ -153,7 +154,11 @@ def break_legend(rows: Sequence[LegendRow], width: float) -> list[list[tuple[flo
 def add_legend_lines(
     figure: "Figure", lines: Sequence[Sequence[tuple[float, LegendRow]]], left: float, top: float
 ) -> None:
-    """Writes the lines of :func:`break_legend` on a sheet, from this place, in inches."""
+    """Writes the lines of :func:`break_legend` on a sheet.
+
+    The legend begins at a distance of ``left`` and ``top`` from the upper left corner of the sheet,
+    in inches.
+    """
     for number, line in enumerate(lines):
         height = top + number * _ROW
         for place, row in line:

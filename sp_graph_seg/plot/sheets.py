@@ -70,8 +70,9 @@ def contact_sheet(
         alpha: Weight of the colours of labels against the image, from 0 to 1. (default: :obj:`0.5`)
         intensity_range: The values that are shown darkest and brightest. (default: for each
             picture, the range of its labelled pixels)
-        legend: Colours, names and, unless NaN, shares and grey values of the labels. Below the
-            pictures. (default: the number and colour of each label that any candidate uses)
+        legend: The rows of the legend, which is drawn below the pictures. A share or grey value
+            that is NaN is not written. (default: the number and colour of each label that any
+            candidate uses)
 
     Raises:
         InputError: If ``candidates`` is empty, there is not one caption for each candidate,

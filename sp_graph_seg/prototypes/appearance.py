@@ -57,7 +57,7 @@ _CHANNELS_AT_ONCE = 4
 
 @dataclass
 class Appearance:
-    """A model that labels superpixels by prototypes and by a network that learned these labels.
+    """A model that labels superpixels by prototypes and by a network, in three steps.
 
     1. Superpixels are described by their place and their whitened colours. Whitening makes
        neighbours differ equally in all directions of colour. Place and colours are then averaged

@@ -23,8 +23,9 @@ def agreement(one: Array, other: Array, gap: float) -> Array:
     r"""Computes how well two slices agree at each pixel, ``(H, W)``, from 0 to 1.
 
     The agreement is :math:`\exp(-\lVert d \rVert^2 / (0.2 g)^2)`, where d is the difference of the
-    features, smoothed by 1.5 pixels, and g is ``gap``. It is used as a weight, as in a bilateral
-    filter (Tomasi & Manduchi 1998). So slices are not averaged where they show different things.
+    features, smoothed by a Gaussian with a standard deviation of 1.5 pixels, and g is ``gap``. The
+    agreement is used as a weight, as in a bilateral filter (Tomasi & Manduchi 1998). So slices are
+    not averaged where they show different things.
 
     Args:
         one: Features of a slice, ``(Q, H, W)``.

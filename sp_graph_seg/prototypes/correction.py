@@ -44,7 +44,7 @@ class Correction:
     Attributes:
         gain: Coefficients ``(5,)`` of a quadratic polynomial of the position. The gain is 1 plus
             this polynomial. ``None`` if the gain is 1 everywhere.
-        rings: Intensity of the rings at each radius around the centre, in whole pixels, ``(R,)``.
+        rings: Intensity of the rings at radius 0, 1, 2, ... pixels from the centre, ``(R,)``.
             ``None`` if there are no rings.
         size: Height and width of the slice to which gain and rings were fitted. A smaller image is
             treated as a crop of such a slice, and :meth:`place` finds its position by its rings. An
@@ -95,7 +95,7 @@ def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction
 
     A slice without gain and rings would consist of a few grey values, the prototypes. Prototypes
     and correction are fitted in turn, as is done for the bias field of magnetic resonance images
-    (Wells et al. 1996). Both are fitted to the slice smoothed by one pixel. The gain is kept if it
+    (Wells et al. 1996). Both are fitted to a smoothed copy of the slice. The gain is kept if it
     makes the distances to the prototypes clearly smaller. The rings are kept if they are much
     stronger around the centre of the slice than around other points.
 

@@ -163,9 +163,9 @@ def _has_learned(
         return True
     warnings.warn(
         f"epochs={config.epochs}, learning_rate={config.learning_rate:g}: the network predicts "
-        f"hidden pixels badly (its error is {learned:.2g}, the error of the mean of their "
-        f"neighbours is {simple:.2g}), so the network is not used to remove noise; train with more "
-        "epochs, or with another learning_rate.",
+        f"hidden pixels badly (its error is {learned:.2g}; the mean of the neighbouring pixels "
+        f"has an error of {simple:.2g}), so the network is not used to remove noise; train with "
+        "more epochs, or with another learning_rate.",
         TrainingWarning,
         stacklevel=2,
     )

@@ -15,13 +15,14 @@ _LAG = 10
 
 
 def slow_directions(z: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    r"""Finds directions along which pixels at a distance of 10 differ least.
+    r"""Finds directions in the space of features along which nearby pixels differ least.
 
-    The differences are compared with the variation over all pixels. The directions are the maximum
-    autocorrelation factors of Switzer & Green 1984. They solve the relaxed normalised cut of the
-    pixel grid, if only linear functions of the features are allowed. Each direction v has an
-    eigenvalue :math:`\lambda`, and :math:`C v = \lambda D v / 2`. Here C is the covariance of the
-    features, and D is the covariance of their differences between pixels that are 10 pixels apart.
+    Nearby pixels are 10 pixels apart. Their differences are compared with the variation over all
+    pixels. The directions are the maximum autocorrelation factors of Switzer & Green 1984. They
+    solve the relaxed normalised cut of the pixel grid, if only linear functions of the features are
+    allowed. Each direction v has an eigenvalue :math:`\lambda`, and
+    :math:`C v = \lambda D v / 2`. Here C is the covariance of the features, and D is the covariance
+    of their differences between nearby pixels.
 
     Args:
         z: Features of the pixels, ``(F, H, W)``.

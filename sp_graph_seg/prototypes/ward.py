@@ -23,7 +23,10 @@ def ward_clusters(points: Array, weights: Array, num_clusters: int) -> NDArray[n
 
 
 def merge_near(points: Array, weights: Array, distance: float) -> NDArray[np.int64]:
-    """Merges clusters that are nearer than ``distance``; returns the cluster of each point."""
+    """Merges points into clusters by Ward's method, and returns the cluster of each point.
+
+    Merging stops when no two clusters are nearer to each other than ``distance``.
+    """
     return _merge(points, weights, 1, distance)
 
 

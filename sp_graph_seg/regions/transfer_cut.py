@@ -33,7 +33,8 @@ _TOLERANCE = 1e-3
 def bipartite_affinity(graph: HeteroData, features: Floats) -> tuple[csr_array, Floats]:
     """Makes a bipartite graph: cells and superpixels on one side, superpixels on the other.
 
-    Each pixel of a cell has an edge to each superpixel that contains the cell. The weight of this
+    All pixels of a cell have the same edges, so the graph stores one node for the cell, and counts
+    its pixels. This node has an edge to each superpixel that contains the cell. The weight of this
     edge is alpha = 0.001. Each superpixel has an edge of weight 1 to itself. It also has an edge to
     each superpixel of its level that it touches. The weight of this edge is exp(-beta d), where
     beta = 20 and d is the distance between the features of the two superpixels (Li, Wu & Chang,

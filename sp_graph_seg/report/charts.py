@@ -13,7 +13,7 @@ _POINTS = 400
 
 
 def history_charts(history: History) -> list[Markup]:
-    """Draws the loss, each of its terms and the number of labels over the steps, one chart each."""
+    """Draws a chart for the loss, for each term of the loss, and for the number of labels."""
     titles = {"loss": "loss", **TERMS, "num_labels": "number of labels"}
     steps = history["step"]
     columns = {title: history[name] for name, title in titles.items()}

@@ -57,9 +57,9 @@ class Page:
         summary: Short facts below the title.
         sample: The input and its labels.
         history: The losses of the training.
-        pictures: For each title, the content of an image file.
+        pictures: The content of an image file for each picture, by the title of the picture.
         tables: The tables of the page.
-        facts: Facts about what was read, trained and written, as a text for each name.
+        facts: Facts about the input, the training and the results. Each has a name and a text.
         settings: All settings, as YAML.
         record: The command, folder and versions with which the labels were made, see
             :func:`~sp_graph_seg.io.record.make_record`.

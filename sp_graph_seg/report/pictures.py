@@ -41,8 +41,8 @@ def encode_panels(
 ) -> list[Encoded]:
     """Encodes the images of panels as JPEG, and their labels as coloured PNG.
 
-    The pictures are encoded at one of five sizes. This is the largest size at which all pictures
-    together have at most ``most_bytes``.
+    Five sizes are tried, from the largest to the smallest. The first size at which all pictures
+    together have at most ``most_bytes`` is used.
 
     Args:
         panels: The panels to encode.

@@ -136,7 +136,7 @@ def _legend_row(row: LegendRow, named: bool, shares: bool, greys: bool) -> Marku
 
 
 def shown_rows(legend: Sequence[LegendRow], most: int) -> list[LegendRow]:
-    """Returns the rows with the largest shares, at most ``most`` of them, sorted by label."""
+    """Returns the ``most`` legend rows with the largest shares of pixels, sorted by label."""
     largest = sorted(legend, key=lambda row: -row.share)[:most]  # with NaN, the first ones
     return sorted(largest)
 

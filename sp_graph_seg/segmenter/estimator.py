@@ -33,7 +33,8 @@ class ImageEstimator(BaseEstimator):
 
         Raises:
             InputError: If a value is invalid, or if a field of the configuration is set while
-                ``config`` is ``None``. In this case, the training chooses the configuration.
+                ``config`` is ``None``. (``None`` leaves the choice of the configuration to the
+                training.)
         """
         fields = {
             name.removeprefix(_PREFIX): value

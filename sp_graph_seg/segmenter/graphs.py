@@ -161,7 +161,7 @@ def training_image(given: tuple[ScaledImage, Image | None], config: Config) -> T
 
 
 def refuse_superpixels(superpixels: object, config: Config) -> None:
-    """Raises an error if superpixels are given, as labels by prototypes do not use them."""
+    """Raises an error if superpixels are given, for a model that labels by prototypes."""
     if superpixels is not None:
         raise InputError(
             f"superpixels: cannot be used with label_by={config.label_by!r}; leave them out, or "

@@ -77,7 +77,10 @@ def cluster(net: SuperpixelNet, x: Tensor, graph: Data | None, tau_cut: float) -
 
 
 def paint_margins(x: Tensor, nodes: NDArray[np.int64] | None) -> NDArray[np.float32]:
-    """Computes margins: the difference of the two largest values in the softmax of a node."""
+    """Computes the margin of each pixel from the features ``x (N, F)`` of its node.
+
+    The margin is the difference of the two largest values in the softmax of the features.
+    """
     if x.size(-1) == 1:
         margins = np.ones(len(x), np.float32)
     else:

@@ -167,8 +167,8 @@ class Prediction:
         """The colour of each possible label, ``"#rrggbb"``, in all pictures and files.
 
         A colour that ``relabel_`` sets is used. The other labels get colours that are as far apart
-        as possible. Labels that occur in the training images get theirs first, so these differ
-        most.
+        as possible. Labels that occur in the training images get their colours first, so their
+        colours differ most.
         """
         labels = [*self.seen_labels_, *range(self.num_labels_)]
         return label_colors(labels, self.relabel_.colors if self.relabel_ else None)

@@ -121,7 +121,8 @@ def from_file(file: ModelFile, path: str | Path, head: nn.Module | None) -> Trai
         ) from error
     if difference:
         raise InputError(
-            f"{path}: was trained with another head ({difference}); give Segmenter.load(path, "
-            "head=...) a module equal to the head of the training, or None if there was no head."
+            f"{path}: the model was trained with another head ({difference}); call "
+            "Segmenter.load(path, head=...) with a module equal to the saved head, or with "
+            "head=None if no head was saved."
         )
     return Trained(config, channels, (low, high), net, labeller, relabel, seen)

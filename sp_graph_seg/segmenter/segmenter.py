@@ -56,7 +56,7 @@ class Segmenter(Prediction, ImageEstimator):
     Images may be in any units, but the training images and the images to label must have the same
     units. Integers are not scaled by their type. A pixel has no data if it is NaN or outside the
     mask, or if its value in a given label map is negative. Pixels without data are ignored in the
-    intensity range, superpixels and losses. The network sees the mean of the data in their place.
+    intensity range, superpixels and losses. For the network, they get the mean of the data pixels.
 
     Args:
         config: The hyperparameters. By default, a preset is used: ``fast`` if a ``head`` is given,
@@ -85,8 +85,8 @@ class Segmenter(Prediction, ImageEstimator):
         history_: The losses of every step; ``None`` in a loaded model.
         relabel_: Post-processing of all labels, which is saved with the model. It is ``None`` after
             training, and can be set to a :class:`~sp_graph_seg.labels.relabel.Relabel`.
-        seen_labels_: The labels that occur in the training images. They get the colours that are
-            farthest apart. It is empty if all labels occur in the training images.
+        seen_labels_: If there is a ``net_``, the labels that occur in the training images; their
+            colours are the farthest apart. Empty for models that label by prototypes.
 
     Example:
         >>> import torch
@@ -140,8 +140,8 @@ class Segmenter(Prediction, ImageEstimator):
                 volume whose slices are the images. By default, they are measured on the images.
             progress: Whether to show a progress bar on standard error.
             on_step: Function that is called after every step with the losses of the step, and with
-                a function that returns a Segmenter with the model so far. An exception that
-                ``on_step`` raises ends the training and keeps an earlier model.
+                a function that returns a Segmenter with the model so far. If ``on_step`` raises
+                an exception, the training ends, and the model of an earlier training is kept.
             checkpoint_folder: Folder in which the training saves its state, which takes at most 5 %
                 of the time. After an interruption, the same call continues from this state. With
                 the same number of threads, the result is the same to the last bit as without the
@@ -331,10 +331,10 @@ class Segmenter(Prediction, ImageEstimator):
         """Chooses the hyperparameters. The argument ``head`` replaces ``config.head``."""
         if not isinstance(self.config, Config | None):
             name = type(self.config).__name__
-            raise InputError(f"config: the type {name} is not Config; give a Config or None.")
+            raise InputError(f"config: has the type {name}; give a Config or None.")
         if not isinstance(self.head, nn.Module | None):
             name = type(self.head).__name__
-            raise InputError(f"head: the type {name} is not Module; give an nn.Module or None.")
+            raise InputError(f"head: has the type {name}; give an nn.Module or None.")
         if self.head is not None:
             config = (self.config or Config()).replace(head="identity")
         else:

@@ -189,7 +189,7 @@ def check_unchanged(volume: Volume, before: str) -> None:
 
     Args:
         volume: The volume.
-        before: The fingerprint of the volume when the work began.
+        before: The value of ``volume.fingerprint()`` when the work began.
 
     Raises:
         InputError: The fingerprint of the volume has changed.

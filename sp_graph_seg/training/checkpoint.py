@@ -104,10 +104,11 @@ class Checkpoint:
         return history
 
     def keep(self, history: History, is_last: bool = False) -> None:
-        """Writes the state of the training to the file, if there is time for it.
+        """Writes the state of the training to the file, unless the last writing was too recent.
 
-        Writing takes at most about 5 % of the time. The last state is always written. If writing
-        fails, a warning is issued, and the training continues without checkpoints.
+        States are written so rarely that writing takes at most about 5 % of the training time. The
+        state after the last step is always written. If writing fails, a warning is issued, and the
+        training continues without checkpoints.
         """
         now = time.monotonic()
         if self._path is None or not (is_last or self._cost <= _SHARE * (now - self._written)):

@@ -43,7 +43,7 @@ def make_scaler(config: Config, device: torch.device) -> torch.amp.GradScaler:
 
 @contextmanager
 def plain_torch() -> Iterator[None]:
-    """Resets the caller's default dtype, gradient mode and autocast inside a ``with`` block.
+    """Ignores the caller's default dtype, gradient mode and autocast inside a ``with`` block.
 
     Inside the block, new tensors are float32, gradients are computed, and autocast is off. Only the
     configuration sets the precision of training.

@@ -1,4 +1,4 @@
-"""Lets a caller follow a training step by step, and use the model as it is so far."""
+"""Lets a caller follow a training step by step, and use the unfinished model after each step."""
 
 import copy
 from collections.abc import Callable
@@ -17,13 +17,18 @@ Follow = Callable[[Step, Callable[[], Any]], None]
 def each_step(
     follow: Follow | None, model_so_far: Callable[[], Any]
 ) -> Callable[[Step], None] | None:
-    """Makes the function that a training loop calls after every step."""
+    """Makes the function that a training loop calls after every step.
+
+    It calls ``follow`` with the row of the history and with ``model_so_far``, a function that
+    returns the unfinished model. The result is None if ``follow`` is None.
+    """
     return None if follow is None else lambda row: follow(row, model_so_far)
 
 
 def as_it_is(net: Net) -> Net:
-    """Copies a network in training to the CPU, in evaluation mode; the training goes on as before.
+    """Copies an unfinished network to the CPU, and sets the copy to evaluation mode.
 
-    The statistics of its batch normalisation are the running averages, which lag behind.
+    The network itself does not change. In the copy, batch normalisation uses running averages,
+    which lag behind the weights.
     """
     return copy.deepcopy(net).cpu().eval()

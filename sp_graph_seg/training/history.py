@@ -70,7 +70,7 @@ class History:
     def num_labels(self) -> float:
         """The number of labels in the last step.
 
-        It is infinite if there is no step, and ``nan`` if the number is not known.
+        It is infinite before the first step, and ``nan`` if the number is not known.
         """
         return self._rows[-1]["num_labels"] if self._rows else math.inf
 

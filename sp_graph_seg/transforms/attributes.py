@@ -30,7 +30,7 @@ from sp_graph_seg.transforms.superpixels import Labels
 
 @dataclass(frozen=True)
 class NodePixels:
-    """The pixels of an image and the nodes that they belong to, the input of every attribute.
+    """The input of attribute functions: the pixels of an image, and the node of each pixel.
 
     ``*size`` stands for ``H, W`` in an image and for ``D, H, W`` in a volume.
     """
@@ -339,11 +339,11 @@ def compute_attribute(attribute: str | Attribute, nodes: NodePixels, num_edges: 
     values = (ATTRIBUTES[attribute] if isinstance(attribute, str) else attribute)(nodes)
     kind, count = ("edge", num_edges) if name.startswith("edge_") else ("node", nodes.num_nodes)
     if not isinstance(values, Tensor) or values.shape[:1] != (count,):
-        is_tensor = isinstance(values, Tensor)
+        is_tensor, other = isinstance(values, Tensor), "nodes" if kind == "edge" else "edges"
         found = f"shape {tuple(values.shape)}" if is_tensor else f"type {type(values).__name__}"
         raise InputError(
             f"attributes: the result of {name} has {found}, but must be a tensor with {count} "
-            f"rows, one for each {kind}; correct the function, or rename it (names of edge "
-            "attributes, and only these, begin with edge_)."
+            f"rows, one for each {kind}; correct the function, or rename it if it is for "
+            f"{other} (a name that begins with edge_ is for edges, any other for nodes)."
         )
     return values

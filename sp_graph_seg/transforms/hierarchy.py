@@ -62,7 +62,7 @@ def merge_nodes(graph: ImageGraph, cluster: Tensor, tau: float = -10.0) -> Image
     total = scatter(size, cluster, dim_size=num_nodes)
 
     def mean(values: Tensor) -> Tensor:
-        """Averages values over the nodes of each new node, weighted by their numbers of pixels."""
+        """Averages values over all nodes that become one new node, weighted by pixel count."""
         sums = scatter(values * size[:, None], cluster, dim_size=num_nodes)
         return (sums / total[:, None]).to(values.dtype)
 
@@ -124,7 +124,7 @@ def graph_hierarchy(
             if (ids < 0).any():
                 raise InputError(
                     "levels: a node has no label, because a label map is negative at all its "
-                    "pixels; give a label from 0 to at least one pixel of each node."
+                    "pixels; set at least one pixel of each node to a label of 0 or more."
                 )
         fine.cluster = ids.unique(return_inverse=True)[1]
         graphs.append(merge_nodes(fine, fine.cluster, tau))

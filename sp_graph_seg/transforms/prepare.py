@@ -54,8 +54,8 @@ def as_image_list(
 def is_one_image(images: Image | Sequence[Image]) -> bool:
     """Tells whether the argument is a single image rather than a sequence of images.
 
-    An array without a channel axis also counts as a single image, so that a later check refuses its
-    shape with a clear message. The same holds for an array without any axis.
+    An array ``(H, W)`` and an array without axes also count as a single image. A later check then
+    refuses their shape with a clear message.
     """
     return isinstance(images, Tensor | np.ndarray) and images.ndim in (0, 2, 3)
 

@@ -42,7 +42,10 @@ class Layout:
 
     @property
     def spatial(self) -> str:
-        """The letters z, y and x in the order of the array. If the array has no z, z is first."""
+        """The letters z, y and x in the order of the array.
+
+        If the array has no axis z, the letter z is put first.
+        """
         found = [axis for axis in self.order if axis in "zyx"]
         return "".join(found if "z" in found else ["z", *found])
 
@@ -58,8 +61,9 @@ class Layout:
     def runs(self, order: str = "C") -> tuple[int, int, int]:
         """Returns a chunk size along z, y and x for an array that is stored without chunks.
 
-        A chunk is one line of voxels along the axis whose values are adjacent in the file. So its
-        size is the length of this axis, and 1 along the other two axes.
+        One line of voxels is taken for a chunk. The line runs along the axis whose values are
+        adjacent in the file. So the chunk is as long as this axis, and has the size 1 along the
+        other two axes.
         """
         spatial = [i for i, axis in enumerate(self.order) if axis in "zyx" and self.shape[i] > 1]
         fastest = (spatial or [0])[-1 if order == "C" else 0]

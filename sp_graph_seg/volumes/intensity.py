@@ -32,8 +32,8 @@ class IntensitySample:
 
     The limits are needed if more than 0.1 % of the pixels are hot. Suppose that 0.3 % of the pixels
     are 100 times as bright as the others. Without the limits, the other pixels would take only a
-    hundredth of the range. With the limits, they take a third. The values of a material are clipped
-    only if it takes less than 1 % of the pixels, and its values lie outside of these limits.
+    hundredth of the range. With the limits, they take a third. A material is clipped only if it has
+    less than 1 % of the pixels, and its values lie outside of these limits.
 
     Up to about a million values, all values are kept. If more are added, about a million of them
     are drawn at random with a fixed seed.

@@ -115,9 +115,10 @@ class MaskedVolume(Volume):
     def read(self, start: int, stop: int) -> NDArray:
         """Reads slices like :meth:`Volume.read`, and replaces pixels outside of the sample.
 
-        If the volume was opened without a ``fill`` value, NaN marks the pixels outside of the
-        sample. NaN and infinite values inside of the sample then become Inf, so that they are not
-        mistaken for pixels outside of it. Functions that use the slices refuse Inf.
+        If the volume was opened with a ``fill`` value, all pixels without data get this value:
+        those outside of the sample, and NaN and infinite values inside of it. Without a ``fill``
+        value, pixels outside of the sample become NaN. NaN inside of the sample then becomes Inf,
+        so that it is not mistaken for the outside. Functions that use the slices refuse Inf.
         """
         images = self.whole.with_nan().read(start, stop)
         inside = self.mask.inside(images, start)[:, None]

@@ -220,7 +220,11 @@ class Volume:
         return as_whole(self.path, values) if self.are_labels else values
 
     def with_nan(self) -> "Volume":
-        """Returns the same volume with NaN instead of ``fill`` where there is no data."""
+        """Returns the same volume, but its pixels without data are NaN.
+
+        In this volume, such pixels have the value ``fill``. If ``fill`` is None, this volume is
+        returned unchanged.
+        """
         return self if self.fill is None else dataclasses.replace(self, fill=math.nan)
 
     def _binned(self, values: np.ndarray) -> np.ndarray:
@@ -275,8 +279,9 @@ class Volume:
     def check(self, quick: bool = False) -> list[tuple[int, str]]:
         """Checks that every slice can be read, and has the same size and type as the others.
 
-        Call it before long work starts. Only one slice or chunk is in memory at a time. Chunks
-        that are missing in a Zarr store are no error, because Zarr reads them as the fill value.
+        Call it before long work starts. Only one slice or chunk is in memory at a time. A chunk
+        that is missing in a Zarr store does not count as a problem, because Zarr reads it as the
+        fill value of the array.
 
         Args:
             quick: Check only headers and lengths, and decode nothing.
@@ -294,13 +299,13 @@ class Volume:
         return sorted((n, why) for n, why in numbers.items() if n < self.num_slices)
 
     def fingerprint(self) -> str:
-        """Returns a text that identifies the content and the options of the volume.
+        """Returns a text that tells this volume from others, and from changed versions of itself.
 
-        Fingerprints are compared so that results of different volumes are never mixed. The
-        fingerprint depends on the sizes and modification times of the files, the shape, the type
-        and the options. It does not depend on the values or the path. It stays the same if the
-        files are moved. It changes if the files are rewritten, or copied without their
-        modification times.
+        Results are stored with the fingerprint of their volume, so that results of different
+        volumes are never mixed. The fingerprint is computed from the sizes and modification times
+        of the files, and from the shape, the type and the options of the volume. To save time, no
+        values are read. The path does not matter, so moved files keep their fingerprint. It
+        changes if the files are rewritten, or copied without their modification times.
 
         Returns:
             32 hexadecimal digits.

@@ -103,7 +103,7 @@ def test_an_output_that_exists_is_kept_unless_told(photo, tmp_path, files_in, re
 def test_outputs_that_collide(photo, tmp_path, refusal, save_photo):
     other = save_photo(tmp_path / "photo.jpg")
     line = refusal("segment", photo, other, "-o", tmp_path / "out")
-    assert line.startswith(f"{tmp_path / 'out/photo_labels.png'}: would be written for two images")
+    assert line.startswith(f"{tmp_path / 'out/photo_labels.png'}: would hold results of two images")
     assert not (tmp_path / "out").exists()
 
 

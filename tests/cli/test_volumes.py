@@ -291,7 +291,7 @@ def test_many_volumes_are_labelled_by_one_command(
     (tmp_path / "again").mkdir()
     same = save_npy(tmp_path / "again/b.npy", make_slices())
     line = refusal("predict", model, others[0], same, "-o", tmp_path / "two")
-    assert line.startswith(f"{tmp_path}/two/b_labels.tif: would be written for two volumes")
+    assert line.startswith(f"{tmp_path}/two/b_labels.tif: would hold labels of two volumes")
     assert refusal(*command, "xyz").startswith("--format xyz: ")
     assert files_in(out) == {"b_labels.zarr", "c_labels.zarr"} | pages("b", "c")
 

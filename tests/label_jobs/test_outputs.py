@@ -58,7 +58,7 @@ def test_the_name_as_it_was_given_is_kept(tmp_path, monkeypatch, name, given):
 
 
 def test_the_root_is_no_output():
-    with pytest.raises(InputError, match="without a name"):
+    with pytest.raises(InputError, match="is the root folder"):
         parse_output("/")
 
 

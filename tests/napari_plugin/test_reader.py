@@ -156,5 +156,5 @@ def test_what_cannot_be_opened_is_said(tmp_path, scan_file):
         open_one(tmp_path / "text.tif")
     with pytest.raises(InputError, match="does not exist"):
         open_one(tmp_path / "missing.tif")
-    with pytest.raises(InputError, match="holds no labels of this program"):
+    with pytest.raises(InputError, match="holds no finished labels of this program"):
         open_labels_layer(scan_file)

@@ -38,7 +38,7 @@ def test_a_merged_label_is_named_by_what_it_has_become(labels):
     labels.merge([3, 1])
     assert labels.merge([1, 0]) == 3
     assert shown(labels) == [(2, "", ()), (3, "", (0, 1))]
-    with pytest.raises(InputError, match=r"^merge: needs two labels; select two or more\.$"):
+    with pytest.raises(InputError, match=r"^merge: fewer than two different labels are selected; "):
         labels.merge([1, 3])
 
 

@@ -44,7 +44,7 @@ def test_an_array_is_saved_once_and_read_alike(tmp_path, array, rgb, shape, kind
 @pytest.mark.parametrize("other", [ARRAY[:3], ARRAY + 1])
 def test_another_array_does_not_take_its_place(tmp_path, other):
     Scan.of_array(ARRAY, "a").on_disk(tmp_path)
-    with pytest.raises(InputError, match=r"a\.npy: holds other values than the layer a; rename"):
+    with pytest.raises(InputError, match=r"a\.npy: the layer a would be saved here, but"):
         Scan.of_array(other, "a").on_disk(tmp_path)
 
 
@@ -53,7 +53,7 @@ def test_a_name_is_no_path():
 
 
 def test_too_many_axes_are_refused():
-    with pytest.raises(InputError, match=r"^a: has 4 axes; give an image, or a volume"):
+    with pytest.raises(InputError, match=r"^a: has 4 axes, but an image has 2 and a volume has 3"):
         Scan.of_array(ARRAY[np.newaxis], "a")
 
 

@@ -89,7 +89,7 @@ def test_settings_choose_the_preset(settings, label_by, num_labels, ignore):
 
 
 def test_slices_that_do_not_exist_are_refused(scan, settings, ignore):
-    with pytest.raises(InputError, match=r"^slice 6: does not exist; give 0 to 5\.$"):
+    with pytest.raises(InputError, match=r"^slice 6: does not exist; give numbers from 0 to 5\.$"):
         Session().train(scan, [0, 6], settings, ignore)
 
 
@@ -99,7 +99,7 @@ def test_without_a_model_there_is_nothing_to_do(scan, tmp_path, ignore):
         lambda: Session().save(tmp_path),
         lambda: Session().label(scan, tmp_path, "zarr", ignore),
     ):
-        with pytest.raises(InputError, match=r"^model: there is none; train one, or load one\.$"):
+        with pytest.raises(InputError, match=r"^model: no model is trained or loaded; train a"):
             call()
 
 
@@ -132,7 +132,7 @@ def test_another_model_is_only_replaced_when_told(trained, scan, settings, tmp_p
     assert Segmenter.load(file).names_ == {1: "matrix"}
     other = Session()
     other.train(scan, [0], settings, ignore)
-    with pytest.raises(InputError, match=r"model\.safetensors: is another model"):
+    with pytest.raises(InputError, match=r"model\.safetensors: already holds a different model"):
         other.save(tmp_path)
     other.save(tmp_path, overwrite=True)
     assert read_model(file).record["trained_on"] == [0]
@@ -218,5 +218,5 @@ def test_merged_labels_are_written_without_the_network(
 
 def test_labels_of_a_slice_are_no_volume(trained, tmp_path, ignore):
     _, _, found = trained
-    with pytest.raises(InputError, match="are those of one slice; label the volume first"):
+    with pytest.raises(InputError, match="a preview of one slice cannot be written; label the"):
         write_merged(found[3], tmp_path, "zarr", ignore)

@@ -202,7 +202,7 @@ def test_wrong_parameters_are_refused_by_name(config, params, message):
 
 
 def test_what_is_no_config_is_refused_by_fit(image):
-    with pytest.raises(InputError, match=r"^config: the type dict is not Config"):
+    with pytest.raises(InputError, match=r"^config: has the type dict; give a Config"):
         Segmenter({"width": 4}).fit(image)
 
 

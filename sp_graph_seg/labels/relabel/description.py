@@ -1,4 +1,4 @@
-"""The description of a relabelling. It cannot be changed, and can be applied to any label map."""
+"""The description of a relabelling. It is immutable, and can be applied to any label map."""
 
 import dataclasses
 import difflib

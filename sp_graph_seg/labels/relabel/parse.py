@@ -19,7 +19,7 @@ class Resolver(NamedTuple):
     Attributes:
         numbers: For each name, the number of the label with this name.
         merged: For each label that is merged into another label, the number of the other label.
-            Merged labels are refused.
+            :meth:`resolve` raises an error for these labels.
     """
 
     numbers: Mapping[str, int]
@@ -59,7 +59,7 @@ def parse_labels(value: Any) -> dict[int, dict[str, str]]:
                 "write lines such as 3: {name: grain}."
             )
         if label in parsed:
-            raise InputError(f"labels: label {label} is listed twice; keep one of the lines.")
+            raise InputError(f"labels: two entries describe label {label}; delete one of the two.")
         where = f"labels: label {label}"
         parsed[label] = {}
         for what, text in _as_mapping(where, {} if entry is None else entry).items():
@@ -80,7 +80,10 @@ def parse_labels(value: Any) -> dict[int, dict[str, str]]:
 
 
 def parse_merge(value: Any, resolver: Resolver) -> dict[int, tuple[int, ...]]:
-    """Parses the labels to merge. No label has two targets, and no target is merged itself."""
+    """Parses the labels to merge.
+
+    A label cannot have two targets, and a target cannot be merged into another label.
+    """
     into: dict[int, int] = {}
     merge: dict[int, tuple[int, ...]] = {}
     for label, listed in _as_mapping("merge", value).items():
@@ -96,7 +99,7 @@ def parse_merge(value: Any, resolver: Resolver) -> dict[int, tuple[int, ...]]:
             into[source] = target
         if target in merge:
             raise InputError(
-                f"merge: label {target} is listed twice; write one list for this target."
+                f"merge: two entries have the target {target}; join their labels in one list."
             )
         merge[target] = tuple(source for source, goal in into.items() if goal == target)
     for target in merge:
@@ -114,7 +117,9 @@ def parse_sizes(key: str, value: Any, resolver: Resolver) -> dict[int, int]:
     for label, size in _as_mapping(key, value).items():
         number = resolver.resolve(key, label)
         if number in sizes:
-            raise InputError(f"{key}: label {number} is listed twice; keep one size.")
+            raise InputError(
+                f"{key}: two entries give a size for label {number}; delete one of the two."
+            )
         sizes[number] = parse_pixels(f"{key}: the size for label {number}", size)
     return sizes
 
@@ -170,7 +175,9 @@ def _parse_name(where: str, name: Any) -> str:
             'name: "no".'
         )
     if not name.strip():
-        raise InputError(f"{where} has an empty name; write a name, or remove the key name.")
+        raise InputError(
+            f"{where} has an empty name; write a name, or delete the entry 'name' of this label."
+        )
     if name != " ".join(name.split()):
         raise InputError(
             f"{where} has the name {name!r}, which has extra spaces or lines; write one line with "

@@ -24,7 +24,7 @@ def propose_merges(
     Args:
         greys: Statistics of the grey values of each label.
         num_labels: Number of labels to keep. By default, labels are merged until the means of every
-            two labels differ by at least one standard deviation. (default: :obj:`None`)
+            two labels differ by at least their common standard deviation. (default: :obj:`None`)
 
     Returns:
         For each target label, the labels to merge into it, as in ``Relabel.merge``. In each group

@@ -66,8 +66,8 @@ def relabel_volume(
     if num_labels > MAX_LABELS:
         raise InputError(
             f"{labels.path}: labels of type {labels.dtype} may be above {MAX_LABELS - 1}, the "
-            "largest label that can be written; store the labels in the smallest type that holds "
-            "them."
+            "largest label that can be written; convert the labels to a smaller type, such as "
+            "uint16 or uint8."
         )
     job = open_label_job(
         output,

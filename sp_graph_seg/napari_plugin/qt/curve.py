@@ -1,4 +1,4 @@
-"""The curve of the loss."""
+"""A widget that plots the loss during a training."""
 
 from qtpy.QtCore import QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
@@ -11,7 +11,7 @@ _CURVE = QColor("#4ea3ff")
 
 
 class LossCurve(QWidget):
-    """Shows a loss against the steps of a training while it grows."""
+    """A plot of the loss in each step of a training. It is updated after every step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,23 +20,28 @@ class LossCurve(QWidget):
         self.losses: list[float] = []
 
     def start(self, total: int = 0) -> None:
-        """Empties the curve."""
+        """Removes the curve, before a new training starts.
+
+        Args:
+            total: The expected number of steps. 0 if it is unknown.
+        """
         self.total, self.losses = total, []
         self.update()
 
     def add(self, loss: float, total: int) -> None:
-        """Adds a step.
+        """Adds a point to the curve.
 
         Args:
-            loss: Its loss.
-            total: Number of all steps, as far as it is known.
+            loss: The loss in the newest step.
+            total: The expected number of steps of the training. If more steps are added, the number
+                of added steps is shown instead.
         """
         self.losses.append(loss)
         self.total = max(total, len(self.losses))
         self.update()
 
     def paintEvent(self, event: QPaintEvent | None) -> None:  # noqa: N802, of Qt
-        """Draws the curve, its ends and the numbers of the steps."""
+        """Draws the curve, its smallest and largest loss, and the number of steps so far."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         box = QRectF(self.rect()).adjusted(_LEFT, _TOP, -_RIGHT, -_BOTTOM)

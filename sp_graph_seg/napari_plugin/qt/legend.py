@@ -1,4 +1,4 @@
-"""The table of labels: colour, number, name, and what was merged."""
+"""The table of labels, with the colour, number, name and merged labels in each row."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,10 @@ _TITLES = ("", "label", "name", "merged")
 
 
 class Legend(QTableWidget):
-    """Shows labels in a table, in which names and colours are changed.
+    """A table of labels in which the user can change names and colours.
 
-    The signal ``named`` has a label and its new name, ``colored`` a label and its new colour.
+    The signal ``named`` is emitted with a label and its new name. The signal ``colored`` is emitted
+    with a label and its new colour.
     """
 
     named = Signal(int, str)
@@ -38,7 +39,7 @@ class Legend(QTableWidget):
         self._selected: list[int] = []
 
     def show_rows(self, rows: Sequence[LabelRow]) -> None:
-        """Shows labels instead of those before; selected labels that are left stay selected."""
+        """Replaces all rows of the table. Labels that are in the new rows too stay selected."""
         kept = [label for label in self._selected if label in {row.label for row in rows}]
         self.blockSignals(True)
         self.setRowCount(len(rows))
@@ -52,14 +53,14 @@ class Legend(QTableWidget):
 
     @property
     def selected_labels(self) -> list[int]:
-        """The selected labels, first those that were selected first."""
+        """The selected labels, in the order in which the user selected them."""
         now = [self._label(index.row()) for index in self.selectionModel().selectedRows()]
         self._selected = [label for label in self._selected if label in now]
         self._selected += [label for label in now if label not in self._selected]
         return list(self._selected)
 
     def select_labels(self, labels: Sequence[int]) -> None:
-        """Selects labels, and no others."""
+        """Selects the given labels, and deselects all others."""
         self.clearSelection()
         rows = {self._label(row): row for row in range(self.rowCount())}
         flags = QItemSelectionModel.SelectionFlag
@@ -71,7 +72,7 @@ class Legend(QTableWidget):
         self._selected = [label for label in labels if label in rows]
 
     def color_of(self, row: int) -> QColor:
-        """Returns the colour in a row."""
+        """Returns the colour of the label in a table row."""
         return self.item(row, _COLOR).data(Qt.ItemDataRole.DecorationRole)
 
     def _label(self, row: int) -> int:
@@ -96,7 +97,7 @@ def _fixed(text: str) -> Item:
 
 
 def _swatch(color: str) -> Item:
-    """Makes a cell with a square of a colour, which is also seen in a selected row."""
+    """Makes a cell with a square of a colour. The square is visible in a selected row too."""
     item = _fixed("")
     item.setData(Qt.ItemDataRole.DecorationRole, QColor(color))
     item.setToolTip("Double-click to choose another colour")

@@ -1,4 +1,4 @@
-"""The controls of the widget, without what they do."""
+"""The buttons and fields of the widget. The functions that they call are in other modules."""
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -30,7 +30,7 @@ _WIDTH = 360
 
 
 class Panel(QWidget):
-    """Four groups from top to bottom: train, labels, results, and the progress of what runs."""
+    """The controls in four groups from top to bottom: training, labels, results and progress."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The layers of the viewer: images to train on, and labels over them."""
+"""Finds images in the layers of the viewer, and shows labels as further layers."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,31 +21,34 @@ _SLICE = "labels of slice "
 
 
 class Picked(NamedTuple):
-    """A label that was clicked."""
+    """The label that the user clicked, and the labels layer to which it belongs."""
 
     shown: LabelsShown
     label: int
 
 
 class Scene:
-    """Reads and changes the layers of a viewer.
+    """An object that reads and changes the layers of a viewer.
 
     Args:
-        viewer: The viewer.
+        viewer: The napari viewer.
     """
 
     def __init__(self, viewer: "Viewer") -> None:
         self.viewer = viewer
 
     def images(self) -> list[str]:
-        """Returns the names of the layers of images, from the lowest to the top."""
+        """Returns the names of all image layers, from the lowest layer to the top layer."""
         return [layer.name for layer in self.viewer.layers if isinstance(layer, Image)]
 
     def scan(self, name: str) -> Scan:
-        """Makes the scan of a layer: the volume that the reader opened, or the layer's array.
+        """Makes a :class:`Scan` of the image layer ``name``.
+
+        If the reader of this plugin opened the layer, the scan reads the volume on disk. Otherwise,
+        it reads the array of the layer.
 
         Raises:
-            InputError: There is no such layer, or it has too many axes.
+            InputError: The layer does not exist, or is neither an image nor a volume.
         """
         layer = self._image(name)
         volume = layer.metadata.get(KEY)
@@ -64,7 +67,7 @@ class Scene:
         )
 
     def slice_in_view(self, name: str) -> int:
-        """Returns the number of the slice of an image that the viewer shows."""
+        """Returns the number of the slice of the image layer ``name`` that the viewer shows."""
         layer = self._image(name)
         if layer.ndim < 3:
             return 0
@@ -73,7 +76,11 @@ class Scene:
         return int(np.clip(number, 0, layer.data.shape[0] - 1))
 
     def show_slices(self, name: str, found: Mapping[int, LabelsShown]) -> None:
-        """Shows the labels ``(1, H, W)`` of slices of an image, each in its place."""
+        """Shows the labels of single slices as layers over the image layer ``name``.
+
+        ``found`` maps the number of each slice to its labels ``(1, H, W)``. An existing layer of
+        the same slice is updated.
+        """
         image = self._image(name)
         for number, shown in found.items():
             title = f"{_SLICE}{number}"
@@ -95,18 +102,19 @@ class Scene:
             self.viewer.add_labels(data, **about)
 
     def remove_slices(self) -> None:
-        """Removes the labels of slices."""
+        """Removes all layers that :meth:`show_slices` added."""
         for name in [n.name for n in self.viewer.layers if n.name.startswith(_SLICE)]:
             self.viewer.layers.remove(name)
 
     def open_result(
         self, output: LabelOutput, editor: RelabelEditor | None = None, note: str = ""
     ) -> None:
-        """Opens labels as a layer, and hides the other layers of labels.
+        """Opens the finished labels of a volume as a layer, and hides all other labels layers.
 
         Args:
-            output: The labels.
-            editor: Their names, colours and mergers. (default: those that are stored with them)
+            output: The file or folder of the labels.
+            editor: The editor of their names, colours and mergers. (default: an editor that starts
+                with the names and colours in the file)
             note: Text to append to the name of the layer.
         """
         data, about, _ = open_labels_layer(str(output), editor=editor)
@@ -115,20 +123,27 @@ class Scene:
         self.viewer.add_labels(data, **{**about, "name": f"{about['name']}{note}"})
 
     def active_labels(self) -> LabelsShown | None:
-        """Returns the labels of the active layer; None if it has none of this plugin."""
+        """Returns the labels of the active layer.
+
+        The result is None if the active layer is not a labels layer that this plugin made.
+        """
         layer = self.viewer.layers.selection.active
         shown = None if layer is None else layer.metadata.get(KEY)
         return shown if isinstance(shown, LabelsShown) else None
 
     def refresh(self, editor: RelabelEditor) -> None:
-        """Shows all labels that an editor has changed."""
+        """Updates every labels layer whose names, colours and mergers come from ``editor``."""
         for layer in self.viewer.layers:
             shown = layer.metadata.get(KEY)
             if isinstance(shown, LabelsShown) and shown.editor is editor:
                 self._update(layer, shown)
 
     def pick(self, position: Any) -> Picked | None:
-        """Returns the uppermost label at a position in the world; None if there is none."""
+        """Returns the label at a position, or None if no visible layer has a label there.
+
+        The position is in the world coordinates of napari. If several layers have a label there,
+        the label of the uppermost layer is returned.
+        """
         for layer in reversed(self.viewer.layers):
             shown = layer.metadata.get(KEY)
             if not (layer.visible and isinstance(shown, LabelsShown)):
@@ -139,8 +154,10 @@ class Scene:
         return None
 
     def _image(self, name: str) -> Image:
+        if not name:
+            raise InputError("image: no image is open; open one, or use File > Open Sample.")
         if name not in self.viewer.layers:
-            raise InputError("image: there is none; open one, or use File > Open Sample.")
+            raise InputError(f"image: the layer {name!r} no longer exists; choose another image.")
         return self.viewer.layers[name]
 
     def _update(self, layer: Labels, shown: LabelsShown) -> None:

@@ -1,4 +1,4 @@
-"""The widget of the plugin: it connects the controls, the session and the layers of the viewer."""
+"""The widget of the plugin. It connects the controls, the session and the viewer's layers."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -24,15 +24,15 @@ _STILL = 3
 
 
 class SegmentWidget(WorkingPanel):
-    """Trains on slices of an image layer, labels its volume, merges and names labels.
+    """The widget that trains on slices of an image layer, labels its volume and edits the labels.
 
     Args:
-        napari_viewer: The viewer.
+        napari_viewer: The viewer to which the widget belongs.
 
     Attributes:
-        session: The model and its relabelling.
-        scene: The layers.
-        shown: The labels in the legend.
+        session: The current model and its relabelling.
+        scene: The object that reads and changes the layers of the viewer.
+        shown: The labels that the legend lists. None if it lists none.
     """
 
     def __init__(self, napari_viewer: "Viewer") -> None:
@@ -104,7 +104,7 @@ class SegmentWidget(WorkingPanel):
             self._look_at(next(iter(found.values())))
 
     def enable(self) -> None:
-        """Enables the buttons that can be used now."""
+        """Enables the buttons that can be used now, and disables all others."""
         is_free, has_model = self.work is None, self.session.segmenter is not None
         has_both, shown = has_model and self.image.count() > 0, self.shown
         for button, is_usable in (
@@ -182,7 +182,7 @@ class SegmentWidget(WorkingPanel):
             lambda report: self.session.train(scan, numbers, settings, report),
             progress,
             done,
-            "Stopped; the model is that of before.",
+            "Stopped. The earlier model, if there is one, is kept.",
         )
 
     def _chosen_slices(self, image: str) -> list[int]:
@@ -191,7 +191,7 @@ class SegmentWidget(WorkingPanel):
             numbers = [int(number) for number in text.replace(",", " ").split()]
         except ValueError as error:
             raise InputError(
-                f"train on {text}: is not a list of slices; give numbers such as 0, 20."
+                f"train on {text}: is not a list of slice numbers; give numbers such as 0, 20."
             ) from error
         return list(dict.fromkeys(numbers)) or [self.scene.slice_in_view(image)]
 
@@ -223,7 +223,7 @@ class SegmentWidget(WorkingPanel):
             lambda report: self.session.label(scan, *where, _pairs(report), overwrite),
             lambda counts: self.advance(*counts),
             done,
-            "Stopped; what is labelled is kept. “Label the volume” goes on from there.",
+            "Stopped. The labelled slices are kept. “Label the volume” continues from there.",
         )
 
     def _write_merged(self) -> None:
@@ -239,7 +239,7 @@ class SegmentWidget(WorkingPanel):
             lambda report: write_merged(shown, *where, _pairs(report), overwrite),
             lambda counts: self.advance(*counts),
             done,
-            "Stopped; what is written is kept. “Write merged labels” goes on from there.",
+            "Stopped. The written slices are kept. “Write merged labels” continues from there.",
         )
 
     def _save(self) -> None:
@@ -252,7 +252,7 @@ class SegmentWidget(WorkingPanel):
             self.load_model(Path(name))
 
     def load_model(self, path: Path) -> None:
-        """Reads a model, and labels the slice in view with it, if there is an image."""
+        """Reads a model from a file. If an image is open, labels the slice that is shown."""
         self.session.load(path)
         self.say(f"Loaded {path}.")
         self.enable()
@@ -268,7 +268,7 @@ class SegmentWidget(WorkingPanel):
         """Returns the folder of the results and the format of labels."""
         text = self.folder.text().strip()
         if not text:
-            raise InputError("folder: is empty; give the folder of the results.")
+            raise InputError("folder: no folder is given; type or choose a folder for the results.")
         return Path(text).expanduser().absolute(), self.format.currentText()
 
 

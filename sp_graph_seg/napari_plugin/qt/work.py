@@ -1,4 +1,4 @@
-"""Long work in a thread, which can be stopped whenever it reports."""
+"""Runs long work in a thread. The work can be stopped whenever it reports its progress."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,18 +9,20 @@ Report = Callable[[Any], None]
 
 
 class Stopped(Exception):  # noqa: N818, it is no error
-    """The work was stopped by the user, or because napari ends."""
+    """Raised inside the work if the user stops it, or if napari is closed."""
 
 
 class Work(WorkerBase):
-    """Calls a function in a thread. napari stops it when it ends.
+    """A worker that runs one function in a thread.
 
-    Its signals are ``yielded`` (what the function reports), ``returned``, ``errored`` (with a
-    :class:`Stopped` after ``quit``), ``warned`` and ``finished``.
+    The signal ``yielded`` carries each progress report of the function. ``returned`` carries its
+    result, ``errored`` its exception, and ``warned`` its warnings. ``finished`` is emitted at the
+    end in any case. After a call of ``quit``, or when napari is closed, the next progress report
+    raises :class:`Stopped` inside the function.
 
     Args:
-        function: Called with a function to report its progress. When it reports after ``quit``, a
-            :class:`Stopped` is raised there.
+        function: The function to run. Its only argument is another function, which it calls with
+            each progress report.
     """
 
     def __init__(self, function: Callable[[Report], Any]) -> None:
@@ -28,7 +30,7 @@ class Work(WorkerBase):
         self._function = function
 
     def work(self) -> Any:
-        """Calls the function."""
+        """Runs the function and returns its result. The worker calls this in its thread."""
         return self._function(self._report)
 
     def _report(self, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""The panel while it works: what runs in a thread, the progress bar and the messages."""
+"""A panel that runs work in a thread, and shows its progress and messages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,10 +9,10 @@ from sp_graph_seg.napari_plugin.qt.work import Report, Stopped, Work
 
 
 class WorkingPanel(Panel):
-    """A panel that does one long work at a time.
+    """A panel that runs at most one long piece of work at a time.
 
     Attributes:
-        work: What runs in a thread; None if nothing does.
+        work: The work that is running in a thread, or None if no work is running.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class WorkingPanel(Panel):
         self._stopped = ""
 
     def enable(self) -> None:
-        """Enables the buttons that can be used now."""
+        """Enables the buttons that can be used now, and disables all others."""
         raise NotImplementedError
 
     def start_work(
@@ -32,14 +32,15 @@ class WorkingPanel(Panel):
         done: Callable[[Any], None],
         stopped: str = "Stopped.",
     ) -> None:
-        """Starts work in a thread.
+        """Starts to run a function in a thread.
 
         Args:
-            text: The message while it runs.
-            function: The work; it is called with a function to report its progress.
-            progress: Called with each report; None if there are none.
-            done: Called with the result.
-            stopped: The message after it was stopped.
+            text: The message to show while the function runs.
+            function: The function to run. Its only argument is another function, which it calls
+                with each progress report.
+            progress: Called with each progress report. None if ``function`` reports no progress.
+            done: Called with the result of ``function``.
+            stopped: The message to show if the user stops the work.
         """
         self.work = work = Work(function)
         self._stopped = stopped
@@ -55,12 +56,12 @@ class WorkingPanel(Panel):
         work.start()
 
     def advance(self, done: int, total: int) -> None:
-        """Shows how much is done."""
+        """Moves the progress bar to ``done`` of ``total``."""
         self.bar.setRange(0, max(done, total))
         self.bar.setValue(done)
 
     def stop_work(self) -> None:
-        """Asks the work to stop, which it does when it reports next."""
+        """Asks the work to stop. It stops when it next reports its progress."""
         if self.work is not None:
             self.work.quit()
             self.say("Stopping …")
@@ -73,7 +74,7 @@ class WorkingPanel(Panel):
         self.enable()
 
     def guarded(self, do: Callable[[Any], None]) -> Callable[[Any], None]:
-        """Shows errors that the user can correct as a message."""
+        """Wraps a function so that an error that the user can correct is shown, not raised."""
 
         def call(value: Any) -> None:
             try:
@@ -88,7 +89,12 @@ class WorkingPanel(Panel):
             self.say(f"Warning: {warning[0]}")
 
     def say(self, message: object) -> None:
-        """Shows a message; errors are red. Errors of the program are raised, for napari to show."""
+        """Shows a message below the progress bar.
+
+        Args:
+            message: A text or an exception. Errors that the user can correct are shown in red. Any
+                other exception is a fault of the program, and is raised so that napari shows it.
+        """
         if isinstance(message, Stopped):
             message = self._stopped
         is_error = isinstance(message, InputError | OSError)

@@ -191,7 +191,7 @@ def _choose_dataset(path: str, group: "h5py.Group") -> "tuple[h5py.Group, h5py.D
 
 
 def _datasets(group: "h5py.Group") -> "Iterator[tuple[h5py.Group, h5py.Dataset]]":
-    """Yields each dataset in a group and its subgroups, as a pair of its parent group and itself.
+    """Yields the parent group and the dataset, for each dataset in a group and its subgroups.
 
     Links are followed. An object that several links point to is yielded once.
     """

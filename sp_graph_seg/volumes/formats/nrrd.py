@@ -35,7 +35,7 @@ class NrrdHeader(NamedTuple):
         comments: The comments, without the leading ``#``.
         shape: The shape of the array, with x last.
         dtype: The type of the values, in the byte order of the file.
-        offset: Position of the first value in the file ``data``, in bytes.
+        offset: Position of the first value in the file that holds the values, in bytes.
         data: The file that holds the values. This is the NRRD file or a separate file.
     """
 
@@ -149,7 +149,7 @@ Measure = tuple[float, str | None, float]
 
 
 def _along_space(header: NrrdHeader) -> list[Measure]:
-    """Reads the spacing, unit and origin of each axis from the fields about space.
+    """Reads the spacing, unit and origin of each axis from header fields such as "space origin".
 
     The spacing of an axis is the length of its direction vector. The rotation of the scan is
     ignored.

@@ -63,7 +63,7 @@ def index_packets(
     Returns:
         The index, or None if the video must be decoded to make it. This is so if time stamps are
         missing or repeated, if the codec has packets for frames that are never shown, or if an
-        AVI file may store the frames in another order.
+        AVI file may store the frames in another order than they are shown.
 
     Raises:
         InputError: The packets are encrypted, or an MP4 or MOV file holds fewer packets than the

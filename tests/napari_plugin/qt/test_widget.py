@@ -15,6 +15,7 @@ if not (os.environ.get("DISPLAY") or sys.platform != "linux"):
 from qtpy.QtGui import QColor  # noqa: E402
 from qtpy.QtWidgets import QApplication, QColorDialog, QFileDialog  # noqa: E402
 
+from sp_graph_seg.errors import InputError  # noqa: E402
 from sp_graph_seg.labels.relabel import read_relabel  # noqa: E402
 from sp_graph_seg.napari_plugin import session as session_module  # noqa: E402
 from sp_graph_seg.napari_plugin.qt.widget import SegmentWidget  # noqa: E402
@@ -140,7 +141,7 @@ def test_labels_come_before_the_end_of_the_training(widget, viewer, monkeypatch)
     assert not widget.train.isEnabled()
     widget.cancel.click()
     wait(lambda: widget.work is None)
-    assert widget.status.text() == "Stopped; the model is that of before."
+    assert widget.status.text() == "Stopped. The earlier model, if there is one, is kept."
     assert 0 < len(widget.curve.losses) < widget.curve.total
     assert widget.session.segmenter is None
     assert widget.train.isEnabled()
@@ -200,7 +201,7 @@ def test_a_job_is_cancelled_goes_on_and_is_merged(widget, viewer, add, tmp_path,
     wait(lambda: widget.bar.maximum() == 6 and widget.bar.value() >= 1)
     widget.cancel.click()
     wait(lambda: widget.work is None)
-    assert "what is labelled is kept" in widget.status.text()
+    assert "labelled slices are kept" in widget.status.text()
     assert (tmp_path / "out/scan_labels.zarr.partial").is_dir()
     press(widget, widget.label)
     assert widget.status.text().startswith("Written:")
@@ -252,10 +253,10 @@ def test_what_is_wrong_is_said_in_the_words_of_the_widget(widget, tmp_path):
     widget.slices.setText("1, nine")
     press(widget, widget.train)
     assert is_red(widget)
-    assert widget.status.text().startswith("train on 1, nine: is not a list of slices")
+    assert widget.status.text().startswith("train on 1, nine: is not a list of slice numbers")
     widget.slices.setText("1, 60")
     press(widget, widget.train)
-    assert widget.status.text() == "slice 60: does not exist; give 0 to 5."
+    assert widget.status.text() == "slice 60: does not exist; give numbers from 0 to 5."
     widget.slices.setText("1, 4")
     press(widget, widget.train)
     assert not is_red(widget)
@@ -267,7 +268,15 @@ def test_what_is_wrong_is_said_in_the_words_of_the_widget(widget, tmp_path):
     assert "--" not in widget.status.text()
     widget.folder.setText(" ")
     press(widget, widget.save)
-    assert widget.status.text() == "folder: is empty; give the folder of the results."
+    wanted = "folder: no folder is given; type or choose a folder for the results."
+    assert widget.status.text() == wanted
+
+
+def test_an_image_that_is_gone_is_named(widget):
+    with pytest.raises(InputError, match=r"^image: the layer 'gone' no longer exists; choose"):
+        widget.scene.slice_in_view("gone")
+    with pytest.raises(InputError, match=r"^image: no image is open; open one"):
+        widget.scene.slice_in_view("")
 
 
 def test_a_single_image_is_trained_on(widget, viewer, tmp_path):
