@@ -291,7 +291,7 @@ _AT_MOST: dict[str, float] = {
     "head_layers": 100,
     "num_features": 4096,
     "width": 4096,
-    "learning_rate": 1e6,  # Adam divides it by 0.1, and 32 bits end at 3e38
+    "learning_rate": 1e37,  # Adam divides it by 0.1, and 32 bits end at 3e38
     "seed": 2**32 - 1,  # the largest seed of scikit-learn
 }
 

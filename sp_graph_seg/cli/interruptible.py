@@ -68,14 +68,15 @@ def work_folder(result: Path) -> Path:
     return result.with_name(f"{result.name}.partial")
 
 
-def record_images(
-    output: Path, results: Sequence[Path], inputs: Inputs, model: Path, **more: Any
-) -> None:
+def record_images(stage: Stage, page: Path, inputs: Inputs, model: Path, **more: Any) -> None:
     """Records how the labels of images were made, in a file in the folder of the labels.
 
+    The record is written before the results are moved to their final paths. Thus labels are never
+    there without their record, even if the command is killed.
+
     Args:
-        output: The folder of the results.
-        results: The files that the command may have written.
+        stage: The work folder with the results.
+        page: The page of the results, in their final folder.
         inputs: The files that the command read.
         model: The model of the labels.
         more: JSON values to add to the record.
@@ -85,7 +86,8 @@ def record_images(
     file = read_model(model)
     trained = {"record": file.record, "config": file.metadata["config"]}
     made_from = [path for path in inputs.files if path.exists()]  # a mask may be "auto"
-    add_record(output, results, make_record(made_from, model=trained, **more))
+    record = make_record(made_from, model=trained, **more)
+    add_record(page.parent, [page], record, moved_later=stage.made())
 
 
 def train_in(

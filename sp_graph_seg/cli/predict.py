@@ -99,6 +99,6 @@ def predict(
             labels = prediction_files(images, stage.folder)[: len(images)]
             pairs = dict(zip(images, labels, strict=True))
             write_image_page(output / PAGE, model, inputs.files, pairs, model)
-    record_images(output, [*results, output / PAGE], inputs, model)
+            record_images(stage, output / PAGE, inputs, model)
     report_predictions(unlabelled_value(segmenter), images, output, uncertainty)
     report_page(output / PAGE)

@@ -135,7 +135,7 @@ def segment(
             pairs = dict(zip(images, labels, strict=True))
             made = stage.file(model[0].name)
             write_image_page(output / PAGE, made, inputs.files, pairs, model[0])
-    record_images(output, [*results, output / PAGE], inputs, model[0], seed=config.seed)
+            record_images(stage, output / PAGE, inputs, made, seed=config.seed)
     from sp_graph_seg import Segmenter
 
     unlabelled = unlabelled_value(Segmenter.load(model[0]))

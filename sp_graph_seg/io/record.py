@@ -85,7 +85,12 @@ def describe_file(path: str | os.PathLike[str]) -> dict[str, Any]:
     }
 
 
-def add_record(folder: Path, outputs: Iterable[Path], record: Mapping[str, Any]) -> None:
+def add_record(
+    folder: Path,
+    outputs: Iterable[Path],
+    record: Mapping[str, Any],
+    moved_later: Iterable[Path] = (),
+) -> None:
     """Adds a record to the file ``records.json`` in a folder.
 
     If a new output replaced an older one, the older record no longer lists this output.
@@ -94,8 +99,10 @@ def add_record(folder: Path, outputs: Iterable[Path], record: Mapping[str, Any])
         folder: The folder of the outputs, where ``records.json`` is written.
         outputs: The files that the command may have written. Files that do not exist are left out.
         record: The result of :func:`make_record`.
+        moved_later: The final paths of files that will be moved there after this call.
     """
-    names = sorted(os.path.relpath(output, folder) for output in outputs if output.exists())
+    written = [*filter(Path.exists, outputs), *moved_later]
+    names = sorted(os.path.relpath(output, folder) for output in written)
     earlier = []
     for old in read_records(folder):
         kept = [name for name in old["outputs"] if name not in names]

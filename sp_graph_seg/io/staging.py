@@ -38,6 +38,11 @@ class Stage:
         """Returns the path in the folder to which the command writes the result ``name``."""
         return self.folder / name
 
+    def made(self) -> list[Path]:
+        """Returns the final paths of the results that have been made."""
+        pairs = zip(self.names, self.places, strict=True)
+        return [place for name, place in pairs if self.file(name).exists()]
+
 
 @contextmanager
 def staged(
