@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from label_parts import label_joined_images
 from numpy.typing import NDArray
 from report import print_table
 from streams import update_json
@@ -68,7 +69,7 @@ def consistency(data: Path, output: Path | None = None) -> dict[str, list[dict[s
         otsu = MultiOtsu(model.num_labels_).fit([normalize(image, *limits) for image in images])
         slices = [read_slice(volume, number) for number in range(len(volume))]
         values = np.stack([image[0] for image in slices])
-        labels = np.stack([model.predict(image) for image in slices])
+        labels = np.stack(label_joined_images(model, slices))
         plain = np.stack([otsu.predict(normalize(image, *limits)) for image in slices])
         width = limits[1] - limits[0]
         rows.append(

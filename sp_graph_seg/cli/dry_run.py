@@ -4,6 +4,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -12,7 +14,7 @@ import numpy as np
 from sp_graph_seg.cli.messages import show
 from sp_graph_seg.cli.outputs import join_names
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import SegmentationWarning
+from sp_graph_seg.errors import InputError, SegmentationWarning
 from sp_graph_seg.io.files import format_size
 from sp_graph_seg.progress import format_seconds
 
@@ -147,11 +149,20 @@ def try_labelling(image: np.ndarray, segmenter: "Segmenter") -> Cost:
     return Cost(label=scale * seconds, memory=_peak_memory() + _BYTES_A_PIXEL * max(untried, 0))
 
 
-def read_middle(volume: "Volume") -> tuple[float, np.ndarray]:
-    """Reads the middle slice of a volume. Returns the seconds, and the slice."""
+def read_middle(volume: "Volume", skip_bad: bool = False) -> tuple[float, np.ndarray]:
+    """Reads the middle slice of a volume, or the usable one nearest to it if bad ones are skipped.
+
+    Returns:
+        The seconds, and the slice.
+    """
     from sp_graph_seg.streaming import read_slice
 
-    return timed(lambda: read_slice(volume, len(volume) // 2))
+    middle = len(volume) // 2
+    if skip_bad:
+        for number in sorted(range(len(volume)), key=lambda number: abs(number - middle)):
+            with suppress(InputError):
+                return timed(partial(read_slice, volume, number))
+    return timed(partial(read_slice, volume, middle))
 
 
 def _middle(image: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ def plan_segmentation(
     count: int,
     files: Sequence[Path],
     labels: Sequence[tuple[Path, int]],
+    skip_bad: bool,
 ) -> None:
     """Prints what segment would do with a volume.
 
@@ -45,12 +46,13 @@ def plan_segmentation(
         count: The number of slices to train on.
         files: The files that would be written besides the labels.
         labels: The files of labels, and the bytes that they take at most.
+        skip_bad: Whether slices that cannot be used are skipped.
     """
     show_volumes([volume])
     show_settings(preset, kind, config)
     show_training(what, config, count)
     show_results(files, labels)
-    read, image = read_middle(volume)
+    read, image = read_middle(volume, skip_bad)
     cost = try_training(image, config)._replace(read=read)
     seconds = {
         "reading": reading_seconds(cost, len(volume)),
@@ -65,6 +67,7 @@ def plan_labelling(
     volumes: "Sequence[Volume]",
     files: Sequence[Path],
     labels: Sequence[tuple[Path, int]],
+    skip_bad: bool,
 ) -> None:
     """Prints what predict would do with volumes."""
     from sp_graph_seg import Segmenter
@@ -76,7 +79,7 @@ def plan_labelling(
     reading = labelling = 0.0
     memory = 0
     for volume in volumes:
-        read, image = read_middle(volume)
+        read, image = read_middle(volume, skip_bad)
         check_image(image, volume.path, segmenter.in_channels_, segmenter.config_)
         cost = try_labelling(image, segmenter)._replace(read=read)
         reading += reading_seconds(cost, len(volume))

@@ -115,12 +115,19 @@ def colors_of(labels: Sequence[int], given: Mapping[int, str] | None = None) -> 
 
 
 def _stored_legend(volumes: "Iterable[LabelVolume]") -> "Relabel":
-    """Returns the names and colours that are stored with volumes. The first volume decides."""
+    """Returns the names and colours that are stored with volumes. The first volume decides.
+
+    A name that an earlier volume gives to another label is left out.
+    """
     from sp_graph_seg.labels.relabel import Relabel
 
     entries: dict[int, dict[str, str]] = {}
     for volume in volumes:
-        entries = {**volume.legend().labels, **entries}
+        names = {entry["name"] for entry in entries.values() if "name" in entry}
+        for label, entry in volume.legend().labels.items():
+            if label not in entries:
+                is_taken = entry.get("name") in names
+                entries[label] = {k: v for k, v in entry.items() if k != "name" or not is_taken}
     return Relabel(labels=entries)
 
 

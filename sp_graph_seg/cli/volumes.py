@@ -93,6 +93,7 @@ def segment_volume(
             numbers_of,
             files,
             _sizes([target, beside], volume),
+            flags.skip_bad,
         )
         return
     finish_staged(work)
@@ -166,7 +167,7 @@ def predict_volumes(
             for target, (_, overlay) in zip(targets, checked, strict=True)
             for file in _beside_labels(target, overlay)
         ]
-        plan_labelling(model, volumes, files, sizes)
+        plan_labelling(model, volumes, files, sizes, flags.skip_bad)
         return
     jobs = zip(targets, besides, volumes, checked, strict=True)
     for target, beside, volume, (relabel, overlay) in jobs:

@@ -20,9 +20,6 @@ from typing import Any
 from sp_graph_seg._version import __version__
 from sp_graph_seg.io.files import write_text
 
-RECORD = "sp_graph_seg"
-"""The key under which an image keeps its record."""
-
 RECORDS = "records.json"
 """The file of a folder of results with a record of each command that wrote into it."""
 

@@ -1,5 +1,6 @@
 """Labels the phases of a material by the denoised values of pixels and their surroundings."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -152,26 +153,41 @@ class Phases:
             return self.features(self.denoise(tile, tile), tile)
         return self.features(*self._look(tile))
 
-    def label(self, features: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:
-        """Computes labels and margins of pixels from their features ``(Q, H, W)``."""
+    def label(
+        self, features: Array, mask: Mask | None = None, beside: Sequence[Array] = ()
+    ) -> tuple[NDArray[np.int64], Array]:
+        """Computes labels and margins of pixels from their features ``(Q, H, W)``.
+
+        ``beside`` holds the features of the slices beside a slice, see :meth:`without_rims`.
+        """
         assert self.prototypes is not None, "the prototypes are fitted"
         size = features.shape[1:]
-        features = self.without_rims(features, mask)
+        features = self.without_rims(features, mask, beside)
         labels, margins = self.prototypes.nearest(features.reshape(len(features), -1).T)
         labels, margins = labels.reshape(size), margins.reshape(size)
         if mask is not None:
             labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
         return labels, margins
 
-    def without_rims(self, features: Array, mask: Mask | None) -> Array:
+    @property
+    def removes_rims(self) -> bool:
+        """Whether the features are grey values, so that rims are removed from the labels."""
+        assert self.prototypes is not None, "the prototypes are fitted"
+        return self.kind == "intensity" and self.prototypes.centers.shape[1] == 1
+
+    def without_rims(
+        self, features: Array, mask: Mask | None, beside: Sequence[Array] = ()
+    ) -> Array:
         """Removes rims from features ``(Q, H, W)`` that are grey values.
 
-        Other features are returned unchanged.
+        Other features are returned unchanged. ``beside`` holds the features of the slices beside
+        a slice, NaN where they have no data.
         """
         assert self.prototypes is not None, "the prototypes are fitted"
-        if self.kind != "intensity" or len(features) > 1:
+        if not self.removes_rims:
             return features
-        return remove_rims(features[0], self.prototypes.centers[:, 0], mask)[None]
+        centers = self.prototypes.centers[:, 0]
+        return remove_rims(features[0], centers, mask, [other[0] for other in beside])[None]
 
     def encode(self, image: Array) -> Tensor:
         """Computes learned features of the pixels, ``(F, H, W)``, with the first network."""

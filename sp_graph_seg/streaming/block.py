@@ -23,7 +23,12 @@ from sp_graph_seg.prototypes import Appearance
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.segmenter.uncertainty import NO_LABEL, uncertainty_map
-from sp_graph_seg.streaming.joined import describe_slice, joins_slices, label_joined
+from sp_graph_seg.streaming.joined import (
+    DEPENDS_ON,
+    describe_slice,
+    joins_slices,
+    label_joined,
+)
 from sp_graph_seg.streaming.slices import read_slices, read_usable
 from sp_graph_seg.streaming.supervoxels import label_supervoxels
 from sp_graph_seg.volumes import Volume
@@ -76,7 +81,8 @@ class BlockLabeler:
         if remembers:
             first = max(0, start - _WARM_UP)
         elif joins:  # so that blocks leave no trace
-            first, last = max(0, start - 1), min(len(self.volume), stop + 1)
+            first = max(0, start - DEPENDS_ON)
+            last = min(len(self.volume), stop + DEPENDS_ON)
         slices = self._read(first, last, skipped)
         with _single_threaded() as threads:
             if remembers:

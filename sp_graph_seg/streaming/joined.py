@@ -9,13 +9,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sp_graph_seg.prototypes import Phases, agreement, average_beside, smallest_gap
+from sp_graph_seg.prototypes import (
+    Phases,
+    agreement,
+    are_related,
+    average_beside,
+    smallest_gap,
+)
 from sp_graph_seg.prototypes.rims import REACH
 from sp_graph_seg.prototypes.tiles import row_bands
 from sp_graph_seg.segmenter import Segmenter
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+
+#: How many slices before and after a slice its labels depend on: the nearest ones are averaged with
+#: it, and are averaged themselves with the next ones.
+DEPENDS_ON = 2
 
 
 class Described(NamedTuple):
@@ -45,6 +55,8 @@ def label_joined(
 ) -> Iterator[tuple[int, NDArray[np.int32], Array]]:
     """Averages the features of each slice and of the slices beside it, and labels each slice.
 
+    The labels of a slice depend on up to :data:`DEPENDS_ON` slices on each side.
+
     Args:
         segmenter: A trained model.
         slices: The features of the slices, in ascending order of their numbers. If a number is
@@ -56,22 +68,29 @@ def label_joined(
     labeller = segmenter.labeller_
     assert isinstance(labeller, Phases), "slices are joined for phases only"
     assert labeller.prototypes is not None, "the prototypes are fitted"
-    gap = smallest_gap(labeller.prototypes.centers)
-
-    def finish(
-        own: Described, beside: list[tuple[Array, Array]]
-    ) -> tuple[int, NDArray[np.int32], Array]:
+    centers = labeller.prototypes.centers
+    gap = smallest_gap(centers)
+    averaged = _average(slices, gap)
+    if labeller.removes_rims and len(centers) > 2:
+        together = _with_related(averaged, gap)
+    else:
+        together = ((own, []) for own in averaged)
+    for own, beside in together:
         size = own.features.shape[1], own.features.shape[2]
         labels, margins = np.empty(size, np.int32), np.empty(size, np.float32)
         for rows in row_bands(*size):
             wider = slice(max(0, rows.start - REACH), rows.stop + REACH)
-            others = [(share[wider], features[:, wider]) for share, features in beside]
-            average = average_beside(own.features[:, wider], others)
             inside = None if own.inside is None else own.inside[wider]
+            found = labeller.label(
+                own.features[:, wider], inside, [_with_nan(other, wider) for other in beside]
+            )
             inner = slice(rows.start - wider.start, rows.stop - wider.start)
-            labels[rows], margins[rows] = (part[inner] for part in labeller.label(average, inside))
-        return own.number, segmenter.finish(labels, size, own.inside), margins
+            labels[rows], margins[rows] = (part[inner] for part in found)
+        yield own.number, segmenter.finish(labels, size, own.inside), margins
 
+
+def _average(slices: Iterable[Described], gap: float) -> Iterator[Described]:
+    """Averages the features of each slice with those of the slices beside it, if they agree."""
     before: Described | None = None
     beside: list[tuple[Array, Array]] = []
     for current in slices:
@@ -81,10 +100,36 @@ def label_joined(
                 share = agreement(before.features, current.features, gap)
                 beside.append((_with_data(share, current), current.features))
                 beside_current = [(_with_data(share, before), before.features)]
-            yield finish(before, beside)
+            yield before._replace(features=average_beside(before.features, beside))
         before, beside = current, beside_current
     if before is not None:
-        yield finish(before, beside)
+        yield before._replace(features=average_beside(before.features, beside))
+
+
+def _with_related(
+    slices: Iterable[Described], gap: float
+) -> Iterator[tuple[Described, list[Described]]]:
+    """Yields each slice and those of the slices directly beside it that show the same things."""
+    before: Described | None = None
+    beside: list[Described] = []
+    for current in slices:
+        beside_current = []
+        if before is not None:
+            if current.number == before.number + 1 and are_related(
+                before.features[0], current.features[0], gap
+            ):
+                beside.append(current)
+                beside_current = [before]
+            yield before, beside
+        before, beside = current, beside_current
+    if before is not None:
+        yield before, beside
+
+
+def _with_nan(of: Described, rows: slice) -> Array:
+    """Returns rows of the features of a slice, with NaN at the pixels that have no data."""
+    part = of.features[:, rows]
+    return part if of.inside is None else np.where(of.inside[rows], part, np.nan)
 
 
 def _with_data(share: Array, of: Described) -> Array:

@@ -2,11 +2,14 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from sp_graph_seg import Config, Segmenter
-from sp_graph_seg.cli.dry_run import show_training
+from sp_graph_seg.cli.dry_run import read_middle, show_training
+from sp_graph_seg.errors import InputError
 from sp_graph_seg.streaming import label
+from sp_graph_seg.volumes import open_volume
 
 
 @pytest.fixture
@@ -125,6 +128,16 @@ def test_what_the_command_refuses_is_refused(tmp_path, stack, model, refusal, ph
     assert "--dry-run: cannot be used with --make" in refusal(
         "relabel", photo, "--make", tmp_path / "a.yaml", "--dry-run"
     )
+
+
+def test_a_bad_slice_in_the_middle_is_skipped(tmp_path):
+    values = np.ones((5, 4, 4), np.float32)
+    values[2] = np.inf
+    np.save(tmp_path / "bad.npy", values)
+    volume = open_volume(tmp_path / "bad.npy", axes="zyx")
+    with pytest.raises(InputError, match="of slice 2 are NaN or infinite"):
+        read_middle(volume)
+    assert read_middle(volume, skip_bad=True)[1].max() == 1
 
 
 def test_what_is_not_trained_has_no_steps(capsys):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sp_graph_seg import Segmenter
 from sp_graph_seg.label_jobs import job as job_module
-from sp_graph_seg.label_jobs import parse_output
+from sp_graph_seg.label_jobs import open_label_job, parse_output
 from sp_graph_seg.label_jobs.finished import read_finished
 from sp_graph_seg.labels.relabel import Relabel, read_relabel
 from sp_graph_seg.volumes import open_volume
@@ -40,6 +40,17 @@ def labels(tmp_path, stack, model, run):
 def no_network(labels, monkeypatch):  # after the labels were made
     """No model may be loaded."""
     monkeypatch.setattr(Segmenter, "from_file", lambda *_, **__: pytest.fail("was loaded"))
+
+
+def test_a_name_of_two_volumes_is_that_of_the_first(tmp_path, run):
+    for number in (0, 1):
+        about = {number: {"name": "pore", "color": "#ff8800"}}
+        job = open_label_job(tmp_path / f"{number}.tif", (2, 8, 9), 3, {}, labels=about)
+        job.write_block(0, np.full((2, 8, 9), number, np.uint8))
+        job.finish()
+    both = [tmp_path / "0.tif", tmp_path / "1.tif"]
+    assert run("relabel", *both, "--make", tmp_path / "map.yaml") == 0
+    assert read_relabel(tmp_path / "map.yaml").names == {0: "pore", 1: "label 1"}
 
 
 def test_names_and_colours_stay_with_the_labels(tmp_path, labels, run):

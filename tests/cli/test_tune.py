@@ -165,7 +165,6 @@ def test_what_is_told(tmp_path, capsys):
         ("a.npy", ["--superpixel-size", "20"], 20),
     ],
 )
-@pytest.mark.usefixtures("faked")
 def test_nothing_but_the_weights_of_the_losses_changes(tmp_path, name, flags, size):
     if name == "a.png":
         save_photo(tmp_path / name)
@@ -177,6 +176,7 @@ def test_nothing_but_the_weights_of_the_losses_changes(tmp_path, name, flags, si
     assert chosen == CONFIG.replace(superpixel_size=size, **betas)
 
 
+@pytest.mark.usefixtures("faked")
 def test_the_choice_is_marked_on_the_sheet(tmp_path, monkeypatch):
     from sp_graph_seg import plot
 

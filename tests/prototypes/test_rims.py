@@ -57,3 +57,31 @@ def test_a_pixel_depends_on_no_other_beyond_the_reach(truth):
     part = remove_rims(np.ascontiguousarray(values[20:60]), CENTERS)
     whole = remove_rims(values, CENTERS)
     np.testing.assert_array_equal(part[REACH:-REACH], whole[20 + REACH : 60 - REACH])
+
+
+def test_a_ball_has_no_rim_at_its_top_either():
+    planes, rows, columns = np.mgrid[:30, :30, :30]
+    ball = np.sqrt((planes - 15) ** 2 + (rows - 15) ** 2 + (columns - 15) ** 2) < 9
+    truth = np.where(ball, 0, 2)
+    values = gaussian_filter(CENTERS[truth], 0.6)
+    alone = np.stack([labels_of(remove_rims(plane, CENTERS)) for plane in values])
+    together = [
+        labels_of(remove_rims(values[z], CENTERS, beside=[values[z - 1], values[z + 1]]))
+        for z in range(1, 29)
+    ]
+    assert (alone == 1).sum() > 100
+    assert (np.stack(together) == 1).sum() < 0.1 * (alone == 1).sum()
+    assert (together != truth[1:29]).mean() < 0.25 * (alone != truth).mean()
+
+
+def test_a_layer_in_between_stays_where_it_is_two_slices_thick(truth):
+    flat = np.full_like(truth, 1)
+    kept = remove_rims(CENTERS[flat], CENTERS, beside=[CENTERS[flat * 0], CENTERS[flat]])
+    np.testing.assert_array_equal(labels_of(kept), flat)
+
+
+def test_pixels_without_data_beside_a_slice_are_not_looked_at(truth):
+    values = gaussian_filter(CENTERS[truth], 0.6)
+    empty = np.full_like(values, np.nan)
+    beside = remove_rims(values, CENTERS, beside=[values, empty])
+    np.testing.assert_array_equal(beside, remove_rims(values, CENTERS, beside=[values]))

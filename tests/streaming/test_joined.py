@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from sp_graph_seg.prototypes import Phases, Prototypes, tiles
 from sp_graph_seg.segmenter import Segmenter
-from sp_graph_seg.streaming.joined import Described, label_joined
+from sp_graph_seg.streaming.joined import DEPENDS_ON, Described, label_joined
 
 SIZE = (30, 40)
+GREYS = np.array([[0.0], [0.5], [1.0]], np.float32)
 
 
 @pytest.fixture
@@ -82,3 +84,43 @@ def test_bands_of_rows_change_nothing(segmenter, monkeypatch):
     whole = run(segmenter, slices, insides=[None, inside, None])
     monkeypatch.setattr(tiles, "_BAND", 100)
     np.testing.assert_array_equal(run(segmenter, slices, insides=[None, inside, None]), whole)
+
+
+@pytest.fixture
+def balls():
+    """Slices of dark balls with blurred edges in a bright ground, and the truth."""
+    places = np.stack(np.mgrid[:20, :48, :64])
+    truth = np.full(places.shape[1:], 2)
+    for center in ((9, 12, 14), (11, 30, 25), (8, 20, 50)):
+        truth[np.linalg.norm(places - np.reshape(center, (3, 1, 1, 1)), axis=0) < 7] = 0
+    return gaussian_filter(GREYS[truth, 0], 0.8), truth
+
+
+@pytest.fixture
+def three_greys(segmenter):
+    segmenter.labeller_.prototypes = Prototypes(GREYS, GREYS[:, 0])
+    return segmenter
+
+
+def test_rims_are_removed_with_the_slices_beside(three_greys, balls):
+    slices, truth = balls
+    alone = np.stack([three_greys.labeller_.label(plane[None])[0] for plane in slices])
+    together = run(three_greys, slices)
+    assert (alone == 1).sum() > 100
+    assert (together == 1).sum() < 0.1 * (alone == 1).sum()
+    assert (together != truth).mean() < (alone != truth).mean()
+
+
+def test_labels_depend_on_two_slices_on_each_side(three_greys, balls):
+    slices, _ = balls
+    whole = run(three_greys, slices)
+    part = run(three_greys, slices[7 - DEPENDS_ON : 12 + DEPENDS_ON])
+    np.testing.assert_array_equal(part[DEPENDS_ON:-DEPENDS_ON], whole[7:12])
+
+
+def test_rims_of_unrelated_slices_are_removed_alone(three_greys):
+    random = np.random.default_rng(3)
+    truth = random.integers(0, 3, (4, 6, 8)).repeat(16, axis=1).repeat(16, axis=2)
+    slices = np.stack([gaussian_filter(plane, 0.6) for plane in GREYS[truth, 0]])
+    alone = np.stack([three_greys.labeller_.label(plane[None])[0] for plane in slices])
+    assert (run(three_greys, slices) != alone).mean() < 0.01
