@@ -67,7 +67,9 @@ def write_volume_pages(
         from sp_graph_seg.report import Page, sample_volume
         from sp_graph_seg.volumes import open_volume
 
-        labels = open_volume(str(job.output), axes=job.geometry.order, axis=volume.axis)
+        is_page = len(volume) == 1 and job.output.path.suffix.lower() in (".tif", ".tiff")
+        order = job.geometry.order[1:] if is_page else job.geometry.order  # a page has two axes
+        labels = open_volume(str(job.output), axes=order, axis=volume.axis)
         record = record or _stored_record(job) or make_record()
         trained_on = _trained_on(record)
         sample = sample_volume(

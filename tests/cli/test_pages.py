@@ -131,6 +131,14 @@ def test_pages_of_others_are_kept_and_own_ones_replaced(
     assert run(*command) == 0
 
 
+@pytest.mark.parametrize("suffix", ["tif", "zarr", "npy"])
+def test_an_array_of_two_axes_has_its_page(tmp_path, stack, model, run, capsys, suffix):
+    np.save(tmp_path / "one.npy", tifffile.imread(stack)[0])
+    assert run("predict", model, tmp_path / "one.npy", "-o", tmp_path / f"out.{suffix}") == 0
+    assert "warning" not in capsys.readouterr().err
+    assert "one 1 slice" in text_of(tmp_path / PAGE)
+
+
 @pytest.mark.parametrize("axis", ["y", "x"])
 def test_labels_along_another_axis_lie_over_their_slices(tmp_path, stack, model, run, axis):
     out = tmp_path / "out.tif"

@@ -223,6 +223,30 @@ def test_the_image_may_be_a_part(tmp_path, stack, model, run):
     assert f"grey {values.mean():.4g} ± {values.std():.2g}" in (tmp_path / "map.yaml").read_text()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint32])
+def test_labels_of_wide_types(tmp_path, run, refusal, capsys, dtype):
+    """Fiji writes whole numbers as floats, and other programs 32 bits."""
+    array = np.random.default_rng(0).integers(0, 9, (20, 30, 40)).astype(dtype)
+    array[3, 4, 5] = 700
+    about = {"axes": "ZYX", "spacing": 2.0, "unit": "um"}
+    scan = tmp_path / "fiji.tif"
+    imagej = {"imagej": True, "resolution": (1, 1), "metadata": about}
+    plain = {"metadata": {"axes": "ZYX"}, "photometric": "minisblack"}
+    tifffile.imwrite(scan, array, **(imagej if dtype is np.float32 else plain))
+    (tmp_path / "map.yaml").write_text("merge: {1: [2, 3]}\nunlabelled: 0\n")
+    assert run("relabel", scan, "--map", tmp_path / "map.yaml", "-o", tmp_path / "b.tif") == 0
+    expected = np.where(np.isin(array, [2, 3]), 1, np.where(array == 0, 65535, array))
+    back = open_volume(tmp_path / "b.tif")
+    assert back.dtype == np.uint16
+    assert back.spacing == ((2, 1, 1) if dtype is np.float32 else None)
+    np.testing.assert_array_equal(values_of(tmp_path / "b.tif"), expected)
+    capsys.readouterr()
+    array[5, 6, 7] = 70_000
+    tifffile.imwrite(scan, array, metadata={"axes": "ZYX"}, photometric="minisblack")
+    line = refusal("relabel", scan, "-o", tmp_path / "c.tif")
+    assert line.startswith(f"{scan}: holds the label 70000, which cannot be written")
+
+
 def test_axes_that_a_file_does_not_declare(tmp_path, run, refusal, capsys):
     """Three slices of one array may be three channels."""
     array = np.random.default_rng(0).integers(0, 3, (3, 20, 24)).astype(np.uint8)

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sp_graph_seg._version import __version__
 from sp_graph_seg.errors import InputError
@@ -56,19 +55,12 @@ def relabel_volume(
             settings.
     """
     unlabelled = find_unlabelled(labels, relabel)
-    about = Relabel.from_dict(relabel.to_dict() | {"unlabelled": unlabelled})
-    merged, largest = max(relabel.merge, default=0), _largest(labels)
+    merged = max(relabel.merge, default=0)
     if merged >= MAX_LABELS:
         raise InputError(
             f"merge: label {merged} is too large; merge only into labels up to {MAX_LABELS - 1}."
         )
-    num_labels = max(merged + 1, largest + (unlabelled != largest))
-    if num_labels > MAX_LABELS:
-        raise InputError(
-            f"{labels.path}: labels of type {labels.dtype} may be above {MAX_LABELS - 1}, the "
-            "largest label that can be written; convert the labels to a smaller type, such as "
-            "uint16 or uint8."
-        )
+    num_labels = max(merged + 1, _count_labels(labels, unlabelled))
     job = open_label_job(
         output,
         (len(labels), labels.height, labels.width),
@@ -81,13 +73,17 @@ def relabel_volume(
         overwrite=overwrite,
         resume=resume,
     )
+    hidden = None if unlabelled is None else job.unlabelled
+    about = Relabel.from_dict(relabel.to_dict() | {"unlabelled": hidden})
     missing = job.missing_blocks()
     done = len(labels) - sum(stop - start for start, stop in missing)
     with WorkProgress(len(labels), labels.noun, done=done, report=progress) as bar:
         for start, stop in missing:
-            values = labels.read(start, stop)[:, 0].astype(job.dtype)
-            slices = np.stack([about.apply(image) for image in values])
-            job.write_block(start, _marked(slices, unlabelled, job.unlabelled))
+            values = labels.read(start, stop)[:, 0]
+            narrow = values.astype(job.dtype)
+            if unlabelled is not None:
+                narrow[values == unlabelled] = job.unlabelled
+            job.write_block(start, np.stack([about.apply(image) for image in narrow]))
             bar.advance(stop - start)
     return replace(job, complete=True, skipped=job.finish(record=record))
 
@@ -123,6 +119,26 @@ def _largest(labels: Volume) -> int:
     return 1 if labels.dtype.kind == "b" else int(np.iinfo(labels.dtype).max)
 
 
-def _marked(labels: NDArray, before: int | None, after: int) -> NDArray:
-    """Replaces ``before``, the value of voxels without a label, by ``after``."""
-    return labels if before in (None, after) else np.where(labels == before, after, labels)
+def _count_labels(labels: Volume, unlabelled: int | None) -> int:
+    """Returns a number that is larger than all labels.
+
+    The labels are read only if their type allows values that are too large to be written.
+
+    Raises:
+        InputError: If a label that was looked at is below 0 or above 65534.
+    """
+    largest = _largest(labels)
+    possible = largest + (unlabelled != largest)
+    if possible <= MAX_LABELS:
+        return possible
+    found = 0
+    for image in labels:
+        values = image if unlabelled is None else image[image != unlabelled]
+        low, high = int(values.min(initial=0)), int(values.max(initial=0))
+        if low < 0 or high >= MAX_LABELS:
+            raise InputError(
+                f"{labels.path}: holds the label {low if low < 0 else high}, which cannot be "
+                f"written; use labels from 0 to {MAX_LABELS - 1}."
+            )
+        found = max(found, high)
+    return found + 1
