@@ -1,14 +1,17 @@
 """``sp-graph-seg relabel`` of volumes: look-ups, conversions, and proposals from grey values."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
 import yaml
+import zarr
 from PIL import Image
 
 from sp_graph_seg import Segmenter
@@ -221,6 +224,23 @@ def test_the_image_may_be_a_part(tmp_path, stack, model, run):
     first = int(labels.min())
     values = image[labels == first]
     assert f"grey {values.mean():.4g} ± {values.std():.2g}" in (tmp_path / "map.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", ["a.h5::/x", "a.nxs", "a.zarr.zip", "a.zarr"])
+def test_labels_in_less_usual_places(tmp_path, run, name):
+    array = np.random.default_rng(0).integers(0, 9, (20, 30, 40)).astype(np.uint8)
+    if name.startswith("a.zarr"):
+        below = "0" if name == "a.zarr" else ""  # the only image of a bioformats2raw root
+        zarr.open_group(tmp_path / "a.zarr", mode="w", attributes={"bioformats2raw.layout": 3})
+        zarr.create_array(tmp_path / "a.zarr" / below, data=array, overwrite=not below)
+        if not below:
+            shutil.make_archive(str(tmp_path / "a.zarr"), "zip", tmp_path / "a.zarr")
+    else:
+        with h5py.File(tmp_path / name.partition(":")[0], "w") as file:
+            file["x"], file["y"] = array, array[:2]
+            file.attrs["signal"] = np.array(["x"], dtype=h5py.string_dtype())
+    assert run("relabel", f"{tmp_path}/{name}", "-o", tmp_path / "b.tif") == 0
+    np.testing.assert_array_equal(values_of(tmp_path / "b.tif"), array)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int32, np.uint32])
