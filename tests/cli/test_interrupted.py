@@ -249,7 +249,7 @@ def test_too_little_memory_names_settings_and_keeps_what_is_done(
 
     with monkeypatch.context() as patch:
         patch.setattr(Segmenter, "predict", predict)
-        assert_last_line(command, capsys, f"{photos[2]}: labels of 48x64 pixels need more memory than")
+        assert_last_line(command, capsys, f"{photos[2]}: labels of 48x64 pixels need more")
     assert (tmp_path / "out/.partial/b_labels.png").exists()
     assert run(*command) == 0
 
