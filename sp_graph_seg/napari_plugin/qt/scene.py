@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _SLICE = "labels of slice "
 
+#: The key, in the metadata of the labels of a slice, of the name of the image layer.
+_IMAGE = "image"
+
 
 class Picked(NamedTuple):
     """The label that the user clicked, and the labels layer to which it belongs."""
@@ -79,14 +82,17 @@ class Scene:
         """Shows the labels of single slices as layers over the image layer ``name``.
 
         ``found`` maps the number of each slice to its labels ``(1, H, W)``. An existing layer of
-        the same slice is updated.
+        the same slice is updated. A layer of the same slice of another image is replaced.
         """
         image = self._image(name)
         for number, shown in found.items():
             title = f"{_SLICE}{number}"
             if title in self.viewer.layers:
-                self._update(self.viewer.layers[title], shown)
-                continue
+                layer = self.viewer.layers[title]
+                if layer.metadata.get(_IMAGE) == name:
+                    self._update(layer, shown)
+                    continue
+                self.viewer.layers.remove(layer)
             first = np.zeros(image.ndim)
             if image.ndim == 3:
                 first[0] = number
@@ -99,6 +105,7 @@ class Scene:
                 "axis_labels": image.axis_labels,
             }
             data, about, _ = labels_layer(title, shown, where)
+            about["metadata"][_IMAGE] = name
             self.viewer.add_labels(data, **about)
 
     def remove_slices(self) -> None:

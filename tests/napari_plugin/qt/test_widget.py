@@ -294,3 +294,16 @@ def test_a_single_image_is_trained_on(widget, viewer, tmp_path):
     press(widget, widget.label)
     assert not is_red(widget), widget.status.text()
     np.testing.assert_array_equal(np.asarray(viewer.layers["photo_labels"].data)[0], layer.data)
+
+
+def test_labels_of_a_slice_lie_over_their_own_image(widget, viewer):
+    press(widget, widget.train)
+    noise = np.random.default_rng(0).random((6, 20, 30))
+    image = viewer.add_image(noise, name="noise", scale=(2, 3, 3), translate=(0, 40, 0))
+    viewer.dims.set_point(0, 3 * 2.0)
+    widget.image.setCurrentText("noise")
+    press(widget, widget.preview)
+    layer = viewer.layers["labels of slice 3"]
+    assert layer.data.shape == (1, 20, 30)
+    np.testing.assert_allclose(layer.scale, image.scale)
+    np.testing.assert_allclose(layer.translate, (6, 40, 0))
