@@ -1,4 +1,4 @@
-"""Says what segment and predict would do with volumes, for the flag --dry-run."""
+"""Says what the commands segment and predict would do with volumes, for the flag --dry-run."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,7 +35,7 @@ def plan_segmentation(
     labels: Sequence[tuple[Path, int]],
     skip_bad: bool,
 ) -> None:
-    """Prints what segment would do with a volume.
+    """Prints what the command ``segment`` would do with a volume.
 
     Args:
         volume: The volume.
@@ -69,7 +69,7 @@ def plan_labelling(
     labels: Sequence[tuple[Path, int]],
     skip_bad: bool,
 ) -> None:
-    """Prints what predict would do with volumes."""
+    """Prints what the command ``predict`` would do with volumes."""
     from sp_graph_seg import Segmenter
     from sp_graph_seg.transforms.prepare import check_image
 

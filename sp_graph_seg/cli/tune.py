@@ -54,8 +54,8 @@ def tune(
     of beta_sim and beta_con, which are kept equal. Finally, it takes finer steps around the best
     values. Look at candidates.png. It shows the labels and the losses of each candidate, and a
     score that needs no ground truth. The candidate with the best score is marked. Its configuration
-    is in config.yaml, which you can give to train with --config. If you prefer candidate N, use
-    candidate_N.yaml instead.
+    is in config.yaml. To use it, give this file to the command train after --config. If you prefer
+    candidate N, use candidate_N.yaml instead.
 
     Args:
         images: Images, or volumes and videos. Each candidate is trained on all of them. The picture

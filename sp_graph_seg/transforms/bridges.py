@@ -52,8 +52,9 @@ def to_label_image(labels: Tensor, data: Data, fill: int = -1) -> Tensor:
         )
     if "n_id" in data:
         raise InputError(
-            "data: the graph is a part of a larger graph, made by a loader; collect the labels of "
-            "all parts by their node ids, data.n_id, and give the larger graph."
+            "data: the graph is a part that a loader cut from a larger graph; write the labels of "
+            "each part into one array at the positions data.n_id, and give that array together "
+            "with the larger graph."
         )
     painted = labels[data.pixel_index]
     if "pixel_mask" in data:

@@ -116,9 +116,9 @@ def graph_hierarchy(
             size = tuple(fine.image_size[0].tolist())
             if tuple(ids.shape) != size:
                 raise InputError(
-                    f"levels: shape {tuple(ids.shape)} fits neither the {fine.num_nodes} nodes of "
-                    f"the graph before nor the image size {size}; give one id for each node "
-                    "or for each pixel."
+                    f"levels: an array of shape {tuple(ids.shape)} fits neither the next finer "
+                    f"graph, which has {fine.num_nodes} nodes, nor the image of size {size}; give "
+                    "one id for each node or for each pixel."
                 )
             ids = majority_labels(ids, fine)
             if (ids < 0).any():

@@ -76,15 +76,15 @@ class PictureMask:
 
 @dataclass(frozen=True)
 class VolumeMask:
-    """A mask that differs from slice to slice. It is read from a second volume of the same size.
+    """A mask that differs from slice to slice. It is read from a mask volume of the same size.
 
-    The second volume is 0 outside of the sample.
+    The mask volume is 0 outside of the sample.
     """
 
     volume: Volume
 
     def inside(self, images: NDArray, start: int) -> Mask:
-        """Reads the masks of the given slices from the second volume."""
+        """Reads the masks of the given slices from the mask volume."""
         return (self.volume.read(start, start + len(images)) != 0).any(axis=1)
 
     def identity(self) -> Mapping[str, Any]:

@@ -207,8 +207,9 @@ def open_like(path: str | os.PathLike[str], part: Mapping[str, Any]) -> Volume:
     ((start, stop, step), deep), (rows, high), (columns, wide) = (of[name] for name in "zyx")
     if rows[2] != 1 or columns[2] != 1:
         raise InputError(
-            f"{path}: was read with a step along y or x, and such a part cannot be opened with "
-            "slices along z; save this part of the volume as a file, and give this file."
+            f"{path}: was read with a step along y or x, so only every n-th pixel was taken, and "
+            "these pixels cannot be opened as slices along z; save them as a file, and give this "
+            "file."
         )
     return open_volume(
         path,

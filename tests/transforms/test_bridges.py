@@ -335,7 +335,7 @@ def test_labels_of_a_part_of_a_graph_are_painted_where_it_is(data, quarters):
 
 def test_labels_of_what_a_loader_took_are_refused(data):
     data.n_id = torch.tensor([3, 2, 1, 0])
-    with pytest.raises(InputError, match=r"made by a loader; .* data\.n_id"):
+    with pytest.raises(InputError, match=r"a loader cut from .* data\.n_id"):
         to_label_image(torch.zeros(4), data)
     less = data.clone()
     less.num_nodes = 2

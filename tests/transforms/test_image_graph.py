@@ -241,7 +241,7 @@ def test_what_loaders_take_of_a_graph(graph):
     for name in set(graph.edge_attrs()) - {"edge_index"}:
         torch.testing.assert_close(part[name], graph[name][edges])
     part.n_id = nodes
-    with pytest.raises(InputError, match="made by a loader"):
+    with pytest.raises(InputError, match="a loader cut"):
         to_label_image(part.y, part)
 
 
@@ -254,7 +254,7 @@ def test_a_loader_of_neighbors(graph):
         assert_equal(part, graph, OF_THE_IMAGE)
         assert torch.equal(part.x, graph.x[part.n_id])
         assert torch.equal(part.edge_attr, graph.edge_attr[part.e_id])
-        with pytest.raises(InputError, match="made by a loader"):
+        with pytest.raises(InputError, match="a loader cut"):
             to_label_image(part.y, part)
 
 

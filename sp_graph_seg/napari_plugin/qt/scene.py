@@ -120,8 +120,8 @@ class Scene:
 
         Args:
             output: The file or folder of the labels.
-            editor: The editor of their names, colours and mergers. (default: an editor that starts
-                with the names and colours in the file)
+            editor: Holds the names and colours of the labels, and which labels are merged.
+                (default: an editor that starts with the names and colours in the file)
             note: Text to append to the name of the layer.
         """
         data, about, _ = open_labels_layer(str(output), editor=editor)
