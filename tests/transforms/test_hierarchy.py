@@ -143,5 +143,5 @@ def test_what_cannot_be_merged_is_named():
         merge_nodes(Batch.from_data_list([graph, graph]), torch.zeros(6).long())
     with pytest.raises(InputError, match=r"^levels: a node has no label"):
         graph_hierarchy(graph, [[[0, 0, -1]]])
-    with pytest.raises(InputError, match=r"^levels: shape \(2, 2\)"):
+    with pytest.raises(InputError, match=r"^levels: an array of shape \(2, 2\)"):
         graph_hierarchy(graph, [np.zeros((2, 2), int)])
