@@ -200,8 +200,8 @@ class BlocksInPlace(BlockStore):
         labels = self._format.read_block(self.output.assembled, start, stop, self.places)
         if header.pop("crc32") != _checksum(header, labels):
             raise ValueError(
-                f"{self.file(start)}: does not hold the checksum of the stored labels; label "
-                "these slices again"
+                f"{self.file(start)}: its checksum does not match the stored labels of slices "
+                f"{start} to {stop - 1}, which were changed or damaged; label these slices again."
             )
         return Block(labels, _skipped(header))
 

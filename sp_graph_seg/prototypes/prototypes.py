@@ -78,8 +78,9 @@ class Prototypes:
     def merge(self, num_labels: int) -> NDArray[np.int64]:
         """Merges the prototypes to ``num_labels`` labels or fewer.
 
-        Prototypes are merged by Ward's criterion, with their shares as weights. Each step merges
-        the pair that increases the squared distances of the training points least.
+        Prototypes are merged by Ward's criterion. The weight of a prototype is its share of the
+        training points. Each step merges the two prototypes whose merger adds least to the sum of
+        squared distances between the training points and their prototypes.
 
         Returns:
             The new label of each prototype, ``(K,)``. Labels are numbered from 0, in the order of

@@ -33,8 +33,8 @@ class LossCurve(QWidget):
 
         Args:
             loss: The loss in the newest step.
-            total: The expected number of steps of the training. If more steps are added, the number
-                of added steps is shown instead.
+            total: The expected number of steps of the training, which is shown with the curve. If
+                the curve has more points, their number is shown.
         """
         self.losses.append(loss)
         self.total = max(total, len(self.losses))
