@@ -14,7 +14,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -53,6 +53,8 @@ def main() -> None:
     rows = [in_own_process(size, arguments.limit) for size in arguments.sizes]
     show(rows)
     beside_scikit_image()
+    for size in (size for size in arguments.sizes if size >= 10**4):
+        beside_scatter(size)
     rows.append(supervoxels())
     if arguments.json:
         write_json(arguments.json, rows)
@@ -237,6 +239,30 @@ def beside_scikit_image() -> None:
     theirs, ours, softmax = time_together(*calls, repeats=15, clock=time.process_time)
     print(f"\nscikit-image takes {ratios(theirs, ours):.0f} times the CPU time of ToRAG,")
     print(f"{ratios(theirs, softmax):.0f} times with softmax weights.")
+
+
+def beside_scatter(size: int) -> None:
+    """The three losses by sparse products, and by adding up edges as on other devices, in turn."""
+    image, labels = make_regions(size)
+    graph = ToRAG(superpixels=labels, edge_weight="softmax")(image)
+    n = graph.num_nodes
+    edges, weight = sort_edges(graph.edge_index, n, graph.edge_weight)
+    affinities = affinity(graph.edge_attr[:, 0])
+    x = torch.randn(n, FEATURES, requires_grad=True)
+    propagate = sys.modules["sp_graph_seg.nn.propagate"]
+    devices = propagate._WITH_SPARSE_ROWS
+
+    def losses(with_products: Sequence[str]) -> None:
+        propagate._WITH_SPARSE_ROWS = with_products
+        ncut = ncut_loss(x.softmax(-1), edges, affinities)
+        backward(ncut + similarity_loss(x) + continuity_loss(x, edges, weight))
+
+    products, sums = time_together(
+        lambda: losses(devices), lambda: losses(()), repeats=9, clock=time.process_time
+    )
+    propagate._WITH_SPARSE_ROWS = devices
+    print(f"\n{n} nodes: adding up edges takes {ratios(sums, products):.2f} times the CPU time")
+    print("of sparse products, for all three losses and their gradients.")
 
 
 def cell(value: float | None, unit: float) -> str:
