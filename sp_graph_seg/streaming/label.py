@@ -203,8 +203,9 @@ def check_unchanged(volume: Volume, before: str) -> None:
 def record_labels(model: str | os.PathLike[str], volume: Volume) -> dict[str, Any]:
     """Makes the record that `LabelJob.finish` stores with the labels of a volume.
 
-    The record names the input and the model. It also holds the record and the configuration that
-    the model file stores. The whole input is read once to compute its checksum.
+    The record names the input and the model. It also holds a copy of two things in the model file:
+    how the model was trained, and its configuration. The whole input is read once to compute its
+    checksum.
     """
     file = read_model(Path(model))
     trained = {"record": file.record, "config": file.metadata["config"]}
