@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from label_parts import (
@@ -39,6 +39,8 @@ from report import machine, print_table
 from streams import update_json
 from videos import VIDEOS, measure, summarize
 from volumes import consistency
+
+from sp_graph_seg import Config
 
 PARTS = ("phantoms", "trivial", "sandstone", "micrograph", "steadiness", "composite", "cost")
 
@@ -64,6 +66,8 @@ def main() -> None:
     if arguments.all and not arguments.only:
         wanted.append("consistency")
     print(machine(), f"seeds 0 to {arguments.seeds - 1}, drawings {FIRST_SEED}", flush=True)
+    for name in ("tomogram", "photo", "video"):
+        print(f"preset {name}: {settings_of(name)}", flush=True)
     start = time.perf_counter()
     jobs = [job for job in find_jobs(arguments.data, arguments.seeds) if job.part in wanted]
     with ProcessPoolExecutor(arguments.workers, initializer=train_once) as pool:
@@ -77,6 +81,13 @@ def main() -> None:
     if "cost" in wanted:  # alone on the machine
         show("cost", [run(Job("cost", cost, ()))], arguments.json)
     print(f"\nAll in {(time.perf_counter() - start) / 60:.0f} minutes.")
+
+
+def settings_of(preset: str) -> dict[str, Any]:
+    """The settings of a preset that are not the defaults."""
+    defaults = Config().to_dict()
+    own = Config.preset(preset).to_dict()
+    return {key: value for key, value in own.items() if value != defaults[key]}
 
 
 def find_jobs(data: Path | None, seeds: int) -> Iterator[Job]:
