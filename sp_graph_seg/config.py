@@ -58,7 +58,7 @@ class Config:
             down, but its labels keep the full resolution. 0 means that no image is scaled.
         hessian_scales: Standard deviations of Gaussians, in pixels of the scaled image. For each
             Gaussian, the smoothed image and the eigenvalues of its Hessian are added as channels,
-            as in the paper's Fig. 5a for tomograms. By default, there are no Gaussians.
+            as in the paper's Fig. 5a for tomograms. By default, no channels are added.
         nodes: Nodes of the graph in the losses: superpixels, as in the paper's sparse models, or
             single pixels, as in the paper's dense models.
         radius: Distance, in pixels, up to which pixels are neighbours in the N-Cut loss if nodes

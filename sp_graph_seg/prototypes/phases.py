@@ -171,9 +171,10 @@ class Phases:
 
     @property
     def removes_rims(self) -> bool:
-        """Whether the features are grey values, so that rims are removed from the labels."""
+        """Whether rims are removed: the features are grey values, of three or more phases."""
         assert self.prototypes is not None, "the prototypes are fitted"
-        return self.kind == "intensity" and self.prototypes.centers.shape[1] == 1
+        phases, numbers = self.prototypes.centers.shape
+        return self.kind == "intensity" and numbers == 1 and phases > 2
 
     def without_rims(
         self, features: Array, mask: Mask | None, beside: Sequence[Array] = ()

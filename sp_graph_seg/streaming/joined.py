@@ -68,10 +68,9 @@ def label_joined(
     labeller = segmenter.labeller_
     assert isinstance(labeller, Phases), "slices are joined for phases only"
     assert labeller.prototypes is not None, "the prototypes are fitted"
-    centers = labeller.prototypes.centers
-    gap = smallest_gap(centers)
+    gap = smallest_gap(labeller.prototypes.centers)
     averaged = _average(slices, gap)
-    if labeller.removes_rims and len(centers) > 2:
+    if labeller.removes_rims:
         together = _with_related(averaged, gap)
     else:
         together = ((own, []) for own in averaged)

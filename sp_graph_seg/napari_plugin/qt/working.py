@@ -21,7 +21,10 @@ class WorkingPanel(Panel):
         self._stopped = ""
 
     def enable(self) -> None:
-        """Enables the buttons that can be used now, and disables all others."""
+        """Enables the buttons that can be used now, and disables all others.
+
+        Each subclass implements it. Qt's metaclass allows no abstract method.
+        """
         raise NotImplementedError
 
     def start_work(
