@@ -150,10 +150,10 @@ def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
     Two prototypes belong to the same mode if the histogram of their points, projected on the line
     through both prototypes, has no valley. The histogram is smoothed by 2 % of its range, or by 2 %
     of the distance between the farthest two prototypes if that is more, because differences that
-    are tiny beside this distance are left by denoising. A prototype with less than 1 % of the points does not
-    count as a mode, because such prototypes lie between two others, at edges of the image. The fit
-    starts with eight prototypes. It is repeated with one prototype fewer until each prototype is a
-    different mode, or two prototypes are left.
+    are tiny beside this distance are left by denoising. A prototype with less than 1 % of the
+    points does not count as a mode, because such prototypes lie between two others, at edges of the
+    image. The fit starts with eight prototypes. It is repeated with one prototype fewer until each
+    prototype is a different mode, or two prototypes are left.
 
     Args:
         points: Features of training points, ``(P, Q)``.
