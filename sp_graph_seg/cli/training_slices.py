@@ -108,8 +108,9 @@ def read_chosen(survey: "Survey", numbers: Sequence[int]) -> list[np.ndarray]:
 
 def kind_of_volume(volume: "Volume") -> str:
     """Returns the preset for a volume: ``video`` if it has frames or colours, else ``tomogram``."""
-    is_video = volume.frame_rate is not None or volume.channels == 3
-    return "video" if is_video else "tomogram"
+    from sp_graph_seg.streaming.choose import is_video
+
+    return "video" if is_video(volume) else "tomogram"
 
 
 def parse_train_on(text: str, volume: "Volume") -> tuple[list[int], int]:

@@ -21,6 +21,14 @@ _BINS = 32
 #: Most slices that are compared. Of more, this many at equal distances are.
 _MOST = 200
 
+#: A slice whose values spread less than this share of the spread of the richest slices is empty.
+_EMPTY = 0.2
+_RICHEST = 0.9
+
+#: Of this many slices or more, this share is ignored: those least like the most typical slice.
+_TRIMMED = 0.2
+_FEWEST_TRIMMED = 10
+
 
 def choose_slices(
     volume: Volume,
@@ -39,6 +47,11 @@ def choose_slices(
     medoid. They are found greedily, by the BUILD step of PAM (Kaufman & Rousseeuw, Finding Groups
     in Data, 1990). If there are more than 200 slices, only 200 slices at equal distances are
     compared.
+
+    Of a volume, slices without contrast are left out, such as those that show only air. The fifth
+    of the others that is least like the most typical slice is left out too, because the first and
+    last slices often show a holder or an end plate. All frames of a video count, since a scene may
+    be short.
 
     Args:
         volume: The volume or video.
@@ -61,7 +74,12 @@ def choose_slices(
         )
     looked_at = [usable[place] for place in places_to_look_at(total, count)]
     small = {number: shrink(read_slice(volume, number)) for number in looked_at}
-    return find_representatives(small, count, intensity_range)
+    return find_representatives(small, count, intensity_range, is_video(volume))
+
+
+def is_video(volume: Volume) -> bool:
+    """Returns whether a volume has a frame rate or colours, and so consists of frames."""
+    return volume.frame_rate is not None or volume.channels == 3
 
 
 def places_to_look_at(total: int, count: int) -> NDArray[np.int64]:
@@ -80,15 +98,27 @@ def shrink(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def find_representatives(
-    small: Mapping[int, NDArray[np.float32]], count: int, intensity_range: tuple[float, float]
+    small: Mapping[int, NDArray[np.float32]],
+    count: int,
+    intensity_range: tuple[float, float],
+    all_count: bool,
 ) -> list[int]:
     """Returns the numbers of the ``count`` slices that represent the other slices best.
 
-    ``small`` maps the number of each slice to a small copy of the slice.
+    Args:
+        small: A small copy of each slice, by the number of the slice.
+        count: The number of slices to choose.
+        intensity_range: The two intensities that are mapped to 0 and 1.
+        all_count: Whether all slices count, as in a video. Otherwise, slices without contrast and
+            those that are not typical are chosen last.
     """
     numbers = list(small)
     described = np.stack([_describe(image, intensity_range) for image in small.values()])
-    return [numbers[medoid] for medoid in _find_medoids(described, count)]
+    typical = np.arange(len(numbers)) if all_count else _find_typical(described)
+    medoids = typical[_find_medoids(described[typical], min(count, len(typical)))]
+    others = np.setdiff1d(np.arange(len(numbers)), typical)
+    more = others[_find_medoids(described[others], count - len(medoids))]
+    return [numbers[medoid] for medoid in (*medoids, *more)]
 
 
 def _describe(
@@ -105,6 +135,25 @@ def _describe(
         histogram, _ = np.histogram(means, _BINS, (0, 1), weights=areas)
         histograms.append(np.cumsum(histogram) / areas.sum())
     return np.concatenate(histograms)
+
+
+def _spread(described: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Computes the standard deviation of each slice's values, averaged over the channels."""
+    below = described.reshape(len(described), -1, _BINS)  # share of the area below each edge
+    counts = np.diff(below, axis=-1, prepend=0)
+    values = np.arange(_BINS) / _BINS
+    mean = (counts * values).sum(axis=-1, keepdims=True)
+    return np.sqrt((counts * (values - mean) ** 2).sum(axis=-1)).mean(axis=-1)
+
+
+def _find_typical(described: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Finds the slices that are neither empty nor among the fifth least like the medoid of all."""
+    spread = _spread(described)
+    full = np.flatnonzero(spread >= _EMPTY * np.quantile(spread, _RICHEST))
+    (medoid,) = _find_medoids(described[full], 1)
+    distance = np.abs(described[full] - described[full[medoid]]).sum(axis=1)
+    ignored = int(_TRIMMED * len(full)) if len(full) >= _FEWEST_TRIMMED else 0
+    return np.sort(full[np.argsort(distance, kind="stable")[: len(full) - ignored]])
 
 
 def _find_medoids(points: NDArray[np.float64], count: int) -> list[int]:

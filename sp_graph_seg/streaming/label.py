@@ -124,16 +124,7 @@ def label_volume(
     loaded = load_model(model, head)
     segmenter = copy.copy(loaded.segmenter)  # the cached one must not change
     if mode == "supervoxels":
-        net = segmenter.paper_net  # refuses models that label by prototypes
-        if net.head is not None:
-            channels = segmenter.in_channels_
-            check_image_head(net.head, segmenter.config_.num_features, channels, ndim=3)
-        check_superpixel_method(segmenter.config_.superpixel_method, ndim=3)
-        if beside is not None:
-            raise InputError(
-                "uncertainty: cannot be used with mode='supervoxels'; leave it out, or use "
-                "mode='slices'."
-            )
+        _check_supervoxels(segmenter, with_uncertainty=beside is not None)
     if preflight:
         check_slices(volume, segmenter.config_, segmenter.in_channels_, skip_bad)
     segmenter.relabel_ = relabel = segmenter.relabel_ if relabel is None else relabel
@@ -182,6 +173,20 @@ def label_volume(
             return job
         skipped = job.finish(record=record)
         return replace(job, complete=True, skipped=skipped)
+
+
+def _check_supervoxels(segmenter: Segmenter, with_uncertainty: bool) -> None:
+    """Raises an error if a model cannot label supervoxels."""
+    net = segmenter.paper_net  # refuses models that label by prototypes
+    config = segmenter.config_
+    if net.head is not None:
+        check_image_head(net.head, config.num_features, segmenter.in_channels_, ndim=3)
+    check_superpixel_method(config.superpixel_method, ndim=3)
+    if with_uncertainty:
+        raise InputError(
+            "uncertainty: cannot be used with mode='supervoxels'; leave it out, or use "
+            "mode='slices'."
+        )
 
 
 def check_unchanged(volume: Volume, before: str) -> None:

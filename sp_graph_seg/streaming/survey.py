@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.streaming.choose import find_representatives, places_to_look_at, shrink
+from sp_graph_seg.streaming.choose import (
+    find_representatives,
+    is_video,
+    places_to_look_at,
+    shrink,
+)
 from sp_graph_seg.streaming.slices import read_usable
 from sp_graph_seg.transforms.prepare import check_image
 from sp_graph_seg.volumes import Volume
@@ -83,7 +88,7 @@ class Survey:
                 f"{self.volume.path}: has {total} usable slices, so {count} cannot be "
                 f"chosen; give a number from 1 to {total}."
             )
-        return find_representatives(self.small, count, intensity_range)
+        return find_representatives(self.small, count, intensity_range, is_video(self.volume))
 
 
 def survey_volume(volume: Volume, keep: Collection[int] = (), choose: int = 0) -> Survey:

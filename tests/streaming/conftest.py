@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import zarr
 
 from sp_graph_seg import Config, Segmenter
+from sp_graph_seg.streaming import label as label_module
 from sp_graph_seg.volumes import open_volume
 
 _CONFIG = Config(
@@ -84,3 +86,30 @@ def predicted(model, slices):
     labels = np.stack([segmenter.predict(image.astype(np.float32)) for image in slices])
     assert len(np.unique(labels)) > 1
     return labels
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The blocks that are labelled; after ``stop_after`` of them comes an interruption."""
+
+    class Calls(list):
+        stop_after = None
+
+    calls = Calls()
+    original = label_module.map_unordered
+
+    def counted(*arguments):
+        for task, outcome in original(*arguments):
+            calls.append(task)
+            yield task, outcome
+            if len(calls) == calls.stop_after:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(label_module, "map_unordered", counted)
+    return calls
+
+
+@pytest.fixture
+def read_zarr():
+    """A function that reads the labels of a Zarr group."""
+    return lambda path: np.asarray(zarr.open_array(f"{path}/0", mode="r"))

@@ -1,24 +1,16 @@
-import copy
-import pickle
-
 import numpy as np
 import pytest
 import scipy.ndimage
 import torch
-import torch_geometric.transforms as T
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from skimage import data as images
 from skimage.graph import rag_mean_color
 from skimage.segmentation import slic
-from torch.utils.data.datapipes.iter import IterableWrapper
 from torch_geometric import EdgeIndex
-from torch_geometric.data import Batch, Data
-from torch_geometric.loader import DataLoader
 
-from sp_graph_seg.errors import InputError
-from sp_graph_seg.transforms import ToRAG, color_distance, connected_components
+from sp_graph_seg.transforms import ToRAG, connected_components
 
 
 def random_image(*shape, seed=0):
@@ -238,61 +230,6 @@ def test_one_superpixel_has_no_edges():
     assert data.has_isolated_nodes()
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "name"),
-    [
-        ({"n_segments": 0}, "n_segments"),
-        ({"n_segments": 50.5}, "n_segments=50.5 is not a positive integer"),
-        ({"n_segments": "50"}, "n_segments=50 is not a positive integer"),
-        ({"compactness": 0}, "compactness"),
-        ({"compactness": np.nan}, "compactness"),
-        ({"compactness": np.inf}, "compactness"),
-        ({"tau": np.inf}, "tau"),
-        ({"tau": np.nan}, "tau"),
-        ({"tau": 0.0}, "tau=0.0 does not give affinities"),
-        ({"edge_weight": "distance"}, "edge_weight='distance' is unknown"),
-        ({"superpixel_method": "quickshift"}, "superpixel_method='quickshift' is unknown"),
-        ({"spacing": (1, 0)}, "spacing"),
-        ({"spacing": (1, -2)}, "spacing"),
-        ({"spacing": (np.nan, 1)}, "spacing"),
-    ],
-)
-def test_bad_parameters(kwargs, name):
-    with pytest.raises(InputError, match=f"^{name}"):
-        ToRAG(**kwargs)
-
-
-@pytest.mark.parametrize(
-    ("kwargs", "name"),
-    [
-        ({"connectivity": 0}, "connectivity"),
-        ({"connectivity": 3}, "connectivity"),
-        ({"spacing": (1.0, 1.0, 1.0)}, "spacing"),
-        ({"spacing": ()}, "spacing"),
-        ({"superpixels": np.zeros((4, 5), int)}, "superpixels: size"),
-        ({"superpixels": np.zeros((1, 4, 4), int)}, "superpixels: size"),
-        ({"superpixels": np.zeros((4, 4))}, "superpixels: .*float64"),
-        ({"superpixels": torch.zeros(4, 4)}, "superpixels: .*float32"),
-        ({"superpixels": np.full((4, 4), -1)}, "superpixels: some ids are negative"),
-        ({"mask": np.ones((5, 4))}, "mask: size"),
-        ({"mask": np.zeros((4, 4), bool)}, "mask: no pixel"),
-        ({"mask": np.zeros((4, 4), bool), "superpixel_method": "watershed"}, "mask: no pixel"),
-        ({"mask": np.zeros((4, 4)), "superpixels": np.zeros((4, 4), int)}, "mask: no pixel"),
-    ],
-)
-def test_what_does_not_fit_the_image(kwargs, name):
-    with pytest.raises(InputError, match=f"^{name}"):
-        ToRAG(**kwargs)(torch.zeros(1, 4, 4))
-
-
-@pytest.mark.parametrize(
-    "image", [torch.zeros(4, 4), torch.zeros(1, 0, 4), torch.full((1, 4, 4), torch.nan)]
-)
-def test_bad_images(image):
-    with pytest.raises(InputError, match=r"^image: "):
-        ToRAG()(image)
-
-
 def test_repr():
     assert repr(ToRAG(9)) == (
         "ToRAG(n_segments=9, compactness=10.0, superpixel_method='slic', tau=-10.0)"
@@ -304,100 +241,3 @@ def test_repr():
     assert repr(more) == (
         "ToRAG(superpixels=..., connectivity=2, tau=-10.0, mask=..., spacing=(1.0, 2.0))"
     )
-
-
-@pytest.mark.parametrize(
-    "clone", [copy.deepcopy, copy.copy, lambda t: pickle.loads(pickle.dumps(t))]
-)
-def test_copies_do_the_same(clone):
-    image = random_image(3, 10, 9)
-    rag = ToRAG(
-        6,
-        20.0,
-        -1.0,
-        superpixel_method="watershed",
-        mask=image[0] > 0.1,
-        spacing=(1, 2),
-        attributes=["area"],
-    )
-    first, second = rag(image), clone(rag)(image)
-    assert first.to_dict().keys() == second.to_dict().keys()
-    for key, value in first.to_dict().items():
-        assert torch.equal(torch.as_tensor(value), torch.as_tensor(second[key]))
-    assert repr(clone(rag)) == repr(rag)
-
-
-def test_functional_name():
-    image = random_image(3, 8, 8)
-    (data,) = IterableWrapper([image]).to_rag(n_segments=4)
-    assert torch.equal(data.edge_index, ToRAG(4)(image).edge_index)
-
-
-def test_compose_with_transforms_of_pyg(edge_set):
-    image = random_image(3, 16, 16)
-    plain = ToRAG(12, 1e3)(image)
-    assert plain.num_nodes > 6
-    chain = T.Compose(
-        [
-            ToRAG(12, 1e3),
-            T.ToUndirected(reduce="mean"),
-            T.Cartesian(),
-            T.AddSelfLoops("edge_weight"),
-        ]
-    )
-    data = chain(image)
-    loops = {(node, node) for node in range(plain.num_nodes)}
-    assert edge_set(data.edge_index) == edge_set(plain.edge_index) | loops
-    undirected = T.ToUndirected(reduce="mean")(plain.clone())
-    torch.testing.assert_close(
-        undirected.edge_attr[:, 0], color_distance(plain.x, undirected.edge_index)
-    )
-    assert torch.equal(undirected.pixel_index, plain.pixel_index)
-    assert T.LargestConnectedComponents()(plain.clone()).num_nodes == plain.num_nodes
-    assert T.Distance()(plain.clone()).edge_attr.shape == (plain.num_edges, 2)
-
-
-@pytest.fixture
-def three_graphs():
-    sizes = [(8, 9), (1, 1), (12, 5)]
-    pixels = [random_image(2, *size, seed=n) for n, size in enumerate(sizes)]
-    graphs = [
-        ToRAG(6, 1e3, mask=image[0] > 0.01, attributes=["area", "bbox", "edge_boundary_length"])(
-            image
-        )
-        for image in pixels
-    ]
-    return pixels, graphs
-
-
-def test_batch_moves_pixel_index(three_graphs):
-    pixels, graphs = three_graphs
-    batch = Batch.from_data_list(graphs)
-    assert batch.validate(raise_on_error=True)
-    offsets = np.cumsum([0] + [graph.num_nodes for graph in graphs])
-    moved = [g.pixel_index + int(o) for g, o in zip(graphs, offsets[:-1], strict=True)]
-    assert torch.equal(batch.pixel_index, torch.cat(moved))
-    assert batch.image_size.tolist() == [[8, 9], [1, 1], [12, 5]]
-    assert batch.pixel_mask.sum() == batch.pixel_index.numel()
-    assert batch.num_nodes == offsets[-1]
-
-    # Pixels, in the order of the batch, find their own node in it.
-    colors = torch.cat([image.flatten(1) for image in pixels], dim=1)[:, batch.pixel_mask]
-    count = torch.bincount(batch.pixel_index, minlength=batch.num_nodes)
-    sums = torch.zeros(batch.num_nodes, 2).index_add(0, batch.pixel_index, colors.t())
-    torch.testing.assert_close(batch.x, sums / count[:, None])
-    torch.testing.assert_close(batch.area, count.float())
-
-    for graph, again in zip(graphs, batch.to_data_list(), strict=True):
-        for key, value in graph.to_dict().items():
-            assert torch.equal(torch.as_tensor(again[key]), torch.as_tensor(value))
-
-
-def test_loader(three_graphs):
-    _, graphs = three_graphs
-    batches = list(DataLoader(graphs, batch_size=2))
-    assert [batch.num_graphs for batch in batches] == [2, 1]
-    expected = Batch.from_data_list(graphs[:2])
-    for key in ("x", "edge_index", "edge_weight", "pixel_index", "pixel_mask", "batch"):
-        assert torch.equal(batches[0][key], expected[key])
-    assert isinstance(batches[0][0], Data)
