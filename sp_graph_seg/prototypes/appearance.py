@@ -18,6 +18,7 @@ from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.nn import SuperpixelNet, WNet
 from sp_graph_seg.prototypes.descriptors import (
     Array,
+    Described,
     describe_nodes,
     diffuse,
     links,
@@ -26,6 +27,7 @@ from sp_graph_seg.prototypes.descriptors import (
 )
 from sp_graph_seg.prototypes.memory import Memory, recall
 from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order, count_visible
+from sp_graph_seg.prototypes.painting import paint, sharpen_boundaries
 from sp_graph_seg.training import (
     Follow,
     History,
@@ -35,8 +37,9 @@ from sp_graph_seg.training import (
     fit,
     seeded,
 )
-from sp_graph_seg.transforms import ToRAG, scatter_mean
-from sp_graph_seg.transforms.prepare import scale_down, scale_labels, scale_mask, scale_to
+from sp_graph_seg.transforms import ToRAG, compute_superpixels, scatter_mean
+from sp_graph_seg.transforms.prepare import scale_down, scale_mask, scale_to
+from sp_graph_seg.transforms.superpixels import SLIC_ITERATIONS
 
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.float32]
@@ -50,6 +53,9 @@ _MOST_PROTOTYPES = 256
 _TEMPERATURE = 30.0
 
 _STEPS_OF_Z = 4
+
+#: Iterations of SLIC in prediction; training, which makes few superpixels, keeps the default.
+_QUICK_ITERATIONS = 3
 
 #: Number of channels of z that are scaled up at once, to limit memory.
 _CHANNELS_AT_ONCE = 4
@@ -114,18 +120,28 @@ class Appearance:
 
         ``before`` is the memory of the previous frame, or ``None`` for the first frame.
         """
+        return self.label_after(before, self.describe(image, mask))
+
+    def describe(self, image: Picture, mask: Mask | None = None) -> Described:
+        """Describes a frame by itself. Several threads may describe different frames."""
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
-        graph, nodes = make_graph(small, inside, self.config)
+        graph, nodes = make_graph(small, inside, self.config, _QUICK_ITERATIONS)
         colors = node_colors(small, nodes)
         probabilities = self.probabilities(small, graph, nodes, colors)
+        return Described(image, mask, graph, nodes, colors, probabilities)
+
+    def label_after(
+        self, before: Memory | None, frame: Described
+    ) -> tuple[NDArray[np.int64], Picture, Memory | None]:
+        """Does the same as :meth:`predict_after` for a frame that is described already."""
+        image, mask, graph, nodes, colors, probabilities = frame
         if self.config.memory:
             side = math.sqrt(nodes.size / self.config.n_segments)
             share = self.config.memory
             probabilities, before = recall(probabilities, graph, colors, before, share, side)
+        nodes = sharpen_boundaries(nodes, probabilities.argmax(axis=1), colors, image)
         labels, margins = paint(probabilities, nodes)
-        size = image.shape[1:]
-        labels, margins = scale_labels(labels, size), scale_labels(margins, size)
         if mask is not None:
             labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
         return labels, margins, before
@@ -200,17 +216,6 @@ class Appearance:
         return cls(config, whitening, centers, label_of, order, net.eval())
 
 
-def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Picture]:
-    """Computes labels and margins of pixels from the label probabilities of their nodes.
-
-    Pixels without a node have label -1 and margin 0.
-    """
-    top = np.sort(probabilities, axis=1)
-    margins = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
-    labels = np.append(probabilities.argmax(axis=1), -1)  # node -1 is the last
-    return labels[nodes], np.append(margins, 0).astype(np.float32)[nodes]
-
-
 def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
     """Makes a network with random weights, drawn with the seed of the configuration.
 
@@ -221,16 +226,17 @@ def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
         return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
 
 
-def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
+def make_graph(
+    image: Picture, mask: Mask | None, config: Config, slic_iterations: int = SLIC_ITERATIONS
+) -> tuple[Data, NDArray[np.int64]]:
     """Makes the region adjacency graph of an image, and finds the node of each pixel, ``(H, W)``.
 
     Pixels outside the mask have node -1.
     """
+    options = config.superpixel_options()
+    nodes = compute_superpixels(image, **options, mask=mask, slic_iterations=slic_iterations)
     attributes = ("area", "edge_boundary_length")
-    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
-    nodes = np.full(image.shape[1:], -1, np.int64)
-    nodes.ravel()[graph.pixel_mask.numpy().ravel()] = graph.pixel_index.numpy()
-    return graph, nodes
+    return ToRAG(superpixels=nodes, mask=mask, attributes=attributes)(image), nodes
 
 
 def fit_appearance(
