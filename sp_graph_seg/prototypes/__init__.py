@@ -1,7 +1,8 @@
 """Models that label pixels and nodes by prototypes of measured and learned features."""
 
-from sp_graph_seg.prototypes.appearance import Appearance, fit_appearance
+from sp_graph_seg.prototypes.appearance import Appearance
 from sp_graph_seg.prototypes.beside import agreement, are_related, average_beside, smallest_gap
+from sp_graph_seg.prototypes.fit_appearance import fit_appearance
 from sp_graph_seg.prototypes.fit_phases import fit_phases
 from sp_graph_seg.prototypes.phases import Phases
 from sp_graph_seg.prototypes.prototypes import Prototypes, fit_prototypes

@@ -1,53 +1,34 @@
 """Labels superpixels by their colour and place, and by features that a network learns."""
 
 import math
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.cluster import AgglomerativeClustering, KMeans
 from torch import Tensor
 from torch_geometric.data import Data
 
 from sp_graph_seg.config import Config
-from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.nn import SuperpixelNet, WNet
 from sp_graph_seg.prototypes.descriptors import (
     Array,
-    Described,
     describe_nodes,
     diffuse,
     links,
     node_colors,
-    noise_whitening,
 )
 from sp_graph_seg.prototypes.memory import Memory, recall
-from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order, count_visible
+from sp_graph_seg.prototypes.merging import Merger, apply_order
 from sp_graph_seg.prototypes.painting import paint, sharpen_boundaries
-from sp_graph_seg.training import (
-    Follow,
-    History,
-    TrainingImage,
-    as_it_is,
-    each_step,
-    fit,
-    seeded,
-)
+from sp_graph_seg.training import seeded
 from sp_graph_seg.transforms import ToRAG, compute_superpixels, scatter_mean
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask, scale_to
 from sp_graph_seg.transforms.superpixels import SLIC_ITERATIONS
 
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.float32]
-
-#: Number of prototypes, before those that touch without an edge are merged into labels; and the
-#: largest number, if so many labels are wanted that fewer prototypes do not make them.
-_PROTOTYPES = 32
-_MOST_PROTOTYPES = 256
 
 #: Scale, in squared units of colour (CIELAB), of the fall of a probability with the distance.
 _TEMPERATURE = 30.0
@@ -59,6 +40,23 @@ _QUICK_ITERATIONS = 3
 
 #: Number of channels of z that are scaled up at once, to limit memory.
 _CHANNELS_AT_ONCE = 4
+
+
+class Described(NamedTuple):
+    """What is known of a frame by itself, without the frames before it."""
+
+    image: Picture
+    """The frame, ``(C, H, W)``."""
+    mask: Mask | None
+    """Its mask, ``(H, W)``; ``None`` if all pixels have data."""
+    graph: Data
+    """The graph of its N superpixels."""
+    nodes: NDArray[np.int64]
+    """The node of each pixel at the resolution of the superpixels, ``(h, w)``."""
+    colors: Array
+    """The colour of each node, ``(N, C)``."""
+    probabilities: Array
+    """The probability of each label at each node, ``(N, K)``."""
 
 
 @dataclass
@@ -237,105 +235,6 @@ def make_graph(
     nodes = compute_superpixels(image, **options, mask=mask, slic_iterations=slic_iterations)
     attributes = ("area", "edge_boundary_length")
     return ToRAG(superpixels=nodes, mask=mask, attributes=attributes)(image), nodes
-
-
-def fit_appearance(
-    images: Sequence[Picture],
-    masks: Sequence[Mask | None],
-    config: Config,
-    follow: Follow | None = None,
-) -> tuple[Appearance, History]:
-    """Finds prototypes of the superpixels of images, and trains a network with their labels.
-
-    Args:
-        images: The training images, ``(C, H, W)`` each, with values in [0, 1].
-        masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
-        config: The hyperparameters. If ``num_labels`` is 0, labels are merged until they differ by
-            5 units of colour (CIELAB) or more.
-        follow: Function that is called after every step of the training.
-
-    Returns:
-        The model, and the history of its training.
-    """
-    small = [scale_down(image, config.max_size).numpy() for image in images]
-    inside = [
-        None if mask is None else scale_mask(mask, image.shape[1:]).numpy()
-        for mask, image in zip(masks, small, strict=True)
-    ]
-    graphs, nodes = zip(
-        *(make_graph(*pair, config) for pair in zip(small, inside, strict=True)), strict=True
-    )
-    colors = [node_colors(*pair) for pair in zip(small, nodes, strict=True)]
-    whitening = noise_whitening(colors, list(graphs))
-    descriptors = [
-        describe_nodes(graph, color, whitening, config.position_weight)
-        for graph, color in zip(graphs, colors, strict=True)
-    ]
-    areas = [graph.area.numpy().astype(np.float64) for graph in graphs]
-
-    def order_of(labels: Sequence[NDArray[np.int64]], count: int) -> list[Merger]:
-        touching = TouchingLabels(count, whitening)
-        for graph, own, part, area in zip(graphs, labels, descriptors, areas, strict=True):
-            touching.add(graph, own, part[:, :-2], area)
-        return touching.merge_order()
-
-    wanted = _PROTOTYPES
-    while True:
-        centers = _fit_centers(np.concatenate(descriptors), np.concatenate(areas), wanted)
-        nearest = [squared_distances(part, centers).argmin(axis=1) for part in descriptors]
-        order = order_of(nearest, len(centers))
-        is_enough = count_visible(order) >= config.num_labels or len(centers) < wanted
-        if is_enough or wanted >= _MOST_PROTOTYPES:
-            break
-        wanted *= 2
-    label_of = apply_order(order, len(centers), config.num_labels)
-    labels = [label_of[part] for part in nearest]
-    rank = _by_brightness(labels, colors, areas)
-    label_of, labels = rank[label_of], [rank[part] for part in labels]
-    left = order_of(labels, int(label_of.max()) + 1)
-    model = Appearance(config, whitening, centers, label_of, left)
-    least = config.num_labels or 2
-    if model.num_labels < least:
-        is_full = len(centers) >= _MOST_PROTOTYPES and config.num_labels > len(centers)
-        limit = f"a model has at most {_MOST_PROTOTYPES} labels"
-        remedy = "use a smaller num_labels" if config.num_labels else "set num_labels to 2 or more"
-        warnings.warn(
-            f"images: only {model.num_labels} of {least} labels were found, because "
-            f"{limit if is_full else 'too few superpixels differ'}; {remedy}.",
-            FewLabelsWarning,
-            stacklevel=2,
-        )
-    subjects = [
-        TrainingImage(torch.from_numpy(image), graph, torch.from_numpy(part))
-        for image, graph, part in zip(small, graphs, labels, strict=True)
-    ]
-    net = make_net(len(images[0]), config, model.num_labels)
-    on_step = each_step(follow, lambda: replace(model, net=as_it_is(net)))
-    history = fit(net, subjects, config, on_step)
-    model.net = net
-    return model, history
-
-
-def _fit_centers(descriptors: Array, areas: Array, wanted: int) -> Array:
-    """Finds centres by K-means, which starts at Ward's clusters. Nodes are weighted by area."""
-    count = min(wanted, len(np.unique(descriptors.round(6), axis=0)))
-    if count < 2:
-        return descriptors[:1]
-    group = AgglomerativeClustering(count, linkage="ward").fit_predict(descriptors)
-    members = [group == number for number in range(count)]
-    start = [np.average(descriptors[own], axis=0, weights=areas[own]) for own in members]
-    kmeans = KMeans(count, init=np.stack(start), n_init=1)
-    return kmeans.fit(descriptors, sample_weight=areas).cluster_centers_
-
-
-def _by_brightness(
-    labels: list[NDArray[np.int64]], colors: list[Array], areas: list[Array]
-) -> NDArray[np.int64]:
-    """Ranks the labels by the mean of the first channel of their colours, such as lightness."""
-    every, area = np.concatenate(labels), np.concatenate(areas)
-    first = np.concatenate([color[:, 0] for color in colors])
-    mean = np.bincount(every, first * area) / np.maximum(np.bincount(every, area), 1e-12)
-    return mean.argsort(kind="stable").argsort()
 
 
 def squared_distances(points: Array, centers: Array) -> Array:

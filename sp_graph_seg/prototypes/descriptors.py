@@ -1,7 +1,5 @@
 """Descriptors of nodes: their colours and places, smoothed over the graph."""
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
@@ -18,23 +16,6 @@ _UNITS = 100.0
 _LINK_SCALE = 15.0
 _STEPS = 6
 _SHARE = 0.7
-
-
-class Described(NamedTuple):
-    """What is known of a frame by itself, without the frames before it."""
-
-    image: NDArray[np.float32]
-    """The frame, ``(C, H, W)``."""
-    mask: NDArray[np.bool_] | None
-    """Its mask, ``(H, W)``; ``None`` if all pixels have data."""
-    graph: Data
-    """The graph of its N superpixels."""
-    nodes: NDArray[np.int64]
-    """The node of each pixel at the resolution of the superpixels, ``(h, w)``."""
-    colors: Array
-    """The colour of each node, ``(N, C)``."""
-    probabilities: Array
-    """The probability of each label at each node, ``(N, K)``."""
 
 
 def as_colors(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Labels of superpixels by how they look, on small scenes with truth."""
 
 import itertools
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy.ndimage import binary_erosion
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import FewLabelsWarning
-from sp_graph_seg.prototypes import Appearance, appearance, fit_appearance
+from sp_graph_seg.prototypes import Appearance, fit_appearance
 from sp_graph_seg.prototypes.appearance import make_graph, squared_distances
 from sp_graph_seg.prototypes.descriptors import node_colors
 
@@ -114,7 +115,8 @@ def test_no_more_labels_than_prototypes_or_colours():
 @pytest.mark.parametrize("prototypes", [8, 32])
 def test_ground_in_the_light_is_one_label(prototypes, monkeypatch):
     """Position tiles the ground; labels that the first prototypes do not make are found later."""
-    monkeypatch.setattr(appearance, "_PROTOTYPES", prototypes)
+    module = import_module("sp_graph_seg.prototypes.fit_appearance")
+    monkeypatch.setattr(module, "_PROTOTYPES", prototypes)
     y, x = np.mgrid[:96, :128]
     light = 0.7 + 0.03 * y / 96
     image = np.stack([light, light, light])
