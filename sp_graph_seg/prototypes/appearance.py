@@ -23,9 +23,8 @@ from sp_graph_seg.prototypes.memory import Memory, recall
 from sp_graph_seg.prototypes.merging import Merger, apply_order
 from sp_graph_seg.prototypes.painting import paint, sharpen_boundaries
 from sp_graph_seg.training import seeded
-from sp_graph_seg.transforms import ToRAG, compute_superpixels, scatter_mean
+from sp_graph_seg.transforms import ToRAG, scatter_mean
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask, scale_to
-from sp_graph_seg.transforms.superpixels import SLIC_ITERATIONS
 
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.float32]
@@ -35,8 +34,8 @@ _TEMPERATURE = 30.0
 
 _STEPS_OF_Z = 4
 
-#: Iterations of SLIC in prediction; training, which makes few superpixels, keeps the default.
-_QUICK_ITERATIONS = 3
+#: Superpixel methods in training, and the faster methods that take their place in prediction.
+_FASTER = {"slic": "grid_slic"}
 
 #: Number of channels of z that are scaled up at once, to limit memory.
 _CHANNELS_AT_ONCE = 4
@@ -124,7 +123,9 @@ class Appearance:
         """Describes a frame by itself. Several threads may describe different frames."""
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
-        graph, nodes = make_graph(small, inside, self.config, _QUICK_ITERATIONS)
+        method = self.config.superpixel_method
+        config = self.config.replace(superpixel_method=_FASTER.get(method, method))
+        graph, nodes = make_graph(small, inside, config)
         colors = node_colors(small, nodes)
         probabilities = self.probabilities(small, graph, nodes, colors)
         return Described(image, mask, graph, nodes, colors, probabilities)
@@ -224,17 +225,16 @@ def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
         return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
 
 
-def make_graph(
-    image: Picture, mask: Mask | None, config: Config, slic_iterations: int = SLIC_ITERATIONS
-) -> tuple[Data, NDArray[np.int64]]:
+def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
     """Makes the region adjacency graph of an image, and finds the node of each pixel, ``(H, W)``.
 
     Pixels outside the mask have node -1.
     """
-    options = config.superpixel_options()
-    nodes = compute_superpixels(image, **options, mask=mask, slic_iterations=slic_iterations)
     attributes = ("area", "edge_boundary_length")
-    return ToRAG(superpixels=nodes, mask=mask, attributes=attributes)(image), nodes
+    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
+    nodes = np.full(image.shape[1:], -1, np.int64)
+    nodes.ravel()[graph.pixel_mask.numpy().ravel()] = graph.pixel_index.numpy()
+    return graph, nodes
 
 
 def squared_distances(points: Array, centers: Array) -> Array:
