@@ -1,7 +1,7 @@
 """Fits the model :class:`~sp_graph_seg.prototypes.Phases` to training images."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from sp_graph_seg.prototypes.prototypes import (
     warn_of_few_labels,
 )
 from sp_graph_seg.prototypes.slow import mean_direction, slow_directions
+from sp_graph_seg.prototypes.stability import Labels, Part, halves, label_stability, middle
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
 from sp_graph_seg.training import (
     Follow,
@@ -55,6 +56,11 @@ _NETS_OF_TEXTURE = 3
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
 
+#: The stability of labels is measured on at most this number of rows and columns in the middle.
+#: Noise is moved by the second pair of rows and columns.
+_MIDDLE = 1024
+_MOVED = (37, 61)
+
 
 @dataclass(frozen=True)
 class _View:
@@ -63,6 +69,10 @@ class _View:
     value: Array
     slow: Array
     mask: Mask | None
+
+    def crop(self, part: Part) -> "_View":
+        mask = None if self.mask is None else self.mask[part]
+        return _View(self.value[:, *part], self.slow[:, *part], mask)
 
 
 def fit_phases(
@@ -124,6 +134,7 @@ def fit_phases(
                 history.append({**row, "step": len(history) + 1})
         views, _ = look(model)
     _fit_prototypes(model, views, config.num_labels)
+    model.stability = _measure_stability(model, flat, views, config.num_labels)
     return model, history
 
 
@@ -221,6 +232,57 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
         sharp = [model.without_rims(view.value, view.mask) for view in views]
         points = _of_all(sharp, views).T
         model.prototypes = fit_prototypes(points, len(prototypes))
+
+
+def _measure_stability(
+    model: Phases, flat: Sequence[Array], views: Sequence[_View], num_labels: int
+) -> tuple[float, ...]:
+    """Compares the labels with those of prototypes that are fitted to a part of the images.
+
+    If labels are intensities, the parts also label other noise. The noise is the difference of the
+    corrected images ``flat`` and the measured values. It is moved by some pixels.
+    """
+    parts = [middle(image.shape[1:], _MIDDLE) for image in flat]
+    images = [image[:, *part] for image, part in zip(flat, parts, strict=True)]
+    views = seen = [view.crop(part) for view, part in zip(views, parts, strict=True)]
+    if model.kind == "intensity":
+        bare = replace(model, correction=None)
+        moved = [
+            view.value + np.roll(image - view.value, _MOVED, axis=(1, 2))
+            for image, view in zip(images, views, strict=True)
+        ]
+        seen = [replace(v, value=bare.describe(i)) for v, i in zip(views, moved, strict=True)]
+    others = [_refit(model, half, num_labels) for half in _halves(views)]
+    again = [_labels_of(other, seen) for other in others]
+    return label_stability(_labels_of(model, views), again, model.num_labels)
+
+
+def _halves(views: Sequence[_View]) -> Iterator[list[_View]]:
+    """Yields both halves of the training data: every other image, or the halves of one image."""
+    if len(views) > 1:
+        halves_of = [list(views[::2]), list(views[1::2])]
+    else:
+        halves_of = [[views[0].crop(part)] for part in halves(views[0].value.shape[1:])]
+    for half in halves_of:
+        if any(view.mask is None or view.mask.any() for view in half):
+            yield half
+
+
+def _labels_of(model: Phases, views: Sequence[_View]) -> Labels:
+    """Computes the labels of the data pixels of all views, ``(P,)``."""
+    parts = [model.label(model.features(v.value, v.slow), v.mask)[0] for v in views]
+    return np.concatenate([labels[labels >= 0] for labels in parts])
+
+
+def _refit(model: Phases, views: Sequence[_View], num_labels: int) -> Phases:
+    """Returns the model with prototypes that are fitted to other views of its networks."""
+    other = replace(model)
+    if model.kind == "texture":
+        other.directions = mean_direction(np.split(views[0].slow, len(model.nets)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are about a part only
+        _fit_prototypes(other, views, num_labels)
+    return other
 
 
 def _by_brightness(prototypes: Prototypes, points: Array, views: Sequence[_View]) -> Prototypes:

@@ -63,6 +63,8 @@ class Phases:
         directions: Directions in the space of slowly varying features, as columns, ``(S, Q)``.
         offset, scale: Mean and standard deviation with which features are standardised, ``(Q,)``.
         prototypes: Prototypes in the space of the features. Label 0 has the lowest intensity.
+        stability: Stability of each label, see :mod:`~sp_graph_seg.prototypes.stability`. It is
+            empty if it is not known.
     """
 
     nets: list[BlindSpotNet] = field(repr=False)
@@ -76,6 +78,7 @@ class Phases:
     offset: Array = field(default_factory=lambda: np.zeros(1, np.float32), repr=False)
     scale: Array = field(default_factory=lambda: np.ones(1, np.float32), repr=False)
     prototypes: Prototypes | None = field(default=None, repr=False)
+    stability: tuple[float, ...] = ()
 
     @property
     def num_labels(self) -> int:
@@ -215,6 +218,7 @@ class Phases:
         names = ("mean", "std", "blend", "smoothing", "kind")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
         values["nets"] = len(self.nets)
+        values["stability"] = list(self.stability)
         if self.correction is not None:
             values["size"] = list(self.correction.size)
             for name in ("gain", "rings"):
@@ -254,6 +258,7 @@ class Phases:
             offset=arrays["offset"],
             scale=arrays["scale"],
             prototypes=Prototypes(arrays["centers"], arrays["shares"]),
+            stability=tuple(map(float, values.get("stability", ()))),
         )
 
 
