@@ -17,7 +17,7 @@ from report import Spread, ratios, time_together
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.segmenter import network
-from sp_graph_seg.streaming import label_volume, read_slice, read_slices
+from sp_graph_seg.streaming import label_volume, read_slice
 from sp_graph_seg.transforms import add_hessian_features
 from sp_graph_seg.transforms.prepare import scale_down
 from sp_graph_seg.volumes import Volume, open_volume
@@ -75,8 +75,8 @@ def encode(model: Path, volume: Volume) -> None:
     """Reads every slice and gives it to the encoder, at the size at which it sees images."""
     segmenter = Segmenter.load(model)
     config = segmenter.config_
-    for plane in read_slices(volume, 0, len(volume)):
-        values = segmenter.normalize(plane).values
+    for number in range(len(volume)):
+        values = segmenter.normalize(read_slice(volume, number)).values
         if segmenter.labeller_:
             segmenter.labeller_.encode(values)
             continue
