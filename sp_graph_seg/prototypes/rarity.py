@@ -29,7 +29,8 @@ def choose_rarity(
     rare things spread widely, as those of pores of all sizes do, these weights spend labels on the
     spread, and two common phases of similar grey share a label. Without weights, these phases are
     told apart. The picture decides: the exponent is 0 if the labels without weights part clearly
-    more of what differs clearly, see :func:`parted`, and 1/2 otherwise.
+    more of what differs clearly, see :func:`parted`, and 1/2 otherwise, or if no two data pixels
+    can be compared.
 
     Args:
         points: Grey values that the prototypes are fitted to, ``(P, 1)``.
@@ -38,6 +39,8 @@ def choose_rarity(
         masks: The data pixels of each picture, ``(H, W)``; ``None`` if all pixels have data.
     """
     pairs = np.concatenate(list(_pairs(images, masks)), axis=1)
+    if not pairs.size:
+        return RARITY
     weighted, plain = (
         parted(pairs, fit_prototypes(points, num_labels, rarity)) for rarity in (RARITY, 0.0)
     )

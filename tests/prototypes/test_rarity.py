@@ -83,6 +83,13 @@ def test_pixels_outside_of_a_mask_count_nothing():
         assert choose_rarity(points, 3, [seen], [mask]) == 0
 
 
+def test_lone_pixels_leave_the_first_choice():
+    image, _ = pores_in_concrete(5)
+    mask = np.zeros(image.shape, bool)
+    mask[::5, ::5] = True
+    assert choose_rarity(image[mask][:, None], 3, [image], [mask]) == RARITY
+
+
 @given(
     pairs=st.lists(st.tuples(*[st.integers(0, 20)] * 2), min_size=1, max_size=30),
     centers=st.lists(st.integers(0, 20), min_size=1, max_size=4, unique=True),
