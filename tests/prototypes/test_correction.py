@@ -57,6 +57,23 @@ def test_a_gain_is_recovered():
     assert otsu_error(fitted(shaded), clean) < 0.005 < 0.03 < otsu_error(shaded, clean)
 
 
+@pytest.mark.parametrize("blur", [1, 2, 3])
+def test_a_core_unlike_its_shell_is_no_gain(blur):
+    """A round sample in air, whose two phases are mixed, one more in the middle."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[-1 : 1 : SIZE[0] * 1j, -1 : 1 : SIZE[1] * 1j]
+    squares = rows**2 + columns**2
+    field = gaussian_filter(rng.normal(size=SIZE), 3)
+    core = field / field.std() + (blur + 1) * (0.35 - squares) > 0
+    sample = np.where(squares < 0.8, np.where(core, 0.9, 0.6), 0.05)
+    image = gaussian_filter(sample, blur) + rng.normal(0, 0.02, SIZE)
+    assert fit_correction(image.astype(np.float32), None).gain is None
+
+
+def test_an_image_of_one_value_has_no_gain():
+    assert fit_correction(np.full(SIZE, 0.5, np.float32), None).gain is None
+
+
 def test_rings_are_recovered():
     clean, noise = phases()
     ringed = clean + noise + rings()
