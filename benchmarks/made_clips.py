@@ -245,4 +245,8 @@ def _move(picture: Floats, matrix: NDArray, offset: NDArray, size: tuple[int, ..
 def _compress(frame: Floats, quality: int) -> Picture:
     buffer = io.BytesIO()
     Pillow.fromarray((frame * 255).round().astype(np.uint8)).save(buffer, "JPEG", quality=quality)
-    return np.moveaxis(np.asarray(Pillow.open(buffer), np.float32) / 255, -1, 0)
+    return np.moveaxis(np.asarray(Pillow.open(buffer), np.float32) / np.float32(255), -1, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -10,11 +10,9 @@ Array = NDArray[np.float64]
 Merger = tuple[int, int, float]
 
 #: Labels are merged if the colour (CIELAB) at their common boundary jumps by less than this and the
-#: user does not give their number.
+#: user does not give their number. If fewer labels are wanted, their size, their contrast and
+#: whether they lie inside of the image count as well from this difference on.
 _JUMP = 5.0
-
-#: From this difference on, the size and the contrast of labels count as well.
-_CLEAR = 7.0
 
 #: A smaller jump of colour than this cannot be seen (Mahy et al. 1994 give 2.3 for CIELAB).
 _VISIBLE = 2.3
@@ -71,12 +69,12 @@ class TouchingLabels:
         2.3. The statistics of the merged label are added to the statistics of the kept label.
         Labels without area are left out.
 
-        Labels that differ by less than 7 units are merged first, the two most similar labels
+        Labels that differ by less than 5 units are merged first, the two most similar labels
         before all others. Then the two labels with the least product of three factors are merged.
         The first is the square root of Ward's weight. The second is the geometric mean of their
         difference and the lesser of their contrasts. The contrast of a label is the mean of the
         differences along its whole boundary. The third is 1 if both labels lie along the border of
-        the image, and up to 2.7 if one of them does not touch it.
+        the image, and up to 7.4 if one of them does not touch it.
         """
         jump, length = self.jump.copy(), self.length.copy()
         total, area, rim = self.total.copy(), self.area.copy(), self.rim.copy()
@@ -90,7 +88,7 @@ class TouchingLabels:
             )
             weighted = _stand_out(difference, length) * _ward_weights(area)
             weighted *= _inside_weights(area, rim, self.num_images)
-            cost = np.where(difference < _CLEAR, difference, _CLEAR + weighted)
+            cost = np.where(difference < _JUMP, difference, _JUMP + weighted)
             cost[~alive] = cost[:, ~alive] = np.inf
             np.fill_diagonal(cost, np.inf)
             one, other = np.unravel_index(cost.argmin(), cost.shape)
@@ -134,15 +132,15 @@ def _ward_weights(area: Array) -> Array:
 
 
 def _inside_weights(area: Array, rim: Array, num_images: int) -> Array:
-    """Computes a weight from 1 to e for each pair of labels, ``(K, K)``.
+    """Computes a weight from 1 to e^2 for each pair of labels, ``(K, K)``.
 
-    It is 1 if both labels lie along the border of the images, like most backgrounds, and e if one
+    It is 1 if both labels lie along the border of the images, like most backgrounds, and e^2 if one
     of them does not touch it. The measure is the boundary connectivity of Zhu et al. (CVPR 2014):
     the length on the border over the square root of the area.
     """
     connectivity = rim**2 / np.maximum(num_images * area, 1e-12)
     inside = np.exp(-connectivity)
-    return np.exp(np.maximum.outer(inside, inside))
+    return np.exp(2 * np.maximum.outer(inside, inside))
 
 
 def count_visible(order: list[Merger]) -> int:

@@ -153,8 +153,8 @@ def test_two_images_weigh_the_border_like_one():
     assert one.merge_order() == two.merge_order()
     weights = [_inside_weights(each.area, each.rim, each.num_images) for each in (one, two)]
     np.testing.assert_allclose(*weights)
-    np.testing.assert_allclose(weights[0][2], np.e)
-    assert weights[0][0, 0] == pytest.approx(np.exp(np.exp(-(6**2) / 100)))
+    np.testing.assert_allclose(weights[0][2], np.e**2)
+    assert weights[0][0, 0] == pytest.approx(np.exp(2 * np.exp(-(6**2) / 100)))
 
 
 def test_a_large_object_of_little_contrast_outlives_a_spot():
