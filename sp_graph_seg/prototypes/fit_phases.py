@@ -12,7 +12,7 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.errors import TrainingWarning
 from sp_graph_seg.prototypes.beside import smallest_gap
 from sp_graph_seg.prototypes.correction import fit_correction
-from sp_graph_seg.prototypes.measure import noise_statistics
+from sp_graph_seg.prototypes.measure import choose_smoothing, noise_statistics
 from sp_graph_seg.prototypes.phases import Array, Mask, Phases, make_blind_spot_net
 from sp_graph_seg.prototypes.prototypes import (
     Prototypes,
@@ -98,6 +98,8 @@ def fit_phases(
         if blend < 1 and not _has_learned(model, flat, masks, config):
             model.blend = 1.0
         model.smoothing = _TV_LEAST + model.blend * strength
+        if model.blend == 1 and len(flat[0]) == 1:
+            model.smoothing = choose_smoothing(flat, masks, model.smoothing)
 
     def so_far() -> Phases:
         current = replace(model, net=as_it_is(net))
