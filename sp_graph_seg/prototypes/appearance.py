@@ -63,6 +63,8 @@ class Appearance:
         order: The order in which :meth:`merge` merges the labels, see
             :meth:`~sp_graph_seg.prototypes.merging.TouchingLabels.merge_order`.
         net: The network; ``None`` before it is trained.
+        stability: Stability of each label, see :mod:`~sp_graph_seg.prototypes.stability`. It is
+            empty if it is not known.
     """
 
     config: Config
@@ -71,6 +73,7 @@ class Appearance:
     label_of: NDArray[np.int64]
     order: list[Merger] = field(default_factory=list, repr=False)
     net: SuperpixelNet | None = field(default=None, repr=False)
+    stability: tuple[float, ...] = ()
 
     @property
     def num_labels(self) -> int:
@@ -169,7 +172,8 @@ class Appearance:
         if self.net is not None:
             weights = self.net.state_dict().items()
             tensors |= {f"net.{name}": weight for name, weight in weights}
-        return tensors, {"order": [list(merger) for merger in self.order]}
+        order = [list(merger) for merger in self.order]
+        return tensors, {"order": order, "stability": list(self.stability)}
 
     @classmethod
     def from_state(
@@ -183,7 +187,8 @@ class Appearance:
             tensors[name].numpy() for name in ("whitening", "centers", "label_of")
         )
         order = [(int(one), int(other), float(cost)) for one, other, cost in values["order"]]
-        return cls(config, whitening, centers, label_of, order, net.eval())
+        stability = tuple(map(float, values.get("stability", ())))
+        return cls(config, whitening, centers, label_of, order, net.eval(), stability)
 
 
 def measured_probabilities(

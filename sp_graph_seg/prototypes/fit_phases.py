@@ -1,7 +1,7 @@
 """Fits the model :class:`~sp_graph_seg.prototypes.Phases` to training images."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from sp_graph_seg.prototypes.prototypes import (
     fit_prototypes,
     warn_of_few_labels,
 )
+from sp_graph_seg.prototypes.stability import Labels, Part, halves, label_stability, middle
 from sp_graph_seg.prototypes.textures import find_texture
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
 from sp_graph_seg.training import (
@@ -51,6 +52,11 @@ _GAP_OF_TEXTURES = 0.5
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
 
+#: The stability of labels is measured on at most this number of rows and columns in the middle.
+#: Noise is moved by the second pair of rows and columns.
+_MIDDLE = 1024
+_MOVED = (37, 61)
+
 
 @dataclass(frozen=True)
 class _View:
@@ -59,6 +65,14 @@ class _View:
     image: Array
     value: Array
     mask: Mask | None
+
+    def crop(self, part: Part) -> "_View":
+        mask = None if self.mask is None else self.mask[part]
+        return _View(self.image[:, *part], self.value[:, *part], mask)
+
+    def with_other_noise(self, model: Phases) -> "_View":
+        noise = np.roll(self.image - self.value, _MOVED, axis=(1, 2))
+        return replace(self, value=model.look(self.value + noise))
 
 
 def fit_phases(
@@ -89,10 +103,11 @@ def fit_phases(
         net = make_blind_spot_net(len(flat[0]), config)
     model = Phases(net, mean, std, blend, 0.0, correction)
 
-    def fit_labels(model: Phases) -> None:
+    def fit_labels(model: Phases) -> list[_View]:
         views = [_View(one, model.look(one), own) for one, own in zip(flat, masks, strict=True)]
         _choose_kind(model, views, config.num_labels)
         _fit_prototypes(model, views, config.num_labels)
+        return views
 
     def trust_in_network(model: Phases) -> None:
         if blend < 1 and not _has_learned(model, flat, masks, config):
@@ -113,7 +128,8 @@ def fit_phases(
     on_step = each_step(follow, so_far)
     history = fit_blind_spot(net, *images_and_masks, config, find_device(config), on_step)
     trust_in_network(model)
-    fit_labels(model)
+    views = fit_labels(model)
+    model.stability = _measure_stability(model, views, config.num_labels)
     return model, history
 
 
@@ -216,6 +232,47 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
         sharp = [model.without_rims(view.value, view.mask) for view in views]
         points = _of_all(sharp, views).T
         model.prototypes = fit_prototypes(points, len(prototypes))
+
+
+def _measure_stability(model: Phases, views: Sequence[_View], num_labels: int) -> tuple[float, ...]:
+    """Compares the labels with those of prototypes that are fitted to a part of the images.
+
+    If labels are intensities, the parts also label other noise. The noise is the difference of the
+    image and the measured values. It is moved by some pixels.
+    """
+    views = [view.crop(middle(view.image.shape[1:], _MIDDLE)) for view in views]
+    seen = [view.with_other_noise(model) for view in views] if model.kind == "intensity" else views
+    others = [_refit(model, half, num_labels) for half in _halves(views)]
+    again = [_labels_of(other, seen) for other in others]
+    return label_stability(_labels_of(model, views), again, model.num_labels)
+
+
+def _halves(views: Sequence[_View]) -> Iterator[list[_View]]:
+    """Yields both halves of the training data: every other image, or the halves of one image."""
+    if len(views) > 1:
+        halves_of = [list(views[::2]), list(views[1::2])]
+    else:
+        halves_of = [[views[0].crop(part)] for part in halves(views[0].image.shape[1:])]
+    for half in halves_of:
+        if any(view.mask is None or view.mask.any() for view in half):
+            yield half
+
+
+def _labels_of(model: Phases, views: Sequence[_View]) -> Labels:
+    """Computes the labels of the data pixels of all views, ``(P,)``."""
+    pairs = zip(_features(model, views), views, strict=True)
+    parts = [model.label(features, view.mask)[0] for features, view in pairs]
+    return np.concatenate([labels[labels >= 0] for labels in parts])
+
+
+def _refit(model: Phases, views: Sequence[_View], num_labels: int) -> Phases:
+    """Returns a model with the same network, whose labels are found in other views."""
+    other = Phases(model.net, model.mean, model.std, model.blend, model.smoothing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are about a part only
+        _choose_kind(other, views, num_labels)
+        _fit_prototypes(other, views, num_labels)
+    return other
 
 
 def _features(model: Phases, views: Sequence[_View]) -> list[Array]:

@@ -69,6 +69,8 @@ class Phases:
         offset, scale: What is subtracted from the features, and what they are divided by, ``(Q,)``.
             For the kind mixed it is their mean and standard deviation.
         prototypes: Prototypes in the space of the features. Label 0 has the lowest intensity.
+        stability: Stability of each label, see :mod:`~sp_graph_seg.prototypes.stability`. It is
+            empty if it is not known.
     """
 
     net: BlindSpotNet = field(repr=False)
@@ -84,6 +86,7 @@ class Phases:
     offset: Array = field(default_factory=lambda: np.zeros(1, np.float32), repr=False)
     scale: Array = field(default_factory=lambda: np.ones(1, np.float32), repr=False)
     prototypes: Prototypes | None = field(default=None, repr=False)
+    stability: tuple[float, ...] = ()
 
     @property
     def num_labels(self) -> int:
@@ -230,6 +233,7 @@ class Phases:
         }
         names = ("mean", "std", "blend", "smoothing", "kind", "phase")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
+        values["stability"] = list(self.stability)
         if self.kind == "both":
             arrays["phases"] = self.phases
         if self.texture is not None:
@@ -277,6 +281,7 @@ class Phases:
             offset=arrays["offset"],
             scale=arrays["scale"],
             prototypes=Prototypes(arrays["centers"], arrays["shares"]),
+            stability=tuple(map(float, values.get("stability", ()))),
         )
 
 
