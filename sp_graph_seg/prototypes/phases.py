@@ -217,6 +217,7 @@ class Phases:
         values["nets"] = len(self.nets)
         if self.correction is not None:
             values["size"] = list(self.correction.size)
+            values["air"] = self.correction.air
             for name in ("gain", "rings"):
                 array = getattr(self.correction, name)
                 arrays |= {} if array is None else {name: array}
@@ -241,7 +242,8 @@ class Phases:
         correction = None
         if "size" in values:
             height, width = map(int, values["size"])
-            correction = Correction(arrays.get("gain"), arrays.get("rings"), (height, width))
+            gain, rings = arrays.get("gain"), arrays.get("rings")
+            correction = Correction(gain, rings, (height, width), values.get("air"))
         return cls(
             nets,
             mean=float(values["mean"]),
