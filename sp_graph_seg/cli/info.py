@@ -79,6 +79,7 @@ def _describe_model(file: Path) -> Facts:
     return {
         "file": str(file),
         "kind": "a model",
+        "stability": model.metadata.get("labeller", {}).get("stability", []),
         **{name: model.metadata.get(name) for name in names},
         "digest": model.digest(),
         "record": model.record,
@@ -140,6 +141,10 @@ def _lines(facts: Facts) -> Iterator[tuple[str, str]]:
     config = facts.get("config") or facts.get("record", {}).get("model", {}).get("config")
     if config:
         yield "trained", f"label_by {config['label_by']}, seed {config['seed']}"
+    if "stability" in facts:
+        from sp_graph_seg.prototypes.stability import describe_stability
+
+        yield "stable", describe_stability(facts["stability"])
     for record in facts.get("records", []):
         yield "results", ", ".join(record["outputs"])
         yield from _made(record)

@@ -88,9 +88,13 @@ def _only_a_warning() -> Iterator[None]:
 
 
 def report_model(model: Path, training_files: Sequence[Path]) -> None:
-    """Prints the path of a model and the names of its training files."""
+    """Prints the path of a model, its training files, and how stable its labels are."""
+    from sp_graph_seg import Segmenter
+    from sp_graph_seg.prototypes.stability import describe_stability
+
     written = [file.name for file in training_files if file.exists()]
     report("model", f"{model}, with {join_names(written)}" if written else str(model))
+    report("stable", describe_stability(Segmenter.load(model).label_stability_))
 
 
 def write_predictions(

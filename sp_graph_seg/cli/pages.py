@@ -87,6 +87,7 @@ def write_volume_pages(
             history=_history_of(model),
             facts=_volume_facts(volume, trained_on, sample.noun)
             | {"Model": f"{model}, {_in_words(segmenter)}", "Labels": str(job.output)}
+            | _stability(segmenter)
             | _checksums(record),
             settings=config_to_yaml(segmenter.config_),
             record=record,
@@ -157,7 +158,9 @@ def _write_image_page(
         ),
         sample=sample,
         history=_history_of(model),
-        facts={"Input": names, "Model": f"{placed}, {_in_words(segmenter)}"} | _checksums(record),
+        facts={"Input": names, "Model": f"{placed}, {_in_words(segmenter)}"}
+        | _stability(segmenter)
+        | _checksums(record),
         settings=config_to_yaml(segmenter.config_),
         record=record,
     )
@@ -308,6 +311,12 @@ def _volume_facts(volume: "Volume", trained_on: Sequence[int], noun: str) -> dic
 def _in_words(segmenter: "Segmenter") -> str:
     low, high = segmenter.intensity_range_
     return f"which sees intensities from {low:.5g} to {high:.5g}"
+
+
+def _stability(segmenter: "Segmenter") -> dict[str, str]:
+    from sp_graph_seg.prototypes.stability import describe_stability
+
+    return {"Stability": describe_stability(segmenter.label_stability_)}
 
 
 def _skipped(skipped: Mapping[int, str], noun: str) -> str:

@@ -126,7 +126,7 @@ def segment_volume(
                 train_in(stage, stage.names, config, images, read, intensity_range, notes, record)
                 check_unchanged(volume, notes["input"])
         report_model(model, training_files)
-        add_record(folder, [model, *training_files], record)
+        add_record(folder, [model, *training_files], read_model(model).record)
     _label(model, volume, target, beside, overwrite, flags, relabel, overlay, preflight=False)
 
 

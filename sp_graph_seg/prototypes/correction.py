@@ -15,8 +15,15 @@ from sp_graph_seg.volumes.air import find_air
 
 Array = NDArray[np.float32]
 
-#: The gain is corrected if that lowers the squared error of the prototypes by this share.
-_MIN_GAIN = 0.15
+#: The gain is corrected if the gain of the other phases lowers the squared error of a phase, on
+#: average, by this share.
+_MIN_GAIN = 0.2
+
+#: Between pixels this far apart, the values must change as the gain does, by at least half and at
+#: most twice as much in the median.
+_LAG = 10
+_SLOPES = (0.5, 2.0)
+_LEAST_CHANGE = 1e-6
 
 #: Rings are corrected if they explain this share of the squared error, and three times as much as
 #: rings around three other centres.
@@ -112,9 +119,11 @@ def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction
 
     A slice without gain and rings would consist of a few grey values, the prototypes. Prototypes
     and correction are fitted in turn, as is done for the bias field of magnetic resonance images
-    (Wells et al. 1996). Both are fitted to a smoothed copy of the slice. The gain is kept if it
-    makes the distances to the prototypes clearly smaller. The rings are kept if they are much
-    stronger around the centre of the slice than around other points.
+    (Wells et al. 1996). Both are fitted to a smoothed copy of the slice. The gain is kept if the
+    gain that is fitted to all phases but one also explains the values of this phase, because a gain
+    acts on all phases alike. And the values must change as slowly as the gain from place to place.
+    Otherwise, a sample whose core differs from its shell would look like a gain. The rings are kept
+    if they are much stronger around the centre of the slice than around other points.
 
     The number of prototypes is the number of modes in the histogram of flat pixels, which differ
     little from their neighbours. It is at least two, and at least three if a gain is fitted. With
@@ -141,8 +150,9 @@ def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction
     with_rings = strength > max(_MIN_RINGS, _RING_FACTOR * max(others))
     start = _alternate(smooth, few, inside, none, with_gain=False, with_rings=with_rings)
     gained = _alternate(smooth, more, inside, none, with_gain=True, with_rings=with_rings)
-    errors = [_error(fitted(smooth), more, inside) for fitted in (start, gained)]
-    best = gained if errors[1] < (1 - _MIN_GAIN) * errors[0] else start
+    is_gain = _error_across(smooth, gained, more, inside) < 1 - _MIN_GAIN
+    is_gain = is_gain and _SLOPES[0] < _slope(smooth, gained, inside) < _SLOPES[1]
+    best = gained if is_gain else start
     return best if air is None else replace(best, air=float(np.median(best(image)[air])))
 
 
@@ -181,8 +191,8 @@ def _alternate(
     for _ in range(_ROUNDS):
         phases = _nearest(fitted(smooth), num_labels, inside)
         if with_gain:
-            rest = smooth if fitted.rings is None else smooth - _spread(fitted.rings, fitted.size)
-            fitted = replace(fitted, gain=_fit_gain(rest, phases, inside))
+            gain = _fit_gain(_without_rings(smooth, fitted), phases, inside)
+            fitted = replace(fitted, gain=gain)
         if with_rings:
             model = phases if fitted.gain is None else phases * _gain_map(fitted.gain, fitted.size)
             fitted = replace(fitted, rings=_ring_profile(smooth - model, inside, None)[0])
@@ -199,9 +209,58 @@ def _nearest(image: Array, num_labels: int, inside: NDArray[np.bool_] | None) ->
     return means[np.searchsorted(thresholds, image)].astype(np.float32)
 
 
-def _error(image: Array, num_labels: int, inside: NDArray[np.bool_] | None) -> float:
-    squares = (image - _nearest(image, num_labels, inside)) ** 2
-    return float(squares.mean() if inside is None else squares[inside].mean())
+def _error_across(
+    smooth: Array, fitted: Correction, num_labels: int, inside: NDArray[np.bool_] | None
+) -> float:
+    """Computes the share of the squared error that is left by the gain of the other phases.
+
+    The gain is fitted to all phases but one, and the values of this phase are compared with its
+    prototype times this gain. It is 1 if the gain explains nothing.
+    """
+    phases = _nearest(fitted(smooth), num_labels, inside)
+    rest = _without_rings(smooth, fitted)
+    before = after = 0.0
+    for phase in np.unique(phases):
+        own = phases == phase
+        gain = _gain_map(_fit_gain(rest, np.where(own, 0, phases), inside), fitted.size)
+        pixels = own if inside is None else own & inside
+        values, gains = rest[pixels].astype(np.float64), gain[pixels].astype(np.float64)
+        prototype = (values * gains).sum() / max(float((gains**2).sum()), 1e-12)
+        before += float(((values - values.mean()) ** 2).sum()) if len(values) else 0.0
+        after += float(((values - prototype * gains) ** 2).sum())
+    return after / before if before > 0 else 1.0
+
+
+def _slope(smooth: Array, fitted: Correction, inside: NDArray[np.bool_] | None) -> float:
+    """Computes how much the values change from pixel to pixel, beside what the gain changes them.
+
+    Pixels 10 pixels apart in the same row or column are compared. The result is the slope of the
+    line through 0 that fits best by the sum of absolute errors, the weighted median. So edges,
+    where values jump, count little. It is 1 for a real gain and 0 if the values do not change.
+    """
+    assert fitted.gain is not None
+    rest, gain = _without_rings(smooth, fitted), _gain_map(fitted.gain, fitted.size)
+    even = rest / gain
+    ratios, weights = [], []
+    for near, far in ((np.s_[_LAG:], np.s_[:-_LAG]), (np.s_[:, _LAG:], np.s_[:, :-_LAG])):
+        change = (gain[near] - gain[far]) * (even[near] + even[far]) / 2
+        use = np.abs(change) > _LEAST_CHANGE
+        if inside is not None:
+            use &= inside[near] & inside[far]
+        ratios.append((rest[near] - rest[far])[use] / change[use])
+        weights.append(np.abs(change[use]))
+    return _weighted_median(np.concatenate(ratios), np.concatenate(weights))
+
+
+def _weighted_median(values: Array, weights: Array) -> float:
+    """Finds the value up to which half of the weight lies. It is 0 if there are no values."""
+    order = np.argsort(values)
+    total = np.cumsum(weights[order], dtype=np.float64)
+    return float(values[order][np.searchsorted(total, total[-1] / 2)]) if len(order) else 0.0
+
+
+def _without_rings(image: Array, fitted: Correction) -> Array:
+    return image if fitted.rings is None else image - _spread(fitted.rings, fitted.size)
 
 
 def _monomials(size: tuple[int, int]) -> Array:

@@ -1,7 +1,7 @@
 """Fits the model :class:`~sp_graph_seg.prototypes.Appearance` to training images."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +27,7 @@ from sp_graph_seg.prototypes.descriptors import (
     noise_whitening,
 )
 from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order, count_visible
+from sp_graph_seg.prototypes.stability import label_stability
 from sp_graph_seg.training import Follow, History, TrainingImage, as_it_is, each_step, fit
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask
 
@@ -65,6 +66,7 @@ def fit_appearance(
     colors = [node_colors(*pair) for pair in zip(small, nodes, strict=True)]
     model, labels = _find_labels(graphs, colors, config)
     _warn_of_few_labels(model, config.num_labels)
+    model.stability = _measure_stability(model, labels, small, graphs, nodes, colors)
     subjects = [
         TrainingImage(torch.from_numpy(image), graph, torch.from_numpy(part))
         for image, graph, part in zip(small, graphs, labels, strict=True)
@@ -118,6 +120,43 @@ def _find_labels(
     left = order_of(labels, int(label_of.max()) + 1)
     model = Appearance(config, whitening, centers, label_of, left)
     return model, labels
+
+
+def _measure_stability(
+    model: Appearance,
+    labels: Sequence[NDArray[np.int64]],
+    images: Sequence[Picture],
+    graphs: Sequence[Data],
+    nodes: Sequence[NDArray[np.int64]],
+    colors: Sequence[Array],
+) -> tuple[float, ...]:
+    """Compares the labels of nodes with those that are found in a part of the training data."""
+    everything = list(zip(images, graphs, nodes, colors, strict=True))
+    others = []
+    for half in _halves(list(zip(graphs, colors, strict=True))):
+        own_graphs, own_colors = zip(*half, strict=True)
+        other, _ = _find_labels(own_graphs, own_colors, model.config)
+        again = [other.probabilities(*each).argmax(axis=1) for each in everything]
+        others.append(np.concatenate(again))
+    areas = np.concatenate([graph.area.numpy().ravel() for graph in graphs])
+    return label_stability(np.concatenate(labels), others, model.num_labels, areas)
+
+
+def _halves(nodes: Sequence[tuple[Data, Array]]) -> Iterator[list[tuple[Data, Array]]]:
+    """Yields both halves of graphs and the colours of their nodes: every other image.
+
+    Of one image, the halves are the nodes above, below, left and right of its middle node.
+    """
+    if len(nodes) > 1:
+        yield list(nodes[::2])
+        yield list(nodes[1::2])
+        return
+    ((graph, colors),) = nodes
+    for axis in (0, 1):
+        place = graph.pos[:, axis]
+        for half in (place <= place.median(), place > place.median()):
+            if half.any():
+                yield [(graph.subgraph(half), colors[half.numpy()])]
 
 
 def _warn_of_few_labels(model: Appearance, num_labels: int) -> None:

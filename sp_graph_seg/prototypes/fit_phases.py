@@ -1,26 +1,27 @@
 """Fits the model :class:`~sp_graph_seg.prototypes.Phases` to training images."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import TrainingWarning
+from sp_graph_seg.prototypes.beside import smallest_gap
 from sp_graph_seg.prototypes.correction import fit_correction
-from sp_graph_seg.prototypes.measure import noise_statistics
-from sp_graph_seg.prototypes.phases import Array, Kind, Mask, Phases, make_blind_spot_net
+from sp_graph_seg.prototypes.measure import choose_smoothing, noise_statistics
+from sp_graph_seg.prototypes.phases import Array, Mask, Phases, make_blind_spot_net
 from sp_graph_seg.prototypes.prototypes import (
     Prototypes,
     fit_distinct_prototypes,
     fit_prototypes,
     warn_of_few_labels,
 )
-from sp_graph_seg.prototypes.slow import mean_direction, slow_directions
+from sp_graph_seg.prototypes.stability import Labels, Part, halves, label_stability, middle
+from sp_graph_seg.prototypes.textures import find_texture
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
 from sp_graph_seg.training import (
     Follow,
@@ -32,7 +33,6 @@ from sp_graph_seg.training import (
     measure_skill,
     seeded,
 )
-from sp_graph_seg.training.blind_spot import OnStep
 
 #: The network's reconstruction is used alone if the noise is white, and not at all if tomographic
 #: reconstruction has smoothed it: then neighbours share their noise, and hiding a pixel is useless.
@@ -41,28 +41,38 @@ _WHITE, _SMOOTHED = 0.8, 0.4
 #: Strength of total variation: a small constant, and more for noise that the network cannot remove.
 _TV_LEAST, _TV_BY_NOISE, _TV_MOST = 0.01, 1.7, 0.2
 
-#: A slow feature is a texture if it is this much slower than noise, and than the next feature.
-_SLOW, _SLOWER_THAN_NEXT = 5.0, 2.5
-
 #: A trained network must explain this share of the variance that the mean of its neighbours
 #: explains of a hidden pixel, less what is lost to chance in images of noise. Measured on phantoms:
 #: at least 0.9 after 10 epochs, below 0.5 after one.
 _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 
-#: Number of networks for textures, because the slow features of one depend on its seed.
-_NETS_OF_TEXTURE = 3
+#: Distance of the prototypes of textures in one phase, as a share of that of the phases.
+_GAP_OF_TEXTURES = 0.5
 
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
 
+#: The stability of labels is measured on at most this number of rows and columns in the middle.
+#: Noise is moved by the second pair of rows and columns.
+_MIDDLE = 1024
+_MOVED = (37, 61)
+
 
 @dataclass(frozen=True)
 class _View:
-    """The measured values and slow features of a training image."""
+    """A training image whose gain is corrected, its measured values and its data pixels."""
 
+    image: Array
     value: Array
-    slow: Array
     mask: Mask | None
+
+    def crop(self, part: Part) -> "_View":
+        mask = None if self.mask is None else self.mask[part]
+        return _View(self.image[:, *part], self.value[:, *part], mask)
+
+    def with_other_noise(self, model: Phases) -> "_View":
+        noise = np.roll(self.image - self.value, _MOVED, axis=(1, 2))
+        return replace(self, value=model.look(self.value + noise))
 
 
 def fit_phases(
@@ -71,7 +81,7 @@ def fit_phases(
     config: Config,
     follow: Follow | None = None,
 ) -> tuple[Phases, History]:
-    """Trains networks on images, and finds prototypes of the features of their pixels.
+    """Trains a network on images, and finds prototypes of the features of their pixels.
 
     Args:
         images: The training images, ``(C, H, W)`` each, with values in [0, 1].
@@ -89,64 +99,44 @@ def fit_phases(
     data = np.concatenate([_pixels(*pair) for pair in zip(flat, masks, strict=True)], axis=1)
     mean, std = float(data.mean()), max(float(data.std()), 1e-6)
     blend, strength = _trust_in_noise(flat)
-    model = Phases([], mean, std, blend, 0.0, correction)
+    with seeded(config.seed):
+        net = make_blind_spot_net(len(flat[0]), config)
+    model = Phases(net, mean, std, blend, 0.0, correction)
 
-    def look(model: Phases) -> tuple[list[_View], NDArray[np.float64]]:
-        views = [_View(*model.look(image), mask) for image, mask in zip(images, masks, strict=True)]
-        _, slowness = slow_directions(views[0].slow)
-        model.directions = mean_direction(np.split(views[0].slow, len(model.nets)))
-        return views, slowness
+    def fit_labels(model: Phases) -> list[_View]:
+        views = [_View(one, model.look(one), own) for one, own in zip(flat, masks, strict=True)]
+        _choose_kind(model, views, config.num_labels)
+        _fit_prototypes(model, views, config.num_labels)
+        return views
 
     def trust_in_network(model: Phases) -> None:
         if blend < 1 and not _has_learned(model, flat, masks, config):
             model.blend = 1.0
         model.smoothing = _TV_LEAST + model.blend * strength
+        if model.blend == 1 and len(flat[0]) == 1:
+            model.smoothing = choose_smoothing(flat, masks, model.smoothing)
 
     def so_far() -> Phases:
-        current = replace(model, nets=[as_it_is(net) for net in model.nets])
+        current = replace(model, net=as_it_is(net))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they are for the end of the training
             trust_in_network(current)
-            views, slowness = look(current)
-            current.kind = _choose_kind(views, slowness)
-            _fit_prototypes(current, views, config.num_labels)
+            fit_labels(current)
         return current
 
+    images_and_masks = _standardise(model, flat, masks)
     on_step = each_step(follow, so_far)
-    history = _train(model, flat, masks, config, on_step)
+    history = fit_blind_spot(net, *images_and_masks, config, find_device(config), on_step)
     trust_in_network(model)
-    views, slowness = look(model)
-    model.kind = _choose_kind(views, slowness)
-    if model.kind == "texture":
-        for number in range(1, _NETS_OF_TEXTURE):
-            other = config.replace(seed=config.seed + 1000 * number)
-            for row in _train(model, flat, masks, other, on_step):
-                history.append({**row, "step": len(history) + 1})
-        views, _ = look(model)
-    _fit_prototypes(model, views, config.num_labels)
+    views = fit_labels(model)
+    model.stability = _measure_stability(model, views, config.num_labels)
     return model, history
-
-
-def _train(
-    model: Phases,
-    flat: Sequence[Array],
-    masks: Sequence[Mask | None],
-    config: Config,
-    on_step: OnStep | None,
-) -> History:
-    """Trains one more network and adds it to the model."""
-    with seeded(config.seed):
-        net = make_blind_spot_net(len(flat[0]), config)
-    model.nets.append(net)
-    return fit_blind_spot(
-        net, *_standardise(model, flat, masks), config, find_device(config), on_step
-    )
 
 
 def _standardise(
     model: Phases, flat: Sequence[Array], masks: Sequence[Mask | None]
 ) -> tuple[list[Tensor], list[Tensor | None]]:
-    """Standardises images for the networks, and converts images and masks to tensors."""
+    """Standardises images for the network, and converts images and masks to tensors."""
     mean, std = np.float32(model.mean), np.float32(model.std)
     return (
         [torch.from_numpy((image - mean) / std) for image in flat],
@@ -157,8 +147,8 @@ def _standardise(
 def _has_learned(
     model: Phases, flat: Sequence[Array], masks: Sequence[Mask | None], config: Config
 ) -> bool:
-    """Tells whether the first network predicts hidden pixels well, and warns if it does not."""
-    learned, simple = measure_skill(model.nets[0], *_standardise(model, flat, masks), config)
+    """Tells whether the network predicts hidden pixels well, and warns if it does not."""
+    learned, simple = measure_skill(model.net, *_standardise(model, flat, masks), config)
     if 1 - learned >= _SKILL * max(0.0, 1 - simple) - _SKILL_OF_NOISE:
         return True
     warnings.warn(
@@ -189,29 +179,50 @@ def _trust_in_noise(images: Sequence[Array]) -> tuple[float, float]:
     return blend, structure * min(_TV_BY_NOISE * float(noise), _TV_MOST)
 
 
-def _choose_kind(views: Sequence[_View], slowness: NDArray[np.float64]) -> Kind:
-    if len(views[0].value) > 1 or count_modes(_flat_pixels(views)[0]) > 1:
-        return "intensity"
-    if slowness[0] > _SLOW and slowness[0] > _SLOWER_THAN_NEXT * slowness[1]:
-        return "texture"
-    return "mixed"
+def _choose_kind(model: Phases, views: Sequence[_View], num_labels: int) -> None:
+    """Chooses the kind of features, and finds the texture if they hold one."""
+    if len(views[0].value) > 1:
+        return  # intensity
+    modes = count_modes(_flat_pixels(views)[0])
+    if modes > 1:
+        if num_labels > modes:
+            _find_texture_of_phase(model, views, modes, num_labels)
+        return
+    texture, _ = find_texture([view.image[0] for view in views], [view.mask for view in views])
+    model.kind = "texture" if len(texture) else "mixed"
+    if model.kind == "texture":
+        model.texture = texture.first(num_labels - 1) if num_labels > 1 else texture
+
+
+def _find_texture_of_phase(
+    model: Phases, views: Sequence[_View], modes: int, num_labels: int
+) -> None:
+    """Looks for the phase with the clearest texture. Without any, the kind stays intensity."""
+    points = _of_all([view.value for view in views], views).T
+    model.phases = fit_prototypes(points, modes).centers[:, 0]
+    clearest = 0.0
+    for phase in range(len(model.phases)):
+        inside = [replace(model, phase=phase).in_phase(view.value, view.mask) for view in views]
+        texture, slowness = find_texture([view.image[0] for view in views], inside)
+        if len(texture) and slowness[0] > clearest:
+            clearest, model.kind, model.phase = float(slowness[0]), "both", phase
+            model.texture = texture.first(num_labels - modes)
 
 
 def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> None:
-    if model.kind == "intensity":
-        count = len(views[0].value)
-        model.offset, model.scale = np.zeros(count, np.float32), np.ones(count, np.float32)
-    else:
-        raw = [model.raw_features(view.value, view.slow) for view in views]
-        sample = _of_all(raw, views)
+    if model.kind == "mixed":
+        sample = _of_all(_features(model, views), views)
         model.offset, model.scale = sample.mean(axis=1), np.maximum(sample.std(axis=1), 1e-6)
-    points = _of_all([model.features(view.value, view.slow) for view in views], views).T
-    if num_labels:
+    points = _of_all(_features(model, views), views).T
+    if model.kind == "both":
+        prototypes = _fit_both(model, points, num_labels)
+    elif num_labels:
         prototypes = fit_prototypes(points, num_labels)
     elif model.kind == "mixed":
         prototypes = fit_prototypes(points, 2)
     elif points.shape[1] > 1:
-        prototypes = fit_distinct_prototypes(_flat_pixels(views).T)
+        flat = _flat_pixels(views) if model.kind == "intensity" else points.T
+        prototypes = fit_distinct_prototypes(flat.T)
     else:
         values = _flat_pixels(views)[0] if model.kind == "intensity" else points
         prototypes = fit_prototypes(points, max(2, count_modes(values)))
@@ -221,6 +232,77 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
         sharp = [model.without_rims(view.value, view.mask) for view in views]
         points = _of_all(sharp, views).T
         model.prototypes = fit_prototypes(points, len(prototypes))
+
+
+def _measure_stability(model: Phases, views: Sequence[_View], num_labels: int) -> tuple[float, ...]:
+    """Compares the labels with those of prototypes that are fitted to a part of the images.
+
+    If labels are intensities, the parts also label other noise. The noise is the difference of the
+    image and the measured values. It is moved by some pixels.
+    """
+    views = [view.crop(middle(view.image.shape[1:], _MIDDLE)) for view in views]
+    seen = [view.with_other_noise(model) for view in views] if model.kind == "intensity" else views
+    others = [_refit(model, half, num_labels) for half in _halves(views)]
+    again = [_labels_of(other, seen) for other in others]
+    return label_stability(_labels_of(model, views), again, model.num_labels)
+
+
+def _halves(views: Sequence[_View]) -> Iterator[list[_View]]:
+    """Yields both halves of the training data: every other image, or the halves of one image."""
+    if len(views) > 1:
+        halves_of = [list(views[::2]), list(views[1::2])]
+    else:
+        halves_of = [[views[0].crop(part)] for part in halves(views[0].image.shape[1:])]
+    for half in halves_of:
+        if any(view.mask is None or view.mask.any() for view in half):
+            yield half
+
+
+def _labels_of(model: Phases, views: Sequence[_View]) -> Labels:
+    """Computes the labels of the data pixels of all views, ``(P,)``."""
+    pairs = zip(_features(model, views), views, strict=True)
+    parts = [model.label(features, view.mask)[0] for features, view in pairs]
+    return np.concatenate([labels[labels >= 0] for labels in parts])
+
+
+def _refit(model: Phases, views: Sequence[_View], num_labels: int) -> Phases:
+    """Returns a model with the same network, whose labels are found in other views."""
+    other = Phases(model.net, model.mean, model.std, model.blend, model.smoothing)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they are about a part only
+        _choose_kind(other, views, num_labels)
+        _fit_prototypes(other, views, num_labels)
+    return other
+
+
+def _features(model: Phases, views: Sequence[_View]) -> list[Array]:
+    return [model.features_of(view.image, view.value, view.mask) for view in views]
+
+
+def _fit_both(model: Phases, points: Array, num_labels: int) -> Prototypes:
+    """Finds prototypes of the values and of the texture of one phase.
+
+    The texture is scaled so that its prototypes are half as far apart as those of the values. So
+    textures of one phase are merged before phases.
+
+    Args:
+        model: The model. The scale of its features is set.
+        points: The features that are not scaled yet, ``(P, Q)``. They are scaled in place.
+        num_labels: Number of prototypes in all.
+    """
+    own = np.abs(points[:, :1] - model.phases).argmin(axis=1) == model.phase
+    found = fit_prototypes(points[own, 1:], num_labels - len(model.phases) + 1)
+    gaps = smallest_gap(found.centers), _GAP_OF_TEXTURES * smallest_gap(model.phases[:, None])
+    scale = gaps[0] / gaps[1] if min(gaps) > 0 else 1.0
+    model.scale = np.append(1, np.full(points.shape[1] - 1, scale)).astype(np.float32)
+    points /= model.scale
+    others = np.delete(model.phases, model.phase)
+    centers = np.zeros((len(found) + len(others), points.shape[1]), np.float32)
+    centers[:, 0] = np.append(np.full(len(found), model.phases[model.phase]), others)
+    centers[: len(found), 1:] = found.centers / scale
+    labels, _ = Prototypes(centers, np.ones(len(centers), np.float32)).nearest(points)
+    shares = np.bincount(labels, minlength=len(centers)) / len(points)
+    return Prototypes(centers, shares.astype(np.float32))
 
 
 def _by_brightness(prototypes: Prototypes, points: Array, views: Sequence[_View]) -> Prototypes:

@@ -16,17 +16,18 @@ from sp_graph_seg.prototypes.correction import Correction
 from sp_graph_seg.prototypes.measure import keep_structure, total_variation
 from sp_graph_seg.prototypes.prototypes import Prototypes
 from sp_graph_seg.prototypes.rims import remove_rims
-from sp_graph_seg.prototypes.slow import project
+from sp_graph_seg.prototypes.textures import Texture
 from sp_graph_seg.prototypes.tiles import in_tiles
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-#: The features of the labels: intensities, one slow feature of the networks, or intensities
-#: with their surroundings and dark lines.
-Kind = Literal["intensity", "texture", "mixed"]
+#: The features of the labels: intensities, texture, intensities and the texture of one phase, or
+#: intensities with their surroundings and dark lines.
+Kind = Literal["intensity", "texture", "both", "mixed"]
 
-_TV_OF_TEXTURE = 0.5
+#: Strength of total variation in units of the standard deviation of a slow feature.
+_TV_OF_TEXTURE = 4.0
 _SURROUNDINGS = 8.0
 _LINES = 4.0
 
@@ -44,9 +45,11 @@ class Phases:
     3. The features of the pixels are computed. The training chose one of three kinds:
 
        * intensity: the measured values. It is chosen if they have several channels or modes.
-       * texture: the feature that varies most slowly over the image, averaged over the networks.
-         It is chosen if the kind is not intensity, and if this feature of the first network varies
-         much more slowly than noise and than the second slowest feature.
+       * texture: the slow features of :class:`~sp_graph_seg.prototypes.textures.Texture`. It is
+         chosen if the values have one mode, and slow features stand out.
+       * both: the measured value and the slow features within one phase; elsewhere they are 0. It
+         is chosen if the values have several modes, more labels are wanted, and slow features stand
+         out in a phase.
        * mixed: the measured value, the mean of its surroundings, and a filter for dark lines, all
          scaled to equal spread. It is chosen in all other cases.
 
@@ -54,28 +57,36 @@ class Phases:
        blurred edges are removed, see :mod:`~sp_graph_seg.prototypes.rims`.
 
     Attributes:
-        nets: The trained networks. There are three for the kind texture, otherwise one.
-        mean, std: Mean and standard deviation with which images are standardised for a network.
+        net: The trained network.
+        mean, std: Mean and standard deviation with which images are standardised for the network.
         blend: Share of the image in the measured value. The rest is the network's reconstruction.
         smoothing: Weight of the total variation that smooths the measured value.
         correction: Correction of gain and rings in grey images; ``None`` for other images.
-        kind: The kind of features in step 3: intensity, texture or mixed.
-        directions: Directions in the space of slowly varying features, as columns, ``(S, Q)``.
-        offset, scale: Mean and standard deviation with which features are standardised, ``(Q,)``.
+        kind: The kind of features in step 3: intensity, texture, both or mixed.
+        texture: The texture that is looked at, if the kind is texture or both.
+        phases: Mean values of the phases, ``(M,)``, and ``phase``, the number of the phase whose
+            texture is looked at, if the kind is both.
+        offset, scale: What is subtracted from the features, and what they are divided by, ``(Q,)``.
+            For the kind mixed it is their mean and standard deviation.
         prototypes: Prototypes in the space of the features. Label 0 has the lowest intensity.
+        stability: Stability of each label, see :mod:`~sp_graph_seg.prototypes.stability`. It is
+            empty if it is not known.
     """
 
-    nets: list[BlindSpotNet] = field(repr=False)
+    net: BlindSpotNet = field(repr=False)
     mean: float
     std: float
     blend: float
     smoothing: float
     correction: Correction | None = None
     kind: Kind = "intensity"
-    directions: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 1)), repr=False)
+    texture: Texture | None = field(default=None, repr=False)
+    phases: Array = field(default_factory=lambda: np.zeros(0, np.float32), repr=False)
+    phase: int = 0
     offset: Array = field(default_factory=lambda: np.zeros(1, np.float32), repr=False)
     scale: Array = field(default_factory=lambda: np.ones(1, np.float32), repr=False)
     prototypes: Prototypes | None = field(default=None, repr=False)
+    stability: tuple[float, ...] = ()
 
     @property
     def num_labels(self) -> int:
@@ -85,19 +96,14 @@ class Phases:
 
     @property
     def networks(self) -> list[BlindSpotNet]:
-        """The networks, which may be moved to a GPU."""
-        return self.nets
+        """The network, which may be moved to a GPU."""
+        return [self.net]
 
-    def look(self, image: Array) -> tuple[Array, Array]:
-        """Computes measured values and slowly varying features of the pixels of an image.
-
-        The measured values are ``(C, H, W)``, and the features are ``(S, H, W)``.
-        """
-        return self._look(self.correct(image))
-
-    def _look(self, image: Array) -> tuple[Array, Array]:
-        answer = in_tiles(self._ask, image)
-        return self.denoise(image, answer[: len(image)]), answer[len(image) :]
+    def look(self, image: Array) -> Array:
+        """Computes the measured values ``(C, H, W)`` of a corrected image."""
+        if self.blend == 1:  # the network has no say
+            return self.denoise(image, image)
+        return self.denoise(image, in_tiles(self._ask, image))
 
     def correct(self, image: Array) -> Array:
         """Removes the rings of an image and evens out its gain, if the training found any."""
@@ -113,45 +119,59 @@ class Phases:
 
     @torch.no_grad()
     def _ask(self, image: Array) -> Array:
-        """Computes the first network's reconstruction, and all slow features: ``(C + S, h, w)``."""
-        device = next(self.nets[0].parameters()).device
+        """Computes the reconstruction of an image by the network, ``(C, h, w)``."""
+        device = next(self.net.parameters()).device
         seen = ((torch.from_numpy(image).to(device) - self.mean) / self.std)[None]
-        answers = [net(seen) for net in self.nets]
-        parts = [answers[0][0][0] * self.std + self.mean, *(slow[0] for _, slow in answers)]
-        return torch.cat(parts).cpu().numpy()
+        clean: Tensor = self.net(seen)[0][0] * self.std + self.mean
+        return clean.cpu().numpy()
 
-    def features(self, value: Array, slow: Array) -> Array:
-        """Computes the features ``(Q, H, W)`` of the pixels from the result of :meth:`look`."""
-        raw = self.raw_features(value, slow)
-        standard = (raw - self.offset[:, None, None]) / self.scale[:, None, None]
-        if self.kind == "texture":
-            standard = total_variation(torch.from_numpy(standard), _TV_OF_TEXTURE).numpy()
-        return standard
+    def features(self, image: Array, mask: Mask | None = None) -> Array:
+        """Computes the features ``(Q, H, W)`` of the pixels of a corrected image ``(C, H, W)``.
 
-    def raw_features(self, value: Array, slow: Array) -> Array:
-        """Computes the features before they are standardised."""
+        The texture of a pixel is that of data pixels only; the mask ``(H, W)`` tells which these
+        are. It is ``None`` if all pixels are data. Elsewhere the features of a texture are 0.
+        """
+        return self.features_of(image, image if self.kind == "texture" else self.look(image), mask)
+
+    def features_of(self, image: Array, value: Array, mask: Mask | None) -> Array:
+        """Computes the features if the measured values ``(C, H, W)`` are known."""
         if self.kind == "intensity":
-            return value
-        if self.kind == "texture":
-            return project(slow, self.directions)
-        return np.stack([value[0], gaussian_filter(value[0], _SURROUNDINGS), dark_lines(value[0])])
+            raw = value
+        elif self.kind == "mixed":
+            around = gaussian_filter(value[0], _SURROUNDINGS)
+            raw = np.stack([value[0], around, dark_lines(value[0])])
+        elif self.kind == "texture":
+            raw = self._slow(image, mask)
+        else:
+            raw = np.concatenate([value, self._slow(image, self.in_phase(value, mask))])
+        return (raw - self.offset[:, None, None]) / self.scale[:, None, None]
+
+    def _slow(self, image: Array, inside: Mask | None) -> Array:
+        """Computes the smoothed slow features of a texture, 0 outside: ``(Q, H, W)``."""
+        assert self.texture is not None, "a texture was found"
+        slow = torch.from_numpy(self.texture.project(image[0], inside))
+        smooth = total_variation(slow, _TV_OF_TEXTURE).numpy()
+        return smooth if inside is None else np.where(inside, smooth, np.float32(0))
+
+    def in_phase(self, value: Array, mask: Mask | None) -> Mask:
+        """Finds the data pixels ``(H, W)`` that belong to the phase whose texture counts."""
+        nearest = np.abs(value - self.phases[:, None, None]).argmin(axis=0) == self.phase
+        return nearest if mask is None else nearest & mask
 
     def predict(self, image: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:
         """Computes labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` in [0, 1].
 
         Pixels outside the mask have label -1 and margin 0.
         """
-        return self.label(self.describe(image), mask)
+        return self.label(self.describe(image, mask), mask)
 
-    def describe(self, image: Array) -> Array:
+    def describe(self, image: Array, mask: Mask | None = None) -> Array:
         """Computes the features ``(Q, H, W)`` of an image ``(C, H, W)`` in [0, 1], in tiles."""
-        return in_tiles(self._describe, self.correct(image))
-
-    def _describe(self, tile: Array) -> Array:
-        """Computes the features of a corrected tile; runs networks only if they are needed."""
-        if self.kind == "intensity" and self.blend == 1:
-            return self.features(self.denoise(tile, tile), tile)
-        return self.features(*self._look(tile))
+        image = self.correct(image)
+        if mask is None:
+            return in_tiles(self.features, image)
+        masked = np.concatenate([image, mask[None]], dtype=np.float32)
+        return in_tiles(lambda tile: self.features(tile[:-1], tile[-1] > 0), masked)
 
     def label(
         self, features: Array, mask: Mask | None = None, beside: Sequence[Array] = ()
@@ -191,11 +211,11 @@ class Phases:
         return remove_rims(features[0], centers, mask, [other[0] for other in beside])[None]
 
     def encode(self, image: Array) -> Tensor:
-        """Computes learned features of the pixels, ``(F, H, W)``, with the first network."""
-        device = next(self.nets[0].parameters()).device
+        """Computes learned features of the pixels, ``(F, H, W)``, with the network."""
+        device = next(self.net.parameters()).device
         seen = ((torch.from_numpy(self.correct(image)).to(device) - self.mean) / self.std)[None]
         with torch.no_grad():
-            return self.nets[0].encoder(seen)[0]
+            return self.net.encoder(seen)[0]
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
         """Merges the labels to ``num_labels``. Returns the new label of each label, ``(K,)``."""
@@ -206,15 +226,19 @@ class Phases:
         """Returns tensors and JSON values, from which :meth:`from_state` makes the same model."""
         assert self.prototypes is not None, "the prototypes are fitted"
         arrays: dict[str, NDArray[Any]] = {
-            "directions": self.directions,
             "offset": self.offset,
             "scale": self.scale,
             "centers": self.prototypes.centers,
             "shares": self.prototypes.shares,
         }
-        names = ("mean", "std", "blend", "smoothing", "kind")
+        names = ("mean", "std", "blend", "smoothing", "kind", "phase")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
-        values["nets"] = len(self.nets)
+        values["stability"] = list(self.stability)
+        if self.kind == "both":
+            arrays["phases"] = self.phases
+        if self.texture is not None:
+            arrays |= {"weights": self.texture.weights, "center": self.texture.center}
+            values["deviation"] = self.texture.deviation
         if self.correction is not None:
             values["size"] = list(self.correction.size)
             values["air"] = self.correction.air
@@ -222,9 +246,8 @@ class Phases:
                 array = getattr(self.correction, name)
                 arrays |= {} if array is None else {name: array}
         tensors = {name: torch.from_numpy(a.copy()) for name, a in arrays.items()}
-        for number, net in enumerate(self.nets):
-            weights = net.state_dict().items()
-            tensors |= {f"net{number}.{name}": weight for name, weight in weights}
+        weights = self.net.state_dict().items()
+        tensors |= {f"net.{name}": weight for name, weight in weights}
         return tensors, values
 
     @classmethod
@@ -232,30 +255,35 @@ class Phases:
         cls, tensors: dict[str, Tensor], values: dict[str, Any], config: Config, channels: int
     ) -> "Phases":
         """Makes a model from the result of :meth:`state`."""
-        nets = [make_blind_spot_net(channels, config) for _ in range(int(values["nets"]))]
-        for number, net in enumerate(nets):
-            start = f"net{number}."
-            own = {n.removeprefix(start): t for n, t in tensors.items() if n.startswith(start)}
-            net.load_state_dict(own)
-            net.eval()
-        arrays = {name: t.numpy() for name, t in tensors.items() if not name.startswith("net")}
+        net = make_blind_spot_net(channels, config)
+        own = {n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")}
+        net.load_state_dict(own)
+        net.eval()
+        arrays = {name: t.numpy() for name, t in tensors.items() if not name.startswith("net.")}
         correction = None
         if "size" in values:
             height, width = map(int, values["size"])
             gain, rings = arrays.get("gain"), arrays.get("rings")
             correction = Correction(gain, rings, (height, width), values.get("air"))
+        texture = None
+        if "deviation" in values:
+            deviation = float(values["deviation"])
+            texture = Texture(deviation, arrays["weights"], arrays["center"])
         return cls(
-            nets,
+            net,
             mean=float(values["mean"]),
             std=float(values["std"]),
             blend=float(values["blend"]),
             smoothing=float(values["smoothing"]),
             correction=correction,
             kind=values["kind"],
-            directions=arrays["directions"],
+            texture=texture,
+            phases=arrays.get("phases", np.zeros(0, np.float32)),
+            phase=int(values["phase"]),
             offset=arrays["offset"],
             scale=arrays["scale"],
             prototypes=Prototypes(arrays["centers"], arrays["shares"]),
+            stability=tuple(map(float, values.get("stability", ()))),
         )
 
 

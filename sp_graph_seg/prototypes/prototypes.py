@@ -29,6 +29,10 @@ _MOST = 8
 #: Least share of the points that a mode of several features has.
 _SMALLEST_SHARE = 0.01
 
+#: Smoothing of the histogram between two prototypes, as a share of its range or of the distance
+#: between the farthest two prototypes, whichever is larger.
+_BANDWIDTH = 0.02
+
 #: Number of points whose distances to all prototypes are held in memory at once.
 _AT_ONCE = 1 << 20
 
@@ -144,10 +148,12 @@ def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
     """Finds one prototype for each mode of points with several features, two to eight in all.
 
     Two prototypes belong to the same mode if the histogram of their points, projected on the line
-    through both prototypes, has no valley. A prototype with less than 1 % of the points does not
-    count as a mode, because such prototypes lie between two others, at edges of the image. The fit
-    starts with eight prototypes. It is repeated with one prototype fewer until each prototype is a
-    different mode, or two prototypes are left.
+    through both prototypes, has no valley. The histogram is smoothed by 2 % of its range, or by 2 %
+    of the distance between the farthest two prototypes if that is more, because differences that
+    are tiny beside this distance are left by denoising. A prototype with less than 1 % of the
+    points does not count as a mode, because such prototypes lie between two others, at edges of the
+    image. The fit starts with eight prototypes. It is repeated with one prototype fewer until each
+    prototype is a different mode, or two prototypes are left.
 
     Args:
         points: Features of training points, ``(P, Q)``.
@@ -167,12 +173,17 @@ def fit_distinct_prototypes(points: NDArray[np.float32]) -> Prototypes:
 def _shallowest_valley(points: NDArray[np.float32], prototypes: Prototypes) -> float:
     """Finds the deepest valley between each pair of prototypes. Returns the smallest depth."""
     labels, _ = prototypes.nearest(points)
+    centers = prototypes.centers
+    farthest = np.linalg.norm(centers[:, None] - centers, axis=-1).max()
     depths = []
     for one in range(len(prototypes)):
         for other in range(one):
             pair = points[(labels == one) | (labels == other)]
-            along = pair @ (prototypes.centers[one] - prototypes.centers[other])
-            depths.append(max(mode_depths(along), default=0.0))
+            direction = centers[one] - centers[other]
+            along = pair @ (direction / max(float(np.linalg.norm(direction)), 1e-12))
+            spread = max(float(np.ptp(along)), _BANDWIDTH * float(farthest))
+            bandwidth = _BANDWIDTH * max(spread, float(farthest)) / spread
+            depths.append(max(mode_depths(along, bandwidth=bandwidth), default=0.0))
     return min(depths)
 
 

@@ -1,6 +1,7 @@
 """Labels regions by their mean colours, without a network."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.prototypes.prototypes import warn_of_few_labels
+from sp_graph_seg.prototypes.stability import halves, label_stability
 from sp_graph_seg.prototypes.ward import merge_near, ward_clusters
 from sp_graph_seg.regions import RegionTree, build_region_tree
 from sp_graph_seg.transforms.color_spaces import color_space
@@ -42,11 +44,14 @@ class RegionColors:
             scaled down before its regions are found.
         means: Mean colours of the labels, ``(K, 3)`` in CIELAB, sorted by lightness.
         areas: Number of pixels of each label in the training images, ``(K,)``.
+        stability: Stability of each label, see :mod:`~sp_graph_seg.prototypes.stability`. It is
+            empty if it is not known.
     """
 
     config: Config
     means: Array
     areas: Array
+    stability: tuple[float, ...] = ()
 
     @property
     def num_labels(self) -> int:
@@ -90,14 +95,16 @@ class RegionColors:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Returns tensors and JSON values, from which :meth:`from_state` makes the same model."""
-        return {name: torch.from_numpy(getattr(self, name)) for name in ("means", "areas")}, {}
+        tensors = {name: torch.from_numpy(getattr(self, name)) for name in ("means", "areas")}
+        return tensors, {"stability": list(self.stability)}
 
     @classmethod
     def from_state(
         cls, tensors: dict[str, Tensor], values: dict[str, Any], config: Config, channels: int
     ) -> "RegionColors":
         """Makes a model from the result of :meth:`state`."""
-        return cls(config, tensors["means"].numpy(), tensors["areas"].numpy())
+        stability = tuple(map(float, values.get("stability", ())))
+        return cls(config, tensors["means"].numpy(), tensors["areas"].numpy(), stability)
 
 
 def fit_region_colors(
@@ -113,7 +120,34 @@ def fit_region_colors(
     """
     found = [find_regions(*pair, config) for pair in zip(images, masks, strict=True)]
     colors = np.concatenate([part for _, part, _ in found])
-    return cluster_regions(colors, np.concatenate([part for *_, part in found]), config)
+    areas = np.concatenate([part for *_, part in found])
+    model = cluster_regions(colors, areas, config)
+    labels, others = model.distances(colors).argmin(axis=1), []
+    for half in _halves([regions for regions, *_ in found]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are about a half only
+            other = cluster_regions(colors[half > 0], half[half > 0], config)
+        others.append(other.distances(colors).argmin(axis=1))
+    model.stability = label_stability(labels, others, model.num_labels, areas)
+    return model
+
+
+def _halves(regions: Sequence[NDArray[np.int64]]) -> Iterator[Array]:
+    """Yields the areas ``(R,)`` of the regions of all images in both halves of the training data.
+
+    The halves are every other image. Of one image, they are its halves.
+    """
+    parts: list[list[Array]]
+    if len(regions) > 1:
+        sizes = [region_sizes(each).astype(np.float64) for each in regions]
+        parts = [
+            [size * (number % 2 == half) for number, size in enumerate(sizes)] for half in (0, 1)
+        ]
+    else:
+        count = int(regions[0].max()) + 1
+        kept = (regions[0][part] for part in halves(regions[0].shape))
+        parts = [[np.bincount(own[own >= 0], minlength=count).astype(np.float64)] for own in kept]
+    yield from filter(np.any, map(np.concatenate, parts))
 
 
 def cluster_regions(colors: Array, areas: Array, config: Config) -> RegionColors:

@@ -16,6 +16,7 @@ from sp_graph_seg.prototypes import (
     fit_phases,
     fit_region_colors,
 )
+from sp_graph_seg.prototypes.stability import warn_of_instability
 from sp_graph_seg.training import Follow, History
 from sp_graph_seg.transforms.prepare import ScaledImage, crop
 
@@ -34,6 +35,10 @@ class Labeller(Protocol):
     @property
     def networks(self) -> Sequence[nn.Module]:
         """The networks, which may be moved to a GPU."""
+
+    @property
+    def stability(self) -> tuple[float, ...]:
+        """Stability of each label, ``(K,)``; empty if it is not known."""
 
     def predict(
         self, image: NDArray[np.float32], mask: NDArray[np.bool_] | None = None
@@ -67,11 +72,15 @@ def fit_labeller(
     if config.label_by == "phases":  # at full resolution
         images = [crop(image, _TRAINED) for image in images]
     values, masks = [image.values for image in images], [image.inside for image in images]
+    labeller: Labeller
     if config.label_by == "regions":
-        return fit_region_colors(values, masks, config), History()
-    if config.label_by == "phases":
-        return fit_phases(values, masks, config, follow)
-    return fit_appearance(values, masks, config, follow)
+        labeller, history = fit_region_colors(values, masks, config), History()
+    elif config.label_by == "phases":
+        labeller, history = fit_phases(values, masks, config, follow)
+    else:
+        labeller, history = fit_appearance(values, masks, config, follow)
+    warn_of_instability(labeller.stability)
+    return labeller, history
 
 
 def labeller_from_state(

@@ -158,6 +158,27 @@ class Prediction:
         return max([count, *(target + 1 for target in merged)])
 
     @property
+    def label_stability_(self) -> tuple[float, ...]:
+        """Stability of each label, from 0 to 1, see :attr:`stability_`. Empty if it is not known.
+
+        It is that of the labels before post-processing.
+        """
+        labeller = self._labeller
+        return () if labeller is None else labeller.stability
+
+    @property
+    def stability_(self) -> float | None:
+        """How little the labels depend on what the model was trained on, from 0 to 1.
+
+        The training fits the prototypes again, to parts of the training images, and compares the
+        labels, see :func:`~sp_graph_seg.prototypes.stability.label_stability`. The mean over the
+        labels is the stability of the model. ``None`` if it is not known: the model has no
+        prototypes, or was made by an earlier version.
+        """
+        labels = self.label_stability_
+        return float(np.mean(labels)) if labels else None
+
+    @property
     def names_(self) -> dict[int, str]:
         """The name of each label that has a name in ``relabel_``."""
         return self.relabel_.names if self.relabel_ else {}

@@ -277,7 +277,7 @@ class Segmenter(Prediction, ImageEstimator):
                 :func:`~sp_graph_seg.segmenter.model_file.read_model` returns them.
             record: JSON values that say how the model was made. By default, it is the result of
                 :func:`~sp_graph_seg.io.record.make_record` without inputs. If this process trained
-                the model, the number of threads is added.
+                the model, the number of threads and the stability of each label are added.
         """
         config = self.trained_config
         trained = Trained(
@@ -292,6 +292,7 @@ class Segmenter(Prediction, ImageEstimator):
         made = make_record() if record is None else dict(record)
         if self.history_ is not None:  # trained by this process
             made["threads"] = torch.get_num_threads()
+            made["stability"] = list(self.label_stability_)
         write_model(path, *to_file(trained, notes), made)
 
     @classmethod

@@ -47,7 +47,7 @@ def describe_slice(segmenter: Segmenter, number: int, image: NDArray) -> Describ
     """Computes the features of a slice ``(C, H, W)``."""
     values, inside = segmenter.normalize(image)
     assert isinstance(segmenter.labeller_, Phases), "slices are joined for phases only"
-    return Described(number, segmenter.labeller_.describe(values), inside)
+    return Described(number, segmenter.labeller_.describe(values, inside), inside)
 
 
 def label_joined(

@@ -57,6 +57,23 @@ def test_a_gain_is_recovered():
     assert otsu_error(fitted(shaded), clean) < 0.005 < 0.03 < otsu_error(shaded, clean)
 
 
+@pytest.mark.parametrize("blur", [1, 2, 3])
+def test_a_core_unlike_its_shell_is_no_gain(blur):
+    """A round sample in air, whose two phases are mixed, one more in the middle."""
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[-1 : 1 : SIZE[0] * 1j, -1 : 1 : SIZE[1] * 1j]
+    squares = rows**2 + columns**2
+    field = gaussian_filter(rng.normal(size=SIZE), 3)
+    core = field / field.std() + (blur + 1) * (0.35 - squares) > 0
+    sample = np.where(squares < 0.8, np.where(core, 0.9, 0.6), 0.05)
+    image = gaussian_filter(sample, blur) + rng.normal(0, 0.02, SIZE)
+    assert fit_correction(image.astype(np.float32), None).gain is None
+
+
+def test_an_image_of_one_value_has_no_gain():
+    assert fit_correction(np.full(SIZE, 0.5, np.float32), None).gain is None
+
+
 def test_rings_are_recovered():
     clean, noise = phases()
     ringed = clean + noise + rings()
@@ -143,18 +160,19 @@ def test_a_disc_in_the_middle_is_no_ring():
 
 def sample_in_air(reach=0.42, corner=0.0, cup=0.0):
     """Blobs in a round sample with air of 0.1 around it, whose corners are brighter."""
-    clean, noise = phases()
-    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
-    radius = np.hypot(y - (SIZE[0] - 1) / 2, x - (SIZE[1] - 1) / 2)
-    inside = radius < reach * SIZE[0]
-    shading = 1 - cup * (1 - (radius / (reach * SIZE[0])) ** 2)
-    corners = radius > SIZE[0] / 2
+    rng = np.random.default_rng(0)
+    blobs = gaussian_filter(rng.normal(size=(240, 250)), 4) > 0
+    clean = np.where(blobs, 0.6, 0.3)
+    y, x = np.mgrid[:240, :250]
+    radius = np.hypot(y - 119.5, x - 124.5)
+    inside, corners = radius < reach * 240, radius > 120
+    shading = 1 - cup * (1 - (radius / (reach * 240)) ** 2)
     image = np.where(inside, clean * shading, 0.1 + corner * corners)
-    return (image + noise).astype(np.float32), clean, inside, corners
+    return (image + rng.normal(0, 0.02, image.shape)).astype(np.float32), clean, inside, corners
 
 
 def test_corners_beyond_the_circle_get_the_value_of_air():
-    image, clean, inside, corners = sample_in_air(corner=0.25)
+    image, clean, _, corners = sample_in_air(corner=0.15)
     fitted = fit_correction(image, None)
     assert fitted.gain is None
     assert fitted.rings is None
@@ -171,7 +189,7 @@ def test_corners_stay_where_there_is_no_air_beside_them(reach):
 
 
 def test_a_mask_says_what_is_air():
-    image, _, inside, _ = sample_in_air(corner=0.25)
+    image, _, inside, _ = sample_in_air(corner=0.15)
     assert fit_correction(image, inside).air is None
 
 

@@ -3,7 +3,12 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from sp_graph_seg.prototypes.measure import keep_structure, noise_statistics, total_variation
+from sp_graph_seg.prototypes.measure import (
+    choose_smoothing,
+    keep_structure,
+    noise_statistics,
+    total_variation,
+)
 
 
 def disc(height=48, width=60, noise=0.1, seed=0):
@@ -58,6 +63,50 @@ def test_total_variation_takes_noise_and_leaves_the_edge():
     smooth = total_variation(torch.from_numpy(disc()), 0.15).numpy()
     assert np.abs(smooth - clean).mean() < np.abs(disc() - clean).mean() / 4
     assert ((smooth > 0.5) == (clean > 0.5)).mean() > 0.99
+
+
+def grains(noise, seed=0):
+    """Grains of 0.3 and 0.7 under smoothed noise, and which are bright."""
+    rng = np.random.default_rng(seed)
+    bright = gaussian_filter(rng.normal(size=(160, 150)), 5) > 0
+    smooth = gaussian_filter(rng.normal(size=bright.shape), 1)
+    image = np.where(bright, 0.7, 0.3) + noise * smooth / smooth.std()
+    return image.astype(np.float32)[None], bright
+
+
+def wrong(image, bright, weight):
+    """Share of the pixels on the wrong side of the threshold after smoothing."""
+    smooth = total_variation(torch.from_numpy(image), weight).numpy()[0]
+    return ((smooth > 0.5) != bright).mean()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_strong_noise_is_smoothed_more(seed):
+    image, bright = grains(0.15, seed)
+    chosen = choose_smoothing([image], [None], 0.06)
+    assert chosen > 0.06
+    assert wrong(image, bright, chosen) < 0.8 * wrong(image, bright, 0.06)
+
+
+def test_clear_modes_and_one_mode_keep_their_smoothing():
+    image, _ = grains(0.02)
+    assert choose_smoothing([image], [None], 0.06) == 0.06
+    alone = image * 0 + np.random.default_rng(0).normal(0.5, 0.1, image.shape).astype(np.float32)
+    assert choose_smoothing([alone], [None], 0.06) == 0.06
+
+
+def test_smoothing_is_chosen_by_data_in_the_middle(monkeypatch):
+    from sp_graph_seg.prototypes import measure
+
+    image, _ = grains(0.15)
+    everywhere = choose_smoothing([image], [None], 0.06)
+    wide = np.full((1, 200, 400), 0.5, np.float32)
+    wide[:, 20:180, 130:280] = image
+    inside = np.zeros(wide.shape[1:], bool)
+    inside[20:180, 130:280] = True
+    assert choose_smoothing([wide], [inside], 0.06) == everywhere
+    monkeypatch.setattr(measure, "_TRIED", 8)
+    assert choose_smoothing([wide], [~inside], 0.06) == 0.06  # no data there
 
 
 @pytest.mark.parametrize("size", [0.02, 0.1])

@@ -156,6 +156,15 @@ def test_as_many_prototypes_as_blobs(centers):
     assert same_parts(found.nearest(points)[0], truth)
 
 
+def test_blobs_that_lie_close_beside_the_distance_of_others_are_one_mode():
+    points, truth = blobs((0, 0), (0.04, 0), (0, 1), size=2000, spread=0.004)
+    found = fit_distinct_prototypes(points)
+    assert len(found) == 2
+    assert same_parts(found.nearest(points)[0], truth == 2)
+    near = points[truth < 2]  # by themselves they are two
+    assert same_parts(fit_distinct_prototypes(near).nearest(near)[0], truth[truth < 2])
+
+
 def test_one_blob_gets_two_prototypes_at_least():
     points, _ = blobs((0.0, 0.0), size=2000)
     assert len(fit_distinct_prototypes(points)) == 2

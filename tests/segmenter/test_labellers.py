@@ -262,3 +262,55 @@ def test_phases_are_trained_on_a_part_of_a_large_image(with_mask, monkeypatch):
     monkeypatch.setattr(labellers, "_TRAINED", 48)
     large = Segmenter(PHASES).fit(image, masks=masks, intensity_range=(50, 250))
     np.testing.assert_array_equal(large.predict(image), small.predict(image))
+
+
+def test_the_stability_of_labels_is_saved_with_the_model(trained, tmp_path):
+    from sp_graph_seg.segmenter.model_file import read_model
+
+    segmenter, _ = trained
+    stability = segmenter.label_stability_
+    assert len(stability) == 4
+    assert 0 < min(stability) < max(stability) <= 1
+    assert segmenter.stability_ == np.mean(stability)
+    again = copy_of(segmenter, tmp_path)
+    assert again.label_stability_ == stability
+    file = read_model(tmp_path / "model.safetensors")
+    assert file.record["stability"] == list(stability)
+    del file.metadata["labeller"]["stability"]  # as of an earlier version
+    old = Segmenter.from_file(file, "model.safetensors")
+    assert old.label_stability_ == ()
+    assert old.stability_ is None
+
+
+def test_without_prototypes_the_stability_is_not_known(fitted):
+    assert fitted.stability_ is None
+
+
+def test_labels_that_are_not_in_the_data_are_less_stable():
+    """Four grey values make four labels, in every part of the picture; seven are chance."""
+    image, _ = picture(size=(96, 96))
+    four, seven = (
+        Segmenter(PHASES.replace(num_labels=count)).fit(image).stability_ for count in (4, 7)
+    )
+    assert four > 0.9
+    assert seven < four - 0.1
+
+
+def test_colours_that_are_not_in_the_data_are_less_stable():
+    """A board of two colours, with noise."""
+    rng = np.random.default_rng(0)
+    board = np.kron(np.indices((4, 4)).sum(0) % 2, np.ones((24, 24)))
+    image = 80 + 90 * board + rng.normal(0, 4, (3, 96, 96)) + 6 * rng.normal(size=(3, 96, 1))
+    two, six = (
+        Segmenter(Config.preset("photo").replace(num_labels=count)).fit(image).stability_
+        for count in (2, 6)
+    )
+    assert two == 1
+    assert six < two
+
+
+def test_a_picture_of_which_only_a_part_has_data_has_a_stability():
+    image, _ = picture()
+    image[:, :, 30:] = np.nan  # nothing in the right half
+    segmenter = Segmenter(PHASES.replace(num_labels=4)).fit(image)
+    assert min(segmenter.label_stability_) > 0

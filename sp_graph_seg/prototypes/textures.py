@@ -1,0 +1,246 @@
+"""Textures: how alike pixels at small offsets are, where this changes slowly over an image.
+
+Nothing here is random: a texture depends on the images alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from scipy.ndimage import gaussian_filter
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+#: Distances in pixels, and number of directions, of the offsets between the two pixels of a pair.
+_DISTANCES = (1, 2, 3, 4, 6)
+_DIRECTIONS = 6
+
+#: Standard deviation, in pixels, of the Gaussian whose mean is subtracted from an image.
+_SURROUNDINGS = 16.0
+
+#: Standard deviation, in pixels, of the Gaussian that averages products while directions are
+#: sought, the step of the grid on which they are compared, and the distance of nearby pixels.
+_COARSE = 4.0
+_STEP = 4
+_LAG = 12
+
+#: The same standard deviation when pixels are labelled; total variation removes the rest.
+_FINE = 2.0
+
+#: Share of the mean variance of the differences that is added to each feature's, and the least
+#: share of data pixels around a pixel that is compared.
+_RIDGE = 0.03
+_LEAST_DATA = 0.5
+
+#: A direction is a texture if it is this much slower than noise on the half of the image that it
+#: was not found on, and the last of at most three is this much slower than the next.
+_SLOW, _SLOWER_THAN_NEXT = 2.5, 1.5
+_MOST = 3
+
+#: Height and width of the middle of an image that is used, to limit memory and time; and the
+#: number of bands of rows, which belong to the two halves in turn.
+_LARGEST = 2048
+_BANDS = 6
+
+
+def _make_offsets() -> list[tuple[int, int]]:
+    """Lists the offsets (rows, columns) of pairs of pixels, starting with (0, 0)."""
+    offsets = [(0, 0)]
+    for distance in _DISTANCES:
+        for angle in np.pi * np.arange(_DIRECTIONS) / _DIRECTIONS:
+            down, right = round(distance * np.sin(angle)), round(distance * np.cos(angle))
+            offset = (down, right) if (down, right) > (0, 0) else (-down, -right)
+            if offset not in offsets:
+                offsets.append(offset)
+    return offsets
+
+
+_OFFSETS = _make_offsets()
+
+
+@dataclass(frozen=True)
+class Texture:
+    """Slow directions in the space of products of pairs of pixels.
+
+    Attributes:
+        deviation: Standard deviation of the values of the training images.
+        weights: Weights of the products of each offset, ``(27, Q)``. A projection has a standard
+            deviation of 1 on the training images, if products are averaged over 4 pixels.
+        center: Mean projections on the training images, which are subtracted, ``(Q,)``.
+    """
+
+    deviation: float
+    weights: NDArray[np.float64]
+    center: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.center)
+
+    def first(self, count: int) -> "Texture":
+        """Returns the slowest directions, at most ``count``."""
+        return Texture(self.deviation, self.weights[:, :count], self.center[:count])
+
+    def project(self, image: Array, inside: Mask | None = None) -> Array:
+        """Computes the Q slow features of the pixels of an image ``(H, W)``: ``(Q, H, W)``.
+
+        Pixels outside of ``inside`` do not count, and have features of 0.
+        """
+        weights = self.weights.T.astype(np.float32)[..., None, None]
+        result = np.zeros((len(self), *image.shape), np.float32)
+        for number, product in enumerate(_products(_flatten(image, inside, self.deviation))):
+            result += weights[:, number] * product
+        result -= self.center.astype(np.float32)[:, None, None]
+        smoothing = (0, _FINE, _FINE)
+        if inside is None:
+            return gaussian_filter(result, smoothing)
+        share = gaussian_filter(inside.astype(np.float32), _FINE)
+        mean = gaussian_filter(result * inside, smoothing) / np.maximum(share, 1e-3)
+        return np.where(inside, mean, np.float32(0))
+
+
+def find_texture(
+    images: Sequence[Array], masks: Sequence[Mask | None]
+) -> tuple[Texture, NDArray[np.float64]]:
+    r"""Finds the directions in which products of pairs of pixels change most slowly.
+
+    The products of pixels at small offsets, averaged over a neighbourhood, are the local
+    autocovariance, which describes orientation, coarseness and contrast. The directions are the
+    maximum autocorrelation factors of Switzer & Green 1984. Each direction v has an eigenvalue
+    :math:`\lambda`, and :math:`C v = \lambda D v / 2`. Here C is the covariance of the products,
+    and D is the covariance of their differences between pixels that are 12 pixels apart. White
+    noise has an eigenvalue of 1, and slow directions have larger ones. A few directions among many
+    are slow by chance, so every direction is also tried on bands of the images that were left out.
+
+    Args:
+        images: Images ``(H, W)``.
+        masks: The data pixels of each image, ``(H, W)``; ``None`` if all pixels are data.
+
+    Returns:
+        The texture, and how slow it is. It has Q slow directions, at most three. If none is slow
+        enough, Q is 0. The slowness of the first four directions, ``(4,)``, is the smaller of those
+        in two halves of the image, each with directions of the other half.
+    """
+    cut = [_middle(image.shape) for image in images]
+    images = [image[part] for image, part in zip(images, cut, strict=True)]
+    masks = [mask if mask is None else mask[part] for mask, part in zip(masks, cut, strict=True)]
+    pairs = list(zip(images, masks, strict=True))
+    data = np.concatenate([one.ravel() if mask is None else one[mask] for one, mask in pairs])
+    deviation = max(float(data.std()), 1e-6) if data.size else 1.0
+    halves = np.zeros((2, 2, len(_OFFSETS), len(_OFFSETS)))
+    means = [
+        _add_covariances(halves, _flatten(image, mask, deviation), mask) for image, mask in pairs
+    ]
+    slowness = np.minimum(_tried_on(*halves), _tried_on(*halves[::-1]))
+    ratios = slowness[:-1] / np.maximum(slowness[1:], 1.0)
+    count = int(ratios.argmax()) + 1
+    is_slow = slowness[count - 1] > _SLOW and ratios[count - 1] > _SLOWER_THAN_NEXT
+    covariance, difference = halves.mean(axis=0) / len(images)
+    directions, _ = _solve(covariance, difference)
+    weights = directions[:, : count if is_slow else 0]
+    spread = np.sqrt(np.einsum("fq,fg,gq->q", weights, covariance, weights))
+    weights = weights / np.maximum(spread, 1e-12)
+    return Texture(deviation, weights, np.mean(means, axis=0) @ weights), slowness
+
+
+def _flatten(image: Array, inside: Mask | None, deviation: float) -> Array:
+    """Subtracts the mean of the surroundings, and takes the signed square root of the rest.
+
+    The root keeps bright or dark pixels from deciding alone. Pixels outside become 0.
+    """
+    if inside is None:
+        rest = image - gaussian_filter(image, _SURROUNDINGS)
+    else:
+        share = gaussian_filter(inside.astype(np.float32), _SURROUNDINGS)
+        mean = gaussian_filter(image * inside, _SURROUNDINGS) / np.maximum(share, 1e-3)
+        rest = np.where(inside, image - mean, np.float32(0))
+    flat: Array = np.sign(rest) * np.sqrt(np.abs(rest) / np.float32(deviation))
+    return flat
+
+
+def _products(values: Array) -> Iterator[Array]:
+    """Yields, for each offset, the product of the two pixels around each pixel, ``(H, W)``."""
+    for down, right in _OFFSETS:
+        first = _shifted(values, -(down // 2), -(right // 2))
+        yield first * _shifted(values, down - down // 2, right - right // 2)
+
+
+def _shifted(values: Array, down: int, right: int) -> Array:
+    """Moves values ``(H, W)``, mirrored at the border: the result at p is the value at p + d."""
+    rows, columns = (
+        _mirrored(np.arange(size) + step, size)
+        for size, step in zip(values.shape, (down, right), strict=True)
+    )
+    return values[rows][:, columns]
+
+
+def _mirrored(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    index = np.abs(index)
+    return np.clip(np.where(index < size, index, 2 * size - 2 - index), 0, size - 1)
+
+
+def _add_covariances(
+    halves: NDArray[np.float64], values: Array, inside: Mask | None
+) -> NDArray[np.float64]:
+    """Adds the covariances of products and of their differences in each half of an image.
+
+    Returns:
+        The mean of the products of each offset, ``(F,)``.
+    """
+    features = _averaged(values)
+    is_used = np.ones(features.shape[1:], bool)
+    if inside is not None:
+        shares = _averaged(inside.astype(np.float32))
+        features /= np.maximum(shares, 1e-3)
+        is_used = shares.min(axis=0) > _LEAST_DATA
+    band = np.arange(len(is_used)) * _BANDS // len(is_used) % 2
+    lag = _LAG // _STEP
+    for half, sums in enumerate(halves):
+        own = is_used & (band == half)[:, None]
+        differences = np.concatenate(
+            [
+                (features[:, lag:] - features[:, :-lag])[:, own[lag:] & own[:-lag]],
+                (features[:, :, lag:] - features[:, :, :-lag])[:, own[:, lag:] & own[:, :-lag]],
+            ],
+            axis=1,
+        )
+        if differences.shape[1] > len(_OFFSETS):
+            sums += [
+                np.cov(features[:, own]),
+                differences @ differences.T / differences.shape[1] / 2,
+            ]
+    return features[:, is_used].mean(axis=1) if is_used.any() else np.zeros(len(features))
+
+
+def _averaged(values: Array) -> Array:
+    """Averages the products of each offset, and keeps every fourth row and column."""
+    return np.stack(
+        [
+            gaussian_filter(product, _COARSE)[::_STEP, ::_STEP].copy()
+            for product in _products(values)
+        ]
+    )
+
+
+def _solve(
+    covariance: NDArray[np.float64], difference: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Finds the directions ``(F, F)`` as columns, the slowest first, and their eigenvalues."""
+    ridge = _RIDGE * np.trace(difference) / len(difference) + 1e-12
+    eigenvalues, directions = eigh(covariance, difference + ridge * np.eye(len(difference)))
+    return directions[:, ::-1], eigenvalues[::-1]
+
+
+def _tried_on(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Computes how slow the first four directions of one half are on the other half, ``(4,)``."""
+    directions = _solve(*one)[0][:, : _MOST + 1]
+    covariance, difference = np.einsum("fq,kfg,gq->kq", directions, other, directions)
+    return covariance / np.maximum(difference, 1e-12)
+
+
+def _middle(size: tuple[int, ...]) -> tuple[slice, ...]:
+    """Returns the rows and columns of the middle of an image that may be large."""
+    starts = [max(0, length - _LARGEST) // 2 for length in size]
+    return tuple(slice(start, start + _LARGEST) for start in starts)
