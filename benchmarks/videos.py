@@ -1,13 +1,17 @@
 """How well videos are labelled, and how calmly.
 
     python benchmarks/videos.py --data FOLDER [--only VIDEO ...] [--json FILE] [--output FOLDER]
+    python benchmarks/videos.py --data FOLDER --speed
 
 FOLDER holds ``car-shadow/frames``, ``car-shadow/masks``, the same of ``blackswan``, and ``cheetah``
 and ``skater``, folders of numbered images. Ours is the preset of videos, with each seed. Contact
-sheets are written to the folder after ``--output``.
+sheets are written to the folder after ``--output``. With ``--speed``, only the speed of labelling
+is measured, beside that of the encoder.
 """
 
 import argparse
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,11 +29,12 @@ from streams import (
     flicker,
     update_json,
 )
+from volume_costs import compare_speed, train_briefly
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.plot import contact_sheet_of_frames
 from sp_graph_seg.streaming import read_slice
-from sp_graph_seg.volumes import measure_range, open_volume
+from sp_graph_seg.volumes import Volume, measure_range, open_volume
 
 Image = NDArray[np.float32]
 Masks = Mapping[int, NDArray[np.bool_]]
@@ -38,6 +43,9 @@ Masks = Mapping[int, NDArray[np.bool_]]
 BASELINE = Config(n_segments=1500, superpixel_size=640)
 
 OURS = "ours, seed"
+
+#: Frames that are labelled to measure the speed.
+TIMED = 24
 
 #: Numbers of clusters of the baselines; the best on the training frames is kept.
 NUM_LABELS = (2, 4, 6, 8, 12, 16)
@@ -75,7 +83,16 @@ def main() -> None:
     parser.add_argument("--labels", type=int, default=0, help="number of labels of ours")
     parser.add_argument("--json", type=Path, help="also write the measurements to this file")
     parser.add_argument("--output", type=Path, help="also write contact sheets to this folder")
+    parser.add_argument("--speed", action="store_true", help="measure only the speed")
     arguments = parser.parse_args()
+    if arguments.speed:
+        rows = [measure_speed(name, arguments.data) for name in arguments.only]
+        title = (
+            "Speed of the preset video on one core, by CPU time, without the check of all frames"
+        )
+        print_table(title, list(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
+        update_json(arguments.json, "speed", rows)
+        return
     if arguments.output:
         arguments.output.mkdir(parents=True, exist_ok=True)
     for name in arguments.only:
@@ -93,13 +110,12 @@ def measure(
     name: str, data: Path, seed: int, num_labels: int = 0, output: Path | None = None
 ) -> dict[str, list[dict[str, Any]]]:
     """The scores of ours with a seed and, beside seed 0, of the baselines, by title."""
-    video, folder = VIDEOS[name], data / name
-    has_masks = (folder / "masks").is_dir()
-    frames = open_volume(folder / "frames" if has_masks else folder, binning=video.binning)
+    video = VIDEOS[name]
+    frames, masks_folder = open_video(name, data)
     steady = list(range(0, len(frames), video.step))
     numbers = sorted({*steady, *video.shown, *video.train_on})
     images = {number: read_slice(frames, number) for number in numbers}
-    masks = read_masks(folder / "masks", numbers) if has_masks else None
+    masks = read_masks(masks_folder, numbers) if masks_folder else None
     subject = Subject([images[n] for n in video.train_on], measure_range(frames), BASELINE)
 
     rows = []
@@ -115,6 +131,23 @@ def measure(
     trained_on = ", ".join(map(str, video.train_on))
     title = f"{name}: trained on frames {trained_on} of {len(frames)} (from 0)"
     return {title + (f", every {video.step}th labelled" if video.step > 1 else ""): rows}
+
+
+def open_video(name: str, data: Path, stop: int | None = None) -> tuple[Volume, Path | None]:
+    """The frames of a video up to ``stop``, and the folder of their masks, if there is one."""
+    folder = data / name
+    masks = folder / "masks" if (folder / "masks").is_dir() else None
+    frames = folder / "frames" if masks else folder
+    return open_volume(frames, binning=VIDEOS[name].binning, stop=stop), masks
+
+
+def measure_speed(name: str, data: Path) -> dict[str, str]:
+    """The speed of labelling the first frames of a video, beside that of the encoder."""
+    frames, _ = open_video(name, data, TIMED)
+    with tempfile.TemporaryDirectory() as folder:
+        model = train_briefly(frames, Config.preset("video"), Path(folder))
+        speeds = compare_speed(model, frames, 1, preflight=False, clock=time.process_time)
+    return {"clip": name, "frames of": f"{frames.height}x{frames.width}", **speeds}
 
 
 def summarize(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

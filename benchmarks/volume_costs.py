@@ -4,7 +4,8 @@ import argparse
 import multiprocessing
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from report import Spread, ratios, time_together
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.segmenter import network
-from sp_graph_seg.streaming import label_volume, read_slice, read_slices
+from sp_graph_seg.streaming import label_volume, read_slice
 from sp_graph_seg.transforms import add_hessian_features
 from sp_graph_seg.transforms.prepare import scale_down
 from sp_graph_seg.volumes import Volume, open_volume
@@ -44,15 +45,23 @@ def speed(arguments: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
     return "Speed on slices of 512x512, one process", rows
 
 
-def compare_speed(model: Path, volume: Volume, cores: int) -> dict[str, str]:
+def compare_speed(
+    model: Path,
+    volume: Volume,
+    cores: int,
+    preflight: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, str]:
     """Reads, prepares, labels and writes all slices, and in turn only reads and encodes them."""
 
     def label_all() -> None:
         output = model.with_name("labels.npy")
-        label_volume(model, volume, output, workers=0, overwrite=True)
+        label_volume(model, volume, output, workers=0, overwrite=True, preflight=preflight)
 
     with on_cores(cores):
-        alone, whole = time_together(lambda: encode(model, volume), label_all, repeats=5, warmup=1)
+        alone, whole = time_together(
+            lambda: encode(model, volume), label_all, repeats=5, warmup=1, clock=clock
+        )
     ratio, count = ratios(alone, whole), len(volume)
     return {
         "encoder alone, slices/s": f"{Spread.of([count / t for t in alone]):.1f}",
@@ -66,8 +75,12 @@ def encode(model: Path, volume: Volume) -> None:
     """Reads every slice and gives it to the encoder, at the size at which it sees images."""
     segmenter = Segmenter.load(model)
     config = segmenter.config_
-    for plane in read_slices(volume, 0, len(volume)):
-        seen = scale_down(segmenter.normalize(plane).values, config.max_size)
+    for number in range(len(volume)):
+        values = segmenter.normalize(read_slice(volume, number)).values
+        if segmenter.labeller_:
+            segmenter.labeller_.encode(values)
+            continue
+        seen = scale_down(values, config.max_size)
         network.encode(segmenter.paper_net, add_hessian_features(seen, config.hessian_scales))
 
 

@@ -63,9 +63,10 @@ class Config:
             single pixels, as in the paper's dense models.
         radius: Distance, in pixels, up to which pixels are neighbours in the N-Cut loss if nodes
             are pixels. Xia & Kulis 2017 use 5.
-        superpixel_method: Algorithm that makes the superpixels: SLIC, a compact watershed, or the
-            graph-based algorithm of Felzenszwalb & Huttenlocher 2004. The last algorithm ignores
-            compactness.
+        superpixel_method: Algorithm that makes the superpixels: SLIC, a faster form of SLIC, a
+            compact watershed, or the graph-based algorithm of Felzenszwalb & Huttenlocher 2004. The
+            last algorithm ignores compactness. If label_by is appearance, slic means SLIC in
+            training and its faster form in prediction.
         n_segments: Approximate number of superpixels in an image.
         compactness: Weight of position against colour in the superpixels. A larger weight makes
             superpixels squarer.
@@ -126,7 +127,7 @@ class Config:
     hessian_scales: tuple[float, ...] = ()
     nodes: Literal["superpixels", "pixels"] = "superpixels"
     radius: float = 5.0
-    superpixel_method: Literal["slic", "watershed", "felzenszwalb"] = "slic"
+    superpixel_method: Literal["slic", "grid_slic", "watershed", "felzenszwalb"] = "slic"
     n_segments: int = 2000
     compactness: float = 10.0
     superpixel_size: int = 0

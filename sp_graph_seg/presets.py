@@ -22,7 +22,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "position_weight": 0.6,
         "memory": 0.9,
         "n_segments": 1500,
-        "superpixel_size": 640,
+        "superpixel_size": 320,
         "width": 12,
         "depth": 3,
         "beta_sim": 0.3,

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from sp_graph_seg.prototypes.descriptors import (
 )
 from sp_graph_seg.prototypes.memory import Memory, recall
 from sp_graph_seg.prototypes.merging import Merger, apply_order
+from sp_graph_seg.prototypes.painting import paint, sharpen_boundaries
 from sp_graph_seg.prototypes.zones import find_zones, mean_over_zones
 from sp_graph_seg.training import seeded
 from sp_graph_seg.transforms import NodePixels, ToRAG, scatter_mean
-from sp_graph_seg.transforms.prepare import scale_down, scale_labels, scale_mask, scale_to
+from sp_graph_seg.transforms.prepare import scale_down, scale_mask, scale_to
 
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.float32]
@@ -34,8 +35,28 @@ _TEMPERATURE = 30.0
 
 _STEPS_OF_Z = 4
 
+#: Superpixel methods in training, and the faster methods that take their place in prediction.
+_FASTER = {"slic": "grid_slic"}
+
 #: Number of channels of z that are scaled up at once, to limit memory.
 _CHANNELS_AT_ONCE = 4
+
+
+class Described(NamedTuple):
+    """What is known of a frame by itself, without the frames before it."""
+
+    image: Picture
+    """The frame, ``(C, H, W)``."""
+    mask: Mask | None
+    """Its mask, ``(H, W)``; ``None`` if all pixels have data."""
+    graph: Data
+    """The graph of its N superpixels."""
+    nodes: NDArray[np.int64]
+    """The node of each pixel at the resolution of the superpixels, ``(h, w)``."""
+    colors: Array
+    """The colour of each node, ``(N, C)``."""
+    probabilities: Array
+    """The probability of each label at each node, ``(N, K)``."""
 
 
 @dataclass
@@ -102,18 +123,30 @@ class Appearance:
 
         ``before`` is the memory of the previous frame, or ``None`` for the first frame.
         """
+        return self.label_after(before, self.describe(image, mask))
+
+    def describe(self, image: Picture, mask: Mask | None = None) -> Described:
+        """Describes a frame by itself. Several threads may describe different frames."""
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
-        graph, nodes = make_graph(small, inside, self.config)
+        method = self.config.superpixel_method
+        config = self.config.replace(superpixel_method=_FASTER.get(method, method))
+        graph, nodes = make_graph(small, inside, config)
         colors = node_colors(small, nodes)
         probabilities = self.probabilities(small, graph, nodes, colors)
+        return Described(image, mask, graph, nodes, colors, probabilities)
+
+    def label_after(
+        self, before: Memory | None, frame: Described
+    ) -> tuple[NDArray[np.int64], Picture, Memory | None]:
+        """Does the same as :meth:`predict_after` for a frame that is described already."""
+        image, mask, graph, nodes, colors, probabilities = frame
         if self.config.memory:
             side = math.sqrt(nodes.size / self.config.n_segments)
             share = self.config.memory
             probabilities, before = recall(probabilities, graph, colors, before, share, side)
+        nodes = sharpen_boundaries(nodes, probabilities.argmax(axis=1), colors, image)
         labels, margins = paint(probabilities, nodes)
-        size = image.shape[1:]
-        labels, margins = scale_labels(labels, size), scale_labels(margins, size)
         if mask is not None:
             labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
         return labels, margins, before
@@ -201,17 +234,6 @@ def measured_probabilities(
         [each[:, label_of == label].max(axis=1) for label in range(label_of.max() + 1)], axis=1
     )
     return best / best.sum(axis=1, keepdims=True)
-
-
-def paint(probabilities: Array, nodes: NDArray[np.int64]) -> tuple[NDArray[np.int64], Picture]:
-    """Computes labels and margins of pixels from the label probabilities of their nodes.
-
-    Pixels without a node have label -1 and margin 0.
-    """
-    top = np.sort(probabilities, axis=1)
-    margins = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
-    labels = np.append(probabilities.argmax(axis=1), -1)  # node -1 is the last
-    return labels[nodes], np.append(margins, 0).astype(np.float32)[nodes]
 
 
 def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:

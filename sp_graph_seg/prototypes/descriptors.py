@@ -18,25 +18,26 @@ _STEPS = 6
 _SHARE = 0.7
 
 
-def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
-    """Computes the mean colour of each node, ``(N, C)``.
+def as_colors(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Converts values in [0, 1] to colours, ``(C, ...)``.
 
-    An image with three channels is converted to CIELAB first. For other images, the colour is 100
-    times the mean value.
+    Three channels are converted to CIELAB. Other numbers of channels are multiplied by 100.
+    """
+    if len(image) == 3:
+        return np.asarray(rgb2lab(image, channel_axis=0))
+    return image * np.float32(_UNITS)
+
+
+def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
+    """Computes the mean colour of each node, ``(N, C)``, see :func:`as_colors`.
 
     Args:
         image: The image, ``(C, H, W)``, with values in [0, 1].
         nodes: Node of each pixel, ``(H, W)``; negative for pixels without data.
     """
-    colors = (
-        np.moveaxis(rgb2lab(image, channel_axis=0), 0, -1)
-        if len(image) == 3
-        else (np.moveaxis(image, 0, -1) * _UNITS)
-    )
-    inside = nodes >= 0
-    count = np.bincount(nodes[inside])
-    sums = [np.bincount(nodes[inside], channel[inside]) for channel in np.moveaxis(colors, -1, 0)]
-    return np.stack(sums, axis=1) / np.maximum(count, 1)[:, None]
+    index = np.maximum(nodes.ravel() + 1, 0)  # pixels without data come first
+    sums = [np.bincount(index, channel.ravel())[1:] for channel in as_colors(image)]
+    return np.stack(sums, axis=1) / np.maximum(np.bincount(index)[1:], 1)[:, None]
 
 
 def noise_whitening(colors: list[Array], graphs: list[Data]) -> Array:

@@ -210,8 +210,8 @@ def _vote(
     """
     every = np.arange(len(centers))
     chosen = [
-        mean_over_zones(measured_probabilities(part, centers, every), *rest).argmax(axis=1)
-        for part, *rest in zip(descriptors, zones, areas, strict=True)
+        mean_over_zones(measured_probabilities(part, centers, every), own, area).argmax(axis=1)
+        for part, own, area in zip(descriptors, zones, areas, strict=True)
     ]
     used, nearest = np.unique(np.concatenate(chosen), return_inverse=True)
     return centers[used], np.split(nearest, np.cumsum([len(part) for part in chosen])[:-1])

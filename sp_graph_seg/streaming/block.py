@@ -20,6 +20,7 @@ from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.label_jobs import LabelJob
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.prototypes import Appearance
+from sp_graph_seg.prototypes.appearance import Described
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.segmenter.uncertainty import NO_LABEL, uncertainty_map
@@ -86,7 +87,7 @@ class BlockLabeler:
         slices = self._read(first, last, skipped)
         with _single_threaded() as threads:
             if remembers:
-                numbered = _label_frames(segmenter, slices)
+                numbered = _label_frames(segmenter, slices, threads)
             elif joins:
                 numbered = label_joined(
                     segmenter,
@@ -203,15 +204,21 @@ def _in_threads(
 
 
 def _label_frames(
-    segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]]
+    segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]], threads: int
 ) -> Iterator[_Numbered]:
-    """Labels frames one after the other. Each frame uses the memory of the frame before it."""
+    """Labels frames one after the other. Each frame uses the memory of the frame before it.
+
+    Several threads describe the next frames at the same time.
+    """
     labeller, before = segmenter.labeller_, None
     assert isinstance(labeller, Appearance), "the labeller of videos"
-    for number, frame in frames:
-        values, inside = segmenter.normalize(frame)
-        labels, margins, before = labeller.predict_after(before, values, inside)
-        yield number, segmenter.finish(labels, labels.shape, inside), margins
+
+    def describe(number: int, frame: NDArray) -> tuple[int, Described]:
+        return number, labeller.describe(*segmenter.normalize(frame))
+
+    for number, described in _in_threads(describe, frames, threads):
+        labels, margins, before = labeller.label_after(before, described)
+        yield number, segmenter.finish(labels, labels.shape, described.mask), margins
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from scipy.ndimage import distance_transform_edt
 
 from sp_graph_seg.errors import FewSuperpixelsWarning, InputError
 from sp_graph_seg.transforms.arrays import as_mask, fill_outside
+from sp_graph_seg.transforms.grid_slic import grid_slic
 
 Labels = NDArray[np.int64]
 Spacing = tuple[float, ...] | None
@@ -55,12 +56,15 @@ def compute_superpixels(
         compactness: Weight of distances in space against differences of colour. A larger value
             makes more compact superpixels. ``"felzenszwalb"`` ignores it.
         superpixel_method: One of :data:`SUPERPIXEL_METHODS`. ``"slic"`` is the method of Achanta et
-            al. 2012. ``"watershed"`` is the compact watershed of the gradient magnitude, which
-            starts from a regular grid of seeds (Neubert & Protzel 2014). ``"felzenszwalb"`` is the
-            graph-based method of Felzenszwalb & Huttenlocher 2004, for images only. Its superpixels
-            differ in size, because a flat area becomes one superpixel.
+            al. 2012. ``"grid_slic"`` is a faster form of it with fewer iterations, for images only,
+            see :func:`~sp_graph_seg.transforms.grid_slic.grid_slic`. ``"watershed"`` is the compact
+            watershed of the gradient magnitude, which starts from a regular grid of seeds (Neubert
+            & Protzel 2014). ``"felzenszwalb"`` is the graph-based method of Felzenszwalb &
+            Huttenlocher 2004, for images only. Its superpixels differ in size, because a flat area
+            becomes one superpixel.
         spacing: Size of a pixel along each axis, in any unit, because only the ratios matter.
-            ``None`` means that the size is the same along all axes. ``"felzenszwalb"`` ignores it.
+            ``None`` means that the size is the same along all axes. ``"grid_slic"`` and
+            ``"felzenszwalb"`` ignore it.
         mask: Boolean array of the image's size, true for the pixels that belong to superpixels.
 
     Returns:
@@ -189,6 +193,21 @@ def _slic(
     )
 
 
+def _grid_slic(
+    image: NDArray[Any],
+    n_segments: int,
+    compactness: float,
+    spacing: Spacing,
+    mask: NDArray[np.bool_] | None,
+) -> Labels:
+    from skimage.color import rgb2lab
+
+    colors = rgb2lab(image, channel_axis=0) if len(image) == 3 else image * _LIGHTNESS_RANGE
+    return grid_slic(
+        np.asarray(colors).astype(np.float32), _count_in_all(n_segments, mask), compactness
+    )
+
+
 def _watershed(
     image: NDArray[Any],
     n_segments: int,
@@ -269,8 +288,9 @@ def _felzenszwalb(
 #: mask are ignored.
 SUPERPIXEL_METHODS: dict[str, Callable[..., NDArray[Any]]] = {
     "slic": _slic,
+    "grid_slic": _grid_slic,
     "watershed": _watershed,
     "felzenszwalb": _felzenszwalb,
 }
 
-_IMAGES_ONLY = frozenset({"felzenszwalb"})
+_IMAGES_ONLY = frozenset({"grid_slic", "felzenszwalb"})

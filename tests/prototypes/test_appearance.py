@@ -11,7 +11,7 @@ from scipy.ndimage import binary_erosion
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.prototypes import Appearance, fit_appearance
-from sp_graph_seg.prototypes.appearance import make_graph, paint, squared_distances
+from sp_graph_seg.prototypes.appearance import make_graph, squared_distances
 from sp_graph_seg.prototypes.descriptors import describe_nodes, node_colors
 
 CONFIG = Config.preset("photo").replace(
@@ -284,17 +284,6 @@ def test_without_memory_frames_are_labelled_each_for_itself(fitted):
     assert before is None
     labels, _, _ = fitted.predict_after(before, second)
     np.testing.assert_array_equal(labels, fitted.predict(second)[0])
-
-
-def test_nodes_are_painted_with_their_label_and_margin():
-    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.45, 0.45], [0.0, 0.0, 1.0]])
-    nodes = np.array([[0, 1, -1], [2, 2, 0]])
-    labels, margins = paint(probabilities, nodes)
-    assert labels.tolist() == [[0, 1, -1], [2, 2, 0]]
-    np.testing.assert_allclose(margins, [[0.5, 0, 0], [1, 1, 0.5]], atol=1e-6)
-    labels, margins = paint(np.ones((2, 1)), np.array([[0, -1, 1]]))
-    assert labels.tolist() == [[0, -1, 0]]
-    assert margins.tolist() == [[1, 0, 1]]
 
 
 def test_distances_by_a_loop():

@@ -1,0 +1,152 @@
+"""SLIC as dense arithmetic: every pixel is compared with the nine nearest cells of a grid."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: How often pixels are assigned to superpixels.
+_ROUNDS = 2
+
+#: Pieces of less than this share of a cell are given to a neighbour.
+_SMALLEST = 0.25
+
+#: The cells around a cell, as steps along rows and columns.
+_STEPS = np.array([(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)])
+
+
+def grid_slic(
+    colors: NDArray[np.float32], n_segments: float, compactness: float
+) -> NDArray[np.int64]:
+    """Makes superpixels by SLIC (Achanta et al. 2012) with a fixed grid of cells.
+
+    There is one superpixel k for each cell. A pixel belongs to that of the least distance
+
+    .. math:: |c - c_k|^2 + (m / S)^2 |p - p_k|^2
+
+    Here c is the colour of the pixel, p its place, m the compactness and S the side of a cell. The
+    colour and place of a superpixel are the means of its pixels, at first those of its cell. A
+    pixel is compared only with the superpixels of its own cell and of the eight cells around it.
+    These are the same for all pixels of a cell, so a product of matrices gives the distances. At
+    the end, small pieces that are cut off from the rest of their superpixel go to a neighbour.
+
+    Args:
+        colors: The colour of each pixel, ``(C, H, W)``, where a lightness from black to white is
+            100.
+        n_segments: Wanted number of superpixels.
+        compactness: Weight m of place against colour.
+
+    Returns:
+        The superpixel of each pixel, ``(H, W)``, any positive ids. Each superpixel is connected.
+    """
+    height, width = colors.shape[1:]
+    sides = _cell_sides((height, width), height * width / n_segments)
+    grid = [math.ceil(length / side) for length, side in zip((height, width), sides, strict=True)]
+    weight = compactness / math.sqrt(sides[0] * sides[1])
+    pixels = _by_cell(colors, sides, grid, weight)  # (cells, pixels of a cell, C + 2)
+    near, is_outside = _cells_around(grid)  # (cells, 9)
+    offsets = np.zeros((len(_STEPS), pixels.shape[2]), np.float32)
+    offsets[:, -2:] = _STEPS * np.array(sides) * weight
+
+    means = np.ones(pixels.shape[1], np.float32) @ pixels / np.float32(pixels.shape[1])
+    owners = _assign(pixels, means, near, is_outside, offsets)
+    for _ in range(_ROUNDS - 1):
+        means = _update(pixels, means, near, owners, offsets)
+        owners = _assign(pixels, means, near, is_outside, offsets)
+    ids = np.take_along_axis(near, owners, axis=1)
+    ids = ids.reshape(*grid, *sides).swapaxes(1, 2).reshape(grid[0] * sides[0], -1)
+    return _join_small(ids[:height, :width], _SMALLEST * sides[0] * sides[1])
+
+
+def _cell_sides(size: tuple[int, int], area: float) -> list[int]:
+    """Chooses the height and width, in pixels, of cells of about the given area."""
+    sides = [1, 1]
+    side = math.sqrt(area)
+    for axis in np.argsort(size, kind="stable"):  # a thin image has room for less along one axis
+        count = max(1, round(size[axis] / side))
+        sides[axis] = max(1, round(size[axis] / count))
+        side = area / sides[axis]
+    return sides
+
+
+def _by_cell(
+    colors: NDArray[np.float32], sides: list[int], grid: list[int], weight: float
+) -> NDArray[np.float32]:
+    """Sorts pixels by their cells, and adds their weighted place from the middle of the cell.
+
+    The last pixels of a row or column are repeated until they fill a cell.
+    """
+    missing = [n * side - old for n, side, old in zip(grid, sides, colors.shape[1:], strict=True)]
+    padded = np.pad(colors, ((0, 0), (0, missing[0]), (0, missing[1])), mode="edge")
+    cells = padded.reshape(-1, grid[0], sides[0], grid[1], sides[1])
+    pixels = np.empty((grid[0] * grid[1], sides[0] * sides[1], len(colors) + 2), np.float32)
+    pixels[..., :-2] = cells.transpose(1, 3, 2, 4, 0).reshape(*pixels.shape[:2], -1)
+    places = np.moveaxis(np.indices(sides), 0, -1).reshape(-1, 2)
+    pixels[..., -2:] = (places - places.mean(axis=0)) * weight
+    return pixels
+
+
+def _cells_around(grid: list[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Finds the nine cells around each cell, ``(cells, 9)``, and which of them lie outside."""
+    cells = np.moveaxis(np.indices(grid), 0, -1).reshape(-1, 1, 2) + _STEPS  # (cells, 9, 2)
+    inside = cells.clip(0, np.array(grid) - 1)
+    return inside[..., 0] * grid[1] + inside[..., 1], (cells != inside).any(axis=-1)
+
+
+def _assign(
+    pixels: NDArray[np.float32],
+    means: NDArray[np.float32],
+    near: NDArray[np.int64],
+    is_outside: NDArray[np.bool_],
+    offsets: NDArray[np.float32],
+) -> NDArray[np.int64]:
+    """Finds the most similar of the nine superpixels around each pixel, from 0 to 8."""
+    around = means[near] + offsets  # (cells, 9, C + 2)
+    squares = (around**2).sum(axis=2)
+    squares[is_outside] = np.inf
+    # |x - m|^2 without |x|^2, which is the same for all nine
+    distances = pixels @ (-2 * around).transpose(0, 2, 1)
+    distances += squares[:, None]
+    return distances.argmin(axis=2)
+
+
+def _update(
+    pixels: NDArray[np.float32],
+    means: NDArray[np.float32],
+    near: NDArray[np.int64],
+    owners: NDArray[np.int64],
+    offsets: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Computes the mean colour and place of each superpixel. Empty superpixels keep theirs."""
+    ids = np.take_along_axis(near, owners, axis=1).ravel()
+    counts = np.bincount(ids, minlength=len(means))
+    sums = [
+        np.bincount(ids, (pixels[..., n] - offsets[:, n][owners]).ravel(), len(means))
+        for n in range(pixels.shape[2])
+    ]
+    new = np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None]
+    return np.where(counts[:, None] > 0, new, means).astype(np.float32)
+
+
+def _join_small(ids: NDArray[np.int64], smallest: float) -> NDArray[np.int64]:
+    """Splits superpixels into connected pieces, and gives small pieces to their largest neighbour.
+
+    A small piece without a larger neighbour stays.
+    """
+    from skimage.measure import label
+
+    pieces = label(ids, background=-1, connectivity=1)
+    sizes = np.bincount(pieces.ravel())
+    by_size = sizes.argsort(kind="stable")
+    rank = np.empty_like(by_size)
+    rank[by_size] = np.arange(len(sizes))
+    highest = rank.copy()  # of the piece and of its neighbours
+    for one, other in ((pieces[1:], pieces[:-1]), (pieces[:, 1:], pieces[:, :-1])):
+        touch = np.flatnonzero(one != other)
+        ends = one.ravel()[touch], other.ravel()[touch]
+        np.maximum.at(highest, ends[0], rank[ends[1]])
+        np.maximum.at(highest, ends[1], rank[ends[0]])
+    target = np.where(sizes < smallest, by_size[highest], np.arange(len(sizes)))
+    while (target[target] != target).any():
+        target = target[target]
+    return target[pieces]
