@@ -20,6 +20,7 @@ from sp_graph_seg.prototypes.prototypes import (
     fit_prototypes,
     warn_of_few_labels,
 )
+from sp_graph_seg.prototypes.rarity import choose_rarity
 from sp_graph_seg.prototypes.stability import Labels, Part, halves, label_stability, middle
 from sp_graph_seg.prototypes.textures import find_texture
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
@@ -214,24 +215,36 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
         sample = _of_all(_features(model, views), views)
         model.offset, model.scale = sample.mean(axis=1), np.maximum(sample.std(axis=1), 1e-6)
     points = _of_all(_features(model, views), views).T
-    if model.kind == "both":
-        prototypes = _fit_both(model, points, num_labels)
-    elif num_labels:
-        prototypes = fit_prototypes(points, num_labels)
-    elif model.kind == "mixed":
-        prototypes = fit_prototypes(points, 2)
-    elif points.shape[1] > 1:
-        flat = _flat_pixels(views) if model.kind == "intensity" else points.T
-        prototypes = fit_distinct_prototypes(flat.T)
+    if model.kind == "intensity" and points.shape[1] == 1:
+        number = num_labels or max(2, count_modes(_flat_pixels(views)[0]))
+        _fit_grey_prototypes(model, points, views, number)
     else:
-        values = _flat_pixels(views)[0] if model.kind == "intensity" else points
-        prototypes = fit_prototypes(points, max(2, count_modes(values)))
-    warn_of_few_labels(len(prototypes), num_labels)
-    model.prototypes = _by_brightness(prototypes, points, views)
-    if model.kind == "intensity" and points.shape[1] == 1 and len(prototypes) > 2:
+        if model.kind == "both":
+            prototypes = _fit_both(model, points, num_labels)
+        elif num_labels:
+            prototypes = fit_prototypes(points, num_labels)
+        elif model.kind == "mixed":
+            prototypes = fit_prototypes(points, 2)
+        elif points.shape[1] > 1:
+            flat = _flat_pixels(views) if model.kind == "intensity" else points.T
+            prototypes = fit_distinct_prototypes(flat.T)
+        else:
+            prototypes = fit_prototypes(points, max(2, count_modes(points)))
+        model.prototypes = _by_brightness(prototypes, points, views)
+    warn_of_few_labels(model.num_labels, num_labels)
+
+
+def _fit_grey_prototypes(
+    model: Phases, points: Array, views: Sequence[_View], num_labels: int
+) -> None:
+    """Fits prototypes of grey values, and fits them again without the rims that they make."""
+    values, masks = [view.value[0] for view in views], [view.mask for view in views]
+    rarity = choose_rarity(points, num_labels, values, masks)
+    model.prototypes = fit_prototypes(points, num_labels, rarity)
+    if model.num_labels > 2:
         sharp = [model.without_rims(view.value, view.mask) for view in views]
         points = _of_all(sharp, views).T
-        model.prototypes = fit_prototypes(points, len(prototypes))
+        model.prototypes = fit_prototypes(points, model.num_labels, rarity)
 
 
 def _measure_stability(model: Phases, views: Sequence[_View], num_labels: int) -> tuple[float, ...]:

@@ -29,6 +29,10 @@ _MOST = 8
 #: Least share of the points that a mode of several features has.
 _SMALLEST_SHARE = 0.01
 
+#: The weight of a point is (density at the point)^(-RARITY), so that common points do not hide rare
+#: ones.
+RARITY = 0.5
+
 #: Smoothing of the histogram between two prototypes, as a share of its range or of the distance
 #: between the farthest two prototypes, whichever is larger.
 _BANDWIDTH = 0.02
@@ -118,25 +122,28 @@ def warn_of_few_labels(found: int, num_labels: int) -> None:
         )
 
 
-def fit_prototypes(points: NDArray[np.float32], num_labels: int) -> Prototypes:
+def fit_prototypes(
+    points: NDArray[np.float32], num_labels: int, rarity: float = RARITY
+) -> Prototypes:
     """Finds prototypes of points, with larger weights for rare points.
 
-    The weight of a point is (density at the point)^(-1/2), so that common points do not hide rare
-    points. With one feature, the prototypes are the exact optimum of Otsu's criterion. With several
-    features, they are the best result of eight runs of K-means with a fixed seed.
+    The weight of a point is (density at the point)^(-rarity), so that common points do not hide
+    rare points. With one feature, the prototypes are the exact optimum of Otsu's criterion. With
+    several features, they are the best result of eight runs of K-means with a fixed seed.
 
     Args:
         points: Features of the training points, ``(P, Q)``.
         num_labels: Number of prototypes K. If there are fewer different points than this, there is
             one prototype for each different point.
+        rarity: The exponent. With 0, all points have the same weight.
     """
     if points.shape[1] == 1:
-        return _fit_one_feature(points[:, 0], num_labels)
+        return _fit_one_feature(points[:, 0], num_labels, rarity)
     generator = np.random.default_rng(0)
     sample = points
     if len(points) > _SAMPLE:
         sample = points[generator.choice(len(points), _SAMPLE, replace=False)]
-    weights = _rarity(sample)
+    weights = _density(sample) ** -rarity
     num_labels = min(num_labels, len(np.unique(sample, axis=0)))
     fitted = KMeans(num_labels, n_init=_STARTS, random_state=0).fit(sample, sample_weight=weights)
     found = Prototypes(fitted.cluster_centers_.astype(np.float32), np.ones(num_labels, np.float32))
@@ -187,18 +194,18 @@ def _shallowest_valley(points: NDArray[np.float32], prototypes: Prototypes) -> f
     return min(depths)
 
 
-def _fit_one_feature(values: NDArray[np.float32], num_labels: int) -> Prototypes:
-    """Finds the prototypes of one feature: the means of the classes of balanced thresholds."""
+def _fit_one_feature(values: NDArray[np.float32], num_labels: int, rarity: float) -> Prototypes:
+    """Finds the prototypes of one feature: the means of the classes of Otsu's thresholds."""
     levels, counts = histogram(values)
-    weights = np.sqrt(counts)
+    weights = counts ** (1 - rarity)
     labels = np.searchsorted(otsu_thresholds(levels, weights, num_labels), levels)
     centers = np.bincount(labels, weights * levels) / np.bincount(labels, weights)
     shares = np.bincount(labels, counts) / counts.sum()
     return Prototypes(centers[:, None].astype(np.float32), shares.astype(np.float32))
 
 
-def _rarity(points: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Computes (density)^(-1/2) at each point from a histogram of three principal components."""
+def _density(points: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Computes the density at each point from a histogram of three principal components."""
     centred = points - points.mean(axis=0)
     _, directions = np.linalg.eigh(np.cov(centred.T))
     components = centred @ directions[:, ::-1][:, :3]  # (P, 3)
@@ -207,4 +214,4 @@ def _rarity(points: NDArray[np.float32]) -> NDArray[np.float64]:
     cell = np.clip((components - low) / side * _CELLS, 0, _CELLS - 1).astype(int)
     counts = np.zeros((_CELLS,) * components.shape[1])
     np.add.at(counts, tuple(cell.T), 1)
-    return counts[tuple(cell.T)] ** -0.5
+    return counts[tuple(cell.T)]
