@@ -126,9 +126,7 @@ class Appearance:
         """Describes a frame by itself. Several threads may describe different frames."""
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
-        method = self.config.superpixel_method
-        config = self.config.replace(superpixel_method=_FASTER.get(method, method))
-        graph, nodes = make_graph(small, inside, config)
+        graph, nodes = make_graph(small, inside, self.config, fast=True)
         colors = node_colors(small, nodes)
         probabilities = self.probabilities(small, graph, nodes, colors)
         return Described(image, mask, graph, nodes, colors, probabilities)
@@ -230,13 +228,19 @@ def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
         return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
 
 
-def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
+def make_graph(
+    image: Picture, mask: Mask | None, config: Config, fast: bool = False
+) -> tuple[Data, NDArray[np.int64]]:
     """Makes the region adjacency graph of an image, and finds the node of each pixel, ``(H, W)``.
 
-    Pixels outside the mask have node -1.
+    Pixels outside the mask have node -1. If ``fast`` is True, a faster superpixel method is used.
     """
+    options = config.superpixel_options()
+    if fast:
+        method = config.superpixel_method
+        options["superpixel_method"] = _FASTER.get(method, method)
     attributes = ("area", "edge_boundary_length")
-    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
+    graph = ToRAG(**options, mask=mask, attributes=attributes)(image)
     nodes = np.full(image.shape[1:], -1, np.int64)
     nodes.ravel()[graph.pixel_mask.numpy().ravel()] = graph.pixel_index.numpy()
     return graph, nodes
