@@ -1,13 +1,17 @@
-"""Corrects slices for a gain that varies slowly with the position, and for concentric rings."""
+"""Corrects slices for a gain that varies slowly with the position, and for concentric rings.
+
+Outside of the circle of a reconstruction, air is made even.
+"""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, median_filter
+from scipy.ndimage import binary_dilation, binary_erosion, gaussian_filter, median_filter
 from scipy.signal import fftconvolve
 
 from sp_graph_seg.prototypes.thresholds import balanced_thresholds, count_modes, flat_pixels
+from sp_graph_seg.volumes.air import find_air
 
 Array = NDArray[np.float32]
 
@@ -37,6 +41,11 @@ _WIDE = 15
 
 _FEWEST_PHASES = 3
 
+#: The value of air is that of the pixels inside the circle that are this far, in pixels, from the
+#: sample. They must be this share of the slice, and the sample less of the corners.
+_FROM_SAMPLE = 2
+_LEAST_AIR = 0.01
+
 #: How far the place of a window must stand out, in standard deviations over all places.
 _STANDS_OUT = 5.5
 
@@ -48,6 +57,10 @@ _SAMPLE = 60000
 class Correction:
     """A correction that removes rings and evens out the gain: ``(slice - rings) / gain``.
 
+    Then the corners of a slice get the value of air if they show nothing else. The corners lie
+    outside of the circle with the height or the width of the slice as its diameter, whichever is
+    smaller. Tomographic reconstruction does not hold there, so that air may have another value.
+
     Attributes:
         gain: Coefficients ``(5,)`` of a quadratic polynomial of the position. The gain is 1 plus
             this polynomial. ``None`` if the gain is 1 everywhere.
@@ -56,11 +69,13 @@ class Correction:
         size: Height and width of the slice to which gain and rings were fitted. A smaller image is
             treated as a crop of such a slice, and :meth:`place` finds its position by its rings. An
             image is not corrected if its position is not found, or if it is larger than the slice.
+        air: Value of air that the corners of a slice get. ``None`` if the corners do not change.
     """
 
     gain: NDArray[np.float64] | None
     rings: NDArray[np.float64] | None
     size: tuple[int, int]
+    air: float | None = None
 
     def __call__(self, image: Array) -> Array:
         """Removes the rings of a slice or of a crop, ``(H, W)``, and divides it by the gain."""
@@ -72,6 +87,8 @@ class Correction:
             image = image - _spread(self.rings, self.size)[rows, columns]
         if self.gain is not None:
             image = image / _gain_map(self.gain, self.size)[rows, columns]
+        if self.air is not None:
+            image = np.where(_corners(self.size)[rows, columns], self.air, image)
         return image.astype(np.float32)
 
     def place(self, window: Array) -> tuple[int, int] | None:
@@ -117,6 +134,9 @@ def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction
         inside: The mask of the slice, ``(H, W)``; ``None`` if all pixels have data.
     """
     size = image.shape[0], image.shape[1]
+    air = None
+    if inside is None:
+        inside, air = _find_sample(image)
     smooth = gaussian_filter(image, 1.0)
     modes = count_modes(smooth[flat_pixels(smooth[None], inside)])
     few, more = max(2, modes), max(_FEWEST_PHASES, modes)
@@ -132,7 +152,29 @@ def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction
     gained = _alternate(smooth, more, inside, none, with_gain=True, with_rings=with_rings)
     is_gain = _error_across(smooth, gained, more, inside) < 1 - _MIN_GAIN
     is_gain = is_gain and _SLOPES[0] < _slope(smooth, gained, inside) < _SLOPES[1]
-    return gained if is_gain else start
+    best = gained if is_gain else start
+    return best if air is None else replace(best, air=float(np.median(best(image)[air])))
+
+
+def _find_sample(image: Array) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
+    """Finds the sample in a slice ``(H, W)``, and the air around it except in the corners.
+
+    Both are ``None`` if there is no sample with air around it. The air is ``None`` if the sample
+    reaches to the corners, or if there is hardly any air outside of the corners.
+    """
+    found = find_air([image[None]])
+    if found is None:
+        return None, None
+    sample, corners = found.sample(image[None]), _corners(image.shape)
+    air = ~corners & ~binary_dilation(sample, iterations=_FROM_SAMPLE)
+    beside = binary_dilation(corners, iterations=_FROM_SAMPLE)
+    is_seen = air.mean() >= _LEAST_AIR and sample[beside].mean() < _LEAST_AIR
+    return binary_erosion(sample, iterations=_FROM_SAMPLE), air if is_seen else None
+
+
+def _corners(size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Finds the pixels outside of the largest circle around the centre of a slice."""
+    return _radius((size[0], size[1]), None) > min(size) / 2
 
 
 def _alternate(

@@ -241,6 +241,7 @@ class Phases:
             values["deviation"] = self.texture.deviation
         if self.correction is not None:
             values["size"] = list(self.correction.size)
+            values["air"] = self.correction.air
             for name in ("gain", "rings"):
                 array = getattr(self.correction, name)
                 arrays |= {} if array is None else {name: array}
@@ -262,7 +263,8 @@ class Phases:
         correction = None
         if "size" in values:
             height, width = map(int, values["size"])
-            correction = Correction(arrays.get("gain"), arrays.get("rings"), (height, width))
+            gain, rings = arrays.get("gain"), arrays.get("rings")
+            correction = Correction(gain, rings, (height, width), values.get("air"))
         texture = None
         if "deviation" in values:
             deviation = float(values["deviation"])

@@ -156,3 +156,45 @@ def test_a_disc_in_the_middle_is_no_ring():
     noise = np.random.default_rng(0).normal(0, 0.05, disc.shape)
     image = (0.2 + 0.5 * disc + noise).astype(np.float32)
     assert fit_correction(image, None).rings is None
+
+
+def sample_in_air(reach=0.42, corner=0.0, cup=0.0):
+    """Blobs in a round sample with air of 0.1 around it, whose corners are brighter."""
+    rng = np.random.default_rng(0)
+    blobs = gaussian_filter(rng.normal(size=(240, 250)), 4) > 0
+    clean = np.where(blobs, 0.6, 0.3)
+    y, x = np.mgrid[:240, :250]
+    radius = np.hypot(y - 119.5, x - 124.5)
+    inside, corners = radius < reach * 240, radius > 120
+    shading = 1 - cup * (1 - (radius / (reach * 240)) ** 2)
+    image = np.where(inside, clean * shading, 0.1 + corner * corners)
+    return (image + rng.normal(0, 0.02, image.shape)).astype(np.float32), clean, inside, corners
+
+
+def test_corners_beyond_the_circle_get_the_value_of_air():
+    image, clean, _, corners = sample_in_air(corner=0.15)
+    fitted = fit_correction(image, None)
+    assert fitted.gain is None
+    assert fitted.rings is None
+    assert fitted.air == pytest.approx(0.1, abs=0.01)
+    assert (fitted(image)[corners] == np.float32(fitted.air)).all()
+    np.testing.assert_array_equal(fitted(image)[~corners], image[~corners])
+    assert abs(image[corners].mean() - clean.min()) < 0.1  # without it, they look like a phase
+
+
+@pytest.mark.parametrize("reach", [0.5, 0.6])
+def test_corners_stay_where_there_is_no_air_beside_them(reach):
+    image, *_ = sample_in_air(reach)
+    assert fit_correction(image, None).air is None
+
+
+def test_a_mask_says_what_is_air():
+    image, _, inside, _ = sample_in_air(corner=0.15)
+    assert fit_correction(image, inside).air is None
+
+
+def test_a_gain_of_the_sample_is_recovered_beside_air():
+    image, clean, inside, _ = sample_in_air(cup=0.5)
+    even = fit_correction(image, None)(image)[inside]
+    assert otsu_error(even, clean[inside]) < 0.01
+    assert otsu_error(image[inside], clean[inside]) > 0.03

@@ -343,3 +343,14 @@ def test_tiles_leave_hardly_a_trace(kind, request, monkeypatch):
     monkeypatch.setattr(tiles, "_HALO", 48)
     tiled, _ = model.predict(image)
     assert (tiled != whole).mean() < 0.005
+
+
+def test_air_in_the_corners_is_kept():
+    image, _ = blobs((0.5, 0.9), noise=0.02, seed=1, size=(100, 100))
+    y, x = np.mgrid[:100, :100]
+    radius = np.hypot(y - 49.5, x - 49.5)
+    image[0] = np.where(radius < 42, image[0], np.where(radius > 50, 0.4, 0.1))
+    model, _ = fit_phases([image], [None], CONFIG.replace(num_labels=3))
+    labels, _ = model.predict(image)
+    assert (labels[(radius > 44)] == 0).all()
+    np.testing.assert_array_equal(round_trip(model, 1, CONFIG).predict(image)[0], labels)
