@@ -25,6 +25,7 @@ import torch
 from label_parts import (
     FIRST_SEED,
     Tables,
+    at_random,
     composite,
     cost,
     micrograph,
@@ -35,6 +36,7 @@ from label_parts import (
     train_once,
 )
 from phantoms import PHANTOMS
+from random_phantoms import KINDS
 from report import machine, print_table
 from streams import update_json
 from videos import VIDEOS, measure, summarize
@@ -42,7 +44,20 @@ from volumes import consistency
 
 from sp_graph_seg import Config
 
-PARTS = ("phantoms", "trivial", "sandstone", "micrograph", "steadiness", "composite", "cost")
+PARTS = (
+    "phantoms",
+    "random",
+    "trivial",
+    "sandstone",
+    "micrograph",
+    "steadiness",
+    "composite",
+    "cost",
+)
+
+
+#: Phantoms of each kind that are drawn at random.
+DRAWINGS = 4
 
 
 class Job(NamedTuple):
@@ -100,6 +115,8 @@ def find_jobs(data: Path | None, seeds: int) -> Iterator[Job]:
         yield Job("sandstone", sandstone, (data / "sandstone", seeds))
     for name in PHANTOMS:
         yield Job("phantoms", phantom, (name, seeds))
+    for kind in KINDS:
+        yield Job("random", at_random, (kind, DRAWINGS))
     yield Job("steadiness", steadiness, (seeds,))
     yield Job("composite", composite, (seeds,))
     if data is not None:

@@ -35,9 +35,14 @@ def open_training_volumes(
     """Opens volumes, and applies their masks."""
     volumes = [flags.open(path) for path in paths]
     if masks is None:
-        return volumes
+        return [leave_out_void(volume, flags) for volume in volumes]
     pairs = zip(volumes, match_masks(masks, paths), strict=True)
     return [flags.mask(volume, mask) for volume, mask in pairs]
+
+
+def leave_out_void(volume: "Volume", flags: ReadFlags) -> "Volume":
+    """Masks what is constant around the data of a tomogram. Videos are returned unchanged."""
+    return flags.leave_out_void(volume) if kind_of_volume(volume) == "tomogram" else volume
 
 
 def read_training_slices(

@@ -81,6 +81,18 @@ class ReadFlags:
             unit=self.unit,
         )
 
+    def leave_out_void(self, volume: "Volume") -> "Volume":
+        """Masks what is constant around the data of a volume, such as outside of a circle."""
+        from sp_graph_seg.cli.messages import report
+        from sp_graph_seg.volumes import find_data, mask_volume
+
+        inside = find_data(volume)
+        if inside is None:
+            return volume
+        share = 1 - inside.mean()
+        report("no data", f"in {share:.0%} of each slice, constant around the rest; no label there")
+        return mask_volume(volume, inside)
+
     def mask(self, volume: "Volume", mask: Path) -> "Volume":
         """Applies a mask to a volume that was opened with these flags."""
         from sp_graph_seg.cli.messages import report

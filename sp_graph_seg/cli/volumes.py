@@ -19,6 +19,7 @@ from sp_graph_seg.cli.training_slices import (
     choose_or_check,
     default_train_on,
     kind_of_volume,
+    leave_out_void,
     parse_train_on,
     read_chosen,
 )
@@ -60,6 +61,8 @@ def segment_volume(
     volume, masks, intensity_range = flags.open(path), training.masks, training.intensity_range
     if masks and len(masks) == 1:
         volume, masks = flags.mask(volume, masks[0]), None
+    elif not masks:
+        volume = leave_out_void(volume, flags)
     (target,) = place_labels([volume], output, flags.format)
     kind = kind_of_volume(volume)
     config = training.flags.resolve(kind, for_volume=True)
@@ -148,6 +151,8 @@ def predict_volumes(
     if masks:
         pairs = zip(volumes, match_masks(masks, paths), strict=True)
         volumes = [flags.mask(volume, mask) for volume, mask in pairs]
+    else:
+        volumes = [leave_out_void(volume, flags) for volume in volumes]
     targets = place_labels(volumes, output, flags.format)
     if len(volumes) > 1 and flags.overlay is not None:
         raise InputError(

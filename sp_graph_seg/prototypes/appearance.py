@@ -22,8 +22,9 @@ from sp_graph_seg.prototypes.descriptors import (
 from sp_graph_seg.prototypes.memory import Memory, recall
 from sp_graph_seg.prototypes.merging import Merger, apply_order
 from sp_graph_seg.prototypes.painting import paint, sharpen_boundaries
+from sp_graph_seg.prototypes.zones import find_zones, mean_over_zones
 from sp_graph_seg.training import seeded
-from sp_graph_seg.transforms import ToRAG, scatter_mean
+from sp_graph_seg.transforms import NodePixels, ToRAG, scatter_mean
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask, scale_to
 
 Mask = NDArray[np.bool_]
@@ -65,13 +66,15 @@ class Appearance:
     1. Superpixels are described by their place and their whitened colours. Whitening makes
        neighbours differ equally in all directions of colour. Place and colours are then averaged
        over neighbours, except where the colour changes strongly.
-    2. Ward's method and K-means find 32 prototypes. Prototypes that touch without a visible
-       boundary are merged into one label. If fewer labels remain than wanted, this step is
+    2. Ward's method and K-means find 32 prototypes. Neighbouring superpixels without a visible
+       boundary are joined into zones, which vote for a prototype. So place decides between whole
+       zones, and draws no line through them. Prototypes that touch without a visible boundary are
+       merged into one label. If fewer labels remain than wanted, this step is
        repeated with twice as many prototypes. Steps 1 and 2 use no random numbers.
     3. A W-Net is trained with these labels as y in the similarity loss (Eq. 6), and with the
        reconstruction and continuity losses. The probability of a label is computed twice: from the
        distances to the prototypes, and from the features of the network. A superpixel gets the
-       label for which the product of the two probabilities is largest.
+       label for which the product of the two probabilities, averaged over its zone, is largest.
 
     Attributes:
         config: Settings of the superpixels, the network and its training.
@@ -126,9 +129,7 @@ class Appearance:
         """Describes a frame by itself. Several threads may describe different frames."""
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
-        method = self.config.superpixel_method
-        config = self.config.replace(superpixel_method=_FASTER.get(method, method))
-        graph, nodes = make_graph(small, inside, config)
+        graph, nodes = make_graph(small, inside, self.config, fast=True)
         colors = node_colors(small, nodes)
         probabilities = self.probabilities(small, graph, nodes, colors)
         return Described(image, mask, graph, nodes, colors, probabilities)
@@ -151,24 +152,25 @@ class Appearance:
     def probabilities(
         self, image: Picture, graph: Data, nodes: NDArray[np.int64], colors: Array
     ) -> Array:
-        """Computes the probability of each label at each node, ``(N, K)``."""
+        """Computes the probability of each label at each node, ``(N, K)``.
+
+        It is the mean over the zone of the node, see
+        :func:`~sp_graph_seg.prototypes.zones.find_zones`.
+        """
         descriptors = describe_nodes(graph, colors, self.whitening, self.config.position_weight)
-        measured = self._measured(descriptors)
+        each = self.node_probabilities(image, graph, nodes, descriptors)
+        return mean_over_zones(each, find_zones(graph, descriptors[:, :-2]), graph.area.numpy())
+
+    def node_probabilities(
+        self, image: Picture, graph: Data, nodes: NDArray[np.int64], descriptors: Array
+    ) -> Array:
+        """Computes the probability of each label at each node by itself, ``(N, K)``."""
+        measured = measured_probabilities(descriptors, self.centers, self.label_of)
         if self.net is None:
             return measured
         learned = diffuse(self._learned(image, nodes), links(graph, descriptors), _STEPS_OF_Z)
         both = np.sqrt(measured * learned)
         return both / np.maximum(both.sum(axis=1, keepdims=True), 1e-12)
-
-    def _measured(self, descriptors: Array) -> Array:
-        """Computes label probabilities from the distance to the nearest prototype of each label."""
-        distance = squared_distances(descriptors, self.centers)
-        each = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / (2 * _TEMPERATURE))
-        best = np.stack(
-            [each[:, self.label_of == label].max(axis=1) for label in range(self.num_labels)],
-            axis=1,
-        )
-        return best / best.sum(axis=1, keepdims=True)
 
     def _learned(self, image: Picture, nodes: NDArray[np.int64]) -> Array:
         """Computes label probabilities as the softmax of the mean of z over each node."""
@@ -220,6 +222,18 @@ class Appearance:
         return cls(config, whitening, centers, label_of, order, net.eval(), stability)
 
 
+def measured_probabilities(
+    descriptors: Array, centers: Array, label_of: NDArray[np.int64]
+) -> Array:
+    """Computes label probabilities ``(N, K)`` from the nearest prototype of each label."""
+    distance = squared_distances(descriptors, centers)
+    each = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / (2 * _TEMPERATURE))
+    best = np.stack(
+        [each[:, label_of == label].max(axis=1) for label in range(label_of.max() + 1)], axis=1
+    )
+    return best / best.sum(axis=1, keepdims=True)
+
+
 def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
     """Makes a network with random weights, drawn with the seed of the configuration.
 
@@ -230,13 +244,26 @@ def make_net(channels: int, config: Config, num_labels: int) -> SuperpixelNet:
         return SuperpixelNet(WNet(channels, num_features, config.width, config.depth))
 
 
-def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
+def rim_length(nodes: NodePixels) -> Tensor:
+    """Counts the pixels of each node on the outermost rows and columns of the image, ``(N,)``."""
+    labels = nodes.labels
+    rim = np.concatenate([labels[0], labels[-1], labels[1:-1, 0], labels[1:-1, -1]])
+    return torch.from_numpy(np.bincount(rim[rim >= 0], minlength=nodes.num_nodes)).float()
+
+
+def make_graph(
+    image: Picture, mask: Mask | None, config: Config, fast: bool = False
+) -> tuple[Data, NDArray[np.int64]]:
     """Makes the region adjacency graph of an image, and finds the node of each pixel, ``(H, W)``.
 
-    Pixels outside the mask have node -1.
+    Pixels outside the mask have node -1. If ``fast`` is True, a faster superpixel method is used.
     """
-    attributes = ("area", "edge_boundary_length")
-    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
+    options = config.superpixel_options()
+    if fast:
+        method = config.superpixel_method
+        options["superpixel_method"] = _FASTER.get(method, method)
+    attributes = ("area", "edge_boundary_length", rim_length)
+    graph = ToRAG(**options, mask=mask, attributes=attributes)(image)
     nodes = np.full(image.shape[1:], -1, np.int64)
     nodes.ravel()[graph.pixel_mask.numpy().ravel()] = graph.pixel_index.numpy()
     return graph, nodes

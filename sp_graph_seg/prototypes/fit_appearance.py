@@ -18,7 +18,7 @@ from sp_graph_seg.prototypes.appearance import (
     Picture,
     make_graph,
     make_net,
-    squared_distances,
+    measured_probabilities,
 )
 from sp_graph_seg.prototypes.descriptors import (
     Array,
@@ -28,6 +28,7 @@ from sp_graph_seg.prototypes.descriptors import (
 )
 from sp_graph_seg.prototypes.merging import Merger, TouchingLabels, apply_order, count_visible
 from sp_graph_seg.prototypes.stability import label_stability
+from sp_graph_seg.prototypes.zones import find_zones, mean_over_zones
 from sp_graph_seg.training import Follow, History, TrainingImage, as_it_is, each_step, fit
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask
 
@@ -104,12 +105,15 @@ def _find_labels(
             touching.add(graph, own, part[:, :-2], area)
         return touching.merge_order()
 
+    zones = [
+        find_zones(graph, part[:, :-2]) for graph, part in zip(graphs, descriptors, strict=True)
+    ]
     wanted = _PROTOTYPES
     while True:
-        centers = _fit_centers(np.concatenate(descriptors), np.concatenate(areas), wanted)
-        nearest = [squared_distances(part, centers).argmin(axis=1) for part in descriptors]
+        found = _fit_centers(np.concatenate(descriptors), np.concatenate(areas), wanted)
+        centers, nearest = _vote(found, descriptors, zones, areas)
         order = order_of(nearest, len(centers))
-        is_enough = count_visible(order) >= config.num_labels or len(centers) < wanted
+        is_enough = count_visible(order) >= config.num_labels or len(found) < wanted
         if is_enough or wanted >= _MOST_PROTOTYPES:
             break
         wanted *= 2
@@ -184,6 +188,33 @@ def _fit_centers(descriptors: Array, areas: Array, wanted: int) -> Array:
     start = [np.average(descriptors[own], axis=0, weights=areas[own]) for own in members]
     kmeans = KMeans(count, init=np.stack(start), n_init=1)
     return kmeans.fit(descriptors, sample_weight=areas).cluster_centers_
+
+
+def _vote(
+    centers: Array,
+    descriptors: Sequence[Array],
+    zones: Sequence[NDArray[np.int64]],
+    areas: Sequence[Array],
+) -> tuple[Array, list[NDArray[np.int64]]]:
+    """Chooses the prototype of each zone.
+
+    Args:
+        centers: Centres of the prototypes, ``(P, D)``.
+        descriptors: Descriptors of the nodes of each image, ``(N, D)``.
+        zones: Zones of the nodes of each image, ``(N,)``.
+        areas: Areas of the nodes of each image, ``(N,)``.
+
+    Returns:
+        The centres of the prototypes that were chosen, and the prototype of each node of each
+        image, ``(N,)``.
+    """
+    every = np.arange(len(centers))
+    chosen = [
+        mean_over_zones(measured_probabilities(part, centers, every), own, area).argmax(axis=1)
+        for part, own, area in zip(descriptors, zones, areas, strict=True)
+    ]
+    used, nearest = np.unique(np.concatenate(chosen), return_inverse=True)
+    return centers[used], np.split(nearest, np.cumsum([len(part) for part in chosen])[:-1])
 
 
 def _by_brightness(

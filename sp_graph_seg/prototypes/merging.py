@@ -10,11 +10,9 @@ Array = NDArray[np.float64]
 Merger = tuple[int, int, float]
 
 #: Labels are merged if the colour (CIELAB) at their common boundary jumps by less than this and the
-#: user does not give their number.
+#: user does not give their number. If fewer labels are wanted, their size, their contrast and
+#: whether they lie inside of the image count as well from this difference on.
 _JUMP = 5.0
-
-#: From this difference on, the size and the contrast of labels count as well.
-_CLEAR = 7.0
 
 #: A smaller jump of colour than this cannot be seen (Mahy et al. 1994 give 2.3 for CIELAB).
 _VISIBLE = 2.3
@@ -30,9 +28,10 @@ class TouchingLabels:
     colours before whitening cannot be told apart.
 
     Then the other labels with small differences are merged. When only large differences are left,
-    two kinds of labels are merged later than others: large labels, as in the method of Ward 1963,
-    and labels that stand out against all their neighbours. Without this rule, the labels that are
-    left at the end would be a few spots of strong colour.
+    three kinds of labels are merged later than others: large labels, as in the method of Ward 1963,
+    labels that stand out against all their neighbours, and labels away from the border of the
+    image. Without this rule, the labels that are left at the end would be a few spots of strong
+    colour, or several parts of the background.
 
     Args:
         num_labels: Number of labels K.
@@ -46,6 +45,8 @@ class TouchingLabels:
         self.length = np.zeros((num_labels, num_labels))
         self.total = np.zeros((num_labels, channels))
         self.area = np.zeros(num_labels)
+        self.rim = np.zeros(num_labels)
+        self.num_images = 0
 
     def add(self, graph: Data, labels: NDArray[np.int64], colors: Array, area: Array) -> None:
         """Adds nodes of an image: labels ``(N,)``, whitened colours ``(N, C)``, areas ``(N,)``."""
@@ -56,6 +57,8 @@ class TouchingLabels:
         np.add.at(self.length, pair, length)
         np.add.at(self.total, labels, colors * area[:, None])
         np.add.at(self.area, labels, area)
+        np.add.at(self.rim, labels, graph.rim_length.numpy())
+        self.num_images += 1
 
     def merge_order(self) -> list[Merger]:
         """Computes the order in which all labels are merged.
@@ -66,14 +69,15 @@ class TouchingLabels:
         2.3. The statistics of the merged label are added to the statistics of the kept label.
         Labels without area are left out.
 
-        Labels that differ by less than 7 units are merged first, the two most similar labels
-        before all others. Then the two labels with the least product of two factors are merged. One
-        factor is the square root of Ward's weight. The other is the geometric mean of their
+        Labels that differ by less than 5 units are merged first, the two most similar labels
+        before all others. Then the two labels with the least product of three factors are merged.
+        The first is the square root of Ward's weight. The second is the geometric mean of their
         difference and the lesser of their contrasts. The contrast of a label is the mean of the
-        differences along its whole boundary.
+        differences along its whole boundary. The third is 1 if both labels lie along the border of
+        the image, and up to 7.4 if one of them does not touch it.
         """
         jump, length = self.jump.copy(), self.length.copy()
-        total, area = self.total.copy(), self.area.copy()
+        total, area, rim = self.total.copy(), self.area.copy(), self.rim.copy()
         alive = area > 0
         order = []
         while alive.sum() > 1:
@@ -83,7 +87,8 @@ class TouchingLabels:
                 np.where(length[..., None] > 0, along, mean[:, None] - mean)
             )
             weighted = _stand_out(difference, length) * _ward_weights(area)
-            cost = np.where(difference < _CLEAR, difference, _CLEAR + weighted)
+            weighted *= _inside_weights(area, rim, self.num_images)
+            cost = np.where(difference < _JUMP, difference, _JUMP + weighted)
             cost[~alive] = cost[:, ~alive] = np.inf
             np.fill_diagonal(cost, np.inf)
             one, other = np.unravel_index(cost.argmin(), cost.shape)
@@ -94,6 +99,7 @@ class TouchingLabels:
                 sums[one, one] = sums[other] = sums[:, other] = 0
             total[one] += total[other]
             area[one] += area[other]
+            rim[one] += rim[other]
             alive[other] = False
         return order
 
@@ -123,6 +129,18 @@ def _ward_weights(area: Array) -> Array:
     """Computes the square root of Ward's weight for each pair of labels, ``(K, K)``."""
     share = area / area.sum()
     return np.sqrt(np.outer(share, share) / np.maximum(np.add.outer(share, share), 1e-12))
+
+
+def _inside_weights(area: Array, rim: Array, num_images: int) -> Array:
+    """Computes a weight from 1 to e^2 for each pair of labels, ``(K, K)``.
+
+    It is 1 if both labels lie along the border of the images, like most backgrounds, and e^2 if one
+    of them does not touch it. The measure is the boundary connectivity of Zhu et al. (CVPR 2014):
+    the length on the border over the square root of the area.
+    """
+    connectivity = rim**2 / np.maximum(num_images * area, 1e-12)
+    inside = np.exp(-connectivity)
+    return np.exp(2 * np.maximum.outer(inside, inside))
 
 
 def count_visible(order: list[Merger]) -> int:

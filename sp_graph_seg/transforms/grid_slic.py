@@ -1,12 +1,9 @@
-"""SLIC as dense arithmetic: every pixel is compared with the nine nearest cells of a grid."""
+"""One iteration of SLIC: every pixel is compared with the nine nearest cells of a grid."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
-
-#: How often pixels are assigned to superpixels.
-_ROUNDS = 2
 
 #: Pieces of less than this share of a cell are given to a neighbour.
 _SMALLEST = 0.25
@@ -18,17 +15,17 @@ _STEPS = np.array([(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 def grid_slic(
     colors: NDArray[np.float32], n_segments: float, compactness: float
 ) -> NDArray[np.int64]:
-    """Makes superpixels by SLIC (Achanta et al. 2012) with a fixed grid of cells.
+    """Makes superpixels by one iteration of SLIC (Achanta et al. 2012) on a grid of cells.
 
     There is one superpixel k for each cell. A pixel belongs to that of the least distance
 
     .. math:: |c - c_k|^2 + (m / S)^2 |p - p_k|^2
 
-    Here c is the colour of the pixel, p its place, m the compactness and S the side of a cell. The
-    colour and place of a superpixel are the means of its pixels, at first those of its cell. A
-    pixel is compared only with the superpixels of its own cell and of the eight cells around it.
-    These are the same for all pixels of a cell, so a product of matrices gives the distances. At
-    the end, small pieces that are cut off from the rest of their superpixel go to a neighbour.
+    Here c is the colour of the pixel, p its place, m the compactness and S the side of a cell, and
+    c_k and p_k are the mean colour and place of the cell. A pixel is compared only with its own
+    cell and the eight cells around it. These are the same for all pixels of a cell, so a product of
+    matrices gives the distances. At the end, small pieces that are cut off from the rest of their
+    superpixel go to a neighbour.
 
     Args:
         colors: The colour of each pixel, ``(C, H, W)``, where a lightness from black to white is
@@ -45,14 +42,10 @@ def grid_slic(
     weight = compactness / math.sqrt(sides[0] * sides[1])
     pixels = _by_cell(colors, sides, grid, weight)  # (cells, pixels of a cell, C + 2)
     near, is_outside = _cells_around(grid)  # (cells, 9)
-    offsets = np.zeros((len(_STEPS), pixels.shape[2]), np.float32)
-    offsets[:, -2:] = _STEPS * np.array(sides) * weight
-
     means = np.ones(pixels.shape[1], np.float32) @ pixels / np.float32(pixels.shape[1])
-    owners = _assign(pixels, means, near, is_outside, offsets)
-    for _ in range(_ROUNDS - 1):
-        means = _update(pixels, means, near, owners, offsets)
-        owners = _assign(pixels, means, near, is_outside, offsets)
+    around = means[near]  # (cells, 9, C + 2)
+    around[..., -2:] += _STEPS * np.array(sides) * weight
+    owners = _nearest(pixels, around, is_outside)
     ids = np.take_along_axis(near, owners, axis=1)
     ids = ids.reshape(*grid, *sides).swapaxes(1, 2).reshape(grid[0] * sides[0], -1)
     return _join_small(ids[:height, :width], _SMALLEST * sides[0] * sides[1])
@@ -93,39 +86,16 @@ def _cells_around(grid: list[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]
     return inside[..., 0] * grid[1] + inside[..., 1], (cells != inside).any(axis=-1)
 
 
-def _assign(
-    pixels: NDArray[np.float32],
-    means: NDArray[np.float32],
-    near: NDArray[np.int64],
-    is_outside: NDArray[np.bool_],
-    offsets: NDArray[np.float32],
+def _nearest(
+    pixels: NDArray[np.float32], around: NDArray[np.float32], is_outside: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Finds the most similar of the nine superpixels around each pixel, from 0 to 8."""
-    around = means[near] + offsets  # (cells, 9, C + 2)
+    """Finds the most similar of the nine cells around each pixel, from 0 to 8."""
     squares = (around**2).sum(axis=2)
     squares[is_outside] = np.inf
     # |x - m|^2 without |x|^2, which is the same for all nine
     distances = pixels @ (-2 * around).transpose(0, 2, 1)
     distances += squares[:, None]
     return distances.argmin(axis=2)
-
-
-def _update(
-    pixels: NDArray[np.float32],
-    means: NDArray[np.float32],
-    near: NDArray[np.int64],
-    owners: NDArray[np.int64],
-    offsets: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Computes the mean colour and place of each superpixel. Empty superpixels keep theirs."""
-    ids = np.take_along_axis(near, owners, axis=1).ravel()
-    counts = np.bincount(ids, minlength=len(means))
-    sums = [
-        np.bincount(ids, (pixels[..., n] - offsets[:, n][owners]).ravel(), len(means))
-        for n in range(pixels.shape[2])
-    ]
-    new = np.stack(sums, axis=1) / np.maximum(counts, 1)[:, None]
-    return np.where(counts[:, None] > 0, new, means).astype(np.float32)
 
 
 def _join_small(ids: NDArray[np.int64], smallest: float) -> NDArray[np.int64]:

@@ -56,8 +56,8 @@ def compute_superpixels(
         compactness: Weight of distances in space against differences of colour. A larger value
             makes more compact superpixels. ``"felzenszwalb"`` ignores it.
         superpixel_method: One of :data:`SUPERPIXEL_METHODS`. ``"slic"`` is the method of Achanta et
-            al. 2012. ``"grid_slic"`` is a faster form of it with fewer iterations, for images only,
-            see :func:`~sp_graph_seg.transforms.grid_slic.grid_slic`. ``"watershed"`` is the compact
+            al. 2012. ``"grid_slic"`` is one iteration of it, for images only, which is faster; see
+            :func:`~sp_graph_seg.transforms.grid_slic.grid_slic`. ``"watershed"`` is the compact
             watershed of the gradient magnitude, which starts from a regular grid of seeds (Neubert
             & Protzel 2014). ``"felzenszwalb"`` is the graph-based method of Felzenszwalb &
             Huttenlocher 2004, for images only. Its superpixels differ in size, because a flat area
@@ -202,10 +202,9 @@ def _grid_slic(
 ) -> Labels:
     from skimage.color import rgb2lab
 
-    colors = rgb2lab(image, channel_axis=0) if len(image) == 3 else image * _LIGHTNESS_RANGE
-    return grid_slic(
-        np.asarray(colors).astype(np.float32), _count_in_all(n_segments, mask), compactness
-    )
+    is_rgb = len(image) == 3
+    colors = rgb2lab(image, channel_axis=0) if is_rgb else image * np.float32(_LIGHTNESS_RANGE)
+    return grid_slic(colors, _count_in_all(n_segments, mask), compactness)
 
 
 def _watershed(

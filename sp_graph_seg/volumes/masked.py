@@ -1,7 +1,7 @@
 """Masks a volume, so that only the scanned object (the sample) counts as data."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -19,8 +19,13 @@ from sp_graph_seg.volumes.volume import Volume
 
 Mask = NDArray[np.bool_]
 
-#: How many slices are read to find out what air looks like.
+#: How many slices are read to find out what air looks like, or where slices have no data.
 _LOOKED_AT = 9
+
+#: Slices have no data where they are constant, if this share of the other pixels or less has the
+#: same value, and the others have more different values than this.
+_SAME = 0.01
+_FEW_VALUES = 16
 
 
 class SampleMask(Protocol):
@@ -72,6 +77,21 @@ class PictureMask:
     def identity(self) -> Mapping[str, Any]:
         """Returns a hash of the image file."""
         return {"picture": fingerprint(mask=self.path.read_bytes())}
+
+
+@dataclass(frozen=True, eq=False)
+class FixedMask:
+    """A mask ``(H, W)`` that is the same for all slices."""
+
+    picture: Mask
+
+    def inside(self, images: NDArray, start: int) -> Mask:
+        """Returns the mask for every slice."""
+        return np.broadcast_to(self.picture, (len(images), *images.shape[2:]))
+
+    def identity(self) -> Mapping[str, Any]:
+        """Returns a hash of the mask."""
+        return {"fixed": fingerprint(mask=np.packbits(self.picture).tobytes())}
 
 
 @dataclass(frozen=True)
@@ -142,7 +162,7 @@ class MaskedVolume(Volume):
         return fingerprint(volume=self.whole.fingerprint(), mask=dict(self.mask.identity()))
 
 
-def mask_volume(volume: Volume, mask: Volume | Path | Air) -> MaskedVolume:
+def mask_volume(volume: Volume, mask: Volume | Path | Air | Mask) -> MaskedVolume:
     """Masks a volume, so that only the scanned object (the sample) counts as data.
 
     Pixels outside of the sample are not used for the intensity range or for training, and they get
@@ -150,9 +170,10 @@ def mask_volume(volume: Volume, mask: Volume | Path | Air) -> MaskedVolume:
 
     Args:
         volume: The volume.
-        mask: There are three kinds of masks. A volume holds one mask for each slice. The path of
-            an image file gives one mask for all slices. The result of :func:`find_air_around`
-            masks the air. A volume or image must be 0 outside of the sample.
+        mask: There are four kinds of masks. A volume holds one mask for each slice. The path of
+            an image file, or an array ``(H, W)``, gives one mask for all slices. The result of
+            :func:`find_air_around` masks the air. A volume, image or array must be 0 outside of
+            the sample.
 
     Raises:
         InputError: The mask and the volume differ in size, or the image is 0 everywhere.
@@ -162,6 +183,8 @@ def mask_volume(volume: Volume, mask: Volume | Path | Air) -> MaskedVolume:
         name, source, size = mask.path, VolumeMask(mask), (len(mask), mask.height, mask.width)
     elif isinstance(mask, Air):
         name, source, size = "", AirMask(mask), (0, volume.height, volume.width)
+    elif isinstance(mask, np.ndarray):
+        name, source, size = "mask", FixedMask(mask != 0), (0, *mask.shape)
     else:
         name, source, size = (
             str(mask),
@@ -185,13 +208,53 @@ def find_air_around(volume: Volume) -> Air | None:
 
     Returns None if there is no air. Nine slices are read. Slices that cannot be read are left out.
     """
+    return find_air([image.astype(np.float32) for image in _look_at(volume)])
+
+
+def find_data(volume: Volume) -> Mask | None:
+    """Finds the pixels that have data, as a mask ``(H, W)`` that is the same for all slices.
+
+    Many reconstructions are constant outside of a circle. This constant is not measured. It is
+    recognised if it surrounds the same pixels in all slices, is rare among these pixels, and these
+    pixels have many different values, other than a drawing. Nine slices are read.
+
+    Returns:
+        The mask. It is None if slices have data everywhere.
+    """
+    found: Mask | None = None
+    for image in _look_at(volume):
+        inside = _surrounded(image)
+        values = image[:, inside]
+        if inside.all() or not inside.any() or len(np.unique(values)) <= _FEW_VALUES:
+            return None
+        is_same = (values == image[:, :1, 0]).all(axis=0)
+        if is_same.mean() > _SAME or (found is not None and (found != inside).any()):
+            return None
+        found = inside
+    return found
+
+
+def _surrounded(image: NDArray) -> Mask:
+    """Finds the pixels of a slice that the constant value of its corners does not reach.
+
+    All are surrounded if the corners have different values.
+    """
+    from scipy import ndimage
+
+    corners = image[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    constant = (image == image[:, :1, :1]).all(axis=0)
+    if (corners != corners[:, :1]).any():
+        return np.ones_like(constant)
+    parts, _ = ndimage.label(constant)
+    return ~np.isin(parts, parts[[0, 0, -1, -1], [0, -1, 0, -1]])
+
+
+def _look_at(volume: Volume) -> Iterator[NDArray]:
+    """Reads nine slices at equal distances. Slices that cannot be read are left out."""
     last = len(volume) - 1
-    numbers = {round(last * part / (_LOOKED_AT + 1)) for part in range(1, _LOOKED_AT + 1)}
-    slices = []
-    for number in sorted(numbers):
+    for number in sorted({round(last * n / (_LOOKED_AT + 1)) for n in range(1, _LOOKED_AT + 1)}):
         with suppress(InputError):
-            slices.append(volume.with_nan()[number].astype(np.float32))
-    return find_air(slices)
+            yield volume.with_nan()[number]
 
 
 @lru_cache(maxsize=2)

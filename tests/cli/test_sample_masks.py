@@ -83,3 +83,18 @@ def test_air_around_the_sample_of_images(tmp_path, scan, run):
     for number in range(2):
         labels = np.asarray(Image.open(tmp_path / f"o/{number}_labels.png"))
         assert ((labels == 255) == ~inside).mean() > 0.94
+
+
+def test_a_constant_outside_has_no_label_without_a_mask(tmp_path, scan, run, capsys):
+    path, inside, phases = scan
+    values = np.where(inside, tifffile.imread(path), 0)
+    tifffile.imwrite(path, values, photometric="minisblack")
+    assert run("segment", path, *FLAGS, "-o", tmp_path / "o/labels.npy") == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "no data: in 49% of each slice, constant around the rest; no label there"
+    labels = np.load(tmp_path / "o/labels.npy")
+    np.testing.assert_array_equal(labels == 255, np.broadcast_to(~inside, labels.shape))
+    assert (labels == phases)[:, inside].mean() > 0.97
+    model = tmp_path / "o/model.safetensors"
+    assert run("predict", model, path, "-o", tmp_path / "again.npy") == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), labels)

@@ -12,7 +12,7 @@ from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.prototypes import Appearance, fit_appearance
 from sp_graph_seg.prototypes.appearance import make_graph, squared_distances
-from sp_graph_seg.prototypes.descriptors import node_colors
+from sp_graph_seg.prototypes.descriptors import describe_nodes, node_colors
 
 CONFIG = Config.preset("photo").replace(
     width=4,
@@ -168,14 +168,14 @@ def test_fewer_labels_are_unions_of_those_there_were(fitted):
     assert fitted.merge(1).tolist() == [0, 0, 0]
 
 
-def test_probabilities_are_those_of_measured_and_learned(fitted):
+def test_probabilities_of_a_node_are_those_of_measured_and_learned(fitted):
     """The geometric mean of both; without a network the measured ones alone."""
     image, _ = scene()
     graph, nodes = make_graph(image, None, fitted.config)
-    colors = node_colors(image, nodes)
-    both = fitted.probabilities(image, graph, nodes, colors)
+    descriptors = describe_nodes(graph, node_colors(image, nodes), fitted.whitening, 0.0)
+    both = fitted.node_probabilities(image, graph, nodes, descriptors)
     measured_only = Appearance(fitted.config, fitted.whitening, fitted.centers, fitted.label_of)
-    measured = measured_only.probabilities(image, graph, nodes, colors)
+    measured = measured_only.node_probabilities(image, graph, nodes, descriptors)
     for values in (both, measured):
         assert values.shape == (graph.num_nodes, 3)
         assert (values >= 0).all()
@@ -189,6 +189,36 @@ def test_probabilities_are_those_of_measured_and_learned(fitted):
     )
     assert measured_only.networks == []
     assert (measured_only.predict(image)[0] == scene()[1]).mean() > 0.95
+
+
+def test_place_draws_no_line_through_a_flat_ground():
+    """Two prototypes of one colour, left and right: the whole ground gets the label of one."""
+    image, truth = scene(noise=0.0)
+    config = CONFIG.replace(position_weight=0.6)
+    model, _ = fit_appearance([image], [None], config.replace(num_labels=3))
+    sky = model.label_of[np.argmax(model.centers[:, -2] < 15)]
+    color = model.centers[np.flatnonzero(model.label_of == sky)[0], :-2]
+    left, right = ([*color, 0.6 * 20, 0.6 * column] for column in (10, 90))
+    split = Appearance(config, np.eye(3), np.array([left, right]), np.array([0, 1]))
+    split.whitening = model.whitening
+    labels, margins = split.predict(image)
+    ground = binary_erosion(truth == 1, iterations=2)
+    assert len(np.unique(labels[ground])) == 1
+    assert np.ptp(margins[ground]) < 1e-6
+
+
+def test_the_rim_of_nodes_by_a_loop():
+    image, _ = scene(size=(40, 52))
+    mask = np.ones((40, 52), bool)
+    mask[:, :5] = False
+    graph, nodes = make_graph(image, mask, CONFIG)
+    expected = np.zeros(graph.num_nodes)
+    for row in range(40):
+        for column in range(52):
+            if nodes[row, column] >= 0 and (row in (0, 39) or column in (0, 51)):
+                expected[nodes[row, column]] += 1
+    np.testing.assert_array_equal(graph.rim_length, expected)
+    assert expected.sum() == 2 * 47 + 38
 
 
 def test_what_is_masked_is_minus_one_and_changes_nothing_inside():

@@ -5,7 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch_geometric.data import Data
 
-from sp_graph_seg.prototypes.merging import TouchingLabels, apply_order, count_visible
+from sp_graph_seg.prototypes.merging import (
+    TouchingLabels,
+    _inside_weights,
+    apply_order,
+    count_visible,
+)
 
 
 def chain(*lengths):
@@ -17,8 +22,9 @@ def chain(*lengths):
     return Data(edge_index=edges, edge_boundary_length=length, num_nodes=count)
 
 
-def add(touching, graph, labels, colors, area=None):
+def add(touching, graph, labels, colors, area=None, rim=None):
     labels, colors = np.array(labels), np.array(colors, float)
+    graph.rim_length = torch.ones(len(labels)) if rim is None else torch.tensor(rim)
     touching.add(graph, labels, colors, np.ones(len(labels)) if area is None else np.array(area))
     return touching
 
@@ -119,6 +125,36 @@ def test_what_stands_out_against_all_neighbours_merges_later():
     colors = [[0.0], [10.0], [200.0], [209.0], [140.0]]
     order = add(TouchingLabels(5, np.eye(1)), graph, range(5), colors).merge_order()
     assert [set(order[0][:2]), order[0][2]] == [{0, 1}, pytest.approx(10)]
+
+
+def test_what_lies_inside_merges_later_than_what_touches_the_border():
+    """Two pairs with a jump of 10; only the first lies along the border of the image."""
+    colors, areas, rim = [[0.0], [10.0], [100.0], [109.0]], [100.0] * 4, [40.0, 40.0, 0.0, 0.0]
+    near = Data(
+        edge_index=torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]]),
+        edge_boundary_length=torch.ones(4),
+        num_nodes=4,
+    )
+    for border, first in ((rim, {0, 1}), ([0.0] * 4, {2, 3})):
+        order = add(TouchingLabels(4, np.eye(1)), near, range(4), colors, areas, border)
+        assert set(order.merge_order()[0][:2]) == first
+
+
+def test_two_images_weigh_the_border_like_one():
+    colors, areas, rim = [[0.0], [10.0], [100.0], [109.0]], [100.0] * 4, [6.0, 4.0, 0.0, 0.0]
+    near = Data(
+        edge_index=torch.tensor([[0, 1, 2, 3], [1, 0, 3, 2]]),
+        edge_boundary_length=torch.ones(4),
+        num_nodes=4,
+    )
+    one = add(TouchingLabels(4, np.eye(1)), near, range(4), colors, areas, rim)
+    two = add(TouchingLabels(4, np.eye(1)), near, range(4), colors, areas, rim)
+    two = add(two, near, range(4), colors, areas, rim)
+    assert one.merge_order() == two.merge_order()
+    weights = [_inside_weights(each.area, each.rim, each.num_images) for each in (one, two)]
+    np.testing.assert_allclose(*weights)
+    np.testing.assert_allclose(weights[0][2], np.e**2)
+    assert weights[0][0, 0] == pytest.approx(np.exp(2 * np.exp(-(6**2) / 100)))
 
 
 def test_a_large_object_of_little_contrast_outlives_a_spot():

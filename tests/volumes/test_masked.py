@@ -8,7 +8,13 @@ from PIL import Image
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.streaming.slices import read_slices
-from sp_graph_seg.volumes import find_air_around, mask_volume, measure_range, open_volume
+from sp_graph_seg.volumes import (
+    find_air_around,
+    find_data,
+    mask_volume,
+    measure_range,
+    open_volume,
+)
 
 SHAPE = (5, 40, 48)
 
@@ -117,3 +123,38 @@ def test_masks_that_do_not_fit(tmp_path, volume):
     path = save(tmp_path / "zero.npy", np.zeros((40, 48), np.uint8))
     with pytest.raises(InputError, match=r"zero.npy: is 0 everywhere"):
         mask_volume(volume, path)
+
+
+def in_a_circle(outside, seed=0, shape=SHAPE):
+    """Noise in a circle, and a constant outside of it; and the circle."""
+    y, x = np.mgrid[: shape[1], : shape[2]]
+    circle = np.hypot(y - 19.5, x - 23.5) < 19
+    noise = np.random.default_rng(seed).integers(900, 1100, shape)
+    return np.where(circle, noise, outside), circle
+
+
+@pytest.mark.parametrize("outside", [0, 1300])
+def test_a_constant_outside_of_a_circle_is_no_data(tmp_path, outside):
+    values, circle = in_a_circle(outside)
+    volume = open_volume(save(tmp_path / "round.npy", values.astype(np.uint16)), axes="zyx")
+    found = find_data(volume)
+    np.testing.assert_array_equal(found, circle)
+    masked = mask_volume(volume, found)
+    np.testing.assert_array_equal(np.isnan(masked[2][0]), ~circle)
+    identity = mask_volume(volume, circle).fingerprint()
+    assert masked.fingerprint() == identity != mask_volume(volume, ~circle).fingerprint()
+    assert measure_range(masked)[0] >= 900
+
+
+def test_what_is_constant_may_be_data(tmp_path):
+    """Other pixels in each slice, a phase with the same value, a drawing, a corner that differs."""
+    values, circle = in_a_circle(0)
+    other = values.copy()
+    other[1, 18:22, :8] = 0
+    phase = np.where((values > 1050) & circle, 0, values)
+    drawing = np.where(circle, 1 + (np.arange(48) > 24), 0) * np.ones((5, 1, 1))
+    corner = values.copy()
+    corner[:, 0, 0] = 7
+    for kind in (other, phase, drawing, corner, np.full(SHAPE, 3)):
+        path = save(tmp_path / "data.npy", kind.astype(np.uint16))
+        assert find_data(open_volume(path, axes="zyx")) is None
