@@ -23,7 +23,7 @@ from sp_graph_seg.prototypes.prototypes import (
 from sp_graph_seg.prototypes.rarity import choose_rarity
 from sp_graph_seg.prototypes.stability import Labels, Part, halves, label_stability, middle
 from sp_graph_seg.prototypes.textures import find_texture
-from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels
+from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels, rare_values_stand_out
 from sp_graph_seg.training import (
     Follow,
     History,
@@ -190,9 +190,11 @@ def _choose_kind(model: Phases, views: Sequence[_View], num_labels: int) -> None
             _find_texture_of_phase(model, views, modes, num_labels)
         return
     texture, _ = find_texture([view.image[0] for view in views], [view.mask for view in views])
-    model.kind = "texture" if len(texture) else "mixed"
-    if model.kind == "texture":
+    if len(texture):
+        model.kind = "texture"
         model.texture = texture.first(num_labels - 1) if num_labels > 1 else texture
+    elif not rare_values_stand_out(_of_all([view.value for view in views], views)[0]):
+        model.kind = "mixed"
 
 
 def _find_texture_of_phase(

@@ -44,7 +44,8 @@ class Phases:
        values. The network is used fully for white noise, and not at all for smoothed noise.
     3. The features of the pixels are computed. The training chose one of three kinds:
 
-       * intensity: the measured values. It is chosen if they have several channels or modes.
+       * intensity: the measured values. It is chosen if they have several channels or modes, or
+         if there is no texture and rare values stand out far from all others.
        * texture: the slow features of :class:`~sp_graph_seg.prototypes.textures.Texture`. It is
          chosen if the values have one mode, and slow features stand out.
        * both: the measured value and the slow features within one phase; elsewhere they are 0. It

@@ -18,6 +18,9 @@ MODE_DEPTH = 0.42
 _SMALLEST_MODE = 0.01
 _RARE_DEPTH, _RAREST_MODE = 1.0, 0.002
 
+#: Above this kurtosis, rare values stand out so much that they are phases, of any grey.
+_STAND_OUT = 8.0
+
 #: Modes are counted in pixels where the value changes less than this; at edges it takes all values
 #: in between and fills the valleys. If their share is below this, all pixels are used.
 _FLAT = 0.08
@@ -148,6 +151,12 @@ def mode_depths(values: NDArray, bins: int = 200, bandwidth: float = 0.02) -> li
 def count_modes(values: NDArray) -> int:
     """Counts the highest mode, and all modes whose :func:`mode_depths` are at least 0.42."""
     return 1 + sum(depth >= MODE_DEPTH for depth in mode_depths(values))
+
+
+def rare_values_stand_out(values: NDArray) -> bool:
+    """Tells whether values have long tails: their kurtosis is above 8. That of noise is 3."""
+    square = (values.astype(np.float64) - values.mean()) ** 2
+    return bool((square**2).mean() > _STAND_OUT * square.mean() ** 2)
 
 
 def flat_pixels(values: NDArray, inside: NDArray[np.bool_] | None = None) -> NDArray[np.bool_]:

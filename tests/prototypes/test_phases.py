@@ -354,3 +354,21 @@ def test_air_in_the_corners_is_kept():
     labels, _ = model.predict(image)
     assert (labels[(radius > 44)] == 0).all()
     np.testing.assert_array_equal(round_trip(model, 1, CONFIG).predict(image)[0], labels)
+
+
+def test_values_without_modes_are_phases_where_rare_ones_stand_out():
+    rng = np.random.default_rng(0)
+    field = gaussian_filter(rng.normal(size=(80, 96)), 4, mode="wrap")
+    truth = 1 + (field > np.median(field))
+    image = np.array([0.0, 0.84, 0.9])[truth]
+    for depth in rng.uniform(0.2, 0.8, 50):
+        row, column = rng.integers(0, 78), rng.integers(0, 94)
+        image[row : row + 2, column : column + 2] -= depth
+        truth[row : row + 2, column : column + 2] = 0
+    noise = gaussian_filter(rng.normal(size=image.shape), 0.8)
+    image = gaussian_filter(image, 0.7) + 0.01 * noise / noise.std()
+    image = np.clip(image, 0, 1).astype(np.float32)[None]
+    model, _ = fit_phases([image], [None], TINY.replace(num_labels=3))
+    assert model.kind == "intensity"
+    labels, _ = model.predict(image)
+    assert adjusted_mutual_info_score(truth[truth > 0], labels[truth > 0]) > 0.5
