@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from sp_graph_seg.config import Config
@@ -27,6 +28,9 @@ _NUM_LABELS = 18
 _ALIKE = 3.0
 
 _UNITS = 100.0
+
+#: Standard deviation, in pixels, of the Gaussian over the colour around a pixel.
+_AROUND = 2.0
 
 #: Share of the image below which a region gets no label of its own, but that of a neighbour. Chosen
 #: on 40 training photographs of BSDS300, see docs/regions.md.
@@ -68,17 +72,39 @@ class RegionColors:
     ) -> tuple[NDArray[np.int64], Picture]:
         """Computes labels and margins, both ``(H, W)``, of an image ``(C, H, W)`` in [0, 1].
 
-        A margin is (d2 - d1) / (d2 + d1), where d1 is the distance of the region's colour to the
-        nearest mean colour and d2 the distance to the second nearest mean colour. Pixels outside
-        the mask have label -1 and margin 0.
+        A margin compares the colour around a pixel with the mean colours, see :meth:`margins`.
+        Pixels outside the mask have label -1 and margin 0.
         """
         if mask is not None and not mask.any():
             return np.full(mask.shape, -1), np.zeros(mask.shape, np.float32)
         regions, colors, _ = find_regions(image, mask, self.config)
-        distance = self.distances(colors)
-        labels = np.append(distance.argmin(axis=1), -1)
-        margins = np.append(_margins(distance), 0).astype(np.float32)
-        return labels[regions], margins[regions]
+        labels = np.append(self.distances(colors).argmin(axis=1), -1)[regions]
+        return labels, self.margins(image, labels)
+
+    def margins(self, image: Picture, labels: NDArray[np.int64]) -> Picture:
+        """Computes how much better the labels of pixels fit their colours than other labels do.
+
+        A margin is (d2 - d1) / (d2 + d1), or 0 if this is negative. Here d1 is the distance of the
+        colour around a pixel to the mean colour of its label, and d2 the smallest distance to the
+        mean colour of another label. The colour around a pixel is the mean by a Gaussian with a
+        standard deviation of two pixels. It is compared instead of the colour of the region, which
+        fits perfectly if the region is alone in its label.
+
+        Args:
+            image: The image, ``(C, H, W)``, with values in [0, 1].
+            labels: The labels, ``(H, W)``; negative for pixels without data.
+        """
+        lab = gaussian_filter(_lab(image), (_AROUND, _AROUND, 0))
+        near, far = (np.full(labels.shape, np.inf, np.float32) for _ in range(2))
+        for label, mean in enumerate(self.means):
+            distance = np.linalg.norm(lab - mean, axis=-1)
+            own = labels == label
+            near[own] = distance[own]
+            far[~own] = np.minimum(far, distance)[~own]
+        margins = np.zeros(labels.shape, np.float32)
+        inside = labels >= 0
+        margins[inside] = _margin(near[inside], far[inside])
+        return margins
 
     def distances(self, colors: Array) -> Array:
         """Computes the distances ``(R, K)`` of colours ``(R, 3)`` to the mean colours of labels."""
@@ -86,8 +112,7 @@ class RegionColors:
 
     def encode(self, image: Picture) -> Tensor:
         """Converts an image to CIELAB, ``(3, H, W)``. The colours replace learned features."""
-        lab = _UNITS * color_space(image, "lab")
-        return torch.from_numpy(np.ascontiguousarray(lab.transpose(2, 0, 1))).float()
+        return torch.from_numpy(np.ascontiguousarray(_lab(image).transpose(2, 0, 1))).float()
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
         """Merges labels by Ward's method, and returns the new label of each label, ``(K,)``."""
@@ -179,7 +204,7 @@ def regions_to_label(tree: RegionTree, image: Picture) -> tuple[NDArray[np.int64
         The region of each pixel ``(H, W)``, with -1 where there is no data, the mean colours
         ``(R, 3)`` of the regions in CIELAB, and their sizes ``(R,)`` in pixels.
     """
-    lab = _UNITS * color_space(image, "lab")
+    lab = _lab(image)
     regions = tree.cut()
     least = int(np.ceil(_LEAST_SHARE * np.count_nonzero(regions >= 0)))
     regions = absorb_small(regions, lab, least)
@@ -192,9 +217,12 @@ def _cluster_means(colors: Array, areas: Array, clusters: NDArray[np.int64]) -> 
     return np.stack(sums, axis=1) / total[:, None], total
 
 
-def _margins(distance: Array) -> Array:
-    """Computes margins from the distances of regions to the means: ``(R, K)`` -> ``(R,)``."""
-    if distance.shape[1] == 1:
-        return np.ones(len(distance))
-    near, far = np.partition(distance, 1, axis=1)[:, :2].T
-    return (far - near) / np.maximum(far + near, 1e-12)
+def _lab(image: Picture) -> Array:
+    """Converts an image ``(C, H, W)`` to CIELAB, ``(H, W, 3)``."""
+    return _UNITS * color_space(image, "lab")
+
+
+def _margin(near: Picture, far: Picture) -> Picture:
+    """Computes margins from distances to two labels. They are 1 if there is only one label."""
+    share = np.where(np.isinf(far), np.float32(0), near / np.maximum(far, 1e-12))
+    return np.maximum((1 - share) / (1 + share), 0).astype(np.float32)

@@ -31,7 +31,8 @@ def test_in_a_shell(photo, photo_flags):
     command = [PROGRAM, "segment", photo.name, "--output", "out", *photo_flags]
     done = subprocess.run(command, cwd=photo.parent, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    labels, overlay, model, page = done.stdout.splitlines()
+    labels, overlay, model, stable, page = done.stdout.splitlines()
+    assert stable.startswith("stable:  not known; ")
     assert labels.startswith("labels: ")
     assert labels.endswith(f" in {Path('out/photo_labels.png')}")
     assert overlay.split() == ["overlay:", str(Path("out/photo_overlay.png"))]

@@ -69,7 +69,7 @@ def test_labels_of_regions_come_without_a_history(run, picture, capsys):
     path, truth = picture
     output = path.parent / "out"
     assert run("segment", path, "--output", output, "--label-by", "regions") == 0
-    assert capsys.readouterr().out.splitlines()[-2].endswith("model.safetensors, with config.yaml")
+    assert capsys.readouterr().out.splitlines()[-3].endswith("model.safetensors, with config.yaml")
     names = {"four_labels.png", "four_overlay.png", "model.safetensors", "config.yaml"}
     assert {file.name for file in output.iterdir()} == names | {"report.html", "records.json"}
     labels = read_labels(output / "four_labels.png")

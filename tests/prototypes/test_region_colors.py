@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from skimage.color import rgb2lab
 from sklearn.metrics import v_measure_score
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import FewLabelsWarning, InputError
 from sp_graph_seg.plot import plot_history
-from sp_graph_seg.prototypes import fit_region_colors
+from sp_graph_seg.prototypes import RegionColors, fit_region_colors
 
 PHOTO = Config.preset("photo")
 SIZE = (200, 240)
@@ -155,3 +156,23 @@ def test_a_speck_has_the_label_of_what_surrounds_it():
     labels = Segmenter(PHOTO).fit(image).predict(image)
     assert np.unique(labels[speck]) == labels[0, 0]
     assert np.unique(labels[spot]) != labels[0, 0]
+
+
+def test_margins_compare_the_colour_around_a_pixel():
+    """A patch that is none of the labels is unsure; each label is alone in its region."""
+    image = np.empty((3, 64, 96), np.float32)
+    image[:, :, :48], image[:, :, 48:] = 0.2, 0.8
+    labels = bands(48, 2)[:64, :96]
+    means = np.array([[image_lightness(0.2), 0, 0], [image_lightness(0.8), 0, 0]])
+    model = RegionColors(PHOTO, means, np.array([3072.0, 3072.0]))
+    image[:, 20:40, 10:30] = 0.8  # looks like the other label
+    margins = model.margins(image, labels)
+    assert (margins[24:36, 14:26] == 0).all()
+    assert margins[:, 60:].min() > 0.99
+    assert margins[50:, :30].min() > 0.99
+    assert (model.margins(image, np.full(labels.shape, -1)) == 0).all()
+
+
+def image_lightness(grey):
+    """The lightness of a grey value in CIELAB."""
+    return float(rgb2lab(np.full((1, 1, 3), grey))[0, 0, 0])
