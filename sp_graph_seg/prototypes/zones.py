@@ -24,27 +24,27 @@ def find_zones(graph: Data, colors: Array) -> NDArray[np.int64]:
         colors: Whitened and smoothed colours of the nodes, ``(N, C)``.
     """
     source, target = graph.edge_index.numpy()  # both directions of each edge
-    length = graph.edge_boundary_length.numpy().ravel()
-    jump = (colors[source] - colors[target]) * length[:, None]
+    once = source < target
+    one, other = source[once], target[once]
+    length = graph.edge_boundary_length.numpy().ravel()[once].astype(np.float64)
+    jump = (colors[one] - colors[other]) * length[:, None]
     count = len(colors)
     zones = np.arange(count)
     while True:
-        one, other = zones[source], zones[target]
-        apart = one != other
-        pairs, pair = np.unique(one[apart] * count + other[apart], return_inverse=True)
-        total = np.stack([np.bincount(pair, part) for part in jump[apart].T], axis=1)
-        size = np.linalg.norm(total, axis=1) / np.bincount(pair, length[apart])
-        joined = _join_nearest(pairs // count, pairs % count, size, count)
+        size = np.linalg.norm(jump, axis=1) / length
+        invisible = size < _JUMP
+        joined = _join_nearest(one[invisible], other[invisible], size[invisible], count)
         if np.array_equal(joined, np.arange(count)):
             return np.unique(zones, return_inverse=True)[1]
         zones = joined[zones]
+        one, other, jump, length = _join_boundaries(joined[one], joined[other], jump, length, count)
 
 
 def _join_nearest(one: NDArray, other: NDArray, size: Array, count: int) -> NDArray[np.int64]:
     """Joins each zone to its most similar neighbour, if both are this to each other.
 
     Args:
-        one: The first zone of each pair of neighbours, ``(E,)``. Both orders of a pair are given.
+        one: The first zone of each pair of neighbours that may be joined, ``(E,)``.
         other: The second zone of each pair, ``(E,)``.
         size: The jump of colour between the two zones, ``(E,)``.
         count: The number of zones.
@@ -52,13 +52,30 @@ def _join_nearest(one: NDArray, other: NDArray, size: Array, count: int) -> NDAr
     Returns:
         The new number of each zone, ``(count,)``.
     """
-    nearest, least = np.arange(count), np.full(count, np.inf)
-    order = np.lexsort((other, -size, one))  # the most similar neighbour comes last
-    nearest[one[order]], least[one[order]] = other[order], size[order]
+    one, other = np.concatenate([one, other]), np.concatenate([other, one])
+    order = np.lexsort((other, -np.concatenate([size, size]), one))
     joined = np.arange(count)
-    mutual = (nearest[nearest] == joined) & (nearest > joined) & (least < _JUMP)
+    nearest = joined.copy()
+    nearest[one[order]] = other[order]  # the most similar neighbour comes last
+    mutual = (nearest[nearest] == joined) & (nearest > joined)
     joined[nearest[mutual]] = np.flatnonzero(mutual)
     return joined
+
+
+def _join_boundaries(
+    one: NDArray, other: NDArray, jump: Array, length: Array, count: int
+) -> tuple[NDArray, NDArray, Array, NDArray]:
+    """Adds up the jumps and lengths of all boundaries between the same two zones.
+
+    Boundaries inside a zone are left out. The first zone of each pair has the smaller number.
+    """
+    apart = one != other
+    one, other, jump, length = one[apart], other[apart], jump[apart], length[apart]
+    jump = np.where((one < other)[:, None], jump, -jump)
+    pairs = np.minimum(one, other) * count + np.maximum(one, other)
+    pairs, pair = np.unique(pairs, return_inverse=True)
+    jump = np.stack([np.bincount(pair, part) for part in jump.T], axis=1)
+    return pairs // count, pairs % count, jump, np.bincount(pair, length)
 
 
 def mean_over_zones(values: Array, zones: NDArray[np.int64], areas: Array) -> Array:
