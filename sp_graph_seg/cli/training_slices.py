@@ -45,6 +45,14 @@ def leave_out_void(volume: "Volume", flags: ReadFlags) -> "Volume":
     return flags.leave_out_void(volume) if kind_of_volume(volume) == "tomogram" else volume
 
 
+def hint_at_air(volume: "Volume") -> None:
+    """Prints how to leave out the air around the sample of a tomogram, if there is any."""
+    from sp_graph_seg.volumes import find_air_around
+
+    if kind_of_volume(volume) == "tomogram" and find_air_around(volume) is not None:
+        report("air", "surrounds the sample and takes a label; --mask auto leaves it out")
+
+
 def read_training_slices(
     volumes: "Sequence[Volume]",
     train_on: str | None,

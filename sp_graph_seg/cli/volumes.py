@@ -18,6 +18,7 @@ from sp_graph_seg.cli.pages import check_pages, write_volume_pages
 from sp_graph_seg.cli.training_slices import (
     choose_or_check,
     default_train_on,
+    hint_at_air,
     kind_of_volume,
     leave_out_void,
     parse_train_on,
@@ -63,6 +64,7 @@ def segment_volume(
         volume, masks = flags.mask(volume, masks[0]), None
     elif not masks:
         volume = leave_out_void(volume, flags)
+        hint_at_air(volume)
     (target,) = place_labels([volume], output, flags.format)
     kind = kind_of_volume(volume)
     config = training.flags.resolve(kind, for_volume=True)

@@ -49,6 +49,8 @@ _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 
 #: Distance of the prototypes of textures in one phase, as a share of that of the phases.
 _GAP_OF_TEXTURES = 0.5
+#: A phase is divided by a texture that is this much slower than noise; phantoms have 7, noise 2.6.
+_CLEAR = 4.0
 
 #: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
 _SAMPLE = 1 << 19
@@ -203,9 +205,10 @@ def _find_texture_of_phase(
     """Looks for the phase with the clearest texture. Without any, the kind stays intensity."""
     points = _of_all([view.value for view in views], views).T
     model.phases = fit_prototypes(points, modes).centers[:, 0]
-    clearest = 0.0
+    clearest = _CLEAR
     for phase in range(len(model.phases)):
-        inside = [replace(model, phase=phase).in_phase(view.value, view.mask) for view in views]
+        one = replace(model, phase=phase)
+        inside = [one.in_phase(v.image, v.value, v.mask) for v in views]
         texture, slowness = find_texture([view.image[0] for view in views], inside)
         if len(texture) and slowness[0] > clearest:
             clearest, model.kind, model.phase = float(slowness[0]), "both", phase

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 from torch import Tensor
 
 from sp_graph_seg.config import Config
@@ -30,6 +30,9 @@ Kind = Literal["intensity", "texture", "both", "mixed"]
 _TV_OF_TEXTURE = 4.0
 _SURROUNDINGS = 8.0
 _LINES = 4.0
+
+#: Side, in pixels, of the surroundings of a pixel that are constant where nothing was measured.
+_CONSTANT = 5
 
 
 @dataclass
@@ -144,7 +147,7 @@ class Phases:
         elif self.kind == "texture":
             raw = self._slow(image, mask)
         else:
-            raw = np.concatenate([value, self._slow(image, self.in_phase(value, mask))])
+            raw = np.concatenate([value, self._slow(image, self.in_phase(image, value, mask))])
         return (raw - self.offset[:, None, None]) / self.scale[:, None, None]
 
     def _slow(self, image: Array, inside: Mask | None) -> Array:
@@ -154,9 +157,14 @@ class Phases:
         smooth = total_variation(slow, _TV_OF_TEXTURE).numpy()
         return smooth if inside is None else np.where(inside, smooth, np.float32(0))
 
-    def in_phase(self, value: Array, mask: Mask | None) -> Mask:
-        """Finds the data pixels ``(H, W)`` that belong to the phase whose texture counts."""
+    def in_phase(self, image: Array, value: Array, mask: Mask | None) -> Mask:
+        """Finds the data pixels ``(H, W)`` that belong to the phase whose texture counts.
+
+        Pixels whose surroundings are constant do not belong to it, because they were not measured:
+        those outside of the circle of a reconstruction would count as another texture.
+        """
         nearest = np.abs(value - self.phases[:, None, None]).argmin(axis=0) == self.phase
+        nearest &= maximum_filter(image[0], _CONSTANT) > minimum_filter(image[0], _CONSTANT)
         return nearest if mask is None else nearest & mask
 
     def predict(self, image: Array, mask: Mask | None = None) -> tuple[NDArray[np.int64], Array]:

@@ -98,3 +98,11 @@ def test_a_constant_outside_has_no_label_without_a_mask(tmp_path, scan, run, cap
     model = tmp_path / "o/model.safetensors"
     assert run("predict", model, path, "-o", tmp_path / "again.npy") == 0
     np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), labels)
+
+
+def test_air_is_named_if_it_takes_a_label(tmp_path, scan, run, capsys):
+    path, *_ = scan
+    assert run("segment", path, *FLAGS, "-o", tmp_path / "o/labels.npy") == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "air:     surrounds the sample and takes a label; --mask auto leaves it out"
+    assert (np.load(tmp_path / "o/labels.npy") < 255).all()

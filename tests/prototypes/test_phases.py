@@ -372,3 +372,13 @@ def test_values_without_modes_are_phases_where_rare_ones_stand_out():
     assert model.kind == "intensity"
     labels, _ = model.predict(image)
     assert adjusted_mutual_info_score(truth[truth > 0], labels[truth > 0]) > 0.5
+
+
+def test_a_constant_outside_is_no_texture_of_air():
+    image, _ = blobs((0.5, 0.9), noise=0.0, seed=1, size=(160, 160))
+    y, x = np.mgrid[:160, :160]
+    radius = np.hypot(y - 79.5, x - 79.5)
+    noise = gaussian_filter(np.random.default_rng(0).normal(0, 0.06, (160, 160)), 0.7)
+    image[0] = np.where(radius < 79, (np.where(radius < 56, image[0], 0.08) + noise).clip(0.005), 0)
+    model, _ = fit_phases([image], [None], CONFIG.replace(num_labels=4))
+    assert model.kind == "intensity"
