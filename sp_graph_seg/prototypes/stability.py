@@ -17,6 +17,9 @@ Part = tuple[slice, slice]
 _DOUBTFUL = 0.75
 _LOW = 0.6
 
+#: Of more labels than this, only the least stable are named.
+_NAMED = 4
+
 
 def label_stability(
     labels: Labels,
@@ -68,24 +71,26 @@ def halves(size: Sequence[int]) -> Iterator[Part]:
 
 
 def describe_stability(stability: Sequence[float]) -> str:
-    """Says in words how stable the labels of a model are, and which of them are not.
+    """Says in words how stable the labels of a model are, and names at most four that are not.
 
     ``stability`` holds the stability of each label; it is empty if it is not known.
     """
     if not stability:
         return "not known; compare the labels with those of another seed"
-    doubtful = [
-        f"{label} ({value:.2f})" for label, value in enumerate(stability) if value < _DOUBTFUL
-    ]
+    doubtful = [label for label, value in enumerate(stability) if value < _DOUBTFUL]
     mean = f"{np.mean(stability):.2f}"
     if not doubtful:
         return f"{mean}; no label depends on the part of the images that is trained on"
-    names = f"label {doubtful[0]} depends" if len(doubtful) == 1 else _listed(doubtful)
-    return f"{mean}; {names} on the part of the images that is trained on"
+    least = sorted(sorted(doubtful, key=stability.__getitem__)[:_NAMED])
+    named = [f"{label} ({stability[label]:.2f})" for label in least]
+    if len(doubtful) > len(named):
+        named.append(f"{len(doubtful) - len(named)} more")
+    verb = f"label {named[0]} depends" if len(named) == 1 else f"labels {_listed(named)} depend"
+    return f"{mean}; {verb} on the part of the images that is trained on"
 
 
-def _listed(doubtful: Sequence[str]) -> str:
-    return f"labels {', '.join(doubtful[:-1])} and {doubtful[-1]} depend"
+def _listed(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def warn_of_instability(stability: Sequence[float]) -> None:

@@ -22,6 +22,9 @@ _GAP, _TITLE = 0.12, 0.2
 #: Most training slices that are shown, and labels in the legend.
 _TRAINING, _ROWS = 4, 24
 
+#: A cut whose sides have a ratio below this is left out: of a few slices it would be a line.
+_THINNEST = 0.1
+
 _ALPHA = 0.3
 
 #: Size of the title in points.
@@ -39,7 +42,8 @@ class _Place(NamedTuple):
 def draw_preview(title: str, sample: Sample) -> "Figure":
     """Draws the slices that were trained on, the middle slice, the cuts and the legend.
 
-    The cuts are two pictures that are perpendicular to the slices.
+    The cuts are two pictures that are perpendicular to the slices. Cuts of very few slices are left
+    out.
 
     All pictures in a row have the same physical scale. Each picture has a scale bar.
 
@@ -47,7 +51,8 @@ def draw_preview(title: str, sample: Sample) -> "Figure":
         title: Name of the input.
         sample: The result of :func:`~sp_graph_seg.report.sample.sample_volume`.
     """
-    rows = [[p for p in sample.panels if p.note][:_TRAINING], [*_middle(sample), *sample.cuts]]
+    cuts = [cut for cut in sample.cuts if min(cut.extent) >= _THINNEST * max(cut.extent)]
+    rows = [[p for p in sample.panels if p.note][:_TRAINING], [*_middle(sample), *cuts]]
     legend = sorted(sorted(sample.legend, key=lambda row: -row.share)[:_ROWS])
     top = _GAP + _TITLE + _GAP
     places, bottom = [], top

@@ -83,6 +83,11 @@ def test_doubtful_labels_are_named():
     assert "; labels 0 (0.20), 1 (0.41) and 3 (0.10) depend on" in describe_stability(
         (0.2, 0.41, 0.9, 0.1)
     )
+    many = (0.5, 0.1, 0.9, 0.3, 0.2, 0.4, 0.6)
+    assert (
+        "; labels 1 (0.10), 3 (0.30), 4 (0.20), 5 (0.40) and 2 more depend"
+        in describe_stability(many)
+    )
     assert describe_stability(()).startswith("not known")
 
 

@@ -41,6 +41,15 @@ def test_pictures_have_true_proportions_and_lie_on_the_sheet(sample):
         assert drawn == pytest.approx(panel.extent[0] / panel.extent[1], rel=1e-3)
 
 
+def test_cuts_of_a_few_slices_are_left_out(sample):
+    thin = [replace(cut, extent=(0.05 * cut.extent[1], cut.extent[1])) for cut in sample.cuts]
+    figure = draw_preview("scan", replace(sample, cuts=tuple(thin)))
+    pictures = [axes for axes in figure.axes if axes.images]
+    everything = draw_preview("scan", sample)
+    assert len(thin) == 2
+    assert len(pictures) == len([axes for axes in everything.axes if axes.images]) - 2
+
+
 def test_no_text_leaves_the_sheet(sample):
     many = [row._replace(name="a long name of a phase") for row in sample.legend * 20]
     figure = draw_preview("scan " * 40, replace(sample, legend=tuple(many)))
