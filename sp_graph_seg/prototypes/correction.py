@@ -57,9 +57,10 @@ _SAMPLE = 60000
 class Correction:
     """A correction that removes rings and evens out the gain: ``(slice - rings) / gain``.
 
-    Then the corners of a slice get the value of air if they show nothing else. The corners lie
-    outside of the circle with the height or the width of the slice as its diameter, whichever is
-    smaller. Tomographic reconstruction does not hold there, so that air may have another value.
+    Then the corners of a slice get the value of air if they show nothing else and are brighter.
+    The corners lie outside of the circle with the height or the width of the slice as its diameter,
+    whichever is smaller. Tomographic reconstruction does not hold there, so that air may have
+    another value.
 
     Attributes:
         gain: Coefficients ``(5,)`` of a quadratic polynomial of the position. The gain is 1 plus
@@ -153,7 +154,12 @@ def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction
     is_gain = _error_across(smooth, gained, more, inside) < 1 - _MIN_GAIN
     is_gain = is_gain and _SLOPES[0] < _slope(smooth, gained, inside) < _SLOPES[1]
     best = gained if is_gain else start
-    return best if air is None else replace(best, air=float(np.median(best(image)[air])))
+    if air is None:
+        return best
+    even = best(image)
+    value = float(np.median(even[air]))
+    is_brighter = float(np.median(even[_corners(size)])) > value
+    return replace(best, air=value) if is_brighter else best
 
 
 def _find_sample(image: Array) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:

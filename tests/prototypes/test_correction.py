@@ -182,6 +182,11 @@ def test_corners_beyond_the_circle_get_the_value_of_air():
     assert abs(image[corners].mean() - clean.min()) < 0.1  # without it, they look like a phase
 
 
+def test_corners_darker_than_air_stay():
+    image, *_ = sample_in_air(corner=-0.1)
+    assert fit_correction(image, None).air is None
+
+
 @pytest.mark.parametrize("reach", [0.5, 0.6])
 def test_corners_stay_where_there_is_no_air_beside_them(reach):
     image, *_ = sample_in_air(reach)

@@ -142,5 +142,5 @@ def test_a_network_that_has_not_learned_is_not_trusted():
         segmenter = Segmenter(TOMOGRAM).fit(image)
     assert segmenter.labeller_.blend == 1.0
     more = TOMOGRAM.replace(epochs=25, patches=((16, 16, 16),))
-    assert messages(image, more) == []
+    assert not [line for line in messages(image, more) if "remove noise" in line]
     assert Segmenter(more).fit(image).labeller_.blend < 1.0
