@@ -133,7 +133,7 @@ class RelabelEditor:
         return bool(self._before)
 
     def undo(self) -> None:
-        """Undoes the last change. Does nothing if there is no change."""
+        """Takes back the last change, if there is one."""
         if self._before:
             self._state = self._before.pop()
 

@@ -259,7 +259,7 @@ def _slope(smooth: Array, fitted: Correction, inside: NDArray[np.bool_] | None) 
 
 
 def _weighted_median(values: Array, weights: Array) -> float:
-    """Finds the value up to which half of the weight lies. It is 0 if there are no values."""
+    """Computes the weighted median of values. Without values, it is 0."""
     order = np.argsort(values)
     total = np.cumsum(weights[order], dtype=np.float64)
     return float(values[order][np.searchsorted(total, total[-1] / 2)]) if len(order) else 0.0

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.ndimage import gaussian_filter
 
+from sp_graph_seg.prototypes.stability import middle
+
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -123,7 +125,7 @@ def find_texture(
         enough, Q is 0. The slowness of the first four directions, ``(4,)``, is the smaller of those
         in two halves of the image, each with directions of the other half.
     """
-    cut = [_middle(image.shape) for image in images]
+    cut = [middle(image.shape, _LARGEST) for image in images]
     images = [image[part] for image, part in zip(images, cut, strict=True)]
     masks = [mask if mask is None else mask[part] for mask, part in zip(masks, cut, strict=True)]
     pairs = list(zip(images, masks, strict=True))
@@ -238,9 +240,3 @@ def _tried_on(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[n
     directions = _solve(*one)[0][:, : _MOST + 1]
     covariance, difference = np.einsum("fq,kfg,gq->kq", directions, other, directions)
     return covariance / np.maximum(difference, 1e-12)
-
-
-def _middle(size: tuple[int, ...]) -> tuple[slice, ...]:
-    """Returns the rows and columns of the middle of an image that may be large."""
-    starts = [max(0, length - _LARGEST) // 2 for length in size]
-    return tuple(slice(start, start + _LARGEST) for start in starts)
