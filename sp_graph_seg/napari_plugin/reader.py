@@ -50,7 +50,7 @@ def read_layers(path: str) -> list[LayerData]:
             labels of a volume that this program wrote.
 
     Raises:
-        InputError: If the path is none of these.
+        InputError: If the path is not an image, a volume or labels.
     """
     finished = _find_labels(path)
     if finished is not None and finished.provenance["legend"]:

@@ -32,8 +32,8 @@ from sp_graph_seg.prototypes.zones import find_zones, mean_over_zones
 from sp_graph_seg.training import Follow, History, TrainingImage, as_it_is, each_step, fit
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask
 
-#: Number of prototypes, before those that touch without an edge are merged into labels; and the
-#: largest number, if so many labels are wanted that fewer prototypes do not make them.
+#: Number of prototypes before those that touch without an edge are merged into labels. It is
+#: doubled up to the second number while fewer labels are found than are wanted.
 _PROTOTYPES = 32
 _MOST_PROTOTYPES = 256
 

@@ -159,7 +159,7 @@ def test_a_speck_has_the_label_of_what_surrounds_it():
 
 
 def test_margins_compare_the_colour_around_a_pixel():
-    """A patch that is none of the labels is unsure; each label is alone in its region."""
+    """A patch with the colour of another label has a margin of 0, although its region has one."""
     image = np.empty((3, 64, 96), np.float32)
     image[:, :, :48], image[:, :, 48:] = 0.2, 0.8
     labels = bands(48, 2)[:64, :96]
