@@ -34,18 +34,18 @@ _FINE = 2.0
 
 #: Share of the mean variance of the differences that is added to each feature's, and the least
 #: share of data pixels around a pixel that is compared.
-_RIDGE = 0.03
+_RIDGE = 0.05
 _LEAST_DATA = 0.5
 
 #: A direction is a texture if it is this much slower than noise on the half of the image that it
 #: was not found on, and the last of at most three is this much slower than the next.
-_SLOW, _SLOWER_THAN_NEXT = 2.5, 1.5
+_SLOW, _SLOWER_THAN_NEXT = 2.2, 1.5
 _MOST = 3
 
 #: Height and width of the middle of an image that is used, to limit memory and time; and the
 #: number of bands of rows, which belong to the two halves in turn.
 _LARGEST = 2048
-_BANDS = 6
+_BANDS = 4
 
 
 def _make_offsets() -> list[tuple[int, int]]:
@@ -163,24 +163,20 @@ def _flatten(image: Array, inside: Mask | None, deviation: float) -> Array:
 
 
 def _products(values: Array) -> Iterator[Array]:
-    """Yields, for each offset, the product of the two pixels around each pixel, ``(H, W)``."""
+    """Yields, for each offset, the product of the two pixels around each pixel, ``(H, W)``.
+
+    Where one of them is outside of the image, it is the product of the nearest pair inside.
+    """
+    height, width = values.shape
     for down, right in _OFFSETS:
-        first = _shifted(values, -(down // 2), -(right // 2))
-        yield first * _shifted(values, down - down // 2, right - right // 2)
-
-
-def _shifted(values: Array, down: int, right: int) -> Array:
-    """Moves values ``(H, W)``, mirrored at the border: the result at p is the value at p + d."""
-    rows, columns = (
-        _mirrored(np.arange(size) + step, size)
-        for size, step in zip(values.shape, (down, right), strict=True)
-    )
-    return values[rows][:, columns]
-
-
-def _mirrored(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    index = np.abs(index)
-    return np.clip(np.where(index < size, index, 2 * size - 2 - index), 0, size - 1)
+        rows, columns = min(down, height - 1), min(abs(right), width - 1)
+        upper, lower = values[: height - rows], values[rows:]
+        if right < 0:
+            upper, lower = upper[:, columns:], lower[:, : width - columns]
+        else:
+            upper, lower = upper[:, : width - columns], lower[:, columns:]
+        margins = [(size // 2, size - size // 2) for size in (rows, columns)]
+        yield np.pad(upper * lower, margins, mode="edge")
 
 
 def _add_covariances(
