@@ -309,7 +309,7 @@ def _fit_both(model: Phases, points: Array, num_labels: int) -> Prototypes:
         num_labels: Number of prototypes in all.
     """
     own = np.abs(points[:, :1] - model.phases).argmin(axis=1) == model.phase
-    found = fit_prototypes(points[own, 1:], num_labels - len(model.phases) + 1, 0.0)
+    found = fit_prototypes(points[own, 1:], num_labels - len(model.phases) + 1)
     gaps = smallest_gap(found.centers), _GAP_OF_TEXTURES * smallest_gap(model.phases[:, None])
     scale = gaps[0] / gaps[1] if min(gaps) > 0 else 1.0
     model.scale = np.append(1, np.full(points.shape[1] - 1, scale)).astype(np.float32)

@@ -29,23 +29,26 @@ _COARSE = 4.0
 _STEP = 4
 _LAG = 12
 
-#: The same standard deviation when pixels are labelled; total variation removes the rest.
+#: The same standard deviation when pixels are labelled; total variation removes the rest. Its
+#: strength is fixed, so projections are scaled up, at most 4 times, if their variance is less than
+#: 0.4 above 1, that is, if there is little noise to remove.
 _FINE = 2.0
+_LITTLE_NOISE, _MOST_SCALED = 0.4, 4.0
 
 #: Share of the mean variance of the differences that is added to each feature's, and the least
 #: share of data pixels around a pixel that is compared.
-_RIDGE = 0.05
+_RIDGE = 0.03
 _LEAST_DATA = 0.5
 
 #: A direction is a texture if it is this much slower than noise on the half of the image that it
 #: was not found on, and the last of at most three is this much slower than the next.
-_SLOW, _SLOWER_THAN_NEXT = 2.2, 1.5
+_SLOW, _SLOWER_THAN_NEXT = 2.5, 1.5
 _MOST = 3
 
 #: Height and width of the middle of an image that is used, to limit memory and time; and the
 #: number of bands of rows, which belong to the two halves in turn.
 _LARGEST = 2048
-_BANDS = 4
+_BANDS = 6
 
 
 def _make_offsets() -> list[tuple[int, int]]:
@@ -70,7 +73,8 @@ class Texture:
     Attributes:
         deviation: Standard deviation of the values of the training images.
         weights: Weights of the products of each offset, ``(27, Q)``. A projection has a standard
-            deviation of 1 on the training images, if products are averaged over 4 pixels.
+            deviation of 1 on the training images, if products are averaged over 4 pixels; it has
+            a larger one, the same for all projections, if there is little noise in them.
         center: Mean projections on the training images, which are subtracted, ``(Q,)``.
     """
 
@@ -84,6 +88,10 @@ class Texture:
     def first(self, count: int) -> "Texture":
         """Returns the slowest directions, at most ``count``."""
         return Texture(self.deviation, self.weights[:, :count], self.center[:count])
+
+    def scaled(self, factor: float) -> "Texture":
+        """Returns the texture whose projections are ``factor`` times as large."""
+        return Texture(self.deviation, factor * self.weights, factor * self.center)
 
     def project(self, image: Array, inside: Mask | None = None) -> Array:
         """Computes the Q slow features of the pixels of an image ``(H, W)``: ``(Q, H, W)``.
@@ -144,7 +152,21 @@ def find_texture(
     weights = directions[:, : count if is_slow else 0]
     spread = np.sqrt(np.einsum("fq,fg,gq->q", weights, covariance, weights))
     weights = weights / np.maximum(spread, 1e-12)
-    return Texture(deviation, weights, np.mean(means, axis=0) @ weights), slowness
+    texture = Texture(deviation, weights, np.mean(means, axis=0) @ weights)
+    return (texture.scaled(_clarity(texture, pairs)) if len(texture) else texture), slowness
+
+
+def _clarity(texture: Texture, pairs: Sequence[tuple[Array, Mask | None]]) -> float:
+    """Computes how much larger projections with little noise must be, from 1 to 4.
+
+    Averaged over 4 pixels, their variance is 1. What it is more over 2 pixels is mostly noise.
+    """
+    spread = [
+        np.var(texture.project(image, mask), axis=(1, 2), where=True if mask is None else mask)
+        for image, mask in pairs
+    ]
+    noise = float(np.mean(spread, axis=0).max()) - 1
+    return float(np.clip(_LITTLE_NOISE / max(noise, 1e-6), 1, _MOST_SCALED))
 
 
 def _flatten(image: Array, inside: Mask | None, deviation: float) -> Array:
