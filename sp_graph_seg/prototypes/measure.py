@@ -102,11 +102,11 @@ def choose_smoothing(
 ) -> float:
     """Chooses the weight of total variation that separates the modes of grey images best.
 
-    Strong noise makes the modes overlap, so more smoothing separates them better. Too much smoothing
-    mixes grains of a few pixels with what is around them, so that their modes vanish. Hence the
-    valleys between the modes tell how much is right, without a measure of the noise that tells it
-    from grains. The given weight is multiplied by factors from 0 to 2. The depth of a valley, as a
-    share of the height of its mode, is added up over all modes that count, see
+    Strong noise makes the modes overlap, so more smoothing separates them better. Too much of it
+    mixes grains of a few pixels with what is around them, so that their modes vanish. So the
+    valleys between the modes tell how much is right, where the measure of noise takes grains for
+    noise. The given weight is multiplied by factors from 0 to 2. The depth of a valley, as a share
+    of the height of its mode, is added up over all modes that count, see
     :func:`~sp_graph_seg.prototypes.thresholds.mode_depths`. Of the weights whose sum is at least
     99 % of the largest sum, the result is the one nearest to the given weight. It is the given
     weight if no mode counts with any of them.

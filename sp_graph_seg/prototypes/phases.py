@@ -126,7 +126,7 @@ class Phases:
         """Computes the reconstruction of an image by the network, ``(C, h, w)``."""
         device = next(self.net.parameters()).device
         seen = ((torch.from_numpy(image).to(device) - self.mean) / self.std)[None]
-        clean: Tensor = self.net(seen)[0][0] * self.std + self.mean
+        clean: Tensor = self.net(seen)[0] * self.std + self.mean
         return clean.cpu().numpy()
 
     def features(self, image: Array, mask: Mask | None = None) -> Array:
@@ -266,6 +266,8 @@ class Phases:
         """Makes a model from the result of :meth:`state`."""
         net = make_blind_spot_net(channels, config)
         own = {n.removeprefix("net."): t for n, t in tensors.items() if n.startswith("net.")}
+        for name in ("encoder.head.weight", "encoder.head.bias"):
+            own[name] = own[name][: config.num_features]  # older models have some more
         net.load_state_dict(own)
         net.eval()
         arrays = {name: t.numpy() for name, t in tensors.items() if not name.startswith("net.")}

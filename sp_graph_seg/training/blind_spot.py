@@ -1,4 +1,4 @@
-"""Training of a :class:`~sp_graph_seg.nn.BlindSpotNet` on pairs of neighbouring windows."""
+"""Training of a :class:`~sp_graph_seg.nn.BlindSpotNet` on windows of images."""
 
 import math
 import time
@@ -11,25 +11,16 @@ from torch import Generator, Tensor, nn
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
-from sp_graph_seg.nn.blind_spot import BlindSpotNet, hidden_loss, hide_pixels, slow_loss
+from sp_graph_seg.nn.blind_spot import BlindSpotNet, hidden_loss, hide_pixels
 from sp_graph_seg.training.checkpoint import Checkpoint
 from sp_graph_seg.training.history import History, Step
 from sp_graph_seg.training.verdict import warn_of_divergence
 
-#: Weight of the slow features beside the reconstruction of hidden pixels.
-_SLOW_WEIGHT = 0.02
-
-#: Border of a window, in pixels, that its mean features leave out, because the padding shows there.
-_MARGIN = 4
-
-#: Pairs drawn for each pair needed, because some have a window outside the data.
-_SPARE = 4
-
 #: Side, in pixels, of the tiles whose statistics set batch normalisation.
 _TILE = 256
 
-#: Pairs of windows of each image on which a trained network is tried.
-_PAIRS_OF_SKILL = 16
+#: Windows of each image on which a trained network is tried.
+_WINDOWS_OF_SKILL = 32
 
 OnStep = Callable[[Step], None]
 
@@ -58,10 +49,9 @@ def fit_blind_spot(
 ) -> History:
     """Trains a blind-spot network in place with Adam.
 
-    The learning rate rises over ten steps and then falls along half a cosine. Every step uses pairs
-    of neighbouring windows of all images, or of ``config.images_per_step`` images that are drawn at
-    random. The loss is the error at hidden pixels plus 0.02 times ``slow_loss``. The latter is
-    small if the slowly varying features differ little between the two windows of a pair.
+    The learning rate rises over ten steps and then falls along half a cosine. Every step uses
+    windows of all images, or of ``config.images_per_step`` images that are drawn at random. The
+    loss is the error at hidden pixels.
 
     Args:
         net: The network. After training, it is on the CPU and in evaluation mode.
@@ -74,7 +64,7 @@ def fit_blind_spot(
         on_step: Called after every step with its row of the history.
 
     Returns:
-        The history. Its column ``rec`` is the error at hidden pixels.
+        The history. Its columns ``loss`` and ``rec`` are the error at hidden pixels.
 
     Raises:
         InputError: If the loss becomes NaN or Inf.
@@ -86,15 +76,13 @@ def fit_blind_spot(
     optimizer = torch.optim.Adam(net.parameters(), lr=config.learning_rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda n: _warm_cosine(n, steps))
     at_once = min(config.images_per_step or len(subjects), len(subjects))
-    pairs = max(2, config.patches[0][0] // config.minibatches // 2 // at_once)
+    count = max(2, config.patches[0][0] // config.minibatches // at_once)
     checkpoint = Checkpoint(net, optimizer=optimizer, schedule=schedule, generator=generator)
     history = checkpoint.restore(on_step)
     start = time.perf_counter() - history.seconds
     for number in range(len(history) + 1, steps + 1):
         chosen = _choose(subjects, at_once, generator)
-        terms = [_losses(net, subject, pairs, generator) for subject in chosen]
-        rec, slow = (torch.stack(values).mean() for values in zip(*terms, strict=True))
-        loss = rec + _SLOW_WEIGHT * slow
+        loss = torch.stack([_loss(net, one, count, generator) for one in chosen]).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -103,8 +91,7 @@ def fit_blind_spot(
             "step": number,
             "epoch": 1 + (number - 1) // config.minibatches,
             "loss": loss.item(),
-            "rec": rec.item(),
-            "slow": slow.item(),
+            "rec": loss.item(),
             "seconds": time.perf_counter() - start,
         }
         if not math.isfinite(row["loss"]):
@@ -143,14 +130,14 @@ def measure_skill(
     errors = []
     for image, mask in zip(images, masks, strict=True):
         subject = _make_subject(image, mask, config, torch.device("cpu"))
-        corners = _draw_pairs(subject, _PAIRS_OF_SKILL, generator)
+        corners = _draw_corners(subject, _WINDOWS_OF_SKILL, generator)
         windows = _cut(subject.image, corners, subject.size)
         shown, hidden = hide_pixels(windows, generator)
         if subject.inside is not None:
             hidden &= _cut(subject.inside, corners, subject.size)
         around = F.avg_pool2d(F.pad(windows, (1, 1, 1, 1), "reflect"), 3, stride=1)
         around = (9 * around - windows) / 8
-        errors.append([hidden_loss(guess, windows, hidden) for guess in (net(shown)[0], around)])
+        errors.append([hidden_loss(guess, windows, hidden) for guess in (net(shown), around)])
     learned, simple = torch.tensor(errors).mean(dim=0).tolist()
     return learned, simple
 
@@ -179,46 +166,24 @@ def _make_subject(
     return _Subject(image.to(device), mask[None].to(device), corners, size)
 
 
-def _losses(
-    net: BlindSpotNet, subject: _Subject, pairs: int, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """Computes the loss of hidden pixels and the loss of slow features for one image."""
-    corners = _draw_pairs(subject, pairs, generator)
+def _loss(net: BlindSpotNet, subject: _Subject, count: int, generator: Generator) -> Tensor:
+    """Computes the loss of hidden pixels in windows of one image."""
+    corners = _draw_corners(subject, count, generator)
     windows = _cut(subject.image, corners, subject.size)
     inside = None if subject.inside is None else _cut(subject.inside, corners, subject.size)
     flips = [dim for dim in (2, 3) if torch.rand((), generator=generator) < 0.5]
     windows = windows.flip(flips)
     shown, hidden = hide_pixels(windows, generator)
-    reconstruction, slow = net(shown)
     counted = hidden if inside is None else hidden & inside.flip(flips)
-    rec = hidden_loss(reconstruction, windows, counted)
-    margin = _MARGIN if subject.size > 4 * _MARGIN else 0
-    inner = slow[..., margin : subject.size - margin, margin : subject.size - margin]
-    first, second = inner.mean(dim=(2, 3)).chunk(2)
-    return rec, slow_loss(first, second)
+    return hidden_loss(net(shown), windows, counted)
 
 
-def _draw_pairs(subject: _Subject, pairs: int, generator: Generator) -> Tensor:
-    """Draws the corners of n windows, then of n neighbouring windows in random directions.
-
-    The result is ``(2 n, 2)``. The windows k and n + k are a pair.
-    """
-    last = torch.tensor(subject.image.shape[1:]) - subject.size
-    lag = min(subject.size - _MARGIN, max(1, int(last.max())))
-    count = _SPARE * pairs
-    if subject.corners is None:
-        first = (torch.rand(count, 2, generator=generator) * (last + 1)).long()
-    else:
-        first = subject.corners[torch.randint(len(subject.corners), (count,), generator=generator)]
-    angle = torch.rand(count, generator=generator) * 2 * math.pi
-    second = first + (lag * torch.stack([angle.sin(), angle.cos()], dim=1)).round().long()
-    fits = ((second >= 0) & (second <= last)).all(dim=1)
-    if subject.inside is not None:
-        middle = (second.clamp(min=0).minimum(last) + subject.size // 2).unbind(1)
-        fits &= subject.inside[0].cpu()[middle]
-    if fits.sum() < 2:  # an image hardly larger than a window
-        second, fits = second.clamp(min=0).minimum(last), torch.ones_like(fits)
-    return torch.cat([first[fits][:pairs], second[fits][:pairs]])
+def _draw_corners(subject: _Subject, count: int, generator: Generator) -> Tensor:
+    """Draws the upper left pixels of windows with data, ``(count, 2)``."""
+    if subject.corners is not None:
+        return subject.corners[torch.randint(len(subject.corners), (count,), generator=generator)]
+    places = torch.tensor(subject.image.shape[1:]) - subject.size + 1
+    return (torch.rand(count, 2, generator=generator) * places).long()
 
 
 def _cut(image: Tensor, corners: Tensor, size: int) -> Tensor:

@@ -12,11 +12,8 @@ from sp_graph_seg.training.losses import LOSSES
 #: One optimisation step by column; columns that a training does not have are ``nan``.
 Step = dict[str, float]
 
-#: Names of the losses in plots: those of Eq. 9, and that of slow features.
-TERMS: dict[str, str] = {
-    **{name: loss.title for name, loss in LOSSES.items()},
-    "slow": "slow features",
-}
+#: Names of the losses of Eq. 9 in plots.
+TERMS: dict[str, str] = {name: loss.title for name, loss in LOSSES.items()}
 
 COLUMNS: tuple[str, ...] = ("step", "epoch", "loss", *TERMS, "num_labels", "seconds")
 
@@ -33,8 +30,6 @@ class History:
     * ``loss``: the total loss that the training minimises, such as Eq. 9.
     * Each name in :data:`~sp_graph_seg.training.LOSSES`: a term of the total loss, averaged over
       the images, before it is multiplied by its weight.
-    * ``slow``: a loss that is small if features vary slowly over an image. Only a blind-spot
-      network has this loss.
     * ``num_labels``: the number of different labels in all images together.
     * ``seconds``: the time since the start.
 

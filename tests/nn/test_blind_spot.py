@@ -4,7 +4,7 @@ import torch
 from torch import Generator
 
 from sp_graph_seg.nn import BlindSpotNet
-from sp_graph_seg.nn.blind_spot import hidden_loss, hide_pixels, slow_loss
+from sp_graph_seg.nn.blind_spot import hidden_loss, hide_pixels
 
 
 def places(height=40, width=50):
@@ -61,55 +61,23 @@ def test_the_loss_counts_only_what_counts():
     assert float(hidden_loss(guess, images, torch.zeros_like(counted))) == 0
 
 
-def vicreg(first, second):
-    """The three terms by loops."""
-    invariance = np.mean((first - second) ** 2)
-    both = np.concatenate([first, second])
-    variance = np.mean([max(0, 1 - np.sqrt(column.var(ddof=1) + 1e-4)) for column in both.T])
-    covariance = np.cov(both.T)
-    count = len(covariance)
-    off = sum(covariance[i, j] ** 2 for i in range(count) for j in range(count) if i != j) / count
-    return 25 * invariance + 25 * variance + off
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_loss_of_slow_features_is_that_of_vicreg(seed):
-    rng = np.random.default_rng(seed)
-    first, second = rng.normal(0, 0.8, (2, 12, 4))
-    loss = slow_loss(torch.from_numpy(first), torch.from_numpy(second))
-    assert float(loss) == pytest.approx(vicreg(first, second))
-
-
-def test_equal_uncorrelated_pairs_cost_nothing_and_a_collapse_does():
-    """Columns of a Hadamard matrix are uncorrelated and of variance over 1."""
-    two = torch.tensor([[1.0, 1.0], [1.0, -1.0]])
-    pairs = torch.kron(torch.kron(two, two), two)[:, 1:5] * 1.2
-    assert float(slow_loss(pairs, pairs)) == pytest.approx(0, abs=1e-9)
-    assert float(slow_loss(pairs, pairs.flip(0))) > 1
-    assert float(slow_loss(torch.ones(8, 4), torch.ones(8, 4))) > 20
-    one_for_all = pairs[:, :1].expand(-1, 4)
-    assert float(slow_loss(one_for_all, one_for_all)) > 1
-
-
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_reconstruction_is_a_linear_map_of_the_first_features(channels):
-    net = BlindSpotNet(channels, num_features=4, num_slow=3, width=4, depth=2).eval()
+def test_the_reconstruction_is_a_linear_map_of_the_features(channels):
+    net = BlindSpotNet(channels, num_features=4, width=4, depth=2).eval()
     image = torch.rand(2, channels, 21, 18)
     with torch.no_grad():
-        reconstruction, slow = net(image)
-        z = net.encoder(image)
-    assert z.shape == (2, 7, 21, 18)
-    assert torch.equal(slow, z[:, 4:])
+        reconstruction, z = net(image), net.encoder(image)
+    assert z.shape == (2, 4, 21, 18)
     weight, bias = net.readout.weight[:, :, 0, 0], net.readout.bias
-    expected = torch.einsum("cf,bfhw->bchw", weight, z[:, :4]) + bias[None, :, None, None]
+    expected = torch.einsum("cf,bfhw->bchw", weight, z) + bias[None, :, None, None]
     torch.testing.assert_close(reconstruction, expected)
 
 
 def test_the_border_of_a_constant_looks_like_its_inside():
     """Reflection instead of zeros: no strip along the border."""
     torch.manual_seed(0)
-    net = BlindSpotNet(1, num_features=4, num_slow=2, width=4, depth=2).eval()
+    net = BlindSpotNet(1, num_features=4, width=4, depth=2).eval()
     with torch.no_grad():
-        for part in net(torch.full((1, 1, 32, 40), 0.7)):
-            tiles = part.unfold(2, 4, 4).unfold(3, 4, 4)  # poolings see four pixels as one
-            torch.testing.assert_close(tiles, tiles[:, :, :1, :1].expand_as(tiles))
+        z = net.encoder(torch.full((1, 1, 32, 40), 0.7))
+    tiles = z.unfold(2, 4, 4).unfold(3, 4, 4)  # poolings see four pixels as one
+    torch.testing.assert_close(tiles, tiles[:, :, :1, :1].expand_as(tiles))

@@ -119,7 +119,7 @@ def test_another_slice_has_the_same_labels(two):
     labels, margins = model.predict(scaled(image))
     assert (labels == truth).mean() > 0.99
     assert 0 <= margins.min() <= margins.max() <= 1
-    noisy, truth = blobs(seed=5, noise=0.35)
+    noisy, truth = blobs(seed=5, noise=0.45)
     labels, margins = model.predict(scaled(noisy))
     wrong = labels != truth
     assert wrong.mean() > 0.01
@@ -214,6 +214,18 @@ def test_a_model_is_what_its_state_says(channels):
         np.testing.assert_array_equal(one, other)
     assert torch.equal(model.encode(image), again.encode(image))
     assert (again.kind, again.num_labels) == (model.kind, 3)
+
+
+def test_features_that_are_no_longer_learned_are_left_out_of_an_older_model():
+    image, _ = blobs(noise=0.2)
+    image = scaled(image)
+    model, _ = fit_phases([image], [None], TINY.replace(num_labels=2))
+    tensors, values = model.state()
+    for name in ("net.encoder.head.weight", "net.encoder.head.bias"):
+        tensors[name] = torch.cat([tensors[name], torch.ones(8, *tensors[name].shape[1:])])
+    older = Phases.from_state(tensors, values, TINY, 1)
+    assert torch.equal(older.encode(image), model.encode(image))
+    np.testing.assert_array_equal(older.predict(image)[0], model.predict(image)[0])
 
 
 def test_a_correction_is_kept():

@@ -7,7 +7,7 @@ import pytest
 from sp_graph_seg.training import History, describe_step
 from sp_graph_seg.training.history import Step
 
-COLUMNS = ["step", "epoch", "loss", "rec", "cut", "sim", "con", "slow", "num_labels", "seconds"]
+COLUMNS = ["step", "epoch", "loss", "rec", "cut", "sim", "con", "num_labels", "seconds"]
 
 ROWS = [
     Step(
@@ -18,7 +18,6 @@ ROWS = [
         cut=math.nan,
         sim=0.1 + 0.2,
         con=1e30,
-        slow=math.nan,
         num_labels=7,
         seconds=0.5,
     ),
@@ -30,7 +29,6 @@ ROWS = [
         cut=math.nan,
         sim=0.0,
         con=-0.0,
-        slow=math.nan,
         num_labels=1,
         seconds=12.25,
     ),

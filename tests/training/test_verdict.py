@@ -101,7 +101,7 @@ def test_the_skill_is_the_error_of_hidden_pixels(channels):
     """An untrained network is worse than the mean of the neighbours; a trained one learns."""
     image = torch.from_numpy(blocks(channels))
     image = (image - image.mean()) / image.std()
-    config = TOMOGRAM.replace(patches=((32, 16, 16),), epochs=20, learning_rate=5e-3)
+    config = TOMOGRAM.replace(patches=((32, 16, 16),), epochs=30, learning_rate=5e-3)
     with seeded(0):
         from sp_graph_seg.prototypes.phases import make_blind_spot_net
 
