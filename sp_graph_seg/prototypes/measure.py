@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 from torch import Tensor
 
-from sp_graph_seg.prototypes.thresholds import MODE_DEPTH, flat_pixels, mode_depths
+from sp_graph_seg.prototypes.thresholds import (
+    MODE_DEPTH,
+    flat_pixels,
+    mode_depths,
+    rare_values_stand_out,
+)
 
 #: The second difference along both axes, of variance 1 for white noise of variance 1.
 _HIGH_PASS = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]).astype(np.float32) / 6
@@ -32,6 +37,9 @@ _FEWEST = 100
 _FACTORS = (1.0, 1.5, 2.0)
 _CLOSE = 0.95
 _TRIED = 1024
+
+#: Where no mode counts, the smallest of these factors with which rare values stand out is taken.
+_RARE_FACTORS = (1.0, 2.0, 4.0)
 
 
 def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
@@ -100,12 +108,17 @@ def choose_smoothing(
     masks: Sequence[NDArray[np.bool_] | None],
     weight: float,
 ) -> float:
-    """Chooses the weight of total variation that separates the modes of grey images best.
+    """Chooses the weight of total variation that separates the values of grey images best.
 
     If the noise is strong, the modes overlap. The given weight, 1.5 times and twice the weight are
     tried. The depths of all modes that count with the given weight are added up, see
     :func:`~sp_graph_seg.prototypes.thresholds.mode_depths`. The result is the smallest weight whose
-    sum is at least 95 % of the largest sum. It is the given weight if no mode counts.
+    sum is at least 95 % of the largest sum.
+
+    Thin cracks make no mode under such noise. So if no mode counts, the result is the smallest of
+    the weight, twice and four times the weight with which
+    :func:`~sp_graph_seg.prototypes.thresholds.rare_values_stand_out` is true. It is the given
+    weight if this is true for none of them.
 
     Args:
         images: The images, ``(1, H, W)`` each.
@@ -118,14 +131,25 @@ def choose_smoothing(
         mask if mask is None else mask[part] for mask, part in zip(masks, parts, strict=True)
     ]
 
+    def smooth(factor: float) -> list[NDArray[np.float32]]:
+        return [total_variation(image, factor * weight).numpy() for image in tried]
+
     def depths(factor: float) -> list[float]:
-        smooth = [total_variation(image, factor * weight).numpy() for image in tried]
-        pairs = zip(smooth, insides, strict=True)
+        pairs = zip(smooth(factor), insides, strict=True)
         values = np.concatenate([part[0][flat_pixels(part, own)] for part, own in pairs])
         return mode_depths(values) if len(values) else []
 
-    found = [depths(factor) for factor in _FACTORS]
-    modes = sum(depth >= MODE_DEPTH for depth in found[0])
+    def stand_out(factor: float) -> bool:
+        pairs = zip(smooth(factor), insides, strict=True)
+        parts = [part[0] if own is None else part[0][own] for part, own in pairs]
+        values = np.concatenate([part.ravel() for part in parts])
+        return rare_values_stand_out(values) if len(values) else False
+
+    first = depths(1.0)
+    modes = sum(depth >= MODE_DEPTH for depth in first)
+    if modes == 0:
+        return weight * next(filter(stand_out, _RARE_FACTORS), 1.0)
+    found = [first, *map(depths, _FACTORS[1:])]
     sums = [sum(each[:modes]) for each in found]
     return weight * next(
         f for f, own in zip(_FACTORS, sums, strict=True) if own >= _CLOSE * max(sums)
