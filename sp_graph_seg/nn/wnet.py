@@ -122,6 +122,10 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images ``(B, in_channels, H, W)`` to ``(B, out_channels, H, W)``."""
+        return self.head(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Computes what the last convolution gets, ``(B, width, H, W)``."""
         padding = self._padding(x.shape[2:])
         left, _, top, _ = padding
         height, width = x.shape[2:]
@@ -133,7 +137,7 @@ class UNet(nn.Module):
         skips.pop()
         for grow, up in zip(reversed(self.grow), reversed(self.up), strict=True):
             x = up(torch.cat([skips.pop(), grow(x)], dim=1))
-        return self.head(x[:, :, top : top + height, left : left + width])
+        return x[:, :, top : top + height, left : left + width]
 
     def _padding(self, size: Sequence[int]) -> tuple[int, int, int, int]:
         """Computes the padding at the left, right, top and bottom of an image, in pixels.

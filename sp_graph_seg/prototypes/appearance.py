@@ -1,12 +1,14 @@
 """Labels superpixels by their colour and place, and by features that a network learns."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -14,17 +16,21 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.nn import SuperpixelNet, WNet
 from sp_graph_seg.prototypes.descriptors import (
     Array,
+    as_colors,
     describe_nodes,
     diffuse,
     links,
-    node_colors,
+    mean_colors,
+    mean_features,
 )
 from sp_graph_seg.prototypes.memory import Memory, recall
 from sp_graph_seg.prototypes.merging import Merger, apply_order
-from sp_graph_seg.prototypes.painting import paint, sharpen_boundaries
+from sp_graph_seg.prototypes.painting import margins_of, paint, sharpen_boundaries
 from sp_graph_seg.prototypes.zones import find_zones, mean_over_zones
 from sp_graph_seg.training import seeded
-from sp_graph_seg.transforms import NodePixels, ToRAG, scatter_mean
+from sp_graph_seg.transforms import NodePixels, ToRAG
+from sp_graph_seg.transforms.arrays import fill_outside
+from sp_graph_seg.transforms.grid_slic import grid_slic
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask, scale_to
 
 Mask = NDArray[np.bool_]
@@ -34,12 +40,6 @@ Picture = NDArray[np.float32]
 _TEMPERATURE = 30.0
 
 _STEPS_OF_Z = 4
-
-#: Superpixel methods in training, and the faster methods that take their place in prediction.
-_FASTER = {"slic": "grid_slic"}
-
-#: Number of channels of z that are scaled up at once, to limit memory.
-_CHANNELS_AT_ONCE = 4
 
 
 class Described(NamedTuple):
@@ -114,40 +114,56 @@ class Appearance:
         A margin is the probability of the label minus the probability of the second most probable
         label. Pixels outside the mask have label -1 and margin 0.
         """
-        return self.predict_after(None, image, mask)[:2]
+        labels, margins, _ = self.predict_after(None, image, mask)
+        return labels.astype(np.int64), margins
 
     def predict_after(
         self, before: Memory | None, image: Picture, mask: Mask | None = None
-    ) -> tuple[NDArray[np.int64], Picture, Memory | None]:
+    ) -> tuple[NDArray[np.int32], Picture, Memory | None]:
         """Computes labels and margins of a frame, and the memory for the next frame.
 
         ``before`` is the memory of the previous frame, or ``None`` for the first frame.
         """
-        return self.label_after(before, self.describe(image, mask))
+        labels, margins, after = self.label_after(before, self.describe(image, mask))
+        return labels, margins(), after
 
     def describe(self, image: Picture, mask: Mask | None = None) -> Described:
         """Describes a frame by itself. Several threads may describe different frames."""
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
-        graph, nodes = make_graph(small, inside, self.config, fast=True)
-        colors = node_colors(small, nodes)
+        pixels = as_colors(small if inside is None else fill_outside(small, inside))
+        graph, nodes = make_graph(small, inside, self.config, self._superpixels(pixels, inside))
+        colors = mean_colors(pixels, nodes)
         probabilities = self.probabilities(small, graph, nodes, colors)
         return Described(image, mask, graph, nodes, colors, probabilities)
 
+    def _superpixels(self, colors: Picture, mask: Mask | None) -> NDArray[np.int64] | None:
+        """Makes superpixels by a faster method than that of the training, if there is one."""
+        if self.config.superpixel_method != "slic" or (mask is not None and not mask.any()):
+            return None
+        share = 1.0 if mask is None else float(mask.mean())
+        return grid_slic(colors, self.config.n_segments / share, self.config.compactness)
+
     def label_after(
         self, before: Memory | None, frame: Described
-    ) -> tuple[NDArray[np.int64], Picture, Memory | None]:
-        """Does the same as :meth:`predict_after` for a frame that is described already."""
+    ) -> tuple[NDArray[np.int32], Callable[[], Picture], Memory | None]:
+        """Does the same as :meth:`predict_after` for a frame that is described already.
+
+        The margins are computed by a call of the second result, because few callers need them.
+        """
         image, mask, graph, nodes, colors, probabilities = frame
         if self.config.memory:
             side = math.sqrt(nodes.size / self.config.n_segments)
             share = self.config.memory
             probabilities, before = recall(probabilities, graph, colors, before, share, side)
-        nodes = sharpen_boundaries(nodes, probabilities.argmax(axis=1), colors, image)
-        labels, margins = paint(probabilities, nodes)
-        if mask is not None:
-            labels, margins = np.where(mask, labels, -1), np.where(mask, margins, 0)
-        return labels, margins, before
+        own = probabilities.argmax(axis=1).astype(np.int32)
+        corrected = sharpen_boundaries(nodes, own, colors, image)
+
+        def painted(values: NDArray[Any], outside: float) -> NDArray[Any]:
+            pixels = paint(values, nodes, image.shape[1:], corrected, outside)
+            return pixels if mask is None else np.where(mask, pixels, pixels.dtype.type(outside))
+
+        return painted(own, -1), lambda: painted(margins_of(probabilities), 0), before
 
     def probabilities(
         self, image: Picture, graph: Data, nodes: NDArray[np.int64], colors: Array
@@ -172,23 +188,33 @@ class Appearance:
         both = np.sqrt(measured * learned)
         return both / np.maximum(both.sum(axis=1, keepdims=True), 1e-12)
 
+    @torch.no_grad()
     def _learned(self, image: Picture, nodes: NDArray[np.int64]) -> Array:
-        """Computes label probabilities as the softmax of the mean of z over each node."""
-        index = torch.from_numpy(nodes.ravel() + 1)  # pixels without a node come first
-        count = int(nodes.max()) + 2
-        parts = [
-            scatter_mean(scale_to(part, nodes.shape).flatten(1), index, count)[1:]
-            for part in self.encode(image)[: self.num_labels].cpu().split(_CHANNELS_AT_ONCE)
-        ]
-        x = torch.cat(parts, dim=1)  # (N, K)
-        return x.softmax(dim=-1).numpy().astype(np.float64)
+        """Computes label probabilities as the softmax of the mean of z over each node.
+
+        The last convolution of the encoder has one pixel, so it is applied to the means: the mean
+        of its result is its result for the mean.
+        """
+        assert self.net is not None, "the network is trained"
+        encoder = self.net.wnet.encoder
+        features = encoder.features(self._seen(image)[None])[0].float().cpu()
+        pixels = scale_to(features, nodes.shape).permute(1, 2, 0).flatten(0, 1)  # (P, width)
+        means = torch.from_numpy(mean_features(pixels.numpy(), nodes.ravel()))  # (N, width)
+        last = encoder.head
+        z = encoder.head(means.T[None, :, :, None].to(last.weight.device))[0, :, :, 0].T
+        return z[:, : self.num_labels].softmax(dim=-1).cpu().numpy().astype(np.float64)
 
     @torch.no_grad()
     def encode(self, image: Picture) -> Tensor:
         """Computes the features z ``(F, h, w)`` of an image, at the resolution of the network."""
         assert self.net is not None, "the network is trained"
+        return self.net.encode(self._seen(image))
+
+    def _seen(self, image: Picture) -> Tensor:
+        """Scales an image down to the resolution of the network, and moves it to its device."""
+        assert self.net is not None, "the network is trained"
         device = next(self.net.parameters()).device
-        return self.net.encode(scale_down(image, self.config.max_size).to(device))
+        return scale_down(image, self.config.max_size).to(device)
 
     def merge(self, num_labels: int) -> NDArray[np.int64]:
         """Merges the labels to ``num_labels``. Returns the new label of each label, ``(K,)``."""
@@ -227,10 +253,10 @@ def measured_probabilities(
 ) -> Array:
     """Computes label probabilities ``(N, K)`` from the nearest prototype of each label."""
     distance = squared_distances(descriptors, centers)
-    each = np.exp(-(distance - distance.min(axis=1, keepdims=True)) / (2 * _TEMPERATURE))
-    best = np.stack(
-        [each[:, label_of == label].max(axis=1) for label in range(label_of.max() + 1)], axis=1
-    )
+    by_label = label_of.argsort(kind="stable")
+    first = np.searchsorted(label_of[by_label], np.arange(label_of.max() + 1))
+    nearest = np.minimum.reduceat(distance[:, by_label], first, axis=1)  # (N, K)
+    best = np.exp(-(nearest - nearest.min(axis=1, keepdims=True)) / (2 * _TEMPERATURE))
     return best / best.sum(axis=1, keepdims=True)
 
 
@@ -252,18 +278,19 @@ def rim_length(nodes: NodePixels) -> Tensor:
 
 
 def make_graph(
-    image: Picture, mask: Mask | None, config: Config, fast: bool = False
+    image: Picture,
+    mask: Mask | None,
+    config: Config,
+    superpixels: NDArray[np.int64] | None = None,
 ) -> tuple[Data, NDArray[np.int64]]:
     """Makes the region adjacency graph of an image, and finds the node of each pixel, ``(H, W)``.
 
-    Pixels outside the mask have node -1. If ``fast`` is True, a faster superpixel method is used.
+    Pixels outside the mask have node -1. By default, the superpixels are those of the
+    configuration.
     """
-    options = config.superpixel_options()
-    if fast:
-        method = config.superpixel_method
-        options["superpixel_method"] = _FASTER.get(method, method)
     attributes = ("area", "edge_boundary_length", rim_length)
-    graph = ToRAG(**options, mask=mask, attributes=attributes)(image)
+    options = config.superpixel_options()
+    graph = ToRAG(**options, superpixels=superpixels, mask=mask, attributes=attributes)(image)
     nodes = np.full(image.shape[1:], -1, np.int64)
     nodes.ravel()[graph.pixel_mask.numpy().ravel()] = graph.pixel_index.numpy()
     return graph, nodes
@@ -271,4 +298,4 @@ def make_graph(
 
 def squared_distances(points: Array, centers: Array) -> Array:
     """Computes the squared distances ``(N, P)`` of points ``(N, D)`` to centres ``(P, D)``."""
-    return ((points[:, None] - centers) ** 2).sum(axis=-1)
+    return cdist(points, centers, "sqeuclidean")

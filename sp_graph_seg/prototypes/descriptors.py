@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.sparse import csr_array
-from skimage.color import rgb2lab
+from scipy.sparse import csc_array, csr_array
 from torch_geometric.data import Data
+
+from sp_graph_seg.transforms.color_spaces import rgb_to_lab
 
 Array = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ def as_colors(image: NDArray[np.float32]) -> NDArray[np.float32]:
     Three channels are converted to CIELAB. Other numbers of channels are multiplied by 100.
     """
     if len(image) == 3:
-        return np.asarray(rgb2lab(image, channel_axis=0))
+        return rgb_to_lab(image)
     return image * np.float32(_UNITS)
 
 
@@ -35,9 +36,29 @@ def node_colors(image: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
         image: The image, ``(C, H, W)``, with values in [0, 1].
         nodes: Node of each pixel, ``(H, W)``; negative for pixels without data.
     """
+    return mean_colors(as_colors(image), nodes)
+
+
+def mean_colors(colors: NDArray[np.float32], nodes: NDArray[np.int64]) -> Array:
+    """Computes the mean of the colours ``(C, H, W)`` of the pixels of each node, ``(N, C)``."""
     index = np.maximum(nodes.ravel() + 1, 0)  # pixels without data come first
-    sums = [np.bincount(index, channel.ravel())[1:] for channel in as_colors(image)]
+    sums = [np.bincount(index, channel.ravel())[1:] for channel in colors]
     return np.stack(sums, axis=1) / np.maximum(np.bincount(index)[1:], 1)[:, None]
+
+
+def mean_features(features: NDArray[np.float32], nodes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Computes the mean of the features ``(P, F)`` of the pixels of each node, ``(N, F)``.
+
+    A product with a sparse matrix takes half the time of a scatter. ``nodes`` is the node of each
+    pixel, ``(P,)``; negative for pixels without data.
+    """
+    inside = nodes >= 0
+    begin = np.append(0, np.cumsum(inside))
+    count = int(nodes.max()) + 1
+    size = np.bincount(nodes[inside], minlength=count)
+    ones = np.ones(begin[-1], features.dtype)
+    sums = csc_array((ones, nodes[inside], begin), shape=(count, len(nodes))) @ features
+    return np.divide(sums, size[:, None], dtype=np.float32)
 
 
 def noise_whitening(colors: list[Array], graphs: list[Data]) -> Array:

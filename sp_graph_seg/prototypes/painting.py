@@ -1,36 +1,64 @@
 """From the label probabilities of nodes to the labels of pixels."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sp_graph_seg.prototypes.descriptors import Array, as_colors
+from sp_graph_seg.transforms.prepare import scale_labels
+
+
+class Corrected(NamedTuple):
+    """Pixels of an image that belong to another node than that of the map that they lie in."""
+
+    pixels: NDArray[np.int64]
+    """Their indices in the flattened image, ``(P,)``."""
+    nodes: NDArray[np.int64]
+    """Their nodes, ``(P,)``."""
+
+
+def margins_of(probabilities: Array) -> NDArray[np.float32]:
+    """Computes by how much the largest probability of each node exceeds the second, ``(N,)``."""
+    top = np.sort(probabilities, axis=1)
+    margins = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
+    return margins.astype(np.float32)
 
 
 def paint(
-    probabilities: Array, nodes: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Computes labels and margins of pixels from the label probabilities of their nodes.
+    values: NDArray[Any],
+    nodes: NDArray[np.int64],
+    size: tuple[int, int],
+    corrected: Corrected,
+    outside: float,
+) -> NDArray[Any]:
+    """Gives each pixel of an image the value of its node, ``(H, W)``.
 
-    Pixels without a node have label -1 and margin 0.
+    Args:
+        values: The value of each node, ``(N,)``.
+        nodes: Node of each pixel of a map, ``(h, w)``; negative for pixels without data.
+        size: Height H and width W of the image, to which the map is scaled up.
+        corrected: Pixels with other nodes, from :func:`sharpen_boundaries`.
+        outside: The value of pixels without a node.
     """
-    top = np.sort(probabilities, axis=1)
-    margins = top[:, -1] - (top[:, -2] if top.shape[1] > 1 else 0)
-    labels = np.append(probabilities.argmax(axis=1), -1)  # node -1 is the last
-    return labels[nodes], np.append(margins, 0).astype(np.float32)[nodes]
+    every = np.append(values, values.dtype.type(outside))  # node -1 is the last
+    painted = np.array(scale_labels(every[nodes], size))
+    painted.ravel()[corrected.pixels] = values[corrected.nodes]
+    return painted
 
 
 def sharpen_boundaries(
     nodes: NDArray[np.int64],
-    labels: NDArray[np.int64],
+    labels: NDArray[np.integer],
     colors: Array,
     image: NDArray[np.float32],
-) -> NDArray[np.int64]:
-    """Scales a map of nodes up to the size of an image, and corrects boundaries between labels.
+) -> Corrected:
+    """Corrects boundaries between labels when a map of nodes is scaled up to the size of an image.
 
     A pixel of the image lies in one pixel of the map. Two more pixels of the map are nearest to it,
     one in the same column and one in the same row. If the labels at the three differ, the pixel of
     the image gets the node, of these three, whose colour is most similar. Other pixels get the node
-    of the pixel of the map that they lie in.
+    of the pixel of the map that they lie in, as do all if the map has the size of the image.
 
     Args:
         nodes: Node of each pixel of the map, ``(h, w)``; negative for pixels without data.
@@ -38,37 +66,26 @@ def sharpen_boundaries(
         colors: Colour of each node, ``(N, C)``, from
             :func:`~sp_graph_seg.prototypes.descriptors.node_colors`.
         image: The image, ``(C, H, W)``, with values in [0, 1].
-
-    Returns:
-        The node of each pixel of the image, ``(H, W)``.
     """
-    height, width = image.shape[1:]
-    if nodes.shape == (height, width):
-        return nodes
-    row, next_row = _own_and_next(nodes.shape[0], height)
-    column, next_column = _own_and_next(nodes.shape[1], width)
-    full = nodes[row].take(column, axis=1)
-    near = _near_another(np.append(labels, -1)[nodes])  # node -1 is the last
-    pixels = np.flatnonzero(near[row].take(column, axis=1))
-    y, x = np.divmod(pixels, width)
-    candidates = np.stack(
-        [
-            nodes[row[y], column[x]],
-            nodes[next_row[y], column[x]],
-            nodes[row[y], next_column[x]],
-        ]
-    )  # (3, P)
-    found = np.append(labels, -1)[candidates]
-    differs = (found[1:] != found[0]).any(axis=0) & (found >= 0).all(axis=0)
-    pixels, candidates = pixels[differs], candidates[:, differs]
+    size = image.shape[1:]
+    if nodes.shape == size:
+        return Corrected(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    row, near_row = _own_and_next(nodes.shape[0], size[0])
+    column, near_column = _own_and_next(nodes.shape[1], size[1])
+    own_and_near = _differ_nearby(np.append(labels, -1)[nodes])
+    quarter = 2 * row + (near_row > row), 2 * column + (near_column > column)
+    y, x = np.nonzero(own_and_near[quarter[0]].take(quarter[1], axis=1))
+    pixels = y * size[1] + x
+    width = nodes.shape[1]
+    top, left = row[y] * width, column[x]
+    places = np.stack([top + left, near_row[y] * width + left, top + near_column[x]])
+    candidates = nodes.ravel()[places]  # (3, P)
     seen = as_colors(image.reshape(len(image), -1)[:, pixels])  # (C, P)
-    known = colors.T.astype(np.float32)
     distance = np.zeros(candidates.shape, np.float32)
-    for channel, of_node in zip(seen, known, strict=True):
+    for channel, of_node in zip(seen, colors.T.astype(np.float32), strict=True):
         distance += (of_node[candidates] - channel) ** 2
     best = distance.argmin(axis=0)
-    full.ravel()[pixels] = np.take_along_axis(candidates, best[None], axis=0)[0]
-    return full
+    return Corrected(pixels, np.take_along_axis(candidates, best[None], axis=0)[0])
 
 
 def _own_and_next(few: int, many: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -79,12 +96,30 @@ def _own_and_next(few: int, many: int) -> tuple[NDArray[np.int64], NDArray[np.in
     return own, beside.clip(0, few - 1)
 
 
-def _near_another(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Finds the pixels that have a neighbour with another label, ``(h, w)``."""
-    near = np.zeros(labels.shape, bool)
-    down, right = labels[1:] != labels[:-1], labels[:, 1:] != labels[:, :-1]
-    near[1:] |= down
-    near[:-1] |= down
-    near[:, 1:] |= right
-    near[:, :-1] |= right
-    return near
+def _differ_nearby(labels: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Finds the quarters of pixels that lie beside another label, ``(2h, 2w)``.
+
+    Above or below and left or right of a quarter, only the nearest pixel counts. No quarter is
+    found where one of the pixels has no label, which is -1.
+    """
+    differ = _beside(labels, np.not_equal, False, np.logical_or)
+    if labels.min() < 0:
+        known = labels >= 0
+        differ &= _beside(known, np.logical_and, True, np.logical_and)
+    return differ
+
+
+def _beside(
+    values: NDArray[Any], compare: np.ufunc, at_border: bool, combine: np.ufunc
+) -> NDArray[np.bool_]:
+    """Compares the pixel of each quarter with the two nearest, and combines both results."""
+    height, width = values.shape
+    vertical = np.full((height + 1, width), at_border)
+    vertical[1:-1] = compare(values[1:], values[:-1])
+    horizontal = np.full((height, width + 1), at_border)
+    horizontal[:, 1:-1] = compare(values[:, 1:], values[:, :-1])
+    result = np.empty((2 * height, 2 * width), bool)
+    for row, column in np.ndindex(2, 2):
+        pair = vertical[row : row + height], horizontal[:, column : column + width]
+        result[row::2, column::2] = combine(*pair)
+    return result

@@ -87,7 +87,7 @@ class BlockLabeler:
         slices = self._read(first, last, skipped)
         with _single_threaded() as threads:
             if remembers:
-                numbered = _label_frames(segmenter, slices, threads)
+                numbered = _label_frames(segmenter, slices, threads, self.uncertainty is not None)
             elif joins:
                 numbered = label_joined(
                     segmenter,
@@ -204,7 +204,7 @@ def _in_threads(
 
 
 def _label_frames(
-    segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]], threads: int
+    segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]], threads: int, with_margins: bool
 ) -> Iterator[_Numbered]:
     """Labels frames one after the other. Each frame uses the memory of the frame before it.
 
@@ -218,7 +218,8 @@ def _label_frames(
 
     for number, described in _in_threads(describe, frames, threads):
         labels, margins, before = labeller.label_after(before, described)
-        yield number, segmenter.finish(labels, labels.shape, described.mask), margins
+        finished = segmenter.finish(labels, labels.shape, described.mask)
+        yield number, finished, margins() if with_margins else None
 
 
 @contextmanager

@@ -333,4 +333,4 @@ def scale_labels(values: Image, size: Sequence[int]) -> NDArray:
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(size, array.shape, strict=True)
     )
-    return array[rows][:, columns]
+    return array[rows].take(columns, axis=1)

@@ -9,6 +9,7 @@ from sp_graph_seg.prototypes.descriptors import (
     describe_nodes,
     diffuse,
     links,
+    mean_features,
     node_colors,
     noise_whitening,
 )
@@ -148,3 +149,11 @@ def test_smoothing_stops_at_strong_edges():
     right = colors[:, 0] > 50
     assert smooth[right].mean() - smooth[~right].mean() > 75
     assert smooth[right].std() < 0.7 * colors[right].std()
+
+
+def test_mean_features_by_a_loop():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 3)).astype(np.float32)
+    nodes = rng.integers(-1, 5, 40)
+    expected = [features[nodes == node].mean(axis=0) for node in range(5)]
+    np.testing.assert_allclose(mean_features(features, nodes), expected, atol=1e-6)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from sp_graph_seg.prototypes import painting
 from sp_graph_seg.prototypes.descriptors import node_colors
-from sp_graph_seg.prototypes.painting import paint, sharpen_boundaries
+from sp_graph_seg.prototypes.painting import margins_of, paint, sharpen_boundaries
 from sp_graph_seg.transforms.prepare import scale_down, scale_labels
 
 
@@ -24,13 +25,19 @@ def divided_squares(small, side=4):
     return nodes.reshape(height, width), ids % 2
 
 
+def sharpened(nodes, labels, colors, image):
+    """The node of each pixel of an image, ``(H, W)``."""
+    corrected = sharpen_boundaries(nodes, labels, colors, image)
+    return paint(np.arange(len(labels)), nodes, image.shape[1:], corrected, -1)
+
+
 @pytest.mark.parametrize("size", [(120, 160), (97, 131)])
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_a_boundary_is_that_of_the_image(size, channels):
     image, inside = make_disc(size, channels)
     small = scale_down(image, 50).numpy()
     nodes, labels = divided_squares(small)
-    full = sharpen_boundaries(nodes, labels, node_colors(small, nodes), image)
+    full = sharpened(nodes, labels, node_colors(small, nodes), image)
     assert full.shape == size
     coarse = labels[scale_labels(nodes, size)] != inside
     assert (labels[full] != inside).sum() < 0.2 * coarse.sum()
@@ -43,9 +50,9 @@ def test_only_boundaries_between_labels_change():
     colors = node_colors(small, nodes)
     scaled = scale_labels(nodes, (90, 120))
     same = np.zeros(len(colors), int)
-    np.testing.assert_array_equal(sharpen_boundaries(nodes, same, colors, image), scaled)
+    np.testing.assert_array_equal(sharpened(nodes, same, colors, image), scaled)
     labels = np.arange(len(colors)) % 2
-    full = sharpen_boundaries(nodes, labels, colors, image)
+    full = sharpened(nodes, labels, colors, image)
     y, x = np.nonzero(full != scaled)
     assert len(y)
     for row, column in zip(y, x, strict=True):  # the node comes from a pixel nearby
@@ -56,7 +63,8 @@ def test_only_boundaries_between_labels_change():
 def test_the_same_resolution_changes_nothing():
     image, _ = make_disc((30, 40))
     nodes, labels = divided_squares(image)
-    assert sharpen_boundaries(nodes, labels, node_colors(image, nodes), image) is nodes
+    full = sharpened(nodes, labels, node_colors(image, nodes), image)
+    np.testing.assert_array_equal(full, nodes)
 
 
 def test_pixels_without_data_stay_without_a_node():
@@ -66,19 +74,33 @@ def test_pixels_without_data_stay_without_a_node():
     nodes[nodes < 0] = -1
     colors = node_colors(small, nodes)
     labels = np.arange(len(colors)) % 2
-    full = sharpen_boundaries(nodes, labels, colors, image)
+    full = sharpened(nodes, labels, colors, image)
     np.testing.assert_array_equal(full < 0, scale_labels(nodes, (90, 120)) < 0)
-    painted, margins = paint(np.eye(2)[labels], full)
-    np.testing.assert_array_equal(painted < 0, full < 0)
-    np.testing.assert_array_equal(margins, np.where(full < 0, 0, 1))
+    assert (full < 0).any()
 
 
-def test_nodes_are_painted_with_their_label_and_margin():
-    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.45, 0.45], [0.0, 0.0, 1.0]])
+def test_pixels_beside_another_label_by_a_loop():
+    """A quarter of a pixel sees the nearest pixel above or below, and left or right."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(-1, 3, (9, 7))
+    found = painting._differ_nearby(labels)
+    assert found.shape == (18, 14)
+    for row, column in np.ndindex(18, 14):
+        y, x = row // 2, column // 2
+        above = min(max(y + (1 if row % 2 else -1), 0), 8)
+        beside = min(max(x + (1 if column % 2 else -1), 0), 6)
+        three = [labels[y, x], labels[above, x], labels[y, beside]]
+        assert found[row, column] == (min(three) >= 0 and len(set(three)) > 1)
+
+
+def test_nodes_are_painted_with_their_values():
     nodes = np.array([[0, 1, -1], [2, 2, 0]])
-    labels, margins = paint(probabilities, nodes)
-    assert labels.tolist() == [[0, 1, -1], [2, 2, 0]]
-    np.testing.assert_allclose(margins, [[0.5, 0, 0], [1, 1, 0.5]], atol=1e-6)
-    labels, margins = paint(np.ones((2, 1)), np.array([[0, -1, 1]]))
-    assert labels.tolist() == [[0, -1, 0]]
-    assert margins.tolist() == [[1, 0, 1]]
+    none = sharpen_boundaries(nodes, np.zeros(3), np.zeros((3, 1)), np.zeros((1, 2, 3)))
+    painted = paint(np.array([5, 6, 7]), nodes, (2, 3), none, -1)
+    assert painted.tolist() == [[5, 6, -1], [7, 7, 5]]
+
+
+def test_margins_by_hand():
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.1, 0.45, 0.45], [0.0, 0.0, 1.0]])
+    np.testing.assert_allclose(margins_of(probabilities), [0.5, 0, 1], atol=1e-6)
+    assert margins_of(np.ones((2, 1))).tolist() == [1, 1]

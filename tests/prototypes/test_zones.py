@@ -30,12 +30,11 @@ def test_a_ramp_is_one_zone_and_a_step_parts_two():
 
 @pytest.mark.parametrize("lengths", [(1, 9), (9, 1)])
 def test_long_boundaries_count_more(lengths):
-    """Nodes 0 and 1 are one zone. Node 2 jumps by 1 from one of them and by 4 from the other."""
-    graph = graph_of([(0, 1), (0, 2), (1, 2)], [50, *lengths], 3)
-    colors = np.array([[0.0, 0.0], [0.0, 0.0], [4.0, 0.0]])
-    colors[0, 1], colors[1, 0], colors[2, 0] = 0.1, 1.9, 3.6  # jumps of 3.6 and 1.7
-    together = np.average([3.6, 1.7], weights=lengths) < 2
-    assert len(np.unique(find_zones(graph, colors))) == (1 if together else 2)
+    """Nodes 0 and 1 become a zone, and 2 and 3. Then jumps of 3 and 1.3 part both zones."""
+    graph = graph_of([(0, 1), (2, 3), (0, 2), (1, 3)], [50, 50, *lengths], 4)
+    colors = np.array([[0.0], [1.2], [3.0], [2.5]])
+    together = np.average([3.0, 1.3], weights=lengths) < 2
+    assert find_zones(graph, colors).tolist() == ([0] * 4 if together else [0, 0, 1, 1])
 
 
 @given(seed=st.integers(0, 30), spread=st.sampled_from([1.0, 3.0, 10.0]))

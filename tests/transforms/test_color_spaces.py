@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import skimage.color
 
 from sp_graph_seg.transforms import color_space, color_spaces
+from sp_graph_seg.transforms.color_spaces import rgb_to_lab
 
 RNG = np.random.default_rng(0)
 
@@ -46,3 +48,11 @@ def test_large_images_are_converted_in_parts(size, at_once, monkeypatch):
     whole = color_space(image, "lab")
     monkeypatch.setattr(color_spaces, "_PIXELS_AT_ONCE", at_once)
     np.testing.assert_array_equal(color_space(image, "lab"), whole)
+
+
+def test_lab_is_that_of_scikit_image():
+    image = np.random.default_rng(0).random((3, 50, 60), np.float32)
+    image[:, :2] *= 0.05  # where the curves are straight lines
+    expected = skimage.color.rgb2lab(image, channel_axis=0)
+    np.testing.assert_allclose(rgb_to_lab(image), expected, atol=1e-3)
+    assert rgb_to_lab(image).dtype == np.float32
