@@ -1,6 +1,6 @@
-"""Explains errors for lack of memory, and names settings that need less memory."""
+"""Notices that memory is too small for an image, and names settings that need less memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,29 @@ def enough_memory(path: Path, height: int, width: int, config: Config) -> Iterat
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error) or free is None:
             raise
-        raise TooLittleMemoryError(advise(path, height, width, config, free)) from error
+        advice = advise(path, height, width, config, free)
+        raise TooLittleMemoryError(f"{advice} Finished work is kept.") from error
+
+
+def check_memory(paths: Sequence[Path], sizes: Iterable[tuple[int, int]], config: Config) -> None:
+    """Raises an error if the process may not take the memory that the labels of an image need.
+
+    Call it before long work starts. Threads that get no memory end the program at once, without an
+    error that could be explained. Only the limit of the process counts here, because what the
+    machine has may change until the memory is needed.
+
+    Args:
+        paths: The files of the images.
+        sizes: Height and width of each image.
+        config: The configuration.
+
+    Raises:
+        TooLittleMemoryError: The limit is too low.
+    """
+    allowed = _allowed_memory()
+    for path, (height, width) in zip(paths, sizes, strict=True):
+        if allowed is not None and allowed < estimate(height, width, config):
+            raise TooLittleMemoryError(advise(path, height, width, config, allowed))
 
 
 def estimate(height: int, width: int, config: Config) -> int:
@@ -58,9 +80,9 @@ def advise(path: Path, height: int, width: int, config: Config, free: int) -> st
     if need > whole and free > whole:  # a smaller image in the network is enough
         each = _OF_NETWORK * height * width / longest**2
         side = _round(((free - whole) / each) ** 0.5, config.max_size or longest)
-        return f"{start}use --max-size {side} --superpixel-size {side}. Finished work is kept."
+        return f"{start}use --max-size {side} --superpixel-size {side}."
     side = _round(longest * (free / need) ** 0.5, longest)
-    return f"{start}scale the image to {side} pixels on its longer side. Finished work is kept."
+    return f"{start}scale the image to {side} pixels on its longer side."
 
 
 def _round(side: float, used: int) -> int:
@@ -73,13 +95,21 @@ def _round(side: float, used: int) -> int:
 def _free_memory() -> int | None:
     """Returns the bytes that the process may still take, or None where that is unknown."""
     try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:  # not Linux
+        return None
+    values = {name: int(value.split()[0]) for name, value in (line.split(":") for line in lines)}
+    available, allowed = 1024 * values["MemAvailable"], _allowed_memory()
+    return available if allowed is None else min(available, allowed)
+
+
+def _allowed_memory() -> int | None:
+    """Returns the bytes that the limit of the process still allows, or None without a limit."""
+    try:
         import resource
 
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     except (ImportError, OSError):  # not Linux
         return None
-    values = {name: int(value.split()[0]) for name, value in (line.split(":") for line in lines)}
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    allowed = limit - pages * resource.getpagesize() if limit >= 0 else 1024 * 10**12
-    return max(0, min(1024 * values["MemAvailable"], allowed))
+    return None if limit < 0 else max(0, limit - pages * resource.getpagesize())

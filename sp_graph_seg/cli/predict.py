@@ -10,6 +10,7 @@ from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
 from sp_graph_seg.cli.dry_run import show_cost, show_images, show_results, try_labelling
 from sp_graph_seg.cli.inputs import match_masks, read_checked, read_mask
 from sp_graph_seg.cli.interruptible import WORK, Inputs, describe, record_images
+from sp_graph_seg.cli.memory import check_memory
 from sp_graph_seg.cli.outputs import (
     check_outputs,
     prediction_files,
@@ -81,8 +82,8 @@ def predict(
         array = read_checked(path, segmenter.in_channels_, segmenter.config_)
         return array, read_mask(mask[number], path, array) if mask else None
 
-    for number in range(len(images)):  # check all before labelling the first, without keeping any
-        read(number)
+    # Checks all before labelling the first, without keeping any.
+    sizes = [read(number)[0].shape[1:] for number in range(len(images))]
     if dry_run:
         arrays = [read(number)[0] for number in range(len(images))]
         show_images(images, arrays)
@@ -90,6 +91,7 @@ def predict(
         cost = try_labelling(arrays[0], segmenter)
         show_cost({"labelling": cost.label * len(images)}, cost.memory, "a short trial")
         return
+    check_memory(images, sizes, segmenter.config_)
     with staged(
         work, results, describe("predict", inputs, uncertainty=uncertainty), overwrite
     ) as stage:

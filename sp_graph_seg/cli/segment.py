@@ -15,6 +15,7 @@ from sp_graph_seg.cli.dry_run import (
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
 from sp_graph_seg.cli.interruptible import WORK, Inputs, describe, record_images, train_in
+from sp_graph_seg.cli.memory import check_memory
 from sp_graph_seg.cli.outputs import (
     MODEL_FILES,
     check_outputs,
@@ -115,6 +116,7 @@ def segment(
         }
         show_cost(seconds, cost.memory, "a short trial")
         return
+    check_memory(images, [array.shape[1:] for array in arrays], config)
     description = describe(
         "segment", inputs, config=config.to_dict(), range=intensity_range, uncertainty=uncertainty
     )

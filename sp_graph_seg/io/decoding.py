@@ -71,6 +71,11 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
             yield
     except InputError:
         raise
+    except MemoryError as error:
+        raise InputError(
+            f"{path}: takes more memory to decode than there is; make the image smaller, or export "
+            "it again if it is damaged."
+        ) from error
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(

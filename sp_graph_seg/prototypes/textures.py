@@ -29,8 +29,11 @@ _COARSE = 4.0
 _STEP = 4
 _LAG = 12
 
-#: The same standard deviation when pixels are labelled; total variation removes the rest.
+#: The same standard deviation when pixels are labelled; total variation removes the rest. Its
+#: strength is fixed, so projections are scaled up, at most 4 times, if their variance is less than
+#: 0.4 above 1, that is, if there is little noise to remove.
 _FINE = 2.0
+_LITTLE_NOISE, _MOST_SCALED = 0.4, 4.0
 
 #: Share of the mean variance of the differences that is added to each feature's, and the least
 #: share of data pixels around a pixel that is compared.
@@ -70,7 +73,8 @@ class Texture:
     Attributes:
         deviation: Standard deviation of the values of the training images.
         weights: Weights of the products of each offset, ``(27, Q)``. A projection has a standard
-            deviation of 1 on the training images, if products are averaged over 4 pixels.
+            deviation of 1 on the training images, if products are averaged over 4 pixels; it has
+            a larger one, the same for all projections, if there is little noise in them.
         center: Mean projections on the training images, which are subtracted, ``(Q,)``.
     """
 
@@ -84,6 +88,10 @@ class Texture:
     def first(self, count: int) -> "Texture":
         """Returns the slowest directions, at most ``count``."""
         return Texture(self.deviation, self.weights[:, :count], self.center[:count])
+
+    def scaled(self, factor: float) -> "Texture":
+        """Returns the texture whose projections are ``factor`` times as large."""
+        return Texture(self.deviation, factor * self.weights, factor * self.center)
 
     def project(self, image: Array, inside: Mask | None = None) -> Array:
         """Computes the Q slow features of the pixels of an image ``(H, W)``: ``(Q, H, W)``.
@@ -144,7 +152,21 @@ def find_texture(
     weights = directions[:, : count if is_slow else 0]
     spread = np.sqrt(np.einsum("fq,fg,gq->q", weights, covariance, weights))
     weights = weights / np.maximum(spread, 1e-12)
-    return Texture(deviation, weights, np.mean(means, axis=0) @ weights), slowness
+    texture = Texture(deviation, weights, np.mean(means, axis=0) @ weights)
+    return (texture.scaled(_clarity(texture, pairs)) if len(texture) else texture), slowness
+
+
+def _clarity(texture: Texture, pairs: Sequence[tuple[Array, Mask | None]]) -> float:
+    """Computes how much larger projections with little noise must be, from 1 to 4.
+
+    Averaged over 4 pixels, their variance is 1. What it is more over 2 pixels is mostly noise.
+    """
+    spread = [
+        np.var(texture.project(image, mask), axis=(1, 2), where=True if mask is None else mask)
+        for image, mask in pairs
+    ]
+    noise = float(np.mean(spread, axis=0).max()) - 1
+    return float(np.clip(_LITTLE_NOISE / max(noise, 1e-6), 1, _MOST_SCALED))
 
 
 def _flatten(image: Array, inside: Mask | None, deviation: float) -> Array:
@@ -163,24 +185,20 @@ def _flatten(image: Array, inside: Mask | None, deviation: float) -> Array:
 
 
 def _products(values: Array) -> Iterator[Array]:
-    """Yields, for each offset, the product of the two pixels around each pixel, ``(H, W)``."""
+    """Yields, for each offset, the product of the two pixels around each pixel, ``(H, W)``.
+
+    Where one of them is outside of the image, it is the product of the nearest pair inside.
+    """
+    height, width = values.shape
     for down, right in _OFFSETS:
-        first = _shifted(values, -(down // 2), -(right // 2))
-        yield first * _shifted(values, down - down // 2, right - right // 2)
-
-
-def _shifted(values: Array, down: int, right: int) -> Array:
-    """Moves values ``(H, W)``, mirrored at the border: the result at p is the value at p + d."""
-    rows, columns = (
-        _mirrored(np.arange(size) + step, size)
-        for size, step in zip(values.shape, (down, right), strict=True)
-    )
-    return values[rows][:, columns]
-
-
-def _mirrored(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:
-    index = np.abs(index)
-    return np.clip(np.where(index < size, index, 2 * size - 2 - index), 0, size - 1)
+        rows, columns = min(down, height - 1), min(abs(right), width - 1)
+        upper, lower = values[: height - rows], values[rows:]
+        if right < 0:
+            upper, lower = upper[:, columns:], lower[:, : width - columns]
+        else:
+            upper, lower = upper[:, : width - columns], lower[:, columns:]
+        margins = [(size // 2, size - size // 2) for size in (rows, columns)]
+        yield np.pad(upper * lower, margins, mode="edge")
 
 
 def _add_covariances(

@@ -7,7 +7,13 @@ import pytest
 
 from sp_graph_seg import Config
 from sp_graph_seg.cli import memory
-from sp_graph_seg.cli.memory import TooLittleMemoryError, advise, enough_memory, estimate
+from sp_graph_seg.cli.memory import (
+    TooLittleMemoryError,
+    advise,
+    check_memory,
+    enough_memory,
+    estimate,
+)
 
 FAST, PHOTO = Config.preset("fast").replace(max_size=0), Config.preset("photo")
 GB = 10**9
@@ -54,6 +60,18 @@ def test_errors_of_memory_are_explained_and_others_pass(monkeypatch):
         raise MemoryError("mine")
 
 
+def test_only_a_limit_below_the_estimate_is_refused_before_the_work(monkeypatch):
+    paths, sizes = [Path("a.png"), Path("b.png")], [(20, 30), (200, 300)]
+    need = estimate(200, 300, FAST)
+    for allowed in (None, need):
+        monkeypatch.setattr(memory, "_allowed_memory", lambda allowed=allowed: allowed)
+        check_memory(paths, sizes, FAST)
+    monkeypatch.setattr(memory, "_allowed_memory", lambda: need - 1)
+    refused = r"^b\.png: labels of 200x300 pixels need about 24 MB .* use --max-size \d+ .*\d\.$"
+    with pytest.raises(TooLittleMemoryError, match=refused):
+        check_memory(paths, sizes, FAST)
+
+
 @pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="reads how much is free in /proc")
 def test_what_is_free_is_bounded_by_the_machine_and_by_limits(monkeypatch):
     resource = pytest.importorskip("resource")
@@ -61,4 +79,6 @@ def test_what_is_free_is_bounded_by_the_machine_and_by_limits(monkeypatch):
     assert 0 < free < 2**50
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     monkeypatch.setattr(resource, "getrlimit", lambda _: (held + 10**6, held + 10**6))
-    assert memory._free_memory() <= 2 * 10**6
+    assert memory._free_memory() == memory._allowed_memory() <= 2 * 10**6
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
+    assert memory._allowed_memory() is None

@@ -98,12 +98,23 @@ def test_a_folder_that_is_read_only(tmp_path, photo):
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads the size in /proc")
-def test_too_little_memory(tmp_path):
+@pytest.mark.parametrize(
+    ("megabytes", "told"),
+    [
+        (100, "takes more memory to decode than there is; make the image smaller"),
+        (300, "labels of 3200x3200 pixels need about 1.05 GB of memory, but .* are free; scale"),
+        (900, "labels of 3200x3200 pixels need about 1.05 GB of memory, but .* are free; scale"),
+    ],
+)
+def test_too_little_memory(tmp_path, megabytes, told):
+    """The program refuses before any thread could lack memory, and leaves nothing."""
     Image.fromarray(scene(3200, 3200)).save(tmp_path / "large.png", compress_level=1)
     arguments = ["segment", tmp_path / "large.png", "-o", tmp_path / "out", *QUICK]
-    command = [sys.executable, "-c", LIMITED, str(300 * 2**20), *map(str, arguments)]
+    command = [sys.executable, "-c", LIMITED, str(megabytes * 2**20), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert "the memory is too small; reduce --max-size" in last_line(done)
+    assert re.search(told, last_line(done))
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def start_two(arguments):
