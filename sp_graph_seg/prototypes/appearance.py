@@ -28,7 +28,13 @@ from sp_graph_seg.prototypes.merging import Merger, apply_order
 from sp_graph_seg.prototypes.painting import margins_of, paint, sharpen_boundaries
 from sp_graph_seg.prototypes.zones import find_zones, mean_over_zones
 from sp_graph_seg.training import seeded
-from sp_graph_seg.transforms import NodePixels, ToRAG
+from sp_graph_seg.transforms import (
+    NodePixels,
+    ToRAG,
+    compute_superpixels,
+    connected_components,
+)
+from sp_graph_seg.transforms.adjacency import measure_edges
 from sp_graph_seg.transforms.arrays import fill_outside
 from sp_graph_seg.transforms.grid_slic import grid_slic
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask, scale_to
@@ -132,17 +138,10 @@ class Appearance:
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
         pixels = as_colors(small if inside is None else fill_outside(small, inside))
-        graph, nodes = make_graph(small, inside, self.config, self._superpixels(pixels, inside))
-        colors = mean_colors(pixels, nodes)
+        nodes = find_nodes(small, pixels, inside, self.config)
+        graph, colors = graph_of_nodes(nodes), mean_colors(pixels, nodes)
         probabilities = self.probabilities(small, graph, nodes, colors)
         return Described(image, mask, graph, nodes, colors, probabilities)
-
-    def _superpixels(self, colors: Picture, mask: Mask | None) -> NDArray[np.int64] | None:
-        """Makes superpixels by a faster method than that of the training, if there is one."""
-        if self.config.superpixel_method != "slic" or (mask is not None and not mask.any()):
-            return None
-        share = 1.0 if mask is None else float(mask.mean())
-        return grid_slic(colors, self.config.n_segments / share, self.config.compactness)
 
     def label_after(
         self, before: Memory | None, frame: Described
@@ -277,23 +276,53 @@ def rim_length(nodes: NodePixels) -> Tensor:
     return torch.from_numpy(np.bincount(rim[rim >= 0], minlength=nodes.num_nodes)).float()
 
 
-def make_graph(
-    image: Picture,
-    mask: Mask | None,
-    config: Config,
-    superpixels: NDArray[np.int64] | None = None,
-) -> tuple[Data, NDArray[np.int64]]:
+def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
     """Makes the region adjacency graph of an image, and finds the node of each pixel, ``(H, W)``.
 
-    Pixels outside the mask have node -1. By default, the superpixels are those of the
-    configuration.
+    Pixels outside the mask have node -1.
     """
     attributes = ("area", "edge_boundary_length", rim_length)
-    options = config.superpixel_options()
-    graph = ToRAG(**options, superpixels=superpixels, mask=mask, attributes=attributes)(image)
+    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
     nodes = np.full(image.shape[1:], -1, np.int64)
     nodes.ravel()[graph.pixel_mask.numpy().ravel()] = graph.pixel_index.numpy()
     return graph, nodes
+
+
+def find_nodes(
+    image: Picture, colors: Picture, mask: Mask | None, config: Config
+) -> NDArray[np.int64]:
+    """Finds the node of each pixel, ``(H, W)``, faster than :func:`make_graph` if it can be.
+
+    The method ``"slic"`` is replaced by one iteration of it. ``colors`` are those of the pixels,
+    see :func:`~sp_graph_seg.prototypes.descriptors.as_colors`.
+    """
+    options = config.superpixel_options()
+    if config.superpixel_method != "slic" or (mask is not None and not mask.any()):
+        return compute_superpixels(image, **options, mask=mask)
+    share = 1.0 if mask is None else float(mask.mean())
+    cells = grid_slic(colors, config.n_segments / share, config.compactness)
+    return connected_components(cells, mask)
+
+
+def graph_of_nodes(nodes: NDArray[np.int64]) -> Data:
+    """Makes the region adjacency graph of the nodes of pixels, ``(H, W)``.
+
+    It has only those fields of :func:`make_graph` that do not depend on the image.
+    """
+    inside = np.flatnonzero(nodes.ravel() >= 0)
+    index = nodes.ravel()[inside]
+    area = np.bincount(index)
+    places = np.divmod(inside, nodes.shape[1])
+    pos = np.stack([np.bincount(index, place) / area for place in places], axis=1)
+    edges, length = measure_edges(nodes, len(area))
+    return Data(
+        pos=torch.from_numpy(pos.astype(np.float32)),
+        area=torch.from_numpy(area.astype(np.float32)),
+        edge_index=edges,
+        edge_boundary_length=torch.from_numpy(length.astype(np.float32)),
+        num_nodes=len(area),
+        image_size=torch.tensor([nodes.shape]),
+    )
 
 
 def squared_distances(points: Array, centers: Array) -> Array:

@@ -49,7 +49,7 @@ _WARM_UP = 10
 _AHEAD = 2
 _PIXELS_AT_ONCE = 1 << 26
 
-#: Slices are read from the file in pieces of about this many bytes.
+#: Slices that share a chunk of the file are read in pieces of about this many bytes.
 _PIECE_BYTES = 16 * 2**20
 
 
@@ -131,18 +131,11 @@ class BlockLabeler:
 
         If ``skip_bad`` is True, slices that cannot be used are left out and added to ``skipped``.
         """
-        for first, last in self._pieces(start, stop):
+        for first, last in self.volume.read_runs(_PIECE_BYTES, start, stop):
             if self.skip_bad:
                 yield from read_usable(self.volume, first, last, skipped)
             else:
                 yield from enumerate(read_slices(self.volume, first, last), start=first)
-
-    def _pieces(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Yields ranges ``(start, stop)`` of slices that are small enough to be read at once."""
-        volume = self.volume
-        size = volume.channels * volume.height * volume.width * volume.dtype.itemsize
-        count = max(1, _PIECE_BYTES // max(1, size))
-        return ((n, min(n + count, stop)) for n in range(start, stop, count))
 
 
 class LoadedModel(NamedTuple):
