@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.stats import median_abs_deviation
 from torch import Tensor
 
 from sp_graph_seg.config import Config
@@ -49,8 +50,8 @@ _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 
 #: Distance of the prototypes of textures in one phase, as a share of that of the phases.
 _GAP_OF_TEXTURES = 0.5
-#: A phase is divided by a texture that is this much slower than noise; phantoms have 7, noise 2.6.
-_CLEAR = 4.0
+#: A texture is visible where values deviate by this share of the smallest distance of two phases.
+_VISIBLE = 0.12
 
 #: The stability of labels is measured on at most this number of rows and columns in the middle.
 #: Noise is moved by the second pair of rows and columns.
@@ -185,8 +186,8 @@ def _choose_kind(model: Phases, views: Sequence[_View], num_labels: int) -> None
         return  # intensity
     modes = count_modes(_flat_pixels(views)[0])
     if modes > 1:
-        if num_labels > modes:
-            _find_texture_of_phase(model, views, modes, num_labels)
+        if num_labels > modes and not model.corrects_gain:  # this makes noise uneven
+            _divide_phase(model, views, modes, num_labels)
         return
     texture, _ = find_texture([view.image[0] for view in views], [view.mask for view in views])
     if len(texture):
@@ -196,18 +197,17 @@ def _choose_kind(model: Phases, views: Sequence[_View], num_labels: int) -> None
         model.kind = "mixed"
 
 
-def _find_texture_of_phase(
-    model: Phases, views: Sequence[_View], modes: int, num_labels: int
-) -> None:
-    """Looks for the phase with the clearest texture. Without any, the kind stays intensity."""
-    points = _of_all([view.value for view in views], views).T
+def _divide_phase(model: Phases, views: Sequence[_View], modes: int, num_labels: int) -> None:
+    """Finds the phase with the clearest visible texture. Without any, the kind stays intensity."""
+    points, images = _of_all([v.value for v in views], views).T, [v.image[0] for v in views]
     model.phases = fit_prototypes(points, modes).centers[:, 0]
-    clearest = _CLEAR
+    least, clearest = _VISIBLE * smallest_gap(model.phases[:, None]), 0.0
     for phase in range(len(model.phases)):
-        one = replace(model, phase=phase)
-        inside = [one.in_phase(v.image, v.value, v.mask) for v in views]
-        texture, slowness = find_texture([view.image[0] for view in views], inside)
-        if len(texture) and slowness[0] > clearest:
+        inside = [replace(model, phase=phase).in_phase(v.image, v.value, v.mask) for v in views]
+        pixels = np.concatenate([i[own] for i, own in zip(images, inside, strict=True)])
+        is_visible = median_abs_deviation(pixels, scale="normal") > least
+        texture, slowness = find_texture(images, inside)
+        if is_visible and len(texture) and slowness[0] > clearest:
             clearest, model.kind, model.phase = float(slowness[0]), "both", phase
             model.texture = texture.first(num_labels - modes)
 
@@ -270,7 +270,7 @@ def _labels_of(model: Phases, views: Sequence[_View]) -> Labels:
 
 def _refit(model: Phases, views: Sequence[_View], num_labels: int) -> Phases:
     """Returns a model with the same network, whose labels are found in other views."""
-    other = Phases(model.net, model.mean, model.std, model.blend, model.smoothing)
+    other = Phases(model.net, model.mean, model.std, model.blend, model.smoothing, model.correction)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are about a part only
         _choose_kind(other, views, num_labels)

@@ -52,8 +52,8 @@ class Phases:
        * texture: the slow features of :class:`~sp_graph_seg.prototypes.textures.Texture`. It is
          chosen if the values have one mode, and slow features stand out.
        * both: the measured value and the slow features within one phase; elsewhere they are 0. It
-         is chosen if the values have several modes, more labels are wanted, and slow features stand
-         out in a phase.
+         is chosen if the values have several modes, more labels are wanted, no gain is corrected,
+         and slow features stand out in a phase whose texture is visible beside the other phases.
        * mixed: the measured value, the mean of its surroundings, and a filter for dark lines, all
          scaled to equal spread. It is chosen in all other cases.
 
@@ -104,6 +104,11 @@ class Phases:
     def networks(self) -> list[BlindSpotNet]:
         """The network, which may be moved to a GPU."""
         return [self.net]
+
+    @property
+    def corrects_gain(self) -> bool:
+        """Whether the gain of images is evened out, which amplifies noise where it was low."""
+        return self.correction is not None and self.correction.gain is not None
 
     def look(self, image: Array) -> Array:
         """Computes the measured values ``(C, H, W)`` of a corrected image."""
