@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 from torch import Tensor
 
-from sp_graph_seg.prototypes.thresholds import MODE_DEPTH, flat_pixels, mode_depths
+from sp_graph_seg.prototypes.thresholds import (
+    MODE_DEPTH,
+    flat_pixels,
+    mode_depths,
+    rare_values_stand_out,
+)
 
 #: The second difference along both axes, of variance 1 for white noise of variance 1.
 _HIGH_PASS = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]).astype(np.float32) / 6
@@ -32,6 +37,9 @@ _FEWEST = 100
 _FACTORS = (1.0, 1.5, 0.5, 2.0, 0.25, 0.125, 0.0)
 _CLOSE = 0.99
 _TRIED = 512
+
+#: Where no mode counts, the least of these factors with which rare values stand out is taken.
+_RARE_FACTORS = (1.0, 2.0, 4.0)
 
 
 def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
@@ -100,7 +108,7 @@ def choose_smoothing(
     masks: Sequence[NDArray[np.bool_] | None],
     weight: float,
 ) -> float:
-    """Chooses the weight of total variation that separates the modes of grey images best.
+    """Chooses the weight of total variation that separates the values of grey images best.
 
     Strong noise makes the modes overlap, so more smoothing separates them better. Too much of it
     mixes grains of a few pixels with what is around them, so that their modes vanish. So the
@@ -110,6 +118,10 @@ def choose_smoothing(
     :func:`~sp_graph_seg.prototypes.thresholds.mode_depths`. Of the weights whose sum is at least
     99 % of the largest sum, the result is the one nearest to the given weight. It is the given
     weight if no mode counts with any of them.
+
+    Thin cracks make no mode under strong noise. So if no mode counts with the given weight or more,
+    and :func:`~sp_graph_seg.prototypes.thresholds.rare_values_stand_out` is true not with this
+    weight, but with twice or four times the weight, the result is the smaller of these.
 
     Args:
         images: The images, ``(1, H, W)`` each.
@@ -122,14 +134,27 @@ def choose_smoothing(
         mask if mask is None else mask[part] for mask, part in zip(masks, parts, strict=True)
     ]
 
+    def smooth(factor: float) -> list[NDArray[np.float32]]:
+        return [total_variation(image, factor * weight).numpy() for image in tried]
+
     def separation(factor: float) -> float:
-        smooth = [total_variation(image, factor * weight).numpy() for image in tried]
-        pairs = zip(smooth, insides, strict=True)
+        pairs = zip(smooth(factor), insides, strict=True)
         values = np.concatenate([part[0][flat_pixels(part, own)] for part, own in pairs])
         depths = np.array(mode_depths(values) if len(values) else [])
         return float((1 - np.exp(-depths[depths >= MODE_DEPTH])).sum())
 
+    def stand_out(factor: float) -> bool:
+        pairs = zip(smooth(factor), insides, strict=True)
+        values = np.concatenate(
+            [part[0][... if own is None else own].ravel() for part, own in pairs]
+        )
+        return len(values) > 0 and rare_values_stand_out(values)
+
     found = [separation(factor) for factor in _FACTORS]
+    if not any(own for f, own in zip(_FACTORS, found, strict=True) if f >= 1):
+        stronger = next(filter(stand_out, _RARE_FACTORS), 1.0)
+        if stronger > 1:
+            return weight * stronger
     return weight * next(
         f for f, own in zip(_FACTORS, found, strict=True) if own >= _CLOSE * max(found)
     )
