@@ -28,7 +28,13 @@ from sp_graph_seg.prototypes.merging import Merger, apply_order
 from sp_graph_seg.prototypes.painting import margins_of, paint, sharpen_boundaries
 from sp_graph_seg.prototypes.zones import find_zones, mean_over_zones
 from sp_graph_seg.training import seeded
-from sp_graph_seg.transforms import NodePixels, ToRAG
+from sp_graph_seg.transforms import (
+    NodePixels,
+    ToRAG,
+    compute_superpixels,
+    connected_components,
+)
+from sp_graph_seg.transforms.adjacency import measure_edges
 from sp_graph_seg.transforms.arrays import fill_outside
 from sp_graph_seg.transforms.grid_slic import grid_slic
 from sp_graph_seg.transforms.prepare import scale_down, scale_mask, scale_to
@@ -42,21 +48,28 @@ _TEMPERATURE = 30.0
 _STEPS_OF_Z = 4
 
 
-class Described(NamedTuple):
-    """What is known of a frame by itself, without the frames before it."""
+class FrameNodes(NamedTuple):
+    """The N superpixels of a frame, by themselves: nothing depends on the frames before."""
 
-    image: Picture
-    """The frame, ``(C, H, W)``."""
-    mask: Mask | None
-    """Its mask, ``(H, W)``; ``None`` if all pixels have data."""
     graph: Data
-    """The graph of its N superpixels."""
+    """Their graph."""
     nodes: NDArray[np.int64]
     """The node of each pixel at the resolution of the superpixels, ``(h, w)``."""
     colors: Array
     """The colour of each node, ``(N, C)``."""
     probabilities: Array
     """The probability of each label at each node, ``(N, K)``."""
+
+
+class Described(NamedTuple):
+    """A frame and its superpixels."""
+
+    image: Picture
+    """The frame, ``(C, H, W)``."""
+    mask: Mask | None
+    """Its mask, ``(H, W)``; ``None`` if all pixels have data."""
+    own: FrameNodes
+    """Its superpixels."""
 
 
 @dataclass
@@ -132,17 +145,18 @@ class Appearance:
         small = scale_down(image, self.config.superpixel_size).numpy()
         inside = None if mask is None else scale_mask(mask, small.shape[1:]).numpy()
         pixels = as_colors(small if inside is None else fill_outside(small, inside))
-        graph, nodes = make_graph(small, inside, self.config, self._superpixels(pixels, inside))
-        colors = mean_colors(pixels, nodes)
+        nodes = find_nodes(small, pixels, inside, self.config)
+        graph, colors = graph_of_nodes(nodes), mean_colors(pixels, nodes)
         probabilities = self.probabilities(small, graph, nodes, colors)
-        return Described(image, mask, graph, nodes, colors, probabilities)
+        return Described(image, mask, FrameNodes(graph, nodes, colors, probabilities))
 
-    def _superpixels(self, colors: Picture, mask: Mask | None) -> NDArray[np.int64] | None:
-        """Makes superpixels by a faster method than that of the training, if there is one."""
-        if self.config.superpixel_method != "slic" or (mask is not None and not mask.any()):
-            return None
-        share = 1.0 if mask is None else float(mask.mean())
-        return grid_slic(colors, self.config.n_segments / share, self.config.compactness)
+    def remember(self, before: Memory | None, own: FrameNodes) -> tuple[Array, Memory | None]:
+        """Computes label probabilities with the memory of the frame before, and the new memory."""
+        if not self.config.memory:
+            return own.probabilities, None
+        side = math.sqrt(own.nodes.size / self.config.n_segments)
+        share = self.config.memory
+        return recall(own.probabilities, own.graph, own.colors, before, share, side)
 
     def label_after(
         self, before: Memory | None, frame: Described
@@ -151,11 +165,8 @@ class Appearance:
 
         The margins are computed by a call of the second result, because few callers need them.
         """
-        image, mask, graph, nodes, colors, probabilities = frame
-        if self.config.memory:
-            side = math.sqrt(nodes.size / self.config.n_segments)
-            share = self.config.memory
-            probabilities, before = recall(probabilities, graph, colors, before, share, side)
+        image, mask, (_, nodes, colors, _) = frame
+        probabilities, after = self.remember(before, frame.own)
         own = probabilities.argmax(axis=1).astype(np.int32)
         corrected = sharpen_boundaries(nodes, own, colors, image)
 
@@ -163,7 +174,7 @@ class Appearance:
             pixels = paint(values, nodes, image.shape[1:], corrected, outside)
             return pixels if mask is None else np.where(mask, pixels, pixels.dtype.type(outside))
 
-        return painted(own, -1), lambda: painted(margins_of(probabilities), 0), before
+        return painted(own, -1), lambda: painted(margins_of(probabilities), 0), after
 
     def probabilities(
         self, image: Picture, graph: Data, nodes: NDArray[np.int64], colors: Array
@@ -277,23 +288,53 @@ def rim_length(nodes: NodePixels) -> Tensor:
     return torch.from_numpy(np.bincount(rim[rim >= 0], minlength=nodes.num_nodes)).float()
 
 
-def make_graph(
-    image: Picture,
-    mask: Mask | None,
-    config: Config,
-    superpixels: NDArray[np.int64] | None = None,
-) -> tuple[Data, NDArray[np.int64]]:
+def make_graph(image: Picture, mask: Mask | None, config: Config) -> tuple[Data, NDArray[np.int64]]:
     """Makes the region adjacency graph of an image, and finds the node of each pixel, ``(H, W)``.
 
-    Pixels outside the mask have node -1. By default, the superpixels are those of the
-    configuration.
+    Pixels outside the mask have node -1.
     """
     attributes = ("area", "edge_boundary_length", rim_length)
-    options = config.superpixel_options()
-    graph = ToRAG(**options, superpixels=superpixels, mask=mask, attributes=attributes)(image)
+    graph = ToRAG(**config.superpixel_options(), mask=mask, attributes=attributes)(image)
     nodes = np.full(image.shape[1:], -1, np.int64)
     nodes.ravel()[graph.pixel_mask.numpy().ravel()] = graph.pixel_index.numpy()
     return graph, nodes
+
+
+def find_nodes(
+    image: Picture, colors: Picture, mask: Mask | None, config: Config
+) -> NDArray[np.int64]:
+    """Finds the node of each pixel, ``(H, W)``, faster than :func:`make_graph` if it can be.
+
+    The method ``"slic"`` is replaced by one iteration of it. ``colors`` are those of the pixels,
+    see :func:`~sp_graph_seg.prototypes.descriptors.as_colors`.
+    """
+    options = config.superpixel_options()
+    if config.superpixel_method != "slic" or (mask is not None and not mask.any()):
+        return compute_superpixels(image, **options, mask=mask)
+    share = 1.0 if mask is None else float(mask.mean())
+    cells = grid_slic(colors, config.n_segments / share, config.compactness)
+    return connected_components(cells, mask)
+
+
+def graph_of_nodes(nodes: NDArray[np.int64]) -> Data:
+    """Makes the region adjacency graph of the nodes of pixels, ``(H, W)``.
+
+    It has only those fields of :func:`make_graph` that do not depend on the image.
+    """
+    inside = np.flatnonzero(nodes.ravel() >= 0)
+    index = nodes.ravel()[inside]
+    area = np.bincount(index)
+    places = np.divmod(inside, nodes.shape[1])
+    pos = np.stack([np.bincount(index, place) / area for place in places], axis=1)
+    edges, length = measure_edges(nodes, len(area))
+    return Data(
+        pos=torch.from_numpy(pos.astype(np.float32)),
+        area=torch.from_numpy(area.astype(np.float32)),
+        edge_index=edges,
+        edge_boundary_length=torch.from_numpy(length.astype(np.float32)),
+        num_nodes=len(area),
+        image_size=torch.tensor([nodes.shape]),
+    )
 
 
 def squared_distances(points: Array, centers: Array) -> Array:

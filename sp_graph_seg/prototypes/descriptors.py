@@ -120,8 +120,9 @@ def links(graph: Data, descriptors: Array) -> csr_array:
     weight = graph.edge_boundary_length.numpy().ravel() * np.exp(-distance / (2 * _LINK_SCALE**2))
     weight = weight + 1e-9  # keeps neighbours of a node that differs from all of them
     total = np.bincount(target, weight, minlength=graph.num_nodes)
+    begin = np.append(0, np.cumsum(np.bincount(target, minlength=graph.num_nodes)))
     shape = (graph.num_nodes, graph.num_nodes)
-    return csr_array((weight / total[target], (target, source)), shape=shape)
+    return csr_array((weight / total[target], source, begin), shape=shape)  # edges are sorted
 
 
 def diffuse(values: Array, adjacency: csr_array, steps: int = _STEPS) -> Array:

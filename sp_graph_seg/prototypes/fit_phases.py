@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.stats import median_abs_deviation
 from torch import Tensor
 
 from sp_graph_seg.config import Config
 from sp_graph_seg.errors import TrainingWarning
 from sp_graph_seg.prototypes.beside import smallest_gap
 from sp_graph_seg.prototypes.correction import fit_correction
+from sp_graph_seg.prototypes.fit_grey import fit_grey_prototypes, select_pixels
 from sp_graph_seg.prototypes.measure import choose_smoothing, noise_statistics
 from sp_graph_seg.prototypes.phases import Array, Mask, Phases, make_blind_spot_net
 from sp_graph_seg.prototypes.prototypes import (
@@ -20,7 +22,6 @@ from sp_graph_seg.prototypes.prototypes import (
     fit_prototypes,
     warn_of_few_labels,
 )
-from sp_graph_seg.prototypes.rarity import choose_rarity
 from sp_graph_seg.prototypes.stability import Labels, Part, halves, label_stability, middle
 from sp_graph_seg.prototypes.textures import find_texture
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels, rare_values_stand_out
@@ -49,11 +50,8 @@ _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 
 #: Distance of the prototypes of textures in one phase, as a share of that of the phases.
 _GAP_OF_TEXTURES = 0.5
-#: A phase is divided by a texture that is this much slower than noise; phantoms have 7, noise 2.6.
-_CLEAR = 4.0
-
-#: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
-_SAMPLE = 1 << 19
+#: A texture is visible where values deviate by this share of the smallest distance of two phases.
+_VISIBLE = 0.12
 
 #: The stability of labels is measured on at most this number of rows and columns in the middle.
 #: Noise is moved by the second pair of rows and columns.
@@ -99,7 +97,7 @@ def fit_phases(
     grey = len(images[0]) == 1
     correction = fit_correction(images[0][0], masks[0]) if grey else None
     flat = [image if correction is None else correction(image[0])[None] for image in images]
-    data = np.concatenate([_pixels(*pair) for pair in zip(flat, masks, strict=True)], axis=1)
+    data = np.concatenate([select_pixels(*pair) for pair in zip(flat, masks, strict=True)], axis=1)
     mean, std = float(data.mean()), max(float(data.std()), 1e-6)
     blend, strength = _trust_in_noise(flat)
     with seeded(config.seed):
@@ -188,8 +186,8 @@ def _choose_kind(model: Phases, views: Sequence[_View], num_labels: int) -> None
         return  # intensity
     modes = count_modes(_flat_pixels(views)[0])
     if modes > 1:
-        if num_labels > modes:
-            _find_texture_of_phase(model, views, modes, num_labels)
+        if num_labels > modes and not model.corrects_gain:  # this makes noise uneven
+            _divide_phase(model, views, modes, num_labels)
         return
     texture, _ = find_texture([view.image[0] for view in views], [view.mask for view in views])
     if len(texture):
@@ -199,18 +197,17 @@ def _choose_kind(model: Phases, views: Sequence[_View], num_labels: int) -> None
         model.kind = "mixed"
 
 
-def _find_texture_of_phase(
-    model: Phases, views: Sequence[_View], modes: int, num_labels: int
-) -> None:
-    """Looks for the phase with the clearest texture. Without any, the kind stays intensity."""
-    points = _of_all([view.value for view in views], views).T
+def _divide_phase(model: Phases, views: Sequence[_View], modes: int, num_labels: int) -> None:
+    """Finds the phase with the clearest visible texture. Without any, the kind stays intensity."""
+    points, images = _of_all([v.value for v in views], views).T, [v.image[0] for v in views]
     model.phases = fit_prototypes(points, modes).centers[:, 0]
-    clearest = _CLEAR
+    least, clearest = _VISIBLE * smallest_gap(model.phases[:, None]), 0.0
     for phase in range(len(model.phases)):
-        one = replace(model, phase=phase)
-        inside = [one.in_phase(v.image, v.value, v.mask) for v in views]
-        texture, slowness = find_texture([view.image[0] for view in views], inside)
-        if len(texture) and slowness[0] > clearest:
+        inside = [replace(model, phase=phase).in_phase(v.image, v.value, v.mask) for v in views]
+        pixels = np.concatenate([i[own] for i, own in zip(images, inside, strict=True)])
+        is_visible = median_abs_deviation(pixels, scale="normal") > least
+        texture, slowness = find_texture(images, inside)
+        if is_visible and len(texture) and slowness[0] > clearest:
             clearest, model.kind, model.phase = float(slowness[0]), "both", phase
             model.texture = texture.first(num_labels - modes)
 
@@ -222,7 +219,8 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
     points = _of_all(_features(model, views), views).T
     if model.kind == "intensity" and points.shape[1] == 1:
         number = num_labels or max(2, count_modes(_flat_pixels(views)[0]))
-        _fit_grey_prototypes(model, points, views, number)
+        values, masks = [view.value[0] for view in views], [view.mask for view in views]
+        model.prototypes, model.rim_width = fit_grey_prototypes(values, masks, number)
     else:
         if model.kind == "both":
             prototypes = _fit_both(model, points, num_labels)
@@ -237,19 +235,6 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
             prototypes = fit_prototypes(points, max(2, count_modes(points)))
         model.prototypes = _by_brightness(prototypes, points, views)
     warn_of_few_labels(model.num_labels, num_labels)
-
-
-def _fit_grey_prototypes(
-    model: Phases, points: Array, views: Sequence[_View], num_labels: int
-) -> None:
-    """Fits prototypes of grey values, and fits them again without the rims that they make."""
-    values, masks = [view.value[0] for view in views], [view.mask for view in views]
-    rarity = choose_rarity(points, num_labels, values, masks)
-    model.prototypes = fit_prototypes(points, num_labels, rarity)
-    if model.num_labels > 2:
-        sharp = [model.without_rims(view.value, view.mask) for view in views]
-        points = _of_all(sharp, views).T
-        model.prototypes = fit_prototypes(points, model.num_labels, rarity)
 
 
 def _measure_stability(model: Phases, views: Sequence[_View], num_labels: int) -> tuple[float, ...]:
@@ -285,7 +270,7 @@ def _labels_of(model: Phases, views: Sequence[_View]) -> Labels:
 
 def _refit(model: Phases, views: Sequence[_View], num_labels: int) -> Phases:
     """Returns a model with the same network, whose labels are found in other views."""
-    other = Phases(model.net, model.mean, model.std, model.blend, model.smoothing)
+    other = Phases(model.net, model.mean, model.std, model.blend, model.smoothing, model.correction)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are about a part only
         _choose_kind(other, views, num_labels)
@@ -335,16 +320,10 @@ def _by_brightness(prototypes: Prototypes, points: Array, views: Sequence[_View]
 def _of_all(values: Sequence[Array], views: Sequence[_View]) -> Array:
     """Concatenates the values of the data pixels of all images, ``(Q, P)``."""
     pairs = zip(values, views, strict=True)
-    return np.concatenate([_pixels(value, view.mask) for value, view in pairs], axis=1)
+    return np.concatenate([select_pixels(value, view.mask) for value, view in pairs], axis=1)
 
 
 def _flat_pixels(views: Sequence[_View]) -> Array:
     """Selects measured values ``(C, P)`` of data pixels that are similar to their neighbours."""
-    parts = [_pixels(view.value, flat_pixels(view.value, view.mask)) for view in views]
+    parts = [select_pixels(view.value, flat_pixels(view.value, view.mask)) for view in views]
     return np.concatenate(parts, axis=1)
-
-
-def _pixels(values: Array, mask: Mask | None) -> Array:
-    """Selects from values ``(Q, H, W)`` the data pixels, or a regular sample: ``(Q, P)``."""
-    flat = values.reshape(len(values), -1) if mask is None else values[:, mask]
-    return flat[:, :: max(1, flat.shape[1] // _SAMPLE)]

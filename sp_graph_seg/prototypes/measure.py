@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 from torch import Tensor
 
-from sp_graph_seg.prototypes.thresholds import MODE_DEPTH, flat_pixels, mode_depths
+from sp_graph_seg.prototypes.thresholds import (
+    MODE_DEPTH,
+    flat_pixels,
+    mode_depths,
+    rare_values_stand_out,
+)
 
 #: The second difference along both axes, of variance 1 for white noise of variance 1.
 _HIGH_PASS = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]).astype(np.float32) / 6
@@ -26,12 +31,15 @@ _LEAST = 0.3
 _FINE = 0.5
 _FEWEST = 100
 
-#: Total variation is made stronger by these factors, where that makes the valleys between the modes
-#: deeper; the smallest factor that comes close to the deepest valleys is taken. At most this number
+#: The weight of total variation is multiplied by these factors, the preferred ones first. The first
+#: is taken whose valleys between the modes are this close to the deepest ones. At most this number
 #: of rows and columns of an image are tried.
-_FACTORS = (1.0, 1.5, 2.0)
-_CLOSE = 0.95
-_TRIED = 1024
+_FACTORS = (1.0, 1.5, 0.5, 2.0, 0.25, 0.125, 0.0)
+_CLOSE = 0.99
+_TRIED = 512
+
+#: Where no mode counts, the least of these factors with which rare values stand out is taken.
+_RARE_FACTORS = (1.0, 2.0, 4.0)
 
 
 def noise_statistics(image: NDArray[np.float32]) -> tuple[float, float]:
@@ -100,12 +108,20 @@ def choose_smoothing(
     masks: Sequence[NDArray[np.bool_] | None],
     weight: float,
 ) -> float:
-    """Chooses the weight of total variation that separates the modes of grey images best.
+    """Chooses the weight of total variation that separates the values of grey images best.
 
-    If the noise is strong, the modes overlap. The given weight, 1.5 times and twice the weight are
-    tried. The depths of all modes that count with the given weight are added up, see
-    :func:`~sp_graph_seg.prototypes.thresholds.mode_depths`. The result is the smallest weight whose
-    sum is at least 95 % of the largest sum. It is the given weight if no mode counts.
+    Strong noise makes the modes overlap, so more smoothing separates them better. Too much of it
+    mixes grains of a few pixels with what is around them, so that their modes vanish. So the
+    valleys between the modes tell how much is right, where the measure of noise takes grains for
+    noise. The given weight is multiplied by factors from 0 to 2. The depth of a valley, as a share
+    of the height of its mode, is added up over all modes that count, see
+    :func:`~sp_graph_seg.prototypes.thresholds.mode_depths`. Of the weights whose sum is at least
+    99 % of the largest sum, the result is the one nearest to the given weight. It is the given
+    weight if no mode counts with any of them.
+
+    Thin cracks make no mode under strong noise. So if no mode counts with the given weight or more,
+    and :func:`~sp_graph_seg.prototypes.thresholds.rare_values_stand_out` is true not with this
+    weight, but with twice or four times the weight, the result is the smaller of these.
 
     Args:
         images: The images, ``(1, H, W)`` each.
@@ -118,22 +134,34 @@ def choose_smoothing(
         mask if mask is None else mask[part] for mask, part in zip(masks, parts, strict=True)
     ]
 
-    def depths(factor: float) -> list[float]:
-        smooth = [total_variation(image, factor * weight).numpy() for image in tried]
-        pairs = zip(smooth, insides, strict=True)
-        values = np.concatenate([part[0][flat_pixels(part, own)] for part, own in pairs])
-        return mode_depths(values) if len(values) else []
+    def smooth(factor: float) -> list[NDArray[np.float32]]:
+        return [total_variation(image, factor * weight).numpy() for image in tried]
 
-    found = [depths(factor) for factor in _FACTORS]
-    modes = sum(depth >= MODE_DEPTH for depth in found[0])
-    sums = [sum(each[:modes]) for each in found]
+    def separation(factor: float) -> float:
+        pairs = zip(smooth(factor), insides, strict=True)
+        values = np.concatenate([part[0][flat_pixels(part, own)] for part, own in pairs])
+        depths = np.array(mode_depths(values) if len(values) else [])
+        return float((1 - np.exp(-depths[depths >= MODE_DEPTH])).sum())
+
+    def stand_out(factor: float) -> bool:
+        pairs = zip(smooth(factor), insides, strict=True)
+        values = np.concatenate(
+            [part[0][... if own is None else own].ravel() for part, own in pairs]
+        )
+        return len(values) > 0 and rare_values_stand_out(values)
+
+    found = [separation(factor) for factor in _FACTORS]
+    if not any(own for f, own in zip(_FACTORS, found, strict=True) if f >= 1):
+        stronger = next(filter(stand_out, _RARE_FACTORS), 1.0)
+        if stronger > 1:
+            return weight * stronger
     return weight * next(
-        f for f, own in zip(_FACTORS, sums, strict=True) if own >= _CLOSE * max(sums)
+        f for f, own in zip(_FACTORS, found, strict=True) if own >= _CLOSE * max(found)
     )
 
 
 def _middle(length: int) -> slice:
-    """Selects at most 1024 pixels in the middle of an axis."""
+    """Selects at most 512 pixels in the middle of an axis."""
     start = max(0, (length - _TRIED) // 2)
     return slice(start, start + _TRIED)
 

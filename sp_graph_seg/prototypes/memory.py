@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 from torch_geometric.data import Data
 
@@ -54,7 +55,10 @@ def recall(
         distance, nearest = map(np.asarray, found)  # (N, 6)
         weight = np.exp(-(distance**2 - distance[:, :1] ** 2) / 2)
         weight /= weight.sum(axis=1, keepdims=True)
-        old = (before.probabilities[nearest] * weight[..., None]).sum(axis=1)
+        begin = np.arange(0, weight.size + 1, count)
+        shape = (len(keys), len(before.probabilities))
+        mix = csr_array((weight.ravel(), nearest.ravel(), begin), shape=shape)
+        old = mix @ before.probabilities
         trust = share * np.exp(-(distance[:, :1] ** 2) / (2 * _TOLERANCE**2))
         probabilities = (1 - trust) * probabilities + trust * old
-    return probabilities, Memory(cKDTree(keys), probabilities)
+    return probabilities, Memory(cKDTree(keys, balanced_tree=False), probabilities)

@@ -72,10 +72,10 @@ def sharpen_boundaries(
         return Corrected(np.zeros(0, np.int64), np.zeros(0, np.int64))
     row, near_row = _own_and_next(nodes.shape[0], size[0])
     column, near_column = _own_and_next(nodes.shape[1], size[1])
-    own_and_near = _differ_nearby(np.append(labels, -1)[nodes])
+    is_near = _differ_nearby(np.append(labels, -1)[nodes])
     quarter = 2 * row + (near_row > row), 2 * column + (near_column > column)
-    y, x = np.nonzero(own_and_near[quarter[0]].take(quarter[1], axis=1))
-    pixels = y * size[1] + x
+    pixels = np.flatnonzero(is_near[quarter[0]].take(quarter[1], axis=1))
+    y, x = np.divmod(pixels, size[1])
     width = nodes.shape[1]
     top, left = row[y] * width, column[x]
     places = np.stack([top + left, near_row[y] * width + left, top + near_column[x]])

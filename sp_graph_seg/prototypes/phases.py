@@ -15,7 +15,7 @@ from sp_graph_seg.nn import BlindSpotNet
 from sp_graph_seg.prototypes.correction import Correction
 from sp_graph_seg.prototypes.measure import keep_structure, total_variation
 from sp_graph_seg.prototypes.prototypes import Prototypes
-from sp_graph_seg.prototypes.rims import remove_rims
+from sp_graph_seg.prototypes.rims import THINNEST, remove_rims
 from sp_graph_seg.prototypes.textures import Texture
 from sp_graph_seg.prototypes.tiles import in_tiles
 
@@ -52,8 +52,8 @@ class Phases:
        * texture: the slow features of :class:`~sp_graph_seg.prototypes.textures.Texture`. It is
          chosen if the values have one mode, and slow features stand out.
        * both: the measured value and the slow features within one phase; elsewhere they are 0. It
-         is chosen if the values have several modes, more labels are wanted, and slow features stand
-         out in a phase.
+         is chosen if the values have several modes, more labels are wanted, no gain is corrected,
+         and slow features stand out in a phase whose texture is visible beside the other phases.
        * mixed: the measured value, the mean of its surroundings, and a filter for dark lines, all
          scaled to equal spread. It is chosen in all other cases.
 
@@ -73,6 +73,7 @@ class Phases:
         offset, scale: What is subtracted from the features, and what they are divided by, ``(Q,)``.
             For the kind mixed it is their mean and standard deviation.
         prototypes: Prototypes in the space of the features. Label 0 has the lowest intensity.
+        rim_width: Width of the rims that are removed, in pixels.
         stability: Stability of each label, see :mod:`~sp_graph_seg.prototypes.stability`. It is
             empty if it is not known.
     """
@@ -90,6 +91,7 @@ class Phases:
     offset: Array = field(default_factory=lambda: np.zeros(1, np.float32), repr=False)
     scale: Array = field(default_factory=lambda: np.ones(1, np.float32), repr=False)
     prototypes: Prototypes | None = field(default=None, repr=False)
+    rim_width: int = THINNEST
     stability: tuple[float, ...] = ()
 
     @property
@@ -102,6 +104,11 @@ class Phases:
     def networks(self) -> list[BlindSpotNet]:
         """The network, which may be moved to a GPU."""
         return [self.net]
+
+    @property
+    def corrects_gain(self) -> bool:
+        """Whether the gain of images is evened out, which amplifies noise where it was low."""
+        return self.correction is not None and self.correction.gain is not None
 
     def look(self, image: Array) -> Array:
         """Computes the measured values ``(C, H, W)`` of a corrected image."""
@@ -217,7 +224,8 @@ class Phases:
         if not self.removes_rims:
             return features
         centers = self.prototypes.centers[:, 0]
-        return remove_rims(features[0], centers, mask, [other[0] for other in beside])[None]
+        others = [other[0] for other in beside]
+        return remove_rims(features[0], centers, mask, others, self.rim_width)[None]
 
     def encode(self, image: Array) -> Tensor:
         """Computes learned features of the pixels, ``(F, H, W)``, with the network."""
@@ -240,7 +248,7 @@ class Phases:
             "centers": self.prototypes.centers,
             "shares": self.prototypes.shares,
         }
-        names = ("mean", "std", "blend", "smoothing", "kind", "phase")
+        names = ("mean", "std", "blend", "smoothing", "kind", "phase", "rim_width")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
         values["stability"] = list(self.stability)
         if self.kind == "both":
@@ -294,6 +302,7 @@ class Phases:
             offset=arrays["offset"],
             scale=arrays["scale"],
             prototypes=Prototypes(arrays["centers"], arrays["shares"]),
+            rim_width=int(values.get("rim_width", THINNEST)),
             stability=tuple(map(float, values.get("stability", ()))),
         )
 

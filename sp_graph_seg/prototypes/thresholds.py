@@ -19,7 +19,7 @@ _SMALLEST_MODE = 0.01
 _RARE_DEPTH, _RAREST_MODE = 1.0, 0.002
 
 #: Above this kurtosis, rare values stand out so much that they are phases, of any grey.
-_STAND_OUT = 8.0
+_STAND_OUT = 7.0
 
 #: Modes are counted in pixels where the value changes less than this; at edges it takes all values
 #: in between and fills the valleys. If their share is below this, all pixels are used.
@@ -154,7 +154,7 @@ def count_modes(values: NDArray) -> int:
 
 
 def rare_values_stand_out(values: NDArray) -> bool:
-    """Tells whether values have long tails: their kurtosis is above 8. That of noise is 3."""
+    """Tells whether values have long tails: their kurtosis is above 7. That of noise is 3."""
     square = (values.astype(np.float64) - values.mean()) ** 2
     return bool((square**2).mean() > _STAND_OUT * square.mean() ** 2)
 

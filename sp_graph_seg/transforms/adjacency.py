@@ -79,18 +79,45 @@ def find_edges(labels: Labels, num_nodes: int, connectivity: int = 1) -> Tensor:
     Returns:
         The edges ``(2, E)``, sorted by target, then by source.
     """
-    # Both ends of an edge are packed into one integer, as such integers are sorted fastest.
+    return _both_directions(*_count_pairs(labels, num_nodes, connectivity))[0]
+
+
+def measure_edges(labels: Labels, num_nodes: int) -> tuple[Tensor, NDArray[np.int64]]:
+    """Finds the edges like :func:`find_edges`, and the number of pixel faces of each, ``(E,)``."""
+    return _both_directions(*_count_pairs(labels, num_nodes, connectivity=1))
+
+
+def _count_pairs(
+    labels: Labels, num_nodes: int, connectivity: int
+) -> tuple[NDArray, NDArray[np.int64], int]:
+    """Finds all pairs of superpixels that touch, and counts the neighbouring pixels of each.
+
+    Both superpixels of a pair are packed into one integer, as such integers are sorted fastest. The
+    number of bits of one superpixel is returned too.
+    """
     bits, code = (16, np.uint32) if num_nodes <= 1 << 16 else (32, np.uint64)
     flat = labels.ravel().astype(code)
     pairs = []
     for first, step in _crossings(labels, connectivity):
         one, other = flat.take(first), flat[step:].take(first)
         pairs.append(np.minimum(one, other) << bits | np.maximum(one, other))
-    distinct = _sort_distinct(np.concatenate(pairs))
-    edges = np.concatenate([distinct, distinct << bits | distinct >> bits])
-    edges.sort()
+    every = np.concatenate(pairs)
+    every.sort()
+    is_new = np.ones(len(every), dtype=bool)
+    np.not_equal(every[1:], every[:-1], out=is_new[1:])
+    begin = np.flatnonzero(is_new)
+    return every[begin], np.diff(begin, append=len(every)), bits
+
+
+def _both_directions(
+    pairs: NDArray, counts: NDArray[np.int64], bits: int
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """Unpacks pairs into edges ``(2, E)``, sorted by target, then by source."""
+    edges = np.concatenate([pairs, pairs << bits | pairs >> bits])
+    order = edges.argsort(kind="stable")
+    edges = edges[order]
     ends = np.stack([edges & ((1 << bits) - 1), edges >> bits])
-    return torch.from_numpy(ends.astype(np.int64))
+    return torch.from_numpy(ends.astype(np.int64)), np.tile(counts, 2)[order]
 
 
 def _crossings(labels: Labels, connectivity: int) -> Iterator[tuple[NDArray[np.int64], int]]:
@@ -137,11 +164,3 @@ def sum_over_edges(
     # In this order the rows are sorted already: smaller sources are those of the mirrored half.
     ends = np.concatenate([half.col, half.row]), np.concatenate([half.row, half.col])
     return coo_array((np.tile(half.data, 2), ends), shape=shape).tocsr()
-
-
-def _sort_distinct(values: NDArray) -> NDArray:
-    """Sorts values in place and returns the distinct ones, faster than ``np.unique``."""
-    values.sort()
-    is_new = np.ones(len(values), dtype=bool)
-    np.not_equal(values[1:], values[:-1], out=is_new[1:])
-    return values[is_new]

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 #: Pieces of less than this share of a cell are given to a neighbour.
@@ -40,9 +41,9 @@ def grid_slic(
     sides = _cell_sides((height, width), height * width / n_segments)
     grid = [math.ceil(length / side) for length, side in zip((height, width), sides, strict=True)]
     weight = compactness / math.sqrt(sides[0] * sides[1])
-    pixels = _by_cell(colors, sides, grid, weight)  # (cells, pixels of a cell, C + 2)
+    pixels = _by_cell(colors, sides, grid, weight)  # (cells, C + 2, pixels of a cell)
     near, is_outside = _cells_around(grid)  # (cells, 9)
-    means = np.ones(pixels.shape[1], np.float32) @ pixels / np.float32(pixels.shape[1])
+    means = pixels @ np.full(pixels.shape[2], 1 / pixels.shape[2], np.float32)
     around = means[near]  # (cells, 9, C + 2)
     around[..., -2:] += _STEPS * np.array(sides) * weight
     owners = _nearest(pixels, around, is_outside)
@@ -72,11 +73,11 @@ def _by_cell(
     missing = [n * side - old for n, side, old in zip(grid, sides, colors.shape[1:], strict=True)]
     padded = np.pad(colors, ((0, 0), (0, missing[0]), (0, missing[1])), mode="edge")
     cells = padded.reshape(-1, grid[0], sides[0], grid[1], sides[1])
-    pixels = np.empty((grid[0] * grid[1], sides[0] * sides[1], len(colors) + 2), np.float32)
-    pixels[..., :-2] = cells.transpose(1, 3, 2, 4, 0).reshape(*pixels.shape[:2], -1)
-    places = np.moveaxis(np.indices(sides), 0, -1).reshape(-1, 2)
-    pixels[..., -2:] = (places - places.mean(axis=0)) * weight
-    return pixels
+    pixels = np.empty((*grid, len(colors) + 2, *sides), np.float32)
+    pixels[:, :, :-2] = cells.transpose(1, 3, 0, 2, 4)
+    places = np.indices(sides)
+    pixels[:, :, -2:] = (places - places.mean(axis=(1, 2), keepdims=True)) * weight
+    return pixels.reshape(grid[0] * grid[1], len(colors) + 2, -1)
 
 
 def _cells_around(grid: list[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -93,9 +94,9 @@ def _nearest(
     squares = (around**2).sum(axis=2)
     squares[is_outside] = np.inf
     # |x - m|^2 without |x|^2, which is the same for all nine
-    distances = pixels @ (-2 * around).transpose(0, 2, 1)
-    distances += squares[:, None]
-    return distances.argmin(axis=2)
+    distances = (-2 * around) @ pixels
+    distances += squares[..., None]
+    return torch.from_numpy(distances).min(dim=1).indices.numpy()  # faster than of NumPy
 
 
 def _join_small(ids: NDArray[np.int64], smallest: float) -> NDArray[np.int64]:

@@ -239,8 +239,10 @@ class Volume:
                     total += values[i::slices, :, j::rows, k::columns]
         return (total / (slices * rows * columns)).astype(np.float32)
 
-    def read_runs(self, max_bytes: int = READ_BYTES) -> Iterator[tuple[int, int]]:
-        """Divides the slices into runs that are read at once, so that few chunks are decoded twice.
+    def read_runs(
+        self, max_bytes: int = READ_BYTES, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """Divides slices into runs that are read at once, so that few chunks are decoded twice.
 
         Slices in the same chunk are put into the same run, as far as ``max_bytes`` allows. If each
         slice is stored as one page, a run is one slice. If each slice crosses all pages, a run is
@@ -249,6 +251,8 @@ class Volume:
         Args:
             max_bytes: The largest number of bytes of stored values in a run. A run has at least
                 one slice, even if this slice is larger.
+            first: The first slice.
+            last: The slice after the last one. (default: the number of slices)
 
         Yields:
             The arguments ``(start, stop)`` of `read` for each run, in order.
@@ -257,8 +261,9 @@ class Volume:
         bins = self.binning[0]
         chunk = self.source.chunks["zyx".index(self.axis)] // self.slices.step
         count = max(1, min(-(-chunk // bins), max_bytes // (stored * bins)))
-        for start in range(0, self.num_slices, count):
-            yield start, min(start + count, self.num_slices)
+        last = self.num_slices if last is None else last
+        for start in range(first, last, count):
+            yield start, min(start + count, last)
 
     def part(self, rows: slice, columns: slice) -> "Volume":
         """Returns the same volume with only some of its rows and columns.

@@ -6,13 +6,18 @@ from importlib import import_module
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, label
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import FewLabelsWarning
 from sp_graph_seg.prototypes import Appearance, appearance, fit_appearance
-from sp_graph_seg.prototypes.appearance import make_graph, squared_distances
-from sp_graph_seg.prototypes.descriptors import describe_nodes, node_colors
+from sp_graph_seg.prototypes.appearance import (
+    find_nodes,
+    graph_of_nodes,
+    make_graph,
+    squared_distances,
+)
+from sp_graph_seg.prototypes.descriptors import as_colors, describe_nodes, node_colors
 
 CONFIG = Config.preset("photo").replace(
     width=4,
@@ -221,6 +226,32 @@ def test_the_rim_of_nodes_by_a_loop():
                 expected[nodes[row, column]] += 1
     np.testing.assert_array_equal(graph.rim_length, expected)
     assert expected.sum() == 2 * 47 + 38
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_graph_of_nodes_is_that_of_the_transform(masked):
+    image, _ = scene(size=(40, 52))
+    mask = np.ones((40, 52), bool)
+    mask[10:15, :30] = not masked
+    graph, nodes = make_graph(image, mask, CONFIG)
+    own = graph_of_nodes(nodes)
+    for field in ("edge_index", "edge_boundary_length", "area", "image_size"):
+        assert torch.equal(own[field], graph[field])
+    assert torch.allclose(own.pos, graph.pos, atol=1e-4)
+    assert own.num_nodes == graph.num_nodes
+
+
+@pytest.mark.parametrize("method", ["slic", "watershed"])
+def test_nodes_of_a_frame_are_connected_and_inside_the_mask(method):
+    image, _ = scene(size=(40, 52))
+    mask = np.ones((40, 52), bool)
+    mask[10:15, :30] = False
+    config = CONFIG.replace(superpixel_method=method, n_segments=60)
+    nodes = find_nodes(image, as_colors(image), mask, config)
+    np.testing.assert_array_equal(nodes >= 0, mask)
+    assert 40 < nodes.max() + 1 < 90
+    for node in range(nodes.max() + 1):
+        assert label(nodes == node)[1] == 1
 
 
 def test_what_is_masked_is_minus_one_and_changes_nothing_inside():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from sklearn.metrics import roc_auc_score
 
 from sp_graph_seg.prototypes.measure import (
     choose_smoothing,
@@ -65,10 +66,10 @@ def test_total_variation_takes_noise_and_leaves_the_edge():
     assert ((smooth > 0.5) == (clean > 0.5)).mean() > 0.99
 
 
-def grains(noise, seed=0):
+def grains(noise, seed=0, size=5.0):
     """Grains of 0.3 and 0.7 under smoothed noise, and which are bright."""
     rng = np.random.default_rng(seed)
-    bright = gaussian_filter(rng.normal(size=(160, 150)), 5) > 0
+    bright = gaussian_filter(rng.normal(size=(160, 150)), size) > 0
     smooth = gaussian_filter(rng.normal(size=bright.shape), 1)
     image = np.where(bright, 0.7, 0.3) + noise * smooth / smooth.std()
     return image.astype(np.float32)[None], bright
@@ -88,11 +89,47 @@ def test_strong_noise_is_smoothed_more(seed):
     assert wrong(image, bright, chosen) < 0.8 * wrong(image, bright, 0.06)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_grains_of_a_few_pixels_are_smoothed_less(seed):
+    image, bright = grains(0.06, seed, size=1.5)
+    chosen = choose_smoothing([image], [None], 0.15)
+    assert chosen < 0.08
+    assert wrong(image, bright, chosen) < 0.8 * wrong(image, bright, 0.15)
+
+
 def test_clear_modes_and_one_mode_keep_their_smoothing():
     image, _ = grains(0.02)
     assert choose_smoothing([image], [None], 0.06) == 0.06
     alone = image * 0 + np.random.default_rng(0).normal(0.5, 0.1, image.shape).astype(np.float32)
     assert choose_smoothing([alone], [None], 0.06) == 0.06
+
+
+def cracked(noise, seed):
+    """A dark crack three pixels wide under smoothed noise, and where it lies."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:160, :150]
+    dark = np.abs(rows - 0.3 * columns - 60) < 1.6
+    smooth = gaussian_filter(rng.normal(size=dark.shape), 0.9)
+    image = np.where(dark, 0.3, 0.7) + noise * smooth / smooth.std()
+    return image.astype(np.float32)[None], dark
+
+
+@pytest.mark.parametrize("seed", [0, 2, 3])
+def test_noise_that_hides_a_thin_crack_is_smoothed_most(seed):
+    image, dark = cracked(0.13, seed)
+    chosen = choose_smoothing([image], [None], 0.06)
+    assert chosen >= 2 * 0.06
+    weak, strong = (
+        roc_auc_score(dark.ravel(), -total_variation(torch.from_numpy(image), w).numpy().ravel())
+        for w in (0.06, chosen)
+    )
+    assert 1 - strong < 0.7 * (1 - weak)
+    assert choose_smoothing([np.where(dark, np.float32(0.7), image)], [~dark], 0.06) == 0.06
+
+
+def test_a_crack_that_is_seen_is_not_smoothed_more():
+    image, _ = cracked(0.03, 0)
+    assert choose_smoothing([image], [None], 0.06) <= 0.06
 
 
 def test_smoothing_is_chosen_by_data_in_the_middle(monkeypatch):

@@ -295,6 +295,29 @@ def test_with_as_many_labels_as_modes_values_decide(pores):
     assert likeness(truth == 0, model.predict(image)[0] == 0) > 0.95
 
 
+@pytest.mark.parametrize(("noise", "kind"), [(0.02, "intensity"), (0.2, "both")])
+def test_a_texture_that_is_faint_beside_the_phases_divides_none(noise, kind):
+    """Coarse and fine noise in the brighter phase."""
+    image, truth = blobs(noise=0, size=(160, 176))
+    rng = np.random.default_rng(5)
+    coarse, fine = (gaussian_filter(rng.normal(size=truth.shape), s) for s in (2.5, 0.8))
+    right = np.arange(176) >= 88
+    texture = np.where(right, coarse / coarse.std(), fine / fine.std())
+    image = scaled(image + noise * np.where(truth, texture, 0.1 * texture))
+    model, _ = fit_phases([image.astype(np.float32)], [None], TINY.replace(num_labels=3))
+    assert model.kind == kind
+
+
+def test_noise_that_a_correction_of_the_gain_amplifies_is_no_texture():
+    phases, _ = blobs(levels=(1.0, 2.0), noise=0, size=(160, 176))
+    rows, columns = np.mgrid[-1:1:160j, -1:1:176j]
+    noise = np.random.default_rng(6).normal(0, 0.15, phases.shape)
+    image = scaled(phases * (0.5 + 0.25 * (rows**2 + columns**2)) + noise).astype(np.float32)
+    model, _ = fit_phases([image], [None], TINY.replace(num_labels=3))
+    assert model.corrects_gain
+    assert model.kind == "intensity"
+
+
 def test_a_model_of_phases_and_textures_is_what_its_state_says(pores):
     model, image, _ = pores
     again = round_trip(model, 1, CONFIG)

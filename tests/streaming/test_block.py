@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+import zarr
 
 from sp_graph_seg import Segmenter
 from sp_graph_seg.errors import InputError
@@ -9,6 +10,7 @@ from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.streaming import block as module
 from sp_graph_seg.streaming.block import BlockLabeler
+from sp_graph_seg.volumes import open_volume
 
 
 @pytest.fixture
@@ -32,7 +34,15 @@ def test_each_block_holds_its_slices(make_labeler, volume, predicted):
 
 @pytest.mark.parametrize("mode", ["slices", "supervoxels"])
 @pytest.mark.parametrize("skip_bad", [False, True])
-def test_slices_are_read_a_few_at_a_time(make_labeler, volume, monkeypatch, mode, skip_bad):
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_slices_of_a_chunk_are_read_a_few_at_a_time(
+    make_labeler, tmp_path, slices, monkeypatch, mode, skip_bad, chunk
+):
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=slices.shape, chunks=(chunk, 1, 24, 32), dtype=slices.dtype
+    )
+    array[:] = slices
+    volume = open_volume(tmp_path / "a.zarr", axes="zcyx")
     labeler = make_labeler(volume, mode, skip_bad=skip_bad)
     labeler((0, 3))
     expected = labeler.job.read_block(0).labels
@@ -46,7 +56,7 @@ def test_slices_are_read_a_few_at_a_time(make_labeler, volume, monkeypatch, mode
     monkeypatch.setattr(type(volume), "read", read)
     monkeypatch.setattr(module, "_PIECE_BYTES", 2 * 24 * 32 * 2)
     labeler((0, 3))
-    assert pieces == [(0, 2), (2, 3)]
+    assert pieces == ([(0, 2), (2, 3)] if chunk == 3 else [(0, 1), (1, 2), (2, 3)])
     np.testing.assert_array_equal(labeler.job.read_block(0).labels, expected)
 
 

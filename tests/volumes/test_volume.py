@@ -99,6 +99,7 @@ def test_blocks_follow_the_chunks(tmp_path):
     assert blocks_of(tmp_path / "a.npy", "x") == [(0, 50)]
     binned = open_volume(tmp_path / "a.h5", binning=(2, 1, 1))
     assert list(binned.read_runs()) == [(0, 2), (2, 4), (4, 5)]
+    assert list(binned.read_runs(first=1, last=4)) == [(1, 3), (3, 4)]
 
 
 def test_a_block_decodes_each_page_once(tmp_path, monkeypatch):
