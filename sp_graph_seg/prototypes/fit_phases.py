@@ -13,6 +13,7 @@ from sp_graph_seg.config import Config
 from sp_graph_seg.errors import TrainingWarning
 from sp_graph_seg.prototypes.beside import smallest_gap
 from sp_graph_seg.prototypes.correction import fit_correction
+from sp_graph_seg.prototypes.fit_grey import fit_grey_prototypes, select_pixels
 from sp_graph_seg.prototypes.measure import choose_smoothing, noise_statistics
 from sp_graph_seg.prototypes.phases import Array, Mask, Phases, make_blind_spot_net
 from sp_graph_seg.prototypes.prototypes import (
@@ -21,7 +22,6 @@ from sp_graph_seg.prototypes.prototypes import (
     fit_prototypes,
     warn_of_few_labels,
 )
-from sp_graph_seg.prototypes.rarity import choose_rarity
 from sp_graph_seg.prototypes.stability import Labels, Part, halves, label_stability, middle
 from sp_graph_seg.prototypes.textures import find_texture
 from sp_graph_seg.prototypes.thresholds import count_modes, flat_pixels, rare_values_stand_out
@@ -52,9 +52,6 @@ _SKILL, _SKILL_OF_NOISE = 0.5, 0.05
 _GAP_OF_TEXTURES = 0.5
 #: A texture is visible where values deviate by this share of the smallest distance of two phases.
 _VISIBLE = 0.12
-
-#: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
-_SAMPLE = 1 << 19
 
 #: The stability of labels is measured on at most this number of rows and columns in the middle.
 #: Noise is moved by the second pair of rows and columns.
@@ -100,7 +97,7 @@ def fit_phases(
     grey = len(images[0]) == 1
     correction = fit_correction(images[0][0], masks[0]) if grey else None
     flat = [image if correction is None else correction(image[0])[None] for image in images]
-    data = np.concatenate([_pixels(*pair) for pair in zip(flat, masks, strict=True)], axis=1)
+    data = np.concatenate([select_pixels(*pair) for pair in zip(flat, masks, strict=True)], axis=1)
     mean, std = float(data.mean()), max(float(data.std()), 1e-6)
     blend, strength = _trust_in_noise(flat)
     with seeded(config.seed):
@@ -222,7 +219,8 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
     points = _of_all(_features(model, views), views).T
     if model.kind == "intensity" and points.shape[1] == 1:
         number = num_labels or max(2, count_modes(_flat_pixels(views)[0]))
-        _fit_grey_prototypes(model, points, views, number)
+        values, masks = [view.value[0] for view in views], [view.mask for view in views]
+        model.prototypes, model.rim_width = fit_grey_prototypes(values, masks, number)
     else:
         if model.kind == "both":
             prototypes = _fit_both(model, points, num_labels)
@@ -237,19 +235,6 @@ def _fit_prototypes(model: Phases, views: Sequence[_View], num_labels: int) -> N
             prototypes = fit_prototypes(points, max(2, count_modes(points)))
         model.prototypes = _by_brightness(prototypes, points, views)
     warn_of_few_labels(model.num_labels, num_labels)
-
-
-def _fit_grey_prototypes(
-    model: Phases, points: Array, views: Sequence[_View], num_labels: int
-) -> None:
-    """Fits prototypes of grey values, and fits them again without the rims that they make."""
-    values, masks = [view.value[0] for view in views], [view.mask for view in views]
-    rarity = choose_rarity(points, num_labels, values, masks)
-    model.prototypes = fit_prototypes(points, num_labels, rarity)
-    if model.num_labels > 2:
-        sharp = [model.without_rims(view.value, view.mask) for view in views]
-        points = _of_all(sharp, views).T
-        model.prototypes = fit_prototypes(points, model.num_labels, rarity)
 
 
 def _measure_stability(model: Phases, views: Sequence[_View], num_labels: int) -> tuple[float, ...]:
@@ -335,16 +320,10 @@ def _by_brightness(prototypes: Prototypes, points: Array, views: Sequence[_View]
 def _of_all(values: Sequence[Array], views: Sequence[_View]) -> Array:
     """Concatenates the values of the data pixels of all images, ``(Q, P)``."""
     pairs = zip(values, views, strict=True)
-    return np.concatenate([_pixels(value, view.mask) for value, view in pairs], axis=1)
+    return np.concatenate([select_pixels(value, view.mask) for value, view in pairs], axis=1)
 
 
 def _flat_pixels(views: Sequence[_View]) -> Array:
     """Selects measured values ``(C, P)`` of data pixels that are similar to their neighbours."""
-    parts = [_pixels(view.value, flat_pixels(view.value, view.mask)) for view in views]
+    parts = [select_pixels(view.value, flat_pixels(view.value, view.mask)) for view in views]
     return np.concatenate(parts, axis=1)
-
-
-def _pixels(values: Array, mask: Mask | None) -> Array:
-    """Selects from values ``(Q, H, W)`` the data pixels, or a regular sample: ``(Q, P)``."""
-    flat = values.reshape(len(values), -1) if mask is None else values[:, mask]
-    return flat[:, :: max(1, flat.shape[1] // _SAMPLE)]

@@ -15,7 +15,7 @@ from sp_graph_seg.nn import BlindSpotNet
 from sp_graph_seg.prototypes.correction import Correction
 from sp_graph_seg.prototypes.measure import keep_structure, total_variation
 from sp_graph_seg.prototypes.prototypes import Prototypes
-from sp_graph_seg.prototypes.rims import remove_rims
+from sp_graph_seg.prototypes.rims import THINNEST, remove_rims
 from sp_graph_seg.prototypes.textures import Texture
 from sp_graph_seg.prototypes.tiles import in_tiles
 
@@ -73,6 +73,7 @@ class Phases:
         offset, scale: What is subtracted from the features, and what they are divided by, ``(Q,)``.
             For the kind mixed it is their mean and standard deviation.
         prototypes: Prototypes in the space of the features. Label 0 has the lowest intensity.
+        rim_width: Width of the rims that are removed, in pixels.
         stability: Stability of each label, see :mod:`~sp_graph_seg.prototypes.stability`. It is
             empty if it is not known.
     """
@@ -90,6 +91,7 @@ class Phases:
     offset: Array = field(default_factory=lambda: np.zeros(1, np.float32), repr=False)
     scale: Array = field(default_factory=lambda: np.ones(1, np.float32), repr=False)
     prototypes: Prototypes | None = field(default=None, repr=False)
+    rim_width: int = THINNEST
     stability: tuple[float, ...] = ()
 
     @property
@@ -222,7 +224,8 @@ class Phases:
         if not self.removes_rims:
             return features
         centers = self.prototypes.centers[:, 0]
-        return remove_rims(features[0], centers, mask, [other[0] for other in beside])[None]
+        others = [other[0] for other in beside]
+        return remove_rims(features[0], centers, mask, others, self.rim_width)[None]
 
     def encode(self, image: Array) -> Tensor:
         """Computes learned features of the pixels, ``(F, H, W)``, with the network."""
@@ -245,7 +248,7 @@ class Phases:
             "centers": self.prototypes.centers,
             "shares": self.prototypes.shares,
         }
-        names = ("mean", "std", "blend", "smoothing", "kind", "phase")
+        names = ("mean", "std", "blend", "smoothing", "kind", "phase", "rim_width")
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
         values["stability"] = list(self.stability)
         if self.kind == "both":
@@ -299,6 +302,7 @@ class Phases:
             offset=arrays["offset"],
             scale=arrays["scale"],
             prototypes=Prototypes(arrays["centers"], arrays["shares"]),
+            rim_width=int(values.get("rim_width", THINNEST)),
             stability=tuple(map(float, values.get("stability", ()))),
         )
 

@@ -16,7 +16,6 @@ from sp_graph_seg.prototypes import (
     average_beside,
     smallest_gap,
 )
-from sp_graph_seg.prototypes.rims import REACH
 from sp_graph_seg.prototypes.tiles import row_bands
 from sp_graph_seg.segmenter import Segmenter
 
@@ -68,7 +67,7 @@ def label_joined(
     labeller = segmenter.labeller_
     assert isinstance(labeller, Phases), "slices are joined for phases only"
     assert labeller.prototypes is not None, "the prototypes are fitted"
-    gap = smallest_gap(labeller.prototypes.centers)
+    gap, reach = smallest_gap(labeller.prototypes.centers), labeller.rim_width
     averaged = _average(slices, gap)
     if labeller.removes_rims:
         together = _with_related(averaged, gap)
@@ -78,7 +77,7 @@ def label_joined(
         size = own.features.shape[1], own.features.shape[2]
         labels, margins = np.empty(size, np.int32), np.empty(size, np.float32)
         for rows in row_bands(*size):
-            wider = slice(max(0, rows.start - REACH), rows.stop + REACH)
+            wider = slice(max(0, rows.start - reach), rows.stop + reach)
             inside = None if own.inside is None else own.inside[wider]
             found = labeller.label(
                 own.features[:, wider], inside, [_with_nan(other, wider) for other in beside]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from sp_graph_seg.prototypes.rims import REACH, remove_rims
+from sp_graph_seg.prototypes.rims import THINNEST, find_rim_width, remove_rims
 
 CENTERS = np.array([0.1, 0.5, 0.9], np.float32)
 
@@ -28,6 +28,37 @@ def test_a_blurred_edge_has_no_rim_of_a_third_label(truth):
     values = gaussian_filter(CENTERS[truth], 0.6)
     assert (labels_of(values) != truth).sum() > 50
     np.testing.assert_array_equal(labels_of(remove_rims(values, CENTERS)), truth)
+
+
+def test_a_wide_rim_goes_if_its_width_is_found(truth):
+    values = gaussian_filter(CENTERS[truth], 1.5)
+    width = find_rim_width([values], [None])
+    assert width > THINNEST
+    narrow, wide = (labels_of(remove_rims(values, CENTERS, width=w)) for w in (THINNEST, width))
+    assert (narrow != truth).sum() > 100
+    assert (wide != truth).sum() < 0.1 * (narrow != truth).sum()
+
+
+@pytest.mark.parametrize("blur", [0.8, 1.2, 1.6])
+def test_the_width_is_three_times_the_blur_of_the_sharpest_edges(blur):
+    """Steps of the whole contrast and of half of it, far from other edges."""
+    values = gaussian_filter(np.repeat([0.1, 0.9, 0.5, 0.9, 0.1], 20)[None].repeat(30, 0), blur)
+    assert find_rim_width([values.astype(np.float32)], [None]) == pytest.approx(3 * blur, abs=0.6)
+
+
+def test_no_edge_and_no_data_have_the_least_width(truth):
+    flat = np.full(truth.shape, 0.5, np.float32)
+    empty = np.zeros(truth.shape, bool)
+    assert find_rim_width([flat], [None]) == THINNEST
+    assert find_rim_width([gaussian_filter(CENTERS[truth], 2)], [empty]) == THINNEST
+
+
+def test_the_width_is_that_of_data_pixels(truth):
+    values = gaussian_filter(CENTERS[truth], 1.5)
+    inside = np.ones_like(truth, bool)
+    inside[:, :20] = False
+    filled = np.where(inside, values, -5).astype(np.float32)
+    assert find_rim_width([filled], [inside]) == find_rim_width([values[:, 20:]], [None])
 
 
 def test_sharp_edges_and_two_labels_stay(truth):
@@ -56,7 +87,7 @@ def test_a_pixel_depends_on_no_other_beyond_the_reach(truth):
     values = gaussian_filter(CENTERS[truth], 0.6)
     part = remove_rims(np.ascontiguousarray(values[20:60]), CENTERS)
     whole = remove_rims(values, CENTERS)
-    np.testing.assert_array_equal(part[REACH:-REACH], whole[20 + REACH : 60 - REACH])
+    np.testing.assert_array_equal(part[THINNEST:-THINNEST], whole[20 + THINNEST : 60 - THINNEST])
 
 
 def test_a_ball_has_no_rim_at_its_top_either():

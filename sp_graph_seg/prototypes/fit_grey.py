@@ -1,0 +1,61 @@
+"""Fits prototypes of grey values, without the rims that blurred edges make."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sp_graph_seg.prototypes.prototypes import Prototypes, fit_prototypes
+from sp_graph_seg.prototypes.rarity import choose_rarity
+from sp_graph_seg.prototypes.rims import find_rim_width, remove_rims
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+#: Prototypes are fitted to at most this number of pixels of each image, on a regular grid.
+_SAMPLE = 1 << 19
+
+#: In each of these rounds, rims that are this many pixels wider are left out.
+_ROUNDS = 4
+_WIDER = 2
+
+
+def fit_grey_prototypes(
+    images: Sequence[Array], masks: Sequence[Mask | None], num_labels: int
+) -> tuple[Prototypes, int]:
+    """Fits prototypes of grey values, and finds how wide the rims are that they make.
+
+    The prototypes are fitted again four times, each time without the rims of the prototypes before.
+    There, rims are looked for that are two pixels wider, so that no prototype is spent on an edge.
+
+    Args:
+        images: Grey values of the images, ``(H, W)`` each.
+        masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
+        num_labels: Number of prototypes K. With one or two, there are no rims.
+
+    Returns:
+        The prototypes, and the width of their rims in pixels, see
+        :func:`~sp_graph_seg.prototypes.rims.find_rim_width`.
+    """
+    width, points = find_rim_width(images, masks), _points(images, masks)
+    rarity = choose_rarity(points, num_labels, images, masks)
+    found = fit_prototypes(points, num_labels, rarity)
+    for _ in range(_ROUNDS if len(found) > 2 else 0):
+        centers = found.centers[:, 0]
+        sharp = [
+            remove_rims(image, centers, mask, width=width + _WIDER)
+            for image, mask in zip(images, masks, strict=True)
+        ]
+        found = fit_prototypes(_points(sharp, masks), len(found), rarity)
+    return found, width
+
+
+def select_pixels(values: Array, mask: Mask | None) -> Array:
+    """Selects from values ``(Q, H, W)`` the data pixels, or a regular sample: ``(Q, P)``."""
+    flat = values.reshape(len(values), -1) if mask is None else values[:, mask]
+    return flat[:, :: max(1, flat.shape[1] // _SAMPLE)]
+
+
+def _points(images: Sequence[Array], masks: Sequence[Mask | None]) -> Array:
+    pairs = zip(images, masks, strict=True)
+    return np.concatenate([select_pixels(image[None], mask) for image, mask in pairs], axis=1).T
