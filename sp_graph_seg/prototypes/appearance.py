@@ -48,21 +48,28 @@ _TEMPERATURE = 30.0
 _STEPS_OF_Z = 4
 
 
-class Described(NamedTuple):
-    """What is known of a frame by itself, without the frames before it."""
+class FrameNodes(NamedTuple):
+    """The N superpixels of a frame, by themselves: nothing depends on the frames before."""
 
-    image: Picture
-    """The frame, ``(C, H, W)``."""
-    mask: Mask | None
-    """Its mask, ``(H, W)``; ``None`` if all pixels have data."""
     graph: Data
-    """The graph of its N superpixels."""
+    """Their graph."""
     nodes: NDArray[np.int64]
     """The node of each pixel at the resolution of the superpixels, ``(h, w)``."""
     colors: Array
     """The colour of each node, ``(N, C)``."""
     probabilities: Array
     """The probability of each label at each node, ``(N, K)``."""
+
+
+class Described(NamedTuple):
+    """A frame and its superpixels."""
+
+    image: Picture
+    """The frame, ``(C, H, W)``."""
+    mask: Mask | None
+    """Its mask, ``(H, W)``; ``None`` if all pixels have data."""
+    own: FrameNodes
+    """Its superpixels."""
 
 
 @dataclass
@@ -141,7 +148,15 @@ class Appearance:
         nodes = find_nodes(small, pixels, inside, self.config)
         graph, colors = graph_of_nodes(nodes), mean_colors(pixels, nodes)
         probabilities = self.probabilities(small, graph, nodes, colors)
-        return Described(image, mask, graph, nodes, colors, probabilities)
+        return Described(image, mask, FrameNodes(graph, nodes, colors, probabilities))
+
+    def remember(self, before: Memory | None, own: FrameNodes) -> tuple[Array, Memory | None]:
+        """Computes label probabilities with the memory of the frame before, and the new memory."""
+        if not self.config.memory:
+            return own.probabilities, None
+        side = math.sqrt(own.nodes.size / self.config.n_segments)
+        share = self.config.memory
+        return recall(own.probabilities, own.graph, own.colors, before, share, side)
 
     def label_after(
         self, before: Memory | None, frame: Described
@@ -150,11 +165,8 @@ class Appearance:
 
         The margins are computed by a call of the second result, because few callers need them.
         """
-        image, mask, graph, nodes, colors, probabilities = frame
-        if self.config.memory:
-            side = math.sqrt(nodes.size / self.config.n_segments)
-            share = self.config.memory
-            probabilities, before = recall(probabilities, graph, colors, before, share, side)
+        image, mask, (_, nodes, colors, _) = frame
+        probabilities, after = self.remember(before, frame.own)
         own = probabilities.argmax(axis=1).astype(np.int32)
         corrected = sharpen_boundaries(nodes, own, colors, image)
 
@@ -162,7 +174,7 @@ class Appearance:
             pixels = paint(values, nodes, image.shape[1:], corrected, outside)
             return pixels if mask is None else np.where(mask, pixels, pixels.dtype.type(outside))
 
-        return painted(own, -1), lambda: painted(margins_of(probabilities), 0), before
+        return painted(own, -1), lambda: painted(margins_of(probabilities), 0), after
 
     def probabilities(
         self, image: Picture, graph: Data, nodes: NDArray[np.int64], colors: Array

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -20,7 +20,7 @@ from sp_graph_seg.io.fingerprint import stamp
 from sp_graph_seg.label_jobs import LabelJob
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.prototypes import Appearance
-from sp_graph_seg.prototypes.appearance import Described
+from sp_graph_seg.prototypes.appearance import Described, FrameNodes
 from sp_graph_seg.segmenter import Segmenter
 from sp_graph_seg.segmenter.model_file import read_model
 from sp_graph_seg.segmenter.uncertainty import NO_LABEL, uncertainty_map
@@ -53,6 +53,19 @@ _PIXELS_AT_ONCE = 1 << 26
 _PIECE_BYTES = 16 * 2**20
 
 
+class _LastFrames:
+    """The last frames of a block, which the next block needs if the same process labels it."""
+
+    def __init__(self) -> None:
+        self.stop = -1
+        """The end of the block; -1 if nothing is known."""
+        self.frames: list[tuple[int, FrameNodes]] = []
+        """The numbers and nodes of its last ten frames that could be used, or fewer."""
+
+    def __reduce__(self) -> tuple[type["_LastFrames"], tuple[()]]:
+        return _LastFrames, ()  # not sent to other processes
+
+
 @dataclass(frozen=True)
 class BlockLabeler:
     """A function object that labels blocks. It is small enough to be sent to any worker."""
@@ -66,6 +79,7 @@ class BlockLabeler:
     uncertainty: LabelJob | None = None
     head: nn.Module | None = None
     """A module equal to the head that was used in training, if the model needs it."""
+    last: _LastFrames = field(default_factory=_LastFrames, compare=False, repr=False)
 
     def __call__(self, block: tuple[int, int]) -> int:
         """Labels the slices ``block[0]`` to ``block[1] - 1`` and returns the number of slices."""
@@ -79,15 +93,17 @@ class BlockLabeler:
         remembers = segmenter.config_.memory > 0 and isinstance(segmenter.labeller_, Appearance)
         joins = self.mode == "slices" and joins_slices(segmenter)
         first, last = start, stop
+        known: list[tuple[int, FrameNodes]] = []
         if remembers:
-            first = max(0, start - _WARM_UP)
+            known = self.last.frames if self.last.stop == start else []
+            first = start if self.last.stop == start else max(0, start - _WARM_UP)
         elif joins:  # so that blocks leave no trace
             first = max(0, start - DEPENDS_ON)
             last = min(len(self.volume), stop + DEPENDS_ON)
         slices = self._read(first, last, skipped)
         with _single_threaded() as threads:
             if remembers:
-                numbered = _label_frames(segmenter, slices, threads, self.uncertainty is not None)
+                numbered = self._label_frames(segmenter, known, slices, threads, block)
             elif joins:
                 numbered = label_joined(
                     segmenter,
@@ -105,6 +121,41 @@ class BlockLabeler:
             results = (result for result in numbered if start <= result[0] < stop)
             self._write(start, stop, results, skipped)
         return stop - start
+
+    def _label_frames(
+        self,
+        segmenter: Segmenter,
+        known: list[tuple[int, FrameNodes]],
+        frames: Iterable[tuple[int, NDArray]],
+        threads: int,
+        block: tuple[int, int],
+    ) -> Iterator[_Numbered]:
+        """Labels frames one after the other. Each frame uses the memory of the frame before it.
+
+        Several threads describe the next frames at the same time. Frames before the block are only
+        remembered. Those that are ``known`` are not described again.
+        """
+        labeller, before = segmenter.labeller_, None
+        assert isinstance(labeller, Appearance), "the labeller of videos"
+        start, stop = block
+        self.last.stop = -1
+
+        def describe(number: int, frame: NDArray) -> tuple[int, Described]:
+            return number, labeller.describe(*segmenter.normalize(frame))
+
+        for _, nodes in known:
+            _, before = labeller.remember(before, nodes)
+        for number, described in _in_threads(describe, frames, threads):
+            known = [frame for frame in known if frame[0] > number - _WARM_UP]
+            known.append((number, described.own))
+            if number < start:
+                _, before = labeller.remember(before, described.own)
+                continue
+            labels, margins, before = labeller.label_after(before, described)
+            finished = segmenter.finish(labels, labels.shape, described.mask)
+            yield number, finished, None if self.uncertainty is None else margins()
+        self.last.frames = [frame for frame in known if frame[0] >= stop - _WARM_UP]
+        self.last.stop = stop
 
     def _write(
         self, start: int, stop: int, results: Iterable[_Numbered], skipped: dict[int, str]
@@ -194,25 +245,6 @@ def _in_threads(
                 yield waiting.popleft().result()
         for done in waiting:
             yield done.result()
-
-
-def _label_frames(
-    segmenter: Segmenter, frames: Iterable[tuple[int, NDArray]], threads: int, with_margins: bool
-) -> Iterator[_Numbered]:
-    """Labels frames one after the other. Each frame uses the memory of the frame before it.
-
-    Several threads describe the next frames at the same time.
-    """
-    labeller, before = segmenter.labeller_, None
-    assert isinstance(labeller, Appearance), "the labeller of videos"
-
-    def describe(number: int, frame: NDArray) -> tuple[int, Described]:
-        return number, labeller.describe(*segmenter.normalize(frame))
-
-    for number, described in _in_threads(describe, frames, threads):
-        labels, margins, before = labeller.label_after(before, described)
-        finished = segmenter.finish(labels, labels.shape, described.mask)
-        yield number, finished, margins() if with_margins else None
 
 
 @contextmanager

@@ -1,12 +1,16 @@
 """Volumes and videos labelled by prototypes: blocks leave no trace, or hardly any."""
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.errors import InputError
+from sp_graph_seg.prototypes import Appearance
 from sp_graph_seg.streaming import label_volume
+from sp_graph_seg.streaming.block import BlockLabeler
 from sp_graph_seg.volumes import open_volume
 
 SMALL = {"width": 4, "depth": 2, "epochs": 3, "minibatches": 2, "accelerator": "cpu"}
@@ -147,6 +151,35 @@ def test_where_a_block_begins_changes_few_labels(tmp_path, video):
         differ = label(tmp_path, model, volume, block, workers=0) != whole
         assert differ[~patch].mean() < 0.005
         assert not differ[: max(block, 6)].any()  # the first block, and those that see all before
+
+
+@pytest.mark.parametrize("bad", [None, 4])
+def test_frames_are_described_once_unless_another_process_goes_on(
+    tmp_path, video, monkeypatch, bad
+):
+    model, _, _, frames = video
+    frames = frames.astype(np.float32)
+    if bad is not None:
+        frames[bad, 0, 0, 0] = np.nan
+    volume = write(tmp_path, frames, "tcyx")
+    described = []
+    describe, call = Appearance.describe, BlockLabeler.__call__
+
+    def counted(self, *frame):
+        described.append(1)
+        return describe(self, *frame)
+
+    monkeypatch.setattr(Appearance, "describe", counted)
+    options = {"workers": 0, "skip_bad": True, "preflight": False, "overwrite": True}
+    labels = label(tmp_path, model, volume, 5, **options)
+    usable = 14 - (bad is not None)
+    assert len(described) == usable
+    monkeypatch.setattr(
+        BlockLabeler, "__call__", lambda self, block: call(pickle.loads(pickle.dumps(self)), block)
+    )
+    np.testing.assert_array_equal(label(tmp_path, model, volume, 5, **options), labels)
+    again = [n for n in [*range(5), *range(10)] if n != bad]
+    assert len(described) == 2 * usable + len(again)
 
 
 def test_without_memory_frames_are_those_of_predict(tmp_path, video):
