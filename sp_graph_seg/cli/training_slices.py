@@ -91,10 +91,8 @@ def choose_or_check(
     """
     for number in numbers:
         if number in survey.unusable:
-            reason = survey.unusable[number].removesuffix(".")
-            raise InputError(
-                f"--train-on: slice {number} cannot be used ({reason}); give another slice."
-            )
+            what, reason = survey.volume.named(number), survey.unusable[number].removesuffix(".")
+            raise InputError(f"--train-on: {what} cannot be used ({reason}); give another.")
     measured = intensity_range or survey.intensity_range()
     chosen = survey.choose(count, measured) if count else numbers
     return chosen, intensity_range if masks is not None else measured
