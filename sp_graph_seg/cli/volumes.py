@@ -121,8 +121,7 @@ def segment_volume(
     else:
         numbers, intensity_range = choose_or_check(survey, numbers, count, read, intensity_range)
         why = f", as --train-on {train_on} does" if training.train_on is None else ""
-        shown = ", ".join(map(str, numbers))
-        report("chosen", f"{volume.noun} {shown} of {len(volume)}{why}")
+        report("chosen", f"{volume.named(*numbers)} of {len(volume)}{why}")
         made_from = [file for file in inputs if file.exists()]  # a mask may be "auto"
         record = make_record(made_from, part=volume.part_read, seed=config.seed, trained_on=numbers)
         with staged(work, [model, *training_files], notes, overwrite) as stage:

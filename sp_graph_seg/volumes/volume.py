@@ -144,9 +144,10 @@ class Volume:
         """The word for what its images consist of: "pixels" of frames, or "voxels" of slices."""
         return "pixels" if self.noun == "frames" else "voxels"
 
-    def named(self, number: int) -> str:
-        """Names one of its images, such as "slice 3" or "frame 3"."""
-        return f"{self.noun.removesuffix('s')} {number}"
+    def named(self, *numbers: int) -> str:
+        """Names some of its images, such as "slice 3" or "frames 3, 5"."""
+        noun = self.noun.removesuffix("s") if len(numbers) == 1 else self.noun
+        return f"{noun} {', '.join(map(str, numbers))}"
 
     @property
     def frame_rate(self) -> float | None:

@@ -257,7 +257,7 @@ def test_colours_are_frames_of_pixels(tmp_path):
     for number in range(3):
         Image.fromarray(np.zeros((6, 7, 3), np.uint8)).save(tmp_path / f"{number}.png")
     film, side = (open_volume(tmp_path, axis=axis) for axis in "zy")
-    assert (film.noun, film.elements, film.named(2)) == ("frames", "pixels", "frame 2")
+    assert (film.noun, film.elements, film.named(0, 2)) == ("frames", "pixels", "frames 0, 2")
     assert (side.noun, side.elements, side.named(2)) == ("slices", "voxels", "slice 2")
     with pytest.raises(IndexError, match="frame 3 does not exist"):
         film[3]
