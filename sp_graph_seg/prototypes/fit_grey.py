@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sp_graph_seg.prototypes.prototypes import Prototypes, fit_prototypes
 from sp_graph_seg.prototypes.rarity import choose_rarity
-from sp_graph_seg.prototypes.rims import find_rim_width, remove_rims
+from sp_graph_seg.prototypes.rims import THINNEST, find_rim_width, remove_rims
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -27,6 +27,7 @@ def fit_grey_prototypes(
 
     The prototypes are fitted again four times, each time without the rims of the prototypes before.
     There, rims are looked for that are two pixels wider, so that no prototype is spent on an edge.
+    If a label then had no pixel, as may be if many labels are asked for, rims are taken to be thinner.
 
     Args:
         images: Grey values of the images, ``(H, W)`` each.
@@ -35,19 +36,52 @@ def fit_grey_prototypes(
 
     Returns:
         The prototypes, and the width of their rims in pixels, see
-        :func:`~sp_graph_seg.prototypes.rims.find_rim_width`.
+        :func:`~sp_graph_seg.prototypes.rims.find_rim_width`. It is 0 if no rims are to be removed.
     """
-    width, points = find_rim_width(images, masks), _points(images, masks)
+    points = _points(images, masks)
     rarity = choose_rarity(points, num_labels, images, masks)
-    found = fit_prototypes(points, num_labels, rarity)
-    for _ in range(_ROUNDS if len(found) > 2 else 0):
-        centers = found.centers[:, 0]
-        sharp = [
-            remove_rims(image, centers, mask, width=width + _WIDER)
-            for image, mask in zip(images, masks, strict=True)
-        ]
+    first = fit_prototypes(points, num_labels, rarity)
+    widest = find_rim_width(images, masks)
+    if len(first) < 3:
+        return first, widest
+    for width in range(widest, THINNEST - 1, -1):
+        found = _fit_without_rims(first, images, masks, rarity, width)
+        if _have_pixels(found, _sharpened(images, masks, found, width), masks):
+            return found, width
+    return first, 0
+
+
+def _fit_without_rims(
+    first: Prototypes,
+    images: Sequence[Array],
+    masks: Sequence[Mask | None],
+    rarity: float,
+    width: int,
+) -> Prototypes:
+    found = first
+    for _ in range(_ROUNDS):
+        sharp = _sharpened(images, masks, found, width + _WIDER)
         found = fit_prototypes(_points(sharp, masks), len(found), rarity)
-    return found, width
+    return found
+
+
+def _sharpened(
+    images: Sequence[Array], masks: Sequence[Mask | None], prototypes: Prototypes, width: int
+) -> list[Array]:
+    centers = prototypes.centers[:, 0]
+    return [
+        remove_rims(image, centers, mask, width=width)
+        for image, mask in zip(images, masks, strict=True)
+    ]
+
+
+def _have_pixels(
+    prototypes: Prototypes, images: Sequence[Array], masks: Sequence[Mask | None]
+) -> bool:
+    """Whether each prototype is the nearest of some pixel."""
+    centers = prototypes.centers[:, 0]
+    nearest = np.searchsorted((centers[1:] + centers[:-1]) / 2, _points(images, masks)[:, 0])
+    return len(np.unique(nearest)) == len(centers)
 
 
 def select_pixels(values: Array, mask: Mask | None) -> Array:

@@ -84,9 +84,9 @@ def remove_rims(
         beside: Grey values of up to two slices beside this one, each ``(H, W)``. They are NaN where
             a slice has no data.
         width: Width w of the rims, in pixels, see :func:`find_rim_width`. A pixel depends on no
-            other that is farther away.
+            other that is farther away. With 0, nothing is changed.
     """
-    if len(centers) < 3:
+    if len(centers) < 3 or width == 0:
         return values
     seen = [values if inside is None else np.where(inside, values, np.nan), *beside]
     size = 2 * width + 1

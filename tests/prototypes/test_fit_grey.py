@@ -55,3 +55,11 @@ def test_two_prototypes_are_fitted_once(drawing):
 def test_a_mask_selects_pixels(drawing):
     truth, values = drawing
     np.testing.assert_array_equal(select_pixels(values[None], truth > 0)[0], values[truth > 0])
+
+
+def test_each_label_keeps_pixels(drawing):
+    """Twelve labels of three phases lie mostly at edges; their rims are taken to be thinner."""
+    _, values = drawing
+    noisy = values + np.random.default_rng(0).normal(0, 0.02, values.shape).astype(np.float32)
+    found, width = fit_grey_prototypes([noisy], [None], 12)
+    assert set(np.unique(labels_of(noisy, found.centers[:, 0], width))) == set(range(12))
