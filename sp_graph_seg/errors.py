@@ -34,6 +34,18 @@ class AmbiguousInputError(InputError):
         self.choices = tuple(choices)
 
 
+class OneImageError(InputError):
+    """A file holds one image where a volume is needed.
+
+    Attributes:
+        axes: The axes with which the image is read as a volume of one slice.
+    """
+
+    def __init__(self, message: str, axes: str) -> None:
+        super().__init__(message)
+        self.axes = axes
+
+
 class OutputError(InputError):
     """A result cannot be written. The folder is missing or read-only, or the disk is full."""
 

@@ -55,8 +55,9 @@ def show_volumes(volumes: "Sequence[Volume]") -> None:
         size = f"{volume.height} x {volume.width} {volume.dtype}{channels}"
         images = f"{len(volume)} {volume.noun} of {size}"
         axes = [axis for axis in volume.geometry.axes if axis.spacing is not None]
-        voxel = ", ".join(f"{a.name} {a.spacing:g} {a.unit or ''}".rstrip() for a in axes)
-        show("read", f"{volume.path}, {images}; voxel {voxel or 'size unknown'}")
+        size_known = ", ".join(f"{a.name} {a.spacing:g} {a.unit or ''}".rstrip() for a in axes)
+        element = volume.elements.removesuffix("s")
+        show("read", f"{volume.path}, {images}; {element} {size_known or 'size unknown'}")
 
 
 def show_images(paths: Sequence[Path], images: Sequence[np.ndarray]) -> None:
@@ -64,6 +65,12 @@ def show_images(paths: Sequence[Path], images: Sequence[np.ndarray]) -> None:
     sizes = sorted({"x".join(map(str, image.shape[1:])) for image in images})
     channels = len(images[0])
     show("read", f"{join_names(map(str, paths))}, {join_names(sizes)} pixels, {channels} channels")
+
+
+def show_masks(paths: Sequence[Path] | None) -> None:
+    """Prints which masks are used, if any."""
+    if paths:
+        show("mask", join_names(map(str, paths)))
 
 
 def show_settings(preset: str, kind: str, config: Config) -> None:
@@ -132,33 +139,35 @@ def reading_seconds(cost: Cost, count: int) -> float:
     return cost.read * (2 * count + min(count, _IN_REPORT))
 
 
-def try_training(image: np.ndarray, config: Config) -> Cost:
+def try_training(image: np.ndarray, config: Config, mask: np.ndarray | None = None) -> Cost:
     """Measures the cost of training on an image and of labelling it.
 
     For this, it trains a model for one epoch on the image, or on the middle part of a large image.
-    The model is discarded.
+    The model is discarded. If the mask is 0 in the whole part, it is not used.
     """
     from sp_graph_seg import Segmenter
 
-    small = _middle(image)
+    small, inside = _middle(image, mask)
     short = config.replace(epochs=1)
     with warnings.catch_warnings():  # such as of labels that one epoch does not find
         warnings.simplefilter("ignore", SegmentationWarning)
-        whole, segmenter = timed(lambda: Segmenter(short).fit(small))
+        whole, segmenter = timed(lambda: Segmenter(short).fit(small, masks=inside))
     history = segmenter.history_
     steps = 0 if history is None else len(history)
     trained = history.seconds if history is not None else 0.0
     cost = Cost(prepare=max(whole - trained, 0.0), step=trained / max(steps, 1))
-    return try_labelling(image, segmenter)._replace(prepare=cost.prepare, step=cost.step)
+    return try_labelling(image, segmenter, mask)._replace(prepare=cost.prepare, step=cost.step)
 
 
-def try_labelling(image: np.ndarray, segmenter: "Segmenter") -> Cost:
+def try_labelling(
+    image: np.ndarray, segmenter: "Segmenter", mask: np.ndarray | None = None
+) -> Cost:
     """Measures the cost of labelling an image.
 
     Of a large image, only the middle part is labelled, and the cost is scaled to the whole image.
     """
-    small = _middle(image)
-    seconds, _ = timed(lambda: segmenter.predict(small))
+    small, inside = _middle(image, mask)
+    seconds, _ = timed(lambda: segmenter.predict(small, mask=inside))
     untried = image[0].size - small[0].size
     scale = image[0].size / small[0].size
     return Cost(label=scale * seconds, memory=_peak_memory() + _BYTES_A_PIXEL * max(untried, 0))
@@ -180,9 +189,13 @@ def read_middle(volume: "Volume", skip_bad: bool = False) -> tuple[float, np.nda
     return timed(partial(read_slice, volume, middle))
 
 
-def _middle(image: np.ndarray) -> np.ndarray:
-    top, left = (max(0, side - _TRIED) // 2 for side in image.shape[1:])
-    return image[:, top : top + _TRIED, left : left + _TRIED]
+def _middle(image: np.ndarray, mask: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns the middle part of an image, and that of its mask unless it is 0 in this part."""
+    from sp_graph_seg.prototypes.stability import middle
+
+    part = middle(image.shape[1:], _TRIED)
+    inside = None if mask is None else mask[part]
+    return image[:, *part], inside if inside is not None and inside.any() else None
 
 
 def timed(function: Callable[[], T]) -> tuple[float, T]:

@@ -8,6 +8,7 @@ from sp_graph_seg.cli.dry_run import (
     read_middle,
     reading_seconds,
     show_cost,
+    show_masks,
     show_results,
     show_settings,
     show_training,
@@ -33,6 +34,7 @@ def plan_segmentation(
     count: int,
     files: Sequence[Path],
     labels: Sequence[tuple[Path, int]],
+    masks: Sequence[Path] | None,
     skip_bad: bool,
 ) -> None:
     """Prints what the command ``segment`` would do with a volume.
@@ -46,9 +48,11 @@ def plan_segmentation(
         count: The number of slices to train on.
         files: The files that would be written besides the labels.
         labels: The files of labels, and the bytes that they take at most.
+        masks: The masks that the user gave.
         skip_bad: Whether slices that cannot be used are skipped.
     """
     show_volumes([volume])
+    show_masks(masks)
     show_settings(preset, kind, config)
     show_training(what, config, count)
     show_results(files, labels)
@@ -67,6 +71,7 @@ def plan_labelling(
     volumes: "Sequence[Volume]",
     files: Sequence[Path],
     labels: Sequence[tuple[Path, int]],
+    masks: Sequence[Path] | None,
     skip_bad: bool,
 ) -> None:
     """Prints what the command ``predict`` would do with volumes."""
@@ -75,6 +80,7 @@ def plan_labelling(
 
     segmenter = Segmenter.load(model)
     show_volumes(volumes)
+    show_masks(masks)
     show_results(files, labels)
     reading = labelling = 0.0
     memory = 0

@@ -37,8 +37,8 @@ def evaluate_volumes(
     sizes = [_size(own) for own in (ours, theirs)]
     if sizes[0] != sizes[1]:
         raise InputError(
-            f"{labels}: has {sizes[0]} voxels, but {truth} has {sizes[1]}; give labels and "
-            "truth of the same part of the volume, with the same binning."
+            f"{labels}: has {sizes[0]} {ours.volume.elements}, but {truth} has {sizes[1]}; give "
+            "labels and truth of the same part of the volume, with the same binning."
         )
     if output is not None:
         check_writable(output.parent)

@@ -95,5 +95,5 @@ def _read(path: Path, number: int | None) -> np.ndarray:
             f"--slice {chosen}: does not exist; give a number from 0 to {len(volume) - 1}."
         )
     if number is None:
-        report("chosen", f"slice {chosen} of {len(volume)}, as --slice {chosen} does")
+        report("chosen", f"{volume.named(chosen)} of {len(volume)}, as --slice {chosen} does")
     return read_slice(volume, chosen)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -11,9 +11,6 @@ from sp_graph_seg.cli.app import PROGRAM, Switch, app
 from sp_graph_seg.cli.messages import show
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.record import find_record, read_records
-
-if TYPE_CHECKING:
-    from sp_graph_seg.label_jobs.base import Finished
 
 Facts = dict[str, Any]
 
@@ -46,9 +43,11 @@ def info(
 
 def _describe(file: Path) -> Facts:
     """Returns what is known about a file."""
+    from sp_graph_seg.label_jobs.finished import find_finished
+
     if file.suffix == ".safetensors":
         return _describe_model(file)
-    finished = _read_labels(file)
+    finished = find_finished(file)
     if finished is not None:
         return {
             "file": str(file),
@@ -84,18 +83,6 @@ def _describe_model(file: Path) -> Facts:
         "digest": model.digest(),
         "record": model.record,
     }
-
-
-def _read_labels(file: Path) -> "Finished | None":
-    """Describes a finished output of a label job. Returns None for any other file."""
-    from sp_graph_seg.label_jobs import parse_output
-    from sp_graph_seg.label_jobs.finished import read_finished
-
-    try:
-        output = parse_output(file)
-    except InputError:
-        return None
-    return read_finished(output) if output.path.exists() else None
 
 
 def _describe_input(file: Path) -> Facts:

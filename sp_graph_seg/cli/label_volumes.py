@@ -70,17 +70,13 @@ def open_label_volume(
         about: Description of the relabelling. If its ``unlabelled`` is set, voxels with this value
             have no label.
     """
-    from sp_graph_seg.label_jobs import parse_output
-    from sp_graph_seg.label_jobs.finished import read_finished
+    from sp_graph_seg.label_jobs.finished import find_finished
     from sp_graph_seg.labels.relabel import find_unlabelled
     from sp_graph_seg.volumes import open_labels
 
     volume = open_labels(path, axes=axes)
     unlabelled = find_unlabelled(volume, about)
-    try:
-        finished = read_finished(parse_output(path))
-    except InputError:
-        finished = None
+    finished = find_finished(path)
     return LabelVolume(volume, unlabelled, finished.provenance if finished else {})
 
 
@@ -110,8 +106,8 @@ def open_image_of(labels: LabelVolume, image: Path | None) -> "Volume | None":
     if _size(opened) != size:
         own, wanted = ("x".join(map(str, s)) for s in (_size(opened), size))
         raise InputError(
-            f"--image {image}: has {own} voxels, but {labels.volume.path} has {wanted}; give the "
-            "image that these labels were made from."
+            f"--image {image}: has {own} {opened.elements}, but {labels.volume.path} has {wanted}; "
+            "give the image that these labels were made from."
         )
     return opened
 

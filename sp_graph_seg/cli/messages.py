@@ -100,12 +100,12 @@ _CURRENT: ContextVar[Messages] = ContextVar("messages", default=Messages())  # n
 
 def report(what: str, where: str) -> None:
     """Prints one line that says what was made and where it is."""
-    _CURRENT.get().report(f"{what + ':':9}{where}")
+    _CURRENT.get().report(f"{what + ':':8} {where}")
 
 
 def show(what: str, facts: str) -> None:
     """Prints one line of what the user asked to see, also with --quiet."""
-    line = f"{what + ':':9}{facts}"
+    line = f"{what + ':':8} {facts}"
     _CURRENT.get().log(line)
     print(line)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sp_graph_seg.cli.memory import enough_memory
 from sp_graph_seg.cli.messages import report
-from sp_graph_seg.config import config_to_yaml
+from sp_graph_seg.config import Config, config_to_yaml
 from sp_graph_seg.errors import InputError, OutputError, ReportWarning
 from sp_graph_seg.io import read_labels, refuse_existing, write_image, write_labels, write_text
 
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 MODEL_FILES = ("model.safetensors", "config.yaml", "history.csv", "history.png")
 ENDINGS = ("_labels.png", "_overlay.png")
 UNCERTAINTY_ENDING = "_uncertainty.png"
+
+
+def training_results(files: Sequence[Path], config: Config) -> list[Path]:
+    """Returns the files that a training writes, of a model and its training files.
+
+    A training without a network has no steps, and so no history.
+    """
+    model, config_file, *history = files
+    return [model, config_file, *([] if config.label_by == "regions" else history)]
 
 
 def prediction_files(images: Iterable[Path], output: Path, uncertainty: bool = False) -> list[Path]:

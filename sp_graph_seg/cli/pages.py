@@ -85,7 +85,7 @@ def write_volume_pages(
             summary=summary(f"{len(volume)} {sample.noun}s", _count_labels(sample), record),
             sample=sample,
             history=_history_of(model),
-            facts=_volume_facts(volume, trained_on, sample.noun)
+            facts=_volume_facts(volume, trained_on)
             | {"Model": f"{model}, {_in_words(segmenter)}", "Labels": str(job.output)}
             | _stability(segmenter)
             | _checksums(record),
@@ -200,7 +200,7 @@ def write_inspection_pages(
             sample=sample,
             pictures={picture.stem.capitalize(): picture.read_bytes() for picture in pictures},
             tables=[_page_table(name, table) for name, table in tables.items() if len(table)],
-            facts=_volume_facts(labels, [], sample.noun) | _checksums(record),
+            facts=_volume_facts(labels, []) | _checksums(record),
             record=record,
         )
         write_page(file, page)
@@ -290,7 +290,7 @@ def _checksums(record: Facts) -> dict[str, str]:
     return {"SHA-256": ", ".join(files)} if files else {}
 
 
-def _volume_facts(volume: "Volume", trained_on: Sequence[int], noun: str) -> dict[str, str]:
+def _volume_facts(volume: "Volume", trained_on: Sequence[int]) -> dict[str, str]:
     from sp_graph_seg.report.sample import short_unit
 
     sizes = " × ".join(map(str, (len(volume), volume.height, volume.width)))
@@ -304,7 +304,7 @@ def _volume_facts(volume: "Volume", trained_on: Sequence[int], noun: str) -> dic
     if volume.frame_rate is not None:
         facts["Frames"] = f"{volume.frame_rate:.4g} per second"
     if trained_on:
-        facts["Trained on"] = f"{noun}s {', '.join(map(str, sorted(trained_on)))}"
+        facts["Trained on"] = volume.named(*sorted(trained_on))
     return facts
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Switch, app
-from sp_graph_seg.cli.dry_run import show_cost, show_images, show_results, try_labelling
+from sp_graph_seg.cli.dry_run import show_cost, show_images, show_masks, show_results, try_labelling
 from sp_graph_seg.cli.inputs import match_masks, read_checked, read_mask
 from sp_graph_seg.cli.interruptible import WORK, Inputs, describe, record_images
 from sp_graph_seg.cli.memory import check_memory
@@ -85,10 +85,11 @@ def predict(
     # Checks all before labelling the first, without keeping any.
     sizes = [read(number)[0].shape[1:] for number in range(len(images))]
     if dry_run:
-        arrays = [read(number)[0] for number in range(len(images))]
-        show_images(images, arrays)
+        show_images(images, [read(number)[0] for number in range(len(images))])
+        show_masks(mask)
         show_results([*results, output / PAGE, output / RECORDS])
-        cost = try_labelling(arrays[0], segmenter)
+        array, inside = read(0)
+        cost = try_labelling(array, segmenter, inside)
         show_cost({"labelling": cost.label * len(images)}, cost.memory, "a short trial")
         return
     check_memory(images, sizes, segmenter.config_)

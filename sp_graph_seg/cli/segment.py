@@ -1,11 +1,15 @@
 """The command ``sp-graph-seg segment``, which trains on images or a volume and labels them."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 
 from sp_graph_seg.cli.app import PROGRAM, Folder, Images, Masks, Range, Switch, app
 from sp_graph_seg.cli.dry_run import (
     show_cost,
     show_images,
+    show_masks,
     show_results,
     show_settings,
     show_training,
@@ -22,12 +26,14 @@ from sp_graph_seg.cli.outputs import (
     prediction_files,
     report_model,
     report_predictions,
+    training_results,
     unlabelled_value,
     write_predictions,
 )
 from sp_graph_seg.cli.pages import PAGE, check_pages, report_page, write_image_page
 from sp_graph_seg.cli.volume_flags import VolumeFlags, are_volumes
 from sp_graph_seg.cli.volumes import Training, segment_volume
+from sp_graph_seg.config import Config
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.record import RECORDS, make_record
 from sp_graph_seg.io.staging import finish_staged, staged
@@ -106,15 +112,12 @@ def segment(
     masks = read_masks(mask, images, arrays)
     if dry_run:
         show_images(images, arrays)
+        show_masks(mask)
         show_settings(flags.preset, kind, config)
         show_training(f"{len(arrays)} images", config, len(arrays))
-        show_results([*results, output / PAGE, output / RECORDS])
-        cost = try_training(arrays[0], config)
-        seconds = {
-            "training": training_seconds(cost, config, len(arrays)),
-            "labelling": cost.label * len(arrays),
-        }
-        show_cost(seconds, cost.memory, "a short trial")
+        labelled = prediction_files(images, output, uncertainty)
+        show_results([*training_results(model, config), *labelled, output / PAGE, output / RECORDS])
+        _show_cost(arrays, masks, config)
         return
     check_memory(images, [array.shape[1:] for array in arrays], config)
     description = describe(
@@ -138,6 +141,23 @@ def segment(
             made = stage.file(model[0].name)
             write_image_page(output / PAGE, made, inputs.files, pairs, model[0])
             record_images(stage, output / PAGE, inputs, made, seed=config.seed)
+    _report(model, images, output, uncertainty)
+
+
+def _show_cost(
+    arrays: Sequence[np.ndarray], masks: Sequence[np.ndarray] | None, config: Config
+) -> None:
+    """Prints the time and memory of training on images and labelling them, for --dry-run."""
+    cost = try_training(arrays[0], config, masks[0] if masks else None)
+    seconds = {
+        "training": training_seconds(cost, config, len(arrays)),
+        "labelling": cost.label * len(arrays),
+    }
+    show_cost(seconds, cost.memory, "a short trial")
+
+
+def _report(model: Sequence[Path], images: Sequence[Path], output: Path, uncertainty: bool) -> None:
+    """Prints which files were written."""
     from sp_graph_seg import Segmenter
 
     unlabelled = unlabelled_value(Segmenter.load(model[0]))

@@ -10,6 +10,7 @@ from sp_graph_seg.cli.dry_run import (
     read_middle,
     show_cost,
     show_images,
+    show_masks,
     show_results,
     show_settings,
     show_training,
@@ -20,7 +21,7 @@ from sp_graph_seg.cli.dry_run import (
 from sp_graph_seg.cli.flags import TrainingFlags
 from sp_graph_seg.cli.inputs import check_range, kind_of_image, read_images, read_masks
 from sp_graph_seg.cli.interruptible import Inputs, describe, train_in, work_folder
-from sp_graph_seg.cli.outputs import check_outputs, check_suffix, report_model
+from sp_graph_seg.cli.outputs import check_outputs, check_suffix, report_model, training_results
 from sp_graph_seg.cli.training_slices import (
     default_train_on,
     kind_of_volume,
@@ -92,7 +93,9 @@ def train(
     masks = read_masks(mask, images, arrays)
     if dry_run:
         show_images(images, arrays)
-        _plan(f"{len(arrays)} images", len(arrays), arrays[0], 0.0, results, flags, kind, config)
+        show_masks(mask)
+        what, inside = f"{len(arrays)} images", masks[0] if masks else None
+        _plan(what, len(arrays), arrays[0], inside, 0.0, results, flags, kind, config)
         return
     description = describe("train", inputs, config=config.to_dict(), range=intensity_range)
     made_from = [file for file in inputs.files if file.exists()]  # a mask may be "auto"
@@ -127,10 +130,11 @@ def _train_on_volumes(
         chosen = [parse_train_on(*pair) for pair in zip(asked, volumes, strict=True)]
         count = sum(number or len(numbers) for numbers, number in chosen)
         show_volumes(volumes)
+        show_masks(masks)
         seconds, image = read_middle(volumes[0])
         reading_all = seconds * sum(map(len, volumes))
         what = f"{count} {volumes[0].noun} ({', '.join(dict.fromkeys(asked))} of each volume)"
-        _plan(what, count, image, reading_all, results, flags, kind, config)
+        _plan(what, count, image, None, reading_all, results, flags, kind, config)
         return
     notes = {
         "inputs": [volume.fingerprint() for volume in volumes],
@@ -150,6 +154,7 @@ def _plan(
     what: str,
     count: int,
     image: np.ndarray,
+    mask: np.ndarray | None,
     reading: float,
     results: Sequence[Path],
     flags: TrainingFlags,
@@ -159,7 +164,7 @@ def _plan(
     """Prints what a training would do, for --dry-run."""
     show_settings(flags.preset, kind, config)
     show_training(what, config, count)
-    show_results(results)
-    cost = try_training(image, config)
+    show_results(training_results(results, config))
+    cost = try_training(image, config, mask)
     seconds = {"reading": reading, "training": training_seconds(cost, config, count)}
     show_cost(seconds, cost.memory, "a short trial")

@@ -64,8 +64,7 @@ def read_training_slices(
         chosen, measured = choose_or_check(survey, numbers, count, None, intensity_range)
         assert measured is not None, "only the range inside of masks is not measured here"
         why = f", as --train-on {asked} does" if train_on is None else ""
-        shown = ", ".join(map(str, chosen))
-        report("chosen", f"{volume.noun} {shown} of the {len(volume)} of {volume.path}{why}")
+        report("chosen", f"{volume.named(*chosen)} of the {len(volume)} of {volume.path}{why}")
         images += read_chosen(survey, chosen)
         ranges.append(measured)
     low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -91,10 +90,8 @@ def choose_or_check(
     """
     for number in numbers:
         if number in survey.unusable:
-            reason = survey.unusable[number].removesuffix(".")
-            raise InputError(
-                f"--train-on: slice {number} cannot be used ({reason}); give another slice."
-            )
+            what, reason = survey.volume.named(number), survey.unusable[number].removesuffix(".")
+            raise InputError(f"--train-on: {what} cannot be used ({reason}); give another.")
     measured = intensity_range or survey.intensity_range()
     chosen = survey.choose(count, measured) if count else numbers
     return chosen, intensity_range if masks is not None else measured

@@ -12,7 +12,7 @@ from sp_graph_seg.cli.inputs import match_masks, read_masks
 from sp_graph_seg.cli.interruptible import train_in, work_folder
 from sp_graph_seg.cli.layout import place_labels, place_overlay, place_pages, place_uncertainty
 from sp_graph_seg.cli.messages import report
-from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report_model
+from sp_graph_seg.cli.outputs import MODEL_FILES, check_outputs, report_model, training_results
 from sp_graph_seg.cli.overlays import write_overlay
 from sp_graph_seg.cli.pages import check_pages, write_volume_pages
 from sp_graph_seg.cli.training_slices import (
@@ -85,7 +85,8 @@ def segment_volume(
     }
     work = work_folder(model)
     if dry_run:
-        files = [model, *training_files, *_beside_labels(target, overlay), folder / RECORDS]
+        trained = training_results([model, *training_files], config)
+        files = [*trained, *_beside_labels(target, overlay), folder / RECORDS]
         numbers_of = count or len(numbers)
         plan_segmentation(
             volume,
@@ -96,6 +97,7 @@ def segment_volume(
             numbers_of,
             files,
             _sizes([target, beside], volume),
+            training.masks,
             flags.skip_bad,
         )
         return
@@ -119,8 +121,7 @@ def segment_volume(
     else:
         numbers, intensity_range = choose_or_check(survey, numbers, count, read, intensity_range)
         why = f", as --train-on {train_on} does" if training.train_on is None else ""
-        shown = ", ".join(map(str, numbers))
-        report("chosen", f"{volume.noun} {shown} of {len(volume)}{why}")
+        report("chosen", f"{volume.named(*numbers)} of {len(volume)}{why}")
         made_from = [file for file in inputs if file.exists()]  # a mask may be "auto"
         record = make_record(made_from, part=volume.part_read, seed=config.seed, trained_on=numbers)
         with staged(work, [model, *training_files], notes, overwrite) as stage:
@@ -172,7 +173,7 @@ def predict_volumes(
             for target, (_, overlay) in zip(targets, checked, strict=True)
             for file in _beside_labels(target, overlay)
         ]
-        plan_labelling(model, volumes, files, sizes, flags.skip_bad)
+        plan_labelling(model, volumes, files, sizes, masks, flags.skip_bad)
         return
     jobs = zip(targets, besides, volumes, checked, strict=True)
     for target, beside, volume, (relabel, overlay) in jobs:
@@ -227,7 +228,7 @@ def _label(
         kept = "" if has_blocks else ": not written again, the labels were complete"
         report("overlay", f"{overlay}{kept}")
     for number, reason in sorted(skipped.items()):
-        report("skipped", f"slice {number} has the value {job.unlabelled}: {reason}")
+        report("skipped", f"{volume.named(number)} has the value {job.unlabelled}: {reason}")
     write_volume_pages(job, volume, segmenter, model, record, skipped)
 
 

@@ -1,14 +1,16 @@
 """Checks whether existing outputs belong to a job and whether they may be replaced."""
 
+import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.io.durable import is_empty_folder
-from sp_graph_seg.label_jobs.base import Finished
+from sp_graph_seg.label_jobs.base import Finished, Format
+from sp_graph_seg.label_jobs.formats import OME_ZARR
 from sp_graph_seg.label_jobs.manifest import Manifest, describe_difference
-from sp_graph_seg.label_jobs.outputs import LabelOutput
+from sp_graph_seg.label_jobs.outputs import LabelOutput, parse_output
 
 
 def exists(output: LabelOutput) -> bool:
@@ -20,16 +22,34 @@ def exists(output: LabelOutput) -> bool:
     return path.exists() and not (output.format.is_folder and is_empty_folder(path))
 
 
+def find_finished(path: str | os.PathLike[str]) -> Finished | None:
+    """Reads the same as :func:`read_finished` from any file or folder.
+
+    A Zarr store may be in a ZIP file, as which it is not written.
+    """
+    if Path(path).suffix.lower() == ".zip":
+        return _read(OME_ZARR, Path(path))
+    try:
+        output = parse_output(path)
+    except InputError:
+        return None
+    return read_finished(output) if output.path.exists() else None
+
+
 def read_finished(output: LabelOutput) -> Finished | None:
     """Reads the provenance of a finished output, and the shape and type of its labels.
 
     Returns:
         These properties, or None if the output is damaged or was not made by this library.
     """
+    return _read(output.format, output.path)
+
+
+def _read(form: Format, path: Path) -> Finished | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return output.format.read(output.path)
+            return form.read(path)
     except Exception:  # foreign and damaged files fail in many ways
         return None
 

@@ -10,9 +10,8 @@ import numpy as np
 from sp_graph_seg.errors import AmbiguousInputError, InputError
 from sp_graph_seg.io import read_image
 from sp_graph_seg.io.colors import label_colors
-from sp_graph_seg.label_jobs import parse_output
 from sp_graph_seg.label_jobs.base import Finished
-from sp_graph_seg.label_jobs.finished import read_finished
+from sp_graph_seg.label_jobs.finished import find_finished
 from sp_graph_seg.labels.relabel import Relabel
 from sp_graph_seg.napari_plugin.layers import (
     LabelsShown,
@@ -52,7 +51,7 @@ def read_layers(path: str) -> list[LayerData]:
     Raises:
         InputError: If the path is not an image, a volume or labels.
     """
-    finished = _find_labels(path)
+    finished = find_finished(path)
     if finished is not None and finished.provenance["legend"]:
         return [open_labels_layer(path, finished)]
     try:
@@ -94,7 +93,7 @@ def open_labels_layer(
     Raises:
         InputError: If the path does not hold finished labels of this program.
     """
-    finished = finished or _find_labels(path)
+    finished = finished or find_finished(path)
     if finished is None:
         raise InputError(
             f"{path}: holds no finished labels of this program; give an output of segment, predict "
@@ -114,14 +113,6 @@ def open_labels_layer(
         used=sorted(about),
     )
     return labels_layer(volume.name, shown, place(volume.geometry))
-
-
-def _find_labels(path: str | os.PathLike[str]) -> Finished | None:
-    try:
-        output = parse_output(path)
-    except InputError:
-        return None
-    return read_finished(output) if output.path.exists() else None
 
 
 def _image_layer(name: str, image: np.ndarray) -> list[LayerData]:

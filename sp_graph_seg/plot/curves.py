@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def plot_history(history: "History") -> "Figure":
     """Plots the loss and its terms over the steps. The number of labels is plotted below.
 
+    A loss that is the same as its only term is drawn once, with the name of the term.
+
     Args:
         history: Result of :func:`sp_graph_seg.training.fit`. A term without finite values is left
             out.
@@ -39,9 +41,11 @@ def plot_history(history: "History") -> "Figure":
     panels = figure.subplots(
         1 + counts_labels, 1, sharex=True, squeeze=False, height_ratios=(2, 1)[: 1 + counts_labels]
     ).ravel()
-    panels[0].plot(steps, history["loss"], label="loss", color="black", marker=".")
+    shown = [name for name in TERMS if np.isfinite(history[name]).any()]
+    if len(shown) != 1 or not np.array_equal(history["loss"], history[shown[0]]):
+        panels[0].plot(steps, history["loss"], label="loss", color="black", marker=".")
     for number, (name, title) in enumerate(TERMS.items()):
-        if np.isfinite(history[name]).any():
+        if name in shown:
             panels[0].plot(steps, history[name], label=title, color=f"C{number}", marker=".")
     panels[0].set_ylabel("loss")
     figure.legend(loc="outside right upper")

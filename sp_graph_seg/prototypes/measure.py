@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import convolve, gaussian_filter, uniform_filter
 from torch import Tensor
 
+from sp_graph_seg.prototypes.stability import middle
 from sp_graph_seg.prototypes.thresholds import (
     MODE_DEPTH,
     flat_pixels,
@@ -128,7 +129,7 @@ def choose_smoothing(
         masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
         weight: The given weight, in units of the images.
     """
-    parts = [tuple(_middle(length) for length in image.shape[1:]) for image in images]
+    parts = [middle(image.shape[1:], _TRIED) for image in images]
     tried = [torch.from_numpy(image[:, *part]) for image, part in zip(images, parts, strict=True)]
     insides = [
         mask if mask is None else mask[part] for mask, part in zip(masks, parts, strict=True)
@@ -158,12 +159,6 @@ def choose_smoothing(
     return weight * next(
         f for f, own in zip(_FACTORS, found, strict=True) if own >= _CLOSE * max(found)
     )
-
-
-def _middle(length: int) -> slice:
-    """Selects at most 512 pixels in the middle of an axis."""
-    start = max(0, (length - _TRIED) // 2)
-    return slice(start, start + _TRIED)
 
 
 def keep_structure(image: NDArray[np.float32], clean: NDArray[np.float32]) -> NDArray[np.float32]:

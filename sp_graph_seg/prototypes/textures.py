@@ -40,13 +40,13 @@ _LITTLE_NOISE, _MOST_SCALED = 0.4, 4.0
 _RIDGE = 0.03
 _LEAST_DATA = 0.5
 
-#: A direction is a texture if it is this much slower than noise on the half of the image that it
-#: was not found on, and the last of at most three is this much slower than the next.
+#: A direction is a texture if it is this much slower than noise where it was not found, and the
+#: last of at most three is this much slower than the next.
 _SLOW, _SLOWER_THAN_NEXT = 2.5, 1.5
 _MOST = 3
 
 #: Height and width of the middle of an image that is used, to limit memory and time; and the
-#: number of bands of rows, which belong to the two halves in turn.
+#: number of bands of rows, which are left out in turn.
 _LARGEST = 2048
 _BANDS = 6
 
@@ -122,7 +122,8 @@ def find_texture(
     :math:`\lambda`, and :math:`C v = \lambda D v / 2`. Here C is the covariance of the products,
     and D is the covariance of their differences between pixels that are 12 pixels apart. White
     noise has an eigenvalue of 1, and slow directions have larger ones. A few directions among many
-    are slow by chance, so every direction is also tried on bands of the images that were left out.
+    are slow by chance, so each of six bands of rows is left out in turn, and the directions of the
+    other bands are tried on it.
 
     Args:
         images: Images ``(H, W)``.
@@ -130,8 +131,8 @@ def find_texture(
 
     Returns:
         The texture, and how slow it is. It has Q slow directions, at most three. If none is slow
-        enough, Q is 0. The slowness of the first four directions, ``(4,)``, is the smaller of those
-        in two halves of the image, each with directions of the other half.
+        enough, Q is 0. The slowness of the first four directions, ``(4,)``, is measured on the
+        bands that are left out.
     """
     cut = [middle(image.shape, _LARGEST) for image in images]
     images = [image[part] for image, part in zip(images, cut, strict=True)]
@@ -139,20 +140,18 @@ def find_texture(
     pairs = list(zip(images, masks, strict=True))
     data = np.concatenate([one.ravel() if mask is None else one[mask] for one, mask in pairs])
     deviation = max(float(data.std()), 1e-6) if data.size else 1.0
-    halves = np.zeros((2, 2, len(_OFFSETS), len(_OFFSETS)))
-    means = [
-        _add_covariances(halves, _flatten(image, mask, deviation), mask) for image, mask in pairs
-    ]
-    slowness = np.minimum(_tried_on(*halves), _tried_on(*halves[::-1]))
+    bands = [_add_up(_flatten(image, mask, deviation), mask) for image, mask in pairs]
+    sums, counts = (np.sum([one[k] for one in bands], axis=0) for k in (0, 1))
+    slowness = _tried_on_bands(sums, counts)
     ratios = slowness[:-1] / np.maximum(slowness[1:], 1.0)
     count = int(ratios.argmax()) + 1
     is_slow = slowness[count - 1] > _SLOW and ratios[count - 1] > _SLOWER_THAN_NEXT
-    covariance, difference = halves.mean(axis=0) / len(images)
+    covariance, difference = sums.sum(axis=0) / np.maximum(counts.sum(axis=0), 1)
     directions, _ = _solve(covariance, difference)
     weights = directions[:, : count if is_slow else 0]
     spread = np.sqrt(np.einsum("fq,fg,gq->q", weights, covariance, weights))
     weights = weights / np.maximum(spread, 1e-12)
-    texture = Texture(deviation, weights, np.mean(means, axis=0) @ weights)
+    texture = Texture(deviation, weights, np.mean([one[2] for one in bands], axis=0) @ weights)
     return (texture.scaled(_clarity(texture, pairs)) if len(texture) else texture), slowness
 
 
@@ -201,13 +200,14 @@ def _products(values: Array) -> Iterator[Array]:
         yield np.pad(upper * lower, margins, mode="edge")
 
 
-def _add_covariances(
-    halves: NDArray[np.float64], values: Array, inside: Mask | None
-) -> NDArray[np.float64]:
-    """Adds the covariances of products and of their differences in each half of an image.
+def _add_up(
+    values: Array, inside: Mask | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Adds up squares of products and of their differences in each band of an image.
 
     Returns:
-        The mean of the products of each offset, ``(F,)``.
+        The sums of the squares of the products without their mean, and of their differences,
+        ``(6, 2, F, F)``; how many were added, ``(6, 2, 1, 1)``; and the mean, ``(F,)``.
     """
     features = _averaged(values)
     is_used = np.ones(features.shape[1:], bool)
@@ -215,23 +215,23 @@ def _add_covariances(
         shares = _averaged(inside.astype(np.float32))
         features /= np.maximum(shares, 1e-3)
         is_used = shares.min(axis=0) > _LEAST_DATA
-    band = np.arange(len(is_used)) * _BANDS // len(is_used) % 2
+    mean = features[:, is_used].mean(axis=1) if is_used.any() else np.zeros(len(features))
+    features -= mean[:, None, None]
+    band = np.arange(len(is_used)) * _BANDS // len(is_used)
     lag = _LAG // _STEP
-    for half, sums in enumerate(halves):
-        own = is_used & (band == half)[:, None]
-        differences = np.concatenate(
-            [
-                (features[:, lag:] - features[:, :-lag])[:, own[lag:] & own[:-lag]],
-                (features[:, :, lag:] - features[:, :, :-lag])[:, own[:, lag:] & own[:, :-lag]],
-            ],
-            axis=1,
+    sums = np.zeros((_BANDS, 2, len(features), len(features)))
+    counts = np.zeros((_BANDS, 2, 1, 1), np.int64)
+    for number in range(_BANDS):
+        own = is_used & (band == number)[:, None]
+        down, right = (
+            (features[:, lag:] - features[:, :-lag])[:, own[lag:] & own[:-lag]],
+            (features[:, :, lag:] - features[:, :, :-lag])[:, own[:, lag:] & own[:, :-lag]],
         )
-        if differences.shape[1] > len(_OFFSETS):
-            sums += [
-                np.cov(features[:, own]),
-                differences @ differences.T / differences.shape[1] / 2,
-            ]
-    return features[:, is_used].mean(axis=1) if is_used.any() else np.zeros(len(features))
+        differences = np.concatenate([down, right], axis=1) / np.sqrt(2, dtype=np.float32)
+        for kind, each in enumerate([features[:, own], differences]):
+            sums[number, kind] = each @ each.T
+            counts[number, kind] = each.shape[1]
+    return sums, counts, mean
 
 
 def _averaged(values: Array) -> Array:
@@ -253,8 +253,19 @@ def _solve(
     return directions[:, ::-1], eigenvalues[::-1]
 
 
-def _tried_on(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Computes how slow the first four directions of one half are on the other half, ``(4,)``."""
-    directions = _solve(*one)[0][:, : _MOST + 1]
-    covariance, difference = np.einsum("fq,kfg,gq->kq", directions, other, directions)
-    return covariance / np.maximum(difference, 1e-12)
+def _tried_on_bands(sums: NDArray[np.float64], counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Computes how slow the first four directions of all other bands are on a band, ``(4,)``.
+
+    It is the ratio of the sums over all bands, so a band may hold one texture only.
+    """
+    if counts.sum(axis=0).min() <= 2 * len(_OFFSETS):
+        return np.zeros(_MOST + 1)
+    tried = np.zeros((2, _MOST + 1))
+    for number, own in enumerate(sums):
+        others = np.delete(sums, number, axis=0).sum(axis=0)
+        pixels = np.delete(counts, number, axis=0).sum(axis=0)
+        directions = _solve(*(others / np.maximum(pixels, 1)))[0][:, : _MOST + 1]
+        tried += np.einsum("fq,kfg,gq->kq", directions, own, directions)
+    tried /= counts.sum(axis=0)[:, 0]
+    slowness: NDArray[np.float64] = tried[0] / np.maximum(tried[1], 1e-12)
+    return slowness

@@ -71,10 +71,12 @@ def draw_preview(title: str, sample: Sample) -> "Figure":
 
 
 def _middle(sample: Sample) -> Iterator[Panel]:
-    """Yields the slice in the middle of the volume, if there are slices."""
+    """Yields the slice in the middle of the volume, unless it was trained on and shown above."""
     panels = [panel for panel in sample.panels if panel.position is not None]
     if panels:
-        yield min(panels, key=lambda panel: abs((panel.position or 0) - 0.5))
+        middle = min(panels, key=lambda panel: abs((panel.position or 0) - 0.5))
+        if not middle.note:
+            yield middle
 
 
 def _arrange(panels: Sequence[Panel], top: float) -> tuple[list[_Place], float]:

@@ -115,7 +115,7 @@ def sample_volume(
     middle = labels.height // 2, labels.width // 2
     along_row, along_column = _Cut(), _Cut()
     slices, rows, columns = (volume or labels).spacing or (1.0, 1.0, 1.0)
-    noun = "slice" if (volume or labels).frame_rate is None else "frame"
+    noun = (volume or labels).noun.removesuffix("s")
     is_space = noun == "slice" and (volume or labels).channels == 1
     panels = []
     for number, image, found in _read(volume, labels, looked_at):
@@ -140,13 +140,12 @@ def sample_volume(
         along_column.panel(f"column {middle[1]}", (depth, labels.height * rows)),
     )
     known = (volume or labels).spacing is not None
-    counted = "voxels" if is_space else "pixels"
     return Sample(
         tuple(panels),
         cuts if is_space and total > 1 else (),
         tuple(counter.rows(names, colors)),
         sample.range(),
-        short_unit((volume or labels).spacing_unit) if known else counted,
+        short_unit((volume or labels).spacing_unit) if known else (volume or labels).elements,
         (len(looked_at), total),
         noun,
     )
@@ -268,8 +267,8 @@ def _check_fit(volume: Volume | None, labels: Volume) -> None:
     if len(set(sizes)) > 1:
         own, wanted = (" x ".join(map(str, size)) for size in sizes)
         raise InputError(
-            f"{labels.path}: has {wanted} voxels, but {volume and volume.path} has {own}; give the "
-            "part of the volume that was labelled."
+            f"{labels.path}: has {wanted} {labels.elements}, but {volume and volume.path} has "
+            f"{own}; give the part of the volume that was labelled."
         )
 
 

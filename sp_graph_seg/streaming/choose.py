@@ -69,7 +69,7 @@ def choose_slices(
     total = len(usable)
     if not 1 <= count <= total:
         raise InputError(
-            f"{volume.path}: has {total} usable slices, so {count} cannot be chosen; "
+            f"{volume.path}: has {total} usable {volume.noun}, so {count} cannot be chosen; "
             f"give a number from 1 to {total}."
         )
     looked_at = [usable[place] for place in places_to_look_at(total, count)]

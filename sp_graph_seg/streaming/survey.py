@@ -55,8 +55,8 @@ class Survey:
             number, reason = min(self.unusable.items())
             more = f" (and {len(self.unusable) - 1} more)" if len(self.unusable) > 1 else ""
             raise InputError(
-                f"{volume.path}: slice {number}{more} cannot be used ({_bare(reason)}); repair "
-                "the file, or leave such slices unlabelled by adding --skip-bad."
+                f"{volume.path}: {volume.named(number)}{more} cannot be used ({_bare(reason)}); "
+                f"repair the file, or leave such {volume.noun} unlabelled by adding --skip-bad."
             )
         if len(self.unusable) == len(volume):
             reason = min(self.unusable.items())[1]
@@ -85,8 +85,8 @@ class Survey:
         total = len(self.small)
         if not 1 <= count <= total:
             raise InputError(
-                f"{self.volume.path}: has {total} usable slices, so {count} cannot be "
-                f"chosen; give a number from 1 to {total}."
+                f"{self.volume.path}: has {total} usable {self.volume.noun}, so {count} "
+                f"cannot be chosen; give a number from 1 to {total}."
             )
         return find_representatives(self.small, count, intensity_range, is_video(self.volume))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sp_graph_seg.errors import InputError
+from sp_graph_seg.errors import InputError, OneImageError
 from sp_graph_seg.volumes.geometry import UNKNOWN, Axes, Axis
 from sp_graph_seg.volumes.source import StoredCrop, as_slice
 
@@ -131,16 +131,17 @@ def resolve_axes(
     return layout
 
 
-def one_slice(path: str, shape: Sequence[int], letters: str = "") -> InputError:
+def one_slice(path: str, shape: Sequence[int], letters: str = "") -> OneImageError:
     """Creates the error for a single image where a volume is needed.
 
     The message names the axes with which the image is read as a volume of one slice.
     """
     usual = {2: "yx", 3: "zyx", 4: "zcyx"}.get(len(shape), "tczyx")
     example = letters if letters and len(set(letters)) == len(letters) else usual
-    return InputError(
+    return OneImageError(
         f"{path}: is one image (shape {tuple(shape)}) and not a volume; read it as an image, or "
-        f'give axes="{example}" to read it as a volume of one slice.'
+        f'give axes="{example}" to read it as a volume of one slice.',
+        example,
     )
 
 

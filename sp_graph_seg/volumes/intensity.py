@@ -143,7 +143,7 @@ def check_finite(image: NDArray, volume: Volume, number: int) -> None:
     bad = image.size - int(np.count_nonzero(np.isfinite(image)))
     if volume.fill is not None:
         bad = int(np.count_nonzero(np.isinf(image)))
-    what = f"{volume.path}: {bad} of {image.size} values of slice {number} are"
+    what = f"{volume.path}: {bad} of {image.size} values of {volume.named(number)} are"
     if bad and volume.fill is not None and not np.isnan(volume.fill):
         raise InputError(
             f"{what} too large for float32; scale the values down, or leave out the slice."

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sp_graph_seg.errors import AssumedSpacingWarning, InputError
+from sp_graph_seg.errors import AssumedSpacingWarning, InputError, OneImageError
 from sp_graph_seg.io.decoding import TIFF_MAGICS, read_header
 from sp_graph_seg.io.labels import NPY_MAGIC
 from sp_graph_seg.volumes.formats.arrays import open_npy
@@ -156,6 +156,8 @@ def open_labels(
 ) -> Volume:
     """Opens stored labels: one channel of integers, or of floats that are whole numbers.
 
+    One image is opened as a volume of one slice.
+
     Args:
         path: The file or folder, as in :func:`open_volume`.
         axes: The meaning of the stored axes, as in :func:`open_volume`.
@@ -170,7 +172,10 @@ def open_labels(
         InputError: The path does not hold a volume of one channel, or its first slice has floats
             that are not whole numbers.
     """
-    volume = open_volume(path, axes=axes, spacing=spacing, unit=unit)
+    try:
+        volume = open_volume(path, axes=axes, spacing=spacing, unit=unit)
+    except OneImageError as one:
+        volume = open_volume(path, axes=one.axes, spacing=spacing, unit=unit)
     if volume.channels != 1:
         raise InputError(
             f"{path}: holds {volume.channels} channels, not labels; give the output of segment or "

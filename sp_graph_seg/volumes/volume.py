@@ -132,8 +132,22 @@ class Volume:
 
     @property
     def noun(self) -> str:
-        """The word for its images: "frames" if they follow each other in time, else "slices"."""
-        return "frames" if self.geometry.axes[0].name == "t" else "slices"
+        """The word for its images: "frames" if they are of a video, else "slices".
+
+        Images of three channels are taken for the frames of a video.
+        """
+        first = self.geometry.axes[0].name
+        return "frames" if first == "t" or (first == "z" and self.channels == 3) else "slices"
+
+    @property
+    def elements(self) -> str:
+        """The word for what its images consist of: "pixels" of frames, or "voxels" of slices."""
+        return "pixels" if self.noun == "frames" else "voxels"
+
+    def named(self, *numbers: int) -> str:
+        """Names some of its images, such as "slice 3" or "frames 3, 5"."""
+        noun = self.noun.removesuffix("s") if len(numbers) == 1 else self.noun
+        return f"{noun} {', '.join(map(str, numbers))}"
 
     @property
     def frame_rate(self) -> float | None:
@@ -159,8 +173,8 @@ class Volume:
         number = operator.index(index)
         if not -len(self) <= number < len(self):
             raise IndexError(
-                f"{self.path}: slice {number} does not exist; give a number from {-len(self)} to "
-                f"{len(self) - 1}."
+                f"{self.path}: {self.named(number)} does not exist; give a number from "
+                f"{-len(self)} to {len(self) - 1}."
             )
         number %= len(self)
         return self.read(number, number + 1)[0]

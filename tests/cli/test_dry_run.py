@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sp_graph_seg import Config, Segmenter
 from sp_graph_seg.cli.dry_run import read_middle, show_training
@@ -116,6 +117,40 @@ def test_photographs(tmp_path, photo, results, plan, photo_flags):
     lines = plan("tune", photo, "-o", tmp_path / "out", "--seeds", "0", "1", *photo_flags)
     assert lines["train"][0].startswith("on 1 images, 18 times, 2 steps")
     assert f"{tmp_path}/out/candidate_9.yaml" in lines["write"][0]
+
+
+@pytest.mark.parametrize("command", ["segment", "train"])
+def test_regions_have_no_history_and_masks_are_used(
+    command, tmp_path, photo, plan, run, files_in, monkeypatch
+):
+    mask = np.zeros((48, 64), np.uint8)
+    mask[8:40, 10:60] = 1
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    output = tmp_path / "out" / ("m.safetensors" if command == "train" else "")
+    output.parent.mkdir(exist_ok=True)
+    arguments = [
+        command,
+        photo,
+        "-o",
+        output,
+        "--mask",
+        tmp_path / "mask.png",
+        "--n-segments",
+        "40",
+    ]
+    fit, given = Segmenter.fit, []
+
+    def note(self, images, masks=None, **more):
+        given.append(masks)
+        return fit(self, images, masks=masks, **more)
+
+    monkeypatch.setattr(Segmenter, "fit", note)
+    lines = plan(*arguments)
+    np.testing.assert_array_equal(given[0], mask != 0)
+    assert lines["mask"] == [f"{tmp_path}/mask.png"]
+    names = {name.strip() for name in lines["write"][0].rsplit(",", 1)[0].split(",")}
+    assert run(*arguments) == 0
+    assert {str(tmp_path / "out" / name) for name in files_in(tmp_path / "out")} == names
 
 
 def test_what_the_command_refuses_is_refused(tmp_path, stack, model, refusal, photo):

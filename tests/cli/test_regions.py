@@ -24,7 +24,7 @@ def test_regions_overlay_and_contours_are_written(run, picture, capsys):
     output = path.parent / "out"
     assert run("regions", path, "--output", output, "--regions", 4) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["regions", "overlay", "contours", "tree"]
+    assert [line.split(": ")[0] for line in lines] == ["regions", "overlay", "contours", "tree"]
     with Image.open(output / "four_regions.png") as stored:
         assert stored.mode.startswith("I;16")
     labels = read_labels(output / "four_regions.png")

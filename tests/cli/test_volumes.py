@@ -80,7 +80,7 @@ def test_segment_and_predict_label_all_slices_of_any_format(
     whats = ["chosen", "model", "stable", "labels"] + (["overlay"] if is_video else []) + ["report"]
     assert [what for what, _, _ in lines] == whats
     noun = "frames" if is_video else "slices"
-    assert lines[0][2].strip() == f"{noun} 1 of 5"
+    assert lines[0][2].strip() == f"{noun[:-1]} 1 of 5"
     assert lines[3][2].strip() == f"5 {noun} in {first / file}"
     assert all(line.isprintable() for line in said.err.splitlines())
     assert said.err.splitlines()[-1].startswith(f"5 of 5 {noun} in ")

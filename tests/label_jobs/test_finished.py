@@ -7,7 +7,7 @@ import tifffile
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.label_jobs import open_label_job, parse_output
-from sp_graph_seg.label_jobs.finished import exists, read_finished
+from sp_graph_seg.label_jobs.finished import exists, find_finished, read_finished
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,19 @@ def test_an_output_tells_about_itself(tmp_path, name, dataset, num_labels):
     shape, dtype, provenance, place = read_finished(job.output)
     assert (shape, dtype, place) == ((3, 4, 5), job.dtype, dataset)
     assert (provenance["settings"], provenance["skipped"]) == ({"a": 1}, {"1": "bad"})
+
+
+@pytest.mark.parametrize("top", [None, "a.zarr"])
+def test_a_zipped_zarr_tells_about_itself(tmp_path, top):
+    """The store is the ZIP file itself, or a folder in it."""
+    job = open_label_job(tmp_path / "a.zarr", (3, 4, 5), 4, {"a": 1})
+    job.write_block(0, np.zeros((3, 4, 5), int), {})
+    job.finish()
+    root = tmp_path / "a.zarr" if top is None else tmp_path
+    file = shutil.make_archive(str(tmp_path / "zipped.zarr"), "zip", root, top)
+    assert find_finished(file) == find_finished(tmp_path / "a.zarr") == read_finished(job.output)
+    for name in ("missing.zip", "missing.tif", "a.txt"):
+        assert find_finished(tmp_path / name) is None
 
 
 def test_strange_outputs_tell_nothing(tmp_path):

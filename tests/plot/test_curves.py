@@ -35,6 +35,17 @@ def test_a_history_shows_the_terms_that_there_are(steps, tmp_path):
     save_figure(tmp_path / "history.png", figure)
 
 
+@pytest.mark.parametrize(("weight", "shown"), [(1, []), (2, ["loss"])])
+def test_a_loss_of_one_term_is_drawn_once(weight, shown):
+    table = History()
+    other = dict.fromkeys(("num_labels", "cut", "sim", "con"), math.nan)
+    for step in range(1, 4):
+        losses = {"loss": weight / step, "rec": 1 / step}
+        table.append({"step": step, "epoch": 1, "seconds": 0.1, **losses, **other})
+    (losses,) = plot_history(table).axes
+    assert [line.get_label() for line in losses.get_lines()] == [*shown, "reconstruction"]
+
+
 # Scores
 
 

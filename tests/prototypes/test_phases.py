@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -226,6 +227,15 @@ def test_features_that_are_no_longer_learned_are_left_out_of_an_older_model():
     older = Phases.from_state(tensors, values, TINY, 1)
     assert torch.equal(older.encode(image), model.encode(image))
     np.testing.assert_array_equal(older.predict(image)[0], model.predict(image)[0])
+
+
+def test_the_width_of_rims_is_kept_and_is_two_in_older_models(two):
+    model = replace(two[0], rim_width=5)
+    config = CONFIG.replace(num_labels=2)
+    assert round_trip(model, 1, config).rim_width == 5
+    tensors, values = model.state()
+    del values["rim_width"]
+    assert Phases.from_state(tensors, values, config, 1).rim_width == 2
 
 
 def test_a_correction_is_kept():

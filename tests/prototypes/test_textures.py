@@ -115,6 +115,15 @@ def test_tiny_and_constant_images_have_no_texture():
     assert len(find_texture([image], [np.zeros((50, 50), bool)])[0]) == 0
 
 
+def test_textures_in_layers_are_found():
+    """Layers of 25 rows, as of yarns: each band holds one texture only."""
+    size = (150, 150)
+    along, across = fibres(1, (1, 6), size), fibres(2, (6, 1), size)
+    layers = np.broadcast_to(np.arange(150)[:, None] // 25 % 2 == 0, size)
+    texture, _ = find_texture([np.where(layers, along, across).astype(np.float32)], [None])
+    assert len(texture) == 1
+
+
 def test_products_by_a_loop():
     """Where a pixel of a pair is outside, the product is that of the nearest pair inside."""
     values = np.random.default_rng(0).normal(size=(9, 11)).astype(np.float32)

@@ -48,7 +48,7 @@ def test_zones_are_connected_and_no_invisible_boundary_is_left(seed, spread):
     zones = find_zones(graph, colors)
     assert sorted(set(zones.tolist())) == list(range(zones.max() + 1))
     inside = [pair for pair in pairs if zones[pair[0]] == zones[pair[1]]]
-    one, other = np.array(inside).reshape(-1, 2).T
+    one, other = np.array(inside, np.int32).reshape(-1, 2).T  # SciPy before 1.13 takes no other
     links = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
     assert connected_components(links, directed=False)[0] == zones.max() + 1
     jumps, total = {}, {}

@@ -50,6 +50,16 @@ def test_cuts_of_a_few_slices_are_left_out(sample):
     assert len(pictures) == len([axes for axes in everything.axes if axes.images]) - 2
 
 
+def test_a_middle_slice_that_was_trained_on_is_drawn_once(sample):
+    middle = min(sample.panels, key=lambda panel: abs(panel.position - 0.5))
+    marked = replace(middle, note="trained on")
+    panels = tuple(marked if panel is middle else panel for panel in sample.panels)
+    headings = texts_of(draw_preview("scan", replace(sample, panels=panels)))
+    assert headings.count(marked.heading) == 1
+    assert middle.heading not in headings
+    assert middle.heading in texts_of(draw_preview("scan", sample))
+
+
 def test_no_text_leaves_the_sheet(sample):
     many = [row._replace(name="a long name of a phase") for row in sample.legend * 20]
     figure = draw_preview("scan " * 40, replace(sample, legend=tuple(many)))

@@ -7,8 +7,10 @@ from multiprocessing import get_context
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from sp_graph_seg.errors import InputError
 from sp_graph_seg.volumes import open_labels, open_volume
@@ -236,6 +238,29 @@ def test_labels_may_be_whole_numbers_stored_as_floats(tmp_path):
     np.save(tmp_path / "c.npy", np.zeros((5, 6, 7, 3), np.uint8))
     with pytest.raises(InputError, match="holds 3 channels, not labels"):
         open_labels(tmp_path / "c.npy", axes="zyxc")
+
+
+def test_one_image_is_a_label_map_of_one_slice(tmp_path):
+    labels = np.arange(42, dtype=np.uint8).reshape(6, 7)
+    tifffile.imwrite(tmp_path / "a.tif", labels)
+    (tmp_path / "one").mkdir()
+    Image.fromarray(labels).save(tmp_path / "one/0.png")
+    for name in ("a.tif", "one"):
+        with pytest.raises(InputError, match=r"is one image .* and not a volume"):
+            open_volume(tmp_path / name)
+        volume = open_labels(tmp_path / name)
+        assert (len(volume), volume.noun, volume.elements) == (1, "slices", "voxels")
+        np.testing.assert_array_equal(volume[0][0], labels)
+
+
+def test_colours_are_frames_of_pixels(tmp_path):
+    for number in range(3):
+        Image.fromarray(np.zeros((6, 7, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    film, side = (open_volume(tmp_path, axis=axis) for axis in "zy")
+    assert (film.noun, film.elements, film.named(0, 2)) == ("frames", "pixels", "frames 0, 2")
+    assert (side.noun, side.elements, side.named(2)) == ("slices", "voxels", "slice 2")
+    with pytest.raises(IndexError, match="frame 3 does not exist"):
+        film[3]
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.h5"])

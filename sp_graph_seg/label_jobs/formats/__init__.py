@@ -9,11 +9,11 @@ from sp_graph_seg.label_jobs.formats.ome_zarr import OmeZarr
 from sp_graph_seg.label_jobs.formats.pngs import Pngs, slice_names
 from sp_graph_seg.label_jobs.formats.tiff import ImageJTiff, OmeTiff
 
-__all__ = ["FORMATS", "PNGS", "chunk_shape", "slice_names"]
+__all__ = ["FORMATS", "OME_ZARR", "PNGS", "chunk_shape", "slice_names"]
 
-PNGS = Pngs()
+OME_ZARR, PNGS = OmeZarr(), Pngs()
 FORMATS: tuple[Format, ...] = (
-    OmeZarr(),
+    OME_ZARR,
     ImageJTiff(),
     OmeTiff(),
     Hdf5(),

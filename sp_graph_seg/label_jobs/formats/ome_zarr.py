@@ -18,6 +18,7 @@ from sp_graph_seg.label_jobs.damage import STORED, check_zarr, count_chunks
 from sp_graph_seg.label_jobs.formats.chunks import chunk_shape
 from sp_graph_seg.label_jobs.formats.pyramid import Level, build_pyramid
 from sp_graph_seg.label_jobs.manifest import Manifest
+from sp_graph_seg.volumes.formats.zarr import open_root
 
 CHUNK_BYTES = 16 * 2**20
 _METADATA = "zarr.json"
@@ -107,11 +108,9 @@ class OmeZarr(PiecewiseFormat):
         sync_tree(path)
 
     def read(self, path: Path) -> Finished:
-        """Reads the provenance from the attributes of the group."""
-        import zarr
-
-        group = zarr.open_group(store=str(path), mode="r")
-        array: Any = group[_FULL]
+        """Reads the provenance from the attributes of the group, which may be in a ZIP file."""
+        group: Any = open_root(path)
+        array = group[_FULL]
         provenance: Any = group.attrs[PROVENANCE]
         return Finished(array.shape, np.dtype(array.dtype), provenance)
 

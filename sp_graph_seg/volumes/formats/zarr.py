@@ -94,8 +94,7 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
 
     name = (inner or "").strip("/")
     with reading(path, "copy or export it again"):
-        top = "" if folder.is_dir() else _top(folder)
-        root = zarr.open(_store(folder), mode="r", path=top)
+        root = open_root(folder)
         found = root if not name else _get(root, name)
         if found is None:
             raise InputError(f"{path}: /{name} does not exist; {_listing(root)}.")
@@ -104,7 +103,7 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
         dtype = real_dtype(path, np.dtype(array.dtype))
         chunk = array.shards or array.chunks
         check_limit("bytes in a chunk", math.prod(chunk) * dtype.itemsize, path)
-        declared = _declared(folder, root, inside.removeprefix(top).strip("/"), array)
+        declared = _declared(folder, root, inside.removeprefix(root.path).strip("/"), array)
         letters = declared and _letters(declared.names)
         layout = resolve_axes(path, array.shape, axes, letters, may_be_one=True)
         z_chunk, _, y_chunk, x_chunk = layout.along(chunk)
@@ -119,6 +118,13 @@ def open_zarr(path: str, folder: Path, inner: str | None, axes: str | None) -> S
             array=inside,
             layout=layout,
         )
+
+
+def open_root(file: Path) -> "zarr.Array | zarr.Group":
+    """Opens the array or group at the root of a Zarr store, which is a folder or in a ZIP file."""
+    import zarr
+
+    return zarr.open(_store(file), mode="r", path="" if file.is_dir() else _top(file))
 
 
 def _store(file: Path) -> "Path | zarr.storage.StoreLike":
