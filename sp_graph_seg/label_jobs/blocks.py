@@ -124,7 +124,11 @@ class BlockStore(ABC):
         unlabelled = int(np.iinfo(labels.dtype).max)
         is_used = np.zeros(unlabelled + 1, bool)
         for plane in labels:
-            is_used[plane] = True
+            values = plane.ravel()
+            is_used[values[:1]] = True
+            is_used[values[1:][values[1:] != values[:-1]]] = (
+                True  # where a run of equal ones begins
+            )
         return {
             "fingerprint": self.fingerprint,
             "start": start,

@@ -126,14 +126,14 @@ class LabelJob:
                 f"skipped: slice {outside[0]} is not in the block that starts at slice {start}; "
                 "count slices from the start of the volume."
             )
-        wrong = (labels < 0) | (labels >= self.num_labels) & (labels != self.unlabelled)
-        wrong[[number - start for number in skipped]] = False
-        if wrong.any():
-            raise InputError(
-                f"labels: contain {labels[wrong][0]}, but only 0 to {self.num_labels - 1} and "
-                f"{self.unlabelled} (unlabelled) are allowed; correct the labels or open a job "
-                "with a larger num_labels."
-            )
+        for number, plane in enumerate(labels, start):
+            wrong = (plane < 0) | (plane >= self.num_labels) & (plane != self.unlabelled)
+            if number not in skipped and wrong.any():
+                raise InputError(
+                    f"labels: contain {plane[wrong][0]}, but only 0 to {self.num_labels - 1} and "
+                    f"{self.unlabelled} (unlabelled) are allowed; correct the labels or open a job "
+                    "with a larger num_labels."
+                )
         stored = np.array(labels, dtype=self.dtype, order="C")
         stored[[number - start for number in skipped]] = self.unlabelled
         self._refuse_finished()
