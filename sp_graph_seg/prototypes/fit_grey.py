@@ -27,7 +27,7 @@ def fit_grey_prototypes(
 
     The prototypes are fitted again four times, each time without the rims of the prototypes before.
     There, rims are looked for that are two pixels wider, so that no prototype is spent on an edge.
-    If a label then had no pixel, as may be if many labels are asked for, rims are taken to be thinner.
+    If a label then has no pixel, as may be where many are asked for, rims are taken to be thinner.
 
     Args:
         images: Grey values of the images, ``(H, W)`` each.
