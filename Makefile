@@ -15,8 +15,9 @@ demo: $(INSTALLED)
 	$(BIN)/sp-graph-seg segment "$$image" --output $(DEMO) --overwrite && \
 	$(BIN)/sp-graph-seg regions "$$image" --output $(DEMO)/regions --overwrite
 
+# One process of one thread for each core, but at most four, which need about 1 GB each.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --maxprocesses 4
 
 # All processes count, also those that tests start. It takes about half as long again as the tests.
 coverage: $(INSTALLED)

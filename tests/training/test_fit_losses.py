@@ -270,7 +270,9 @@ def scale():
 
 
 @pytest.mark.parametrize(
-    "make_head", [Scale, lambda: GCNConv(5, 5), lambda: GraphConv(5, 6)], ids=str
+    "make_head",
+    [Scale, lambda: GCNConv(5, 5), lambda: GraphConv(5, 6)],
+    ids=["Scale", "GCNConv", "GraphConv"],
 )
 def test_a_head_is_used_and_trained(one, make_head, config, make_net, weights):
     with torch.random.fork_rng():
