@@ -72,6 +72,7 @@ class Checkpoint:
         if files is not None:
             self._path, self._identity = next(files)
         self._parts = {"net": net, **parts}
+        self._shapes = [(name, tuple(value.shape)) for name, value in net.state_dict().items()]
         self._written = time.monotonic()
         self._cost = 0.0
         if self._path is not None:
@@ -86,7 +87,8 @@ class Checkpoint:
 
         Returns:
             The history of the steps before the interruption. It is empty if there is no file, or if
-            the file is damaged or has another identity.
+            the file is damaged, has another identity or is of another network, as that of another
+            version may be.
         """
         history = History()
         state = self._read()
@@ -147,4 +149,4 @@ class Checkpoint:
             return None
 
     def _digest(self, state: dict[str, Any]) -> str:
-        return fingerprint(state=state, identity=self._identity)
+        return fingerprint(state=state, identity=self._identity, shapes=self._shapes)

@@ -220,3 +220,14 @@ def test_labels_do_not_depend_on_threads_when_the_model_is_the_same(two_threads)
         expected = segmenter.predict(picture)
         two_threads()
         np.testing.assert_array_equal(segmenter.predict(picture), expected)
+
+
+def test_a_checkpoint_of_another_network_is_not_used(tmp_path):
+    """The network of another version of the package may have other layers."""
+    for net, steps in ((nn.Linear(3, 4), 0), (nn.Linear(3, 5), 0), (nn.Linear(3, 5), 1)):
+        with module.checkpoints(tmp_path, "the same"):
+            checkpoint = module.Checkpoint(net)
+            history = checkpoint.restore()
+            assert len(history) == steps
+            history.append({"step": steps + 1})
+            checkpoint.keep(history, is_last=True)
