@@ -55,9 +55,9 @@ def show_volumes(volumes: "Sequence[Volume]") -> None:
         size = f"{volume.height} x {volume.width} {volume.dtype}{channels}"
         images = f"{len(volume)} {volume.noun} of {size}"
         axes = [axis for axis in volume.geometry.axes if axis.spacing is not None]
-        size_known = ", ".join(f"{a.name} {a.spacing:g} {a.unit or ''}".rstrip() for a in axes)
+        spacing = ", ".join(f"{a.name} {a.spacing:g} {a.unit or ''}".rstrip() for a in axes)
         element = volume.elements.removesuffix("s")
-        show("read", f"{volume.path}, {images}; {element} {size_known or 'size unknown'}")
+        show("read", f"{volume.path}, {images}; {element} {spacing or 'size unknown'}")
 
 
 def show_images(paths: Sequence[Path], images: Sequence[np.ndarray]) -> None:

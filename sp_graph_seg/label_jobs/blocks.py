@@ -125,10 +125,8 @@ class BlockStore(ABC):
         is_used = np.zeros(unlabelled + 1, bool)
         for plane in labels:
             values = plane.ravel()
-            is_used[values[:1]] = True
-            is_used[values[1:][values[1:] != values[:-1]]] = (
-                True  # where a run of equal ones begins
-            )
+            differs_from_last = np.append(True, values[1:] != values[:-1])
+            is_used[values[differs_from_last]] = True  # few, and so faster than all
         return {
             "fingerprint": self.fingerprint,
             "start": start,

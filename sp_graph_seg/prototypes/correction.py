@@ -165,8 +165,8 @@ def fit_correction(image: Array, inside: NDArray[np.bool_] | None) -> Correction
 def _find_sample(image: Array) -> tuple[NDArray[np.bool_] | None, NDArray[np.bool_] | None]:
     """Finds the sample in a slice ``(H, W)``, and the air around it except in the corners.
 
-    If there is no sample with air around it, both are ``None``. If the sample reaches to the
-    corners, or if nearly all air lies in the corners, only the air is ``None``.
+    If no sample with air around it is found, sample and air are ``None``. If the sample reaches
+    into the corners, or if nearly all air lies in the corners, only the air is ``None``.
     """
     found = find_air([image[None]])
     if found is None:

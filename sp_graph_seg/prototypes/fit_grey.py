@@ -32,7 +32,7 @@ def fit_grey_prototypes(
     Args:
         images: Grey values of the images, ``(H, W)`` each.
         masks: The mask of each image, ``(H, W)``; ``None`` if all pixels have data.
-        num_labels: Number of prototypes K. With one or two, there are no rims.
+        num_labels: Number of prototypes K. Rims are looked for if there are three or more.
 
     Returns:
         The prototypes, and the width of their rims in pixels, see

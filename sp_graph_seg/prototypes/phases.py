@@ -48,7 +48,7 @@ class Phases:
     3. The features of the pixels are computed. The training chose one of three kinds:
 
        * intensity: the measured values. It is chosen if they have several channels or modes, or
-         if there is no texture and a few pixels have values far from all others.
+         if there is no texture and the values of a few pixels lie far from those of all others.
        * texture: the slow features of :class:`~sp_graph_seg.prototypes.textures.Texture`. It is
          chosen if the values have one mode, and slow features stand out.
        * both: the measured value and the slow features within one phase; elsewhere they are 0. It
